@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// Class says what happens after a mover ended.
+type Class string
+
+// The classes of a report and their exit codes: 0, 2 and 3. An exit with any
+// other code, or without a readable report, is treated as Retry.
+const (
+	Done Class = "Done"
+	// User means that nothing will change until a person acts.
+	User Class = "User"
+	// Retry means that the same request may succeed later.
+	Retry Class = "Retry"
+)
+
+// ExitCode is what the mover's process returns for the class.
+func (c Class) ExitCode() int {
+	switch c {
+	case Done:
+		return 0
+	case User:
+		return 2
+	case Retry:
+		return 3
+	}
+	return 3
+}
+
+// Reason is why a mover did not end with Done; it becomes a condition reason as it is.
+type Reason string
+
+// The reasons of a mover. docs/operations.md explains each with its fix.
+const (
+	CredentialsMissing  Reason = "CredentialsMissing"  // Retry: the Secret or a key in it does not exist (yet).
+	CredentialsInvalid  Reason = "CredentialsInvalid"  // User: unreadable or contradictory values in the Secret.
+	AccessDenied        Reason = "AccessDenied"        // User: S3 knows us not, or forbids it (403).
+	NoSuchBucket        Reason = "NoSuchBucket"        // User.
+	NoSuchObject        Reason = "NoSuchObject"        // User: a key of spec.objects does not exist.
+	EndpointUnreachable Reason = "EndpointUnreachable" // Retry: DNS, refused, timeout, reset.
+	CertificateInvalid  Reason = "CertificateInvalid"  // User: TLS verification failed.
+	RequestRejected     Reason = "RequestRejected"     // User: S3 refused the request itself, e.g. wrong region.
+	Throttled           Reason = "Throttled"           // Retry: 503 SlowDown after mc's and our own retries.
+	SourceEmpty         Reason = "SourceEmpty"         // User: nothing selected and onEmpty is Fail.
+	UnsafeKey           Reason = "UnsafeKey"           // User: a key that no file system can hold or that would leave the volume.
+	NotOneObject        Reason = "NotOneObject"        // User: a Block volume takes exactly one object.
+	VolumeTooSmall      Reason = "VolumeTooSmall"      // User: bytes do not fit.
+	VolumeOutOfInodes   Reason = "VolumeOutOfInodes"   // User: files do not fit.
+	VolumeNotWritable   Reason = "VolumeNotWritable"   // User: permission or read-only file system.
+	SourceChanged       Reason = "SourceChanged"       // Retry: an object changed or vanished while it was read.
+	VerificationFailed  Reason = "VerificationFailed"  // Retry: files still differ after all rounds.
+	TransferFailed      Reason = "TransferFailed"      // Retry: everything else that S3 or the disk may do.
+	Interrupted         Reason = "Interrupted"         // Retry: SIGTERM, e.g. an eviction.
+	MoverBroken         Reason = "MoverBroken"         // User: an invalid request or image; a bug of ours.
+)
+
+// Report is a mover's last word, its pod's termination message.
+type Report struct {
+	Class Class `json:"class"`
+	// Reason is empty when the class is Done.
+	Reason Reason `json:"reason,omitempty"`
+	// Message is a sentence for a user: what is wrong, with the numbers, and what to change.
+	Message string `json:"message,omitempty"`
+	// Objects and Bytes are those of the source after filters.
+	Objects int64 `json:"objects"`
+	Bytes   int64 `json:"bytes"`
+	// FetchedBytes were read from S3 by this attempt; the rest was verified from earlier ones.
+	FetchedBytes int64 `json:"fetchedBytes,omitempty"`
+	// SkippedKeys counts unsafe keys left out because the policy is Skip.
+	SkippedKeys int64   `json:"skippedKeys,omitempty"`
+	Seconds     float64 `json:"seconds"`
+	// ManifestDigest is "sha256:" + hex over the sorted lines path\tsize\tetag\n.
+	ManifestDigest string `json:"manifestDigest,omitempty"`
+}
+
+// Encode renders the report in at most MaxReportBytes, shortening the message when it must.
+func (r Report) Encode() []byte {
+	for {
+		b, err := json.Marshal(r)
+		if err != nil { // Only a NaN in Seconds could do that.
+			r.Seconds = 0
+			continue
+		}
+		over := len(b) - MaxReportBytes
+		if over <= 0 {
+			return b
+		}
+		r.Message = shorten(r.Message, max(0, len(r.Message)-over-len("…")))
+	}
+}
+
+func shorten(s string, n int) string {
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
+}
+
+// ParseReport reads a termination message.
+func ParseReport(message string) (Report, error) {
+	var r Report
+	if err := json.Unmarshal([]byte(message), &r); err != nil {
+		return Report{}, fmt.Errorf("parse report: %w", err)
+	}
+	if r.Class != Done && r.Class != User && r.Class != Retry {
+		return Report{}, fmt.Errorf("parse report: unknown class %q", r.Class)
+	}
+	return r, nil
+}
+
+// Phase is what a mover is busy with.
+type Phase string
+
+// The phases of a mover, in order.
+const (
+	Listing      Phase = "Listing"
+	Transferring Phase = "Transferring"
+	Verifying    Phase = "Verifying"
+	Syncing      Phase = "Syncing"
+)
+
+// Snapshot is one progress message: a POST of JSON to Progress.URL + ProgressPath with
+// the token of ProgressToken as bearer. Totals are zero while listing.
+type Snapshot struct {
+	Phase        Phase `json:"phase"`
+	ObjectsDone  int64 `json:"objectsDone"`
+	ObjectsTotal int64 `json:"objectsTotal"`
+	BytesDone    int64 `json:"bytesDone"`
+	BytesTotal   int64 `json:"bytesTotal"`
+	// BytesPerSecond is a moving average over the last seconds.
+	BytesPerSecond int64 `json:"bytesPerSecond"`
+}
+
+// ParseSnapshot reads a progress message and refuses impossible numbers: it comes from a tenant's pod.
+func ParseSnapshot(body []byte) (Snapshot, error) {
+	var s Snapshot
+	if err := decodeStrict(string(body), &s); err != nil {
+		return Snapshot{}, fmt.Errorf("parse progress: %w", err)
+	}
+	if s.Phase != Listing && s.Phase != Transferring && s.Phase != Verifying && s.Phase != Syncing {
+		return Snapshot{}, fmt.Errorf("parse progress: unknown phase %q", s.Phase)
+	}
+	if s.ObjectsDone < 0 || s.ObjectsTotal < 0 || s.BytesDone < 0 || s.BytesTotal < 0 || s.BytesPerSecond < 0 {
+		return Snapshot{}, fmt.Errorf("parse progress: negative number")
+	}
+	return s, nil
+}
+
+func decodeStrict(s string, into any) error {
+	d := json.NewDecoder(strings.NewReader(s))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return fmt.Errorf("decode: %w", err)
+	}
+	var rest bytes.Buffer
+	if _, err := io.Copy(&rest, d.Buffered()); err != nil {
+		return fmt.Errorf("decode: %w", err)
+	}
+	if len(bytes.TrimSpace(rest.Bytes())) > 0 {
+		return fmt.Errorf("decode: data after the JSON object")
+	}
+	return nil
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package wire holds what crosses the boundary of a mover pod: the Request it
+// is started with, the Progress it sends while it runs and the Report it ends
+// with. Both sides, manager and mover, share these types; the package imports
+// the standard library only and carries no secret in any field.
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Paths inside a mover pod. The pod builder mounts them, the mover reads them.
+const (
+	VolumePath      = "/volume"                   // Filesystem volume.
+	DevicePath      = "/dev/volume"               // Block volume.
+	ScratchPath     = "/run/mover"                // Memory-backed, holds mc's rendered configuration.
+	CredentialsPath = "/run/secrets/s3"           // #nosec G101 -- a directory; one file per key of the Secret.
+	CABundlesPath   = "/run/ca"                   // One directory per bundle, in order: 0, 1, ...
+	TokenPath       = "/run/secrets/s3populator"  // #nosec G101 -- a directory; the projected tokens.
+	ProgressToken   = TokenPath + "/progress"     // #nosec G101 -- audience s3populator.io.
+	IdentityToken   = TokenPath + "/web-identity" // #nosec G101 -- audience sts.amazonaws.com.
+	TerminationPath = "/dev/termination-log"      // Where the Report is written.
+	JournalDir      = ".s3populator"              // Below the volume's root; removed before the mover ends with Done.
+	MaxReportBytes  = 4096                        // Kubernetes cuts termination messages there.
+	ProgressPath    = "/v1/progress"              // Path of the manager's progress endpoint.
+	TokenAudience   = "s3populator.io"            // #nosec G101 -- an audience, not a token.
+	STSAudience     = "sts.amazonaws.com"         // What AWS and MinIO STS expect.
+)
+
+// Operation says what a mover does.
+type Operation string
+
+// The operations of a mover.
+const (
+	// Inventory lists the source and reports objects, bytes and digest; it touches no volume.
+	Inventory Operation = "Inventory"
+	// Populate fills a volume that is exclusively ours: whatever is on it and not in the listing is removed.
+	Populate Operation = "Populate"
+)
+
+// Request is all a mover is told; it is passed as one JSON argument, so it must hold no secret.
+type Request struct {
+	Operation   Operation   `json:"operation"`
+	Source      Source      `json:"source"`
+	Volume      Volume      `json:"volume,omitzero"`
+	Policy      Policy      `json:"policy,omitzero"`
+	Transfer    Transfer    `json:"transfer,omitzero"`
+	Credentials Credentials `json:"credentials,omitzero"`
+	TLS         TLS         `json:"tls,omitzero"`
+	Progress    Progress    `json:"progress,omitzero"`
+	// Attempt counts from 1; it only shows in logs and in the Report.
+	Attempt int `json:"attempt,omitempty"`
+}
+
+// Source names the objects to read.
+type Source struct {
+	// Endpoint is a URL such as https://minio.data.svc:9000; empty means AWS for the region.
+	Endpoint   string `json:"endpoint,omitempty"`
+	Region     string `json:"region,omitempty"`
+	Addressing string `json:"addressing,omitempty"` // Auto, Path or VirtualHost.
+	Bucket     string `json:"bucket"`
+	Prefix     string `json:"prefix,omitempty"`
+	// PrefixMode is Directory (imagenet does not include imagenet2/) or Literal.
+	PrefixMode string   `json:"prefixMode,omitempty"`
+	Objects    []Object `json:"objects,omitempty"` // Exactly these, instead of the prefix.
+	Include    []string `json:"include,omitempty"` // Doublestar globs on the path below the prefix.
+	Exclude    []string `json:"exclude,omitempty"`
+}
+
+// Object is one explicitly named object and where it goes, relative to the target path.
+type Object struct {
+	Key  string `json:"key"`
+	Path string `json:"path,omitempty"` // Empty: the key's own path below the prefix.
+}
+
+// VolumeMode is Filesystem or Block, as in a claim.
+type VolumeMode string
+
+// The modes of a volume.
+const (
+	Filesystem VolumeMode = "Filesystem"
+	Block      VolumeMode = "Block"
+)
+
+// Volume says where the data goes.
+type Volume struct {
+	Mode       VolumeMode `json:"mode,omitempty"`
+	TargetPath string     `json:"targetPath,omitempty"` // Directory inside the volume; relative, no "..".
+}
+
+// Policy values shared by OnEmpty and UnsafeKeys.
+const (
+	Fail  = "Fail"
+	Allow = "Allow"
+	Skip  = "Skip"
+)
+
+// Policy says what to do with unusual sources.
+type Policy struct {
+	OnEmpty    string `json:"onEmpty,omitempty"`    // Fail or Allow.
+	UnsafeKeys string `json:"unsafeKeys,omitempty"` // Fail or Skip.
+}
+
+// Transfer tunes the engine.
+type Transfer struct {
+	Engine      string `json:"engine,omitempty"`      // MC.
+	Parallelism int    `json:"parallelism,omitempty"` // 0: the engine's own choice.
+	// BytesPerSecond caps the download rate; 0: no cap.
+	BytesPerSecond int64  `json:"bytesPerSecond,omitempty"`
+	Verify         string `json:"verify,omitempty"` // Checksum or Size.
+}
+
+// CredentialKind says where the mover finds its S3 identity.
+type CredentialKind string
+
+// The kinds of credentials.
+const (
+	Anonymous   CredentialKind = "Anonymous"
+	SecretFiles CredentialKind = "SecretFiles" // Files below CredentialsPath.
+	WebIdentity CredentialKind = "WebIdentity" // AWS_* variables injected by the platform, else IdentityToken.
+)
+
+// Credentials names the kind only; the values are mounted files or injected variables.
+type Credentials struct {
+	Kind CredentialKind `json:"kind,omitempty"`
+	// Name of the Secret or ServiceAccount, for messages a user can act on.
+	Name string `json:"name,omitempty"`
+	// RoleARN for WebIdentity without an injecting platform; empty is right for MinIO.
+	RoleARN string `json:"roleARN,omitempty"`
+}
+
+// TLS says how the S3 endpoint is trusted.
+type TLS struct {
+	InsecureSkipVerify bool `json:"insecureSkipVerify,omitempty"`
+	// CABundles counts the directories below CABundlesPath; every file in them is PEM.
+	CABundles int `json:"caBundles,omitempty"`
+}
+
+// Progress says where to send it. An empty URL turns it off; a failing endpoint never fails a transfer.
+type Progress struct {
+	URL string `json:"url,omitempty"`
+	// CABundle is the PEM that signed the endpoint's certificate; public, so it may be an argument.
+	CABundle string `json:"caBundle,omitempty"`
+}
+
+// ParseRequest reads the argument of a mover and refuses what it does not know,
+// so that an older mover never ignores a newer manager's wish.
+func ParseRequest(arg string) (Request, error) {
+	var r Request
+	if err := decodeStrict(arg, &r); err != nil {
+		return Request{}, fmt.Errorf("parse request: %w", err)
+	}
+	switch {
+	case r.Operation != Inventory && r.Operation != Populate:
+		return Request{}, fmt.Errorf("parse request: unknown operation %q", r.Operation)
+	case r.Source.Bucket == "":
+		return Request{}, errors.New("parse request: source.bucket is empty")
+	case r.Operation == Populate && r.Volume.Mode != Filesystem && r.Volume.Mode != Block:
+		return Request{}, fmt.Errorf("parse request: unknown volume.mode %q", r.Volume.Mode)
+	}
+	return r, nil
+}
+
+// Encode renders the request as the one argument of a mover.
+func (r Request) Encode() (string, error) {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return "", fmt.Errorf("encode request: %w", err)
+	}
+	return string(b), nil
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Condition types.
+const (
+	// ConditionPopulated on a claim: True when its volume holds the whole verified data,
+	// Unknown while that is under way, False when it ended or cannot begin without help.
+	ConditionPopulated = Group + "/Populated"
+	// ConditionReady on an S3Source: True when its last inventory succeeded.
+	ConditionReady = "Ready"
+	// ConditionComplete on an S3Import: True when the data is on the volume.
+	ConditionComplete = "Complete"
+	// ConditionFailed on an S3Import: True when it ended without that.
+	ConditionFailed = "Failed"
+)
+
+// Reason is the reason of a condition and of the event that tells of it. Reasons that a
+// mover reports are those of package mover/wire.
+type Reason string
+
+// Reasons of ConditionPopulated. docs/operations.md explains each with its fix.
+const (
+	// Waiting for something outside; nothing of ours exists yet.
+	ReasonSourceNotFound       Reason = "SourceNotFound"
+	ReasonWaitForFirstConsumer Reason = "WaitForFirstConsumer"
+	ReasonStorageClassNotFound Reason = "StorageClassNotFound"
+	ReasonStorageClassUnset    Reason = "StorageClassUnset"
+	ReasonUnsupportedClass     Reason = "UnsupportedStorageClass"
+	ReasonUnsupportedClaim     Reason = "UnsupportedClaim"
+	ReasonQuotaExceeded        Reason = "QuotaExceeded"
+	ReasonPrimeRefused         Reason = "PrimeRefused"
+	ReasonMoverRefused         Reason = "MoverRefused"
+	ReasonPrimeConflict        Reason = "PrimeConflict"
+	ReasonProvisioning         Reason = "Provisioning"
+	ReasonRescheduling         Reason = "Rescheduling"
+	ReasonPopulating           Reason = "Populating"
+	ReasonMoverPending         Reason = "MoverPending"
+	ReasonRetrying             Reason = "Retrying"
+	ReasonPopulationFailed     Reason = "PopulationFailed"
+	ReasonRebinding            Reason = "Rebinding"
+	ReasonRebindBlocked        Reason = "RebindBlocked"
+	ReasonBoundElsewhere       Reason = "BoundElsewhere"
+	ReasonPopulated            Reason = "Populated"
+)
+
+// Reasons of events on a claim that are no condition's reason.
+const (
+	ReasonPopulationStarted   Reason = "PopulationStarted"
+	ReasonPopulationSucceeded Reason = "PopulationSucceeded"
+	ReasonPopulationAborted   Reason = "PopulationAborted"
+)
+
+// Reasons of ConditionReady on an S3Source; a failed inventory adds those of mover/wire.
+const (
+	ReasonInventoryTaken   Reason = "InventoryTaken"
+	ReasonTakingInventory  Reason = "TakingInventory"
+	ReasonInventoryRefused Reason = "InventoryRefused"
+	ReasonInventoryPending Reason = "InventoryPending"
+)

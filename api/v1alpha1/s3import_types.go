@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// S3Import is one run from a source into a claim. The manager makes one for every
+// population, owned by the claim, so that progress and provenance can be read.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=s3imp,categories=s3populator
+// +kubebuilder:printcolumn:name="Claim",type=string,JSONPath=`.spec.claimName`
+// +kubebuilder:printcolumn:name="Source",type=string,JSONPath=`.spec.sourceName`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="%",type=integer,JSONPath=`.status.progress.percent`
+// +kubebuilder:printcolumn:name="Objects",type=string,JSONPath=`.status.progress.objects.text`
+// +kubebuilder:printcolumn:name="Bytes",type=string,JSONPath=`.status.progress.bytes.text`
+// +kubebuilder:printcolumn:name="Rate",type=string,JSONPath=`.status.progress.rate`
+// +kubebuilder:printcolumn:name="ETA",type=string,JSONPath=`.status.progress.eta`
+// +kubebuilder:printcolumn:name="Attempts",type=integer,JSONPath=`.status.attempts`,priority=1
+// +kubebuilder:printcolumn:name="Digest",type=string,JSONPath=`.status.manifestDigest`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type S3Import struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec: an import is one run and cannot be changed; make a new one"
+	Spec S3ImportSpec `json:"spec"`
+	// +optional
+	Status S3ImportStatus `json:"status,omitempty"`
+}
+
+// S3ImportList is a list of S3Import.
+//
+// +kubebuilder:object:root=true
+type S3ImportList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []S3Import `json:"items"`
+}
+
+// S3ImportSpec names both ends.
+type S3ImportSpec struct {
+	// SourceName is an S3Source of this namespace.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	SourceName string `json:"sourceName"`
+	// ClaimName is a PersistentVolumeClaim of this namespace.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	ClaimName string `json:"claimName"`
+}
+
+// ImportPhase is where a run stands.
+type ImportPhase string
+
+// The phases of an S3Import.
+const (
+	ImportPending   ImportPhase = "Pending"
+	ImportRunning   ImportPhase = "Running"
+	ImportSucceeded ImportPhase = "Succeeded"
+	ImportFailed    ImportPhase = "Failed"
+)
+
+// S3ImportStatus is what the run did so far.
+type S3ImportStatus struct {
+	// +optional
+	Phase ImportPhase `json:"phase,omitempty"`
+	// +optional
+	Progress *ImportProgress `json:"progress,omitempty"`
+	// Attempts counts mover pods, the running one included.
+	// +optional
+	Attempts int32 `json:"attempts,omitempty"`
+	// ManifestDigest of what is on the volume; see S3Source.status.inventory.digest.
+	// +optional
+	ManifestDigest string `json:"manifestDigest,omitempty"`
+	// +optional
+	StartTime *metav1.Time `json:"startTime,omitempty"`
+	// +optional
+	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
+	// Conditions are Complete and Failed.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// ImportProgress moves while bytes move.
+type ImportProgress struct {
+	// Percent of the bytes, or of the objects where there are no bytes; 100 only when done.
+	Percent int32   `json:"percent"`
+	Objects Counter `json:"objects"`
+	Bytes   Counter `json:"bytes"`
+	// Rate of the last seconds, such as 84Mi/s.
+	// +optional
+	Rate string `json:"rate,omitempty"`
+	// ETA until all bytes are there, at that rate, such as 2m10s.
+	// +optional
+	ETA string `json:"eta,omitempty"`
+}
+
+// Counter is a part of a whole.
+type Counter struct {
+	Done  int64 `json:"done"`
+	Total int64 `json:"total"`
+	// Text is done/total for people.
+	// +optional
+	Text string `json:"text,omitempty"`
+}

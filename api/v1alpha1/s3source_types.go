@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// S3Source says which objects of an S3 bucket a volume is filled with. A claim names it in
+// spec.dataSourceRef and stays Pending until its volume holds all of them, verified.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=s3src,categories=s3populator
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Bucket",type=string,JSONPath=`.spec.bucket`
+// +kubebuilder:printcolumn:name="Prefix",type=string,JSONPath=`.spec.prefix`
+// +kubebuilder:printcolumn:name="Objects",type=integer,JSONPath=`.status.inventory.objects`
+// +kubebuilder:printcolumn:name="Bytes",type=integer,JSONPath=`.status.inventory.bytes`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type S3Source struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +required
+	Spec S3SourceSpec `json:"spec"`
+	// +optional
+	Status S3SourceStatus `json:"status,omitempty"`
+}
+
+// S3SourceList is a list of S3Source.
+//
+// +kubebuilder:object:root=true
+type S3SourceList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []S3Source `json:"items"`
+}
+
+// S3SourceSpec is what a user decides.
+//
+// +kubebuilder:validation:XValidation:rule="!(has(self.objects) && size(self.objects) > 0) || !has(self.prefix) || self.prefix == ” || self.prefix.endsWith('/')",message="spec.prefix: with spec.objects it must be a directory, so end it with '/' or leave it out"
+// +kubebuilder:validation:XValidation:rule="!(has(self.objects) && size(self.objects) > 0) || (!has(self.include) && !has(self.exclude))",message="spec.include and spec.exclude select from a prefix; remove them or remove spec.objects, which already names each object"
+// +kubebuilder:validation:XValidation:rule="has(self.endpoint) || has(self.region)",message="spec.region: required without spec.endpoint, which then is AWS; set the bucket's region, or set spec.endpoint"
+type S3SourceSpec struct {
+	// Endpoint is the URL of the S3 server, such as https://minio.data.svc:9000. Leave it
+	// out for AWS; then region is required.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@]+/?$')",message="spec.endpoint: write scheme, host and port only, such as https://minio.data.svc:9000; the bucket goes into spec.bucket, credentials into spec.credentials"
+	Endpoint string `json:"endpoint,omitempty"`
+
+	// Region of the bucket, such as us-east-1.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9-]+$')",message="spec.region: letters, digits and dashes only, such as us-east-1"
+	Region string `json:"region,omitempty"`
+
+	// Addressing is how the bucket appears in requests: Path (host/bucket), VirtualHost
+	// (bucket.host) or Auto, which picks VirtualHost for AWS and Path elsewhere.
+	// +optional
+	// +kubebuilder:default=Auto
+	// +kubebuilder:validation:Enum=Auto;Path;VirtualHost
+	Addressing Addressing `json:"addressing,omitempty"`
+
+	// Bucket holds the objects.
+	// +required
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9][a-z0-9.-]+[a-z0-9]$') && !self.contains('..')",message="spec.bucket: 3 to 63 lower-case letters, digits, dots and dashes, beginning and ending with a letter or digit; a path goes into spec.prefix"
+	Bucket string `json:"bucket"`
+
+	// Prefix selects the objects below it and is cut off their paths. It is a directory:
+	// "imagenet" and "imagenet/" select the same and neither selects "imagenet2/".
+	// Empty selects the whole bucket.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/')",message="spec.prefix: keys in S3 do not begin with '/'; remove it"
+	Prefix string `json:"prefix,omitempty"`
+
+	// PrefixMode Literal takes the prefix as it is, so that "imagenet" selects "imagenet2/" too.
+	// +optional
+	// +kubebuilder:default=Directory
+	// +kubebuilder:validation:Enum=Directory;Literal
+	PrefixMode PrefixMode `json:"prefixMode,omitempty"`
+
+	// Objects selects exactly these objects instead of all below the prefix. A Block
+	// volume takes exactly one.
+	// +optional
+	// +listType=map
+	// +listMapKey=key
+	// +kubebuilder:validation:MaxItems=1000
+	Objects []S3Object `json:"objects,omitempty"`
+
+	// Include keeps only paths below the prefix that match one of these globs, such as "**/*.jpg".
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=512
+	Include []string `json:"include,omitempty"`
+
+	// Exclude leaves out paths below the prefix that match one of these globs; it wins over include.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=512
+	Exclude []string `json:"exclude,omitempty"`
+
+	// TargetPath is the directory inside the volume that receives the data; empty is its root.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self == '' || !self.matches('(^|/)[.]{0,2}(/|$)')",message="spec.targetPath: a relative path without '.', '..' or empty parts, such as models/beta"
+	TargetPath string `json:"targetPath,omitempty"`
+
+	// Credentials to read with; leave out for a bucket that anyone may read.
+	// +optional
+	Credentials *Credentials `json:"credentials,omitempty"`
+
+	// TLS says how the endpoint is trusted.
+	// +optional
+	TLS *TLS `json:"tls,omitempty"`
+
+	// Sizing says what happens when the data does not fit.
+	// +optional
+	// +kubebuilder:default={}
+	Sizing Sizing `json:"sizing,omitempty"`
+
+	// OnEmpty Fail refuses to bind an empty volume when nothing is selected; Allow binds it.
+	// +optional
+	// +kubebuilder:default=Fail
+	// +kubebuilder:validation:Enum=Fail;Allow
+	OnEmpty OnEmpty `json:"onEmpty,omitempty"`
+
+	// UnsafeKeys are keys that no file system can hold or that would leave the volume
+	// ("../x", "/abs", "a" beside "a/b", a 300-byte name). Fail refuses them, Skip leaves
+	// them out and counts them.
+	// +optional
+	// +kubebuilder:default=Fail
+	// +kubebuilder:validation:Enum=Fail;Skip
+	UnsafeKeys UnsafeKeys `json:"unsafeKeys,omitempty"`
+
+	// Transfer tunes the copy.
+	// +optional
+	// +kubebuilder:default={}
+	Transfer Transfer `json:"transfer,omitempty"`
+
+	// Mover shapes the pods that read this source.
+	// +optional
+	// +kubebuilder:default={}
+	Mover Mover `json:"mover,omitempty"`
+
+	// Retries bounds what one claim may cost.
+	// +optional
+	// +kubebuilder:default={}
+	Retries Retries `json:"retries,omitempty"`
+
+	// RefreshInterval takes a new inventory this often; 0 (the default) only after a change
+	// of the spec or of the annotation s3populator.io/refresh.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) == duration('0s') || duration(self) >= duration('10s')",message="spec.refreshInterval: 0 or at least 10s"
+	RefreshInterval *metav1.Duration `json:"refreshInterval,omitempty"`
+}
+
+// S3Object is one object and its place in the volume.
+type S3Object struct {
+	// Key of the object; with spec.prefix, relative to it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Key string `json:"key"`
+	// Path of the file below spec.targetPath; empty takes the key.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self == '' || !self.matches('(^|/)[.]{0,2}(/|$)')",message="spec.objects[].path: a relative path without '.', '..' or empty parts, such as weights/model.bin"
+	Path string `json:"path,omitempty"`
+}
+
+// Credentials names exactly one identity.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.secretRef) != (has(self.serviceAccountName) && self.serviceAccountName != ”)",message="spec.credentials: set exactly one of secretRef and serviceAccountName; leave spec.credentials out for an anonymous bucket"
+// +kubebuilder:validation:XValidation:rule="!has(self.roleARN) || has(self.serviceAccountName)",message="spec.credentials.roleARN: only with serviceAccountName; remove it or use a ServiceAccount"
+type Credentials struct {
+	// SecretRef names a Secret of this namespace with access_key, secret_key and optionally
+	// session_token, or with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.
+	// +optional
+	SecretRef *LocalReference `json:"secretRef,omitempty"`
+	// ServiceAccountName is the identity of the mover pod: IRSA, EKS Pod Identity, or the
+	// web identity of an STS at the endpoint (MinIO).
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+	// RoleARN to assume where the platform does not inject one; MinIO needs none.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	RoleARN string `json:"roleARN,omitempty"`
+}
+
+// LocalReference names an object of the same namespace.
+type LocalReference struct {
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// TLS says how the endpoint's certificate is judged.
+//
+// +kubebuilder:validation:XValidation:rule="!(has(self.insecureSkipVerify) && self.insecureSkipVerify && has(self.caBundles) && size(self.caBundles) > 0)",message="spec.tls: caBundles are pointless with insecureSkipVerify; remove one of them"
+type TLS struct {
+	// InsecureSkipVerify accepts any certificate. For tests; anyone on the way can change the data.
+	// +optional
+	InsecureSkipVerify bool `json:"insecureSkipVerify,omitempty"`
+	// CABundles are trusted besides the public roots; each may hold a chain in PEM.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	CABundles []CABundle `json:"caBundles,omitempty"`
+}
+
+// CABundle is one key of a ConfigMap or of a Secret.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.configMap) != has(self.secret)",message="spec.tls.caBundles[]: set exactly one of configMap and secret"
+type CABundle struct {
+	// +optional
+	ConfigMap *KeyReference `json:"configMap,omitempty"`
+	// +optional
+	Secret *KeyReference `json:"secret,omitempty"`
+}
+
+// KeyReference names one key of an object of the same namespace.
+type KeyReference struct {
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// +optional
+	// +kubebuilder:default=ca.crt
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+	Key string `json:"key,omitempty"`
+}
+
+// Sizing says how the data and the size of a claim are brought together.
+type Sizing struct {
+	// OveragePercent is added to the bytes of the inventory where a size is computed.
+	// +optional
+	// +kubebuilder:default=25
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	OveragePercent *int32 `json:"overagePercent,omitempty"`
+	// OnTooSmall Fail ends with both numbers; Grow asks for a larger volume than the claim.
+	// +optional
+	// +kubebuilder:default=Fail
+	// +kubebuilder:validation:Enum=Fail;Grow
+	OnTooSmall OnTooSmall `json:"onTooSmall,omitempty"`
+}
+
+// Transfer tunes the copy from S3 to the volume.
+type Transfer struct {
+	// Engine that moves the bytes.
+	// +optional
+	// +kubebuilder:default=MC
+	// +kubebuilder:validation:Enum=MC
+	Engine Engine `json:"engine,omitempty"`
+	// Parallelism caps the objects in flight; 0 leaves it to the engine.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=256
+	Parallelism int32 `json:"parallelism,omitempty"`
+	// Bandwidth caps the bytes per second of one mover, such as 100Mi; empty is no cap.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self == '' || (isQuantity(self) && quantity(self).compareTo(quantity('64Ki')) >= 0)",message="spec.transfer.bandwidth: bytes per second as a quantity of at least 64Ki, such as 100Mi"
+	Bandwidth string `json:"bandwidth,omitempty"`
+	// Verify Checksum compares every byte where S3 gives a checksum, and sizes everywhere;
+	// Size compares paths and sizes only.
+	// +optional
+	// +kubebuilder:default=Checksum
+	// +kubebuilder:validation:Enum=Checksum;Size
+	Verify Verify `json:"verify,omitempty"`
+}
+
+// Mover shapes a mover pod. The pod always satisfies the restricted Pod Security Standard
+// unless podSecurityContext says otherwise.
+type Mover struct {
+	// Resources of the mover; the default requests 100m CPU and 64Mi and limits memory to 512Mi.
+	// +optional
+	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
+	// +optional
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+	// +optional
+	// +listType=atomic
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+	// +optional
+	Affinity *corev1.Affinity `json:"affinity,omitempty"`
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	PriorityClassName string `json:"priorityClassName,omitempty"`
+	// +optional
+	// +listType=atomic
+	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
+	// Labels and annotations are added to the mover pod; ours win.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
+	// +optional
+	Annotations map[string]string `json:"annotations,omitempty"`
+	// PodSecurityContext replaces the default one (non-root 65532, fsGroup 65532, RuntimeDefault seccomp).
+	// +optional
+	PodSecurityContext *corev1.PodSecurityContext `json:"podSecurityContext,omitempty"`
+	// Env is added to the mover, for example HTTPS_PROXY. Credentials do not belong here.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:XValidation:rule="self.all(e, !(e.name in ['AWS_SECRET_ACCESS_KEY', 'AWS_ACCESS_KEY_ID', 'AWS_SESSION_TOKEN']))",message="spec.mover.env: credentials in a pod's environment can be read by everyone who may read pods; put them into a Secret and name it in spec.credentials.secretRef"
+	Env []corev1.EnvVar `json:"env,omitempty"`
+}
+
+// Retries bounds what one population may cost.
+type Retries struct {
+	// Limit of failed attempts; then the population is failed until the source changes or
+	// the annotation s3populator.io/retry on the claim does.
+	// +optional
+	// +kubebuilder:default=6
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Limit *int32 `json:"limit,omitempty"`
+	// Deadline of one attempt.
+	// +optional
+	// +kubebuilder:default="24h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s')",message="spec.retries.deadline: at least 10s"
+	Deadline *metav1.Duration `json:"deadline,omitempty"`
+}
+
+// S3SourceStatus is what the manager observed.
+type S3SourceStatus struct {
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Inventory is what the source held when it was last listed.
+	// +optional
+	Inventory *Inventory `json:"inventory,omitempty"`
+	// ObservedRefresh is the value of the annotation s3populator.io/refresh that was acted on.
+	// +optional
+	ObservedRefresh string `json:"observedRefresh,omitempty"`
+}
+
+// Inventory of a source, after its filters.
+type Inventory struct {
+	Objects int64 `json:"objects"`
+	Bytes   int64 `json:"bytes"`
+	// Digest is sha256 over the sorted lines "path\tsize\tetag"; equal content, equal digest.
+	Digest string `json:"digest"`
+	// UnsafeKeys counts keys that no volume can hold.
+	// +optional
+	UnsafeKeys int64       `json:"unsafeKeys,omitempty"`
+	ObservedAt metav1.Time `json:"observedAt"`
+}
+
+// Enumerations of S3SourceSpec.
+type (
+	// Addressing is Auto, Path or VirtualHost.
+	Addressing string
+	// PrefixMode is Directory or Literal.
+	PrefixMode string
+	// OnEmpty is Fail or Allow.
+	OnEmpty string
+	// UnsafeKeys is Fail or Skip.
+	UnsafeKeys string
+	// OnTooSmall is Fail or Grow.
+	OnTooSmall string
+	// Engine is MC.
+	Engine string
+	// Verify is Checksum or Size.
+	Verify string
+)
+
+// Values of OnTooSmall.
+const (
+	TooSmallFail OnTooSmall = "Fail"
+	TooSmallGrow OnTooSmall = "Grow"
+)

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Group is the API group, and the prefix of every name below.
+const Group = "s3populator.io"
+
+// KindS3Source is what a claim's dataSourceRef names.
+const KindS3Source = "S3Source"
+
+// FieldOwner marks the manager's writes in managedFields.
+const FieldOwner = "s3populator"
+
+// ManagedBy is the value of app.kubernetes.io/managed-by on everything that we make.
+const ManagedBy = "s3populator"
+
+// Labels on objects that we make.
+const (
+	// LabelManagedBy has the value ManagedBy; written by us, read by our caches and the sweeper.
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	// LabelClaimUID is the UID of the claim that a prime, mover or S3Import serves.
+	LabelClaimUID = Group + "/claim-uid"
+	// LabelSourceUID is the UID of the S3Source whose inventory a mover takes.
+	LabelSourceUID = Group + "/source-uid"
+	// LabelRole tells a mover's duty: RolePopulate or RoleInventory.
+	LabelRole = Group + "/role"
+	// LabelVeleroExclude keeps primes and movers out of backups; read by Velero.
+	LabelVeleroExclude = "velero.io/exclude-from-backup"
+)
+
+// Values of LabelRole.
+const (
+	RolePrime     = "prime"
+	RolePopulate  = "populate"
+	RoleInventory = "inventory"
+)
+
+// Annotations that users write.
+const (
+	// AnnotationRetry on a claim: any new value ends a terminal failure and tries again.
+	AnnotationRetry = Group + "/retry"
+	// AnnotationRefresh on an S3Source: any new value takes a new inventory.
+	AnnotationRefresh = Group + "/refresh"
+	// AnnotationBind on a claim: BindImmediate populates without waiting for a consumer,
+	// although the class says WaitForFirstConsumer.
+	AnnotationBind = Group + "/bind"
+	// BindImmediate is the only value of AnnotationBind.
+	BindImmediate = "Immediate"
+	// AnnotationSource on a claim names an S3Source; read by the webhook, which writes dataSourceRef.
+	AnnotationSource = Group + "/source"
+)
+
+// Annotations that only the manager writes, and only the manager reads.
+const (
+	// AnnotationPopulated on a prime: the UID of the mover whose data was verified. The
+	// durable memory of success; a prime that has it is never filled again.
+	AnnotationPopulated = Group + "/populated"
+	// AnnotationResult on a prime: the mover's wire.Report, kept because the pod is deleted.
+	AnnotationResult = Group + "/result"
+	// AnnotationAttempts on a prime: JSON of the failed attempts so far.
+	AnnotationAttempts = Group + "/attempts"
+	// AnnotationSpecHash on a mover: hash of the source spec and retry token it was made from.
+	AnnotationSpecHash = Group + "/spec-hash"
+	// AnnotationAttempt on a mover: its number, from 1.
+	AnnotationAttempt = Group + "/attempt"
+	// AnnotationProgress on a mover: its latest wire.Snapshot, written by the progress endpoint.
+	AnnotationProgress = Group + "/progress"
+	// AnnotationScratchFor on a volume: the claim UID it is being filled for; written only
+	// while the reclaim policy is forced to Delete.
+	AnnotationScratchFor = Group + "/scratch-for"
+	// AnnotationReclaimPolicy on a volume: the policy to restore at the rebind.
+	AnnotationReclaimPolicy = Group + "/original-reclaim-policy"
+	// AnnotationPopulatedFor on a volume: the UID of the claim that it holds complete data
+	// for. Written by the rebind alone, never before the data is complete.
+	AnnotationPopulatedFor = Group + "/populated-for"
+	// AnnotationPopulatedFrom on a volume: namespace/name of the S3Source, for people.
+	AnnotationPopulatedFrom = Group + "/populated-from"
+	// AnnotationManifestDigest on a volume: digest of what is on it, for people.
+	AnnotationManifestDigest = Group + "/manifest-digest"
+	// AnnotationGrowTo on a claim, written by the webhook: the prime may be larger than the claim.
+	AnnotationGrowTo = Group + "/grow-to"
+)
+
+// AnnotationMirroredNode on a prime: the node we last gave it, so that a prime that has lost
+// its selected-node is told from a claim that got a new one.
+const AnnotationMirroredNode = Group + "/mirrored-node"
+
+// AnnotationSelectedNode on a claim is written by the scheduler and read by provisioners.
+const AnnotationSelectedNode = "volume.kubernetes.io/selected-node"
+
+// AnnotationBindCompleted on a claim is written by the PV controller once it is fully bound.
+const AnnotationBindCompleted = "pv.kubernetes.io/bind-completed"

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package moverpod turns a source and a duty into a hardened mover pod. It is
+// pure: no client, no clock, no lookups; the pod it returns is what is created.
+package moverpod
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// Request translates a source's spec into what a mover is told. Volume, progress
+// and attempt are the caller's to add.
+func Request(op wire.Operation, spec v1alpha1.S3SourceSpec) (wire.Request, error) {
+	limit, err := bytesPerSecond(spec.Transfer.Bandwidth)
+	if err != nil {
+		return wire.Request{}, err
+	}
+	return wire.Request{
+		Operation:   op,
+		Source:      source(spec),
+		Policy:      wire.Policy{OnEmpty: string(spec.OnEmpty), UnsafeKeys: string(spec.UnsafeKeys)},
+		Credentials: credentials(spec.Credentials),
+		TLS:         trust(spec.TLS),
+		Transfer: wire.Transfer{
+			Engine:         string(spec.Transfer.Engine),
+			Parallelism:    int(spec.Transfer.Parallelism),
+			BytesPerSecond: limit,
+			Verify:         string(spec.Transfer.Verify),
+		},
+	}, nil
+}
+
+func source(spec v1alpha1.S3SourceSpec) wire.Source {
+	objects := make([]wire.Object, 0, len(spec.Objects))
+	for _, o := range spec.Objects {
+		objects = append(objects, wire.Object{Key: o.Key, Path: o.Path})
+	}
+	return wire.Source{
+		Endpoint:   spec.Endpoint,
+		Region:     spec.Region,
+		Addressing: string(spec.Addressing),
+		Bucket:     spec.Bucket,
+		Prefix:     spec.Prefix,
+		PrefixMode: string(spec.PrefixMode),
+		Objects:    objects,
+		Include:    spec.Include,
+		Exclude:    spec.Exclude,
+	}
+}
+
+func credentials(c *v1alpha1.Credentials) wire.Credentials {
+	switch {
+	case c == nil:
+		return wire.Credentials{Kind: wire.Anonymous}
+	case c.SecretRef != nil:
+		return wire.Credentials{Kind: wire.SecretFiles, Name: c.SecretRef.Name}
+	default:
+		return wire.Credentials{Kind: wire.WebIdentity, Name: c.ServiceAccountName, RoleARN: c.RoleARN}
+	}
+}
+
+func trust(t *v1alpha1.TLS) wire.TLS {
+	if t == nil {
+		return wire.TLS{}
+	}
+	return wire.TLS{InsecureSkipVerify: t.InsecureSkipVerify, CABundles: len(t.CABundles)}
+}
+
+// bytesPerSecond reads spec.transfer.bandwidth, a quantity of bytes per second; empty is no limit.
+func bytesPerSecond(bandwidth string) (int64, error) {
+	if bandwidth == "" {
+		return 0, nil
+	}
+	q, err := resource.ParseQuantity(bandwidth)
+	if err != nil {
+		return 0, fmt.Errorf("read spec.transfer.bandwidth %q: %w", bandwidth, err)
+	}
+	return q.Value(), nil
+}

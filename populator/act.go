@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package populator
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+// refusalDelay is how often a create is tried again that a quota, a limit range or an
+// admission policy refused: nothing wakes us when those change.
+const refusalDelay = 30 * time.Second
+
+// act makes the one write of a decision. Writes that could lose data carry a UID or a
+// resourceVersion, so that a stale view turns into a conflict, never into damage. The
+// decision comes back changed where the API server's answer is the user's to act on.
+func (r *Reconciler) act(ctx context.Context, s state, d decision) (decision, error) {
+	switch d.Action {
+	case wait:
+		return d, nil
+	case createPrime:
+		return r.createPrime(ctx, s, d)
+	case releaseNode:
+		return d, r.releaseNode(ctx, s)
+	case selectNode:
+		return d, r.selectNode(ctx, s)
+	case markScratch:
+		return d, r.patchVolume(ctx, s.PrimeVolume, func() ([]byte, error) { return scratchPatch(s.PrimeVolume, s.Claim) })
+	case startMover:
+		return r.startMover(ctx, s, d)
+	case recordFailure:
+		return d, r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationAttempts, readAttempts(s.Prime).after(s.Mover, s.Now), nil)
+	case deleteMover:
+		return d, r.delete(ctx, s.Mover)
+	case markPopulated:
+		return d, r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationResult, storedResult{At: s.Now.UTC(), Report: ending(s.Mover)},
+			map[string]any{v1alpha1.AnnotationPopulated: string(s.Mover.UID)})
+	case rebind:
+		return d, r.rebind(ctx, s)
+	case deletePrime:
+		return d, r.delete(ctx, s.Prime)
+	}
+	return d, fmt.Errorf("unknown action %q", d.Action)
+}
+
+// createPrime asks the API server once more: a prime for a claim that is bound or gone
+// would be a second volume for nothing.
+func (r *Reconciler) createPrime(ctx context.Context, s state, d decision) (decision, error) {
+	if err := r.stillUnbound(ctx, s.Claim); err != nil {
+		return d, err
+	}
+	if err := r.nothingPromised(ctx, s); err != nil {
+		return d, err
+	}
+	err := r.create(ctx, s.Claim, prime(s, r.Options.CopiedAnnotations))
+	return refused(d, err, v1alpha1.ReasonPrimeRefused, "The prime claim that the data is loaded into was refused")
+}
+
+// startMover asks the API server once more: a mover empties and fills its volume, which
+// after the rebind is the user's.
+func (r *Reconciler) startMover(ctx context.Context, s state, d decision) (decision, error) {
+	live := &corev1.PersistentVolumeClaim{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(s.Prime), live); err != nil {
+		return d, staleIfGone(err)
+	}
+	if live.UID != s.Prime.UID || live.DeletionTimestamp != nil || filled(live) {
+		return d, errStale
+	}
+	pod, err := r.Options.mover(s)
+	if err != nil {
+		return d, err
+	}
+	err = r.create(ctx, s.Claim, pod)
+	return refused(d, err, v1alpha1.ReasonMoverRefused, "The pod that loads the data was refused")
+}
+
+// rebind hands the volume over. The patch is guarded by the volume's resourceVersion:
+// whatever happened to the prime since would have changed the volume too.
+func (r *Reconciler) rebind(ctx context.Context, s state) error {
+	if err := r.stillUnbound(ctx, s.Claim); err != nil {
+		return err
+	}
+	return r.patchVolume(ctx, s.PrimeVolume, func() ([]byte, error) { return rebindPatch(s) })
+}
+
+// stillUnbound asks the API server whether the claim is the one we decided about.
+func (r *Reconciler) stillUnbound(ctx context.Context, claim *corev1.PersistentVolumeClaim) error {
+	live := &corev1.PersistentVolumeClaim{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(claim), live); err != nil {
+		return staleIfGone(err)
+	}
+	if live.UID != claim.UID || live.DeletionTimestamp != nil || live.Spec.VolumeName != "" {
+		return errStale
+	}
+	return nil
+}
+
+// nothingPromised asks the API server for a volume that carries the claim's UID, unless
+// the claim is too young, or was never told of a prime, to have one.
+func (r *Reconciler) nothingPromised(ctx context.Context, s state) error {
+	if !mayHaveHadPrime(s) {
+		return nil
+	}
+	var all corev1.PersistentVolumeList
+	if err := r.Live.List(ctx, &all); err != nil {
+		return fmt.Errorf("list volumes: %w", err)
+	}
+	for i := range all.Items {
+		if refersTo(&all.Items[i], s.Claim) {
+			return errStale
+		}
+	}
+	return nil
+}
+
+// releaseNode takes the node off the claim, only if it is still the same, so that the
+// scheduler chooses again; then the prime forgets that it ever had it.
+func (r *Reconciler) releaseNode(ctx context.Context, s state) error {
+	path := "/metadata/annotations/" + strings.ReplaceAll(v1alpha1.AnnotationSelectedNode, "/", "~1")
+	patch, err := json.Marshal([]map[string]any{
+		{"op": "test", "path": path, "value": s.Claim.Annotations[v1alpha1.AnnotationSelectedNode]},
+		{"op": "remove", "path": path},
+	})
+	if err != nil {
+		return fmt.Errorf("encode patch: %w", err)
+	}
+	err = r.Patch(ctx, s.Claim.DeepCopy(), client.RawPatch(types.JSONPatchType, patch))
+	if apierrors.IsInvalid(err) || apierrors.IsNotFound(err) {
+		return errStale // Somebody else changed it first.
+	}
+	if err != nil {
+		return fmt.Errorf("release node: %w", err)
+	}
+	return r.annotate(ctx, s.Prime, map[string]any{v1alpha1.AnnotationMirroredNode: nil})
+}
+
+func (r *Reconciler) selectNode(ctx context.Context, s state) error {
+	node := s.Claim.Annotations[v1alpha1.AnnotationSelectedNode]
+	return r.annotate(ctx, s.Prime, map[string]any{v1alpha1.AnnotationSelectedNode: node, v1alpha1.AnnotationMirroredNode: node})
+}
+
+// youngClaim: no cache is older than that, so a claim below this age that was never told
+// of a prime had none.
+const youngClaim = 30 * time.Second
+
+// mayHaveHadPrime tells that an earlier life of ours may have rebound a volume already.
+func mayHaveHadPrime(s state) bool {
+	was, ok := populated(s.Claim)
+	if !ok {
+		return s.Now.Sub(s.Claim.CreationTimestamp.Time) > youngClaim
+	}
+	switch v1alpha1.Reason(was.Reason) {
+	case v1alpha1.ReasonSourceNotFound, v1alpha1.ReasonWaitForFirstConsumer, v1alpha1.ReasonStorageClassNotFound, v1alpha1.ReasonStorageClassUnset,
+		v1alpha1.ReasonUnsupportedClass, v1alpha1.ReasonUnsupportedClaim, v1alpha1.ReasonQuotaExceeded, v1alpha1.ReasonPrimeRefused, v1alpha1.ReasonInventoryPending:
+		return false // Written only before there was a prime.
+	}
+	return true
+}

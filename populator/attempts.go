@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package populator
+
+import (
+	"encoding/json"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// Back-off between attempts: 10 s, doubled each time, at most 5 min. The first is short
+// because most failures are a server that restarts; the last keeps six attempts in ten minutes.
+const (
+	firstBackoff = 10 * time.Second
+	lastBackoff  = 5 * time.Minute
+)
+
+// defaultRetries is the limit where the source, now gone, cannot tell.
+const defaultRetries = 6
+
+// disruptionLimit bounds attempts that ended from outside. It is generous because an
+// eviction is nobody's mistake, and finite because a pod that always kills its node is.
+const disruptionLimit = 50
+
+// attempts is the prime's memory of what failed, written before a failed mover is
+// deleted, so that no crash forgets it. It survives the mover's garbage collection.
+type attempts struct {
+	// Hash of the source spec and retry token that failed; another one starts afresh.
+	Hash string `json:"hash"`
+	// Failures count towards spec.retries.limit, Disruptions (evictions, lost nodes) do not.
+	Failures    int `json:"failures"`
+	Disruptions int `json:"disruptions,omitempty"`
+	// Mover is the UID of the latest failed pod, so that none is counted twice.
+	Mover string    `json:"mover"`
+	At    time.Time `json:"at"`
+	// Terminal: only another Hash tries again.
+	Terminal bool        `json:"terminal,omitempty"`
+	Reason   wire.Reason `json:"reason"`
+	Message  string      `json:"message"`
+}
+
+// readAttempts is zero where there were none; a damaged annotation counts as none.
+func readAttempts(prime *corev1.PersistentVolumeClaim) attempts {
+	var a attempts
+	if json.Unmarshal([]byte(prime.Annotations[v1alpha1.AnnotationAttempts]), &a) != nil {
+		return attempts{}
+	}
+	return a
+}
+
+// after adds the failure of a mover to the attempts so far.
+func (a attempts) after(mover *corev1.Pod, now time.Time) attempts {
+	hash := mover.Annotations[v1alpha1.AnnotationSpecHash]
+	next := attempts{Hash: hash, Mover: string(mover.UID), At: now.UTC().Truncate(time.Second)}
+	if a.Hash == hash {
+		next.Failures, next.Disruptions = a.Failures, a.Disruptions
+	}
+	r := ending(mover)
+	next.Reason, next.Message = r.Reason, r.Message
+	next.Terminal = r.Class == wire.User
+	if disrupted(mover) {
+		next.Disruptions++
+	} else {
+		next.Failures++
+	}
+	return next
+}
+
+// exhausted tells that no further attempt is made for the same hash.
+func (a attempts) exhausted(limit int) bool {
+	return a.Terminal || a.Failures > limit || a.Disruptions > disruptionLimit
+}
+
+// next is when the following attempt may begin.
+func (a attempts) next() time.Time {
+	wait := firstBackoff
+	for range min(a.Failures+a.Disruptions-1, 10) {
+		wait = min(2*wait, lastBackoff)
+	}
+	return a.At.Add(wait)
+}
+
+// number of the mover that would be started now, from 1.
+func (a attempts) number(hash string) int {
+	if a.Hash != hash {
+		return 1
+	}
+	return a.Failures + a.Disruptions + 1
+}
+
+// ending is a finished mover's report, or what can be said without one. Success without a
+// report is no success: nothing is bound on an exit code.
+func ending(mover *corev1.Pod) wire.Report {
+	for _, c := range mover.Status.ContainerStatuses {
+		if c.Name != moverpod.ContainerName || c.State.Terminated == nil {
+			continue
+		}
+		r, err := wire.ParseReport(c.State.Terminated.Message)
+		if err == nil && r.Class.ExitCode() == int(c.State.Terminated.ExitCode) {
+			return r
+		}
+		return wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Message: withoutReport(c.State.Terminated)}
+	}
+	message := orElse(mover.Status.Message, "The mover pod ended without a report.")
+	return wire.Report{Class: wire.Retry, Reason: wire.Interrupted, Message: message}
+}
+
+func withoutReport(t *corev1.ContainerStateTerminated) string {
+	if t.Reason == "OOMKilled" {
+		return "The mover ran out of memory. Raise spec.mover.resources.limits.memory of the S3Source."
+	}
+	return "The mover ended with exit code " + itoa(int64(t.ExitCode)) + " and no report (" + orElse(t.Reason, "no reason given") + ")."
+}
+
+// disrupted tells that a mover was ended from outside: evicted, preempted, or its node lost.
+func disrupted(mover *corev1.Pod) bool {
+	for _, c := range mover.Status.Conditions {
+		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
+			return true
+		}
+	}
+	return mover.Status.Reason == "Evicted" || mover.Status.Reason == "NodeLost" || mover.Status.Reason == "Shutdown" || mover.Status.Reason == "Terminated"
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package populator
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// primeName and moverName carry the claim's UID: a claim recreated under its name gets new ones.
+func primeName(claim *corev1.PersistentVolumeClaim) string { return "prime-" + string(claim.UID) }
+
+func moverName(claim *corev1.PersistentVolumeClaim) string {
+	return moverpod.PopulatorName(string(claim.UID))
+}
+
+// importName is the claim's name, for people, and enough of its UID to never meet another run.
+func importName(claim *corev1.PersistentVolumeClaim) string {
+	const most = 253 - len("-12345678")
+	return claim.Name[:min(len(claim.Name), most)] + "-" + string(claim.UID)[:min(8, len(claim.UID))]
+}
+
+// prime asks for a volume that will fit the claim in everything the PV controller
+// compares (capacity, modes, volume mode, attributes class), and for no data source.
+func prime(s state, copied []string) *corev1.PersistentVolumeClaim {
+	spec := s.Claim.Spec
+	p := &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:            primeName(s.Claim),
+			Namespace:       s.Claim.Namespace,
+			Labels:          labels(s.Claim, v1alpha1.RolePrime),
+			Annotations:     map[string]string{},
+			OwnerReferences: []metav1.OwnerReference{ownerReference(s.Claim)},
+		},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes:               writable(spec.AccessModes),
+			Resources:                 *spec.Resources.DeepCopy(),
+			StorageClassName:          spec.StorageClassName,
+			VolumeMode:                spec.VolumeMode,
+			VolumeAttributesClassName: spec.VolumeAttributesClassName,
+		},
+	}
+	p.Labels[v1alpha1.LabelVeleroExclude] = "true"
+	for _, k := range copied {
+		if v, ok := s.Claim.Annotations[k]; ok {
+			p.Annotations[k] = v
+		}
+	}
+	if node := s.Claim.Annotations[v1alpha1.AnnotationSelectedNode]; waitsForConsumer(s) {
+		p.Annotations[v1alpha1.AnnotationSelectedNode] = node
+		p.Annotations[v1alpha1.AnnotationMirroredNode] = node
+	}
+	grow(p, s.Source)
+	return p
+}
+
+// writable puts a mode first that the mover can write with: kubelets publish a CSI volume
+// with the first one.
+func writable(modes []corev1.PersistentVolumeAccessMode) []corev1.PersistentVolumeAccessMode {
+	if !onlyReaders(modes) {
+		return slices.Clone(modes)
+	}
+	return append([]corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}, modes...)
+}
+
+// grow raises the prime's request to what the source needs, if its user said so. The
+// claim then binds to a larger volume than it asked for, which Kubernetes allows.
+func grow(p *corev1.PersistentVolumeClaim, source *v1alpha1.S3Source) {
+	if source.Spec.Sizing.OnTooSmall != v1alpha1.TooSmallGrow || source.Status.Inventory == nil {
+		return
+	}
+	need := Size(source.Status.Inventory.Bytes, source.Spec.Sizing.OveragePercent)
+	if have := p.Spec.Resources.Requests[corev1.ResourceStorage]; have.Cmp(need) < 0 {
+		p.Spec.Resources.Requests[corev1.ResourceStorage] = need
+		if limit, ok := p.Spec.Resources.Limits[corev1.ResourceStorage]; ok && limit.Cmp(need) < 0 {
+			delete(p.Spec.Resources.Limits, corev1.ResourceStorage)
+		}
+	}
+}
+
+// mebibyte is what sizes are rounded up to: what most drivers allocate in.
+const mebibyte = 1 << 20
+
+// Size is the request for so many bytes of data: with the overage in percent (nil: 25)
+// added, rounded up to 1 MiB, at least 1 MiB.
+func Size(bytes int64, overagePercent *int32) resource.Quantity {
+	percent := int64(25)
+	if overagePercent != nil {
+		percent = int64(*overagePercent)
+	}
+	// Divided first, so that no sum of objects overflows.
+	need := bytes + bytes/100*percent + (bytes%100*percent+99)/100
+	return *resource.NewQuantity(max(1, (need+mebibyte-1)/mebibyte)*mebibyte, resource.BinarySI)
+}
+
+// mover is the pod that fills the prime.
+func (o Options) mover(s state) (*corev1.Pod, error) {
+	request, err := moverpod.Request(wire.Populate, s.Source.Spec)
+	if err != nil {
+		return nil, err
+	}
+	hash := specHash(s.Source, s.Claim)
+	request.Attempt = readAttempts(s.Prime).number(hash)
+	request.Volume = wire.Volume{Mode: wire.Filesystem, TargetPath: s.Source.Spec.TargetPath}
+	if block(s.Claim) {
+		request.Volume = wire.Volume{Mode: wire.Block}
+	}
+	request.Progress = wire.Progress{URL: o.ProgressURL, CABundle: string(o.ProgressCA())}
+	return moverpod.New(moverpod.Spec{
+		Name:      moverName(s.Claim),
+		Namespace: s.Claim.Namespace,
+		Owner:     ownerReference(s.Claim),
+		Labels:    labels(s.Claim, v1alpha1.RolePopulate),
+		Annotations: map[string]string{
+			v1alpha1.AnnotationSpecHash: hash,
+			v1alpha1.AnnotationAttempt:  itoa(int64(request.Attempt)),
+		},
+		Image:     o.Image,
+		Source:    s.Source.Spec,
+		Request:   request,
+		ClaimName: s.Prime.Name,
+	})
+}
+
+// specHash changes when another attempt would be another request: with the source's spec,
+// with the source itself, and with the claim's retry token.
+func specHash(source *v1alpha1.S3Source, claim *corev1.PersistentVolumeClaim) string {
+	b, err := json.Marshal(struct {
+		UID   string
+		Spec  v1alpha1.S3SourceSpec
+		Retry string
+	}{string(source.UID), source.Spec, claim.Annotations[v1alpha1.AnnotationRetry]})
+	if err != nil { // A spec that came from JSON goes back to JSON.
+		return fmt.Sprintf("generation-%d", source.Generation)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}
+
+func labels(claim *corev1.PersistentVolumeClaim, role string) map[string]string {
+	return map[string]string{
+		v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
+		v1alpha1.LabelClaimUID:  string(claim.UID),
+		v1alpha1.LabelRole:      role,
+	}
+}
+
+// ownerReference lets garbage collection take everything of ours with the claim, even
+// when we are uninstalled.
+func ownerReference(claim *corev1.PersistentVolumeClaim) metav1.OwnerReference {
+	return metav1.OwnerReference{
+		APIVersion: "v1", Kind: "PersistentVolumeClaim", Name: claim.Name, UID: claim.UID,
+		Controller: new(true), BlockOwnerDeletion: new(true),
+	}
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package populator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/s3populator/s3populator/internal/moverpod"
+)
+
+// Options are what an administrator decides.
+type Options struct {
+	// Image of the mover pods.
+	Image moverpod.Image
+	// ProgressURL is where movers send progress, without a path; empty turns it off.
+	ProgressURL string
+	// ProgressCA returns the PEM that signed the progress endpoint's certificate.
+	ProgressCA func() []byte
+	// CopiedAnnotations of a claim go onto its prime, for classes whose driver parameters
+	// read ${pvc.annotations['...']}.
+	CopiedAnnotations []string
+	// Workers is how many claims are looked at at once.
+	Workers int
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// Reconciler drives claims. Its cached client reads what is watched; live reads the API
+// server where an old answer could lose data.
+type Reconciler struct {
+	client.Client
+	Live    client.Reader
+	Events  events.EventRecorder
+	Options Options
+}
+
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims/status,verbs=patch
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims/finalizers,verbs=update
+// +kubebuilder:rbac:groups="",resources=persistentvolumes,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;create;delete
+// +kubebuilder:rbac:groups="",resources=events,verbs=list
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses;csidrivers,verbs=list;watch
+// +kubebuilder:rbac:groups=s3populator.io,resources=s3sources,verbs=list;watch
+// +kubebuilder:rbac:groups=s3populator.io,resources=s3imports,verbs=list;watch;create
+// +kubebuilder:rbac:groups=s3populator.io,resources=s3imports/status,verbs=patch
+
+// Reconcile looks at one claim and makes at most one step of the protocol.
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	claim := &corev1.PersistentVolumeClaim{}
+	if err := r.Get(ctx, request.NamespacedName, claim); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err) // Garbage collection has the rest.
+	}
+	if !ours(claim) {
+		return ctrl.Result{}, nil
+	}
+	s, err := r.observe(ctx, claim)
+	if err != nil {
+		return ctrl.Result{}, fmt.Errorf("observe: %w", err)
+	}
+	d := decide(s)
+	log.FromContext(ctx).V(1).Info("Decided", "action", d.Action, "reason", d.Reason)
+	d, err = r.act(ctx, s, d)
+	if stale(err) {
+		return ctrl.Result{RequeueAfter: staleDelay}, nil
+	}
+	if err := errors.Join(err, r.report(ctx, s, d)); err != nil {
+		return ctrl.Result{}, fmt.Errorf("%s: %w", d.Action, err)
+	}
+	return ctrl.Result{RequeueAfter: d.Recheck}, nil
+}
+
+// staleDelay lets the cache catch up after somebody else was faster. A watch event
+// normally comes first; this is the net below it.
+const staleDelay = 200 * time.Millisecond
+
+// stale tells that the world was newer than what we decided on: nothing is wrong, and a
+// newer look decides again.
+func stale(err error) bool {
+	return errors.Is(err, errStale) || apierrors.IsConflict(err)
+}
+
+var (
+	errStale                      = errors.New("observed state is stale")
+	_        reconcile.Reconciler = &Reconciler{}
+)

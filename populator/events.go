@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package populator
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+// event is one line of a claim's timeline.
+type event struct {
+	Type   string // Normal or Warning.
+	Reason v1alpha1.Reason
+	Note   string
+}
+
+// quiet reasons are read in the condition; as events they would only repeat it.
+var quiet = map[v1alpha1.Reason]bool{
+	v1alpha1.ReasonWaitForFirstConsumer: true,
+	v1alpha1.ReasonProvisioning:         true,
+	v1alpha1.ReasonRebinding:            true,
+	v1alpha1.ReasonInventoryPending:     true,
+	v1alpha1.ReasonPopulated:            true, // PopulationSucceeded tells it.
+}
+
+// eventsFor is pure: what a claim's user hears of a decision. Only a change of the
+// condition's reason or status speaks, so a requeue never repeats itself.
+func eventsFor(s state, d decision) []event {
+	var all []event
+	if e, ok := announcement(s, d); ok {
+		all = append(all, e)
+	}
+	was, _ := populated(s.Claim)
+	if d.Reason == "" || quiet[d.Reason] || was.Reason == string(d.Reason) && was.Status == d.Status && d.Action != startMover {
+		return all
+	}
+	kind := corev1.EventTypeWarning
+	if d.Reason == v1alpha1.ReasonPopulating {
+		kind = corev1.EventTypeNormal
+	}
+	return append(all, event{kind, d.Reason, d.Message})
+}
+
+func announcement(s state, d decision) (event, bool) {
+	switch d.Announce {
+	case v1alpha1.ReasonPopulationStarted:
+		return event{corev1.EventTypeNormal, d.Announce, fmt.Sprintf(
+			"Claim %s is made to receive the data of S3Source %s; its volume becomes this claim's when all of it is there.", primeName(s.Claim), s.Claim.Spec.DataSourceRef.Name)}, true
+	case v1alpha1.ReasonPopulationSucceeded:
+		note := "The claim is bound to its filled volume: " + d.Message
+		if s.Prime != nil {
+			note += fmt.Sprintf(" It took %s.", s.Now.Sub(s.Prime.CreationTimestamp.Time).Round(time.Second))
+		}
+		return event{corev1.EventTypeNormal, d.Announce, note}, true
+	case v1alpha1.ReasonPopulationAborted:
+		return event{corev1.EventTypeNormal, d.Announce, "The claim was deleted while it was filled; the mover and its volume are removed."}, true
+	}
+	return event{}, false
+}
+
+// eventTime is when an event was last seen, whichever API wrote it.
+func eventTime(e *corev1.Event) time.Time {
+	switch {
+	case e.Series != nil:
+		return e.Series.LastObservedTime.Time
+	case !e.LastTimestamp.IsZero():
+		return e.LastTimestamp.Time
+	case !e.EventTime.IsZero():
+		return e.EventTime.Time
+	}
+	return e.CreationTimestamp.Time
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package populator
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// importFor is the visible run of a population.
+func importFor(claim *corev1.PersistentVolumeClaim) *v1alpha1.S3Import {
+	return &v1alpha1.S3Import{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: importName(claim), Namespace: claim.Namespace,
+			Labels: map[string]string{
+				v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
+				v1alpha1.LabelClaimUID:  string(claim.UID),
+			},
+			OwnerReferences: []metav1.OwnerReference{ownerReference(claim)},
+		},
+		Spec: v1alpha1.S3ImportSpec{SourceName: claim.Spec.DataSourceRef.Name, ClaimName: claim.Name},
+	}
+}
+
+// importStatus is pure: where the run stands after a decision. What a decision does not
+// speak of stays as it was.
+func importStatus(s state, d decision) v1alpha1.S3ImportStatus {
+	next := *s.Import.Status.DeepCopy()
+	if s.Mover != nil {
+		startRun(&next, s.Mover)
+	}
+	if s.Prime != nil && filled(s.Prime) {
+		completeRun(&next, s)
+		return next
+	}
+	switch {
+	case d.Status == corev1.ConditionFalse:
+		failRun(&next, s, d)
+	case s.Mover != nil && s.Mover.Status.Phase == corev1.PodRunning:
+		next.Phase = v1alpha1.ImportRunning
+		clearFailure(&next)
+	case d.Reason != "" && next.Phase != v1alpha1.ImportSucceeded:
+		next.Phase = v1alpha1.ImportPending
+		clearFailure(&next)
+	}
+	return next
+}
+
+func startRun(next *v1alpha1.S3ImportStatus, mover *corev1.Pod) {
+	if n, err := strconv.ParseInt(mover.Annotations[v1alpha1.AnnotationAttempt], 10, 32); err == nil {
+		next.Attempts = int32(n)
+	}
+	if next.StartTime == nil && mover.Status.StartTime != nil {
+		next.StartTime = mover.Status.StartTime.DeepCopy()
+	}
+	var snapshot wire.Snapshot
+	if json.Unmarshal([]byte(mover.Annotations[v1alpha1.AnnotationProgress]), &snapshot) == nil {
+		next.Progress = progress(snapshot)
+	}
+}
+
+// completeRun takes the numbers from the prime, which remembers the mover's report.
+func completeRun(next *v1alpha1.S3ImportStatus, s state) {
+	r, ok := result(s.Prime)
+	if !ok || next.Phase == v1alpha1.ImportSucceeded {
+		return
+	}
+	next.Phase = v1alpha1.ImportSucceeded
+	next.ManifestDigest = r.ManifestDigest
+	next.CompletionTime = new(metav1.NewTime(resultTime(s.Prime)))
+	next.Progress = progress(wire.Snapshot{ObjectsDone: r.Objects, ObjectsTotal: r.Objects, BytesDone: r.Bytes, BytesTotal: r.Bytes})
+	next.Progress.Percent = 100
+	next.Progress.Rate = rate(r)
+	setCondition(next, s, metav1.Condition{
+		Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue, Reason: string(v1alpha1.ReasonPopulated),
+		Message: fmt.Sprintf("%d objects, %s, verified.", r.Objects, quantity(r.Bytes)),
+	})
+	clearFailure(next)
+}
+
+func rate(r wire.Report) string {
+	if r.FetchedBytes == 0 || r.Seconds <= 0 {
+		return ""
+	}
+	return perSecond(int64(float64(r.FetchedBytes) / r.Seconds))
+}
+
+func failRun(next *v1alpha1.S3ImportStatus, s state, d decision) {
+	next.Phase = v1alpha1.ImportFailed
+	setCondition(next, s, metav1.Condition{
+		Type: v1alpha1.ConditionFailed, Status: metav1.ConditionTrue, Reason: string(d.Reason), Message: cut(d.Message),
+	})
+}
+
+func clearFailure(next *v1alpha1.S3ImportStatus) {
+	meta.RemoveStatusCondition(&next.Conditions, v1alpha1.ConditionFailed)
+}
+
+func setCondition(next *v1alpha1.S3ImportStatus, s state, c metav1.Condition) {
+	c.ObservedGeneration = s.Import.Generation
+	c.LastTransitionTime = metav1.NewTime(s.Now.Truncate(time.Second))
+	meta.SetStatusCondition(&next.Conditions, c)
+}
+
+// progress turns a mover's numbers into what people read. It never says 100 percent:
+// only the report does.
+func progress(s wire.Snapshot) *v1alpha1.ImportProgress {
+	p := &v1alpha1.ImportProgress{
+		Objects: v1alpha1.Counter{Done: s.ObjectsDone, Total: s.ObjectsTotal, Text: fmt.Sprintf("%d/%d", s.ObjectsDone, s.ObjectsTotal)},
+		Bytes:   v1alpha1.Counter{Done: s.BytesDone, Total: s.BytesTotal, Text: size(s.BytesDone) + "/" + size(s.BytesTotal)},
+	}
+	switch {
+	case s.BytesTotal > 0:
+		p.Percent = percent(s.BytesDone, s.BytesTotal)
+	case s.ObjectsTotal > 0:
+		p.Percent = percent(s.ObjectsDone, s.ObjectsTotal)
+	}
+	if s.BytesPerSecond > 0 {
+		p.Rate = perSecond(s.BytesPerSecond)
+		left := time.Duration(float64(s.BytesTotal-s.BytesDone) / float64(s.BytesPerSecond) * float64(time.Second))
+		p.ETA = max(0, left).Round(time.Second).String()
+	}
+	return p
+}
+
+func percent(done, total int64) int32 {
+	return int32(min(99, 100*(float64(done)/float64(total))))
+}
+
+func perSecond(n int64) string { return size(n) + "/s" }
+
+// size prints bytes with three digits at most, such as 84Mi or 1.2Gi.
+func size(n int64) string {
+	f, unit := float64(n), ""
+	for _, u := range []string{"Ki", "Mi", "Gi", "Ti", "Pi"} {
+		if f < 1024 {
+			break
+		}
+		f, unit = f/1024, u
+	}
+	if f < 10 && unit != "" {
+		return fmt.Sprintf("%.1f%s", f, unit)
+	}
+	return fmt.Sprintf("%.0f%s", f, unit)
+}

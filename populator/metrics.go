@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package populator
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+// The metrics of populations. docs/operations.md explains them.
+var (
+	duration = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "s3populator_population_duration_seconds",
+		Help: "Time from the prime claim's creation until its volume was bound to the user's claim.",
+		// Seconds: 1 s is a tiny source, 4.5 h a large one; each is three times the last.
+		Buckets: prometheus.ExponentialBuckets(1, 3, 10),
+	})
+	bytesLoaded = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "s3populator_population_bytes_total",
+		Help: "Bytes on volumes that were bound.",
+	})
+	moverFailures = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "s3populator_mover_failures_total",
+		Help: "Mover pods that ended without success, by the reason they reported.",
+	}, []string{"reason"})
+	stuck = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "s3populator_population_problems_total",
+		Help: "Times a claim's population came to a halt, by condition reason.",
+	}, []string{"reason"})
+	orphans = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "s3populator_orphans_removed_total",
+		Help: "Primes and movers without a claim that the sweeper removed.",
+	})
+)
+
+func init() { //nolint:gochecknoinits // Collectors register once per process, as controller-runtime's own do.
+	metrics.Registry.MustRegister(duration, bytesLoaded, moverFailures, stuck, orphans)
+}
+
+// observeOutcome counts a decision once it was carried out and told.
+func observeOutcome(s state, d decision) {
+	switch {
+	case d.Action == recordFailure:
+		moverFailures.WithLabelValues(string(ending(s.Mover).Reason)).Inc()
+	case d.Announce == v1alpha1.ReasonPopulationSucceeded && s.Prime != nil:
+		duration.Observe(s.Now.Sub(s.Prime.CreationTimestamp.Time).Seconds())
+		if r, ok := result(s.Prime); ok {
+			bytesLoaded.Add(float64(r.Bytes))
+		}
+	case d.Status == corev1.ConditionFalse:
+		if was, _ := populated(s.Claim); was.Reason != string(d.Reason) {
+			stuck.WithLabelValues(string(d.Reason)).Inc()
+		}
+	}
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package populator
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+// observe reads everything that a decision may rest on, and is the only reader besides
+// the guards in act.go.
+func (r *Reconciler) observe(ctx context.Context, claim *corev1.PersistentVolumeClaim) (state, error) {
+	s := state{Now: r.Options.Now(), Claim: claim}
+	var err error
+	if s.Source, err = find(ctx, r, key(claim, claim.Spec.DataSourceRef.Name), &v1alpha1.S3Source{}); err != nil {
+		return state{}, err
+	}
+	if s.Prime, err = find(ctx, r, key(claim, primeName(claim)), &corev1.PersistentVolumeClaim{}); err != nil {
+		return state{}, err
+	}
+	if s.Mover, err = find(ctx, r, key(claim, moverName(claim)), &corev1.Pod{}); err != nil {
+		return state{}, err
+	}
+	if s.Import, err = find(ctx, r, key(claim, importName(claim)), &v1alpha1.S3Import{}); err != nil {
+		return state{}, err
+	}
+	if err := r.observeClass(ctx, &s); err != nil {
+		return state{}, err
+	}
+	if err := r.observeVolumes(ctx, &s); err != nil {
+		return state{}, err
+	}
+	return s, r.observeTrouble(ctx, &s)
+}
+
+func (r *Reconciler) observeClass(ctx context.Context, s *state) (err error) {
+	if s.Claim.Spec.StorageClassName == nil || *s.Claim.Spec.StorageClassName == "" {
+		return nil
+	}
+	s.Class, err = find(ctx, r, types.NamespacedName{Name: *s.Claim.Spec.StorageClassName}, &storagev1.StorageClass{})
+	if err != nil || s.Class == nil {
+		return err
+	}
+	driver, err := find(ctx, r, types.NamespacedName{Name: s.Class.Provisioner}, &storagev1.CSIDriver{})
+	s.CSI = driver != nil
+	return err
+}
+
+func (r *Reconciler) observeVolumes(ctx context.Context, s *state) (err error) {
+	if s.Prime != nil {
+		if s.PrimeVolume, err = r.volume(ctx, s.Prime.Spec.VolumeName); err != nil {
+			return err
+		}
+	}
+	if s.ClaimVolume, err = r.volume(ctx, s.Claim.Spec.VolumeName); err != nil {
+		return err
+	}
+	var promised corev1.PersistentVolumeList
+	if err := r.List(ctx, &promised, client.MatchingFields{indexClaimRefUID: string(s.Claim.UID)}, client.Limit(1)); err != nil {
+		return fmt.Errorf("list volumes promised to the claim: %w", err)
+	}
+	if len(promised.Items) > 0 {
+		s.Promised = &promised.Items[0]
+	}
+	return nil
+}
+
+// volume asks the API server where the cache has none: a volume that is only not seen
+// yet must not be taken for one that is gone.
+func (r *Reconciler) volume(ctx context.Context, name string) (*corev1.PersistentVolume, error) {
+	if name == "" {
+		return nil, nil //nolint:nilnil // No name, no volume: absence is a state here, not an error.
+	}
+	v, err := find(ctx, r, types.NamespacedName{Name: name}, &corev1.PersistentVolume{})
+	if v != nil || err != nil {
+		return v, err
+	}
+	return find(ctx, r.Live, types.NamespacedName{Name: name}, &corev1.PersistentVolume{})
+}
+
+// observeTrouble reads events live, and only of what has been waiting for long.
+func (r *Reconciler) observeTrouble(ctx context.Context, s *state) error {
+	var waiting client.Object
+	switch {
+	case s.Prime != nil && !bound(s.Prime) && s.Now.Sub(s.Prime.CreationTimestamp.Time) >= settle && !moverIsConsumer(*s):
+		waiting = s.Prime
+	case s.Mover != nil && s.Mover.Status.Phase == corev1.PodPending && s.Now.Sub(s.Mover.CreationTimestamp.Time) >= moverPatience:
+		waiting = s.Mover
+	default:
+		return nil
+	}
+	var found corev1.EventList
+	err := r.Live.List(ctx, &found, client.InNamespace(waiting.GetNamespace()),
+		client.MatchingFields{"involvedObject.uid": string(waiting.GetUID()), "type": corev1.EventTypeWarning})
+	if err != nil {
+		return fmt.Errorf("list events of %s: %w", waiting.GetName(), err)
+	}
+	s.Trouble = latest(found.Items)
+	return nil
+}
+
+// latest is the message of the newest event.
+func latest(all []corev1.Event) string {
+	var newest *corev1.Event
+	for i := range all {
+		if newest == nil || eventTime(newest).Before(eventTime(&all[i])) {
+			newest = &all[i]
+		}
+	}
+	if newest == nil {
+		return ""
+	}
+	return newest.Reason + ": " + newest.Message
+}
+
+func key(claim *corev1.PersistentVolumeClaim, name string) types.NamespacedName {
+	return types.NamespacedName{Namespace: claim.Namespace, Name: name}
+}
+
+// find reads an object; an absent one is nil without an error.
+func find[T client.Object](ctx context.Context, from client.Reader, k types.NamespacedName, into T) (T, error) {
+	var absent T
+	err := from.Get(ctx, k, into)
+	if client.IgnoreNotFound(err) != nil {
+		return absent, fmt.Errorf("read %T %s: %w", into, k, err)
+	}
+	if err != nil {
+		return absent, nil
+	}
+	return into, nil
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package populator
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// moverPatience is how long a mover may wait for its node, image or mounts before the
+// claim says why.
+const moverPatience = 10 * time.Second
+
+// detachMover: the data is complete, but while the mover's pod exists it may hold the volume.
+func detachMover(s state) (decision, bool) {
+	if !filled(s.Prime) || s.Mover == nil {
+		return decision{}, false
+	}
+	if s.Mover.DeletionTimestamp != nil {
+		return decision{Action: wait}, true
+	}
+	return decision{Action: deleteMover}, true
+}
+
+// checkRebind proves, before the hand-over, that the PV controller will accept the
+// volume; afterwards there would be no way back.
+func checkRebind(s state) (decision, bool) {
+	if !filled(s.Prime) || s.PrimeVolume == nil {
+		return decision{}, false
+	}
+	why := mismatch(s.PrimeVolume, s.Claim)
+	if why == "" {
+		return decision{}, false
+	}
+	return because(corev1.ConditionFalse, v1alpha1.ReasonRebindBlocked, fmt.Sprintf(
+		"Volume %s holds the data but does not fit the claim: %s. Delete the claim and create it to match.", s.PrimeVolume.Name, why)), true
+}
+
+func rebindVolume(s state) (decision, bool) {
+	if !filled(s.Prime) {
+		return decision{}, false
+	}
+	return decision{Action: rebind}, true
+}
+
+func refuseForeignMover(s state) (decision, bool) {
+	if s.Mover == nil || ownedBy(s.Mover, s.Claim) {
+		return decision{}, false
+	}
+	return because(corev1.ConditionFalse, v1alpha1.ReasonPrimeConflict, fmt.Sprintf(
+		"A pod named %s exists that was not made by us. Delete it; population then goes on.", s.Mover.Name)), true
+}
+
+// waitForDeletedMover: two movers must never write to one volume.
+func waitForDeletedMover(s state) (decision, bool) {
+	if s.Mover == nil || s.Mover.DeletionTimestamp == nil {
+		return decision{}, false
+	}
+	return decision{Action: wait}, true
+}
+
+// acceptResult makes success durable: a pod is not, the prime is.
+func acceptResult(s state) (decision, bool) {
+	if s.Mover == nil || !ended(s.Mover) || ending(s.Mover).Class != wire.Done {
+		return decision{}, false
+	}
+	return decision{Action: markPopulated}, true
+}
+
+// rememberFailure makes a failure durable before anything is done about it.
+func rememberFailure(s state) (decision, bool) {
+	if s.Mover == nil || !ended(s.Mover) || readAttempts(s.Prime).Mover == string(s.Mover.UID) {
+		return decision{}, false
+	}
+	return decision{Action: recordFailure}, true
+}
+
+// waitForMover tells how far it is, or what keeps it from starting.
+func waitForMover(s state) (decision, bool) {
+	if s.Mover == nil || ended(s.Mover) {
+		return decision{}, false
+	}
+	if s.Mover.Status.Phase == corev1.PodRunning {
+		return because(corev1.ConditionUnknown, v1alpha1.ReasonPopulating, fmt.Sprintf(
+			"Pod %s is filling the volume; `kubectl get s3imports -w` shows how far it is.", s.Mover.Name)), true
+	}
+	age := s.Now.Sub(s.Mover.CreationTimestamp.Time)
+	if age < moverPatience {
+		return because(corev1.ConditionUnknown, v1alpha1.ReasonPopulating, fmt.Sprintf(
+			"Pod %s is filling the volume; `kubectl get s3imports -w` shows how far it is.", s.Mover.Name)).again(moverPatience - age), true
+	}
+	return because(corev1.ConditionUnknown, v1alpha1.ReasonMoverPending, fmt.Sprintf(
+		"Pod %s cannot start yet: %s", s.Mover.Name, pendingReason(s.Mover, s.Trouble))).again(lookAgain), true
+}
+
+// tryAgain is the only rule that starts a mover:
+//
+//	failures so far     source        pod of the failure   action
+//	none                exists        -                    start
+//	any                 changed       exists / gone        delete / start afresh
+//	final or too many   same or gone  any                  stay failed; the pod keeps its logs
+//	fewer               same          any, too early       wait
+//	fewer               same          exists / gone        delete / start
+//	none or fewer       gone          any                  wait for the source
+func tryAgain(s state) (decision, bool) {
+	past := readAttempts(s.Prime)
+	fresh := past.Hash == "" || s.Source != nil && past.Hash != specHash(s.Source, s.Claim)
+	switch {
+	case !fresh && past.exhausted(retryLimit(s.Source)):
+		return populationFailed(past), true
+	case s.Source == nil:
+		return sourceNotFound(s), true
+	case !fresh && s.Now.Before(past.next()):
+		return retrying(s, past), true
+	case s.Mover != nil:
+		return decision{Action: deleteMover}, true
+	}
+	return because(corev1.ConditionUnknown, v1alpha1.ReasonPopulating, fmt.Sprintf(
+		"Pod %s is filling the volume; `kubectl get s3imports -w` shows how far it is.", moverName(s.Claim))).then(startMover), true
+}
+
+// populationFailed shows the mover's own reason, which operations.md explains.
+func populationFailed(past attempts) decision {
+	message := past.Message
+	if !past.Terminal {
+		message = fmt.Sprintf("Gave up after %d attempts. The last one: %s", past.Failures+past.Disruptions, past.Message)
+	}
+	return because(corev1.ConditionFalse, v1alpha1.Reason(past.Reason), fmt.Sprintf(
+		"%s Population goes on when the S3Source changes or the claim's annotation %s gets a new value.", message, v1alpha1.AnnotationRetry))
+}
+
+func retrying(s state, past attempts) decision {
+	left := past.next().Sub(s.Now)
+	return because(corev1.ConditionUnknown, v1alpha1.Reason(past.Reason), fmt.Sprintf(
+		"Attempt %d ended: %s It is tried again at %s.", past.Failures+past.Disruptions, past.Message, past.next().UTC().Format(time.TimeOnly))).again(left)
+}
+
+func filled(prime *corev1.PersistentVolumeClaim) bool {
+	return prime.Annotations[v1alpha1.AnnotationPopulated] != ""
+}
+
+// ended judges by the mover's own container: an injected sidecar may never end.
+func ended(pod *corev1.Pod) bool {
+	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		return true
+	}
+	for _, c := range pod.Status.ContainerStatuses {
+		if c.Name == moverpod.ContainerName && c.State.Terminated != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func retryLimit(source *v1alpha1.S3Source) int {
+	if source == nil || source.Spec.Retries.Limit == nil {
+		return defaultRetries
+	}
+	return int(*source.Spec.Retries.Limit)
+}
+
+// pendingReason finds the sentence that helps: a container's, the scheduler's or an event's.
+func pendingReason(pod *corev1.Pod, trouble string) string {
+	for _, c := range pod.Status.ContainerStatuses {
+		if w := c.State.Waiting; w != nil && w.Message != "" {
+			return w.Reason + ": " + w.Message
+		}
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			return c.Reason + ": " + c.Message
+		}
+	}
+	return orElse(trouble, "see `kubectl describe pod "+pod.Name+"`")
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package populator
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+// noProvisioner is the provisioner of classes for volumes that an administrator makes.
+const noProvisioner = "kubernetes.io/no-provisioner"
+
+// annotationMigrated on a class or volume names the CSI driver that serves an in-tree plugin.
+const annotationMigrated = "pv.kubernetes.io/migrated-to"
+
+// lookAgain is how often a wait is re-examined whose end wakes nobody: a provisioner's
+// events are read, a pending mover's too.
+const lookAgain = 10 * time.Second
+
+// checkClaim refuses, before anything exists, what could never be populated.
+func checkClaim(s state) (decision, bool) {
+	if s.Prime != nil {
+		return decision{}, false
+	}
+	refuse := func(message string) (decision, bool) {
+		return because(corev1.ConditionFalse, v1alpha1.ReasonUnsupportedClaim, message), true
+	}
+	spec := s.Claim.Spec
+	switch {
+	case spec.DataSourceRef.Namespace != nil && *spec.DataSourceRef.Namespace != "" && *spec.DataSourceRef.Namespace != s.Claim.Namespace:
+		return refuse(fmt.Sprintf("spec.dataSourceRef.namespace is %s, but a source must be in the claim's own namespace. Create the S3Source in %s and leave the field out.",
+			*spec.DataSourceRef.Namespace, s.Claim.Namespace))
+	case spec.Selector != nil:
+		return refuse("spec.selector is set, which provisioners refuse. Create the claim without it.")
+	case block(s.Claim) && s.Source != nil && len(s.Source.Spec.Objects) != 1:
+		return refuse(fmt.Sprintf("spec.volumeMode is Block, which takes exactly one object, but S3Source %s selects %s. List exactly one in its spec.objects, or use volumeMode Filesystem.",
+			s.Source.Name, selection(s.Source)))
+	}
+	return decision{}, false
+}
+
+func selection(source *v1alpha1.S3Source) string {
+	if n := len(source.Spec.Objects); n > 0 {
+		return fmt.Sprintf("%d objects", n)
+	}
+	return "a whole prefix"
+}
+
+// checkClass waits for the storage class and refuses those that would hand out an empty volume.
+func checkClass(s state) (decision, bool) {
+	if s.Prime != nil {
+		return decision{}, false
+	}
+	name := s.Claim.Spec.StorageClassName
+	switch {
+	case name == nil:
+		return because(corev1.ConditionUnknown, v1alpha1.ReasonStorageClassUnset,
+			"The claim names no storage class and the cluster has no default one. Set spec.storageClassName, or mark a class as default; population then begins."), true
+	case *name == "":
+		return because(corev1.ConditionFalse, v1alpha1.ReasonUnsupportedClass,
+			`spec.storageClassName is "", which turns provisioning off. Create the claim with the name of a class.`), true
+	case s.Class == nil:
+		return because(corev1.ConditionUnknown, v1alpha1.ReasonStorageClassNotFound,
+			fmt.Sprintf("StorageClass %s does not exist. Create it, or create the claim with another one.", *name)), true
+	}
+	if why := unsupported(s.Class, s.CSI); why != "" {
+		return because(corev1.ConditionFalse, v1alpha1.ReasonUnsupportedClass,
+			fmt.Sprintf("StorageClass %s cannot be populated: %s. Create the claim with a class of a CSI driver.", *name, why)), true
+	}
+	return decision{}, false
+}
+
+// unsupported tells why a class's provisioner would not leave the claim to us.
+func unsupported(class *storagev1.StorageClass, csi bool) string {
+	switch {
+	case class.Provisioner == noProvisioner:
+		return "its volumes are made by hand (" + noProvisioner + ")"
+	case strings.HasPrefix(class.Provisioner, "kubernetes.io/") && class.Annotations[annotationMigrated] == "":
+		return "its provisioner " + class.Provisioner + " is built in and ignores dataSourceRef"
+	case strings.HasPrefix(class.Provisioner, "kubernetes.io/"):
+		return ""
+	case !csi:
+		return "no CSIDriver object named " + class.Provisioner + " exists, and a provisioner that is not CSI ignores dataSourceRef and binds an empty volume"
+	}
+	return ""
+}
+
+// waitForSource: a source may be created after the claims that name it.
+func waitForSource(s state) (decision, bool) {
+	if s.Prime != nil || s.Source != nil {
+		return decision{}, false
+	}
+	return sourceNotFound(s), true
+}
+
+func sourceNotFound(s state) decision {
+	name := s.Claim.Spec.DataSourceRef.Name
+	return because(corev1.ConditionUnknown, v1alpha1.ReasonSourceNotFound, fmt.Sprintf(
+		"S3Source %s does not exist in namespace %s. Create it; population then begins.", name, s.Claim.Namespace))
+}
+
+// waitForInventory only where the size of the volume depends on it.
+func waitForInventory(s state) (decision, bool) {
+	if s.Prime != nil || s.Source.Spec.Sizing.OnTooSmall != v1alpha1.TooSmallGrow || s.Source.Status.Inventory != nil {
+		return decision{}, false
+	}
+	return because(corev1.ConditionUnknown, v1alpha1.ReasonInventoryPending, fmt.Sprintf(
+		"The volume may grow to fit S3Source %s, whose inventory is not taken yet. If this stays, look at `kubectl describe s3source %s`.", s.Source.Name, s.Source.Name)), true
+}
+
+func waitForConsumer(s state) (decision, bool) {
+	if s.Prime != nil || !waitsForConsumer(s) || s.Claim.Annotations[v1alpha1.AnnotationSelectedNode] != "" {
+		return decision{}, false
+	}
+	return because(corev1.ConditionUnknown, v1alpha1.ReasonWaitForFirstConsumer, fmt.Sprintf(
+		"StorageClass %s waits for a pod that uses the claim. Create one, or annotate the claim with %s=%s to fill it now.",
+		s.Class.Name, v1alpha1.AnnotationBind, v1alpha1.BindImmediate)), true
+}

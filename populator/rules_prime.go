@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package populator
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+// settle is how long provisioning may take before the claim's condition tells of it:
+// fast volumes cost no write, slow ones are explained.
+const settle = 3 * time.Second
+
+// clearOrphanedMover removes a mover whose prime is gone, before a new prime is made:
+// it would hold the old volume.
+func clearOrphanedMover(s state) (decision, bool) {
+	if s.Prime != nil || s.Mover == nil || !ownedBy(s.Mover, s.Claim) {
+		return decision{}, false
+	}
+	if s.Mover.DeletionTimestamp != nil {
+		return decision{Action: wait}, true
+	}
+	return decision{Action: deleteMover}, true
+}
+
+func createMissingPrime(s state) (decision, bool) {
+	if s.Prime != nil {
+		return decision{}, false
+	}
+	return decision{Action: createPrime, Announce: v1alpha1.ReasonPopulationStarted}, true
+}
+
+// refuseForeignPrime: the name is derived from the claim's UID, so somebody made it by hand.
+func refuseForeignPrime(s state) (decision, bool) {
+	if ownedBy(s.Prime, s.Claim) {
+		return decision{}, false
+	}
+	return because(corev1.ConditionFalse, v1alpha1.ReasonPrimeConflict, fmt.Sprintf(
+		"A claim named %s exists that was not made by us. Delete it; population then begins.", s.Prime.Name)), true
+}
+
+// waitForDeletedPrime: its volume will be reclaimed, so nothing on it may be promised.
+// The mover goes first, because it holds the prime.
+func waitForDeletedPrime(s state) (decision, bool) {
+	if s.Prime.DeletionTimestamp == nil {
+		return decision{}, false
+	}
+	d := because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning, fmt.Sprintf(
+		"The prime claim %s was deleted by someone else; population begins again when it is gone.", s.Prime.Name))
+	if s.Mover != nil && s.Mover.DeletionTimestamp == nil && ownedBy(s.Mover, s.Claim) {
+		return d.then(deleteMover), true
+	}
+	return d, true
+}
+
+// mirrorSelectedNode keeps the scheduler's and the provisioner's idea of the node equal
+// while the prime is unbound:
+//
+//	claim   prime   means                                  action
+//	X       -       provisioner gave X up, or a new node   see below
+//	X       X       agreed                                 -
+//	X       Y       a volume may be under way on Y         never overwrite
+//	-       any     the scheduler has to choose            -
+//
+// A prime is made with the claim's node, so one without has lost it: the claim must lose
+// the same value, and the scheduler chooses again. A value the prime did not lose is new.
+func mirrorSelectedNode(s state) (decision, bool) {
+	node := s.Claim.Annotations[v1alpha1.AnnotationSelectedNode]
+	if bound(s.Prime) || !waitsForConsumer(s) || s.Prime.Annotations[v1alpha1.AnnotationSelectedNode] != "" || node == "" {
+		return decision{}, false
+	}
+	if node == s.Prime.Annotations[v1alpha1.AnnotationMirroredNode] {
+		return because(corev1.ConditionUnknown, v1alpha1.ReasonRescheduling, fmt.Sprintf(
+			"The provisioner cannot make a volume on node %s; the scheduler is asked for another one.", node)).then(releaseNode), true
+	}
+	return decision{Action: selectNode}, true
+}
+
+// waitForProvisioner explains a volume that does not come.
+func waitForProvisioner(s state) (decision, bool) {
+	if bound(s.Prime) || s.Prime.Status.Phase == corev1.ClaimLost || moverIsConsumer(s) {
+		return decision{}, false
+	}
+	age := s.Now.Sub(s.Prime.CreationTimestamp.Time)
+	if age < settle {
+		return decision{Action: wait, Recheck: settle - age}, true
+	}
+	message := fmt.Sprintf("Waiting for the provisioner to make a volume for the prime claim %s.", s.Prime.Name)
+	if s.Trouble != "" {
+		message = fmt.Sprintf("The volume is not made yet: %s (prime claim %s).", s.Trouble, s.Prime.Name)
+	}
+	return because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning, message).again(lookAgain), true
+}
+
+// replaceLostPrime: without its volume there is nothing to save, so it begins again.
+func replaceLostPrime(s state) (decision, bool) {
+	if s.PrimeVolume != nil || !bound(s.Prime) && s.Prime.Status.Phase != corev1.ClaimLost {
+		return decision{}, false
+	}
+	d := because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning, fmt.Sprintf(
+		"The volume of the prime claim %s is gone; population begins again with a new one.", s.Prime.Name))
+	if s.Mover != nil && s.Mover.DeletionTimestamp == nil && ownedBy(s.Mover, s.Claim) {
+		return d.then(deleteMover), true
+	}
+	return d.then(deletePrime), true
+}
+
+// refuseStolenVolume never writes to a volume that somebody pointed elsewhere.
+func refuseStolenVolume(s state) (decision, bool) {
+	if s.PrimeVolume == nil || refersTo(s.PrimeVolume, s.Prime) && s.PrimeVolume.DeletionTimestamp == nil {
+		return decision{}, false
+	}
+	why := "its claimRef was changed by someone else"
+	if s.PrimeVolume.DeletionTimestamp != nil {
+		why = "it is being deleted"
+	}
+	return because(corev1.ConditionFalse, v1alpha1.ReasonRebindBlocked, fmt.Sprintf(
+		"Volume %s holds the data but cannot be handed over: %s. Delete and create the claim to begin again.", s.PrimeVolume.Name, why)), true
+}
+
+// makeVolumeScratch: until the rebind a volume is worth nothing, so an aborted
+// population must not leave it behind, whatever its class says.
+func makeVolumeScratch(s state) (decision, bool) {
+	if s.PrimeVolume == nil || s.PrimeVolume.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete {
+		return decision{}, false
+	}
+	return decision{Action: markScratch}, true
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package populator fills a claim before it exists for its user: it makes a prime
+// claim, has a mover fill and verify the prime's volume, and rebinds that volume to
+// the claim. It owns that protocol and nothing else: it never writes a claim's spec,
+// never touches a claim of another kind, and never reads a Secret.
+//
+// Every pass is observe, decide, act, report. No state is kept that can be observed.
+package populator
+
+import (
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+// state is all that a decision may rest on. A nil object is absent.
+type state struct {
+	Now   time.Time
+	Claim *corev1.PersistentVolumeClaim
+	// Source is what the claim's dataSourceRef names.
+	Source *v1alpha1.S3Source
+	Class  *storagev1.StorageClass
+	// CSI tells that the class's provisioner is a CSI driver known to this cluster; only
+	// those leave a claim with a dataSourceRef of our kind alone.
+	CSI   bool
+	Prime *corev1.PersistentVolumeClaim
+	// PrimeVolume is what the prime is bound to.
+	PrimeVolume *corev1.PersistentVolume
+	// ClaimVolume is what the claim's spec.volumeName names.
+	ClaimVolume *corev1.PersistentVolume
+	// Promised is the volume whose claimRef carries the claim's UID.
+	Promised *corev1.PersistentVolume
+	Mover    *corev1.Pod
+	Import   *v1alpha1.S3Import
+	// Trouble is the latest Warning event of a prime or mover that has been waiting.
+	Trouble string
+}
+
+// bound tells that the PV controller is done with a claim: the same test as the scheduler's.
+func bound(claim *corev1.PersistentVolumeClaim) bool {
+	return claim.Spec.VolumeName != "" && claim.Annotations[v1alpha1.AnnotationBindCompleted] != ""
+}
+
+// ownedBy tells that an object was made for this very claim, not for an earlier one of its name.
+func ownedBy(object interface {
+	GetLabels() map[string]string
+}, claim *corev1.PersistentVolumeClaim,
+) bool {
+	return object.GetLabels()[v1alpha1.LabelClaimUID] == string(claim.UID)
+}
+
+// refersTo tells whose a volume is by the only key that cannot be reused.
+func refersTo(volume *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim) bool {
+	return volume != nil && volume.Spec.ClaimRef != nil && volume.Spec.ClaimRef.UID == claim.UID
+}
+
+// populatedFor tells that a volume was rebound by us, complete, for this claim.
+func populatedFor(volume *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim) bool {
+	return volume != nil && volume.Annotations[v1alpha1.AnnotationPopulatedFor] == string(claim.UID)
+}
+
+// block tells that the claim wants a device.
+func block(claim *corev1.PersistentVolumeClaim) bool {
+	return claim.Spec.VolumeMode != nil && *claim.Spec.VolumeMode == corev1.PersistentVolumeBlock
+}
+
+// waitsForConsumer tells that no prime may be made before a pod was scheduled.
+func waitsForConsumer(s state) bool {
+	return lateBinding(s) && s.Claim.Annotations[v1alpha1.AnnotationBind] != v1alpha1.BindImmediate
+}
+
+func lateBinding(s state) bool {
+	return s.Class != nil && s.Class.VolumeBindingMode != nil && *s.Class.VolumeBindingMode == storagev1.VolumeBindingWaitForFirstConsumer
+}
+
+// moverIsConsumer tells that the mover itself is the first consumer of the prime: the
+// class waits for one and the user asked not to wait for theirs.
+func moverIsConsumer(s state) bool {
+	return lateBinding(s) && !waitsForConsumer(s) && s.Prime != nil && s.Prime.Annotations[v1alpha1.AnnotationSelectedNode] == ""
+}
+
+// onlyReaders tells that nothing could write through the claim's own access modes.
+func onlyReaders(modes []corev1.PersistentVolumeAccessMode) bool {
+	return len(modes) > 0 && !slices.ContainsFunc(modes, func(m corev1.PersistentVolumeAccessMode) bool { return m != corev1.ReadOnlyMany })
+}
+
+// populated is the claim's condition as it was last written.
+func populated(claim *corev1.PersistentVolumeClaim) (corev1.PersistentVolumeClaimCondition, bool) {
+	for _, c := range claim.Status.Conditions {
+		if c.Type == v1alpha1.ConditionPopulated {
+			return c, true
+		}
+	}
+	return corev1.PersistentVolumeClaimCondition{}, false
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package populator
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// mismatch says why the PV controller would not bind a volume to a claim that it is
+// reserved for. It compares what FindMatchingVolume of k8s.io/component-helpers compares
+// for a pre-bound volume; the class is not among it.
+func mismatch(volume *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim) string {
+	have, want := volume.Spec.Capacity[corev1.ResourceStorage], claim.Spec.Resources.Requests[corev1.ResourceStorage]
+	switch {
+	case volume.DeletionTimestamp != nil:
+		return "it is being deleted"
+	case have.Cmp(want) < 0:
+		return fmt.Sprintf("it has %s, the claim requests %s", have.String(), want.String())
+	case volumeMode(volume.Spec.VolumeMode) != volumeMode(claim.Spec.VolumeMode):
+		return fmt.Sprintf("its volumeMode is %s, the claim's %s", volumeMode(volume.Spec.VolumeMode), volumeMode(claim.Spec.VolumeMode))
+	case attributesClass(volume.Spec.VolumeAttributesClassName) != attributesClass(claim.Spec.VolumeAttributesClassName):
+		return fmt.Sprintf("its volumeAttributesClassName is %q, the claim's %q",
+			attributesClass(volume.Spec.VolumeAttributesClassName), attributesClass(claim.Spec.VolumeAttributesClassName))
+	}
+	for _, m := range claim.Spec.AccessModes {
+		if !slices.Contains(volume.Spec.AccessModes, m) {
+			return fmt.Sprintf("it does not offer access mode %s", m)
+		}
+	}
+	return ""
+}
+
+func volumeMode(m *corev1.PersistentVolumeMode) corev1.PersistentVolumeMode {
+	if m == nil {
+		return corev1.PersistentVolumeFilesystem
+	}
+	return *m
+}
+
+func attributesClass(name *string) string {
+	if name == nil {
+		return ""
+	}
+	return *name
+}
+
+// scratchPatch forces a volume's policy to Delete until the rebind, remembering its own.
+// Its resourceVersion turns a change in between into a conflict.
+func scratchPatch(volume *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim) ([]byte, error) {
+	return json.Marshal(map[string]any{
+		"metadata": map[string]any{
+			"resourceVersion": volume.ResourceVersion,
+			"annotations": map[string]any{
+				v1alpha1.AnnotationScratchFor:    string(claim.UID),
+				v1alpha1.AnnotationReclaimPolicy: string(volume.Spec.PersistentVolumeReclaimPolicy),
+			},
+		},
+		"spec": map[string]any{"persistentVolumeReclaimPolicy": string(corev1.PersistentVolumeReclaimDelete)},
+	})
+}
+
+// rebindPatch hands a filled volume over in one write: claimRef, the proof that it is
+// complete, and its own reclaim policy. The claim's UID is always in it, because without
+// one any later claim of that name could take the volume.
+func rebindPatch(s state) ([]byte, error) {
+	v, c := s.PrimeVolume, s.Claim
+	policy := v.Spec.PersistentVolumeReclaimPolicy
+	if own := v.Annotations[v1alpha1.AnnotationReclaimPolicy]; own != "" {
+		policy = corev1.PersistentVolumeReclaimPolicy(own)
+	}
+	report, _ := result(s.Prime)
+	return json.Marshal(map[string]any{
+		"metadata": map[string]any{
+			"resourceVersion": v.ResourceVersion,
+			"annotations": map[string]any{
+				v1alpha1.AnnotationPopulatedFor:   string(c.UID),
+				v1alpha1.AnnotationPopulatedFrom:  c.Namespace + "/" + c.Spec.DataSourceRef.Name,
+				v1alpha1.AnnotationManifestDigest: report.ManifestDigest,
+				v1alpha1.AnnotationScratchFor:     nil,
+				v1alpha1.AnnotationReclaimPolicy:  nil,
+			},
+		},
+		"spec": map[string]any{
+			"persistentVolumeReclaimPolicy": string(policy),
+			"claimRef": map[string]any{
+				"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+				"namespace": c.Namespace, "name": c.Name, "uid": string(c.UID), "resourceVersion": nil,
+			},
+		},
+	})
+}
+
+// storedResult is the report of the mover that filled a prime, and when it was accepted.
+type storedResult struct {
+	At     time.Time   `json:"at"`
+	Report wire.Report `json:"report"`
+}
+
+func result(prime *corev1.PersistentVolumeClaim) (wire.Report, bool) {
+	var r storedResult
+	err := json.Unmarshal([]byte(prime.Annotations[v1alpha1.AnnotationResult]), &r)
+	return r.Report, err == nil
+}
+
+func resultTime(prime *corev1.PersistentVolumeClaim) time.Time {
+	var r storedResult
+	if json.Unmarshal([]byte(prime.Annotations[v1alpha1.AnnotationResult]), &r) != nil || r.At.IsZero() {
+		return prime.CreationTimestamp.Time
+	}
+	return r.At
+}
+
+// quantity prints bytes the way Kubernetes does.
+func quantity(bytes int64) string { return resource.NewQuantity(bytes, resource.BinarySI).String() }
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+func orElse(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}

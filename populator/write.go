@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package populator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+// errForeign tells that a name of ours is taken by something that we did not make.
+var errForeign = errors.New("made by someone else")
+
+// create makes an object whose name is derived from the claim's UID. One that is there
+// already is asked for live: the cache of pods shows only ours.
+func (r *Reconciler) create(ctx context.Context, claim *corev1.PersistentVolumeClaim, object client.Object) error {
+	err := r.Create(ctx, object)
+	if !apierrors.IsAlreadyExists(err) {
+		return err //nolint:wrapcheck // refused reads the API server's status.
+	}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {
+		return staleIfGone(err)
+	}
+	if !ownedBy(object, claim) {
+		return fmt.Errorf("%s %w", object.GetName(), errForeign)
+	}
+	return errStale
+}
+
+// delete removes exactly the object that was observed; one that is gone is fine.
+func (r *Reconciler) delete(ctx context.Context, object client.Object) error {
+	err := r.Delete(ctx, object, client.Preconditions{UID: new(object.GetUID())}, client.PropagationPolicy("Background"))
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err //nolint:wrapcheck // A conflict must stay one; the caller adds the action.
+}
+
+// annotate merges annotations into a prime, guarded by its resourceVersion.
+func (r *Reconciler) annotate(ctx context.Context, prime *corev1.PersistentVolumeClaim, annotations map[string]any) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"resourceVersion": prime.ResourceVersion, "annotations": annotations,
+	}})
+	if err != nil {
+		return fmt.Errorf("encode patch: %w", err)
+	}
+	return staleIfGone(r.Patch(ctx, prime.DeepCopy(), client.RawPatch(types.MergePatchType, patch)))
+}
+
+// annotatePrime writes a value as JSON beside other annotations.
+func (r *Reconciler) annotatePrime(ctx context.Context, prime *corev1.PersistentVolumeClaim, name string, value any, more map[string]any) error {
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", name, err)
+	}
+	annotations := map[string]any{name: string(encoded)}
+	maps.Copy(annotations, more)
+	return r.annotate(ctx, prime, annotations)
+}
+
+func (r *Reconciler) patchVolume(ctx context.Context, volume *corev1.PersistentVolume, build func() ([]byte, error)) error {
+	patch, err := build()
+	if err != nil {
+		return fmt.Errorf("encode patch: %w", err)
+	}
+	return staleIfGone(r.Patch(ctx, volume.DeepCopy(), client.RawPatch(types.MergePatchType, patch)))
+}
+
+func staleIfGone(err error) error {
+	if apierrors.IsNotFound(err) {
+		return errStale
+	}
+	return err
+}
+
+// refused turns the API server's no to a create into something its user can read.
+func refused(d decision, err error, reason v1alpha1.Reason, what string) (decision, error) {
+	switch {
+	case err == nil:
+		return d, nil
+	case errors.Is(err, errForeign):
+		return because(corev1.ConditionFalse, v1alpha1.ReasonPrimeConflict, fmt.Sprintf(
+			"%s, because its name is taken: %v. Delete that object; population then goes on.", what, err)).again(refusalDelay), nil
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return decision{Action: wait}, nil
+	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
+		return because(corev1.ConditionUnknown, v1alpha1.ReasonQuotaExceeded, fmt.Sprintf(
+			"%s by a quota: %v. While loading, a claim counts twice; raise the quota or delete something.", what, err)).again(refusalDelay), nil
+	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		return because(corev1.ConditionUnknown, reason, fmt.Sprintf("%s: %v. It is tried again every %s.", what, err, refusalDelay)).again(refusalDelay), nil
+	}
+	return d, err
+}

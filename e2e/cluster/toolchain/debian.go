@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package toolchain
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+)
+
+// systemFile is a file of the system and the Debian package that brings it.
+type systemFile struct {
+	path    string // a program's name to look up, or an absolute path
+	debian  string
+	purpose string
+}
+
+// systemFiles are what the node needs beside the tools we build: each is either
+// not Go, or not to be had as a Go module.
+var systemFiles = []systemFile{
+	{"runc", "runc", "starts containers"},
+	{"/usr/lib/cni/ptp", "containernetworking-plugins", "connects pods"},
+	{"nft", "nftables", "kube-proxy's rules"},
+	{"ip", "iproute2", "addresses of the node"},
+	{"nsenter", "util-linux", "enters the node"},
+	{"mount", "mount", "volumes"},
+	{"mkfs.ext4", "e2fsprogs", "volumes' file systems"},
+	{"buildah", "buildah", "images"},
+}
+
+// EnsureSystem installs the Debian packages that the node lacks, naming them
+// first. It changes nothing when all are there.
+func EnsureSystem(ctx context.Context, log io.Writer) error {
+	missing := missingPackages(systemFiles, func(path string) bool {
+		_, err := exec.LookPath(path)
+		return err == nil
+	})
+	if len(missing) == 0 {
+		return nil
+	}
+	fmt.Fprintf(log, "installing the Debian packages this machine lacks: %s\n", strings.Join(missing, " "))
+	install := append([]string{"install", "-y", "--no-install-recommends"}, missing...)
+	for _, args := range [][]string{{"update"}, install} {
+		cmd := exec.CommandContext(ctx, "apt-get", args...)
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("apt-get %s (install %s yourself where apt-get is not available): %w\n%s",
+				args[0], strings.Join(missing, " "), err, tail(out.String(), 2000))
+		}
+	}
+	return nil
+}
+
+// missingPackages lists the packages whose file is not there, each once.
+func missingPackages(files []systemFile, exists func(string) bool) []string {
+	var out []string
+	for _, f := range files {
+		if !exists(f.path) && !slices.Contains(out, f.debian) {
+			out = append(out, f.debian)
+		}
+	}
+	return out
+}

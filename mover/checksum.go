@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"crypto/md5"  // #nosec G501 -- what S3 calls an entity tag.
+	"crypto/sha1" // #nosec G505 -- one of S3's checksums.
+	"crypto/sha256"
+	"encoding/base64"
+	"hash"
+	"hash/crc32"
+
+	"github.com/minio/crc64nvme"
+	"github.com/minio/minio-go/v7"
+)
+
+// method is how a file was compared with its object.
+type method uint8
+
+const (
+	unverified method = iota
+	byMD5             // The entity tag is the MD5 of the content.
+	byParts           // The entity tag is the MD5 of the parts' MD5s.
+	byChecksum        // S3 gave a checksum of the whole object.
+	bySize            // S3 gave nothing that depends on the content, or the policy is Size.
+	byExistence       // A directory.
+	methods           // How many there are.
+)
+
+func (m method) String() string {
+	return [...]string{"nothing", "MD5", "multipart MD5", "checksum", "size", "existence"}[m]
+}
+
+// expectation is what a file's bytes are compared with.
+type expectation struct {
+	method method
+	size   int64
+	tag    etag
+	parts  []int64 // Sizes of the parts, the last one repeated for as long as bytes come.
+	sum    string  // Base64, of algorithm, for byChecksum.
+	algo   func() hash.Hash
+}
+
+// digester computes what an expectation needs while bytes pass by.
+type digester struct {
+	want  expectation
+	inner hash.Hash // Of the file, or of the current part.
+	outer hash.Hash // Of the parts' digests.
+	part  int       // Index of the current part.
+	left  int64     // Bytes until the current part ends.
+	size  int64
+}
+
+func newDigester(want expectation) *digester {
+	d := &digester{want: want}
+	switch want.method {
+	case byMD5:
+		d.inner = md5.New() // #nosec G401
+	case byParts:
+		d.inner, d.outer, d.left = md5.New(), md5.New(), want.parts[0] // #nosec G401
+	case byChecksum:
+		d.inner = want.algo()
+	case bySize, byExistence, unverified, methods:
+	}
+	return d
+}
+
+// Write never fails.
+func (d *digester) Write(p []byte) (int, error) {
+	n := len(p)
+	d.size += int64(n)
+	for d.outer != nil && int64(len(p)) >= d.left {
+		d.inner.Write(p[:d.left])
+		p = p[d.left:]
+		d.endPart()
+	}
+	if d.inner != nil {
+		d.inner.Write(p)
+	}
+	if d.outer != nil {
+		d.left -= int64(len(p))
+	}
+	return n, nil
+}
+
+func (d *digester) endPart() {
+	d.outer.Write(d.inner.Sum(nil))
+	d.inner.Reset()
+	d.part++
+	d.left = d.want.parts[min(d.part, len(d.want.parts)-1)]
+}
+
+// matches reports whether the bytes seen are those of the object. It is asked
+// once, after the last byte.
+func (d *digester) matches() bool {
+	if d.size != d.want.size {
+		return false
+	}
+	switch d.want.method {
+	case byMD5:
+		return [16]byte(d.inner.Sum(nil)) == d.want.tag.sum
+	case byParts:
+		if d.left < d.want.parts[min(d.part, len(d.want.parts)-1)] {
+			d.endPart() // The last part is mostly shorter.
+		}
+		return d.part == int(d.want.tag.parts) && [16]byte(d.outer.Sum(nil)) == d.want.tag.sum
+	case byChecksum:
+		return base64.StdEncoding.EncodeToString(d.inner.Sum(nil)) == d.want.sum
+	case bySize:
+		return true
+	case byExistence, unverified, methods:
+	}
+	return false
+}
+
+// objectChecksum picks the checksum of the whole object from its metadata. A
+// composite one, of the parts' checksums, is no use without the parts.
+func objectChecksum(o minio.ObjectInfo) (sum string, algo func() hash.Hash) {
+	if o.ChecksumMode != "" && o.ChecksumMode != "FULL_OBJECT" {
+		return "", nil
+	}
+	for _, c := range []struct {
+		sum  string
+		algo func() hash.Hash
+	}{
+		{o.ChecksumSHA256, sha256.New},
+		{o.ChecksumSHA1, sha1.New},
+		{o.ChecksumCRC64NVME, func() hash.Hash { return crc64nvme.New() }},
+		{o.ChecksumCRC32C, func() hash.Hash { return crc32.New(crc32.MakeTable(crc32.Castagnoli)) }},
+		{o.ChecksumCRC32, func() hash.Hash { return crc32.NewIEEE() }},
+	} {
+		if raw, err := base64.StdEncoding.DecodeString(c.sum); err == nil && c.sum != "" && len(raw) == c.algo().Size() {
+			return c.sum, c.algo
+		}
+	}
+	return "", nil
+}

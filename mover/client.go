@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// awsEndpoint is where S3 is when spec.endpoint is empty.
+func awsEndpoint(region string) string {
+	switch {
+	case region == "":
+		return "https://s3.amazonaws.com"
+	case strings.HasPrefix(region, "cn-"):
+		return "https://s3." + region + ".amazonaws.com.cn"
+	}
+	return "https://s3." + region + ".amazonaws.com"
+}
+
+// parseEndpoint reads spec.endpoint: a scheme, a host and maybe a port.
+func parseEndpoint(s wire.Source) (*url.URL, error) {
+	endpoint := s.Endpoint
+	if endpoint == "" {
+		endpoint = awsEndpoint(s.Region)
+	}
+	u, err := url.Parse(endpoint)
+	switch {
+	case err != nil:
+		return nil, fail(wire.RequestRejected, "spec.endpoint is not a URL: %v", err).because(err)
+	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
+		return nil, fail(wire.RequestRejected, "spec.endpoint %q must be http://HOST[:PORT] or https://HOST[:PORT]", u.Redacted())
+	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.User != nil:
+		return nil, fail(wire.RequestRejected, "spec.endpoint %q must have nothing but scheme, host and port; the bucket "+
+			"belongs in spec.bucket and credentials in spec.credentials", u.Redacted())
+	}
+	u.Path = ""
+	return u, nil
+}
+
+// Timeouts of our own requests: listing, lookups, tokens. A mover that cannot
+// reach its endpoint must say so within seconds, and is started again anyway.
+const (
+	dialTimeout     = 5 * time.Second
+	tlsTimeout      = 5 * time.Second
+	responseTimeout = 60 * time.Second // A listing page of a slow server.
+	clientRetries   = 4                // With minio-go's back-off: under 3 s in all.
+)
+
+func newTransport(roots *x509.CertPool, insecure bool) *http.Transport {
+	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           dialer.DialContext,
+		MaxIdleConnsPerHost:   statWorkers,
+		IdleConnTimeout:       time.Minute,
+		TLSHandshakeTimeout:   tlsTimeout,
+		ResponseHeaderTimeout: responseTimeout,
+		DisableCompression:    true, // Bytes are compared with the object as stored.
+		TLSClientConfig: &tls.Config{
+			MinVersion:         tls.VersionTLS12,
+			RootCAs:            roots,
+			InsecureSkipVerify: insecure, // #nosec G402 -- spec.tls.insecureSkipVerify, off by default.
+		},
+	}
+}
+
+// readBundles returns the PEM files of spec.tls.caBundles, in order.
+func readBundles(dir string, count int) ([][]byte, error) {
+	var bundles [][]byte
+	for i := range count {
+		files, err := os.ReadDir(filepath.Join(dir, strconv.Itoa(i)))
+		if err != nil && !os.IsNotExist(err) {
+			return nil, fmt.Errorf("read CA bundle %d: %w", i, err)
+		}
+		found := false
+		for _, f := range files {
+			if strings.HasPrefix(f.Name(), "..") {
+				continue // The kubelet's bookkeeping of a projected volume.
+			}
+			pem, err := os.ReadFile(filepath.Join(dir, strconv.Itoa(i), f.Name())) // #nosec G304 -- a mounted bundle.
+			if err != nil {
+				return nil, fmt.Errorf("read CA bundle %d: %w", i, err)
+			}
+			if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+				return nil, fail(wire.CertificateInvalid, "spec.tls.caBundles[%d] holds no PEM certificate in %q", i, f.Name())
+			}
+			bundles, found = append(bundles, pem), true
+		}
+		if !found {
+			return nil, fail(wire.CertificateInvalid, "spec.tls.caBundles[%d] is empty: the ConfigMap or Secret, or its key, does not exist", i)
+		}
+	}
+	return bundles, nil
+}
+
+// rootPool is the system's roots, or the ones compiled in, and the bundles.
+func rootPool(bundles [][]byte) (*x509.CertPool, error) {
+	if len(bundles) == 0 {
+		return nil, nil //nolint:nilnil // A nil pool is crypto/tls's word for the default.
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	for _, pem := range bundles {
+		pool.AppendCertsFromPEM(pem)
+	}
+	return pool, nil
+}
+
+func newClient(endpoint *url.URL, s wire.Source, creds *credentials.Credentials, transport http.RoundTripper) (*minio.Client, error) {
+	lookup := minio.BucketLookupAuto
+	switch s.Addressing {
+	case "Path":
+		lookup = minio.BucketLookupPath
+	case "VirtualHost":
+		lookup = minio.BucketLookupDNS
+	}
+	client, err := minio.New(endpoint.Host, &minio.Options{
+		Creds:        creds,
+		Secure:       endpoint.Scheme == "https",
+		Transport:    transport,
+		Region:       s.Region,
+		BucketLookup: lookup,
+		MaxRetries:   clientRetries,
+	})
+	if err != nil {
+		return nil, fail(wire.RequestRejected, "spec.endpoint %q is refused: %v", endpoint.Redacted(), err).because(err)
+	}
+	return client, nil
+}

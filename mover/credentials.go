@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// identity is a resolved set of keys. All empty means anonymous.
+type identity struct {
+	accessKey    string
+	secretKey    secret
+	sessionToken secret
+}
+
+// The spellings of a Secret's keys that are understood, in order of
+// preference: ours, camel case, and the environment variables of every S3 tool.
+var (
+	accessKeyNames    = []string{"access_key", "accessKey", "AWS_ACCESS_KEY_ID"}
+	secretKeyNames    = []string{"secret_key", "secretKey", "AWS_SECRET_ACCESS_KEY"}
+	sessionTokenNames = []string{"session_token", "sessionToken", "AWS_SESSION_TOKEN"}
+)
+
+// identities resolves credentials anew whenever they are asked for, so that a
+// rotated Secret or an expired session is picked up between two runs of mc.
+// It implements minio-go's Provider.
+type identities struct {
+	request wire.Request
+	paths   Paths
+	getenv  func(string) string
+	client  *http.Client
+	// endpoint of S3, which serves STS too when no platform names another.
+	endpoint string
+	session  *credentials.Credentials
+}
+
+// get returns the keys of this moment.
+func (s *identities) get(ctx context.Context) (identity, error) {
+	switch s.request.Credentials.Kind {
+	case wire.Anonymous, "":
+		return identity{}, nil
+	case wire.SecretFiles:
+		return s.fromFiles()
+	case wire.WebIdentity:
+		return s.fromSession(ctx)
+	}
+	return identity{}, fail(wire.MoverBroken, "unknown kind of credentials %q", s.request.Credentials.Kind)
+}
+
+func (s *identities) fromFiles() (identity, error) {
+	present, err := secretFiles(s.paths.Credentials)
+	if err != nil {
+		return identity{}, err
+	}
+	access, secretKey := firstOf(present, accessKeyNames), firstOf(present, secretKeyNames)
+	if access == "" || secretKey == "" {
+		return identity{}, s.missing(present)
+	}
+	if strings.ContainsAny(access, " \t\r\n") {
+		return identity{}, fail(wire.CredentialsInvalid, "the access key in Secret %q (spec.credentials.secretRef) contains "+
+			"white space; was it encoded twice?", s.request.Credentials.Name)
+	}
+	return identity{accessKey: access, secretKey: secret(secretKey), sessionToken: secret(firstOf(present, sessionTokenNames))}, nil
+}
+
+// missing tells a Secret that does not exist from one with other keys in it.
+func (s *identities) missing(present map[string]string) error {
+	name := s.request.Credentials.Name
+	if len(present) == 0 {
+		return fail(wire.CredentialsMissing, "Secret %q (spec.credentials.secretRef) does not exist or is empty; "+
+			"create it with the keys access_key and secret_key", name)
+	}
+	var names []string
+	for n := range present {
+		names = append(names, quoteKey(n))
+	}
+	slices.Sort(names)
+	return fail(wire.CredentialsMissing, "Secret %q (spec.credentials.secretRef) has the keys %s; it needs access_key and "+
+		"secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and none of them empty",
+		name, strings.Join(names[:min(len(names), 10)], ", "))
+}
+
+// secretFiles reads a mounted Secret: one file per key.
+func secretFiles(dir string) (map[string]string, error) {
+	files, err := os.ReadDir(dir)
+	if err != nil && !os.IsNotExist(err) {
+		return nil, fmt.Errorf("read credentials: %w", err)
+	}
+	values := make(map[string]string, len(files))
+	for _, f := range files {
+		if strings.HasPrefix(f.Name(), "..") {
+			continue // The kubelet's bookkeeping of a projected volume.
+		}
+		value, err := readSmall(filepath.Join(dir, f.Name()))
+		if err != nil {
+			return nil, fail(wire.CredentialsInvalid, "key %s of the Secret cannot be read: %v", quoteKey(f.Name()), err).because(err)
+		}
+		values[f.Name()] = value
+	}
+	return values, nil
+}
+
+// readSmall reads a token or a key without the newline that editors add.
+func readSmall(path string) (string, error) {
+	b, err := os.ReadFile(path) // #nosec G304 -- a path of ours or of the platform.
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", filepath.Base(path), pathless(err))
+	}
+	return strings.TrimRight(string(b), "\r\n"), nil
+}
+
+// pathless drops the path of a file system error, which says nothing to a user.
+func pathless(err error) error {
+	if pe, ok := err.(*fs.PathError); ok { //nolint:errorlint // Only the outermost layer is dropped.
+		return pe.Err
+	}
+	return err
+}
+
+func firstOf(values map[string]string, names []string) string {
+	for _, n := range names {
+		if v := values[n]; v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// RetrieveWithCredContext makes minio-go sign with the keys of this moment.
+func (s *identities) RetrieveWithCredContext(cc *credentials.CredContext) (credentials.Value, error) {
+	id, err := s.get(cc.Context)
+	if err != nil {
+		return credentials.Value{}, err
+	}
+	return id.value(), nil
+}
+
+// Retrieve is the older half of minio-go's interface.
+func (s *identities) Retrieve() (credentials.Value, error) {
+	return credentials.Value{}, fail(wire.MoverBroken, "credentials were asked for without a context")
+}
+
+// IsExpired makes minio-go ask again for every request: reading three files of
+// a tmpfs costs nothing, and sessions are cached with their expiry.
+func (s *identities) IsExpired() bool { return s.request.Credentials.Kind != wire.Anonymous }
+
+func (id identity) value() credentials.Value {
+	if id.accessKey == "" {
+		return credentials.Value{SignerType: credentials.SignatureAnonymous}
+	}
+	return credentials.Value{
+		AccessKeyID:     id.accessKey,
+		SecretAccessKey: id.secretKey.reveal(),
+		SessionToken:    id.sessionToken.reveal(),
+		SignerType:      credentials.SignatureV4,
+	}
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// ledger records what became of every entry of the plan. It is shared by the
+// workers that verify, the journal and the progress messages.
+type ledger struct {
+	plan *plan
+
+	mu      sync.Mutex
+	how     []method      // By entry; unverified is what still has to be done.
+	failed  map[int]error // The last error of an entry that is still unverified.
+	counts  [methods]int64
+	objects int64 // Verified, directories included.
+	bytes   int64
+	pending []int32 // Verified and not yet in the journal.
+}
+
+func newLedger(p *plan) *ledger {
+	return &ledger{plan: p, how: make([]method, len(p.entries)), failed: make(map[int]error)}
+}
+
+// verified records a file that was compared with its object.
+func (l *ledger) verified(i int, by method, journalled bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.how[i] != unverified {
+		return
+	}
+	l.how[i] = by
+	l.counts[by]++
+	l.objects++
+	l.bytes += l.plan.entries[i].size
+	delete(l.failed, i)
+	if !journalled && by != byExistence {
+		l.pending = append(l.pending, int32(i)) // #nosec G115 -- a plan of 2^31 entries does not fit in memory.
+	}
+}
+
+// fail records why an entry could not be verified.
+func (l *ledger) fail(i int, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.how[i] == unverified {
+		l.failed[i] = err
+	}
+}
+
+// doubt takes a verification back, because the file was written again or is gone.
+func (l *ledger) doubt(i int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.how[i] == unverified {
+		return
+	}
+	l.counts[l.how[i]]--
+	l.how[i] = unverified
+	l.objects--
+	l.bytes -= l.plan.entries[i].size
+}
+
+func (l *ledger) isVerified(i int) bool { return l.method(i) != unverified }
+
+func (l *ledger) method(i int) method {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.how[i]
+}
+
+// startRound returns the files that are not verified, in the plan's order, and
+// forgets why an earlier round failed.
+func (l *ledger) startRound() []int {
+	l.mu.Lock()
+	clear(l.failed)
+	l.mu.Unlock()
+	return l.todo()
+}
+
+// todo returns the files that are not verified, in the plan's order.
+func (l *ledger) todo() []int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var list []int
+	for i, how := range l.how {
+		if how == unverified && !l.plan.entries[i].isDir() {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// sizeOnly returns the entries whose content could not be compared.
+func (l *ledger) sizeOnly() []int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var list []int
+	for i, how := range l.how {
+		if how == bySize {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// takePending hands out what the journal does not know yet.
+func (l *ledger) takePending() []int32 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := l.pending
+	l.pending = nil
+	return slices.DeleteFunc(list, func(i int32) bool { return l.how[i] == unverified })
+}
+
+func (l *ledger) totals() (objects, bytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.objects, l.bytes
+}
+
+// firstFailure returns the error of the first entry that failed, in the
+// plan's order, so that the same trouble gives the same message.
+func (l *ledger) firstFailure() (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.failed) == 0 {
+		return 0, nil
+	}
+	i := slices.Min(slices.Collect(maps.Keys(l.failed)))
+	return i, l.failed[i]
+}
+
+// summary says by which methods the content was verified.
+func (l *ledger) summary() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var parts []string
+	for by := byMD5; by < byExistence; by++ {
+		if n := l.counts[by]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d by %s", n, by))
+		}
+	}
+	return cmp.Or(strings.Join(parts, ", "), "nothing to verify")
+}

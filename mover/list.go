@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// listPrefix is what S3 is asked for. In Directory mode a prefix names a
+// directory, so that imagenet does not select imagenet2/.
+func listPrefix(s wire.Source) string {
+	if s.Prefix == "" || s.PrefixMode == literalPrefix || strings.HasSuffix(s.Prefix, "/") {
+		return s.Prefix
+	}
+	return s.Prefix + "/"
+}
+
+const literalPrefix = "Literal"
+
+// basePrefix is the part of the keys that does not become part of the paths,
+// and whether all of the prefix is that: a literal prefix that ends within a
+// segment keeps the segment.
+func basePrefix(s wire.Source) (base string, whole bool) {
+	prefix := listPrefix(s)
+	base = prefix[:strings.LastIndexByte(prefix, '/')+1]
+	return base, base == prefix
+}
+
+// makePlan reads the source and decides what becomes of every object.
+func (m *mover) makePlan(ctx context.Context) (*plan, error) {
+	p, err := newPlanner(m.request)
+	if err != nil {
+		return nil, err
+	}
+	if len(m.request.Source.Objects) > 0 {
+		err = m.statObjects(ctx, p)
+	} else {
+		err = m.listObjects(ctx, p)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p.finish()
+}
+
+func (m *mover) listObjects(ctx context.Context, p *planner) error {
+	source := m.request.Source
+	options := minio.ListObjectsOptions{Prefix: listPrefix(source), Recursive: true}
+	for o := range m.s3.ListObjectsIter(ctx, source.Bucket, options) {
+		if o.Err != nil {
+			return fmt.Errorf("list objects: %w", o.Err)
+		}
+		p.add(o.Key, o.Size, o.ETag)
+		m.progress.listed(1)
+	}
+	if ctx.Err() != nil { // The iterator may end without a word.
+		return fmt.Errorf("list objects: %w", context.Cause(ctx))
+	}
+	return nil
+}
+
+// statWorkers bounds the HEAD requests in flight. They are latency bound; 16
+// stay far below what any S3 server allows one client.
+const statWorkers = 16
+
+// statObjects looks up the explicitly named objects, a few at a time. The plan
+// is filled in the order of the request whatever answers first.
+func (m *mover) statObjects(ctx context.Context, p *planner) error {
+	wanted := m.request.Source.Objects
+	found := make([]minio.ObjectInfo, len(wanted))
+	failed := make([]error, len(wanted))
+	parallel(statWorkers, len(wanted), func(i int) {
+		found[i], failed[i] = m.head(ctx, wanted[i].Key, minio.StatObjectOptions{})
+		m.progress.listed(1)
+	})
+	var missing []string
+	for i, err := range failed {
+		switch {
+		case isNoSuchKey(err):
+			missing = append(missing, quoteKey(wanted[i].Key))
+		case err != nil:
+			return fmt.Errorf("look up %s: %w", quoteKey(wanted[i].Key), err)
+		default:
+			p.addAs(wanted[i], found[i].Size, found[i].ETag)
+		}
+	}
+	if len(missing) > 0 {
+		return noSuchObjects(m.request.Source.Bucket, missing)
+	}
+	return nil
+}
+
+func noSuchObjects(bucket string, missing []string) error {
+	const most = 5 // In a message; the count is given anyway.
+	names := strings.Join(missing[:min(most, len(missing))], ", ")
+	if len(missing) > most {
+		names += ", ..."
+	}
+	return fail(wire.NoSuchObject, "bucket %q has no object %s (%d missing); correct spec.objects or upload them",
+		bucket, names, len(missing))
+}
+
+// head asks for one object's metadata.
+func (m *mover) head(ctx context.Context, key string, o minio.StatObjectOptions) (minio.ObjectInfo, error) {
+	info, err := m.s3.StatObject(ctx, m.request.Source.Bucket, key, o)
+	if err != nil {
+		return info, fmt.Errorf("head object: %w", err)
+	}
+	return info, nil
+}
+
+// isNoSuchKey reports whether S3 said that there is no such object. A HEAD has
+// no body, so a missing bucket looks the same; the caller asks about the
+// bucket before it blames the key.
+func isNoSuchKey(err error) bool {
+	var response minio.ErrorResponse
+	return errors.As(err, &response) && (response.Code == minio.NoSuchKey ||
+		response.StatusCode == http.StatusNotFound && response.Code != minio.NoSuchBucket)
+}
+
+// parallel runs work for 0..n-1 on a bounded number of goroutines and waits.
+func parallel(workers, n int, work func(i int)) {
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range min(workers, n) {
+		wg.Go(func() {
+			for i := range next {
+				work(i)
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+}
+
+// confirmSource looks at the source again for the objects whose content could
+// not be compared: an object that kept its entity tag was read as listed.
+func (t *transfer) confirmSource(ctx context.Context) error {
+	left := t.ledger.sizeOnly()
+	if len(left) == 0 {
+		return nil
+	}
+	if !t.plan.mirrorable {
+		return nil // Streams were confirmed one by one.
+	}
+	seen := make(map[int]bool, len(left))
+	p, err := newPlanner(t.request)
+	if err != nil {
+		return err
+	}
+	if err := t.listObjects(ctx, p); err != nil {
+		return err
+	}
+	for _, e := range p.entries {
+		if i, ok := t.plan.find(e.path); ok && p.tagText(e.tag) == t.plan.tagText(t.plan.entries[i].tag) && e.size == t.plan.entries[i].size {
+			seen[i] = true
+		}
+	}
+	for _, i := range left {
+		if !seen[i] {
+			return fail(wire.SourceChanged, "object %s was overwritten or deleted while the volume was loaded", quoteKey(t.plan.entries[i].key))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// loadDevice fills a Block volume.
+func (m *mover) loadDevice(ctx context.Context) (*ledger, error) {
+	if err := m.list(ctx); err != nil {
+		return nil, err
+	}
+	if err := m.refuseEmpty(ctx); err != nil {
+		return nil, err
+	}
+	return m.fillDevice(ctx)
+}
+
+// loadVolume fills a Filesystem volume: it proves that the volume can be
+// written, lists, keeps what an earlier attempt left in good order, checks the
+// room, transfers, and ends with a volume that holds the plan and nothing else.
+func (m *mover) loadVolume(ctx context.Context) (*ledger, error) {
+	if problem := checkTarget(m.request.Volume.TargetPath); problem != "" {
+		return nil, fail(wire.MoverBroken, "spec.targetPath %s cannot be used: %s", quoteKey(m.request.Volume.TargetPath), problem)
+	}
+	v, err := openVolume(m.options.Paths.Volume, m.request.Volume.TargetPath)
+	if err != nil {
+		return nil, err
+	}
+	defer v.close()
+	if err := m.list(ctx); err != nil {
+		return nil, err
+	}
+	if err := m.refuseEmpty(ctx); err != nil {
+		return nil, err
+	}
+	t := &transfer{mover: m, volume: v, ledger: newLedger(m.plan)}
+	m.progress.ledger.Store(t.ledger)
+	j, err := t.resume(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer j.close()
+	if err := t.checkRoom(); err != nil {
+		return nil, err
+	}
+	if err := t.fill(ctx, j); err != nil {
+		return nil, err
+	}
+	return t.ledger, t.finish(ctx)
+}
+
+// resume reads the journal, removes everything that is neither journalled nor
+// worth a look, and verifies the rest. After it, every file on the volume is a
+// verified one, which mc may skip by its size.
+func (t *transfer) resume(ctx context.Context) (*journal, error) {
+	kept := make(map[int]journalled)
+	j, err := openJournal(t.volume, sourceIdentity(t.request), func(l journalled) {
+		i, ok := t.plan.find(l.path)
+		if ok && t.plan.entries[i].size == l.size && t.plan.tagText(t.plan.entries[i].tag) == l.etag {
+			l.path, l.etag = "", "" // Known from the plan.
+			kept[i] = l
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	var doubtful []int
+	s := sweep{volume: t.volume, plan: t.plan, keep: func(i int, stat *unix.Stat_t) bool {
+		e := t.plan.entries[i]
+		if stat.Size != e.size {
+			return false
+		}
+		if l, ok := kept[i]; ok && l.mtime == stat.Mtim.Nano() {
+			t.ledger.verified(i, l.by, true)
+			return true
+		}
+		doubtful = append(doubtful, i)
+		return true
+	}}
+	if err := s.run(ctx); err != nil {
+		j.close()
+		return nil, err
+	}
+	if err := t.recheck(ctx, doubtful); err != nil {
+		j.close()
+		return nil, err
+	}
+	if objects, bytes := t.ledger.totals(); objects > 0 || s.removed > 0 {
+		t.logf("resuming: %d files, %d bytes are already verified; %d leftovers removed", objects, bytes, s.removed)
+	}
+	return j, nil
+}
+
+// recheck compares files that are there without being in the journal. Whatever
+// cannot be compared by content is removed: its size proves nothing.
+func (t *transfer) recheck(ctx context.Context, list []int) error {
+	t.progress.enter(wire.Verifying)
+	parallel(statWorkers, len(list), func(n int) {
+		if by, err := t.compare(ctx, list[n]); err == nil && by != bySize {
+			t.ledger.verified(list[n], by, false)
+		}
+	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	for _, i := range list {
+		if !t.ledger.isVerified(i) {
+			if err := t.volume.data.Remove(t.plan.entries[i].path); err != nil {
+				return fmt.Errorf("remove %s: %w", quoteKey(t.plan.entries[i].path), notWritable(err))
+			}
+		}
+	}
+	return nil
+}
+
+func (t *transfer) checkRoom() error {
+	r, err := readRoom(t.volume, t.plan, t.ledger.isVerified)
+	if err != nil {
+		return err
+	}
+	return r.check()
+}
+
+// fill makes the directories and transfers, with checkpoints on the side.
+func (t *transfer) fill(ctx context.Context, j *journal) error {
+	for i, e := range t.plan.entries {
+		if e.isDir() {
+			if err := t.volume.makeDirs(t.volume.data, e.path[:len(e.path)-1]); err != nil {
+				return err
+			}
+			t.ledger.verified(i, byExistence, true)
+		}
+	}
+	t.progress.enter(wire.Transferring)
+	k := &keeper{volume: t.volume, ledger: t.ledger, journal: j, every: t.options.CheckpointEvery}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	kept := make(chan error, 1)
+	keeping, endKeeping := context.WithCancel(ctx)
+	go func() {
+		err := k.run(keeping)
+		if err != nil {
+			stop(err)
+		}
+		kept <- err
+	}()
+	err := t.run(ctx)
+	endKeeping()
+	if keepErr := <-kept; keepErr != nil {
+		return keepErr
+	}
+	if err != nil {
+		// What is verified must not be fetched again by the next attempt.
+		return errors.Join(err, k.checkpoint())
+	}
+	return nil
+}
+
+// finish proves the volume as a whole and makes it durable.
+func (t *transfer) finish(ctx context.Context) error {
+	t.progress.enter(wire.Verifying)
+	if err := t.confirmSource(ctx); err != nil {
+		return err
+	}
+	files := 0
+	s := sweep{volume: t.volume, plan: t.plan, keep: func(i int, stat *unix.Stat_t) bool {
+		ok := t.ledger.isVerified(i) && stat.Size == t.plan.entries[i].size
+		if ok {
+			files++
+		}
+		return ok
+	}}
+	if err := s.run(ctx); err != nil {
+		return err
+	}
+	if want := t.plan.files(); files != want {
+		return fail(wire.VerificationFailed, "the volume holds %d of %d files after the transfer; does something else write to it?", files, want)
+	}
+	t.progress.enter(wire.Syncing)
+	start := time.Now() //nolint:forbidigo // Only ever subtracted from.
+	if err := t.volume.root.RemoveAll(wire.JournalDir); err != nil {
+		return fmt.Errorf("remove journal: %w", err)
+	}
+	if err := t.volume.sync(); err != nil {
+		return err
+	}
+	t.logf("synced in %.1f s", time.Since(start).Seconds())
+	return nil
+}

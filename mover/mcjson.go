@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// mcLine is what matters in a line of mc's --json output. mc prints "success"
+// for a file before it copies it, so such a line means "started".
+type mcLine struct {
+	Status string `json:"status"`
+	Source string `json:"source"`
+	Target string `json:"target"`
+	Size   int64  `json:"size"`
+	// Total is only in the last line of a run, the summary.
+	Total *int64 `json:"total"`
+	Error *struct {
+		Message string `json:"message"`
+		Type    string `json:"type"`
+		Cause   struct {
+			Message string          `json:"message"`
+			Error   json.RawMessage `json:"error"`
+		} `json:"cause"`
+	} `json:"error"`
+}
+
+// mcError is an error that mc printed.
+type mcError struct {
+	message string // What mc was about to do.
+	cause   string // What it was told.
+	code    string // The S3 error code, when S3 answered.
+}
+
+func (e *mcError) Error() string {
+	return fmt.Sprintf("mc: %s %s", e.message, e.cause)
+}
+
+// started reports whether the line announces the transfer of one file.
+func (l mcLine) started() bool { return l.Status == "success" && l.Target != "" && l.Total == nil }
+
+// err returns the line's error, or nil.
+func (l mcLine) err() *mcError {
+	if l.Status != "error" || l.Error == nil {
+		return nil
+	}
+	e := &mcError{message: l.Error.Message, cause: l.Error.Cause.Message}
+	var response struct{ Code string }
+	if json.Unmarshal(l.Error.Cause.Error, &response) == nil {
+		e.code = response.Code
+	}
+	return e
+}
+
+// readMCLines calls visit for every JSON object in mc's output until visit
+// returns an error. Objects mostly take one line each, but some errors are
+// indented over several. What is not JSON is ignored: mc may print warnings.
+func readMCLines(r io.Reader, visit func(mcLine) error) error {
+	lines := bufio.NewReaderSize(r, 64<<10)
+	var object []byte
+	for {
+		line, err := lines.ReadBytes('\n')
+		object = append(object, line...)
+		text := bytes.TrimSpace(object)
+		var l mcLine
+		switch {
+		case bytes.HasSuffix(text, []byte("}")) && json.Unmarshal(text, &l) == nil:
+			if err := visit(l); err != nil {
+				return err
+			}
+			object = object[:0]
+		case !bytes.HasPrefix(text, []byte("{")), len(object) > maxMCObject:
+			object = object[:0]
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read mc's output: %w", err)
+		}
+	}
+}
+
+// maxMCObject bounds a line: two keys of 1 KiB, each byte escaped to six, and words.
+const maxMCObject = 64 << 10
+
+// parseMCText reads what mc prints on stderr without --json:
+//
+//	mc: <ERROR> Unable to read from `source/bucket/key`. Object does not exist.
+func parseMCText(stderr string) *mcError {
+	text := strings.TrimSpace(stderr)
+	if text == "" {
+		return nil
+	}
+	if _, after, ok := strings.Cut(text, "<ERROR>"); ok {
+		text = strings.TrimSpace(after)
+	}
+	if at := strings.Index(text, "`. "); at >= 0 {
+		return &mcError{message: text[:at+2], cause: strings.TrimSpace(text[at+3:])}
+	}
+	return &mcError{message: "mc ended with", cause: text}
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"io"
+	"path"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+)
+
+// mirror fetches everything below the prefix with one `mc mirror`, the fastest
+// way mc has, and verifies each file as soon as mc has renamed it into place,
+// while its pages are still in memory.
+func (t *transfer) mirror(ctx context.Context) error {
+	f := &follower{transfer: t, started: make(chan int, 1024), ready: make(chan int, 1024)}
+	stop := f.start(ctx)
+	args := []string{"mirror", "--overwrite", "--retry", "--skip-errors", "--json"}
+	args = append(args, t.limit(t.streams()+1)...)
+	args = append(args, t.objectURL(t.plan.base), t.mirrorTarget())
+	err := t.runMC(ctx, args, f.read)
+	stop()
+	return err
+}
+
+// mirrorTarget is where mc writes: the target directory, with a slash.
+func (t *transfer) mirrorTarget() string {
+	return path.Join(t.options.Paths.Volume, t.volume.target) + "/"
+}
+
+// follower turns mc's lines into verified files. mc announces a file when it
+// starts it and places it by a rename, so a file that had been absent is
+// complete as soon as it exists.
+type follower struct {
+	*transfer
+
+	started chan int // Announced by mc.
+	ready   chan int // In place, to be verified.
+	late    []int    // Announced although they were there: only the end of mc says when they are complete.
+}
+
+// start begins to follow. The returned function is called once mc has ended
+// and returns when everything it wrote is verified.
+func (f *follower) start(ctx context.Context) (stop func()) {
+	var workers, follow sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for i := range f.ready {
+				f.fetched.Add(f.plan.entries[i].size)
+				f.check(ctx, i)
+			}
+		})
+	}
+	follow.Go(f.follow)
+	return func() {
+		close(f.started)
+		follow.Wait()
+		for _, i := range f.late {
+			f.ledger.doubt(i)
+			f.ready <- i
+		}
+		close(f.ready)
+		workers.Wait()
+	}
+}
+
+// read notes what mc announces and stops it for an error that no other object
+// can escape.
+func (f *follower) read(r io.Reader) error {
+	return readMCLines(r, func(l mcLine) error {
+		if e := l.err(); e != nil {
+			return f.trouble(e)
+		}
+		if i, ok := f.announced(l); ok {
+			f.started <- i
+		}
+		return nil
+	})
+}
+
+func (f *follower) announced(l mcLine) (int, bool) {
+	if !l.started() {
+		return 0, false
+	}
+	name, ok := strings.CutPrefix(l.Target, f.mirrorTarget())
+	if !ok {
+		return 0, false
+	}
+	return f.plan.find(name)
+}
+
+// follow moves announced files to the verifiers once they are in place. A
+// worker of mc announces its next file when the last one is done, so the
+// oldest are tried with every line, and all of them every now and then.
+func (f *follower) follow() {
+	const pause = 20 * time.Millisecond // Bounds the delay of the last files of a run.
+	var waiting []int
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		select {
+		case i, ok := <-f.started:
+			if !ok {
+				for _, i := range waiting {
+					f.ready <- i // Whatever did not arrive is recorded as such.
+				}
+				return
+			}
+			if f.ledger.isVerified(i) || f.streaming[i] {
+				f.late = append(f.late, i)
+				continue
+			}
+			waiting = f.promote(append(waiting, i), 2)
+		case <-tick.C:
+			waiting = f.promote(waiting, len(waiting))
+		}
+	}
+}
+
+// promote hands over the files among the first n that are in place.
+func (f *follower) promote(waiting []int, n int) []int {
+	kept := waiting[:0]
+	for at, i := range waiting {
+		if at < n && f.inPlace(i) {
+			f.ready <- i
+			continue
+		}
+		kept = append(kept, i)
+	}
+	return kept
+}
+
+func (f *follower) inPlace(i int) bool {
+	_, err := f.volume.stat(f.plan.entries[i].path)
+	return err == nil
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package mover loads a volume from S3: it lists the source, refuses what no
+// volume can hold, checks the room, has mc transfer the bytes, compares every
+// file with its object, and makes the volume durable before it says so.
+//
+// It believes no exit code: the volume is compared with the listing. It knows
+// nothing of Kubernetes beyond the paths that a pod mounts, decides nothing
+// about retries between attempts, and shows no secret to anything but mc's
+// configuration file and the signer of S3 requests.
+package mover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// Paths are where a mover finds what its pod mounts.
+type Paths struct {
+	Volume        string
+	Device        string
+	Scratch       string
+	Credentials   string
+	CABundles     string
+	ProgressToken string
+	IdentityToken string
+}
+
+// DefaultPaths are those of a mover pod.
+func DefaultPaths() Paths {
+	return Paths{
+		Volume:        wire.VolumePath,
+		Device:        wire.DevicePath,
+		Scratch:       wire.ScratchPath,
+		Credentials:   wire.CredentialsPath,
+		CABundles:     wire.CABundlesPath,
+		ProgressToken: wire.ProgressToken,
+		IdentityToken: wire.IdentityToken,
+	}
+}
+
+// Options are what a mover needs besides its request. Only Getenv and Log have
+// no default.
+type Options struct {
+	Paths  Paths
+	MC     string // The mc binary; /mc in the image.
+	Getenv func(string) string
+	Log    io.Writer // One line per milestone, for people.
+	// MCMemory is a soft limit for the heap of one mc in bytes; 0 for none.
+	MCMemory int64
+	// IdleTimeout is how long mc may read and write nothing before it is killed.
+	IdleTimeout time.Duration
+	// CheckpointEvery is how often verified files are made durable.
+	CheckpointEvery time.Duration
+	// RoundPause is how long the second round waits; the third waits twice as long.
+	RoundPause time.Duration
+}
+
+func (o *Options) complete() {
+	if o.Paths == (Paths{}) {
+		o.Paths = DefaultPaths()
+	}
+	if o.MC == "" {
+		o.MC = "/mc"
+	}
+	if o.IdleTimeout == 0 {
+		// Longer than a busy disk holds up writers, shorter than mc's own ten minutes.
+		o.IdleTimeout = 2 * time.Minute
+	}
+	if o.CheckpointEvery == 0 {
+		o.CheckpointEvery = 2 * time.Second
+	}
+	if o.RoundPause == 0 {
+		o.RoundPause = time.Second
+	}
+}
+
+// mover is one attempt.
+type mover struct {
+	request  wire.Request
+	options  Options
+	endpoint *url.URL
+	bundles  [][]byte
+	ids      *identities
+	s3       *minio.Client
+	plan     *plan
+	progress *progress
+	start    time.Time
+	fetched  atomic.Int64 // Bytes read from S3.
+
+	mcMutex    sync.Mutex
+	mcReady    bool
+	mcIdentity identity
+}
+
+// Run makes one attempt and reports on it. It ends early, with what is verified
+// kept for the next attempt, when the context is cancelled.
+func Run(ctx context.Context, r wire.Request, o Options) (report wire.Report) {
+	o.complete()
+	start := time.Now() //nolint:forbidigo // Only ever subtracted from.
+	m := &mover{request: r, options: o, start: start}
+	defer func() {
+		if p := recover(); p != nil {
+			m.logf("panic: %v\n%s", p, debug.Stack())
+			report = wire.Report{Class: wire.Retry, Reason: wire.MoverBroken, Message: "the mover crashed, which is a bug of ours; see its log"}
+		}
+		report.Seconds = time.Since(start).Seconds()
+	}()
+	return m.report(m.run(ctx))
+}
+
+func (m *mover) run(ctx context.Context) (*ledger, error) {
+	if err := m.connect(); err != nil {
+		return nil, err
+	}
+	defer m.removeMCConfig()
+	stop := m.progress.background(ctx)
+	defer stop()
+	if m.request.Operation == wire.Inventory {
+		return nil, m.inventory(ctx)
+	}
+	unix.Umask(umask)
+	if m.request.Volume.Mode == wire.Block {
+		return m.loadDevice(ctx)
+	}
+	return m.loadVolume(ctx)
+}
+
+// connect reads everything that is mounted and makes the client. Nothing is
+// sent yet.
+func (m *mover) connect() error {
+	var err error
+	if m.progress, err = newProgress(m.request.Progress, m.options.Paths.ProgressToken); err != nil {
+		return err
+	}
+	if m.endpoint, err = parseEndpoint(m.request.Source); err != nil {
+		return err
+	}
+	if m.bundles, err = readBundles(m.options.Paths.CABundles, m.request.TLS.CABundles); err != nil {
+		return err
+	}
+	roots, err := rootPool(m.bundles)
+	if err != nil {
+		return err
+	}
+	transport := newTransport(roots, m.request.TLS.InsecureSkipVerify)
+	m.ids = &identities{
+		request:  m.request,
+		paths:    m.options.Paths,
+		getenv:   m.options.Getenv,
+		client:   &http.Client{Transport: transport},
+		endpoint: m.endpoint.String(),
+	}
+	m.s3, err = newClient(m.endpoint, m.request.Source, credentials.New(m.ids), transport)
+	return err
+}
+
+// list makes the plan and applies the policies that need no volume.
+func (m *mover) list(ctx context.Context) error {
+	m.progress.enter(wire.Listing)
+	if _, err := m.ids.get(ctx); err != nil {
+		return err // Said better here than from inside the client.
+	}
+	p, err := m.makePlan(ctx)
+	if err != nil {
+		return err
+	}
+	m.plan = p
+	m.logf("listed %d objects, %d bytes, in %.1f s", len(p.entries), p.bytes, time.Since(m.start).Seconds())
+	return nil
+}
+
+func (m *mover) inventory(ctx context.Context) error { return m.list(ctx) }
+
+// refuseEmpty applies spec.onEmpty.
+func (m *mover) refuseEmpty(ctx context.Context) error {
+	if len(m.plan.entries) > 0 || m.request.Policy.OnEmpty == wire.Allow {
+		return nil
+	}
+	s := m.request.Source
+	hint := ""
+	if s.PrefixMode != literalPrefix && s.Prefix != "" && len(s.Objects) == 0 {
+		if _, err := m.head(ctx, s.Prefix, minio.StatObjectOptions{}); err == nil {
+			hint = fmt.Sprintf(" there is an object with exactly the key %s: name it in spec.objects;", quoteKey(s.Prefix))
+		}
+	}
+	return fail(wire.SourceEmpty, "nothing is selected below prefix %s of bucket %q;%s correct spec.prefix, spec.include and "+
+		"spec.exclude, or set spec.onEmpty: Allow", quoteKey(listPrefix(s)), s.Bucket, hint)
+}
+
+// report turns the outcome into the last word.
+func (m *mover) report(l *ledger, err error) wire.Report {
+	r := wire.Report{Class: wire.Done, FetchedBytes: m.fetched.Load()}
+	if m.plan != nil {
+		r.Objects, r.Bytes, r.SkippedKeys = int64(len(m.plan.entries)), m.plan.bytes, m.plan.skipped
+	}
+	if err != nil {
+		f := m.classify(err)
+		r.Class, r.Reason, r.Message = classOf(f.reason), f.reason, m.scrub(f.message)
+		m.logf("failed: %s: %s", r.Reason, r.Message)
+		if cause := errors.Unwrap(f); cause != nil {
+			m.logf("cause: %s", m.scrub(cause.Error()))
+		}
+		return r
+	}
+	r.ManifestDigest = m.plan.digest()
+	if l != nil {
+		r.Message = "verified " + l.summary()
+	}
+	m.logf("done: %d objects, %d bytes, %s", r.Objects, r.Bytes, r.Message)
+	return r
+}
+
+// logf writes one line for people.
+func (m *mover) logf(format string, args ...any) {
+	_, _ = fmt.Fprintf(m.options.Log, format+"\n", args...)
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// errStalled means that mc read and wrote nothing for too long and was killed.
+var errStalled = errors.New("no byte was transferred")
+
+// stderrLimit bounds what is kept of mc's complaints; the last ones matter.
+const stderrLimit = 16 << 10
+
+// runMC runs mc with freshly resolved credentials and gives its output to
+// read. It returns read's error, or the reason why mc was killed, or what mc
+// printed on stderr when it did not end well. The exit code itself is no
+// evidence of anything and only makes a silent death visible.
+func (m *mover) runMC(ctx context.Context, args []string, read func(io.Reader) error) error {
+	if err := m.refreshMC(ctx); err != nil {
+		return err
+	}
+	ctx, kill := context.WithCancelCause(ctx)
+	defer kill(nil)
+	var stderr tail
+	cmd := exec.CommandContext(ctx, m.options.MC, m.mcArguments(args)...) // #nosec G204 -- arguments, no shell.
+	cmd.Env = m.mcEnvironment()
+	cmd.Dir = m.options.Paths.Scratch
+	cmd.Stderr = &stderr
+	// mc dies with its wrapper: a second attempt must never meet the first one's mc.
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL, Setpgid: true}
+	cmd.WaitDelay = time.Second
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return fmt.Errorf("run mc: %w", err)
+	}
+	var readErr error
+	waitErr := runLocked(cmd, func() {
+		stop := m.watchStall(ctx, cmd.Process.Pid, kill)
+		defer stop()
+		readErr = read(stdout)
+		if readErr != nil {
+			kill(readErr)
+		}
+		_, _ = io.Copy(io.Discard, stdout) // A full pipe would keep mc from ending.
+	})
+	return m.mcOutcome(ctx, readErr, waitErr, stderr.String())
+}
+
+// mcOutcome picks the error that says most: why mc was killed, what mc itself
+// said when its output ended early, what the reader found.
+func (m *mover) mcOutcome(ctx context.Context, readErr, waitErr error, stderr string) error {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, readErr) {
+		return cause
+	}
+	said := parseMCText(m.scrub(stderr))
+	switch {
+	case said != nil && (readErr == nil && waitErr != nil || errors.Is(readErr, errShort)):
+		return said
+	case readErr != nil:
+		return readErr
+	case waitErr != nil:
+		return fmt.Errorf("run mc: %w", waitErr)
+	}
+	return nil
+}
+
+// runLocked starts a command, runs during while it lives, and waits for it.
+// The parent-death signal is sent when the thread that started the process
+// ends, so the goroutine must keep its thread until then.
+func runLocked(cmd *exec.Cmd, during func()) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if err := cmd.Start(); err != nil {
+			done <- err
+			return
+		}
+		during()
+		done <- cmd.Wait()
+	}()
+	return <-done
+}
+
+// refreshMC renders mc's configuration when the credentials have changed since
+// the last run.
+func (m *mover) refreshMC(ctx context.Context) error {
+	id, err := m.ids.get(ctx)
+	if err != nil {
+		return err
+	}
+	m.mcMutex.Lock()
+	defer m.mcMutex.Unlock()
+	if m.mcReady && id == m.mcIdentity {
+		return nil
+	}
+	if err := m.writeMCConfig(id); err != nil {
+		return err
+	}
+	m.mcReady, m.mcIdentity = true, id
+	return nil
+}
+
+// mcArguments adds what every run needs. No secret is among them.
+func (m *mover) mcArguments(args []string) []string {
+	all := []string{args[0]}
+	if m.request.TLS.InsecureSkipVerify {
+		all = append(all, "--insecure")
+	}
+	return append(all, args[1:]...)
+}
+
+// watchStall kills mc when it neither reads nor writes for idleTimeout. The
+// kernel counts its bytes, on sockets too, so a slow listing is not a stall.
+func (m *mover) watchStall(ctx context.Context, pid int, kill context.CancelCauseFunc) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(m.options.IdleTimeout / 4)
+		defer tick.Stop()
+		idle, before := 0, ""
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			counters := ioCounters(pid)
+			if counters == "" || counters != before {
+				idle, before = 0, counters
+				continue
+			}
+			if idle++; idle >= 4 {
+				kill(fmt.Errorf("%w for %s", errStalled, m.options.IdleTimeout))
+				return
+			}
+		}
+	})
+	return func() { cancel(); wg.Wait() }
+}
+
+// ioCounters returns the lines rchar and wchar of /proc/PID/io.
+func ioCounters(pid int) string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+	if err != nil {
+		return ""
+	}
+	chars, _, _ := strings.Cut(string(text), "syscr:")
+	return chars
+}
+
+// scrub removes the secrets of this run from a text of mc's. mc does not print
+// them; this keeps it so.
+func (m *mover) scrub(text string) string {
+	m.mcMutex.Lock()
+	defer m.mcMutex.Unlock()
+	for _, s := range []secret{m.mcIdentity.secretKey, m.mcIdentity.sessionToken} {
+		if s != "" {
+			text = strings.ReplaceAll(text, s.reveal(), redacted)
+		}
+	}
+	return text
+}
+
+// tail keeps the end of what is written to it.
+type tail struct{ buffer bytes.Buffer }
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.buffer.Write(p)
+	if over := t.buffer.Len() - stderrLimit; over > 0 {
+		t.buffer.Next(over)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string { return t.buffer.String() }

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// When progress is sent. Transfers shorter than the first delay send none; a
+// manager that does not answer is asked ever more rarely.
+const (
+	progressFirst   = time.Second
+	progressEvery   = 2 * time.Second
+	progressLongest = time.Minute
+	progressTimeout = 5 * time.Second
+	rateWindow      = 5 // Samples in the moving average: about ten seconds.
+)
+
+// progress counts and tells the manager. Nothing here may fail or slow a
+// transfer: errors are dropped and the sender is a goroutine of its own.
+type progress struct {
+	url, tokenFile string
+	client         *http.Client
+
+	phase    atomic.Value // wire.Phase
+	found    atomic.Int64 // Objects seen by the listing.
+	inFlight atomic.Int64 // Bytes of files that are not verified yet.
+	ledger   atomic.Pointer[ledger]
+
+	samples []sample
+}
+
+type sample struct {
+	at    time.Time
+	bytes int64
+}
+
+func newProgress(p wire.Progress, tokenFile string) (*progress, error) {
+	s := &progress{url: p.URL, tokenFile: tokenFile}
+	s.phase.Store(wire.Listing)
+	if p.URL == "" {
+		return s, nil
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM([]byte(p.CABundle)) {
+		return s, fail(wire.MoverBroken, "progress.caBundle holds no certificate")
+	}
+	s.client = &http.Client{
+		Timeout: progressTimeout,
+		Transport: &http.Transport{
+			TLSClientConfig:   &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+			DisableKeepAlives: false,
+			MaxIdleConns:      1,
+		},
+	}
+	return s, nil
+}
+
+func (s *progress) enter(phase wire.Phase) { s.phase.Store(phase) }
+
+func (s *progress) listed(n int64) { s.found.Add(n) }
+
+// run sends snapshots until the context ends.
+func (s *progress) run(ctx context.Context) {
+	if s.client == nil {
+		return
+	}
+	wait := progressFirst
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-timer.C:
+			if err := s.send(ctx, s.snapshot(now)); err != nil {
+				wait = min(2*max(wait, progressEvery), progressLongest)
+			} else {
+				wait = progressEvery
+			}
+			timer.Reset(wait)
+		}
+	}
+}
+
+// snapshot is the state of this moment.
+func (s *progress) snapshot(now time.Time) wire.Snapshot {
+	phase, _ := s.phase.Load().(wire.Phase)
+	shot := wire.Snapshot{Phase: phase}
+	l := s.ledger.Load()
+	if l == nil {
+		shot.ObjectsDone = s.found.Load()
+		return shot
+	}
+	shot.ObjectsDone, shot.BytesDone = l.totals()
+	shot.ObjectsTotal, shot.BytesTotal = int64(len(l.plan.entries)), l.plan.bytes
+	shot.BytesDone = min(shot.BytesDone+max(s.inFlight.Load(), 0), shot.BytesTotal)
+	shot.BytesPerSecond = s.rate(sample{at: now, bytes: shot.BytesDone})
+	return shot
+}
+
+// rate is the mean over the last samples.
+func (s *progress) rate(now sample) int64 {
+	s.samples = append(s.samples, now)
+	if len(s.samples) > rateWindow {
+		s.samples = s.samples[1:]
+	}
+	first := s.samples[0]
+	seconds := now.at.Sub(first.at).Seconds()
+	if seconds <= 0 || now.bytes < first.bytes {
+		return 0
+	}
+	return int64(float64(now.bytes-first.bytes) / seconds)
+}
+
+func (s *progress) send(ctx context.Context, shot wire.Snapshot) error {
+	token, err := readSmall(s.tokenFile) // Each time: the kubelet rotates it.
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(shot)
+	if err != nil {
+		return fmt.Errorf("encode progress: %w", err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+wire.ProgressPath, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("send progress: %w", err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Bearer "+token)
+	response, err := s.client.Do(request)
+	if err != nil {
+		return fmt.Errorf("send progress: %w", err)
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 4<<10))
+	_ = response.Body.Close()
+	if response.StatusCode >= http.StatusBadRequest {
+		return fmt.Errorf("send progress: %s", response.Status)
+	}
+	return nil
+}
+
+// background runs the sender and returns what stops it.
+func (s *progress) background(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { s.run(ctx) })
+	return func() { cancel(); wg.Wait() }
+}

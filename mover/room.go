@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// room is what a file system has, and need what the plan takes of it.
+type room struct {
+	blockSize        int64
+	totalBytes       int64
+	freeBytes        int64 // For an unprivileged user: without the reserved blocks.
+	totalInodes      int64 // 0: made on demand, as on btrfs.
+	freeInodes       int64
+	needBytes        int64 // Rounded up to blocks, with directories and slack.
+	needInodes       int64
+	planBytes        int64 // Of the whole plan, as a user counts them.
+	planInodes       int64
+}
+
+const (
+	// roomSlack is for our journal and the file system's own bookkeeping.
+	roomSlack = 256 << 10
+	// extentShare is the part of the data that its extent maps take at worst:
+	// ext4 keeps 340 extents of at least a few blocks in one block.
+	extentShare = 1024
+	// overheadShare is what ext4 with default settings takes of a device for
+	// inode tables, journal and reserved blocks: up to 7 in 100, rounded up.
+	overheadShare = 10
+)
+
+// readRoom asks the file system; needs come from what is still missing.
+func readRoom(v *volume, p *plan, have func(i int) bool) (room, error) {
+	var s unix.Statfs_t
+	if err := unix.Fstatfs(int(v.dir.Fd()), &s); err != nil {
+		return room{}, fmt.Errorf("ask the volume for its room: %w", err)
+	}
+	size := s.Frsize
+	if size == 0 {
+		size = s.Bsize
+	}
+	r := room{
+		blockSize:   size,
+		totalBytes:  int64(s.Blocks) * size, // #nosec G115 -- below 2^63 for every file system there is.
+		freeBytes:   int64(s.Bavail) * size, // #nosec G115
+		totalInodes: int64(s.Files),         // #nosec G115
+		freeInodes:  int64(s.Ffree),         // #nosec G115
+	}
+	r.require(p, have)
+	return r, nil
+}
+
+// require adds up what the plan takes: every file rounded up to blocks, one
+// block and one inode per directory, an inode per file, and slack.
+func (r *room) require(p *plan, have func(i int) bool) {
+	block := max(r.blockSize, 1)
+	data := int64(0)
+	for i, e := range p.entries {
+		r.planBytes += e.size
+		if e.isDir() {
+			continue // Counted among the directories.
+		}
+		r.planInodes++
+		if !have(i) {
+			data += (e.size + block - 1) / block * block
+			r.needInodes++
+		}
+	}
+	r.needBytes = data + data/extentShare + p.dirs*block + roomSlack
+	r.needInodes += p.dirs
+	r.planInodes += p.dirs
+}
+
+// check compares, and names both numbers and the way out.
+func (r room) check() error {
+	if r.needBytes > r.freeBytes {
+		return fail(wire.VolumeTooSmall, "the source takes %s on the volume and %s are free of %s; raise "+
+			"spec.resources.requests.storage of the claim to at least %s, or set spec.sizing.onTooSmall: Grow",
+			inUnits(r.needBytes), inUnits(r.freeBytes), inUnits(r.totalBytes), inUnits(r.enoughBytes()))
+	}
+	if r.totalInodes > 0 && r.needInodes > r.freeInodes {
+		return fail(wire.VolumeOutOfInodes, "the source takes %d files and directories and the volume has room for %d of them; "+
+			"raise spec.resources.requests.storage of the claim to at least %s, or use a storage class with more inodes per byte",
+			r.needInodes, r.freeInodes, inUnits(r.enoughForInodes()))
+	}
+	return nil
+}
+
+// enoughBytes is a size of the claim that certainly holds the source: what is
+// there plus what lacks, and what a new file system takes for itself.
+func (r room) enoughBytes() int64 {
+	want := r.totalBytes + r.needBytes - r.freeBytes
+	return roundUp(want + want/overheadShare)
+}
+
+// enoughForInodes scales the volume, because the number of inodes grows with it.
+func (r room) enoughForInodes() int64 {
+	used := r.totalInodes - r.freeInodes
+	perInode := r.totalBytes/max(r.totalInodes, 1) + 1
+	want := (r.needInodes + used) * perInode
+	return roundUp(want + want/overheadShare)
+}
+
+func roundUp(n int64) int64 {
+	const mi = 1 << 20
+	return (n + mi - 1) / mi * mi
+}
+
+// inUnits renders bytes as Kubernetes writes quantities, rounded up so that
+// the number is never too small to act on.
+func inUnits(n int64) string {
+	units := []struct {
+		size int64
+		name string
+	}{{1 << 40, "Ti"}, {1 << 30, "Gi"}, {1 << 20, "Mi"}, {1 << 10, "Ki"}}
+	for _, u := range units {
+		if n >= 100*u.size || n >= u.size && n%u.size == 0 {
+			return fmt.Sprintf("%d%s", (n+u.size-1)/u.size, u.name)
+		}
+	}
+	if n >= 10<<10 {
+		return fmt.Sprintf("%dKi", (n+1<<10-1)>>10)
+	}
+	return fmt.Sprintf("%d", n)
+}
+
+// noSpaceLeft is for the volume that ran full although there seemed to be room.
+func noSpaceLeft(err error) *failure {
+	return fail(wire.VolumeTooSmall, "the volume ran full while it was written, although the listing seemed to fit; raise "+
+		"spec.resources.requests.storage of the claim, or set spec.sizing.onTooSmall: Grow").because(err)
+}

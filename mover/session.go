@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// Variables that a platform injects into a pod with a workload identity.
+const (
+	envTokenFile          = "AWS_WEB_IDENTITY_TOKEN_FILE" // #nosec G101 -- the name of a variable; IRSA.
+	envRoleARN            = "AWS_ROLE_ARN"
+	envSTSEndpoint        = "AWS_ENDPOINT_URL_STS"
+	envContainerURI       = "AWS_CONTAINER_CREDENTIALS_FULL_URI" // EKS Pod Identity.
+	envContainerTokenFile = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"
+	envRegion             = "AWS_REGION"
+)
+
+// fromSession exchanges the pod's identity for temporary keys. The session is
+// kept until minio-go's expiry window before its end.
+func (s *identities) fromSession(ctx context.Context) (identity, error) {
+	if s.session == nil {
+		provider, err := s.sessionProvider()
+		if err != nil {
+			return identity{}, err
+		}
+		s.session = credentials.New(provider)
+	}
+	v, err := s.session.GetWithContext(&credentials.CredContext{Client: s.client, Context: ctx})
+	if err != nil {
+		return identity{}, s.sessionFailure(err)
+	}
+	return identity{accessKey: v.AccessKeyID, secretKey: secret(v.SecretAccessKey), sessionToken: secret(v.SessionToken)}, nil
+}
+
+// sessionProvider picks who exchanges the token: the platform that injected
+// itself into the pod, else the S3 endpoint's own STS, as MinIO serves it.
+func (s *identities) sessionProvider() (credentials.Provider, error) {
+	if uri := s.getenv(envContainerURI); uri != "" && s.getenv(envTokenFile) == "" {
+		return &containerProvider{uri: uri, tokenFile: s.getenv(envContainerTokenFile), client: s.client}, nil
+	}
+	tokenFile, role, endpoint := s.paths.IdentityToken, s.request.Credentials.RoleARN, s.endpoint
+	if f := s.getenv(envTokenFile); f != "" {
+		tokenFile, endpoint = f, s.awsSTS()
+		if arn := s.getenv(envRoleARN); arn != "" && role == "" {
+			role = arn
+		}
+	} else if s.request.Source.Endpoint == "" {
+		endpoint = s.awsSTS()
+	}
+	return &credentials.STSWebIdentity{
+		Client:      s.client,
+		STSEndpoint: endpoint,
+		RoleARN:     role,
+		GetWebIDTokenExpiry: func() (*credentials.WebIdentityToken, error) {
+			token, err := readSmall(tokenFile)
+			if err != nil {
+				return nil, err
+			}
+			return &credentials.WebIdentityToken{Token: token}, nil
+		},
+	}, nil
+}
+
+func (s *identities) awsSTS() string {
+	if u := s.getenv(envSTSEndpoint); u != "" {
+		return u
+	}
+	region := s.getenv(envRegion)
+	if region == "" {
+		region = s.request.Source.Region
+	}
+	if region == "" {
+		return "https://sts.amazonaws.com"
+	}
+	u := url.URL{Scheme: "https", Host: "sts." + region + ".amazonaws.com"}
+	if len(region) > 3 && region[:3] == "cn-" {
+		u.Host += ".cn"
+	}
+	return u.String()
+}
+
+// sessionFailure keeps network errors for classify and makes everything that
+// an STS said a refusal of this identity.
+func (s *identities) sessionFailure(err error) error {
+	var refused credentials.ErrorResponse
+	if errors.As(err, &refused) {
+		return fail(wire.AccessDenied, "the token of ServiceAccount %q (spec.credentials.serviceAccountName) was refused: %s: %s",
+			s.request.Credentials.Name, refused.STSError.Code, refused.STSError.Message).because(err)
+	}
+	return fmt.Errorf("exchange the token of ServiceAccount %q (spec.credentials.serviceAccountName): %w",
+		s.request.Credentials.Name, err)
+}
+
+// containerProvider asks the agent of EKS Pod Identity, or another one of the
+// container credentials protocol, for keys.
+type containerProvider struct {
+	credentials.Expiry
+
+	uri, tokenFile string
+	client         *http.Client
+}
+
+// Retrieve is the older half of minio-go's interface.
+func (p *containerProvider) Retrieve() (credentials.Value, error) {
+	return credentials.Value{}, fail(wire.MoverBroken, "credentials were asked for without a context")
+}
+
+// RetrieveWithCredContext implements minio-go's Provider.
+func (p *containerProvider) RetrieveWithCredContext(cc *credentials.CredContext) (credentials.Value, error) {
+	ctx, cancel := context.WithTimeout(cc.Context, responseTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.uri, http.NoBody)
+	if err != nil {
+		return credentials.Value{}, fail(wire.CredentialsInvalid, "%s is not a URL", envContainerURI).because(err)
+	}
+	if !agentHost(request.URL) {
+		return credentials.Value{}, fail(wire.CredentialsInvalid, "%s names %q; only https and the loopback and link-local "+
+			"agents of the platform are asked for credentials", envContainerURI, request.URL.Host)
+	}
+	if p.tokenFile != "" {
+		token, err := readSmall(p.tokenFile)
+		if err != nil {
+			return credentials.Value{}, err
+		}
+		request.Header.Set("Authorization", token)
+	}
+	return p.ask(request)
+}
+
+func (p *containerProvider) ask(request *http.Request) (credentials.Value, error) {
+	response, err := p.client.Do(request)
+	if err != nil {
+		return credentials.Value{}, fmt.Errorf("ask for container credentials: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	var keys struct {
+		AccessKeyID     string `json:"AccessKeyId"`
+		SecretAccessKey string
+		Token           string
+		Expiration      time.Time
+	}
+	body := io.LimitReader(response.Body, 64<<10) // Keys are well under 4 KiB.
+	if response.StatusCode != http.StatusOK {
+		return credentials.Value{}, fail(wire.AccessDenied, "the credentials agent of the platform answered %s", response.Status)
+	}
+	if err := json.NewDecoder(body).Decode(&keys); err != nil {
+		return credentials.Value{}, fmt.Errorf("read container credentials: %w", err)
+	}
+	p.SetExpiration(keys.Expiration, credentials.DefaultExpiryWindow)
+	return credentials.Value{AccessKeyID: keys.AccessKeyID, SecretAccessKey: keys.SecretAccessKey, SessionToken: keys.Token}, nil
+}
+
+// agentHost reports whether a token may be sent there in the clear.
+func agentHost(u *url.URL) bool {
+	ip := net.ParseIP(u.Hostname())
+	return u.Scheme == "https" || u.Hostname() == "localhost" ||
+		ip != nil && (ip.IsLoopback() || ip.IsLinkLocalUnicast() || u.Hostname() == "fd00:ec2::23")
+}

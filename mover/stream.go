@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	// streamSize is where an object gets an mc of its own, whose bytes are
+	// digested while they are written instead of being read back.
+	streamSize = 32 << 20
+	// batchKeys and batchArgs bound the arguments of one mc; the kernel's
+	// limit for all of them is 2 MiB, for a shell-less exec.
+	batchKeys = 256
+	batchArgs = 64 << 10
+)
+
+// stream fetches single objects with `mc cat`: several keys per process,
+// several processes at a time. mc writes the objects one after the other into
+// a pipe; the listing says where one ends. So mc never sees a path of the
+// volume: renamed objects, odd keys and filters are all the same to it.
+func (t *transfer) stream(ctx context.Context, list []int) error {
+	workers := t.streams()
+	batches := t.batches(list, workers)
+	var next atomic.Int64
+	var failed atomic.Pointer[error]
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var wg sync.WaitGroup
+	for range min(workers, len(batches)) {
+		wg.Go(func() {
+			for n := next.Add(1); n <= int64(len(batches)); n = next.Add(1) {
+				if err := t.streamBatch(ctx, batches[n-1], workers); err != nil && failed.CompareAndSwap(nil, &err) {
+					stop(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// streams is how many mc processes run at a time. One of them transfers one
+// object at a time and waits for S3 half of it, so there are more than cores.
+func (t *transfer) streams() int {
+	if n := t.request.Transfer.Parallelism; n > 0 {
+		return min(n, 64)
+	}
+	return min(max(2*runtime.NumCPU(), 4), 16)
+}
+
+// batches cuts a list into the arguments of single processes: large objects
+// alone, the others in groups small enough for every worker to have one.
+func (t *transfer) batches(list []int, workers int) [][]int {
+	var large, small [][]int
+	most := min(batchKeys, (len(list)+workers-1)/workers)
+	var batch []int
+	length := 0
+	for _, i := range list {
+		e := t.plan.entries[i]
+		if e.size >= streamSize {
+			large = append(large, []int{i})
+			continue
+		}
+		if argument := len(t.objectURL(e.key)) + 1; len(batch) >= most || length+argument > batchArgs && len(batch) > 0 {
+			small, batch, length = append(small, batch), nil, 0
+		}
+		batch = append(batch, i)
+		length += len(t.objectURL(e.key)) + 1
+	}
+	if len(batch) > 0 {
+		small = append(small, batch)
+	}
+	return append(large, small...) // The largest pieces of work first.
+}
+
+// streamBatch runs mc until every object of the batch has arrived or failed by
+// itself. An error means that the others need not be tried.
+func (t *transfer) streamBatch(ctx context.Context, batch []int, share int) error {
+	const patience = 3 // Objects of one batch that may fail in turn.
+	for failures := 0; len(batch) > 0; {
+		done, err := t.cat(ctx, batch, share)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := t.trouble(err); err != nil {
+			return err
+		}
+		if done > 0 {
+			failures = 0
+		}
+		if failures++; failures >= patience {
+			for _, i := range batch[done:] {
+				t.ledger.fail(i, err)
+			}
+			return nil
+		}
+		t.ledger.fail(batch[done], err)
+		batch = batch[done+1:]
+	}
+	return nil
+}
+
+// cat runs one mc and returns how many of the objects arrived. The error
+// belongs to the one after them.
+func (t *transfer) cat(ctx context.Context, batch []int, share int) (done int, err error) {
+	args := append([]string{"cat"}, t.limit(share)...)
+	for _, i := range batch {
+		args = append(args, t.objectURL(t.plan.entries[i].key))
+	}
+	var sizeOnly []int
+	err = t.runMC(ctx, args, func(r io.Reader) error {
+		for _, i := range batch {
+			by, err := t.receive(ctx, r, i)
+			if err != nil {
+				return err
+			}
+			if by == bySize {
+				sizeOnly = append(sizeOnly, i)
+			} else {
+				t.ledger.verified(i, by, false)
+			}
+			done++
+		}
+		if n, _ := io.CopyN(io.Discard, r, 1); n > 0 {
+			return fmt.Errorf("%w: S3 sent more than was listed", errDiffers)
+		}
+		return nil
+	})
+	t.confirm(ctx, sizeOnly)
+	if done == len(batch) && err != nil {
+		// Too many bytes, or an error after the last one: nothing that was
+		// only counted can be trusted.
+		done--
+	}
+	return done, err
+}
+
+// confirm asks S3 whether objects that cannot be digested are still the listed
+// ones. Then each had its listed size, and so the pipe was cut where it should.
+func (t *transfer) confirm(ctx context.Context, list []int) {
+	parallel(statWorkers, len(list), func(n int) {
+		if _, err := t.unchanged(ctx, t.plan.entries[list[n]]); err != nil {
+			t.ledger.fail(list[n], err)
+			return
+		}
+		t.ledger.verified(list[n], bySize, false)
+	})
+}
+
+// errShort means that mc ended before an object was complete.
+var errShort = errors.New("the object ended early")
+
+// receive writes the next bytes of the pipe to a file and compares them.
+func (t *transfer) receive(ctx context.Context, r io.Reader, i int) (method, error) {
+	e := t.plan.entries[i]
+	want, err := t.expect(ctx, e)
+	if err != nil {
+		return unverified, err
+	}
+	f, err := t.volume.create(e.path, e.size)
+	if err != nil {
+		return unverified, notWritable(err)
+	}
+	d := newDigester(want)
+	if err := t.pump(f, d, io.LimitReader(r, e.size)); err != nil {
+		_ = f.Close()
+		return unverified, err
+	}
+	if err := f.Close(); err != nil {
+		return unverified, notWritable(err)
+	}
+	if d.size < e.size {
+		return unverified, errShort
+	}
+	if d.matches() {
+		return want.method, nil
+	}
+	return t.settleFile(ctx, e, want)
+}
+
+func (t *transfer) settleFile(ctx context.Context, e entry, tried expectation) (method, error) {
+	f, err := t.openPlanned(e)
+	if err != nil {
+		return unverified, err
+	}
+	defer func() { _ = f.Close() }()
+	return t.settle(ctx, e, f, tried)
+}
+
+// pump copies a pipe to a file and digests what passes.
+func (m *mover) pump(f *os.File, d *digester, r io.Reader) error {
+	buffer, _ := readBuffers.Get().(*[]byte)
+	defer readBuffers.Put(buffer)
+	total := int64(0)
+	defer func() { m.progress.inFlight.Add(-total) }()
+	for {
+		n, err := r.Read(*buffer)
+		if n > 0 {
+			if _, err := f.Write((*buffer)[:n]); err != nil {
+				return fmt.Errorf("write to the volume: %w", err)
+			}
+			_, _ = d.Write((*buffer)[:n])
+			total += int64(n)
+			m.progress.inFlight.Add(int64(n))
+			m.fetched.Add(int64(n))
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read from mc: %w", err)
+		}
+	}
+}
+
+// objectURL is how mc is told about a key, or about a prefix.
+func (m *mover) objectURL(key string) string {
+	return mcAlias + "/" + m.request.Source.Bucket + "/" + key
+}
+
+// limit is mc's flag for a share of the bandwidth.
+func (m *mover) limit(share int) []string {
+	n := m.request.Transfer.BytesPerSecond
+	if n <= 0 {
+		return nil
+	}
+	return []string{"--limit-download", strconv.FormatInt(max(n/int64(share), 1), 10) + "B"}
+}

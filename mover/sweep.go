@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// sweep walks the volume and removes whatever the plan does not want: leftovers
+// of earlier attempts and of mc, links, devices, directories nobody needs. A
+// planned regular file is shown to keep and removed when keep says no.
+// lost+found and our journal at the root are left alone.
+type sweep struct {
+	volume  *volume
+	plan    *plan
+	keep    func(i int, stat *unix.Stat_t) bool
+	removed int
+}
+
+func (s *sweep) run(ctx context.Context) error {
+	return s.directory(ctx, ".")
+}
+
+// directory sweeps one directory, given by its path below the volume's root.
+func (s *sweep) directory(ctx context.Context, dir string) error {
+	f, err := s.volume.root.Open(dir)
+	if err != nil {
+		return fmt.Errorf("read directory %s: %w", quoteKey(dir), err)
+	}
+	defer func() { _ = f.Close() }()
+	var extra, below []string
+	for {
+		entries, err := f.ReadDir(1024) // Bounds the memory of a huge directory.
+		for _, e := range entries {
+			name := path.Join(dir, e.Name())
+			switch s.judge(f, name, e) {
+			case remove:
+				extra = append(extra, name)
+			case descend:
+				below = append(below, name)
+			case leave:
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err := errors.Join(err, context.Cause(ctx)); err != nil {
+			return fmt.Errorf("read directory %s: %w", quoteKey(dir), err)
+		}
+	}
+	for _, name := range extra {
+		if err := s.volume.root.RemoveAll(name); err != nil {
+			return fmt.Errorf("remove %s: %w", quoteKey(name), notWritable(err))
+		}
+		s.removed++
+	}
+	for _, name := range below {
+		if err := s.directory(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type verdict int
+
+const (
+	leave verdict = iota
+	remove
+	descend
+)
+
+// judge decides about one directory entry.
+func (s *sweep) judge(dir *os.File, name string, e fs.DirEntry) verdict {
+	if e.IsDir() && (name == lostAndFound || name == wire.JournalDir) {
+		return leave
+	}
+	planned, ancestor := s.planned(name)
+	switch {
+	case ancestor && e.IsDir():
+		return descend
+	case planned == "":
+		return remove
+	case e.IsDir() && s.plan.hasDir(planned):
+		return descend
+	case !e.Type().IsRegular():
+		return remove
+	}
+	i, ok := s.plan.find(planned)
+	var stat unix.Stat_t
+	if !ok || unix.Fstatat(int(dir.Fd()), e.Name(), &stat, unix.AT_SYMLINK_NOFOLLOW) != nil || !s.keep(i, &stat) {
+		return remove
+	}
+	return leave
+}
+
+// planned translates a path below the volume's root into one below the target
+// directory. It is empty for what lies outside; an ancestor is a directory on
+// the way to the target, or the target itself.
+func (s *sweep) planned(name string) (planned string, ancestor bool) {
+	target := s.volume.target
+	if target == "" {
+		return name, false
+	}
+	if name == target || strings.HasPrefix(target, name+"/") {
+		return "", true
+	}
+	if below, ok := strings.CutPrefix(name, target+"/"); ok {
+		return below, false
+	}
+	return "", false
+}

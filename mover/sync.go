@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// sync writes everything on the volume to its device: data, directories and
+// the journal. The kernel reports every write error since the volume was
+// opened, so a nil error means that what was written is there.
+func (v *volume) sync() error {
+	if err := unix.Syncfs(int(v.dir.Fd())); err != nil {
+		return fmt.Errorf("write the volume to its device: %w", err)
+	}
+	return nil
+}
+
+// keeper makes verified files durable while others are still on their way.
+type keeper struct {
+	volume  *volume
+	ledger  *ledger
+	journal *journal
+	every   time.Duration
+}
+
+// run checkpoints until the context ends. A sync may hold up writers, so a
+// slow device is given four times as long as its last one took.
+func (k *keeper) run(ctx context.Context) error {
+	timer := time.NewTimer(k.every)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case start := <-timer.C:
+			if err := k.checkpoint(); err != nil {
+				return err
+			}
+			timer.Reset(max(k.every, 4*time.Since(start)))
+		}
+	}
+}
+
+// checkpoint syncs the volume and then notes in the journal what was verified
+// before. When the device refuses data, the files in question are removed:
+// read again they might come from memory and look sound.
+func (k *keeper) checkpoint() error {
+	pending := k.ledger.takePending()
+	if len(pending) == 0 {
+		return nil
+	}
+	lines := make([]journalled, 0, len(pending))
+	for _, i := range pending {
+		if l, ok := k.describe(int(i)); ok {
+			lines = append(lines, l)
+		}
+	}
+	if err := k.volume.sync(); err != nil {
+		for _, i := range pending {
+			_ = k.volume.data.Remove(k.ledger.plan.entries[i].path)
+		}
+		return err
+	}
+	return k.journal.add(lines)
+}
+
+func (k *keeper) describe(i int) (journalled, bool) {
+	e := k.ledger.plan.entries[i]
+	stat, err := k.volume.stat(e.path)
+	if err != nil || stat.Size != e.size || !k.ledger.isVerified(i) {
+		return journalled{}, false
+	}
+	return journalled{path: e.path, size: e.size, mtime: stat.Mtim.Nano(), by: k.ledger.method(i), etag: k.ledger.plan.tagText(e.tag)}, true
+}

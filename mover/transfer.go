@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// maxRounds is how often files that are missing or differ are fetched before
+// an attempt gives up. The manager makes more attempts, with back-off.
+const maxRounds = 3
+
+// transfer brings a file system volume in line with a plan.
+type transfer struct {
+	*mover
+
+	volume *volume
+	ledger *ledger
+	// streaming marks the entries that mc cat writes while mc mirror runs.
+	streaming map[int]bool
+
+	mu       sync.Mutex
+	troubles int   // Errors of single objects that mc reported in this round.
+	last     error // One of them, for when nothing better explains a failure.
+}
+
+// run fetches what is not verified until nothing is left.
+func (t *transfer) run(ctx context.Context) error {
+	for round := 1; ; round++ {
+		todo := t.ledger.startRound()
+		if len(todo) == 0 {
+			return nil
+		}
+		if err := t.prepareRound(ctx, round); err != nil {
+			return err
+		}
+		err := t.fetch(ctx, todo)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		left := t.ledger.todo()
+		if err := t.verdict(err, len(left)); err != nil && (round >= maxRounds || !retryable(err)) {
+			return err
+		}
+		if errors.Is(err, errExpired) && len(left) < len(todo) {
+			round-- // A session that ended is no failure while it moves things.
+		}
+	}
+}
+
+// prepareRound clears away what a failed round left, because mc takes a file of
+// the right size for a right file, and waits a little for a server in trouble.
+func (t *transfer) prepareRound(ctx context.Context, round int) error {
+	t.mu.Lock()
+	t.troubles, t.last = 0, nil
+	t.mu.Unlock()
+	if round == 1 {
+		return nil
+	}
+	t.logf("round %d: fetching again what is missing or differs", round)
+	select {
+	case <-time.After(time.Duration(round-1) * t.options.RoundPause):
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	s := sweep{volume: t.volume, plan: t.plan, keep: func(i int, _ *unix.Stat_t) bool { return t.ledger.isVerified(i) }}
+	return s.run(ctx)
+}
+
+// fewFiles is up to how many files asking for each by name beats a listing of
+// mc's own: two requests each against one per thousand objects of the source.
+const fewFiles = 64
+
+// fetch brings files by the fastest way: large ones as streams, because they
+// are then digested on their way; the others by mirror when the plan is the
+// whole prefix, and as streams too when it is not.
+func (t *transfer) fetch(ctx context.Context, todo []int) error {
+	var large, small []int
+	for _, i := range todo {
+		if t.plan.entries[i].size >= streamSize {
+			large = append(large, i)
+		} else {
+			small = append(small, i)
+		}
+	}
+	if !t.plan.mirrorable || len(small) <= max(fewFiles, len(t.plan.entries)/2000) {
+		t.streaming = nil
+		return t.stream(ctx, todo)
+	}
+	if err := t.reserve(large); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var streamErr error
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if streamErr = t.stream(ctx, large); streamErr != nil {
+			stop(streamErr)
+		}
+	})
+	err := t.mirror(ctx)
+	if err != nil {
+		stop(err)
+	}
+	wg.Wait()
+	if errors.Is(err, streamErr) {
+		return err
+	}
+	return errors.Join(streamErr, err)
+}
+
+// reserve gives large files their name and size before mc looks at the volume.
+func (t *transfer) reserve(large []int) error {
+	t.streaming = make(map[int]bool, len(large))
+	for _, i := range large {
+		t.streaming[i] = true
+		e := t.plan.entries[i]
+		f, err := t.volume.create(e.path, e.size)
+		if err != nil {
+			return notWritable(err)
+		}
+		if err := f.Close(); err != nil {
+			return notWritable(err)
+		}
+	}
+	return nil
+}
+
+// trouble notes an error that mc reported. It returns the error when going on
+// makes no sense: the user must act, or the session has expired, or everything
+// fails.
+func (t *transfer) trouble(err error) error {
+	const tooMany = 1000
+	f := t.classify(err)
+	if errors.Is(f, errExpired) || classOf(f.reason) == wire.User {
+		return f
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last = f
+	if t.troubles++; t.troubles > tooMany {
+		return f
+	}
+	return nil
+}
+
+// verdict says what a round came to: nil when everything is there.
+func (t *transfer) verdict(err error, left int) error {
+	if left == 0 {
+		return nil
+	}
+	if err != nil {
+		return t.classify(err)
+	}
+	i, why := t.ledger.firstFailure()
+	t.mu.Lock()
+	last := t.last
+	t.mu.Unlock()
+	switch {
+	case errors.Is(why, errDiffers):
+		return fail(wire.VerificationFailed, "%d of %d files differ from their objects after %d rounds, the first is %s; if the "+
+			"entity tags of this S3 server are not MD5 sums, set spec.transfer.verify: Size", left, len(t.plan.entries), maxRounds,
+			quoteKey(t.plan.entries[i].path)).because(why)
+	case (why == nil || errors.Is(why, errNotThere)) && last != nil:
+		return last
+	case why == nil || errors.Is(why, errNotThere):
+		return fail(wire.TransferFailed, "%d files did not arrive, the first is %s", left, quoteKey(t.plan.entries[i].path))
+	}
+	return t.classify(fmt.Errorf("transfer %s: %w", quoteKey(t.plan.entries[i].key), why))
+}
+
+// retryable reports whether another round of this attempt may help. A changed
+// source needs a new listing, and so a new attempt.
+func retryable(err error) bool {
+	reason := reasonOf(err)
+	return classOf(reason) == wire.Retry && reason != wire.SourceChanged
+}

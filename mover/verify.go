@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+)
+
+// errDiffers means that a file's bytes are not those of its object, although
+// the object is still the one that was listed.
+var errDiffers = errors.New("the file on the volume differs from the object")
+
+// errNotThere means that a file did not arrive.
+var errNotThere = errors.New("the file did not arrive on the volume")
+
+// readBuffers hold one piece of a file each; 256 KiB keeps the number of
+// system calls low and the memory of a dozen workers in single megabytes.
+var readBuffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
+
+// check compares one file on the volume with its object and records the
+// result. Nothing is transferred and nothing is removed.
+func (t *transfer) check(ctx context.Context, i int) {
+	by, err := t.compare(ctx, i)
+	if err != nil {
+		t.ledger.fail(i, err)
+		return
+	}
+	t.ledger.verified(i, by, false)
+}
+
+func (t *transfer) compare(ctx context.Context, i int) (method, error) {
+	e := t.plan.entries[i]
+	f, err := t.openPlanned(e)
+	if err != nil {
+		return unverified, err
+	}
+	defer func() { _ = f.Close() }()
+	want, err := t.expect(ctx, e)
+	if err != nil {
+		return unverified, err
+	}
+	same, err := digestFile(f, want)
+	if err != nil {
+		return unverified, fmt.Errorf("read back %s: %w", quoteKey(e.path), err)
+	}
+	if same {
+		return want.method, nil
+	}
+	return t.settle(ctx, e, f, want)
+}
+
+// openPlanned opens a file that has to be regular and of the object's size.
+func (t *transfer) openPlanned(e entry) (*os.File, error) {
+	f, err := t.volume.open(e.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errNotThere
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read back %s: %w", quoteKey(e.path), err)
+	}
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() != e.size {
+		_ = f.Close()
+		return nil, errors.Join(errDiffers, err)
+	}
+	return f, nil
+}
+
+// settle is for bytes that did not match. Before the transfer is blamed, S3 is
+// asked whether it is still the object that was listed, and for a checksum
+// that does not depend on what an entity tag means here.
+func (m *mover) settle(ctx context.Context, e entry, f io.ReadSeeker, tried expectation) (method, error) {
+	want, err := m.expectChecksum(ctx, e)
+	switch {
+	case err != nil:
+		return unverified, err
+	case want.method == byParts && tried.method == byParts:
+		want.parts = m.partSizes(ctx, e) // Uneven parts after all.
+		if want.parts == nil {
+			return unverified, errDiffers
+		}
+	case want.method == tried.method:
+		return unverified, errDiffers
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return unverified, fmt.Errorf("read back %s: %w", quoteKey(e.path), err)
+	}
+	same, err := digestFile(f, want)
+	if err != nil {
+		return unverified, fmt.Errorf("read back %s: %w", quoteKey(e.path), err)
+	}
+	if !same {
+		return unverified, errDiffers
+	}
+	return want.method, nil
+}
+
+// digestFile reads a file from where it stands and compares. Sizes were
+// compared by the caller, so nothing is read when there is nothing to compute.
+func digestFile(f io.Reader, want expectation) (bool, error) {
+	if want.method == bySize {
+		return true, nil
+	}
+	d := newDigester(want)
+	buffer, _ := readBuffers.Get().(*[]byte)
+	defer readBuffers.Put(buffer)
+	for {
+		n, err := f.Read(*buffer)
+		_, _ = d.Write((*buffer)[:n])
+		if errors.Is(err, io.EOF) {
+			return d.matches(), nil
+		}
+		if err != nil {
+			return false, err //nolint:wrapcheck // The caller names the file.
+		}
+	}
+}

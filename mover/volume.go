@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// Modes of what a mover writes, before the umask of 0002 that Run sets. Files
+// become 0664 and directories 0775; on a volume with an fsGroup the kubelet
+// has made the root setgid, so everything below inherits the group and is
+// readable and writable for every consumer that has it, without the recursive
+// chown that a mismatch at the root would cost.
+const (
+	fileMode = 0o666
+	dirMode  = 0o777
+	umask    = 0o002
+)
+
+// volume is a mounted file system that is exclusively ours while it is filled.
+// Every access goes through an os.Root or openat2(RESOLVE_BENEATH), so that no
+// name and no symbolic link leads out of it.
+type volume struct {
+	root   *os.Root // The mount point.
+	data   *os.Root // The target directory; the same as root without a targetPath.
+	// dir is the mount point again, for syncfs: it reports write errors since it was opened.
+	dir     *os.File
+	dataDir *os.File // The target directory again, for openat2.
+	target string
+}
+
+// openVolume opens the mount point, makes the target directory and proves that
+// the volume can be written before anything is listed or transferred.
+func openVolume(mount, target string) (*volume, error) {
+	root, err := os.OpenRoot(mount)
+	if err != nil {
+		return nil, notWritable(err)
+	}
+	v := &volume{root: root, data: root, target: target}
+	if err := v.prepare(mount); err != nil {
+		v.close()
+		return nil, notWritable(err)
+	}
+	return v, nil
+}
+
+func (v *volume) prepare(mount string) error {
+	var err error
+	if v.dir, err = os.Open(mount); err != nil { // #nosec G304 -- the mount point.
+		return fmt.Errorf("open the volume: %w", err)
+	}
+	if err := v.makeDirs(v.root, wire.JournalDir); err != nil {
+		return err
+	}
+	if v.target != "" {
+		if err := v.makeDirs(v.root, v.target); err != nil {
+			return err
+		}
+		if v.data, err = v.root.OpenRoot(v.target); err != nil {
+			return fmt.Errorf("open the target directory: %w", err)
+		}
+	}
+	if v.dataDir, err = v.data.Open("."); err != nil {
+		return fmt.Errorf("open the target directory: %w", err)
+	}
+	return nil
+}
+
+func (v *volume) close() {
+	if v.data != v.root && v.data != nil {
+		_ = v.data.Close()
+	}
+	_ = v.root.Close()
+	for _, f := range []*os.File{v.dir, v.dataDir} {
+		if f != nil {
+			_ = f.Close()
+		}
+	}
+}
+
+// notWritable makes a permission problem the user's and leaves the rest alone.
+func notWritable(err error) error {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
+		return fail(wire.VolumeNotWritable, "the volume cannot be written: %v; the mover runs as user 65532 with an fsGroup: "+
+			"set spec.mover.podSecurityContext to what the storage class needs", err).because(err)
+	}
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return noSpaceLeft(err)
+	}
+	return fmt.Errorf("open the volume: %w", err)
+}
+
+// makeDirs is mkdir -p below a root. A file or link in the way is removed: on
+// a volume of ours it can only be a leftover.
+func (v *volume) makeDirs(root *os.Root, dir string) error {
+	if err := root.Mkdir(dir, dirMode); err == nil {
+		return nil
+	}
+	at := 0
+	for at < len(dir) {
+		next := strings.IndexByte(dir[at:], '/')
+		if next < 0 {
+			next = len(dir) - at
+		}
+		at += next
+		if err := makeDir(root, dir[:at]); err != nil {
+			return fmt.Errorf("make directory %s: %w", quoteKey(dir[:at]), err)
+		}
+		at++
+	}
+	return nil
+}
+
+func makeDir(root *os.Root, dir string) error {
+	err := root.Mkdir(dir, dirMode)
+	if !errors.Is(err, fs.ErrExist) {
+		return err //nolint:wrapcheck // The caller names the directory.
+	}
+	if info, err := root.Lstat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	if err := root.Remove(dir); err != nil {
+		return err //nolint:wrapcheck // The caller names the directory.
+	}
+	return root.Mkdir(dir, dirMode) //nolint:wrapcheck // The caller names the directory.
+}
+
+// open opens a file below the target directory for reading, in one system
+// call where the kernel can confine it and through os.Root where it cannot.
+func (v *volume) open(name string) (*os.File, error) {
+	return v.openFile(name, unix.O_RDONLY, 0)
+}
+
+// create opens a file for writing from its start, and makes its directories. A
+// large file has its final size at once: so mc, which decides by size, leaves
+// it alone.
+func (v *volume) create(name string, size int64) (*os.File, error) {
+	flags := unix.O_WRONLY | unix.O_CREAT
+	if size < streamSize {
+		flags |= unix.O_TRUNC
+	}
+	f, err := v.openFile(name, flags, fileMode)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := v.makeDirs(v.data, path.Dir(name)); err != nil {
+			return nil, err
+		}
+		f, err = v.openFile(name, flags, fileMode)
+	}
+	if err == nil && size >= streamSize {
+		if err := f.Truncate(size); err != nil {
+			_ = f.Close()
+			return nil, fmt.Errorf("size %s: %w", quoteKey(name), err)
+		}
+	}
+	return f, err
+}
+
+func (v *volume) openFile(name string, flags int, mode uint32) (*os.File, error) {
+	flags |= unix.O_CLOEXEC | unix.O_NOFOLLOW
+	fd, err := unix.Openat2(int(v.dataDir.Fd()), name, &unix.OpenHow{ // #nosec G115 -- a descriptor.
+		Flags:   uint64(flags), // #nosec G115 -- constants.
+		Mode:    uint64(mode),
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
+	})
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
+		return v.data.OpenFile(name, flags, fs.FileMode(mode)) //nolint:wrapcheck // Callers name the file.
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: quoteKey(name), Err: err}
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// stat describes a file below the target directory without following a link.
+func (v *volume) stat(name string) (unix.Stat_t, error) {
+	var s unix.Stat_t
+	f, err := v.openFile(name, unix.O_PATH, 0)
+	if err != nil {
+		return s, err
+	}
+	defer func() { _ = f.Close() }()
+	if err := unix.Fstat(int(f.Fd()), &s); err != nil {
+		return s, &fs.PathError{Op: "stat", Path: quoteKey(name), Err: err}
+	}
+	return s, nil
+}

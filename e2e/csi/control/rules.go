@@ -6,10 +6,14 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"google.golang.org/grpc"
 
 	"github.com/s3populator/s3populator/e2e/csi/fault"
 	"github.com/s3populator/s3populator/e2e/csi/store"
@@ -39,10 +43,13 @@ type call struct {
 	owner  store.Owner
 }
 
-// Add adds a rule.
+// Add adds a rule. A rule for a call that does not exist would never apply, and its test would prove nothing, so it is refused.
 func (r *Rules) Add(rule fault.Rule) (fault.Rule, error) {
 	if err := rule.Check(); err != nil {
 		return fault.Rule{}, err
+	}
+	if !exists(rule.Method) {
+		return fault.Rule{}, fmt.Errorf("method: CSI has no call %q", rule.Method)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -50,6 +57,16 @@ func (r *Rules) Add(rule fault.Rule) (fault.Rule, error) {
 	rule.ID = strconv.Itoa(r.last)
 	r.rules = append(r.rules, &active{Rule: rule, left: rule.Count, removed: make(chan struct{}), until: map[string]time.Time{}})
 	return rule, nil
+}
+
+// exists tells whether the driver can be called that way.
+func exists(method string) bool {
+	for _, service := range []grpc.ServiceDesc{csi.Identity_ServiceDesc, csi.Controller_ServiceDesc, csi.Node_ServiceDesc} {
+		if slices.ContainsFunc(service.Methods, func(m grpc.MethodDesc) bool { return m.MethodName == method }) {
+			return true
+		}
+	}
+	return false
 }
 
 // List shows the rules that can still apply, with the calls that are left to each.

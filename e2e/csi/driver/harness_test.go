@@ -31,7 +31,7 @@ func TestMain(m *testing.M) { roottest.Main(m) }
 type harness struct {
 	t   *testing.T
 	dir string
-	// driver is replaced by restart.
+	// The rest is replaced by restart.
 	driver     *driver.Driver
 	server     *grpc.Server
 	controller csi.ControllerClient
@@ -46,13 +46,6 @@ func start(t *testing.T) *harness {
 	}
 	h.serve()
 	t.Cleanup(func() { h.server.Stop() })
-	connection, err := grpc.NewClient("unix://"+h.path("csi.sock"), grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = connection.Close() })
-	h.controller, h.node = csi.NewControllerClient(connection), csi.NewNodeClient(connection)
 	return h
 }
 
@@ -72,6 +65,12 @@ func (h *harness) serve() {
 	h.server = grpc.NewServer()
 	h.driver.Register(h.server)
 	go func() { _ = h.server.Serve(listener) }()
+	connection, err := grpc.NewClient("unix://"+h.path("csi.sock"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { _ = connection.Close() })
+	h.controller, h.node = csi.NewControllerClient(connection), csi.NewNodeClient(connection)
 }
 
 // restart replaces the driver by a new one that knows only the disk.
@@ -183,16 +182,6 @@ func (h *harness) remove(id string) {
 	}
 	if _, err := os.Stat(h.path("data", "volumes", id)); !errors.Is(err, os.ErrNotExist) {
 		h.t.Errorf("directory of deleted volume %s: %v, want it gone", id, err)
-	}
-}
-
-func (h *harness) unstage(id string) {
-	h.t.Helper()
-	for range 2 {
-		_, err := h.node.NodeUnstageVolume(h.t.Context(), &csi.NodeUnstageVolumeRequest{VolumeId: id, StagingTargetPath: h.staging(id)})
-		if err != nil {
-			h.t.Fatalf("unstage: %v", err)
-		}
 	}
 }
 

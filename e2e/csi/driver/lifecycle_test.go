@@ -143,6 +143,16 @@ func (h *harness) expand(id string, size int64, pod string) {
 	}
 }
 
+func (h *harness) unstage(id string) {
+	h.t.Helper()
+	for range 2 {
+		_, err := h.node.NodeUnstageVolume(h.t.Context(), &csi.NodeUnstageVolumeRequest{VolumeId: id, StagingTargetPath: h.staging(id)})
+		if err != nil {
+			h.t.Fatalf("unstage: %v", err)
+		}
+	}
+}
+
 // mayResizeOnline tells whether this process has CAP_SYS_RESOURCE.
 func mayResizeOnline(t *testing.T) bool {
 	t.Helper()

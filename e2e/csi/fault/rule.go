@@ -14,23 +14,21 @@ import (
 
 // The CSI calls that tests disturb most. Any other name of a CSI call can be used in a Rule as well.
 const (
-	CreateVolume     = "CreateVolume"
-	DeleteVolume     = "DeleteVolume"
-	CreateSnapshot   = "CreateSnapshot"
-	DeleteSnapshot   = "DeleteSnapshot"
-	ExpandVolume     = "ControllerExpandVolume"
-	ModifyVolume     = "ControllerModifyVolume"
-	NodeStage        = "NodeStageVolume"
-	NodeUnstage      = "NodeUnstageVolume"
-	NodePublish      = "NodePublishVolume"
-	NodeUnpublish    = "NodeUnpublishVolume"
-	NodeExpand       = "NodeExpandVolume"
-	NodeVolumeStats  = "NodeGetVolumeStats"
-	GetCapacity      = "GetCapacity"
-	ListSnapshots    = "ListSnapshots"
-	ValidateVolume   = "ValidateVolumeCapabilities"
-	NodeGetInfo      = "NodeGetInfo"
-	GetPluginInfo    = "GetPluginInfo"
+	CreateVolume   = "CreateVolume"
+	DeleteVolume   = "DeleteVolume"
+	CreateSnapshot = "CreateSnapshot"
+	DeleteSnapshot = "DeleteSnapshot"
+	ExpandVolume   = "ControllerExpandVolume"
+	ModifyVolume   = "ControllerModifyVolume"
+	NodeStage      = "NodeStageVolume"
+	NodeUnstage    = "NodeUnstageVolume"
+	NodePublish    = "NodePublishVolume"
+	NodeUnpublish  = "NodeUnpublishVolume"
+	NodeExpand     = "NodeExpandVolume"
+)
+
+const (
+	// maxDelay is longer than any test should take.
 	maxDelay         = 10 * time.Minute
 	defaultErrorText = "failure injected by a test"
 )
@@ -62,7 +60,7 @@ type Rule struct {
 	Lost bool `json:"lost,omitempty"`
 	// Message is the text of the error.
 	Message string `json:"message,omitempty"`
-	// Shortfall, on CreateVolume, makes the device of an empty volume smaller than the driver says, by exactly this many bytes.
+	// Shortfall, on CreateVolume of a volume that starts empty, makes the device smaller than the driver says, by exactly this many bytes.
 	Shortfall int64 `json:"shortfall,omitempty"`
 }
 
@@ -79,6 +77,8 @@ func (r Rule) Check() error {
 		return errors.New("lost: needs fail, the code that the caller sees")
 	case r.Shortfall < 0 || (r.Shortfall > 0 && r.Method != CreateVolume):
 		return errors.New("shortfall: must be positive and belongs to CreateVolume")
+	case r.Shortfall > 0 && r.Fail != codes.OK:
+		return errors.New("shortfall: a call that fails makes no volume; use two rules")
 	case !r.Hold && r.Delay == 0 && r.Fail == codes.OK && r.Shortfall == 0:
 		return errors.New("rule: disturbs nothing; set hold, delay, fail or shortfall")
 	}

@@ -26,7 +26,7 @@ func Main(m *testing.M) {
 	if os.Geteuid() != 0 || os.Getenv(inside) != "" {
 		os.Exit(m.Run())
 	}
-	runtime.LockOSThread() // the kernel kills the child when this thread ends, which must not be before the process does.
+	runtime.LockOSThread()                              // the kernel kills the child when this thread ends, which must not be before the process does.
 	command := exec.Command(os.Args[0], os.Args[1:]...) //nolint:gosec,noctx // this very program; a test binary has no context.
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
 	command.Env = append(os.Environ(), inside+"=1")

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func open(t *testing.T, dir string) *Shelf[Volume] {
+	t.Helper()
+	shelf, err := Open[Volume](dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shelf
+}
+
+func fill(content string) func(string) error {
+	return func(image string) error { return os.WriteFile(image, []byte(content), 0o600) }
+}
+
+func TestRecordsSurviveReopening(t *testing.T) {
+	dir := t.TempDir()
+	want := Volume{
+		ID: "pvc-1", Owner: Owner{Namespace: "ns", Name: "data"}, CapacityBytes: 1 << 20, Block: true, AccessModes: []string{"A", "B"},
+		Parameters: map[string]string{"p": "1"}, Attributes: map[string]string{"tier": "fast"}, Origin: Origin{Snapshot: "s"},
+		CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
+	}
+	if err := open(t, dir).Create("pvc-1", want, fill("data")); err != nil {
+		t.Fatalf("create: %v", err)
+	}
+	shelf := open(t, dir)
+	want.CapacityBytes *= 2
+	if err := shelf.Put("pvc-1", want); err != nil {
+		t.Fatalf("put: %v", err)
+	}
+	got, err := open(t, dir).List()
+	if err != nil {
+		t.Fatalf("list: %v", err)
+	}
+	if diff := cmp.Diff([]Volume{want}, got); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+	if content, err := os.ReadFile(shelf.Image("pvc-1")); err != nil || string(content) != "data" {
+		t.Errorf("image holds %q, %v", content, err)
+	}
+}
+
+func TestFailedCreateLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	broken := errors.New("mkfs failed")
+	err := open(t, dir).Create("pvc-1", Volume{ID: "pvc-1"}, func(image string) error {
+		return errors.Join(fill("half")(image), broken)
+	})
+	if !errors.Is(err, broken) {
+		t.Errorf("create: %v, want %v", err, broken)
+	}
+	wantEmpty(t, dir)
+}
+
+func TestDeletedRecordIsGone(t *testing.T) {
+	dir := t.TempDir()
+	shelf := open(t, dir)
+	if err := shelf.Create("pvc-1", Volume{ID: "pvc-1"}, fill("data")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := shelf.Delete("pvc-1"); err != nil {
+			t.Errorf("delete: %v", err)
+		}
+	}
+	if _, err := shelf.Get("pvc-1"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("get: %v, want not found", err)
+	}
+	wantEmpty(t, dir)
+}
+
+func TestIdsThatAreNoDirectoryOfOurs(t *testing.T) {
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "volumes")
+	shelf := open(t, dir)
+	precious := filepath.Join(parent, "precious")
+	if err := os.Mkdir(precious, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"", ".", "..", "../precious", "a/b", ".draft-x", "A", strings.Repeat("a", 200)} {
+		if err := shelf.Create(id, Volume{}, fill("data")); err == nil {
+			t.Errorf("created %q", id)
+		}
+		if err := shelf.Delete(id); err != nil {
+			t.Errorf("delete %q: %v", id, err)
+		}
+		if _, err := shelf.Get(id); !errors.Is(err, ErrNotFound) {
+			t.Errorf("get %q: %v, want not found", id, err)
+		}
+	}
+	if _, err := os.Stat(precious); err != nil {
+		t.Errorf("a neighbour was touched: %v", err)
+	}
+}
+
+func TestID(t *testing.T) {
+	for name, want := range map[string]string{
+		"pvc-0b1c": "pvc-0b1c",
+		"PVC 1":    "sha256-3f9f7f0b",
+		"../x":     "sha256-",
+	} {
+		got := ID(name)
+		if !strings.HasPrefix(got, strings.TrimSuffix(want, "3f9f7f0b")) || !validID.MatchString(got) || got != ID(name) {
+			t.Errorf("id of %q is %q", name, got)
+		}
+	}
+	if ID("a b") == ID("a c") {
+		t.Error("two names have one id")
+	}
+}
+
+func wantEmpty(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 0 {
+		t.Errorf("left in the store: %v, %v", entries, err)
+	}
+}

@@ -18,13 +18,13 @@ import (
 type method uint8
 
 const (
-	unverified method = iota
-	byMD5             // The entity tag is the MD5 of the content.
-	byParts           // The entity tag is the MD5 of the parts' MD5s.
-	byChecksum        // S3 gave a checksum of the whole object.
-	bySize            // S3 gave nothing that depends on the content, or the policy is Size.
-	byExistence       // A directory.
-	methods           // How many there are.
+	unverified  method = iota
+	byMD5              // The entity tag is the MD5 of the content.
+	byParts            // The entity tag is the MD5 of the parts' MD5s.
+	byChecksum         // S3 gave a checksum of the whole object.
+	bySize             // S3 gave nothing that depends on the content, or the policy is Size.
+	byExistence        // A directory.
+	methods            // How many there are.
 )
 
 func (m method) String() string {

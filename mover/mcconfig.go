@@ -22,7 +22,7 @@ const mcAlias = "source"
 // mcConfig is mc's config.json, version 10. The environment variables that mc
 // offers instead are split by a regular expression and misread secrets.
 type mcConfig struct {
-	Version string             `json:"version"`
+	Version string            `json:"version"`
 	Aliases map[string]mcHost `json:"aliases"`
 }
 
@@ -134,10 +134,17 @@ func (m *mover) mcDir() string { return filepath.Join(m.options.Paths.Scratch, "
 // because no AWS_* credential of the pod belongs there.
 func (m *mover) mcEnvironment() []string {
 	env := []string{"HOME=" + m.options.Paths.Scratch, "MC_CONFIG_DIR=" + m.mcDir(), "MC_DISABLE_PAGER=1"}
-	if region := m.request.Source.Region; region != "" {
-		env = append(env, "MC_REGION="+region) // Spares mc a request per run.
+	if m.region != "" {
+		env = append(env, "MC_REGION="+m.region) // Spares mc a request per run.
 	}
-	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "GOMAXPROCS", "GODEBUG"} {
+	passed := []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "GOMAXPROCS", "GODEBUG"}
+	if m.endpoint.Scheme == "https" {
+		passed = append(passed, "SSL_CERT_FILE", "SSL_CERT_DIR")
+	} else {
+		// Reading 140 root certificates is half of what mc needs to start.
+		env = append(env, "SSL_CERT_FILE="+os.DevNull, "SSL_CERT_DIR="+os.DevNull)
+	}
+	for _, name := range passed {
 		for _, n := range []string{name, strings.ToLower(name)} {
 			if v := m.options.Getenv(n); v != "" {
 				env = append(env, n+"="+v)

@@ -49,8 +49,10 @@ func (f *follower) start(ctx context.Context) (stop func()) {
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for i := range f.ready {
-				f.fetched.Add(f.plan.entries[i].size)
-				f.check(ctx, i)
+				if ctx.Err() == nil {
+					f.fetched.Add(f.plan.entries[i].size)
+					f.check(ctx, i)
+				}
 			}
 		})
 	}

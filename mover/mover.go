@@ -97,6 +97,7 @@ type mover struct {
 	bundles  [][]byte
 	ids      *identities
 	s3       *minio.Client
+	region   string // Of the bucket; empty when S3 does not tell.
 	plan     *plan
 	progress *progress
 	start    time.Time
@@ -180,6 +181,10 @@ func (m *mover) list(ctx context.Context) error {
 		return err
 	}
 	m.plan = p
+	// The client has asked for it already, if it had to, to sign its requests.
+	if m.region, err = m.s3.GetBucketLocation(ctx, m.request.Source.Bucket); err != nil {
+		m.region = m.request.Source.Region
+	}
 	m.logf("listed %d objects, %d bytes, in %.1f s", len(p.entries), p.bytes, time.Since(m.start).Seconds())
 	return nil
 }

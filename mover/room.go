@@ -12,15 +12,15 @@ import (
 
 // room is what a file system has, and need what the plan takes of it.
 type room struct {
-	blockSize        int64
-	totalBytes       int64
-	freeBytes        int64 // For an unprivileged user: without the reserved blocks.
-	totalInodes      int64 // 0: made on demand, as on btrfs.
-	freeInodes       int64
-	needBytes        int64 // Rounded up to blocks, with directories and slack.
-	needInodes       int64
-	planBytes        int64 // Of the whole plan, as a user counts them.
-	planInodes       int64
+	blockSize   int64
+	totalBytes  int64
+	freeBytes   int64 // For an unprivileged user: without the reserved blocks.
+	totalInodes int64 // 0: made on demand, as on btrfs.
+	freeInodes  int64
+	needBytes   int64 // Rounded up to blocks, with directories and slack.
+	needInodes  int64
+	planBytes   int64 // Of the whole plan, as a user counts them.
+	planInodes  int64
 }
 
 const (

@@ -18,8 +18,11 @@ const (
 	// streamSize is where an object gets an mc of its own, whose bytes are
 	// digested while they are written instead of being read back.
 	streamSize = 32 << 20
+	// leastBatch is how many small objects are worth a process: starting mc
+	// costs about as much as eight requests.
+	leastBatch = 8
 	// batchKeys and batchArgs bound the arguments of one mc; the kernel's
-	// limit for all of them is 2 MiB, for a shell-less exec.
+	// limit for all of them is 2 MiB.
 	batchKeys = 256
 	batchArgs = 64 << 10
 )
@@ -65,7 +68,7 @@ func (t *transfer) streams() int {
 // alone, the others in groups small enough for every worker to have one.
 func (t *transfer) batches(list []int, workers int) [][]int {
 	var large, small [][]int
-	most := min(batchKeys, (len(list)+workers-1)/workers)
+	most := min(batchKeys, max(leastBatch, (len(list)+workers-1)/workers))
 	var batch []int
 	length := 0
 	for _, i := range list {

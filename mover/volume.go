@@ -30,12 +30,12 @@ const (
 // Every access goes through an os.Root or openat2(RESOLVE_BENEATH), so that no
 // name and no symbolic link leads out of it.
 type volume struct {
-	root   *os.Root // The mount point.
-	data   *os.Root // The target directory; the same as root without a targetPath.
+	root *os.Root // The mount point.
+	data *os.Root // The target directory; the same as root without a targetPath.
 	// dir is the mount point again, for syncfs: it reports write errors since it was opened.
 	dir     *os.File
 	dataDir *os.File // The target directory again, for openat2.
-	target string
+	target  string
 }
 
 // openVolume opens the mount point, makes the target directory and proves that

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package architecture_test keeps what the folders promise each other: which way imports
+// point, what the data path is free of, and how large a file may grow. It holds no code.
+package architecture_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/s3populator/s3populator"
+
+// program is what `go list -deps` tells of one package.
+type program struct {
+	ImportPath string
+	Standard   bool
+	Imports    []string // Without those of tests.
+	Deps       []string // All that is linked with it.
+}
+
+// constraint is one promise: packages below from never reach a package that is forbidden.
+type constraint struct {
+	from string
+	// forbidden judges an import path; imports of the same program are its business.
+	forbidden func(path string) bool
+	// direct looks at the package's own imports only, not at what those import.
+	direct bool
+	why    string
+}
+
+var constraints = map[string]constraint{
+	"the mover imports no Kubernetes package": {
+		from: "mover", forbidden: below("k8s.io", "sigs.k8s.io"),
+		why: "it runs in tenants' pods and must stay small",
+	},
+	"the command of the mover imports no Kubernetes package": {
+		from: "cmd/mover", forbidden: below("k8s.io", "sigs.k8s.io"),
+		why: "it runs in tenants' pods and must stay small",
+	},
+	"the mover knows nothing of the manager": {
+		from: "mover", forbidden: ours("api", "populator", "internal", "certs", "webhook", "cmd"),
+		why: "what it is told is in mover/wire",
+	},
+	"wire is the standard library only": {
+		from: "mover/wire", forbidden: outside(),
+		why: "both sides of a pod's boundary link it",
+	},
+	"the API imports Kubernetes' API packages only": {
+		from: "api", direct: true, forbidden: outside("k8s.io/api", "k8s.io/apimachinery"),
+		why: "clients of other projects import it",
+	},
+	"the pod builder is pure": {
+		from: "internal/moverpod", direct: true,
+		forbidden: outside("k8s.io/api", "k8s.io/apimachinery", module+"/api", module+"/mover/wire"),
+		why:       "it has no client to look anything up with",
+	},
+	"populator does not import its siblings": {
+		from: "populator", forbidden: ours("certs", "webhook", "cmd"), why: "cmd/manager joins them",
+	},
+	"certs does not import its siblings": {
+		from: "certs", forbidden: ours("populator", "webhook", "api", "cmd"), why: "cmd/manager joins them",
+	},
+	"webhook does not import its siblings": {
+		from: "webhook", forbidden: ours("populator", "certs", "cmd"), why: "cmd/manager joins them",
+	},
+	"the manager does not link the data path": {
+		from: "cmd/manager", forbidden: func(path string) bool { return path == module+"/mover" },
+		why: "it must have no way to read S3",
+	},
+	"what is shipped links no test code": {
+		from: "cmd", forbidden: either(ours("e2e", "internal/kubetest"), below("testing", "sigs.k8s.io/controller-runtime/pkg/envtest")),
+		why: "tests may do what products must not",
+	},
+	"what is shipped links no AGPL code": {
+		from: "cmd", forbidden: below("github.com/minio/mc", "github.com/minio/minio"),
+		why: "mc is a process beside us and stays one",
+	},
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	programs := list(t)
+	for name, c := range constraints {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, bad := range violations(programs, c) {
+				t.Errorf("%s; %s", bad, c.why)
+			}
+		})
+	}
+}
+
+// TestConstraintsCanFail gives each kind of constraint something to find.
+func TestConstraintsCanFail(t *testing.T) {
+	programs := []program{
+		{ImportPath: module + "/mover", Imports: []string{"fmt", "a/b"}, Deps: []string{"fmt", "a/b", "k8s.io/api/core/v1"}},
+		{ImportPath: "a/b"},
+		{ImportPath: "k8s.io/api/core/v1"},
+		{ImportPath: "fmt", Standard: true},
+	}
+	tests := map[string]struct {
+		c    constraint
+		want int
+	}{
+		"a package reached through another":     {constraint{from: "mover", forbidden: below("k8s.io")}, 1},
+		"only what is imported directly":        {constraint{from: "mover", forbidden: below("k8s.io"), direct: true}, 0},
+		"everything but the standard library":   {constraint{from: "mover", forbidden: outside()}, 2},
+		"everything but what is allowed":        {constraint{from: "mover", forbidden: outside("a")}, 1},
+		"a folder whose name only begins alike": {constraint{from: "mov", forbidden: outside()}, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := violations(programs, test.c); len(got) != test.want {
+				t.Errorf("found %q, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+// violations names each package and what it must not reach.
+func violations(programs []program, c constraint) []string {
+	standard := map[string]bool{}
+	for _, p := range programs {
+		standard[p.ImportPath] = p.Standard
+	}
+	var found []string
+	for _, p := range programs {
+		if !ours(c.from)(p.ImportPath) {
+			continue
+		}
+		reached := p.Deps
+		if c.direct {
+			reached = p.Imports
+		}
+		for _, path := range reached {
+			if !standardOrOwn(standard, path, c.from) && c.forbidden(path) {
+				found = append(found, p.ImportPath+" reaches "+path)
+			}
+		}
+	}
+	return found
+}
+
+// standardOrOwn excuses the standard library, except for package testing, and the folder itself.
+func standardOrOwn(standard map[string]bool, path, from string) bool {
+	return standard[path] && path != "testing" || ours(from)(path)
+}
+
+// below judges paths that are one of the given ones or in their folder.
+func below(roots ...string) func(string) bool {
+	return func(path string) bool {
+		return slices.ContainsFunc(roots, func(root string) bool { return path == root || strings.HasPrefix(path, root+"/") })
+	}
+}
+
+// ours judges folders of this module.
+func ours(folders ...string) func(string) bool {
+	roots := make([]string, 0, len(folders))
+	for _, f := range folders {
+		roots = append(roots, module+"/"+f)
+	}
+	return below(roots...)
+}
+
+// outside judges everything but the given roots.
+func outside(allowed ...string) func(string) bool {
+	in := below(allowed...)
+	return func(path string) bool { return !in(path) }
+}
+
+func either(a, b func(string) bool) func(string) bool {
+	return func(path string) bool { return a(path) || b(path) }
+}
+
+// list asks the go command about everything that is shipped.
+func list(t *testing.T) []program {
+	t.Helper()
+	args := []string{"list", "-e", "-deps", "-json=ImportPath,Standard,Imports,Deps"}
+	for _, folder := range []string{"api", "mover", "internal/moverpod", "populator", "certs", "webhook", "cmd"} {
+		if _, err := os.Stat(filepath.Join(top, folder)); err == nil {
+			args = append(args, "./"+folder+"/...")
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd.Dir = top
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr(err))
+	}
+	var all []program
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p program
+		err := d.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatalf("read the answer of go list: %v", err)
+		}
+		all = append(all, p)
+	}
+}
+
+func stderr(err error) []byte {
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return exit.Stderr
+	}
+	return nil
+}

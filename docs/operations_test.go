@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package docs_test
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+const operations = "docs/operations.md"
+
+// conditionsFile holds every reason that the manager itself gives.
+const conditionsFile = "api/v1alpha1/conditions.go"
+
+func TestEveryReasonOfTheManagerHasARow(t *testing.T) {
+	page := document(t, operations)
+	documented := rows(section(t, page, "Reasons on a claim"))
+	maps.Copy(documented, rows(section(t, page, "Reasons on an S3Source")))
+	reasons := constants(parse(t, conditionsFile), "Reason")
+	compare(t, conditionsFile, slices.Sorted(maps.Values(reasons)), documented)
+}
+
+func TestEveryReasonOfAMoverHasARow(t *testing.T) {
+	documented := rows(section(t, document(t, operations), "Reasons of a mover"))
+	reasons := constants(parse(t, "mover/wire/*.go"), "Reason")
+	compare(t, "mover/wire", slices.Sorted(maps.Values(reasons)), documented)
+	for reason, cells := range documented {
+		if class := cells[0]; class != string(wire.User) && class != string(wire.Retry) {
+			t.Errorf("%s: its class is %q, want User or Retry", reason, class)
+		}
+	}
+}
+
+func TestEveryMetricHasARow(t *testing.T) {
+	documented := rows(section(t, document(t, operations), "Metrics"))
+	metrics := map[string]bool{}
+	for _, pattern := range []string{"populator/*.go", "populator/*/*.go", "certs/*.go", "cmd/manager/*.go"} {
+		maps.Copy(metrics, literals(parse(t, pattern), "s3populator_"))
+	}
+	compare(t, "the collectors", slices.Sorted(maps.Keys(metrics)), documented)
+}
+
+func TestEveryFlagHasARow(t *testing.T) {
+	documented := map[string][]string{}
+	for name, cells := range rows(section(t, document(t, operations), "Flags of the manager")) {
+		documented[strings.TrimPrefix(name, "--")] = cells
+	}
+	compare(t, "cmd/manager/options.go", slices.Sorted(maps.Keys(flags(parse(t, "cmd/manager/options.go")))), documented)
+}
+
+func TestEveryExitCodeHasARow(t *testing.T) {
+	codes := section(t, document(t, operations), "Exit codes")
+	for _, class := range []wire.Class{wire.Done, wire.User, wire.Retry} {
+		row := "| " + strconv.Itoa(class.ExitCode()) + " | " + string(class) + " | "
+		if !strings.Contains(codes, row) {
+			t.Errorf("no row that begins %q", row)
+		}
+	}
+}
+
+func TestEveryConditionIsNamed(t *testing.T) {
+	page := document(t, operations)
+	found := 0
+	for name, value := range conditions(parse(t, conditionsFile)) {
+		found++
+		if !strings.Contains(page, value+"`") {
+			t.Errorf("condition %s (%s) is not named", name, value)
+		}
+	}
+	if found < 4 {
+		t.Errorf("only %d conditions were found", found)
+	}
+}
+
+// compare wants exactly these rows, and something in each of their cells.
+func compare(t *testing.T, where string, want []string, documented map[string][]string) {
+	t.Helper()
+	if len(want) < 3 {
+		t.Fatalf("only %q were found in %s; has its shape changed?", want, where)
+	}
+	got := slices.Sorted(maps.Keys(documented))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rows of %s (-%s +documented):\n%s", operations, where, diff)
+	}
+	for name, cells := range documented {
+		if last := cells[len(cells)-1]; last == "" {
+			t.Errorf("%s: its row says nothing", name)
+		}
+	}
+}

@@ -63,7 +63,7 @@ func (a attempts) after(mover *corev1.Pod, now time.Time) attempts {
 	r := ending(mover)
 	next.Reason, next.Message = r.Reason, r.Message
 	next.Terminal = r.Class == wire.User
-	if disrupted(mover) {
+	if moverpod.Disrupted(mover) {
 		next.Disruptions++
 	} else {
 		next.Failures++
@@ -93,36 +93,8 @@ func (a attempts) number(hash string) int {
 	return a.Failures + a.Disruptions + 1
 }
 
-// ending is a finished mover's report, or what can be said without one. Success without a
-// report is no success: nothing is bound on an exit code.
+// ending is a finished mover's report.
 func ending(mover *corev1.Pod) wire.Report {
-	for _, c := range mover.Status.ContainerStatuses {
-		if c.Name != moverpod.ContainerName || c.State.Terminated == nil {
-			continue
-		}
-		r, err := wire.ParseReport(c.State.Terminated.Message)
-		if err == nil && r.Class.ExitCode() == int(c.State.Terminated.ExitCode) {
-			return r
-		}
-		return wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Message: withoutReport(c.State.Terminated)}
-	}
-	message := orElse(mover.Status.Message, "The mover pod ended without a report.")
-	return wire.Report{Class: wire.Retry, Reason: wire.Interrupted, Message: message}
-}
-
-func withoutReport(t *corev1.ContainerStateTerminated) string {
-	if t.Reason == "OOMKilled" {
-		return "The mover ran out of memory. Raise spec.mover.resources.limits.memory of the S3Source."
-	}
-	return "The mover ended with exit code " + itoa(int64(t.ExitCode)) + " and no report (" + orElse(t.Reason, "no reason given") + ")."
-}
-
-// disrupted tells that a mover was ended from outside: evicted, preempted, or its node lost.
-func disrupted(mover *corev1.Pod) bool {
-	for _, c := range mover.Status.Conditions {
-		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
-			return true
-		}
-	}
-	return mover.Status.Reason == "Evicted" || mover.Status.Reason == "NodeLost" || mover.Status.Reason == "Shutdown" || mover.Status.Reason == "Terminated"
+	r, _ := moverpod.Ending(mover)
+	return r
 }

@@ -18,8 +18,12 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
+// primePrefix begins the name of every prime. Other populators say "prime-"; ours differs,
+// because a volume that lost its prime is known as ours by this name alone.
+const primePrefix = "s3prime-"
+
 // primeName and moverName carry the claim's UID: a claim recreated under its name gets new ones.
-func primeName(claim *corev1.PersistentVolumeClaim) string { return "prime-" + string(claim.UID) }
+func primeName(claim *corev1.PersistentVolumeClaim) string { return primePrefix + string(claim.UID) }
 
 func moverName(claim *corev1.PersistentVolumeClaim) string {
 	return moverpod.PopulatorName(string(claim.UID))

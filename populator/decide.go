@@ -63,8 +63,9 @@ func rules() []rule {
 		mirrorSelectedNode, waitForProvisioner,
 		replaceLostPrime, refuseStolenVolume, makeVolumeScratch,
 		// From here on its volume is ours to fill, or the mover is the prime's consumer.
+		refuseForeignMover,
 		detachMover, checkRebind, rebindVolume,
-		refuseForeignMover, waitForDeletedMover,
+		waitForDeletedMover,
 		acceptResult, rememberFailure, waitForMover,
 		tryAgain,
 	}

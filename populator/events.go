@@ -11,8 +11,8 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
 
-// event is one line of a claim's timeline.
-type event struct {
+// notice is one line of a claim's timeline.
+type notice struct {
 	Type   string // Normal or Warning.
 	Reason v1alpha1.Reason
 	Note   string
@@ -29,8 +29,8 @@ var quiet = map[v1alpha1.Reason]bool{
 
 // eventsFor is pure: what a claim's user hears of a decision. Only a change of the
 // condition's reason or status speaks, so a requeue never repeats itself.
-func eventsFor(s state, d decision) []event {
-	var all []event
+func eventsFor(s state, d decision) []notice {
+	var all []notice
 	if e, ok := announcement(s, d); ok {
 		all = append(all, e)
 	}
@@ -42,24 +42,24 @@ func eventsFor(s state, d decision) []event {
 	if d.Reason == v1alpha1.ReasonPopulating {
 		kind = corev1.EventTypeNormal
 	}
-	return append(all, event{kind, d.Reason, d.Message})
+	return append(all, notice{kind, d.Reason, d.Message})
 }
 
-func announcement(s state, d decision) (event, bool) {
+func announcement(s state, d decision) (notice, bool) {
 	switch d.Announce {
 	case v1alpha1.ReasonPopulationStarted:
-		return event{corev1.EventTypeNormal, d.Announce, fmt.Sprintf(
+		return notice{corev1.EventTypeNormal, d.Announce, fmt.Sprintf(
 			"Claim %s is made to receive the data of S3Source %s; its volume becomes this claim's when all of it is there.", primeName(s.Claim), s.Claim.Spec.DataSourceRef.Name)}, true
 	case v1alpha1.ReasonPopulationSucceeded:
 		note := "The claim is bound to its filled volume: " + d.Message
 		if s.Prime != nil {
 			note += fmt.Sprintf(" It took %s.", s.Now.Sub(s.Prime.CreationTimestamp.Time).Round(time.Second))
 		}
-		return event{corev1.EventTypeNormal, d.Announce, note}, true
+		return notice{corev1.EventTypeNormal, d.Announce, note}, true
 	case v1alpha1.ReasonPopulationAborted:
-		return event{corev1.EventTypeNormal, d.Announce, "The claim was deleted while it was filled; the mover and its volume are removed."}, true
+		return notice{corev1.EventTypeNormal, d.Announce, "The claim was deleted while it was filled; the mover and its volume are removed."}, true
 	}
-	return event{}, false
+	return notice{}, false
 }
 
 // eventTime is when an event was last seen, whichever API wrote it.

@@ -96,7 +96,7 @@ func waitForMover(s state) (decision, bool) {
 			"Pod %s is filling the volume; `kubectl get s3imports -w` shows how far it is.", s.Mover.Name)).again(moverPatience - age), true
 	}
 	return because(corev1.ConditionUnknown, v1alpha1.ReasonMoverPending, fmt.Sprintf(
-		"Pod %s cannot start yet: %s", s.Mover.Name, pendingReason(s.Mover, s.Trouble))).again(lookAgain), true
+		"Pod %s cannot start yet: %s", s.Mover.Name, moverpod.PendingReason(s.Mover, s.Trouble))).again(lookAgain), true
 }
 
 // tryAgain is the only rule that starts a mover:
@@ -145,17 +145,9 @@ func filled(prime *corev1.PersistentVolumeClaim) bool {
 	return prime.Annotations[v1alpha1.AnnotationPopulated] != ""
 }
 
-// ended judges by the mover's own container: an injected sidecar may never end.
 func ended(pod *corev1.Pod) bool {
-	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
-		return true
-	}
-	for _, c := range pod.Status.ContainerStatuses {
-		if c.Name == moverpod.ContainerName && c.State.Terminated != nil {
-			return true
-		}
-	}
-	return false
+	_, ok := moverpod.Ending(pod)
+	return ok
 }
 
 func retryLimit(source *v1alpha1.S3Source) int {
@@ -163,19 +155,4 @@ func retryLimit(source *v1alpha1.S3Source) int {
 		return defaultRetries
 	}
 	return int(*source.Spec.Retries.Limit)
-}
-
-// pendingReason finds the sentence that helps: a container's, the scheduler's or an event's.
-func pendingReason(pod *corev1.Pod, trouble string) string {
-	for _, c := range pod.Status.ContainerStatuses {
-		if w := c.State.Waiting; w != nil && w.Message != "" {
-			return w.Reason + ": " + w.Message
-		}
-	}
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-			return c.Reason + ": " + c.Message
-		}
-	}
-	return orElse(trouble, "see `kubectl describe pod "+pod.Name+"`")
 }

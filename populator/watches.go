@@ -142,7 +142,7 @@ func (r *Reconciler) fromVolume(ctx context.Context, o client.Object) []reconcil
 		return nil
 	}
 	uid := string(ref.UID)
-	if prime, ok := strings.CutPrefix(ref.Name, "prime-"); ok {
+	if prime, ok := strings.CutPrefix(ref.Name, primePrefix); ok {
 		uid = prime
 	}
 	return r.claims(ctx, client.InNamespace(ref.Namespace), client.MatchingFields{indexUID: uid})

@@ -57,4 +57,11 @@ const (
 	ReasonTakingInventory  Reason = "TakingInventory"
 	ReasonInventoryRefused Reason = "InventoryRefused"
 	ReasonInventoryPending Reason = "InventoryPending"
+	ReasonInventorySkipped Reason = "InventorySkipped"
+)
+
+// Reasons of events on a claim that names its source by annotations.
+const (
+	ReasonInvalidAnnotations Reason = "InvalidAnnotations"
+	ReasonSourceConflict     Reason = "SourceConflict"
 )

@@ -41,7 +41,7 @@ type S3SourceList struct {
 
 // S3SourceSpec is what a user decides.
 //
-// +kubebuilder:validation:XValidation:rule="!(has(self.objects) && size(self.objects) > 0) || !has(self.prefix) || self.prefix == ” || self.prefix.endsWith('/')",message="spec.prefix: with spec.objects it must be a directory, so end it with '/' or leave it out"
+// +kubebuilder:validation:XValidation:rule="!(has(self.objects) && size(self.objects) > 0) || !has(self.prefix) || size(self.prefix) == 0 || self.prefix.endsWith('/')",message="spec.prefix: with spec.objects it must be a directory, so end it with '/' or leave it out"
 // +kubebuilder:validation:XValidation:rule="!(has(self.objects) && size(self.objects) > 0) || (!has(self.include) && !has(self.exclude))",message="spec.include and spec.exclude select from a prefix; remove them or remove spec.objects, which already names each object"
 // +kubebuilder:validation:XValidation:rule="has(self.endpoint) || has(self.region)",message="spec.region: required without spec.endpoint, which then is AWS; set the bucket's region, or set spec.endpoint"
 type S3SourceSpec struct {
@@ -163,6 +163,12 @@ type S3SourceSpec struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="duration(self) == duration('0s') || duration(self) >= duration('10s')",message="spec.refreshInterval: 0 or at least 10s"
 	RefreshInterval *metav1.Duration `json:"refreshInterval,omitempty"`
+
+	// ClaimSelector fills every new claim of this namespace whose labels match, unless the claim
+	// has a data source already. It works in namespaces labelled s3populator.io/injection=enabled.
+	// Two sources must not match the same claim. Empty ({}) matches every claim.
+	// +optional
+	ClaimSelector *metav1.LabelSelector `json:"claimSelector,omitempty"`
 }
 
 // S3Object is one object and its place in the volume.
@@ -181,7 +187,7 @@ type S3Object struct {
 
 // Credentials names exactly one identity.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.secretRef) != (has(self.serviceAccountName) && self.serviceAccountName != ”)",message="spec.credentials: set exactly one of secretRef and serviceAccountName; leave spec.credentials out for an anonymous bucket"
+// +kubebuilder:validation:XValidation:rule="has(self.secretRef) != (has(self.serviceAccountName) && size(self.serviceAccountName) > 0)",message="spec.credentials: set exactly one of secretRef and serviceAccountName; leave spec.credentials out for an anonymous bucket"
 // +kubebuilder:validation:XValidation:rule="!has(self.roleARN) || has(self.serviceAccountName)",message="spec.credentials.roleARN: only with serviceAccountName; remove it or use a ServiceAccount"
 type Credentials struct {
 	// SecretRef names a Secret of this namespace with access_key, secret_key and optionally
@@ -349,6 +355,13 @@ type S3SourceStatus struct {
 	// ObservedRefresh is the value of the annotation s3populator.io/refresh that was acted on.
 	// +optional
 	ObservedRefresh string `json:"observedRefresh,omitempty"`
+	// Failures counts the listings that failed in a row.
+	// +optional
+	Failures int32 `json:"failures,omitempty"`
+	// NextInventoryTime is when the source is listed again by itself; absent: only after a
+	// change of the spec or of the annotation s3populator.io/refresh.
+	// +optional
+	NextInventoryTime *metav1.Time `json:"nextInventoryTime,omitempty"`
 }
 
 // Inventory of a source, after its filters.

@@ -50,6 +50,62 @@ const (
 	AnnotationSource = Group + "/source"
 )
 
+// AnnotationInventory on an S3Source: InventorySkip takes none; written by the manager on
+// sources that it makes from a claim's annotations.
+const AnnotationInventory = Group + "/inventory"
+
+// InventorySkip is the only value of AnnotationInventory.
+const InventorySkip = "Skip"
+
+// Annotations on a claim that name its source by a URL instead of by an S3Source. The webhook
+// checks them and writes dataSourceRef, the manager makes that S3Source, owned by the claim.
+const (
+	// AnnotationURL is s3://bucket/prefix; on a Block volume s3://bucket/key.
+	AnnotationURL = Group + "/url"
+	// AnnotationEndpoint is spec.endpoint of the source.
+	AnnotationEndpoint = Group + "/endpoint"
+	// AnnotationRegion is spec.region of the source.
+	AnnotationRegion = Group + "/region"
+	// AnnotationSecret is spec.credentials.secretRef.name of the source.
+	AnnotationSecret = Group + "/secret"
+	// AnnotationServiceAccount is spec.credentials.serviceAccountName of the source.
+	AnnotationServiceAccount = Group + "/service-account"
+	// AnnotationCAConfigMap is spec.tls.caBundles[0].configMap.name of the source; its key is ca.crt.
+	AnnotationCAConfigMap = Group + "/ca-configmap"
+)
+
+// Annotations on a claim that the webhook alone acts on.
+const (
+	// AnnotationAutoSize "true" raises the claim's request to what the source holds.
+	AnnotationAutoSize = Group + "/auto-size"
+	// AutoSizeOn is the value of AnnotationAutoSize that asks for it.
+	AutoSizeOn = "true"
+	// AutoSizeOff is the other one.
+	AutoSizeOff = "false"
+	// GrowToInventory is the value of AnnotationGrowTo: the prime asks for what the inventory
+	// needs, once there is one, if that is more than the claim requests.
+	GrowToInventory = "Inventory"
+)
+
+// Annotations on a claim that ask for an export of a bound claim.
+const (
+	// AnnotationExportTo is s3://bucket/prefix to export to.
+	AnnotationExportTo = Group + "/export-to"
+	// AnnotationExportNow: any new value begins an export.
+	AnnotationExportNow = Group + "/export-now"
+)
+
+// AnnotationMadeFrom on an S3Source that the manager made from a claim's annotations: hash of
+// those, so that the manager follows a change of them and leaves later edits of the source alone.
+const AnnotationMadeFrom = Group + "/made-from"
+
+// LabelInjection on a namespace, written by an administrator, read by the API server: with
+// InjectionEnabled new claims of it are compared with spec.claimSelector of its sources.
+const LabelInjection = Group + "/injection"
+
+// InjectionEnabled is the value of LabelInjection that turns injection on.
+const InjectionEnabled = "enabled"
+
 // Annotations that only the manager writes, and only the manager reads.
 const (
 	// AnnotationPopulated on a prime: the UID of the mover whose data was verified. The

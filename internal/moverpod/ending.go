@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package moverpod
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// Ending reads how a mover pod ended; false while it has not. It judges by the mover's own
+// container, because an injected sidecar may never end. Success without a report is no
+// success: nothing is bound on an exit code.
+func Ending(pod *corev1.Pod) (wire.Report, bool) {
+	for _, c := range pod.Status.ContainerStatuses {
+		if c.Name != ContainerName || c.State.Terminated == nil {
+			continue
+		}
+		r, err := wire.ParseReport(c.State.Terminated.Message)
+		if err == nil && r.Class.ExitCode() == int(c.State.Terminated.ExitCode) {
+			return r, true
+		}
+		return wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Message: withoutReport(c.State.Terminated)}, true
+	}
+	if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
+		return wire.Report{}, false
+	}
+	message := pod.Status.Message
+	if message == "" {
+		message = "The mover pod ended without a report."
+	}
+	return wire.Report{Class: wire.Retry, Reason: wire.Interrupted, Message: message}, true
+}
+
+func withoutReport(t *corev1.ContainerStateTerminated) string {
+	if t.Reason == "OOMKilled" {
+		return "The mover ran out of memory. Raise spec.mover.resources.limits.memory of the S3Source."
+	}
+	return fmt.Sprintf("The mover ended with exit code %d and no report (%s).", t.ExitCode, t.Reason)
+}
+
+// Disrupted tells that a mover was ended from outside: evicted, preempted, or its node lost.
+func Disrupted(pod *corev1.Pod) bool {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
+			return true
+		}
+	}
+	switch pod.Status.Reason {
+	case "Evicted", "NodeLost", "Shutdown", "Terminated":
+		return true
+	}
+	return false
+}
+
+// PendingReason finds the sentence that tells why a pod does not start: a container's, the
+// scheduler's, or that of an event.
+func PendingReason(pod *corev1.Pod, event string) string {
+	for _, c := range pod.Status.ContainerStatuses {
+		if w := c.State.Waiting; w != nil && w.Message != "" {
+			return w.Reason + ": " + w.Message
+		}
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			return c.Reason + ": " + c.Message
+		}
+	}
+	if event != "" {
+		return event
+	}
+	return fmt.Sprintf("see `kubectl describe pod %s`", pod.Name)
+}

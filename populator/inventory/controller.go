@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inventory
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// longestListing bounds an inventory pod: a million keys take minutes.
+const longestListing = time.Hour
+
+// refusalDelay is how often a pod is tried again that a quota or a policy refused.
+const refusalDelay = 30 * time.Second
+
+// Reconciler keeps the status of every S3Source true.
+type Reconciler struct {
+	client.Client
+	Events events.EventRecorder
+	Image  moverpod.Image
+	Now    func() time.Time
+	// Workers is how many sources are looked at at once.
+	Workers int
+}
+
+// +kubebuilder:rbac:groups=s3populator.io,resources=s3sources/status,verbs=patch
+// +kubebuilder:rbac:groups=s3populator.io,resources=s3sources/finalizers,verbs=update
+
+// SetupWithManager watches sources and their pods.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	err := ctrl.NewControllerManagedBy(mgr).Named("inventory").
+		For(&v1alpha1.S3Source{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
+		Owns(&corev1.Pod{}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
+		Complete(r)
+	if err != nil {
+		return fmt.Errorf("register inventory controller: %w", err)
+	}
+	return nil
+}
+
+// Reconcile looks at one source and makes at most one step.
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	s, err := r.observe(ctx, request.NamespacedName)
+	if err != nil || s.Source == nil {
+		return ctrl.Result{}, err
+	}
+	d, err := r.act(ctx, s, decide(s))
+	if err == nil {
+		err = r.report(ctx, s, d)
+	}
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: time.Second}, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, fmt.Errorf("%s: %w", d.Action, err)
+	}
+	return ctrl.Result{RequeueAfter: d.Recheck}, nil
+}
+
+func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (state, error) {
+	s := state{Now: r.Now(), Source: &v1alpha1.S3Source{}}
+	if err := r.Get(ctx, name, s.Source); err != nil {
+		return state{}, client.IgnoreNotFound(err)
+	}
+	pod := &corev1.Pod{}
+	err := r.Get(ctx, types.NamespacedName{Namespace: name.Namespace, Name: podName(s.Source)}, pod)
+	if client.IgnoreNotFound(err) != nil {
+		return state{}, fmt.Errorf("read inventory pod: %w", err)
+	}
+	if err == nil {
+		s.Pod = pod
+	}
+	return s, nil
+}
+
+func (r *Reconciler) act(ctx context.Context, s state, d decision) (decision, error) {
+	switch d.Action {
+	case wait:
+		return d, nil
+	case deletePod:
+		err := r.Delete(ctx, s.Pod, client.Preconditions{UID: &s.Pod.UID})
+		return d, client.IgnoreNotFound(err)
+	case startPod:
+		pod, err := r.pod(s)
+		if err != nil {
+			return d, err
+		}
+		return refused(d, r.Create(ctx, pod))
+	}
+	return d, fmt.Errorf("unknown action %q", d.Action)
+}
+
+// refused tells the user what the API server said to the pod.
+func refused(d decision, err error) (decision, error) {
+	switch {
+	case err == nil:
+		return d, nil
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return decision{Action: wait}, nil
+	case apierrors.IsAlreadyExists(err): // The cache shows it in a moment, if it is ours.
+		d.Recheck = refusalDelay
+		return d, nil
+	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		return decision{
+			Action: wait, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonInventoryRefused, Recheck: refusalDelay,
+			Message: fmt.Sprintf("The pod that lists the source was refused: %v. It is tried again every %s.", err, refusalDelay),
+		}, nil
+	}
+	return d, err
+}
+
+func (r *Reconciler) pod(s state) (*corev1.Pod, error) {
+	request, err := moverpod.Request(wire.Inventory, s.Source.Spec)
+	if err != nil {
+		return nil, err
+	}
+	request.Attempt = int(s.Source.Status.Failures) + 1
+	if !told(s.Source) {
+		request.Attempt = 1
+	}
+	deadline := longestListing
+	if d := s.Source.Spec.Retries.Deadline; d != nil {
+		deadline = min(deadline, d.Duration)
+	}
+	return moverpod.New(moverpod.Spec{
+		Name: podName(s.Source), Namespace: s.Source.Namespace,
+		Owner: metav1.OwnerReference{
+			APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.KindS3Source, Name: s.Source.Name, UID: s.Source.UID,
+			Controller: new(true), BlockOwnerDeletion: new(true),
+		},
+		Labels: map[string]string{v1alpha1.LabelRole: v1alpha1.RoleInventory, v1alpha1.LabelSourceUID: string(s.Source.UID)},
+		Annotations: map[string]string{
+			v1alpha1.AnnotationSpecHash: requestHash(s.Source),
+			v1alpha1.AnnotationAttempt:  strconv.Itoa(request.Attempt),
+		},
+		Image: r.Image, Source: s.Source.Spec, Request: request, Deadline: deadline,
+	})
+}
+
+// report patches the status when it differs and speaks when the verdict changed.
+func (r *Reconciler) report(ctx context.Context, s state, d decision) error {
+	if d.Status == "" {
+		return nil
+	}
+	next := status(s, d)
+	if equality.Semantic.DeepEqual(s.Source.Status, next) {
+		return nil
+	}
+	changed := s.Source.DeepCopy()
+	changed.Status = next
+	if err := client.IgnoreNotFound(r.Status().Patch(ctx, changed, client.MergeFrom(s.Source))); err != nil {
+		return fmt.Errorf("patch status: %w", err)
+	}
+	was := meta.FindStatusCondition(s.Source.Status.Conditions, v1alpha1.ConditionReady)
+	if d.Reason != v1alpha1.ReasonTakingInventory && (was == nil || was.Reason != string(d.Reason)) {
+		kind := corev1.EventTypeWarning
+		if d.Status == metav1.ConditionTrue {
+			kind = corev1.EventTypeNormal
+		}
+		r.Events.Eventf(s.Source, nil, kind, string(d.Reason), "TakeInventory", "%s", d.Message)
+	}
+	return nil
+}
+
+// status is pure: what the source shows after a decision that speaks.
+func status(s state, d decision) v1alpha1.S3SourceStatus {
+	next := *s.Source.Status.DeepCopy()
+	meta.SetStatusCondition(&next.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionReady, Status: d.Status, Reason: string(d.Reason), Message: d.Message,
+		ObservedGeneration: s.Source.Generation, LastTransitionTime: metav1.NewTime(s.Now.Truncate(time.Second)),
+	})
+	if d.Status == metav1.ConditionUnknown {
+		return next
+	}
+	next.ObservedRefresh = s.Source.Annotations[v1alpha1.AnnotationRefresh]
+	next.Failures = d.Failures
+	next.NextInventoryTime = d.Next
+	if d.Inventory != nil {
+		next.Inventory = d.Inventory
+	}
+	return next
+}
+
+func podName(source *v1alpha1.S3Source) string { return moverpod.InventoryName(string(source.UID)) }
+
+// requestHash changes when another listing would be another request: with the spec and
+// with the refresh token.
+func requestHash(source *v1alpha1.S3Source) string {
+	var b strings.Builder
+	if err := json.NewEncoder(&b).Encode(source.Spec); err != nil {
+		fmt.Fprintf(&b, "generation %d", source.Generation)
+	}
+	b.WriteString(source.Annotations[v1alpha1.AnnotationRefresh])
+	sum := sha256.Sum256([]byte(b.String()))
+	return hex.EncodeToString(sum[:8])
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package inventory lists what an S3Source selects and says whether it is Ready. A short
+// mover pod in the source's namespace does the listing, so that the manager needs no
+// Secret. It touches no volume and no claim.
+package inventory
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// state is all that a decision may rest on.
+type state struct {
+	Now    time.Time
+	Source *v1alpha1.S3Source
+	Pod    *corev1.Pod
+}
+
+type action string
+
+const (
+	wait      action = "Wait"
+	startPod  action = "StartPod"
+	deletePod action = "DeletePod"
+)
+
+// decision is one write and, when Status is set, the Ready condition.
+type decision struct {
+	Action    action
+	Status    metav1.ConditionStatus
+	Reason    v1alpha1.Reason
+	Message   string
+	Inventory *v1alpha1.Inventory
+	// Failures and Next are written with the condition.
+	Failures int32
+	Next     *metav1.Time
+	Recheck  time.Duration
+}
+
+// podPatience is how long a pod may wait for a node or an image before the source says so.
+const podPatience = 10 * time.Second
+
+// Back-off between failed inventories: 10 s, doubled, at most 10 min.
+const (
+	firstBackoff = 10 * time.Second
+	lastBackoff  = 10 * time.Minute
+)
+
+// decide is pure:
+//
+//	pod                      for this spec   decision
+//	any                      no              delete it
+//	pending, running         yes             wait
+//	ended, not yet told      yes             tell
+//	succeeded, told          yes             delete it
+//	failed, told             yes             keep it for its logs until the next attempt is due
+//	none                     -               start one when it is due
+func decide(s state) decision {
+	switch {
+	case s.Source.DeletionTimestamp != nil:
+		return decision{Action: wait}
+	case s.Source.Annotations[v1alpha1.AnnotationInventory] == v1alpha1.InventorySkip:
+		return skip(s)
+	case s.Pod != nil && s.Pod.DeletionTimestamp != nil:
+		return decision{Action: wait}
+	case s.Pod != nil && s.Pod.Annotations[v1alpha1.AnnotationSpecHash] != requestHash(s.Source):
+		return decision{Action: deletePod}
+	case s.Pod == nil:
+		return startWhenDue(s)
+	}
+	report, done := moverpod.Ending(s.Pod)
+	if !done {
+		return waitForPod(s)
+	}
+	if report.Class == wire.Done {
+		return succeed(s, report)
+	}
+	return fail(s, report)
+}
+
+func skip(s state) decision {
+	if s.Pod != nil && s.Pod.DeletionTimestamp == nil {
+		return decision{Action: deletePod}
+	}
+	return decision{
+		Action: wait, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonInventorySkipped,
+		Message: "No inventory is taken of this source; it is read when a claim is filled.",
+	}
+}
+
+// startWhenDue starts one for a new spec, for a new refresh token, and at the time that
+// the last one set.
+func startWhenDue(s state) decision {
+	next := s.Source.Status.NextInventoryTime
+	switch {
+	case !told(s.Source):
+		return decision{Action: startPod, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonTakingInventory, Message: "The source is being listed."}
+	case next == nil:
+		return decision{Action: wait}
+	case s.Now.Before(next.Time):
+		return decision{Action: wait, Recheck: next.Sub(s.Now)}
+	}
+	return decision{Action: startPod} // The last verdict stands until the next one.
+}
+
+// told tells that the Ready condition is a verdict on this spec and refresh token.
+func told(source *v1alpha1.S3Source) bool {
+	ready := meta.FindStatusCondition(source.Status.Conditions, v1alpha1.ConditionReady)
+	return ready != nil && ready.ObservedGeneration == source.Generation && ready.Status != metav1.ConditionUnknown &&
+		source.Status.ObservedRefresh == source.Annotations[v1alpha1.AnnotationRefresh]
+}
+
+// interval adds spec.refreshInterval to the end of a listing; nil without one.
+func interval(source *v1alpha1.S3Source, from time.Time) *metav1.Time {
+	if source.Spec.RefreshInterval == nil || source.Spec.RefreshInterval.Duration <= 0 {
+		return nil
+	}
+	return new(metav1.NewTime(from.Add(source.Spec.RefreshInterval.Duration)))
+}
+
+func waitForPod(s state) decision {
+	age := s.Now.Sub(s.Pod.CreationTimestamp.Time)
+	if s.Pod.Status.Phase != corev1.PodPending || age < podPatience {
+		return decision{Action: wait, Recheck: max(time.Second, podPatience-age)}
+	}
+	return decision{
+		Action: wait, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonInventoryPending,
+		Message: fmt.Sprintf("Pod %s cannot start yet: %s", s.Pod.Name, moverpod.PendingReason(s.Pod, "")), Recheck: podPatience,
+	}
+}
+
+// succeed tells the numbers first and removes the pod when they are told.
+func succeed(s state, r wire.Report) decision {
+	at := metav1.NewTime(finished(s.Pod))
+	if told(s.Source) && s.Source.Status.Inventory != nil && s.Source.Status.Inventory.ObservedAt.Equal(&at) {
+		return decision{Action: deletePod}
+	}
+	message := fmt.Sprintf("%d objects, %d bytes.", r.Objects, r.Bytes)
+	if r.SkippedKeys > 0 {
+		message += fmt.Sprintf(" %d keys cannot be files on a volume; spec.unsafeKeys says whether they are left out or refused.", r.SkippedKeys)
+	}
+	return decision{
+		Action: wait, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonInventoryTaken, Message: message,
+		Inventory: &v1alpha1.Inventory{Objects: r.Objects, Bytes: r.Bytes, Digest: r.ManifestDigest, UnsafeKeys: r.SkippedKeys, ObservedAt: at},
+		Next:      interval(s.Source, at.Time),
+	}
+}
+
+// fail tells why, and when it is tried again: after a back-off where time may help, else
+// at the interval, else only when somebody changes something. The failed pod keeps its
+// logs until then.
+func fail(s state, r wire.Report) decision {
+	n := attempt(s.Pod)
+	d := decision{
+		Action: wait, Status: metav1.ConditionFalse, Reason: v1alpha1.Reason(r.Reason), Message: r.Message,
+		Failures: int32(min(n, 1000)), Next: interval(s.Source, finished(s.Pod)),
+	}
+	if r.Class == wire.Retry && n <= limit(s.Source) {
+		d.Next = new(metav1.NewTime(finished(s.Pod).Add(backoff(n))))
+	}
+	switch {
+	case d.Next == nil:
+		d.Message += fmt.Sprintf(" The source is listed again when its spec changes or its annotation %s gets a new value.", v1alpha1.AnnotationRefresh)
+	case !told(s.Source):
+	case s.Now.Before(d.Next.Time):
+		d.Recheck = d.Next.Sub(s.Now)
+	default:
+		return decision{Action: deletePod}
+	}
+	return d
+}
+
+// defaultLimit is that of the schema, for sources made before it.
+const defaultLimit = 6
+
+func limit(source *v1alpha1.S3Source) int {
+	if source.Spec.Retries.Limit == nil {
+		return defaultLimit
+	}
+	return int(*source.Spec.Retries.Limit)
+}
+
+func backoff(n int) time.Duration {
+	wait := firstBackoff
+	for range min(n-1, 10) {
+		wait = min(2*wait, lastBackoff)
+	}
+	return wait
+}
+
+// attempt is the number of a mover pod, from 1.
+func attempt(pod *corev1.Pod) int {
+	n, err := strconv.Atoi(pod.Annotations[v1alpha1.AnnotationAttempt])
+	if err != nil {
+		return 1
+	}
+	return n
+}
+
+// finished is when the mover's container ended; whole seconds, as the API stores them.
+func finished(pod *corev1.Pod) time.Time {
+	for _, c := range pod.Status.ContainerStatuses {
+		if c.Name == moverpod.ContainerName && c.State.Terminated != nil {
+			return c.State.Terminated.FinishedAt.Time
+		}
+	}
+	return pod.CreationTimestamp.Time
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package populator
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// dimensions of the world; the test walks their whole cross product. A later dimension
+// changes what an earlier one built.
+var dimensions = [][]change{
+	{nothing, noSource, otherSpec, growing},
+	{nothing, noClass, noCSI, lateClass, func(s *state) { lateClass(s); bindNow(s) }, class(storagev1.VolumeBindingImmediate, noProvisioner)},
+	{nothing, claimNode, otherNode},
+	{
+		nothing, withPrime, oldPrime, primeOnNode, primeLostNode, foreignPrime, boundPrime, lostPrime, deletingPrime, filledPrime,
+		failedBefore(false, noon), failedBefore(false, noon.Add(-time.Hour)), failedBefore(true, noon),
+	},
+	{nothing, retained, stolen, unclaimed, volumeGoes, tooSmall},
+	{
+		nothing, pendingMover, oldPendingMover, runningMover, doneMover, silentMover, lyingMover, retryMover, userMover, evictedMover,
+		deletingMover, foreignMover,
+	},
+	{nothing, rebound, bindingToOurs, boundToOurs, boundElsewhere},
+	{nothing, toldOfSuccess, told(corev1.ConditionUnknown, v1alpha1.ReasonPopulating)},
+	{nothing, deleting},
+}
+
+// TestDecideKeepsItsPromises walks every combination: no panic, and no action that could
+// lose data or leave something behind.
+func TestDecideKeepsItsPromises(t *testing.T) {
+	worlds := 0
+	walk(dimensions, nil, func(changes []change) {
+		worlds++
+		s := world(changes...)
+		d := decide(s)
+		for name, kept := range promises {
+			if !kept(s, d) {
+				t.Fatalf("%s: decided %+v in\nclaim %+v\nprime %+v\nvolume %+v\nmover %+v", name, d, s.Claim, s.Prime, s.PrimeVolume, s.Mover)
+			}
+		}
+	})
+	if worlds < 100_000 {
+		t.Errorf("only %d worlds were walked", worlds)
+	}
+}
+
+func walk(left [][]change, chosen []change, visit func([]change)) {
+	if len(left) == 0 {
+		visit(chosen)
+		return
+	}
+	for _, c := range left[0] {
+		walk(left[1:], append(chosen[:len(chosen):len(chosen)], c), visit)
+	}
+}
+
+// promises hold for every decision in every world.
+var promises = map[string]func(state, decision) bool{
+	"a decision has an action": func(_ state, d decision) bool { return d.Action != "" },
+	"a reason has a status":    func(_ state, d decision) bool { return (d.Reason == "") == (d.Status == "") },
+	"a volume is rebound only when it is complete, unmounted, the prime's, alive and fitting": func(s state, d decision) bool {
+		return d.Action != rebind || filled(s.Prime) && s.Mover == nil && refersTo(s.PrimeVolume, s.Prime) &&
+			s.PrimeVolume.DeletionTimestamp == nil && s.Prime.DeletionTimestamp == nil && mismatch(s.PrimeVolume, s.Claim) == "" &&
+			s.Claim.Spec.VolumeName == "" && s.Claim.DeletionTimestamp == nil && s.Promised == nil
+	},
+	"a prime is marked populated only by a report of success": func(s state, d decision) bool {
+		return d.Action != markPopulated || ending(s.Mover).Class == wire.Done && ownedBy(s.Mover, s.Claim)
+	},
+	"a filled prime is never filled again": func(s state, d decision) bool {
+		return d.Action != startMover || !filled(s.Prime)
+	},
+	"a mover starts only on a live prime of ours without another mover": func(s state, d decision) bool {
+		return d.Action != startMover || s.Mover == nil && s.Source != nil && ownedBy(s.Prime, s.Claim) && s.Prime.DeletionTimestamp == nil &&
+			s.Claim.Spec.VolumeName == "" && s.Claim.DeletionTimestamp == nil && s.Promised == nil
+	},
+	"a mover starts only on a volume that an abort would delete": func(s state, d decision) bool {
+		return d.Action != startMover || moverIsConsumer(s) && s.PrimeVolume == nil ||
+			refersTo(s.PrimeVolume, s.Prime) && s.PrimeVolume.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete
+	},
+	"a prime is made only for a live, unbound claim without a promised volume": func(s state, d decision) bool {
+		return d.Action != createPrime || s.Prime == nil && s.Claim.Spec.VolumeName == "" && s.Claim.DeletionTimestamp == nil && s.Promised == nil
+	},
+	"a prime goes only when the claim is bound or goes, or its volume is gone": func(s state, d decision) bool {
+		return d.Action != deletePrime || s.Claim.DeletionTimestamp != nil || s.Claim.Spec.VolumeName != "" || s.PrimeVolume == nil
+	},
+	"a prime goes only after its mover": func(s state, d decision) bool {
+		return d.Action != deletePrime || s.Mover == nil || s.Mover.DeletionTimestamp != nil || !ownedBy(s.Mover, s.Claim) || s.Claim.Spec.VolumeName != "" && populatedFor(s.ClaimVolume, s.Claim)
+	},
+	"only what is ours is deleted": func(s state, d decision) bool {
+		switch d.Action {
+		case deletePrime:
+			return ownedBy(s.Prime, s.Claim)
+		case deleteMover:
+			return ownedBy(s.Mover, s.Claim)
+		default:
+			return true
+		}
+	},
+	"only a volume of the prime is written": func(s state, d decision) bool {
+		return d.Action != markScratch || refersTo(s.PrimeVolume, s.Prime)
+	},
+	"a deleted claim only loses things": func(s state, d decision) bool {
+		return s.Claim.DeletionTimestamp == nil || d.Action == deleteMover || d.Action == deletePrime || d.Action == wait
+	},
+	"a claim at rest is left alone": func(s state, d decision) bool {
+		was, _ := populated(s.Claim)
+		atRest := bound(s.Claim) && populatedFor(s.ClaimVolume, s.Claim) && was.Status == corev1.ConditionTrue && s.Prime == nil && s.Claim.DeletionTimestamp == nil
+		return !atRest || d.Action == wait && d.Reason == "" && d.Recheck == 0
+	},
+	"a waiting claim is explained, short-lived, or woken by a watch": func(s state, d decision) bool {
+		if d.Action != wait || d.Reason != "" || d.Recheck > 0 {
+			return true
+		}
+		deletions := s.Mover != nil && s.Mover.DeletionTimestamp != nil
+		return deletions || s.Claim.DeletionTimestamp != nil || s.Claim.Spec.VolumeName != "" || s.Prime != nil && s.Prime.DeletionTimestamp != nil
+	},
+}

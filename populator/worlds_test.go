@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package populator
+
+import (
+	"encoding/json"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// The parts that worlds are built from. A change is named by what it makes true.
+type change func(*state)
+
+var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+
+const (
+	claimUID = "11111111-2222-3333-4444-555555555555"
+	primeUID = "prime-uid"
+	moverUID = "mover-uid"
+)
+
+// world is a claim of ours with a source and a CSI class that binds at once, and changes.
+func world(changes ...change) state {
+	s := state{
+		Now: noon,
+		Claim: &corev1.PersistentVolumeClaim{
+			ObjectMeta: metav1.ObjectMeta{
+				Name: "data", Namespace: "team", UID: claimUID, ResourceVersion: "10",
+				CreationTimestamp: metav1.NewTime(noon.Add(-time.Minute)), Annotations: map[string]string{},
+			},
+			Spec: corev1.PersistentVolumeClaimSpec{
+				StorageClassName: new("fast"),
+				AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+				Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
+				DataSourceRef:    &corev1.TypedObjectReference{APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source, Name: "models"},
+			},
+		},
+	}
+	withSource(&s)
+	class(storagev1.VolumeBindingImmediate, "csi.example.com")(&s)
+	s.CSI = true
+	for _, c := range changes {
+		c(&s)
+	}
+	return s
+}
+
+func withSource(s *state) {
+	s.Source = &v1alpha1.S3Source{
+		ObjectMeta: metav1.ObjectMeta{Name: "models", Namespace: "team", UID: "source-uid", Generation: 1},
+		Spec:       v1alpha1.S3SourceSpec{Bucket: "datasets", Endpoint: "http://s3", Retries: v1alpha1.Retries{Limit: new(int32(3))}},
+	}
+}
+
+func noSource(s *state)   { s.Source = nil }
+func noClass(s *state)    { s.Class = nil }
+func noCSI(s *state)      { s.CSI = false }
+func deleting(s *state)   { s.Claim.DeletionTimestamp = new(metav1.NewTime(noon)) }
+func otherSpec(s *state)  { s.Source.Spec.Bucket = "elsewhere" }
+func unsetClass(s *state) { s.Claim.Spec.StorageClassName = nil }
+func emptyClass(s *state) { s.Claim.Spec.StorageClassName = new("") }
+func selector(s *state)   { s.Claim.Spec.Selector = &metav1.LabelSelector{} }
+func blockMode(s *state)  { s.Claim.Spec.VolumeMode = new(corev1.PersistentVolumeBlock) }
+func lateClass(s *state)  { class(storagev1.VolumeBindingWaitForFirstConsumer, "csi.example.com")(s) }
+func bindNow(s *state)    { s.Claim.Annotations[v1alpha1.AnnotationBind] = v1alpha1.BindImmediate }
+func node(n string) change {
+	return func(s *state) { s.Claim.Annotations[v1alpha1.AnnotationSelectedNode] = n }
+}
+func foreignRef(s *state) { s.Claim.Spec.DataSourceRef.Namespace = new("other") }
+func growing(s *state)    { s.Source.Spec.Sizing.OnTooSmall = v1alpha1.TooSmallGrow }
+func inventory(s *state)  { s.Source.Status.Inventory = &v1alpha1.Inventory{Objects: 1, Bytes: 4 << 30} }
+func claimNode(s *state)  { node("a")(s) }
+func otherNode(s *state)  { node("b")(s) }
+func nothing(*state)      {}
+func toldOfSuccess(s *state) {
+	told(corev1.ConditionTrue, v1alpha1.ReasonPopulated)(s)
+}
+
+func told(status corev1.ConditionStatus, reason v1alpha1.Reason) change {
+	return func(s *state) {
+		s.Claim.Status.Conditions = []corev1.PersistentVolumeClaimCondition{{
+			Type: v1alpha1.ConditionPopulated, Status: status, Reason: string(reason), LastTransitionTime: metav1.NewTime(noon.Add(-time.Minute)),
+		}}
+	}
+}
+
+func class(mode storagev1.VolumeBindingMode, provisioner string) change {
+	return func(s *state) {
+		s.Class = &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "fast"}, Provisioner: provisioner, VolumeBindingMode: &mode}
+	}
+}
+
+// The prime.
+func withPrime(s *state) {
+	s.Prime = prime(world(), nil)
+	s.Prime.UID, s.Prime.ResourceVersion = primeUID, "20"
+	s.Prime.CreationTimestamp = metav1.NewTime(noon.Add(-time.Second))
+	s.Prime.Status.Phase = corev1.ClaimPending
+}
+
+func oldPrime(s *state) {
+	withPrime(s)
+	s.Prime.CreationTimestamp = metav1.NewTime(noon.Add(-time.Hour))
+}
+
+func primeOnNode(s *state) {
+	withPrime(s)
+	s.Prime.Annotations[v1alpha1.AnnotationSelectedNode] = "a"
+	s.Prime.Annotations[v1alpha1.AnnotationMirroredNode] = "a"
+}
+
+func primeLostNode(s *state) {
+	withPrime(s)
+	s.Prime.Annotations[v1alpha1.AnnotationMirroredNode] = "a"
+}
+
+func foreignPrime(s *state) {
+	withPrime(s)
+	s.Prime.Labels = nil
+}
+
+// boundPrime comes with its volume, of a class that deletes.
+func boundPrime(s *state) {
+	withPrime(s)
+	s.Prime.Spec.VolumeName = "pv-1"
+	s.Prime.Annotations[v1alpha1.AnnotationBindCompleted] = "yes"
+	s.Prime.Status.Phase = corev1.ClaimBound
+	s.PrimeVolume = volume("pv-1", s.Prime)
+}
+
+func lostPrime(s *state) {
+	boundPrime(s)
+	s.Prime.Status.Phase = corev1.ClaimLost
+	s.PrimeVolume = nil
+}
+
+func deletingPrime(s *state) {
+	boundPrime(s)
+	s.Prime.DeletionTimestamp = new(metav1.NewTime(noon))
+}
+
+func filledPrime(s *state) {
+	boundPrime(s)
+	s.Prime.Annotations[v1alpha1.AnnotationPopulated] = moverUID
+	s.Prime.Annotations[v1alpha1.AnnotationResult] = encoded(storedResult{At: noon, Report: doneReport})
+}
+
+func failedBefore(terminal bool, at time.Time) change {
+	return func(s *state) {
+		boundPrime(s)
+		s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(attempts{
+			Hash: specHash(world().Source, s.Claim), Failures: 1, Mover: moverUID, At: at, Terminal: terminal,
+			Reason: wire.AccessDenied, Message: "The key is not known.",
+		})
+	}
+}
+
+var doneReport = wire.Report{Class: wire.Done, Objects: 7, Bytes: 1 << 20, ManifestDigest: "sha256:abc"}
+
+func encoded(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// Volumes.
+func volume(name string, claim *corev1.PersistentVolumeClaim) *corev1.PersistentVolume {
+	return &corev1.PersistentVolume{
+		ObjectMeta: metav1.ObjectMeta{Name: name, ResourceVersion: "30", Annotations: map[string]string{}},
+		Spec: corev1.PersistentVolumeSpec{
+			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
+			AccessModes:                   []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimDelete,
+			ClaimRef:                      &corev1.ObjectReference{Namespace: claim.Namespace, Name: claim.Name, UID: claim.UID},
+		},
+	}
+}
+
+func onVolume(f func(*corev1.PersistentVolume)) change {
+	return func(s *state) {
+		if s.PrimeVolume != nil {
+			f(s.PrimeVolume)
+		}
+	}
+}
+
+var (
+	retained = onVolume(func(v *corev1.PersistentVolume) {
+		v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
+	})
+	stolen     = onVolume(func(v *corev1.PersistentVolume) { v.Spec.ClaimRef.UID = "somebody" })
+	unclaimed  = onVolume(func(v *corev1.PersistentVolume) { v.Spec.ClaimRef = nil })
+	volumeGoes = onVolume(func(v *corev1.PersistentVolume) { v.DeletionTimestamp = new(metav1.NewTime(noon)) })
+	tooSmall   = onVolume(func(v *corev1.PersistentVolume) { v.Spec.Capacity[corev1.ResourceStorage] = resource.MustParse("1Mi") })
+	otherVAC   = onVolume(func(v *corev1.PersistentVolume) { v.Spec.VolumeAttributesClassName = new("gold") })
+)
+
+// rebound is the world between the rebind and the bind.
+func rebound(s *state) {
+	s.Promised = volume("pv-1", s.Claim)
+	s.Promised.Annotations[v1alpha1.AnnotationPopulatedFor] = claimUID
+	if s.PrimeVolume != nil {
+		s.PrimeVolume = s.Promised
+	}
+}
+
+func boundToOurs(s *state) {
+	rebound(s)
+	s.Claim.Spec.VolumeName = "pv-1"
+	s.Claim.Annotations[v1alpha1.AnnotationBindCompleted] = "yes"
+	s.Claim.Status.Phase = corev1.ClaimBound
+	s.ClaimVolume = s.Promised
+}
+
+func bindingToOurs(s *state) {
+	boundToOurs(s)
+	delete(s.Claim.Annotations, v1alpha1.AnnotationBindCompleted)
+}
+
+func boundElsewhere(s *state) {
+	s.Claim.Spec.VolumeName = "free"
+	s.Claim.Annotations[v1alpha1.AnnotationBindCompleted] = "yes"
+	s.ClaimVolume = volume("free", s.Claim)
+	s.Promised = s.ClaimVolume
+}
+
+// Movers.
+func withMover(phase corev1.PodPhase, code int32, message string) change {
+	return func(s *state) {
+		s.Mover = &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{
+				Name: moverName(s.Claim), Namespace: "team", UID: moverUID, Labels: labels(s.Claim, v1alpha1.RolePopulate),
+				CreationTimestamp: metav1.NewTime(noon.Add(-time.Second)),
+				Annotations:       map[string]string{v1alpha1.AnnotationSpecHash: specHash(world().Source, s.Claim), v1alpha1.AnnotationAttempt: "1"},
+			},
+			Status: corev1.PodStatus{Phase: phase},
+		}
+		if phase == corev1.PodSucceeded || phase == corev1.PodFailed {
+			s.Mover.Status.ContainerStatuses = []corev1.ContainerStatus{{
+				Name:  moverpod.ContainerName,
+				State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Message: message}},
+			}}
+		}
+	}
+}
+
+var (
+	pendingMover  = withMover(corev1.PodPending, 0, "")
+	runningMover  = withMover(corev1.PodRunning, 0, "")
+	doneMover     = withMover(corev1.PodSucceeded, 0, string(doneReport.Encode()))
+	silentMover   = withMover(corev1.PodSucceeded, 0, "")
+	lyingMover    = withMover(corev1.PodFailed, 1, string(doneReport.Encode()))
+	retryMover    = withMover(corev1.PodFailed, 3, string(wire.Report{Class: wire.Retry, Reason: wire.EndpointUnreachable, Message: "No route."}.Encode()))
+	userMover     = withMover(corev1.PodFailed, 2, string(wire.Report{Class: wire.User, Reason: wire.AccessDenied, Message: "Wrong keys."}.Encode()))
+	deletingMover = func(s *state) {
+		runningMover(s)
+		s.Mover.DeletionTimestamp = new(metav1.NewTime(noon))
+	}
+	foreignMover = func(s *state) {
+		runningMover(s)
+		s.Mover.Labels = nil
+	}
+	evictedMover = func(s *state) {
+		withMover(corev1.PodFailed, 137, "")(s)
+		s.Mover.Status.Reason = "Evicted"
+	}
+	oldPendingMover = func(s *state) {
+		pendingMover(s)
+		s.Mover.CreationTimestamp = metav1.NewTime(noon.Add(-time.Minute))
+		s.Trouble = `FailedMount: no such disk`
+	}
+)

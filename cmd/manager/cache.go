@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+// cacheOptions keep the manager small in a large cluster: of pods only our own are
+// watched; of other people's claims only what a name and a reference need is kept.
+func cacheOptions() cache.Options {
+	return cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Pod{}:                   {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})},
+			&corev1.PersistentVolumeClaim{}: {Transform: slimClaim},
+			&corev1.PersistentVolume{}:      {Transform: slimVolume},
+		},
+	}
+}
+
+// slimClaim empties claims that are neither ours nor primes.
+func slimClaim(o any) (any, error) {
+	claim, ok := o.(*corev1.PersistentVolumeClaim)
+	if !ok {
+		return o, nil
+	}
+	claim.ManagedFields = nil
+	ref := claim.Spec.DataSourceRef
+	if ref != nil && ref.APIGroup != nil && *ref.APIGroup == v1alpha1.Group || claim.Labels[v1alpha1.LabelRole] == v1alpha1.RolePrime {
+		return claim, nil
+	}
+	slim := &corev1.PersistentVolumeClaim{}
+	slim.Name, slim.Namespace, slim.UID, slim.ResourceVersion, slim.Labels = claim.Name, claim.Namespace, claim.UID, claim.ResourceVersion, claim.Labels
+	return slim, nil
+}
+
+// slimVolume drops where a volume is: nothing here looks at that.
+func slimVolume(o any) (any, error) {
+	volume, ok := o.(*corev1.PersistentVolume)
+	if !ok {
+		return o, nil
+	}
+	volume.ManagedFields = nil
+	volume.Spec.PersistentVolumeSource = corev1.PersistentVolumeSource{}
+	volume.Spec.NodeAffinity = nil
+	return volume, nil
+}

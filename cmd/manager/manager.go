@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	admissionserver "sigs.k8s.io/controller-runtime/pkg/webhook"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/certs"
+	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/mover/wire"
+	"github.com/s3populator/s3populator/populator"
+	"github.com/s3populator/s3populator/populator/inventory"
+	"github.com/s3populator/s3populator/populator/progress"
+)
+
+// leaderElectionID is the Lease of the leader.
+const leaderElectionID = "s3populator"
+
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=s3populator-system,resources=leases,verbs=get;create;update
+
+// run builds the manager from one visible list and runs it until ctx ends.
+func run(ctx context.Context, o options) error {
+	ctrl.SetLogger(logger(o, os.Stderr))
+	mgr, authority, err := newManager(o)
+	if err != nil {
+		return err
+	}
+	for _, register := range []func(context.Context, ctrl.Manager, options, *certs.Authority) error{
+		addCertificates, addPopulation, addInventory, addProgress, addProbes,
+	} {
+		if err := register(ctx, mgr, o, authority); err != nil {
+			return err
+		}
+	}
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	return nil
+}
+
+func newManager(o options) (ctrl.Manager, *certs.Authority, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, nil, fmt.Errorf("build scheme: %w", err)
+		}
+	}
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, nil, fmt.Errorf("find the API server: %w", err)
+	}
+	config.QPS = -1 // The API server's own fairness is the limit; ours would delay rebinds.
+	config.UserAgent = "s3populator"
+	authority, err := certs.New(certs.Options{
+		Namespace: o.Namespace, SecretName: o.Certificates.SecretName, ServiceName: o.ServiceName,
+		WebhookConfiguration: o.Certificates.WebhookConfiguration,
+		CADuration:           o.Certificates.CADuration, LeafDuration: o.Certificates.LeafDuration,
+		Files: files(o.Certificates.Directory), RESTConfig: config, Now: time.Now,
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("set up certificates: %w", err)
+	}
+	mgr, err := ctrl.NewManager(config, manager.Options{
+		Scheme: scheme, Cache: cacheOptions(),
+		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddress},
+		HealthProbeBindAddress:        o.ProbeAddress,
+		LeaderElection:                o.LeaderElection,
+		LeaderElectionID:              leaderElectionID,
+		LeaderElectionNamespace:       o.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+		WebhookServer: admissionserver.NewServer(admissionserver.Options{
+			Port:    o.ServingPort,
+			TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.GetCertificate = authority.GetCertificate }},
+		}),
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("build manager: %w", err)
+	}
+	return mgr, authority, nil
+}
+
+func files(directory string) certs.Files {
+	if directory == "" {
+		return certs.Files{}
+	}
+	return certs.Files{
+		CertFile: filepath.Join(directory, corev1.TLSCertKey),
+		KeyFile:  filepath.Join(directory, corev1.TLSPrivateKeyKey),
+		CAFile:   filepath.Join(directory, "ca.crt"),
+	}
+}
+
+func addCertificates(_ context.Context, mgr ctrl.Manager, _ options, authority *certs.Authority) error {
+	return mgr.Add(authority) //nolint:wrapcheck // It only fails when the manager was stopped.
+}
+
+func addPopulation(ctx context.Context, mgr ctrl.Manager, o options, authority *certs.Authority) error {
+	r := &populator.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner),
+		Options: populator.Options{
+			Image: image(o), ProgressURL: progressURL(o), ProgressCA: authority.CABundle,
+			CopiedAnnotations: o.CopiedAnnotations, Workers: o.Workers, Now: time.Now,
+		},
+	}
+	if err := r.SetupWithManager(ctx, mgr); err != nil {
+		return err
+	}
+	if err := (&populator.Reclaimer{Client: mgr.GetClient(), Live: mgr.GetAPIReader()}).SetupWithManager(mgr); err != nil {
+		return err
+	}
+	if err := mgr.Add(populator.Sweeper{Reconciler: r}); err != nil {
+		return fmt.Errorf("add sweeper: %w", err)
+	}
+	if err := mgr.Add(populator.Registration{Client: mgr.GetClient()}); err != nil {
+		return fmt.Errorf("add registration: %w", err)
+	}
+	return nil
+}
+
+func addInventory(_ context.Context, mgr ctrl.Manager, o options, _ *certs.Authority) error {
+	r := &inventory.Reconciler{
+		Client: mgr.GetClient(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner),
+		Image: image(o), Now: time.Now, Workers: o.Workers,
+	}
+	return r.SetupWithManager(mgr)
+}
+
+// addProgress serves on every replica: a Service does not know the leader.
+func addProgress(_ context.Context, mgr ctrl.Manager, o options, _ *certs.Authority) error {
+	if !o.Progress {
+		return nil
+	}
+	mgr.GetWebhookServer().Register(wire.ProgressPath, &progress.Handler{
+		Client: mgr.GetClient(), Reviewer: progress.NewReviewer(mgr.GetClient(), time.Now), Now: time.Now,
+	})
+	return nil
+}
+
+func addProbes(_ context.Context, mgr ctrl.Manager, _ options, authority *certs.Authority) error {
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return fmt.Errorf("add health check: %w", err)
+	}
+	ready := func(*http.Request) error { return authority.Ready() }
+	if err := mgr.AddReadyzCheck("certificate", ready); err != nil {
+		return fmt.Errorf("add readiness check: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("serving", mgr.GetWebhookServer().StartedChecker()); err != nil {
+		return fmt.Errorf("add readiness check: %w", err)
+	}
+	return nil
+}
+
+func image(o options) moverpod.Image {
+	return moverpod.Image{Name: o.MoverImage, PullPolicy: o.MoverPullPolicy}
+}
+
+func progressURL(o options) string {
+	if !o.Progress {
+		return ""
+	}
+	return fmt.Sprintf("https://%s.%s.svc", o.ServiceName, o.Namespace)
+}
+
+// logger writes JSON lines; --verbose shows decisions (V(1)) too.
+func logger(o options, to io.Writer) logr.Logger {
+	level := slog.LevelInfo
+	if o.Verbose {
+		level = slog.LevelDebug
+	}
+	return logr.FromSlogHandler(slog.NewJSONHandler(to, &slog.HandlerOptions{Level: level}))
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// options are all that an administrator can set; parse is the only writer.
+type options struct {
+	Namespace         string // Where the manager itself runs.
+	ServiceName       string // In front of the webhook and the progress endpoint.
+	MoverImage        string
+	MoverPullPolicy   corev1.PullPolicy
+	Workers           int
+	CopiedAnnotations []string
+	LeaderElection    bool
+	MetricsAddress    string
+	ProbeAddress      string
+	ServingPort       int
+	Progress          bool
+	Verbose           bool
+	Certificates      certificates
+}
+
+// certificates: without files the manager makes and rotates its own.
+type certificates struct {
+	SecretName           string
+	WebhookConfiguration string
+	Directory            string // Holds tls.crt, tls.key and ca.crt of a real cert-manager.
+	CADuration           time.Duration
+	LeafDuration         time.Duration
+}
+
+// parse reads flags; the environment gives only what the downward API does.
+func parse(args []string, getenv func(string) string) (options, error) {
+	var o options
+	f := flag.NewFlagSet("manager", flag.ContinueOnError)
+	f.StringVar(&o.Namespace, "namespace", getenv("POD_NAMESPACE"), "namespace of the manager (default $POD_NAMESPACE)")
+	f.StringVar(&o.ServiceName, "service-name", "s3populator", "Service in front of the webhook and the progress endpoint")
+	f.StringVar(&o.MoverImage, "mover-image", getenv("MOVER_IMAGE"), "image of the mover pods (default $MOVER_IMAGE)")
+	pull := f.String("mover-image-pull-policy", string(corev1.PullIfNotPresent), "Always, IfNotPresent or Never")
+	f.IntVar(&o.Workers, "workers", 10, "claims, and sources, that are looked at at once")
+	copied := f.String("copy-annotations", "", "comma-separated annotations of a claim that its prime gets too, for class parameters that read them")
+	f.BoolVar(&o.LeaderElection, "leader-elect", true, "let one of several replicas run the controllers")
+	f.StringVar(&o.MetricsAddress, "metrics-address", ":8080", "address of /metrics, 0 for none")
+	f.StringVar(&o.ProbeAddress, "probe-address", ":8081", "address of /healthz and /readyz")
+	f.IntVar(&o.ServingPort, "serving-port", 9443, "port of the webhook and the progress endpoint")
+	f.BoolVar(&o.Progress, "progress", true, "let movers send live progress")
+	f.BoolVar(&o.Verbose, "verbose", false, "log every decision")
+	f.StringVar(&o.Certificates.SecretName, "certificate-secret", "s3populator-ca", "Secret of the own certificate authority")
+	f.StringVar(&o.Certificates.WebhookConfiguration, "webhook-configuration", "s3populator", "MutatingWebhookConfiguration whose caBundle is kept")
+	f.StringVar(&o.Certificates.Directory, "certificate-directory", "", "directory with tls.crt, tls.key and ca.crt, instead of an own authority")
+	f.DurationVar(&o.Certificates.CADuration, "ca-duration", 365*24*time.Hour, "lifetime of the own authority")
+	f.DurationVar(&o.Certificates.LeafDuration, "leaf-duration", 7*24*time.Hour, "lifetime of its certificates")
+	if err := f.Parse(args); err != nil {
+		return options{}, fmt.Errorf("parse flags: %w", err)
+	}
+	o.MoverPullPolicy = corev1.PullPolicy(*pull)
+	o.CopiedAnnotations = split(*copied)
+	return o, o.validate(f.Args())
+}
+
+func (o options) validate(rest []string) error {
+	var wrong []error
+	if len(rest) > 0 {
+		wrong = append(wrong, fmt.Errorf("unexpected argument %q", rest[0]))
+	}
+	if o.Namespace == "" {
+		wrong = append(wrong, errors.New("--namespace is empty: set it, or POD_NAMESPACE by the downward API"))
+	}
+	if o.MoverImage == "" {
+		wrong = append(wrong, errors.New("--mover-image is empty: set it, or MOVER_IMAGE"))
+	}
+	if o.Workers < 1 {
+		wrong = append(wrong, errors.New("--workers must be at least 1"))
+	}
+	switch o.MoverPullPolicy {
+	case corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever:
+	default:
+		wrong = append(wrong, fmt.Errorf("--mover-image-pull-policy %q: use Always, IfNotPresent or Never", o.MoverPullPolicy))
+	}
+	for _, a := range o.CopiedAnnotations {
+		if strings.Contains(a, "kubernetes.io/") {
+			wrong = append(wrong, fmt.Errorf("--copy-annotations %q: annotations of Kubernetes itself steer provisioning and are never copied", a))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+func split(list string) []string {
+	var all []string
+	for item := range strings.SplitSeq(list, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			all = append(all, item)
+		}
+	}
+	return all
+}

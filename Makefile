@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make` shows what there is. Recipes are short; what is longer lives in hack/.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+CLUSTER := go run ./e2e/cluster
+
+.PHONY: help
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Fill a claim from S3 on a real node and check every byte (KEEP=1 leaves it up)
+	@go run ./e2e/demo $(if $(KEEP),--keep)
+
+.PHONY: test
+test: unit e2e ## All tests: pure, API server, and end to end on the real node
+
+.PHONY: unit
+unit: ## Pure and API-server tests (they start etcd and a kube-apiserver of their own)
+	@hack/test.sh unit
+
+.PHONY: e2e
+e2e: ## End-to-end stories on a real node (RUN=regexp selects)
+	@hack/test.sh e2e $(if $(RUN),-run '$(RUN)')
+
+.PHONY: build
+build: ## Build the manager and the mover into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/linux-$$(go env GOARCH)/ ./cmd/...
+
+.PHONY: images
+images: ## Build the manager's and the mover's image as OCI archives and print their paths
+	@$(CLUSTER) image manager mover
+
+.PHONY: generate
+generate: ## Regenerate deep copies, CRDs, RBAC and docs/api.md
+	@hack/generate.sh .
+
+.PHONY: verify
+verify: ## Fail when generated files, go.mod or formatting are not up to date
+	@hack/verify.sh
+
+.PHONY: lint
+lint: ## Run golangci-lint
+	@$$($(CLUSTER) tools golangci-lint) run ./...
+
+.PHONY: fmt
+fmt: ## Format the code
+	@$$($(CLUSTER) tools golangci-lint) fmt ./...
+
+.PHONY: deploy
+deploy: ## Install into the cluster of $$KUBECONFIG
+	kubectl apply --server-side -k manifests/default
+
+.PHONY: undeploy
+undeploy: ## Remove from the cluster of $$KUBECONFIG; bound volumes stay
+	kubectl delete --ignore-not-found -k manifests/default
+
+.PHONY: presubmit
+presubmit: verify lint test ## What CI runs
+
+.PHONY: clean
+clean: ## Remove build output of this checkout; the tool cache stays
+	rm -rf bin

@@ -9,25 +9,24 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
-	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/e2e/cluster/daemon"
 	"github.com/s3populator/s3populator/e2e/cluster/image"
 	"github.com/s3populator/s3populator/e2e/cluster/inside"
 	"github.com/s3populator/s3populator/e2e/cluster/node"
 	"github.com/s3populator/s3populator/e2e/cluster/rundir"
-	"github.com/s3populator/s3populator/e2e/cluster/toolchain"
 )
 
-const usage = "usage: cluster up|down|exec|status|tools|image [flags]; -h after a command lists its flags"
+const usage = "usage: cluster up|down|exec|status|tools|envtest|image [flags]; -h after a command lists its flags"
 
 // dispatch runs one command. "serve" and "init" are how this program starts
 // itself; people have no use for them.
 func dispatch(ctx context.Context, args []string) error {
 	commands := map[string]func(context.Context, []string) error{
-		"up": up, "down": down, "exec": run, "status": status, "tools": tools, "image": images, "serve": serve, "init": initialise,
+		"up": up, "down": down, "exec": run, "status": status, "tools": tools, "envtest": envtest, "image": images, "serve": serve, "init": initialise,
 	}
 	if len(args) == 0 {
 		return errors.New(usage)
@@ -104,49 +103,6 @@ func status(_ context.Context, args []string) error {
 	return nil
 }
 
-func tools(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("cluster tools", flag.ContinueOnError)
-	arch := flags.String("arch", runtime.GOARCH, "architecture to build for")
-	into := flags.String("into", "", "directory to copy the binaries and their licenses to")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	cache, err := toolchain.Open(os.Stderr)
-	if err != nil {
-		return err
-	}
-	cache.Arch = *arch
-	names := flags.Args()
-	if len(names) == 0 {
-		names = toolchain.Names()
-	}
-	paths, err := cache.Ensure(ctx, names...)
-	if err != nil {
-		return err
-	}
-	for _, name := range slices.Compact(names) {
-		fmt.Println(paths[name])
-		if *into == "" {
-			continue
-		}
-		if err := cache.Install(ctx, name, *into); err != nil {
-			return fmt.Errorf("install %s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-func images(ctx context.Context, args []string) error {
-	for _, target := range args {
-		archive, err := image.Build(ctx, target)
-		if err != nil {
-			return err
-		}
-		fmt.Println(archive)
-	}
-	return nil
-}
-
 func serve(_ context.Context, args []string) error {
 	flags, dir := newFlags("serve")
 	if err := flags.Parse(args); err != nil {
@@ -160,6 +116,7 @@ func initialise(_ context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	unix.CloseOnExec(daemon.ReadyFD)
 	return inside.Run(rundir.Dir(*dir), os.NewFile(daemon.ReadyFD, "ready"))
 }
 

@@ -7,6 +7,8 @@
 //	go run ./e2e/cluster exec -- CMD   run a command inside
 //	go run ./e2e/cluster down          end it and remove everything
 //	go run ./e2e/cluster tools [NAME]  build the pinned tools, print their paths
+//	go run ./e2e/cluster status        show how the logs of its components end
+//	go run ./e2e/cluster envtest       print a directory for KUBEBUILDER_ASSETS
 //	go run ./e2e/cluster image TARGET  build an image, print its archive
 package main
 

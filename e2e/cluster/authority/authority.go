@@ -84,6 +84,15 @@ func KeyPEM(key *ecdsa.PrivateKey) ([]byte, error) {
 	return encode("PRIVATE KEY", der), nil
 }
 
+// PublicPEM encodes a public key.
+func PublicPEM(key *ecdsa.PublicKey) ([]byte, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("encode a key: %w", err)
+	}
+	return encode("PUBLIC KEY", der), nil
+}
+
 // template is a certificate valid from an hour ago, for machines whose clocks
 // differ a little.
 func template(names Names) (*x509.Certificate, error) {

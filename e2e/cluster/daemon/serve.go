@@ -40,6 +40,10 @@ const (
 // Serve runs the node until a signal, the end of the caller it is attached to,
 // or the node's own end.
 func Serve(dir rundir.Dir) error {
+	// Inherited files would be inherited again, and a pipe only ends when its
+	// last holder does.
+	unix.CloseOnExec(ReadyFD)
+	unix.CloseOnExec(LifelineFD)
 	ready := os.NewFile(ReadyFD, "ready")
 	err := serve(dir, ready)
 	if err != nil {

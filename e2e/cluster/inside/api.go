@@ -133,8 +133,14 @@ func (a *api) driverRegistered(ctx context.Context) error {
 	return fmt.Errorf("CSI driver %s is not registered", driverName)
 }
 
-// accountReady asks whether pods of the default namespace are admitted, which
-// takes its service account.
+// accountReady asks whether pods of the default namespace are admitted and
+// started without a retry, which takes its service account and the authority's
+// certificate in it.
 func (a *api) accountReady(ctx context.Context) error {
-	return a.call(ctx, http.MethodGet, "/api/v1/namespaces/default/serviceaccounts/default", nil, nil)
+	for _, path := range []string{"serviceaccounts/default", "configmaps/kube-root-ca.crt"} {
+		if err := a.call(ctx, http.MethodGet, "/api/v1/namespaces/default/"+path, nil, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }

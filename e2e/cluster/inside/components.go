@@ -31,8 +31,8 @@ func wanted(spec rundir.Spec, name string) bool {
 	return !slices.Contains(needsDriver, name) || wanted(spec, "csi")
 }
 
-// command is how a component is run. What the caller adds comes last, where it
-// overrides: all of these programs take a repeated flag's last value.
+// command is how a component is run. What the caller adds comes last: these
+// programs take a repeated flag's last value.
 func command(spec rundir.Spec, name string) component {
 	args := append([]string{spec.Binaries[name]}, flags(spec)[name]...)
 	return component{name: name, args: append(args, spec.Args[name]...)}
@@ -55,7 +55,7 @@ func flags(spec rundir.Spec) map[string][]string {
 			"--token-auth-file=" + pki("tokens.csv"), "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
 			"--service-cluster-ip-range=" + rundir.ServiceNetwork, "--allow-privileged", "--kubelet-preferred-address-types=InternalIP",
 			"--service-account-issuer=https://kubernetes.default.svc." + rundir.ClusterDomain,
-			"--service-account-key-file=" + pki("service-accounts.key"), "--service-account-signing-key-file=" + pki("service-accounts.key"),
+			"--service-account-key-file=" + pki("service-accounts.pub"), "--service-account-signing-key-file=" + pki("service-accounts.key"),
 			"--profiling=false",
 		},
 		"kube-controller-manager": {

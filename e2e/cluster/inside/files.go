@@ -101,8 +101,13 @@ func writePKI(dir rundir.Dir) (ca []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
+	verifierPEM, err := authority.PublicPEM(&signer.PublicKey)
+	if err != nil {
+		return nil, err
+	}
 	return a.PEM(), writeAll(map[string][]byte{
 		filepath.Join(dir.PKI(), "ca.crt"): a.PEM(), filepath.Join(dir.PKI(), "apiserver.crt"): cert,
 		filepath.Join(dir.PKI(), "apiserver.key"): key, filepath.Join(dir.PKI(), "service-accounts.key"): signerPEM,
+		filepath.Join(dir.PKI(), "service-accounts.pub"): verifierPEM,
 	})
 }

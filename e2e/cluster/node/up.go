@@ -20,12 +20,6 @@ import (
 	"github.com/s3populator/s3populator/e2e/cluster/toolchain"
 )
 
-// nodeTools are what a node runs, and kubectl for those who enter it.
-var nodeTools = []string{
-	"etcd", "containerd", "containerd-shim-runc-v2", "ctr", "kube-apiserver", "kube-controller-manager", "kube-scheduler",
-	"kubelet", "kube-proxy", "kubectl", "coredns", "csi-provisioner", "csi-resizer", "csi-snapshotter", "snapshot-controller",
-}
-
 // Up builds what is missing, starts a node and waits until pods run on it. On
 // failure nothing is left but the logs, which the error names.
 func Up(ctx context.Context, options Options) (*Node, error) {
@@ -57,14 +51,9 @@ func prepare(ctx context.Context, options Options) (rundir.Spec, error) {
 	if err != nil {
 		return rundir.Spec{}, err
 	}
-	binaries, err := cache.Ensure(ctx, nodeTools...)
+	binaries, err := build(ctx, cache, options.Components.Skip)
 	if err != nil {
 		return rundir.Spec{}, err
-	}
-	for name, pkg := range map[string]string{"cluster": "./e2e/cluster", "csi": "./e2e/csi"} {
-		if binaries[name], err = cache.Local(ctx, pkg); err != nil {
-			return rundir.Spec{}, err
-		}
 	}
 	spec := rundir.Spec{
 		Binaries: binaries, Skip: options.Components.Skip, Args: options.Components.Args, Reserved: options.KubeletReserved,
@@ -135,6 +124,7 @@ func start(ctx context.Context, spec rundir.Spec) (*Node, error) {
 	}
 	cmd := exec.Command(spec.Binaries["cluster"], "serve", "--dir", string(spec.Dir)) //nolint:noctx // It outlives the caller's context.
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{readyWrite, lifeRead}
+	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin") // where ip(8) may be
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = cmd.Start()
 	err = errors.Join(err, log.Close(), readyWrite.Close(), lifeRead.Close())

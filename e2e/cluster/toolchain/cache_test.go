@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// installed puts a file into a cache directory as a build would.
-func installed(t *testing.T, dir, name, content string) {
+// putFile puts a file into a cache directory as a build would.
+func putFile(t *testing.T, dir, name, content string) {
 	t.Helper()
 	built := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(built, []byte(content), 0o755); err != nil {
@@ -51,7 +51,7 @@ func TestDamagedBinariesAreFound(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			installed(t, dir, tool.Name, "program")
+			putFile(t, dir, tool.Name, "program")
 			c.damage(t, filepath.Join(dir, tool.Name))
 			if got := len(damaged(dir, []Tool{tool})) > 0; got != c.want {
 				t.Errorf("damaged = %t, want %t", got, c.want)

@@ -36,10 +36,7 @@ var systemFiles = []systemFile{
 // EnsureSystem installs the Debian packages that the node lacks, naming them
 // first. It changes nothing when all are there.
 func EnsureSystem(ctx context.Context, log io.Writer) error {
-	missing := missingPackages(systemFiles, func(path string) bool {
-		_, err := exec.LookPath(path)
-		return err == nil
-	})
+	missing := missingPackages(systemFiles, installed)
 	if len(missing) == 0 {
 		return nil
 	}
@@ -56,6 +53,16 @@ func EnsureSystem(ctx context.Context, log io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// installed looks also where only root's PATH may lead.
+func installed(path string) bool {
+	for _, candidate := range []string{path, "/usr/sbin/" + path, "/sbin/" + path} {
+		if _, err := exec.LookPath(candidate); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // missingPackages lists the packages whose file is not there, each once.

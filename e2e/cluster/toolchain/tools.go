@@ -13,8 +13,7 @@ import (
 // version in hack/tools/kubernetes/go.mod; a test compares them.
 const kubernetesVersion = "v1.36.3"
 
-const kubernetesLink = "-X k8s.io/component-base/version.gitVersion=" + kubernetesVersion +
-	" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"
+const kubernetesLink = "-X k8s.io/component-base/version.gitVersion=" + kubernetesVersion
 
 // tools is the list of everything that can be built; the versions are in the
 // go.mod files.

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package annotated turns the annotations of a claim that names its source by a URL into an
+// S3Source. It is pure: admission checks with it what the manager later makes with it, so
+// that whatever is admitted can be made. Its rules are those of the S3Source schema.
+package annotated
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/s3uri"
+)
+
+// Companions are the annotations that say more about a URL and mean nothing without it.
+var Companions = []string{
+	v1alpha1.AnnotationEndpoint, v1alpha1.AnnotationRegion, v1alpha1.AnnotationSecret,
+	v1alpha1.AnnotationServiceAccount, v1alpha1.AnnotationCAConfigMap,
+}
+
+// Limits and forms of the S3Source schema.
+const (
+	maxEndpoint = 512
+	maxRegion   = 64
+)
+
+var (
+	endpointForm = regexp.MustCompile(`^https?://[^/?#@]+/?$`)
+	regionForm   = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
+)
+
+// Asked tells whether a claim names its source by a URL.
+func Asked(claim *corev1.PersistentVolumeClaim) bool {
+	_, ok := claim.Annotations[v1alpha1.AnnotationURL]
+	return ok
+}
+
+// AutoSize tells whether a claim's size is to follow its source.
+func AutoSize(claim *corev1.PersistentVolumeClaim) bool {
+	return claim.Annotations[v1alpha1.AnnotationAutoSize] == v1alpha1.AutoSizeOn
+}
+
+// path is where an annotation is in a claim.
+func path(annotation string) *field.Path {
+	return field.NewPath("metadata", "annotations").Key(annotation)
+}
+
+// Spec is what the annotations of a claim describe; all that is wrong with them is told at once.
+func Spec(claim *corev1.PersistentVolumeClaim) (v1alpha1.S3SourceSpec, field.ErrorList) {
+	a := claim.Annotations
+	spec := v1alpha1.S3SourceSpec{Endpoint: a[v1alpha1.AnnotationEndpoint], Region: a[v1alpha1.AnnotationRegion]}
+	errs := location(claim, &spec)
+	errs = append(errs, server(spec)...)
+	errs = append(errs, credentials(a, &spec)...)
+	if name := a[v1alpha1.AnnotationCAConfigMap]; name != "" {
+		errs = append(errs, checkName(v1alpha1.AnnotationCAConfigMap, name, "ConfigMap")...)
+		spec.TLS = &v1alpha1.TLS{CABundles: []v1alpha1.CABundle{{ConfigMap: &v1alpha1.KeyReference{Name: name}}}}
+	}
+	if AutoSize(claim) {
+		spec.Sizing.OnTooSmall = v1alpha1.TooSmallGrow
+	}
+	return spec, errs
+}
+
+// location reads the URL: a prefix, or on a Block volume the one object that it takes.
+func location(claim *corev1.PersistentVolumeClaim, spec *v1alpha1.S3SourceSpec) field.ErrorList {
+	url, at := claim.Annotations[v1alpha1.AnnotationURL], path(v1alpha1.AnnotationURL)
+	uri, err := s3uri.Parse(url)
+	if err != nil {
+		return field.ErrorList{field.Invalid(at, url, err.Error())}
+	}
+	spec.Bucket = uri.Bucket
+	switch {
+	case claim.Spec.VolumeMode == nil || *claim.Spec.VolumeMode != corev1.PersistentVolumeBlock:
+		spec.Prefix = uri.Path
+	case uri.Path == "" || strings.HasSuffix(uri.Path, "/"):
+		return field.ErrorList{field.Invalid(at, url, "spec.volumeMode is Block, which takes exactly one object; write its whole key, such as s3://images/disk.img")}
+	default:
+		spec.Objects = []v1alpha1.S3Object{{Key: uri.Path}}
+	}
+	return nil
+}
+
+func server(spec v1alpha1.S3SourceSpec) field.ErrorList {
+	var errs field.ErrorList
+	if e := spec.Endpoint; e != "" && (len(e) > maxEndpoint || !endpointForm.MatchString(e)) {
+		errs = append(errs, field.Invalid(path(v1alpha1.AnnotationEndpoint), hidden(e), "write scheme, host and port only, such as https://minio.data.svc:9000; the bucket goes into the URL, credentials into a Secret"))
+	}
+	if r := spec.Region; r != "" && (len(r) > maxRegion || !regionForm.MatchString(r)) {
+		errs = append(errs, field.Invalid(path(v1alpha1.AnnotationRegion), r, "letters, digits and dashes only, such as us-east-1"))
+	}
+	if spec.Endpoint == "" && spec.Region == "" {
+		errs = append(errs, field.Required(path(v1alpha1.AnnotationRegion), "without "+v1alpha1.AnnotationEndpoint+" the server is AWS; set the bucket's region, or set the endpoint"))
+	}
+	return errs
+}
+
+// hidden keeps credentials that somebody wrote into an endpoint out of messages and logs.
+func hidden(endpoint string) string {
+	if i := strings.LastIndex(endpoint, "@"); i >= 0 {
+		return "(hidden)" + endpoint[i:]
+	}
+	return endpoint
+}
+
+func credentials(a map[string]string, spec *v1alpha1.S3SourceSpec) field.ErrorList {
+	secret, account := a[v1alpha1.AnnotationSecret], a[v1alpha1.AnnotationServiceAccount]
+	switch {
+	case secret != "" && account != "":
+		return field.ErrorList{field.Invalid(path(v1alpha1.AnnotationServiceAccount), account, "excludes "+v1alpha1.AnnotationSecret+"; remove one of them")}
+	case secret != "":
+		spec.Credentials = &v1alpha1.Credentials{SecretRef: &v1alpha1.LocalReference{Name: secret}}
+		return checkName(v1alpha1.AnnotationSecret, secret, "Secret")
+	case account != "":
+		spec.Credentials = &v1alpha1.Credentials{ServiceAccountName: account}
+		return checkName(v1alpha1.AnnotationServiceAccount, account, "ServiceAccount")
+	}
+	return nil
+}
+
+func checkName(annotation, name, kind string) field.ErrorList {
+	if wrong := validation.NameIsDNSSubdomain(name, false); len(wrong) > 0 {
+		return field.ErrorList{field.Invalid(path(annotation), name, "is not the name of a "+kind+" of this namespace: "+wrong[0])}
+	}
+	return nil
+}
+
+// fingerprint changes with whatever Source makes of a claim.
+func fingerprint(claim *corev1.PersistentVolumeClaim) string {
+	h := sha256.New()
+	for _, name := range append([]string{v1alpha1.AnnotationURL, v1alpha1.AnnotationAutoSize}, Companions...) {
+		fmt.Fprintf(h, "%d:%s", len(claim.Annotations[name]), claim.Annotations[name])
+	}
+	if claim.Spec.VolumeMode != nil && *claim.Spec.VolumeMode == corev1.PersistentVolumeBlock {
+		fmt.Fprint(h, "block")
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// Name is the name of the S3Source of a new claim: the claim's own, so that claims with equal
+// annotations share nothing, and a hash. A claim that still has to be given a name by the
+// API server is told from others by unique.
+func Name(claim *corev1.PersistentVolumeClaim, unique string) string {
+	if claim.Name != "" {
+		unique = ""
+	}
+	sum := sha256.Sum256([]byte(claim.Name + "\x00" + unique + "\x00" + fingerprint(claim)))
+	return stem(claim) + "-" + hex.EncodeToString(sum[:hashBytes])
+}
+
+// Named tells whether Name may have given a claim's source this name.
+func Named(claim *corev1.PersistentVolumeClaim, name string) bool {
+	if claim.Name != "" {
+		return name == Name(claim, "")
+	}
+	hash, ok := strings.CutPrefix(name, stem(claim)+"-")
+	return ok && len(hash) == 2*hashBytes
+}
+
+// maxName is the length of the longest name of an object; hashBytes are what Name adds, in hex.
+const (
+	maxName   = 253
+	hashBytes = 5
+)
+
+// stem is the beginning of the claim's name, fit to be continued.
+func stem(claim *corev1.PersistentVolumeClaim) string {
+	name := claim.Name
+	if name == "" {
+		name = claim.GenerateName
+	}
+	name = strings.TrimRight(name[:min(len(name), maxName-1-2*hashBytes)], "-.")
+	if name == "" {
+		return "claim"
+	}
+	return name
+}
+
+// Source is the S3Source of a claim that was admitted: owned by it, under the name that its
+// dataSourceRef has, without an inventory unless the claim's size depends on it.
+func Source(claim *corev1.PersistentVolumeClaim) (*v1alpha1.S3Source, field.ErrorList) {
+	spec, errs := Spec(claim)
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	source := &v1alpha1.S3Source{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: claim.Spec.DataSourceRef.Name, Namespace: claim.Namespace,
+			Labels:      map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelClaimUID: string(claim.UID)},
+			Annotations: map[string]string{v1alpha1.AnnotationMadeFrom: fingerprint(claim)},
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: "v1", Kind: "PersistentVolumeClaim", Name: claim.Name, UID: claim.UID, Controller: new(true), BlockOwnerDeletion: new(true),
+			}},
+		},
+		Spec: spec,
+	}
+	if !AutoSize(claim) {
+		source.Annotations[v1alpha1.AnnotationInventory] = v1alpha1.InventorySkip
+	}
+	return source, nil
+}

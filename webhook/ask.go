@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package webhook
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/annotated"
+)
+
+// ask is which S3Source a claim asks for by itself.
+type ask struct {
+	// Name of the source; empty when the claim asks for none.
+	Name string
+	// Existing sources are a user's; the others will be made from the claim's annotations.
+	Existing bool
+}
+
+// askOf prefers an annotation over a reference that is there already: validate compares them.
+func askOf(claim *corev1.PersistentVolumeClaim, unique string) ask {
+	ref := claim.Spec.DataSourceRef
+	switch {
+	case annotated.Asked(claim) && isSource(ref) && annotated.Named(claim, ref.Name):
+		return ask{Name: ref.Name} // Reviewed before, or saved and created again.
+	case annotated.Asked(claim):
+		return ask{Name: annotated.Name(claim, unique)}
+	case claim.Annotations[v1alpha1.AnnotationSource] != "":
+		return ask{Name: claim.Annotations[v1alpha1.AnnotationSource], Existing: true}
+	case isSource(ref):
+		return ask{Name: ref.Name, Existing: true}
+	}
+	return ask{}
+}
+
+// isSource tells whether a reference names our kind.
+func isSource(ref *corev1.TypedObjectReference) bool {
+	return ref != nil && ref.APIGroup != nil && *ref.APIGroup == v1alpha1.Group && ref.Kind == v1alpha1.KindS3Source
+}
+
+// scene is everything that a decision about a new claim rests on.
+type scene struct {
+	Claim *corev1.PersistentVolumeClaim
+	Ask   ask
+	// Source is nil when it does not exist yet.
+	Source *v1alpha1.S3Source
+	// Class is nil when the claim names none, or one that does not exist.
+	Class *storagev1.StorageClass
+	// CSI tells whether the class's provisioner is a CSI driver.
+	CSI bool
+	// Selected are the sources whose claimSelector matches, by name.
+	Selected []string
+	// Skipped tells why a selected claim is left alone.
+	Skipped string
+	// Broken are the sources whose claimSelector cannot be read, by name.
+	Broken []string
+}
+
+// choose picks the source that selects the claim, if exactly one does.
+func (s *scene) choose(sources []v1alpha1.S3Source) {
+	for i := range sources {
+		source := &sources[i]
+		if source.Spec.ClaimSelector == nil || source.DeletionTimestamp != nil {
+			continue
+		}
+		selector, err := metav1.LabelSelectorAsSelector(source.Spec.ClaimSelector)
+		switch {
+		case err != nil:
+			s.Broken = append(s.Broken, source.Name)
+		case selector.Matches(labels.Set(s.Claim.Labels)):
+			s.Selected = append(s.Selected, source.Name)
+			s.Source = source
+		}
+	}
+	slices.Sort(s.Selected)
+	slices.Sort(s.Broken)
+	if len(s.Selected) > 0 {
+		s.Skipped = notSelectable(s.Claim)
+	}
+	if len(s.Selected) != 1 || s.Skipped != "" {
+		s.Source = nil
+		return
+	}
+	s.Ask = ask{Name: s.Source.Name, Existing: true}
+}
+
+// notSelectable tells why a claim that asked for nothing cannot be given a source.
+func notSelectable(claim *corev1.PersistentVolumeClaim) string {
+	switch {
+	case claim.Spec.DataSource != nil || claim.Spec.DataSourceRef != nil:
+		return "it has a data source of its own"
+	case claim.Spec.VolumeName != "":
+		return "its spec.volumeName is set"
+	case claim.Spec.Selector != nil:
+		return "its spec.selector is set"
+	case claim.Spec.StorageClassName != nil && *claim.Spec.StorageClassName == "":
+		return `its spec.storageClassName is ""`
+	}
+	return ""
+}

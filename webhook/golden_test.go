@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package webhook
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+	sigsyaml "sigs.k8s.io/yaml"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// cluster is what a review sees besides the claim; it answers as a cache does, with copies.
+type cluster struct {
+	client.Reader
+	sources map[client.ObjectKey]*v1alpha1.S3Source
+	classes map[string]*storagev1.StorageClass
+	drivers map[string]*storagev1.CSIDriver
+	fault   error
+}
+
+func (c *cluster) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+	switch into := into.(type) {
+	case *v1alpha1.S3Source:
+		if s := c.sources[key]; s != nil {
+			s.DeepCopyInto(into)
+			return c.fault
+		}
+	case *storagev1.StorageClass:
+		if s := c.classes[key.Name]; s != nil {
+			s.DeepCopyInto(into)
+			return c.fault
+		}
+	case *storagev1.CSIDriver:
+		if s := c.drivers[key.Name]; s != nil {
+			s.DeepCopyInto(into)
+			return c.fault
+		}
+	default:
+		return fmt.Errorf("unexpected read of %T", into)
+	}
+	if c.fault != nil {
+		return c.fault
+	}
+	return apierrors.NewNotFound(schema.GroupResource{}, key.Name)
+}
+
+func (c *cluster) List(_ context.Context, into client.ObjectList, o ...client.ListOption) error {
+	options := (&client.ListOptions{}).ApplyOptions(o)
+	for key, s := range c.sources {
+		if key.Namespace == options.Namespace {
+			list := into.(*v1alpha1.S3SourceList)
+			list.Items = append(list.Items, *s.DeepCopy())
+		}
+	}
+	return c.fault
+}
+
+// reviewed is one *.in.yaml: a review, and the cluster that it meets.
+type reviewed struct {
+	request   admission.Request
+	cluster   *cluster
+	selecting bool
+}
+
+func load(t testing.TB, file string) reviewed {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := reviewed{cluster: &cluster{sources: map[client.ObjectKey]*v1alpha1.S3Source{}, classes: map[string]*storagev1.StorageClass{}, drivers: map[string]*storagev1.CSIDriver{}}}
+	documents := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
+	for {
+		document, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			return r
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.add(document); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+	}
+}
+
+// add takes one document in.
+func (r *reviewed) add(document []byte) error {
+	var kind metav1.TypeMeta
+	if err := sigsyaml.Unmarshal(document, &kind); err != nil {
+		return err
+	}
+	switch kind.Kind {
+	case "AdmissionReview":
+		review := admissionv1.AdmissionReview{}
+		err := sigsyaml.UnmarshalStrict(document, &review)
+		r.request = admission.Request{AdmissionRequest: *review.Request}
+		return err
+	case "Namespace":
+		namespace := corev1.Namespace{}
+		err := sigsyaml.UnmarshalStrict(document, &namespace)
+		r.selecting = namespace.Labels[v1alpha1.LabelInjection] == v1alpha1.InjectionEnabled
+		return err
+	case "S3Source":
+		source := &v1alpha1.S3Source{}
+		err := sigsyaml.UnmarshalStrict(document, source)
+		r.cluster.sources[client.ObjectKeyFromObject(source)] = source
+		return err
+	case "StorageClass":
+		class := &storagev1.StorageClass{}
+		err := sigsyaml.UnmarshalStrict(document, class)
+		r.cluster.classes[class.Name] = class
+		return err
+	case "CSIDriver":
+		driver := &storagev1.CSIDriver{}
+		err := sigsyaml.UnmarshalStrict(document, driver)
+		r.cluster.drivers[driver.Name] = driver
+		return err
+	}
+	return fmt.Errorf("unexpected kind %q", kind.Kind)
+}
+
+// claims is the handler that the API server calls for the review.
+func (r *reviewed) claims() *Claims {
+	return &Claims{Reader: r.cluster, Decoder: admission.NewDecoder(scheme()), Selecting: r.selecting}
+}
+
+func scheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, storagev1.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(s); err != nil {
+			panic(err)
+		}
+	}
+	return s
+}
+
+func TestReviews(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.in.yaml")
+	if err != nil || len(files) < 50 {
+		t.Fatalf("found %d reviews, %v", len(files), err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".in.yaml")
+		t.Run(name, func(t *testing.T) {
+			r := load(t, file)
+			response := r.claims().Handle(t.Context(), r.request)
+			golden(t, name+".patch.json", patchText(t, response))
+			golden(t, name+".error.txt", errorText(response))
+			golden(t, name+".warnings.txt", strings.Join(response.Warnings, "\n"))
+			if response.Allowed && len(response.Patches) > 0 {
+				againUnchanged(t, r, response)
+			}
+		})
+	}
+}
+
+// againUnchanged sends the patched claim in, as a reinvocation does, under another UID.
+func againUnchanged(t *testing.T, r reviewed, response admission.Response) {
+	t.Helper()
+	r.request.Object.Raw = apply(t, r.request.Object.Raw, response)
+	r.request.UID = "another"
+	again := r.claims().Handle(t.Context(), r.request)
+	if !again.Allowed || len(again.Patches) > 0 {
+		t.Errorf("reviewed again: allowed %t (%s), patch %v; want it allowed and unchanged", again.Allowed, errorText(again), again.Patches)
+	}
+	if diff := cmp.Diff(response.Warnings, again.Warnings); diff != "" {
+		t.Errorf("warnings of the second review (-first +second):\n%s", diff)
+	}
+}
+
+// apply does what the API server does with a patch.
+func apply(t testing.TB, raw []byte, response admission.Response) []byte {
+	t.Helper()
+	text, err := json.Marshal(response.Patches)
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch, err := jsonpatch.DecodePatch(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	patched, err := patch.Apply(raw)
+	if err != nil {
+		t.Fatalf("the patch %s cannot be applied to %s: %v", text, raw, err)
+	}
+	return patched
+}
+
+func patchText(t *testing.T, response admission.Response) string {
+	t.Helper()
+	if len(response.Patches) == 0 {
+		return ""
+	}
+	lines := make([]string, 0, len(response.Patches))
+	for _, p := range response.Patches {
+		lines = append(lines, p.Json())
+	}
+	slices.Sort(lines)
+	return "[\n  " + strings.Join(lines, ",\n  ") + "\n]"
+}
+
+func errorText(response admission.Response) string {
+	if response.Allowed {
+		return ""
+	}
+	return fmt.Sprintf("%d %s\n%s", response.Result.Code, response.Result.Reason, response.Result.Message)
+}
+
+// golden compares with a file; what is empty has none.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if got != "" {
+		got += "\n"
+	}
+	if *update {
+		err := os.Remove(file)
+		if got != "" {
+			err = os.WriteFile(file, []byte(got), 0o600)
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", name, diff)
+	}
+}
+
+// TestNoGoldenFileIsForgotten finds results whose review is gone.
+func TestNoGoldenFileIsForgotten(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		name, _, _ := strings.Cut(filepath.Base(file), ".")
+		if _, err := os.Stat(filepath.Join("testdata", name+".in.yaml")); err != nil {
+			t.Errorf("%s belongs to no review", file)
+		}
+	}
+}
+
+func TestAFaultyCacheRefuses(t *testing.T) {
+	for _, name := range []string{"source", "selected"} {
+		r := load(t, "testdata/"+name+".in.yaml")
+		r.cluster.fault = errors.New("cache is not synced")
+		response := r.claims().Handle(t.Context(), r.request)
+		if response.Allowed || response.Result.Code != 500 || !strings.Contains(response.Result.Message, "read S3Source: cache is not synced") {
+			t.Errorf("%s: allowed %t, %+v; want an internal error that says why", name, response.Allowed, response.Result)
+		}
+	}
+}
+
+func TestNonsenseIsRefused(t *testing.T) {
+	r := load(t, "testdata/source.in.yaml")
+	r.request.Object.Raw = []byte(`{"kind":"PersistentVolumeClaim","apiVersion":"v1","spec":7}`)
+	if response := r.claims().Handle(t.Context(), r.request); response.Allowed || response.Result.Code != 400 {
+		t.Errorf("allowed %t, %+v; want a bad request", response.Allowed, response.Result)
+	}
+}

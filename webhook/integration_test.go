@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package webhook
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"maps"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/webhook"
+	"sigs.k8s.io/yaml"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/annotated"
+	"github.com/s3populator/s3populator/internal/kubetest"
+)
+
+const ownNamespace = "s3populator-system"
+
+// manager is the webhook server behind the shipped configuration, with a count of its calls.
+type manager struct {
+	webhook.Server
+	client.Client
+	mux    *http.ServeMux
+	server *httptest.Server
+
+	mu    sync.Mutex
+	calls map[string]int
+}
+
+// Register is all that the webhook needs of its server.
+func (m *manager) Register(path string, hook http.Handler) {
+	m.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+		m.mu.Lock()
+		m.calls[path]++
+		m.mu.Unlock()
+		hook.ServeHTTP(w, r)
+	})
+}
+
+// called returns the calls since the last time.
+func (m *manager) called() map[string]int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	calls := m.calls
+	m.calls = map[string]int{}
+	return calls
+}
+
+// newManager installs manifests/webhook into an API server and answers for it.
+func newManager(t *testing.T) *manager {
+	t.Helper()
+	config := kubetest.APIServer(t, kubetest.Options{CRDs: []string{"../manifests/crd"}})
+	s := scheme()
+	if err := admissionv1.AddToScheme(s); err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(config, client.Options{Scheme: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &manager{Client: c, mux: http.NewServeMux(), calls: map[string]int{}}
+	Register(m, c, s)
+	pair, bundle := servingPair(t)
+	m.server = httptest.NewUnstartedServer(m.mux)
+	m.server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13}
+	m.server.StartTLS()
+	t.Cleanup(m.server.Close)
+	port := int32(m.server.Listener.Addr().(*net.TCPAddr).Port)
+	m.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ownNamespace}})
+	m.create(t, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "s3populator", Namespace: ownNamespace},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "localhost"},
+	})
+	text, err := os.ReadFile("../manifests/webhook/configuration.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shipped := &admissionv1.MutatingWebhookConfiguration{}
+	if err := yaml.UnmarshalStrict(text, shipped); err != nil {
+		t.Fatal(err)
+	}
+	for i := range shipped.Webhooks {
+		shipped.Webhooks[i].ClientConfig.CABundle = bundle
+		shipped.Webhooks[i].ClientConfig.Service.Port = &port
+	}
+	m.create(t, shipped)
+	return m
+}
+
+func (m *manager) create(t *testing.T, o client.Object) {
+	t.Helper()
+	if err := m.Create(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// servingPair is what API servers expect of the Service.
+func servingPair(t *testing.T) (tls.Certificate, []byte) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"s3populator." + ownNamespace + ".svc"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+// newClaim asks for a volume, and for more by change.
+func newClaim(namespace, name string, change ...func(*corev1.PersistentVolumeClaim)) *corev1.PersistentVolumeClaim {
+	c := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, Annotations: map[string]string{}, Labels: map[string]string{}}}
+	c.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
+	c.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
+	for _, f := range change {
+		f(c)
+	}
+	return c
+}
+
+func annotate(name, value string) func(*corev1.PersistentVolumeClaim) {
+	return func(c *corev1.PersistentVolumeClaim) { c.Annotations[name] = value }
+}
+
+func label(name, value string) func(*corev1.PersistentVolumeClaim) {
+	return func(c *corev1.PersistentVolumeClaim) { c.Labels[name] = value }
+}
+
+func dataSource(c *corev1.PersistentVolumeClaim) {
+	c.Spec.DataSource = &corev1.TypedLocalObjectReference{APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source, Name: "imagenet"}
+}
+
+func namespaced(c *corev1.PersistentVolumeClaim) {
+	c.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source, Name: "imagenet", Namespace: new("other")}
+}
+
+func unsized(c *corev1.PersistentVolumeClaim) { c.Spec.Resources = corev1.VolumeResourceRequirements{} }
+
+func TestWithAnAPIServer(t *testing.T) {
+	m := newManager(t)
+	m.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "plain"}})
+	m.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "labelled", Labels: map[string]string{v1alpha1.LabelInjection: v1alpha1.InjectionEnabled}}})
+	m.create(t, &v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Name: "imagenet", Namespace: "labelled"}, Spec: v1alpha1.S3SourceSpec{
+		Region: "x", Bucket: "datasets", ClaimSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "postgres"}},
+	}})
+	url, region := annotate(v1alpha1.AnnotationURL, "s3://datasets/imagenet/"), annotate(v1alpha1.AnnotationRegion, "eu-west-1")
+	tests := map[string]struct {
+		claim     *corev1.PersistentVolumeClaim
+		wantCalls map[string]int
+		wantErr   string
+		wantName  string // Of the source; "-" is one of the claim's own.
+		wantSize  string
+	}{
+		"a claim of somebody else does not reach us":          {claim: newClaim("plain", "unrelated", annotate("example.com/s3populator.io", "x"))},
+		"an annotated claim gets its source":                  {claim: newClaim("plain", "annotated", annotate(v1alpha1.AnnotationSource, "imagenet")), wantCalls: map[string]int{PathClaims: 1}, wantName: "imagenet"},
+		"a URL gets a source of its own":                      {claim: newClaim("plain", "url", url, region), wantCalls: map[string]int{PathClaims: 1}, wantName: "-"},
+		"a claim without a size can be created":               {claim: newClaim("plain", "unsized", unsized, annotate(v1alpha1.AnnotationSource, "imagenet")), wantCalls: map[string]int{PathClaims: 1}, wantName: "imagenet", wantSize: "1Mi"},
+		"a misspelt annotation is refused":                    {claim: newClaim("plain", "misspelt", annotate(v1alpha1.Group+"/sorce", "imagenet")), wantCalls: map[string]int{PathClaims: 1}, wantErr: "s3populator.io/sorce"},
+		"our kind in dataSource would be lost, so is refused": {claim: newClaim("plain", "lost", dataSource), wantCalls: map[string]int{PathClaims: 1}, wantErr: "spec.dataSource: Invalid value"},
+		"a namespace would be lost, so is refused":            {claim: newClaim("plain", "far", namespaced), wantCalls: map[string]int{PathClaims: 1}, wantErr: "spec.dataSourceRef.namespace: Invalid value"},
+		"what the manager makes does not reach us":            {claim: newClaim("plain", "prime", label(v1alpha1.LabelRole, v1alpha1.RolePrime), annotate(v1alpha1.AnnotationMirroredNode, "n"))},
+		"nor in a labelled namespace":                         {claim: newClaim("labelled", "prime", label(v1alpha1.LabelRole, v1alpha1.RolePrime), label("app", "postgres"))},
+		"a selected claim gets its source":                    {claim: newClaim("labelled", "selected", label("app", "postgres")), wantCalls: map[string]int{PathSelected: 1}, wantName: "imagenet"},
+		"a claim that is not selected stays":                  {claim: newClaim("labelled", "other", label("app", "mysql")), wantCalls: map[string]int{PathSelected: 1}},
+		"an annotated claim there is reviewed once":           {claim: newClaim("labelled", "annotated", annotate(v1alpha1.AnnotationSource, "other")), wantCalls: map[string]int{PathSelected: 1}, wantName: "other"},
+		"labels do not select in other namespaces":            {claim: newClaim("plain", "postgres", label("app", "postgres"))},
+		"a generated name gets a source of its own": {
+			claim: newClaim("plain", "", func(c *corev1.PersistentVolumeClaim) { c.GenerateName = "data-" }, url, region), wantCalls: map[string]int{PathClaims: 1}, wantName: "-",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			m.called()
+			dry := tt.claim.DeepCopy()
+			err := m.Create(t.Context(), dry, client.DryRunAll)
+			checkOutcome(t, "dry run", err, tt.wantErr)
+			if calls := m.called(); !maps.Equal(calls, tt.wantCalls) {
+				t.Errorf("called %v, want %v", calls, tt.wantCalls)
+			}
+			if tt.claim.Name != "" && m.Get(t.Context(), client.ObjectKeyFromObject(tt.claim), dry) == nil {
+				t.Error("the dry run left a claim behind")
+			}
+			checkOutcome(t, "creation", m.Create(t.Context(), tt.claim), tt.wantErr)
+			if tt.wantErr == "" {
+				checkCreated(t, tt.claim, tt.wantName, tt.wantSize)
+			}
+		})
+	}
+	t.Run("an update is not looked at", func(t *testing.T) {
+		m.called()
+		claim := newClaim("plain", "annotated")
+		if err := m.Patch(t.Context(), claim, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"annotations":{"s3populator.io/url":"nonsense"}}}`))); err != nil {
+			t.Fatal(err)
+		}
+		if calls := m.called(); len(calls) > 0 {
+			t.Errorf("called %v", calls)
+		}
+	})
+	t.Run("what is admitted can be made", m.testAdmittedCanBeMade)
+	t.Run("an outage touches only those who ask for us", m.testOutage)
+}
+
+// testAdmittedCanBeMade: the schema of S3Source accepts whatever the annotations may say.
+func (m *manager) testAdmittedCanBeMade(t *testing.T) {
+	prefix := v1alpha1.Group + "/"
+	for name, annotations := range map[string]map[string]string{
+		"aws":        {"url": "s3://datasets/imagenet/", "region": "eu-west-1"},
+		"bucket":     {"url": "s3://my.data-1", "endpoint": "http://minio/"},
+		"everything": {"url": "s3://datasets/a b?c#d/Ä", "endpoint": "https://minio.data.svc:9000", "region": "x", "secret": "s3", "ca-configmap": "ca", "auto-size": "true"},
+		"account":    {"url": "s3://datasets/" + strings.Repeat("x", 1024), "region": strings.Repeat("x", 64), "service-account": "reader.of.all"},
+	} {
+		for _, mode := range []corev1.PersistentVolumeMode{corev1.PersistentVolumeFilesystem, corev1.PersistentVolumeBlock} {
+			claim := newClaim("plain", name, func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeMode = &mode; c.UID = "u" })
+			for key, value := range annotations {
+				claim.Annotations[prefix+key] = value
+			}
+			claim.Spec.DataSourceRef = &corev1.TypedObjectReference{Name: annotated.Name(claim, "")}
+			source, errs := annotated.Source(claim)
+			if len(errs) > 0 && (mode == corev1.PersistentVolumeFilesystem || name == "everything" || name == "account") {
+				t.Errorf("%s on %s: %v", name, mode, errs)
+			}
+			if len(errs) > 0 {
+				continue
+			}
+			if err := m.Create(t.Context(), source); err != nil {
+				t.Errorf("%s on %s: %v", name, mode, err)
+			}
+		}
+	}
+}
+
+// testOutage comes last: nobody answers any more.
+func (m *manager) testOutage(t *testing.T) {
+	m.server.Close()
+	m.create(t, newClaim("plain", "outage"))
+	for what, claim := range map[string]*corev1.PersistentVolumeClaim{
+		"an annotated claim":              newClaim("plain", "outage-annotated", annotate(v1alpha1.AnnotationSource, "imagenet")),
+		"a claim in a labelled namespace": newClaim("labelled", "outage"),
+	} {
+		err := m.Create(t.Context(), claim)
+		if err == nil || !strings.Contains(err.Error(), "s3populator.io") || !strings.Contains(err.Error(), "failed calling webhook") {
+			t.Errorf("%s: %v; want it refused, naming the webhook", what, err)
+		}
+	}
+}
+
+func checkOutcome(t *testing.T, what string, err error, wantErr string) {
+	t.Helper()
+	if wantErr == "" && err != nil || wantErr != "" && (err == nil || !strings.Contains(err.Error(), wantErr)) {
+		t.Errorf("%s: %v, want an error with %q", what, err, wantErr)
+	}
+}
+
+func checkCreated(t *testing.T, claim *corev1.PersistentVolumeClaim, wantName, wantSize string) {
+	t.Helper()
+	ref, request := claim.Spec.DataSourceRef, claim.Spec.Resources.Requests[corev1.ResourceStorage]
+	switch {
+	case wantName == "" && ref != nil:
+		t.Errorf("refers to %s, want nothing", ref.Name)
+	case wantName != "" && (!isSource(ref) || claim.Spec.DataSource == nil || claim.Spec.DataSource.Name != ref.Name):
+		t.Errorf("refers to %+v and %+v, want both to be our kind", ref, claim.Spec.DataSource)
+	case wantName == "-" && claim.GenerateName == "" && !annotated.Named(claim, ref.Name), wantName == "-" && !strings.HasPrefix(ref.Name, "data-") && claim.GenerateName != "":
+		t.Errorf("refers to %s, want a name of its own", ref.Name)
+	case wantName != "" && wantName != "-" && ref.Name != wantName:
+		t.Errorf("refers to %s, want %s", ref.Name, wantName)
+	case wantSize != "" && request.String() != wantSize:
+		t.Errorf("requests %s, want %s", request.String(), wantSize)
+	}
+}

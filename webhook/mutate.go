@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package webhook
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/annotated"
+	"github.com/s3populator/s3populator/internal/sizing"
+)
+
+// leastRequest is what a claim without a size asks for until its source is known.
+var leastRequest = resource.MustParse("1Mi")
+
+// mutate returns the claim as it should be, which is the same object when nothing changes.
+// It may rely on validate having found nothing. Done twice it changes nothing more.
+func mutate(s scene) *corev1.PersistentVolumeClaim {
+	if s.Ask.Name == "" || s.Claim.Spec.VolumeName != "" {
+		return s.Claim
+	}
+	after := s.Claim.DeepCopy()
+	changed := refer(after, s.Ask.Name)
+	if resize(after, s.Source) || changed {
+		return after
+	}
+	return s.Claim
+}
+
+// refer names the source. The API server copies it into dataSource.
+func refer(claim *corev1.PersistentVolumeClaim, name string) bool {
+	if claim.Spec.DataSourceRef != nil {
+		return false
+	}
+	claim.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source, Name: name}
+	return true
+}
+
+// resize brings the request and the source together. A request is never lowered.
+//
+//	claim asks for it      source says Grow    inventory    then
+//	no, and has a size     no                  any          -
+//	any                    any                 known        raise the request to what is needed
+//	yes, or has no size    any                 none yet     let the prime grow
+//	no, and has a size     yes                 none yet     - the populator grows the prime by itself
+func resize(claim *corev1.PersistentVolumeClaim, source *v1alpha1.S3Source) bool {
+	have, sized := size(claim)
+	asked := annotated.AutoSize(claim) || !sized
+	need, known := needed(source)
+	switch {
+	case known && (asked || source.Spec.Sizing.OnTooSmall == v1alpha1.TooSmallGrow):
+		return have.Cmp(need) < 0 && setSize(claim, need)
+	case known || !asked:
+		return false
+	}
+	changed := !sized && setSize(claim, leastRequest)
+	if claim.Annotations[v1alpha1.AnnotationGrowTo] == v1alpha1.GrowToInventory {
+		return changed
+	}
+	if claim.Annotations == nil {
+		claim.Annotations = map[string]string{}
+	}
+	claim.Annotations[v1alpha1.AnnotationGrowTo] = v1alpha1.GrowToInventory
+	return true
+}
+
+// size is the storage that a claim requests.
+func size(claim *corev1.PersistentVolumeClaim) (resource.Quantity, bool) {
+	request, ok := claim.Spec.Resources.Requests[corev1.ResourceStorage]
+	return request, ok && !request.IsZero()
+}
+
+func setSize(claim *corev1.PersistentVolumeClaim, request resource.Quantity) bool {
+	if claim.Spec.Resources.Requests == nil {
+		claim.Spec.Resources.Requests = corev1.ResourceList{}
+	}
+	claim.Spec.Resources.Requests[corev1.ResourceStorage] = request
+	return true
+}
+
+// needed is the request that holds what a source held when it was last listed.
+func needed(source *v1alpha1.S3Source) (resource.Quantity, bool) {
+	if source == nil || source.Status.Inventory == nil {
+		return resource.Quantity{}, false
+	}
+	return sizing.Request(source.Status.Inventory.Bytes, source.Spec.Sizing.OveragePercent), true
+}

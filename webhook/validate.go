@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package webhook
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/annotated"
+)
+
+// known are the annotations of ours that a claim may carry.
+var known = slices.Sorted(slices.Values(append([]string{
+	v1alpha1.AnnotationSource, v1alpha1.AnnotationURL, v1alpha1.AnnotationAutoSize, v1alpha1.AnnotationBind, v1alpha1.AnnotationRetry,
+	v1alpha1.AnnotationGrowTo, v1alpha1.AnnotationExportTo, v1alpha1.AnnotationExportNow,
+}, annotated.Companions...)))
+
+var (
+	specPath        = field.NewPath("spec")
+	annotationsPath = field.NewPath("metadata", "annotations")
+)
+
+// validate tells everything that is wrong with a new claim, each with its fix. What it lets
+// through either gets the data that it asks for or says why not in its condition.
+func validate(s scene) field.ErrorList {
+	var errs field.ErrorList
+	for _, check := range []func(scene) field.ErrorList{
+		checkDataSource, checkDataSourceRef, checkSources, checkURL, checkValues, checkUnknown, checkSelected, checkObjects, checkLimit,
+	} {
+		errs = append(errs, check(s)...)
+	}
+	return errs
+}
+
+// checkURL judges the URL and its companions together.
+func checkURL(s scene) field.ErrorList {
+	if annotated.Asked(s.Claim) {
+		_, errs := annotated.Spec(s.Claim)
+		return errs
+	}
+	var errs field.ErrorList
+	for _, name := range annotated.Companions {
+		if value := s.Claim.Annotations[name]; value != "" {
+			errs = append(errs, field.Forbidden(annotationsPath.Key(name), "says more about "+v1alpha1.AnnotationURL+", which is not set; set it, or remove this annotation"))
+		}
+	}
+	return errs
+}
+
+// switches are the annotations with a fixed set of values; empty is as good as absent.
+var switches = []struct {
+	name   string
+	values []string
+}{
+	{v1alpha1.AnnotationAutoSize, []string{v1alpha1.AutoSizeOn, v1alpha1.AutoSizeOff}},
+	{v1alpha1.AnnotationBind, []string{v1alpha1.BindImmediate}},
+	{v1alpha1.AnnotationGrowTo, []string{v1alpha1.GrowToInventory}},
+}
+
+// checkValues judges the annotations that have a fixed set of values.
+func checkValues(s scene) field.ErrorList {
+	var errs field.ErrorList
+	for _, choice := range switches {
+		if value := s.Claim.Annotations[choice.name]; value != "" && !slices.Contains(choice.values, value) {
+			errs = append(errs, field.NotSupported(annotationsPath.Key(choice.name), value, choice.values))
+		}
+	}
+	if annotated.AutoSize(s.Claim) && s.Ask.Name == "" {
+		errs = append(errs, field.Forbidden(annotationsPath.Key(v1alpha1.AnnotationAutoSize),
+			"the claim has no source to take the size from; set "+v1alpha1.AnnotationSource+" or "+v1alpha1.AnnotationURL))
+	}
+	return errs
+}
+
+// checkUnknown refuses a misspelt annotation on a claim that would then stay empty; on one
+// that has a source it is a warning.
+func checkUnknown(s scene) field.ErrorList {
+	if s.Ask.Name != "" {
+		return nil
+	}
+	var errs field.ErrorList
+	for _, name := range unknown(s.Claim) {
+		errs = append(errs, field.NotSupported(annotationsPath, name, known))
+	}
+	return errs
+}
+
+func unknown(claim *corev1.PersistentVolumeClaim) []string {
+	var names []string
+	for name := range claim.Annotations {
+		if strings.HasPrefix(name, v1alpha1.Group+"/") && !slices.Contains(known, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// checkSelected refuses to guess between two sources.
+func checkSelected(s scene) field.ErrorList {
+	if len(s.Selected) < 2 || s.Skipped != "" {
+		return nil
+	}
+	return field.ErrorList{field.Forbidden(field.NewPath("metadata", "labels"), fmt.Sprintf(
+		"S3Sources %s all select this claim; change spec.claimSelector of all but one, or name one with the annotation %s", strings.Join(s.Selected, ", "), v1alpha1.AnnotationSource))}
+}
+
+// checkObjects: a Block volume is one object.
+func checkObjects(s scene) field.ErrorList {
+	mode := s.Claim.Spec.VolumeMode
+	if s.Source == nil || mode == nil || *mode != corev1.PersistentVolumeBlock || len(s.Source.Spec.Objects) == 1 {
+		return nil
+	}
+	selects := fmt.Sprintf("%d objects", len(s.Source.Spec.Objects))
+	if len(s.Source.Spec.Objects) == 0 {
+		selects = "a whole prefix"
+	}
+	return field.ErrorList{field.Invalid(specPath.Child("volumeMode"), *mode, fmt.Sprintf(
+		"a Block volume takes exactly one object, but S3Source %s selects %s; list one in its spec.objects, or use Filesystem", s.Source.Name, selects))}
+}
+
+// checkLimit refuses a limit below the size that the claim is to be given.
+func checkLimit(s scene) field.ErrorList {
+	limit, limited := s.Claim.Spec.Resources.Limits[corev1.ResourceStorage]
+	if !limited {
+		return nil
+	}
+	was, _ := size(s.Claim)
+	request, _ := size(mutate(s))
+	if request.Cmp(was) <= 0 || request.Cmp(limit) <= 0 {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(specPath.Child("resources", "limits").Key(string(corev1.ResourceStorage)), limit.String(),
+		fmt.Sprintf("S3Source %s needs a request of %s; raise the limit to that, or remove it", s.Ask.Name, request.String()))}
+}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
@@ -42,6 +43,7 @@ type identities struct {
 	client  *http.Client
 	// endpoint of S3, which serves STS too when no platform names another.
 	endpoint string
+	once     sync.Once // Guards session.
 	session  *credentials.Credentials
 }
 
@@ -71,7 +73,7 @@ func (s *identities) fromFiles() (identity, error) {
 		return identity{}, fail(wire.CredentialsInvalid, "the access key in Secret %q (spec.credentials.secretRef) contains "+
 			"white space; was it encoded twice?", s.request.Credentials.Name)
 	}
-	return identity{accessKey: access, secretKey: secret(secretKey), sessionToken: secret(firstOf(present, sessionTokenNames))}, nil
+	return identity{accessKey: access, secretKey: newSecret(secretKey), sessionToken: newSecret(firstOf(present, sessionTokenNames))}, nil
 }
 
 // missing tells a Secret that does not exist from one with other keys in it.

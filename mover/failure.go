@@ -29,7 +29,7 @@ func fail(reason wire.Reason, format string, args ...any) *failure {
 
 // because keeps the error that led to a failure, for errors.Is and errors.As.
 func (f *failure) because(err error) *failure {
-	f.cause = err
+	f.cause = errors.Join(f.cause, err)
 	return f
 }
 

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // ledger records what became of every entry of the plan. It is shared by the
@@ -127,15 +129,21 @@ func (l *ledger) totals() (objects, bytes int64) {
 }
 
 // firstFailure returns the error of the first entry that failed, in the
-// plan's order, so that the same trouble gives the same message.
+// plan's order, so that the same trouble gives the same message. A source that
+// changed explains more than anything else.
 func (l *ledger) firstFailure() (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.failed) == 0 {
 		return 0, nil
 	}
-	i := slices.Min(slices.Collect(maps.Keys(l.failed)))
-	return i, l.failed[i]
+	indices := slices.Sorted(maps.Keys(l.failed))
+	for _, i := range indices {
+		if reasonOf(l.failed[i]) == wire.SourceChanged {
+			return i, l.failed[i]
+		}
+	}
+	return indices[0], l.failed[indices[0]]
 }
 
 // summary says by which methods the content was verified.

@@ -93,10 +93,14 @@ func (m *mover) statObjects(ctx context.Context, p *planner) error {
 			p.addAs(wanted[i], found[i].Size, found[i].ETag)
 		}
 	}
-	if len(missing) > 0 {
-		return noSuchObjects(m.request.Source.Bucket, missing)
+	if len(missing) == 0 {
+		return nil
 	}
-	return nil
+	bucket := m.request.Source.Bucket
+	if ok, err := m.s3.BucketExists(ctx, bucket); err == nil && !ok {
+		return m.classifyCode(minio.NoSuchBucket, "")
+	}
+	return noSuchObjects(bucket, missing)
 }
 
 func noSuchObjects(bucket string, missing []string) error {
@@ -119,8 +123,7 @@ func (m *mover) head(ctx context.Context, key string, o minio.StatObjectOptions)
 }
 
 // isNoSuchKey reports whether S3 said that there is no such object. A HEAD has
-// no body, so a missing bucket looks the same; the caller asks about the
-// bucket before it blames the key.
+// no body, so a missing bucket looks the same.
 func isNoSuchKey(err error) bool {
 	var response minio.ErrorResponse
 	return errors.As(err, &response) && (response.Code == minio.NoSuchKey ||

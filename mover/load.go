@@ -134,8 +134,8 @@ func (t *transfer) checkRoom() error {
 func (t *transfer) fill(ctx context.Context, j *journal) error {
 	for i, e := range t.plan.entries {
 		if e.isDir() {
-			if err := t.volume.makeDirs(t.volume.data, e.path[:len(e.path)-1]); err != nil {
-				return err
+			if err := t.volume.data.MkdirAll(e.path[:len(e.path)-1], dirMode); err != nil {
+				return fmt.Errorf("make directory %s: %w", quoteKey(e.path), err)
 			}
 			t.ledger.verified(i, byExistence, true)
 		}

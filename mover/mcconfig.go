@@ -46,9 +46,8 @@ func mcLookup(addressing string) string {
 	return "auto"
 }
 
-// writeMCConfig renders configuration and trusted CAs into the memory-backed
-// scratch directory, readable by nobody else. It is written again before every
-// run of mc, with the credentials of that moment.
+// writeMCConfig renders the configuration into the memory-backed scratch
+// directory, readable by nobody else.
 func (m *mover) writeMCConfig(id identity) error {
 	host := mcHost{
 		URL:          m.endpoint.String(),
@@ -62,13 +61,6 @@ func (m *mover) writeMCConfig(id identity) error {
 	if err != nil {
 		return fmt.Errorf("render mc's configuration: %w", err)
 	}
-	cas := filepath.Join(m.mcDir(), "certs", "CAs")
-	if err := os.MkdirAll(cas, 0o700); err != nil {
-		return fmt.Errorf("write mc's configuration: %w", err)
-	}
-	if err := m.writeMCRoots(cas); err != nil {
-		return err
-	}
 	// Renamed into place, because another mc may be starting.
 	next := filepath.Join(m.mcDir(), "config.next")
 	if err := os.WriteFile(next, text, 0o600); err != nil {
@@ -80,7 +72,12 @@ func (m *mover) writeMCConfig(id identity) error {
 	return nil
 }
 
-func (m *mover) writeMCRoots(dir string) error {
+// writeMCRoots gives mc the CAs to trust, once.
+func (m *mover) writeMCRoots() error {
+	dir := filepath.Join(m.mcDir(), "certs", "CAs")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("write mc's configuration: %w", err)
+	}
 	if m.endpoint.Scheme != "https" {
 		return nil
 	}

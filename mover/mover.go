@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -103,6 +104,7 @@ type mover struct {
 	start    time.Time
 	fetched  atomic.Int64 // Bytes read from S3.
 
+	logMutex   sync.Mutex
 	mcMutex    sync.Mutex
 	mcReady    bool
 	mcIdentity identity
@@ -132,7 +134,7 @@ func (m *mover) run(ctx context.Context) (*ledger, error) {
 	stop := m.progress.background(ctx)
 	defer stop()
 	if m.request.Operation == wire.Inventory {
-		return nil, m.inventory(ctx)
+		return nil, m.list(ctx)
 	}
 	unix.Umask(umask)
 	if m.request.Volume.Mode == wire.Block {
@@ -189,8 +191,6 @@ func (m *mover) list(ctx context.Context) error {
 	return nil
 }
 
-func (m *mover) inventory(ctx context.Context) error { return m.list(ctx) }
-
 // refuseEmpty applies spec.onEmpty.
 func (m *mover) refuseEmpty(ctx context.Context) error {
 	if len(m.plan.entries) > 0 || m.request.Policy.OnEmpty == wire.Allow {
@@ -218,7 +218,7 @@ func (m *mover) report(l *ledger, err error) wire.Report {
 		r.Class, r.Reason, r.Message = classOf(f.reason), f.reason, m.scrub(f.message)
 		m.logf("failed: %s: %s", r.Reason, r.Message)
 		if cause := errors.Unwrap(f); cause != nil {
-			m.logf("cause: %s", m.scrub(cause.Error()))
+			m.logf("cause: %s", strings.ReplaceAll(m.scrub(cause.Error()), "\n", "; "))
 		}
 		return r
 	}
@@ -232,5 +232,7 @@ func (m *mover) report(l *ledger, err error) wire.Report {
 
 // logf writes one line for people.
 func (m *mover) logf(format string, args ...any) {
+	m.logMutex.Lock()
+	defer m.logMutex.Unlock()
 	_, _ = fmt.Fprintf(m.options.Log, format+"\n", args...)
 }

@@ -4,18 +4,23 @@ package mover
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // errStalled means that mc read and wrote nothing for too long and was killed.
@@ -48,6 +53,7 @@ func (m *mover) runMC(ctx context.Context, args []string, read func(io.Reader) e
 	}
 	var readErr error
 	waitErr := runLocked(cmd, func() {
+		enlarge(stdout)
 		stop := m.watchStall(ctx, cmd.Process.Pid, kill)
 		defer stop()
 		readErr = read(stdout)
@@ -57,6 +63,17 @@ func (m *mover) runMC(ctx context.Context, args []string, read func(io.Reader) e
 		_, _ = io.Copy(io.Discard, stdout) // A full pipe would keep mc from ending.
 	})
 	return m.mcOutcome(ctx, readErr, waitErr, stderr.String())
+}
+
+// enlarge makes a pipe as large as an ordinary user may, so that mc and this
+// process take fewer turns. It is no loss when that is refused.
+func enlarge(pipe io.Reader) {
+	const size = 1 << 20
+	if f, ok := pipe.(syscall.Conn); ok {
+		if c, err := f.SyscallConn(); err == nil {
+			_ = c.Control(func(fd uintptr) { _, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, size) })
+		}
+	}
 }
 
 // mcOutcome picks the error that says most: why mc was killed, what mc itself
@@ -69,12 +86,29 @@ func (m *mover) mcOutcome(ctx context.Context, readErr, waitErr error, stderr st
 	switch {
 	case said != nil && (readErr == nil && waitErr != nil || errors.Is(readErr, errShort)):
 		return said
-	case readErr != nil:
+	case readErr != nil && !errors.Is(readErr, errShort):
 		return readErr
-	case waitErr != nil:
-		return fmt.Errorf("run mc: %w", waitErr)
 	}
-	return nil
+	return cmp.Or(mcDeath(waitErr), readErr)
+}
+
+// mcDeath explains how a process ended that said nothing.
+func mcDeath(err error) error {
+	var exit *exec.ExitError
+	var status syscall.WaitStatus
+	if errors.As(err, &exit) {
+		status, _ = exit.Sys().(syscall.WaitStatus)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case status.Signaled() && status.Signal() == unix.SIGKILL:
+		return fail(wire.TransferFailed, "mc was killed, most likely because memory ran out; raise spec.mover.resources.limits.memory "+
+			"or lower spec.transfer.parallelism").because(err)
+	case exit == nil && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.ENOEXEC)):
+		return fail(wire.MoverBroken, "mc cannot be started: %v; the mover's image is broken", err).because(err)
+	}
+	return fmt.Errorf("run mc: %w", err)
 }
 
 // runLocked starts a command, runs during while it lives, and waits for it.
@@ -90,13 +124,26 @@ func runLocked(cmd *exec.Cmd, during func()) error {
 			return
 		}
 		during()
-		done <- cmd.Wait()
+		err := cmd.Wait()
+		endGroup(cmd.Process.Pid)
+		done <- err
 	}()
 	return <-done
 }
 
-// refreshMC renders mc's configuration when the credentials have changed since
-// the last run.
+// endGroup ends and buries what a process left behind in its group. As PID 1
+// of a container this process inherits it; elsewhere there is nothing to wait for.
+func endGroup(pid int) {
+	_ = unix.Kill(-pid, unix.SIGKILL)
+	for {
+		if _, err := unix.Wait4(-pid, nil, 0, nil); err != nil && !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}
+
+// refreshMC renders mc's configuration for the next run, with the credentials of
+// this moment and whatever may have happened to the file since.
 func (m *mover) refreshMC(ctx context.Context) error {
 	id, err := m.ids.get(ctx)
 	if err != nil {
@@ -104,14 +151,13 @@ func (m *mover) refreshMC(ctx context.Context) error {
 	}
 	m.mcMutex.Lock()
 	defer m.mcMutex.Unlock()
-	if m.mcReady && id == m.mcIdentity {
-		return nil
-	}
-	if err := m.writeMCConfig(id); err != nil {
-		return err
+	if !m.mcReady {
+		if err := m.writeMCRoots(); err != nil {
+			return err
+		}
 	}
 	m.mcReady, m.mcIdentity = true, id
-	return nil
+	return m.writeMCConfig(id)
 }
 
 // mcArguments adds what every run needs. No secret is among them.
@@ -168,8 +214,8 @@ func (m *mover) scrub(text string) string {
 	m.mcMutex.Lock()
 	defer m.mcMutex.Unlock()
 	for _, s := range []secret{m.mcIdentity.secretKey, m.mcIdentity.sessionToken} {
-		if s != "" {
-			text = strings.ReplaceAll(text, s.reveal(), redacted)
+		if v := s.reveal(); v != "" {
+			text = strings.ReplaceAll(text, v, redacted)
 		}
 	}
 	return text

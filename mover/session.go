@@ -31,25 +31,19 @@ const (
 // fromSession exchanges the pod's identity for temporary keys. The session is
 // kept until minio-go's expiry window before its end.
 func (s *identities) fromSession(ctx context.Context) (identity, error) {
-	if s.session == nil {
-		provider, err := s.sessionProvider()
-		if err != nil {
-			return identity{}, err
-		}
-		s.session = credentials.New(provider)
-	}
+	s.once.Do(func() { s.session = credentials.New(s.sessionProvider()) })
 	v, err := s.session.GetWithContext(&credentials.CredContext{Client: s.client, Context: ctx})
 	if err != nil {
 		return identity{}, s.sessionFailure(err)
 	}
-	return identity{accessKey: v.AccessKeyID, secretKey: secret(v.SecretAccessKey), sessionToken: secret(v.SessionToken)}, nil
+	return identity{accessKey: v.AccessKeyID, secretKey: newSecret(v.SecretAccessKey), sessionToken: newSecret(v.SessionToken)}, nil
 }
 
 // sessionProvider picks who exchanges the token: the platform that injected
 // itself into the pod, else the S3 endpoint's own STS, as MinIO serves it.
-func (s *identities) sessionProvider() (credentials.Provider, error) {
+func (s *identities) sessionProvider() credentials.Provider {
 	if uri := s.getenv(envContainerURI); uri != "" && s.getenv(envTokenFile) == "" {
-		return &containerProvider{uri: uri, tokenFile: s.getenv(envContainerTokenFile), client: s.client}, nil
+		return &containerProvider{uri: uri, tokenFile: s.getenv(envContainerTokenFile), client: s.client}
 	}
 	tokenFile, role, endpoint := s.paths.IdentityToken, s.request.Credentials.RoleARN, s.endpoint
 	if f := s.getenv(envTokenFile); f != "" {
@@ -71,7 +65,7 @@ func (s *identities) sessionProvider() (credentials.Provider, error) {
 			}
 			return &credentials.WebIdentityToken{Token: token}, nil
 		},
-	}, nil
+	}
 }
 
 func (s *identities) awsSTS() string {

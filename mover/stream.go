@@ -154,16 +154,28 @@ func (t *transfer) cat(ctx context.Context, batch []int, share int) (done int, e
 	return done, err
 }
 
+// errShifted means that an object before this one in the pipe had another size
+// than was listed, so that the bytes of this one are somebody else's too.
+var errShifted = fmt.Errorf("%w: another object came before it", errDiffers)
+
 // confirm asks S3 whether objects that cannot be digested are still the listed
-// ones. Then each had its listed size, and so the pipe was cut where it should.
+// ones. Then each had its listed size, and so the pipe was cut where it should;
+// behind the first that changed, nothing is certain.
 func (t *transfer) confirm(ctx context.Context, list []int) {
-	parallel(statWorkers, len(list), func(n int) {
-		if _, err := t.unchanged(ctx, t.plan.entries[list[n]]); err != nil {
-			t.ledger.fail(list[n], err)
-			return
+	errs := make([]error, len(list))
+	parallel(statWorkers, len(list), func(n int) { _, errs[n] = t.unchanged(ctx, t.plan.entries[list[n]]) })
+	shifted := false
+	for n, i := range list {
+		switch {
+		case errs[n] != nil:
+			t.ledger.fail(i, errs[n])
+			shifted = true
+		case shifted:
+			t.ledger.fail(i, errShifted)
+		default:
+			t.ledger.verified(i, bySize, false)
 		}
-		t.ledger.verified(list[n], bySize, false)
-	})
+	}
 }
 
 // errShort means that mc ended before an object was complete.

@@ -77,11 +77,12 @@ func (t *transfer) prepareRound(ctx context.Context, round int) error {
 
 // fewFiles is up to how many files asking for each by name beats a listing of
 // mc's own: two requests each against one per thousand objects of the source.
-const fewFiles = 64
+var fewFiles = 64 // A variable for tests alone.
 
 // fetch brings files by the fastest way: large ones as streams, because they
 // are then digested on their way; the others by mirror when the plan is the
-// whole prefix, and as streams too when it is not.
+// whole prefix. They are streams too when it is not, when they are few, and
+// when the user has said how many at a time: mirror cannot be told.
 func (t *transfer) fetch(ctx context.Context, todo []int) error {
 	var large, small []int
 	for _, i := range todo {
@@ -91,7 +92,8 @@ func (t *transfer) fetch(ctx context.Context, todo []int) error {
 			small = append(small, i)
 		}
 	}
-	if !t.plan.mirrorable || len(small) <= max(fewFiles, len(t.plan.entries)/2000) {
+	few := len(small) <= max(fewFiles, len(t.plan.entries)/2000)
+	if !t.plan.mirrorable || few || t.request.Transfer.Parallelism > 0 {
 		t.streaming = nil
 		return t.stream(ctx, todo)
 	}

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -58,11 +57,11 @@ func (v *volume) prepare(mount string) error {
 	if v.dir, err = os.Open(mount); err != nil { // #nosec G304 -- the mount point.
 		return fmt.Errorf("open the volume: %w", err)
 	}
-	if err := v.makeDirs(v.root, wire.JournalDir); err != nil {
+	if err := replaceDirs(v.root, wire.JournalDir); err != nil {
 		return err
 	}
 	if v.target != "" {
-		if err := v.makeDirs(v.root, v.target); err != nil {
+		if err := replaceDirs(v.root, v.target); err != nil {
 			return err
 		}
 		if v.data, err = v.root.OpenRoot(v.target); err != nil {
@@ -99,36 +98,29 @@ func notWritable(err error) error {
 	return fmt.Errorf("open the volume: %w", err)
 }
 
-// makeDirs is mkdir -p below a root. A file or link in the way is removed: on
-// a volume of ours it can only be a leftover.
-func (v *volume) makeDirs(root *os.Root, dir string) error {
-	if err := root.Mkdir(dir, dirMode); err == nil {
-		return nil
-	}
-	at := 0
-	for at < len(dir) {
-		next := strings.IndexByte(dir[at:], '/')
-		if next < 0 {
-			next = len(dir) - at
+// replaceDirs is mkdir -p, segment by segment: a file or a link in the way is
+// removed, because on a volume of ours it can only be a leftover.
+func replaceDirs(root *os.Root, dir string) error {
+	for at := range len(dir) + 1 {
+		if at < len(dir) && dir[at] != '/' {
+			continue
 		}
-		at += next
-		if err := makeDir(root, dir[:at]); err != nil {
+		if err := replaceDir(root, dir[:at]); err != nil {
 			return fmt.Errorf("make directory %s: %w", quoteKey(dir[:at]), err)
 		}
-		at++
 	}
 	return nil
 }
 
-func makeDir(root *os.Root, dir string) error {
-	err := root.Mkdir(dir, dirMode)
-	if !errors.Is(err, fs.ErrExist) {
-		return err //nolint:wrapcheck // The caller names the directory.
-	}
-	if info, err := root.Lstat(dir); err == nil && info.IsDir() {
+func replaceDir(root *os.Root, dir string) error {
+	info, err := root.Lstat(dir)
+	if err == nil && info.IsDir() {
 		return nil
 	}
-	if err := root.Remove(dir); err != nil {
+	if err == nil {
+		err = root.Remove(dir)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err //nolint:wrapcheck // The caller names the directory.
 	}
 	return root.Mkdir(dir, dirMode) //nolint:wrapcheck // The caller names the directory.
@@ -150,8 +142,8 @@ func (v *volume) create(name string, size int64) (*os.File, error) {
 	}
 	f, err := v.openFile(name, flags, fileMode)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := v.makeDirs(v.data, path.Dir(name)); err != nil {
-			return nil, err
+		if err := v.data.MkdirAll(path.Dir(name), dirMode); err != nil {
+			return nil, fmt.Errorf("make directory of %s: %w", quoteKey(name), err)
 		}
 		f, err = v.openFile(name, flags, fileMode)
 	}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// mainVariable makes the test binary behave as the command.
+const mainVariable = "MOVER_TEST_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(mainVariable) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+func noEnv(string) string { return "" }
+
+func TestRunReportsWhatItCannotDo(t *testing.T) {
+	for name, tt := range map[string]struct {
+		args []string
+		code int
+		want wire.Reason
+		text string
+	}{
+		"no request":                 {nil, 2, wire.MoverBroken, "usage"},
+		"two requests":               {[]string{"{}", "{}"}, 2, wire.MoverBroken, "usage"},
+		"an unknown flag":            {[]string{"--color", "{}"}, 2, wire.MoverBroken, "usage"},
+		"a request that is no JSON":  {[]string{"x"}, 2, wire.MoverBroken, "parse request"},
+		"a request from the future":  {[]string{`{"operation":"Populate","teleport":true}`}, 2, wire.MoverBroken, "teleport"},
+		"an endpoint that is silent": {[]string{`{"operation":"Inventory","source":{"endpoint":"http://127.0.0.1:1","bucket":"bucket"}}`}, 3, wire.EndpointUnreachable, "spec.endpoint"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "termination-log")
+			var log bytes.Buffer
+			args := append([]string{"--termination-log", file, "--scratch", t.TempDir()}, tt.args...)
+			if code := run(args, noEnv, &log); code != tt.code {
+				t.Errorf("exit code %d, want %d\n%s", code, tt.code, log.String())
+			}
+			r := readReport(t, file)
+			if r.Reason != tt.want || !strings.Contains(r.Message, tt.text) || r.Class.ExitCode() != tt.code {
+				t.Errorf("report is %+v, want %s with %q", r, tt.want, tt.text)
+			}
+		})
+	}
+}
+
+func readReport(t *testing.T, file string) wire.Report {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := wire.ParseReport(string(text))
+	if err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return r
+}
+
+// TestSIGTERM stops the command while it waits for an endpoint that accepts
+// connections and says nothing.
+func TestSIGTERM(t *testing.T) {
+	l := listen(t)
+	file := filepath.Join(t.TempDir(), "termination-log")
+	cmd := exec.Command(os.Args[0], "--termination-log", file, "--scratch", t.TempDir(),
+		`{"operation":"Inventory","source":{"endpoint":"http://`+l.Addr().String()+`","bucket":"bucket"}}`)
+	cmd.Env = []string{mainVariable + "=1"}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := l.Accept() // It is waiting now.
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	started := time.Now()
+	_ = cmd.Process.Signal(unix.SIGTERM)
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 3 {
+		t.Errorf("exit code %d, want 3", code)
+	}
+	if r := readReport(t, file); r.Reason != wire.Interrupted || r.Class != wire.Retry {
+		t.Errorf("report is %+v", r)
+	}
+	if d := time.Since(started); d > 20*time.Second {
+		t.Errorf("it took %s to stop", d)
+	}
+}
+
+func TestCgroupLimit(t *testing.T) {
+	for name, tt := range map[string]struct {
+		file, text string
+		want       int64
+	}{
+		"version 2":               {"memory.max", "268435456\n", 256 << 20},
+		"version 2 without limit": {"memory.max", "max\n", 0},
+		"version 1":               {"memory/memory.limit_in_bytes", "268435456\n", 256 << 20},
+		"version 1 without limit": {"memory/memory.limit_in_bytes", "9223372036854771712\n", 0},
+		"no cgroup":               {"other", "1", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			file := filepath.Join(root, tt.file)
+			if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, []byte(tt.text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if got := cgroupLimit(root); got != tt.want {
+				t.Errorf("limit %d, want %d", got, tt.want)
+			}
+		})
+	}
+}

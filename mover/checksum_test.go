@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/base64"
+	"hash/crc32"
+	"testing"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// partsTag is the entity tag of an object uploaded in parts of these sizes.
+func partsTag(b []byte, sizes ...int) etag {
+	var all []byte
+	for _, n := range sizes {
+		sum := md5.Sum(b[:n])
+		all, b = append(all, sum[:]...), b[n:]
+	}
+	return etag{sum: md5.Sum(all), parts: int32(len(sizes))}
+}
+
+func TestDigester(t *testing.T) {
+	b := content(1, 1000)
+	crc := crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))
+	sha := sha256.Sum256(b)
+	crcSum, crcAlgo := objectChecksum(minio.ObjectInfo{
+		ChecksumCRC32C: base64.StdEncoding.EncodeToString([]byte{byte(crc >> 24), byte(crc >> 16), byte(crc >> 8), byte(crc)}), ChecksumMode: "FULL_OBJECT",
+	})
+	shaSum, shaAlgo := objectChecksum(minio.ObjectInfo{ChecksumSHA256: base64.StdEncoding.EncodeToString(sha[:])})
+	for name, want := range map[string]expectation{
+		"MD5":                          {method: byMD5, tag: etag{sum: md5.Sum(b)}},
+		"one part":                     {method: byParts, tag: partsTag(b, 1000), parts: []int64{1000}},
+		"one part, larger part size":   {method: byParts, tag: partsTag(b, 1000), parts: []int64{5000}},
+		"even parts":                   {method: byParts, tag: partsTag(b, 250, 250, 250, 250), parts: []int64{250}},
+		"a shorter last part":          {method: byParts, tag: partsTag(b, 300, 300, 300, 100), parts: []int64{300}},
+		"a last part of one byte":      {method: byParts, tag: partsTag(b, 999, 1), parts: []int64{999}},
+		"uneven parts":                 {method: byParts, tag: partsTag(b, 10, 600, 390), parts: []int64{10, 600, 390}},
+		"a checksum of four bytes":     {method: byChecksum, sum: crcSum, algo: crcAlgo},
+		"a checksum of the whole hash": {method: byChecksum, sum: shaSum, algo: shaAlgo},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want.size = int64(len(b))
+			for _, step := range []int{1, 7, 250, 256, 999, 1000} {
+				if !digestOf(want, b, step).matches() {
+					t.Errorf("the right bytes, %d at a time, do not match", step)
+				}
+			}
+			wrong := append([]byte{}, b...)
+			wrong[500] ^= 1
+			if digestOf(want, wrong, 100).matches() {
+				t.Error("a flipped bit matches")
+			}
+			if digestOf(want, b[:999], 100).matches() || digestOf(want, append(b[:1000:1000], 0), 100).matches() {
+				t.Error("a byte less or more matches")
+			}
+		})
+	}
+}
+
+func digestOf(want expectation, b []byte, step int) *digester {
+	d := newDigester(want)
+	for len(b) > 0 {
+		n := min(step, len(b))
+		_, _ = d.Write(b[:n])
+		b = b[n:]
+	}
+	return d
+}
+
+func TestDigesterOfNothing(t *testing.T) {
+	if !newDigester(expectation{method: byMD5, tag: etag{sum: md5.Sum(nil)}}).matches() {
+		t.Error("an empty file is not an empty object")
+	}
+	if newDigester(expectation{method: unverified}).matches() {
+		t.Error("no expectation matches")
+	}
+}
+
+func TestObjectChecksumIgnoresWhatIsNotOfTheWhole(t *testing.T) {
+	for name, o := range map[string]minio.ObjectInfo{
+		"composite by type":   {ChecksumCRC32C: "AAAAAA==", ChecksumMode: "COMPOSITE"},
+		"composite by suffix": {ChecksumCRC32C: "AAAAAA==-3"},
+		"of the wrong length": {ChecksumSHA256: "AAAAAA=="},
+		"none":                {},
+	} {
+		if sum, _ := objectChecksum(o); sum != "" {
+			t.Errorf("%s: got %q", name, sum)
+		}
+	}
+}

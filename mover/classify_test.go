@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/minio/minio-go/v7"
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+func TestClassify(t *testing.T) {
+	s3 := func(code string, status int) error {
+		return fmt.Errorf("list objects: %w", minio.ErrorResponse{Code: code, StatusCode: status, Message: "as S3 put it"})
+	}
+	said := func(cause string) error { return &mcError{message: "Failed to copy `x`.", cause: cause} }
+	dial := func(err error) error {
+		return &url.Error{Op: "Get", URL: "https://s3", Err: &net.OpError{Op: "dial", Net: "tcp", Err: err}}
+	}
+	for name, tt := range map[string]struct {
+		err       error
+		want      wire.Reason
+		wantClass wire.Class
+		wantText  string // Names what to change.
+	}{
+		"an unknown access key":                    {s3("InvalidAccessKeyId", 403), wire.AccessDenied, wire.User, `Secret "creds" (spec.credentials.secretRef)`},
+		"a wrong secret key":                       {s3("SignatureDoesNotMatch", 403), wire.AccessDenied, wire.User, "secret key"},
+		"no permission":                            {s3("AccessDenied", 403), wire.AccessDenied, wire.User, "s3:GetObject"},
+		"a forbidden HEAD has no code":             {s3("403 Forbidden", 403), wire.AccessDenied, wire.User, "s3:ListBucket"},
+		"an expired session token in a Secret":     {s3("ExpiredToken", 400), wire.CredentialsInvalid, wire.User, "spec.credentials.secretRef"},
+		"a missing bucket":                         {s3("NoSuchBucket", 404), wire.NoSuchBucket, wire.User, "spec.bucket"},
+		"an object that went away":                 {s3("NoSuchKey", 404), wire.SourceChanged, wire.Retry, "deleted"},
+		"an impossible bucket name":                {s3("InvalidBucketName", 400), wire.RequestRejected, wire.User, "spec.bucket"},
+		"another region, by redirect":              {s3("PermanentRedirect", 301), wire.RequestRejected, wire.User, "spec.region"},
+		"another region, by signature":             {s3("AuthorizationHeaderMalformed", 400), wire.RequestRejected, wire.User, "spec.region"},
+		"a redirect without a code":                {s3("301 Moved Permanently", 301), wire.RequestRejected, wire.User, "spec.region"},
+		"an archived object":                       {s3("InvalidObjectState", 403), wire.RequestRejected, wire.User, "restored"},
+		"throttling":                               {s3("SlowDown", 503), wire.Throttled, wire.Retry, "spec.transfer.parallelism"},
+		"a busy server without a code":             {s3("503 Service Unavailable", 503), wire.Throttled, wire.Retry, "fewer requests"},
+		"a server error":                           {s3("InternalError", 500), wire.EndpointUnreachable, wire.Retry, "trouble"},
+		"clocks that differ":                       {s3("RequestTimeTooSkewed", 403), wire.RequestRejected, wire.User, "clocks"},
+		"a name that does not resolve":             {dial(&net.DNSError{Err: "no such host", Name: "s3"}), wire.EndpointUnreachable, wire.Retry, "spec.endpoint"},
+		"a refused connection":                     {dial(unix.ECONNREFUSED), wire.EndpointUnreachable, wire.Retry, "connection refused"},
+		"a reset connection":                       {dial(unix.ECONNRESET), wire.EndpointUnreachable, wire.Retry, "connection reset"},
+		"no answer in time":                        {&url.Error{Op: "Get", Err: context.DeadlineExceeded}, wire.EndpointUnreachable, wire.Retry, "NetworkPolicy"},
+		"an unknown authority":                     {&url.Error{Err: &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}}, wire.CertificateInvalid, wire.User, "spec.tls.caBundles"},
+		"an expired certificate":                   {&url.Error{Err: x509.CertificateInvalidError{Reason: x509.Expired}}, wire.CertificateInvalid, wire.User, "expired"},
+		"a certificate of another host":            {&url.Error{Err: x509.HostnameError{Host: "s3", Certificate: &x509.Certificate{DNSNames: []string{"other"}}}}, wire.CertificateInvalid, wire.User, "other"},
+		"https spoken to an http server":           {&url.Error{Err: errors.New("http: server gave HTTP response to HTTPS client")}, wire.RequestRejected, wire.User, "scheme"},
+		"http spoken to an https server":           {s3("400 Bad Request", 400), wire.TransferFailed, wire.Retry, "as S3 put it"},
+		"http spoken to a Go https server":         {minio.ErrorResponse{StatusCode: 400, Message: "Client sent an HTTP request to an HTTPS server."}, wire.RequestRejected, wire.User, "scheme"},
+		"a full volume":                            {&fs.PathError{Op: "write", Path: "x", Err: unix.ENOSPC}, wire.VolumeTooSmall, wire.User, "spec.resources.requests.storage"},
+		"a quota":                                  {fmt.Errorf("sync: %w", unix.EDQUOT), wire.VolumeTooSmall, wire.User, "spec.resources.requests.storage"},
+		"a read-only volume":                       {&fs.PathError{Op: "open", Path: "x", Err: unix.EROFS}, wire.VolumeNotWritable, wire.User, "read-only"},
+		"a volume of somebody else":                {&fs.PathError{Op: "open", Path: "x", Err: unix.EACCES}, wire.VolumeNotWritable, wire.User, "permission denied"},
+		"a broken device":                          {fmt.Errorf("sync: %w", unix.EIO), wire.TransferFailed, wire.Retry, "device failed"},
+		"a signal":                                 {fmt.Errorf("list objects: %w", ErrTerminated), wire.Interrupted, wire.Retry, "next attempt"},
+		"a stall":                                  {fmt.Errorf("%w for 2m", errStalled), wire.EndpointUnreachable, wire.Retry, "hangs"},
+		"mc: a full volume":                        {said("write /volume/x: no space left on device"), wire.VolumeTooSmall, wire.User, "spec.resources.requests.storage"},
+		"mc: a denied object":                      {said("Access Denied."), wire.AccessDenied, wire.User, "s3:GetObject"},
+		"mc: a denied object, as mc wraps it":      {said("Insufficient permissions to access this path `http://s3/b/k`"), wire.AccessDenied, wire.User, "s3:GetObject"},
+		"mc: a denied file":                        {said("open /volume/x: permission denied"), wire.VolumeNotWritable, wire.User, "cannot be written"},
+		"mc: an unknown authority":                 {said("tls: failed to verify certificate: x509: certificate signed by unknown authority"), wire.CertificateInvalid, wire.User, "spec.tls.caBundles"},
+		"mc: an object that went away":             {said("Object does not exist"), wire.SourceChanged, wire.Retry, "deleted"},
+		"mc: a missing bucket":                     {said("Bucket `b` does not exist."), wire.TransferFailed, wire.Retry, ""},
+		"mc: a refused connection":                 {said("dial tcp 127.0.0.1:1: connect: connection refused"), wire.EndpointUnreachable, wire.Retry, "spec.endpoint"},
+		"mc: a short body":                         {said("unexpected EOF"), wire.EndpointUnreachable, wire.Retry, "unexpected EOF"},
+		"mc: a code":                               {&mcError{code: "SlowDown", cause: "Please reduce your request rate."}, wire.Throttled, wire.Retry, "parallelism"},
+		"a failure stays what it is, when wrapped": {fmt.Errorf("x: %w", fail(wire.UnsafeKey, "keys")), wire.UnsafeKey, wire.User, "keys"},
+		"anything else":                            {errors.New("the moon is in the way"), wire.TransferFailed, wire.Retry, "the moon is in the way"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &mover{request: wire.Request{
+				Source:      wire.Source{Endpoint: "https://s3:9000", Bucket: "b"},
+				Credentials: wire.Credentials{Kind: wire.SecretFiles, Name: "creds"},
+			}}
+			got := m.classify(tt.err)
+			if got.reason != tt.want || classOf(got.reason) != tt.wantClass || !strings.Contains(got.message, tt.wantText) {
+				t.Errorf("got %s (%s): %s\nwant %s (%s) with %q", got.reason, classOf(got.reason), got.message, tt.want, tt.wantClass, tt.wantText)
+			}
+		})
+	}
+}
+
+func TestExpiredSessionOfAServiceAccountIsRenewed(t *testing.T) {
+	m := &mover{request: wire.Request{Credentials: wire.Credentials{Kind: wire.WebIdentity, Name: "reader"}}}
+	f := m.classify(minio.ErrorResponse{Code: "ExpiredToken", StatusCode: 400})
+	if !errors.Is(f, errExpired) || classOf(f.reason) != wire.Retry || !strings.Contains(f.message, `ServiceAccount "reader"`) {
+		t.Errorf("got %s: %s", f.reason, f.message)
+	}
+}
+
+func TestSecretsDoNotPrint(t *testing.T) {
+	id := identity{accessKey: "AKIA", secretKey: newSecret("hush"), sessionToken: newSecret("hush")}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+		if s := fmt.Sprintf(format, id); strings.Contains(s, "hush") {
+			t.Errorf("%s prints %s", format, s)
+		}
+	}
+}

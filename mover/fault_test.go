@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// proxy stands between mover and a real S3 server; it counts, and it misbehaves
+// where fault says so.
+type proxy struct {
+	*httptest.Server
+
+	// fault answers a request itself and returns true, or leaves it alone.
+	fault func(w http.ResponseWriter, r *http.Request) bool
+	sent  atomic.Int64 // Bytes of objects.
+	gets  atomic.Int64 // Objects asked for.
+}
+
+func startProxy(t testing.TB, s *s3server, fault func(http.ResponseWriter, *http.Request) bool) *proxy {
+	t.Helper()
+	target, err := url.Parse(s.endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{fault: fault}
+	forward := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Host = r.In.Host // It is part of the signature.
+		},
+		FlushInterval: -1,
+	}
+	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		isObject := r.Method == http.MethodGet && keyOf(r) != ""
+		if isObject {
+			p.gets.Add(1)
+		}
+		if p.fault != nil && p.fault(w, r) {
+			return
+		}
+		if isObject {
+			w = &countingWriter{ResponseWriter: w, count: &p.sent}
+		}
+		forward.ServeHTTP(w, r)
+	}))
+	t.Cleanup(p.Close)
+	return p
+}
+
+// keyOf is the object a path-style request is about.
+func keyOf(r *http.Request) string {
+	_, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	return key
+}
+
+type countingWriter struct {
+	http.ResponseWriter
+
+	count *atomic.Int64
+}
+
+func (w *countingWriter) Write(b []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(b)
+	w.count.Add(int64(n))
+	return n, err
+}
+
+func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// s3Error answers as S3 does.
+func s3Error(w http.ResponseWriter, status int, code string) bool {
+	w.Header().Set("Content-Type", "application/xml")
+	w.WriteHeader(status)
+	fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>made by a test</Message></Error>`, code)
+	return true
+}
+
+// small puts n small objects and returns them.
+func small(t testing.TB, s *s3server, n int) map[string][]byte {
+	t.Helper()
+	want := make(map[string][]byte, n)
+	for i := range n {
+		k := fmt.Sprintf("dir/o%03d", i)
+		want[k] = content(uint64(i), 2000+i)
+		s.put(t, k, want[k])
+	}
+	return want
+}
+
+// bothWays runs a test with mirror and with streams.
+func bothWays(t *testing.T, test func(t *testing.T)) {
+	t.Run("with mirror", func(t *testing.T) {
+		forceMirror(t)
+		test(t)
+	})
+	t.Run("with streams", test)
+}
+
+func TestABrokenConnectionIsRetried(t *testing.T) {
+	bothWays(t, func(t *testing.T) {
+		s := startVersity(t)
+		want := small(t, s, 10)
+		var once sync.Map
+		p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+			if _, seen := once.LoadOrStore(keyOf(r), true); seen || r.Method != http.MethodGet || !strings.HasSuffix(keyOf(r), "7") {
+				return false
+			}
+			w.Header().Set("Content-Length", "2007")
+			_, _ = w.Write(make([]byte, 1000))
+			panic(http.ErrAbortHandler) // Cuts the connection in the middle of the body.
+		})
+		b := newBench(t, p.URL)
+		b.mustBeDone(b.run())
+		b.mustHold(want)
+	})
+}
+
+func TestWrongBytesAreFetchedAgain(t *testing.T) {
+	bothWays(t, func(t *testing.T) {
+		s := startVersity(t)
+		want := small(t, s, 10)
+		var lies atomic.Int64
+		p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodGet || keyOf(r) != "dir/o005" || lies.Add(1) > 1 {
+				return false
+			}
+			w.Header().Set("ETag", `"00000000000000000000000000000000"`)
+			w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+			w.Header().Set("Content-Length", "2005")
+			_, _ = w.Write(make([]byte, 2005))
+			return true
+		})
+		b := newBench(t, p.URL)
+		b.mustBeDone(b.run())
+		b.mustHold(want)
+		if lies.Load() < 2 {
+			t.Errorf("the object was asked for %d times", lies.Load())
+		}
+	})
+}
+
+func TestBytesThatStayWrongFail(t *testing.T) {
+	bothWays(t, func(t *testing.T) {
+		s := startVersity(t)
+		small(t, s, 10)
+		p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodGet || keyOf(r) != "dir/o005" {
+				return false
+			}
+			w.Header().Set("ETag", `"00000000000000000000000000000000"`)
+			w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+			w.Header().Set("Content-Length", "2005")
+			_, _ = w.Write(make([]byte, 2005))
+			return true
+		})
+		b := newBench(t, p.URL)
+		r := b.run()
+		if r.Class != wire.Retry || r.Reason != wire.VerificationFailed || !strings.Contains(r.Message, `"dir/o005"`) {
+			t.Errorf("report is %+v", r)
+		}
+		if p.gets.Load() > 40 {
+			t.Errorf("%d objects were asked for, that is more than three rounds", p.gets.Load())
+		}
+	})
+}
+
+// TestAChangedObject overwrites an object after it was listed, with the same
+// size and with another one.
+func TestAChangedObject(t *testing.T) {
+	for name, size := range map[string]int{"of the same size": 2005, "of another size": 3000} {
+		t.Run(name, func(t *testing.T) {
+			bothWays(t, func(t *testing.T) {
+				s := startVersity(t)
+				want := small(t, s, 10)
+				changed := content(99, size)
+				var once sync.Once
+				p := startProxy(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+					if keyOf(r) != "" { // The first object: the listing is over.
+						once.Do(func() { s.put(t, "dir/o005", changed) })
+					}
+					return false
+				})
+				b := newBench(t, p.URL)
+				r := b.run()
+				if r.Class != wire.Retry || r.Reason != wire.SourceChanged || !strings.Contains(r.Message, `"dir/o005"`) {
+					t.Fatalf("report is %+v", r)
+				}
+				b.request.Attempt = 2
+				r = b.mustBeDone(b.run())
+				want["dir/o005"] = changed
+				b.mustHold(want)
+				if r.FetchedBytes != int64(size) {
+					t.Errorf("the second attempt fetched %d bytes, want only the changed object's %d", r.FetchedBytes, size)
+				}
+			})
+		})
+	}
+}
+
+// TestObjectsWithoutDigestsStayApart shrinks the first of three objects that
+// share one mc and whose content is not compared. The bytes of the second are
+// then cut out at the wrong place, although it did not change itself.
+func TestObjectsWithoutDigestsStayApart(t *testing.T) {
+	s := startVersity(t)
+	want := map[string][]byte{"a": content(1, 3000), "b": content(2, 3000), "c": content(3, 3000)}
+	for k, v := range want {
+		s.put(t, k, v)
+	}
+	var once sync.Once
+	p := startProxy(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+		if keyOf(r) != "" {
+			once.Do(func() { s.put(t, "a", want["a"][:2000]) })
+		}
+		return false
+	})
+	b := newBench(t, p.URL)
+	b.request.Transfer.Verify = verifySize
+	if r := b.run(); r.Class != wire.Retry || r.Reason != wire.SourceChanged {
+		t.Fatalf("report is %+v", r)
+	}
+	want["a"] = want["a"][:2000]
+	r := b.mustBeDone(b.run())
+	b.mustHold(want)
+	if !strings.Contains(r.Message, "by size") {
+		t.Errorf("message is %q", r.Message)
+	}
+}
+
+func TestADeletedObject(t *testing.T) {
+	bothWays(t, func(t *testing.T) {
+		s := startVersity(t)
+		want := small(t, s, 5)
+		var once sync.Once
+		p := startProxy(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+			if keyOf(r) != "" {
+				once.Do(func() {
+					if err := os.Remove(filepath.Join(s.dir, testBucket, "dir/o003")); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			return false
+		})
+		b := newBench(t, p.URL)
+		r := b.run()
+		if r.Class != wire.Retry || r.Reason != wire.SourceChanged {
+			t.Fatalf("report is %+v", r)
+		}
+		delete(want, "dir/o003")
+		b.mustBeDone(b.run())
+		b.mustHold(want)
+	})
+}
+
+// TestAnObjectThatAppears is listed by mc's own listing only. It may even have
+// a name that must not be placed.
+func TestAnObjectThatAppears(t *testing.T) {
+	forceMirror(t)
+	s := startVersity(t)
+	want := small(t, s, 5)
+	var listings atomic.Int64
+	p := startProxy(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Query().Has("list-type") && listings.Add(1) == 2 {
+			s.put(t, "dir/new", []byte("new"))
+		}
+		return false
+	})
+	b := newBench(t, p.URL)
+	b.mustBeDone(b.run())
+	b.mustHold(want)
+}
+
+func TestServerAnswers(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fault func(w http.ResponseWriter, r *http.Request) bool
+		want  wire.Reason
+	}{
+		"throttled while listing": {func(w http.ResponseWriter, _ *http.Request) bool { return s3Error(w, 503, "SlowDown") }, wire.Throttled},
+		"denied while listing":    {func(w http.ResponseWriter, _ *http.Request) bool { return s3Error(w, 403, "AccessDenied") }, wire.AccessDenied},
+		"denied while reading": {func(w http.ResponseWriter, r *http.Request) bool {
+			return keyOf(r) != "" && s3Error(w, 403, "AccessDenied")
+		}, wire.AccessDenied},
+		"redirected": {func(w http.ResponseWriter, _ *http.Request) bool { return s3Error(w, 301, "PermanentRedirect") }, wire.RequestRejected},
+		"archived": {func(w http.ResponseWriter, r *http.Request) bool {
+			return r.Method == http.MethodGet && keyOf(r) != "" && s3Error(w, 403, "InvalidObjectState")
+		}, wire.RequestRejected},
+		"no answer at all": {func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }, wire.EndpointUnreachable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startVersity(t)
+			s.put(t, "a", []byte("a"))
+			b := newBench(t, startProxy(t, s, tt.fault).URL)
+			if r := b.run(); r.Reason != tt.want || r.Class != classOf(tt.want) || r.Message == "" {
+				t.Errorf("report is %+v, want reason %s", r, tt.want)
+			}
+		})
+	}
+}
+
+// TestAStallIsNoticed holds one object's body back for ever.
+func TestAStallIsNoticed(t *testing.T) {
+	bothWays(t, func(t *testing.T) {
+		s := startVersity(t)
+		want := small(t, s, 5)
+		var stalls atomic.Int64
+		p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodGet || keyOf(r) != "dir/o003" || stalls.Add(1) > 1 {
+				return false
+			}
+			w.Header().Set("Content-Length", "2003")
+			w.Header().Set("ETag", `"00000000000000000000000000000000"`)
+			w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+			_, _ = w.Write(make([]byte, 1000))
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+			return true
+		})
+		b := newBench(t, p.URL)
+		b.options.IdleTimeout = 2 * time.Second
+		b.mustBeDone(b.run())
+		b.mustHold(want)
+	})
+}
+
+func TestASignalKeepsWhatIsVerified(t *testing.T) {
+	bothWays(t, func(t *testing.T) {
+		s := startVersity(t)
+		want := small(t, s, 30)
+		ctx, stop := context.WithCancelCause(t.Context())
+		hold := make(chan struct{})
+		var held atomic.Bool
+		p := startProxy(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodGet && keyOf(r) == "dir/o029" && !held.Swap(true) {
+				<-hold
+			}
+			return false
+		})
+		t.Cleanup(func() { close(hold) })
+		b := newBench(t, p.URL)
+		if fewFiles > 0 {
+			b.request.Transfer.Parallelism = 1 // In order, so that the held object is the last.
+		}
+		first := make(chan wire.Report, 1)
+		go func() { first <- b.runContext(ctx) }()
+		waitFor(t, time.Minute, "most files are verified", func() bool { return held.Load() })
+		stop(ErrTerminated)
+		if r := <-first; r.Class != wire.Retry || r.Reason != wire.Interrupted {
+			t.Fatalf("report is %+v", r)
+		}
+		if _, err := os.Stat(filepath.Join(b.paths.Volume, journalName)); err != nil {
+			t.Errorf("journal: %v", err)
+		}
+		before := p.sent.Load()
+		b.mustBeDone(b.run())
+		b.mustHold(want)
+		if again := p.sent.Load() - before; again > totalSize(want)/2 {
+			t.Errorf("%d of %d bytes were fetched again", again, totalSize(want))
+		}
+	})
+}
+
+func TestNothingListensThere(t *testing.T) {
+	b := newBench(t, "http://127.0.0.1:"+freePort(t))
+	b.options.MC = "/nonexistent"
+	if r := b.run(); r.Reason != wire.EndpointUnreachable || r.Class != wire.Retry || !strings.Contains(r.Message, "spec.endpoint") {
+		t.Errorf("report is %+v", r)
+	}
+}
+
+func TestMissingMCIsSaid(t *testing.T) {
+	s := startVersity(t)
+	s.put(t, "a", []byte("a"))
+	b := newBench(t, s.endpoint)
+	b.options.MC = "/nonexistent/mc"
+	if r := b.run(); r.Class == wire.Done || !strings.Contains(r.Message, "mc") {
+		t.Errorf("report is %+v", r)
+	}
+}
+
+// fillOnce takes room on a volume as soon as the first object is asked for.
+func fillOnce(t *testing.T, file string, size int) func(http.ResponseWriter, *http.Request) bool {
+	var once sync.Once
+	return func(_ http.ResponseWriter, r *http.Request) bool {
+		if keyOf(r) != "" {
+			once.Do(func() {
+				if err := os.WriteFile(file, make([]byte, size), 0o600); !errors.Is(err, unix.ENOSPC) {
+					t.Errorf("the volume was meant to run full: %v", err)
+				}
+			})
+		}
+		return false
+	}
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+func journalVolume(t *testing.T) (*volume, string) {
+	t.Helper()
+	dir := t.TempDir()
+	v, err := openVolume(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(v.close)
+	return v, filepath.Join(dir, journalName)
+}
+
+// read opens the journal and returns what it believes.
+func read(t *testing.T, v *volume, identity string) (*journal, []journalled) {
+	t.Helper()
+	var got []journalled
+	j, err := openJournal(v, identity, func(l journalled) { got = append(got, l) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(j.close)
+	return j, got
+}
+
+func TestJournal(t *testing.T) {
+	lines := []journalled{
+		{path: "plain", size: 1, mtime: 1700000000123456789, by: byMD5, etag: emptyMD5},
+		{path: "tab\tand\nnewline \"quoted\" \\ ü \xff", size: 1 << 40, mtime: -1, by: bySize, etag: "opaque \t tag"},
+		{path: "last", size: 0, mtime: 0, by: byParts, etag: emptyMD5 + "-3"},
+	}
+	intact := "intact"
+	for name, tt := range map[string]struct {
+		damage   func(text string) string
+		identity string
+		want     []journalled
+	}{
+		"what was added is read again":                   {nil, intact, lines},
+		"a torn last line is dropped":                    {func(s string) string { return s[:len(s)-5] }, intact, lines[:2]},
+		"a last line without its newline is torn":        {func(s string) string { return s[:len(s)-1] }, intact, lines[:2]},
+		"a damaged line is dropped alone":                {func(s string) string { return strings.Replace(s, "plain", "pla1n", 1) }, intact, lines[1:]},
+		"zeroes after a crash are dropped":               {func(s string) string { return s + strings.Repeat("\x00", 4096) + "\n" }, intact, lines},
+		"another source makes it worthless":              {nil, "other", nil},
+		"a torn header makes it worthless":               {func(s string) string { return s[:10] }, intact, nil},
+		"an empty file is a new journal":                 {func(string) string { return "" }, intact, nil},
+		"a file of something else is a new journal":      {func(string) string { return "hello\nworld\n" }, intact, nil},
+		"a line with a method that does not exist fails": {func(s string) string { return s + "00000000\t1\t1\t99\t\"e\"\t\"p\"\n" }, intact, lines},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, file := journalVolume(t)
+			j, _ := read(t, v, intact)
+			if err := j.add(lines[:1]); err != nil {
+				t.Fatal(err)
+			}
+			if err := j.add(lines[1:]); err != nil {
+				t.Fatal(err)
+			}
+			if tt.damage != nil {
+				text, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				write(t, file, tt.damage(string(text)))
+			}
+			again, got := read(t, v, tt.identity)
+			compare := cmp.AllowUnexported(journalled{})
+			if diff := cmp.Diff(tt.want, got, compare); diff != "" {
+				t.Fatalf("lines (-want +got):\n%s", diff)
+			}
+			// Whatever happened before, new lines are sound.
+			more := journalled{path: "more", size: 7, by: byMD5, etag: "e"}
+			if err := again.add([]journalled{more}); err != nil {
+				t.Fatal(err)
+			}
+			_, got = read(t, v, tt.identity)
+			if diff := cmp.Diff(append(tt.want[:len(tt.want):len(tt.want)], more), got, compare); diff != "" {
+				t.Errorf("after one more line (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestJournalIsNotWrittenThroughALink(t *testing.T) {
+	v, file := journalVolume(t)
+	outside := filepath.Join(t.TempDir(), "victim")
+	write(t, outside, "precious")
+	if err := os.Symlink(outside, file); err != nil {
+		t.Fatal(err)
+	}
+	j, _ := read(t, v, "id")
+	if err := j.add([]journalled{{path: "a"}}); err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := os.ReadFile(outside); string(b) != "precious" {
+		t.Errorf("the file outside is now %q", b)
+	}
+}
+
+func TestSourceIdentity(t *testing.T) {
+	base := wire.Request{Source: wire.Source{Bucket: "b", Prefix: "p"}}
+	same := base
+	same.Source.Prefix, same.Attempt, same.Source.Include = "p/", 7, []string{"*"}
+	if sourceIdentity(base) != sourceIdentity(same) {
+		t.Error("the same objects under the same paths have another identity")
+	}
+	for name, change := range map[string]func(*wire.Request){
+		"bucket":      func(r *wire.Request) { r.Source.Bucket = "c" },
+		"endpoint":    func(r *wire.Request) { r.Source.Endpoint = "http://x" },
+		"prefix":      func(r *wire.Request) { r.Source.Prefix = "q" },
+		"target":      func(r *wire.Request) { r.Volume.TargetPath = "t" },
+		"verify":      func(r *wire.Request) { r.Transfer.Verify = "Size" },
+		"object path": func(r *wire.Request) { r.Source.Objects = []wire.Object{{Key: "a", Path: "b"}} },
+	} {
+		r := base
+		change(&r)
+		if sourceIdentity(base) == sourceIdentity(r) {
+			t.Errorf("another %s has the same identity", name)
+		}
+	}
+}

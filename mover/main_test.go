@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// childVariable makes the test binary behave as a mover: its value is a child.
+const childVariable = "MOVER_TEST_CHILD"
+
+// child is a mover in a process of its own, so that a test can kill it.
+type child struct {
+	Request         wire.Request
+	Paths           Paths
+	MC              string
+	CheckpointEvery time.Duration
+}
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(childVariable); text != "" {
+		os.Exit(beMover(text))
+	}
+	os.Exit(m.Run())
+}
+
+func beMover(text string) int {
+	var c child
+	if err := json.Unmarshal([]byte(text), &c); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 99
+	}
+	_ = os.Unsetenv(childVariable)
+	o := Options{Paths: c.Paths, MC: c.MC, Getenv: func(string) string { return "" }, Log: os.Stderr, CheckpointEvery: c.CheckpointEvery}
+	r := Run(testContext(), c.Request, o)
+	fmt.Println(string(r.Encode()))
+	return r.Class.ExitCode()
+}
+
+// spawn starts the bench's mover as a process, which the test's end kills.
+func (b *bench) spawn() *exec.Cmd {
+	b.t.Helper()
+	text, err := json.Marshal(child{Request: b.request, Paths: b.paths, MC: b.options.MC, CheckpointEvery: b.options.CheckpointEvery})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = []string{childVariable + "=" + string(text)}
+	cmd.Stderr, cmd.Stdout = &b.log, &b.log
+	if err := cmd.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() {
+		_ = cmd.Process.Signal(unix.SIGKILL)
+		_ = cmd.Wait()
+	})
+	return cmd
+}

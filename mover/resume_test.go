@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// killed runs a mover behind a proxy that lets only so many bytes of objects
+// pass, waits until the journal has something to say, and kills it with
+// SIGKILL, mc included.
+func killed(t *testing.T, b *bench, p *proxy, full *atomic.Bool) {
+	t.Helper()
+	b.options.CheckpointEvery = 20 * time.Millisecond
+	cmd := b.spawn()
+	journal := filepath.Join(b.paths.Volume, journalName)
+	waitFor(t, 2*time.Minute, "the proxy is full and the journal has settled", func() bool {
+		return full.Load() && settled(journal)
+	})
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	waitFor(t, time.Minute, "mc died with its wrapper", func() bool { return !running(b.options.MC, b.paths.Scratch) })
+	_ = p
+}
+
+// settled reports whether the journal has lines and did not grow for a while.
+func settled(journal string) bool {
+	info, err := os.Stat(journal)
+	return err == nil && info.Size() > 200 && time.Since(info.ModTime()) > 300*time.Millisecond
+}
+
+// running reports whether a process of this binary works with this directory.
+func running(binary, dir string) bool {
+	processes, _ := filepath.Glob("/proc/[0-9]*")
+	for _, p := range processes {
+		exe, _ := os.Readlink(p + "/exe")
+		cwd, _ := os.Readlink(p + "/cwd")
+		if exe == binary && cwd == dir {
+			return true
+		}
+	}
+	return false
+}
+
+// throttle lets n objects pass and holds the others until release is closed.
+func throttle(t *testing.T, s *s3server, n int64) (p *proxy, full *atomic.Bool, release func()) {
+	t.Helper()
+	full = new(atomic.Bool)
+	open := make(chan struct{})
+	var free atomic.Bool
+	p = startProxy(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodGet && keyOf(r) != "" && !free.Load() && p.gets.Load() > n {
+			full.Store(true)
+			select {
+			case <-open:
+			case <-r.Context().Done():
+			}
+		}
+		return false
+	})
+	release = func() {
+		if !free.Swap(true) {
+			close(open)
+		}
+	}
+	t.Cleanup(release)
+	return p, full, release
+}
+
+func TestAKilledMoverResumes(t *testing.T) {
+	bothWays(t, func(t *testing.T) {
+		s := startVersity(t)
+		want := small(t, s, 100)
+		p, full, release := throttle(t, s, 60)
+		b := newBench(t, p.URL)
+		killed(t, b, p, full)
+		release()
+		p.sent.Store(0)
+		b.request.Attempt = 2
+		r := b.mustBeDone(b.run())
+		b.mustHold(want)
+		if total := totalSize(want); p.sent.Load() > total/2 || r.FetchedBytes > total/2 {
+			t.Errorf("fetched %d bytes again (reported %d) of %d, although 60 of 100 objects had arrived", p.sent.Load(), r.FetchedBytes, total)
+		}
+	})
+}
+
+// TestAResumedVolumeIsNotTrustedBlindly changes everything a crash or an
+// administrator may change between two attempts.
+func TestAResumedVolumeIsNotTrustedBlindly(t *testing.T) {
+	s := startVersity(t)
+	want := small(t, s, 100)
+	p, full, release := throttle(t, s, 60)
+	b := newBench(t, p.URL)
+	killed(t, b, p, full)
+	release()
+
+	journal := filepath.Join(b.paths.Volume, journalName)
+	text, err := os.ReadFile(journal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(strings.TrimSuffix(string(text), "\n"), "\n")
+	verified := func(n int) string { // The path in the nth line.
+		l, ok := parseJournalled([]byte(strings.TrimSuffix(lines[n], "\n")))
+		if !ok {
+			t.Fatalf("line %q", lines[n])
+		}
+		return l.path
+	}
+	// The same size, other bytes, in a file that the journal vouches for.
+	flipped := verified(1)
+	write(t, filepath.Join(b.paths.Volume, flipped), string(content(77, len(want[flipped]))))
+	// A truncated one, a missing one, one that is a directory now.
+	write(t, filepath.Join(b.paths.Volume, verified(2)), "short")
+	if err := os.Remove(filepath.Join(b.paths.Volume, verified(3))); err != nil {
+		t.Fatal(err)
+	}
+	turned := filepath.Join(b.paths.Volume, verified(4))
+	if err := os.Remove(turned); err != nil {
+		t.Fatal(err)
+	}
+	write(t, turned+"/x", "x")
+	// A file of the right size that nobody vouches for.
+	for name, c := range want {
+		if _, err := os.Stat(filepath.Join(b.paths.Volume, name)); err != nil {
+			write(t, filepath.Join(b.paths.Volume, name), string(content(78, len(c))))
+			break
+		}
+	}
+	// An object that is another one now, and one that is gone.
+	want[verified(5)] = []byte("changed")
+	s.put(t, verified(5), want[verified(5)])
+	if err := os.Remove(filepath.Join(s.dir, testBucket, verified(6))); err != nil {
+		t.Fatal(err)
+	}
+	delete(want, verified(6))
+	// And a torn last line.
+	write(t, journal, strings.Join(lines, "")[:len(strings.Join(lines, ""))-3])
+
+	b.mustBeDone(b.run())
+	b.mustHold(want)
+}
+
+func TestAnotherSourceDoesNotInheritAVolume(t *testing.T) {
+	s := startVersity(t)
+	small(t, s, 100)
+	p, full, release := throttle(t, s, 60)
+	b := newBench(t, p.URL)
+	killed(t, b, p, full)
+	release()
+	s.put(t, "elsewhere/dir/o001", []byte("another object"))
+	b.request.Source.Prefix = "elsewhere"
+	b.mustBeDone(b.run())
+	b.mustHold(map[string][]byte{"dir/o001": []byte("another object")})
+}
+
+// TestALargeObjectIsNotTakenForComplete kills a mover in the middle of a large
+// object, whose file has its final size from the start.
+func TestALargeObjectIsNotTakenForComplete(t *testing.T) {
+	bothWays(t, func(t *testing.T) {
+		s := startVersity(t)
+		want := small(t, s, 20)
+		large := content(5, streamSize+12345)
+		s.put(t, "large", large)
+		var held atomic.Bool
+		p := startProxy(t, s, nil)
+		p.fault = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodGet || keyOf(r) != "large" || held.Load() {
+				return false
+			}
+			w.Header().Set("Content-Length", "33566777")
+			w.Header().Set("ETag", `"00000000000000000000000000000000"`)
+			w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+			_, _ = w.Write(large[:20<<20])
+			_ = http.NewResponseController(w).Flush()
+			held.Store(true)
+			<-r.Context().Done()
+			return true
+		}
+		b := newBench(t, p.URL)
+		b.options.CheckpointEvery = 20 * time.Millisecond
+		cmd := b.spawn()
+		journal := filepath.Join(b.paths.Volume, journalName)
+		waitFor(t, 2*time.Minute, "the large object hangs half way", func() bool { return held.Load() && settled(journal) })
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		want["large"] = large
+		b.mustBeDone(b.run())
+		b.mustHold(want)
+	})
+}

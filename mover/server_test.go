@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// Keys of the S3 servers that tests start. They have characters that a shell,
+// a URL and a regular expression would misread.
+const (
+	testAccessKey = "test-access"
+	testSecretKey = "se:cr/et+K%41y@x=1"
+	testBucket    = "bucket"
+)
+
+// tool returns a binary that tests need, or skips; REQUIRE_TOOLS=1 forbids that.
+func tool(t testing.TB, variable string) string {
+	t.Helper()
+	path := os.Getenv(variable)
+	if path == "" && os.Getenv("REQUIRE_TOOLS") == "1" {
+		t.Fatalf("%s is not set", variable)
+	}
+	if path == "" {
+		t.Skipf("%s is not set", variable)
+	}
+	return path
+}
+
+// testTransport is how tests themselves reach a server with a private CA.
+var testTransport http.RoundTripper
+
+// s3server is a real S3 server on loopback.
+type s3server struct {
+	endpoint string
+	dir      string // Where VersityGW keeps objects as files.
+	client   *minio.Client
+}
+
+// startVersity runs VersityGW over a fresh directory, with a bucket in it.
+func startVersity(t testing.TB, flags ...string) *s3server {
+	t.Helper()
+	binary := tool(t, "MOVER_TEST_VERSITYGW")
+	dir, port := t.TempDir(), freePort(t)
+	args := append([]string{"--port", "127.0.0.1:" + port}, flags...)
+	args = append(args, "posix", dir)
+	start(t, []string{"ROOT_ACCESS_KEY=" + testAccessKey, "ROOT_SECRET_KEY=" + testSecretKey}, binary, args...)
+	return ready(t, &s3server{endpoint: scheme(flags) + "127.0.0.1:" + port, dir: dir})
+}
+
+// startMinIO runs a MinIO server with a bucket in it.
+func startMinIO(t testing.TB, env ...string) *s3server {
+	t.Helper()
+	binary := tool(t, "MOVER_TEST_MINIO")
+	port := freePort(t)
+	env = append(env, "MINIO_ROOT_USER="+testAccessKey, "MINIO_ROOT_PASSWORD="+testSecretKey, "MINIO_BROWSER=off", "HOME="+t.TempDir())
+	start(t, env, binary, "server", "--quiet", "--address", "127.0.0.1:"+port, t.TempDir())
+	return ready(t, &s3server{endpoint: "http://127.0.0.1:" + port})
+}
+
+func scheme(flags []string) string {
+	for _, f := range flags {
+		if f == "--cert" {
+			return "https://"
+		}
+	}
+	return "http://"
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+// start runs a process until the test ends.
+func start(t testing.TB, env []string, binary string, args ...string) {
+	t.Helper()
+	var output bytes.Buffer
+	cmd := exec.Command(binary, args...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), env...), &output, &output
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() && output.Len() > 0 {
+			t.Logf("%s printed:\n%.2000s", filepath.Base(binary), output.String())
+		}
+	})
+}
+
+func ready(t testing.TB, s *s3server) *s3server {
+	t.Helper()
+	s.client = s.clientAt(t, s.endpoint, testTransport)
+	waitFor(t, 30*time.Second, "the S3 server answers", func() bool {
+		err := s.client.MakeBucket(t.Context(), testBucket, minio.MakeBucketOptions{})
+		return err == nil || minio.ToErrorResponse(err).Code == "BucketAlreadyOwnedByYou"
+	})
+	return s
+}
+
+func (s *s3server) clientAt(t testing.TB, endpoint string, transport http.RoundTripper) *minio.Client {
+	t.Helper()
+	c, err := minio.New(strings.TrimPrefix(strings.TrimPrefix(endpoint, "http://"), "https://"), &minio.Options{
+		Creds:     credentials.NewStaticV4(testAccessKey, testSecretKey, ""),
+		Secure:    strings.HasPrefix(endpoint, "https://"),
+		Region:    "us-east-1",
+		Transport: transport,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// put uploads one object.
+func (s *s3server) put(t testing.TB, key string, content []byte) {
+	t.Helper()
+	_, err := s.client.PutObject(t.Context(), testBucket, key, bytes.NewReader(content), int64(len(content)), minio.PutObjectOptions{DisableMultipart: true})
+	if err != nil {
+		t.Fatalf("put %q: %v", key, err)
+	}
+}
+
+// putParts uploads one object in parts of the given size.
+func (s *s3server) putParts(t testing.TB, key string, content []byte, part uint64) {
+	t.Helper()
+	_, err := s.client.PutObject(t.Context(), testBucket, key, bytes.NewReader(content), int64(len(content)), minio.PutObjectOptions{PartSize: part})
+	if err != nil {
+		t.Fatalf("put %q: %v", key, err)
+	}
+}
+
+// waitFor polls a condition.
+func waitFor(t testing.TB, limit time.Duration, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-deadline.C:
+			t.Fatalf("not within %s: %s", limit, what)
+		case <-tick.C:
+		}
+	}
+}
+
+// bench is one mover under test: where its pod's mounts are and what it is asked.
+type bench struct {
+	t       testing.TB
+	paths   Paths
+	request wire.Request
+	options Options
+	log     bytes.Buffer
+}
+
+// newBench prepares a volume, a Secret and a request for a server's bucket.
+func newBench(t testing.TB, endpoint string) *bench {
+	t.Helper()
+	dir := t.TempDir()
+	b := &bench{t: t, paths: Paths{
+		Volume:        filepath.Join(dir, "volume"),
+		Device:        filepath.Join(dir, "device"),
+		Scratch:       filepath.Join(dir, "scratch"),
+		Credentials:   filepath.Join(dir, "secret"),
+		CABundles:     filepath.Join(dir, "ca"),
+		ProgressToken: filepath.Join(dir, "progress-token"),
+		IdentityToken: filepath.Join(dir, "identity-token"),
+	}}
+	for _, d := range []string{b.paths.Volume, b.paths.Scratch, b.paths.Credentials, b.paths.CABundles} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.secret(map[string]string{"access_key": testAccessKey + "\n", "secret_key": testSecretKey + "\n"})
+	b.request = wire.Request{
+		Operation:   wire.Populate,
+		Source:      wire.Source{Endpoint: endpoint, Bucket: testBucket, Region: "us-east-1"},
+		Volume:      wire.Volume{Mode: wire.Filesystem},
+		Credentials: wire.Credentials{Kind: wire.SecretFiles, Name: "s3-creds"},
+		Attempt:     1,
+	}
+	b.options = Options{
+		Paths:      b.paths,
+		MC:         os.Getenv("MOVER_TEST_MC"),
+		Getenv:     func(string) string { return "" },
+		RoundPause: time.Millisecond,
+	}
+	return b
+}
+
+func (b *bench) secret(keys map[string]string) {
+	b.t.Helper()
+	for k, v := range keys {
+		write(b.t, filepath.Join(b.paths.Credentials, k), v)
+	}
+}
+
+func write(t testing.TB, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run makes one attempt.
+func (b *bench) run() wire.Report {
+	b.t.Helper()
+	return b.runContext(b.t.Context())
+}
+
+func (b *bench) runContext(ctx context.Context) wire.Report {
+	b.t.Helper()
+	if b.options.MC == "" {
+		tool(b.t, "MOVER_TEST_MC")
+	}
+	b.log.Reset()
+	b.options.Log = &b.log
+	r := Run(ctx, b.request, b.options)
+	b.t.Cleanup(func() {
+		if b.t.Failed() {
+			b.t.Logf("log of the mover:\n%s", b.log.String())
+		}
+	})
+	return r
+}
+
+// mustBeDone fails the test unless the attempt succeeded.
+func (b *bench) mustBeDone(r wire.Report) wire.Report {
+	b.t.Helper()
+	if r.Class != wire.Done || r.Reason != "" {
+		b.t.Fatalf("report is %+v, want Done\n%s", r, b.log.String())
+	}
+	b.mustBeTidy()
+	return r
+}
+
+// mustBeTidy checks that nothing of ours or of mc's is left.
+func (b *bench) mustBeTidy() {
+	b.t.Helper()
+	if _, err := os.Lstat(filepath.Join(b.paths.Volume, wire.JournalDir)); err == nil {
+		b.t.Errorf("the journal is still on the volume")
+	}
+	if left, err := os.ReadDir(b.paths.Scratch); err != nil || len(left) > 0 {
+		b.t.Errorf("the scratch directory holds %v (%v)", left, err)
+	}
+}
+
+// mustHold compares the volume with what is wanted: content by path, and
+// directories with a trailing slash and no content. Nothing else may be there.
+func (b *bench) mustHold(want map[string][]byte) {
+	b.t.Helper()
+	left := make(map[string]bool, len(want))
+	for p := range want {
+		left[p] = true
+	}
+	err := filepath.WalkDir(b.paths.Volume, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := strings.TrimPrefix(strings.TrimPrefix(path, b.paths.Volume), "/")
+		if d.IsDir() {
+			if empty, _ := filepath.Glob(path + "/*"); len(empty) == 0 && name != "" && !left[name+"/"] && !hasHidden(path) {
+				return fmt.Errorf("unexpected empty directory %q", name)
+			}
+			delete(left, name+"/")
+			return nil
+		}
+		if !d.Type().IsRegular() {
+			return fmt.Errorf("%q is %v", name, d.Type())
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if w, ok := want[name]; !ok || !bytes.Equal(w, content) {
+			return fmt.Errorf("%q has %d bytes that are not wanted there (known: %v)", name, len(content), ok)
+		}
+		delete(left, name)
+		return nil
+	})
+	if err != nil {
+		b.t.Errorf("volume: %v", err)
+	}
+	if len(left) > 0 {
+		b.t.Errorf("the volume lacks %d entries, such as %v", len(left), firstKey(left))
+	}
+}
+
+func hasHidden(dir string) bool {
+	entries, _ := os.ReadDir(dir)
+	return len(entries) > 0
+}
+
+func firstKey(m map[string]bool) string {
+	for k := range m {
+		return strconv.Quote(k)
+	}
+	return ""
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// sts hands out numbered sessions for the token "good".
+type sts struct {
+	*httptest.Server
+
+	calls  atomic.Int64
+	expiry time.Duration
+	role   atomic.Value
+}
+
+func startSTS(t *testing.T, expiry time.Duration) *sts {
+	t.Helper()
+	s := &sts{expiry: expiry}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := s.calls.Add(1)
+		s.role.Store(r.FormValue("RoleArn"))
+		if r.FormValue("Action") != "AssumeRoleWithWebIdentity" || r.FormValue("WebIdentityToken") != "good" {
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(w, `<ErrorResponse><Error><Code>InvalidIdentityToken</Code><Message>the token is bad</Message></Error></ErrorResponse>`)
+			return
+		}
+		fmt.Fprintf(w, `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult><Credentials>`+
+			`<AccessKeyId>key-%d</AccessKeyId><SecretAccessKey>secret-%d</SecretAccessKey><SessionToken>session-%d</SessionToken><Expiration>%s</Expiration>`+
+			`</Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`, n, n, n, time.Now().Add(s.expiry).UTC().Format(time.RFC3339))
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func identitiesFor(r wire.Request, paths Paths, env map[string]string, endpoint string) *identities {
+	return &identities{
+		request: r, paths: paths, client: http.DefaultClient, endpoint: endpoint,
+		getenv: func(name string) string { return env[name] },
+	}
+}
+
+func TestWebIdentity(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	write(t, token, "good\n")
+	bad := filepath.Join(t.TempDir(), "token")
+	write(t, bad, "bad")
+	for name, tt := range map[string]struct {
+		ours     string // Token file mounted by us; empty: none.
+		env      func(endpoint string) map[string]string
+		role     string
+		endpoint string // spec.endpoint.
+		wantRole string
+		wantFail wire.Reason
+	}{
+		"the STS of the endpoint, as MinIO has it": {ours: token, endpoint: "self"},
+		"with a role of ours":                      {ours: token, endpoint: "self", role: "arn:ours", wantRole: "arn:ours"},
+		"injected by the platform": {
+			ours: bad, endpoint: "http://unused",
+			env: func(endpoint string) map[string]string {
+				return map[string]string{envTokenFile: token, envRoleARN: "arn:irsa", envSTSEndpoint: endpoint}
+			},
+			wantRole: "arn:irsa",
+		},
+		"a token that is refused": {ours: bad, endpoint: "self", wantFail: wire.AccessDenied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startSTS(t, time.Hour)
+			env := map[string]string{}
+			if tt.env != nil {
+				env = tt.env(s.URL)
+			}
+			endpoint := tt.endpoint
+			if endpoint == "self" {
+				endpoint = s.URL
+			}
+			r := wire.Request{
+				Source:      wire.Source{Endpoint: endpoint},
+				Credentials: wire.Credentials{Kind: wire.WebIdentity, Name: "reader", RoleARN: tt.role},
+			}
+			ids := identitiesFor(r, Paths{IdentityToken: tt.ours}, env, endpoint)
+			id, err := ids.get(t.Context())
+			if tt.wantFail != "" {
+				mustFail(t, err, tt.wantFail, `ServiceAccount "reader"`, "the token is bad")
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if id.accessKey != "key-1" || id.secretKey.reveal() != "secret-1" || id.sessionToken.reveal() != "session-1" || s.role.Load() != tt.wantRole {
+				t.Errorf("got %s %s %s, role %v", id.accessKey, id.secretKey.reveal(), id.sessionToken.reveal(), s.role.Load())
+			}
+			if _, err := ids.get(t.Context()); err != nil || s.calls.Load() != 1 {
+				t.Errorf("a session that lasts was asked for %d times (%v)", s.calls.Load(), err)
+			}
+		})
+	}
+}
+
+func TestASessionNearItsEndIsRenewed(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	write(t, token, "good")
+	s := startSTS(t, time.Second)
+	r := wire.Request{Source: wire.Source{Endpoint: s.URL}, Credentials: wire.Credentials{Kind: wire.WebIdentity}}
+	ids := identitiesFor(r, Paths{IdentityToken: token}, nil, s.URL)
+	for range 2 {
+		if _, err := ids.get(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.calls.Load() != 2 {
+		t.Errorf("asked %d times, want 2", s.calls.Load())
+	}
+}
+
+func TestContainerCredentials(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	write(t, token, "agent-token")
+	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "agent-token" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		fmt.Fprintf(w, `{"AccessKeyId":"k","SecretAccessKey":"s","Token":"t","Expiration":%q}`, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+	}))
+	t.Cleanup(agent.Close)
+	r := wire.Request{Credentials: wire.Credentials{Kind: wire.WebIdentity, Name: "reader"}}
+	t.Run("the agent's keys", func(t *testing.T) {
+		env := map[string]string{envContainerURI: agent.URL + "/v1/credentials", envContainerTokenFile: token}
+		id, err := identitiesFor(r, Paths{}, env, "").get(t.Context())
+		if err != nil || id.accessKey != "k" || id.secretKey.reveal() != "s" || id.sessionToken.reveal() != "t" {
+			t.Errorf("got %v, %v", id.accessKey, err)
+		}
+	})
+	t.Run("an agent that refuses", func(t *testing.T) {
+		env := map[string]string{envContainerURI: agent.URL}
+		_, err := identitiesFor(r, Paths{}, env, "").get(t.Context())
+		mustFail(t, err, wire.AccessDenied, "401")
+	})
+	t.Run("an agent elsewhere gets no token", func(t *testing.T) {
+		env := map[string]string{envContainerURI: "http://agent.example.com/", envContainerTokenFile: token}
+		_, err := identitiesFor(r, Paths{}, env, "").get(t.Context())
+		mustFail(t, err, wire.CredentialsInvalid, "agent.example.com")
+	})
+}
+
+func TestAWSSTS(t *testing.T) {
+	for region, want := range map[string]string{
+		"": "https://sts.amazonaws.com", "eu-west-1": "https://sts.eu-west-1.amazonaws.com", "cn-north-1": "https://sts.cn-north-1.amazonaws.com.cn",
+	} {
+		ids := identitiesFor(wire.Request{Source: wire.Source{Region: region}}, Paths{}, nil, "")
+		if got := ids.awsSTS(); got != want || strings.Contains(got, "..") {
+			t.Errorf("region %q: %s, want %s", region, got, want)
+		}
+	}
+}

@@ -230,9 +230,13 @@ func TestDevicesOfAKilledNodeAreReleased(t *testing.T) {
 			t.Errorf("release: %v", err)
 		}
 	}
+	left, err := loop.List()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, backing := range []string{p.path("data", "volumes", "pvc-block", "image"), devices[0]} {
-		if left, err := loop.Find(backing); err != nil || len(left) != 0 {
-			t.Errorf("devices of %s after release: %v, %v; want none", backing, left, err)
+		if paths := loop.Of(backing, left); len(paths) != 0 {
+			t.Errorf("devices of %s after release: %v, want none", backing, paths)
 		}
 	}
 	p.start() // the sockets of the killed driver are in the way of nobody.

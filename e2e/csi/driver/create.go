@@ -120,14 +120,14 @@ func (c *controller) fresh(ctx context.Context, volume store.Volume, path string
 	if c.opts.Shortfall != nil {
 		bytes -= c.opts.Shortfall(volume.Owner)
 	}
-	if err := image.Create(path, bytes); err != nil || volume.Block {
-		return err
+	if volume.Block {
+		return image.Create(path, bytes)
 	}
 	ratio, err := inodeRatio(volume.Parameters)
 	if err != nil {
 		return err
 	}
-	return image.Format(ctx, path, bytes, ratio)
+	return c.templates.Make(ctx, path, bytes, ratio)
 }
 
 func (c *controller) created(volume store.Volume, req *csi.CreateVolumeRequest) *csi.CreateVolumeResponse {

@@ -7,6 +7,7 @@ package driver
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -48,6 +49,7 @@ type Driver struct {
 	opts      Options
 	volumes   *store.Shelf[store.Volume]
 	snapshots *store.Shelf[store.Snapshot]
+	templates *image.Templates
 	busy      locks
 
 	mu       sync.Mutex
@@ -57,13 +59,8 @@ type Driver struct {
 
 // New opens the data directory and repairs what a killed driver left: half-made volumes and frozen file systems.
 func New(opts Options) (*Driver, error) {
-	// The kernel shows backing files by their real path, so a symbolic link in ours would make devices impossible to find.
-	data, err := filepath.EvalSymlinks(opts.Data)
-	if err != nil {
-		return nil, fmt.Errorf("resolve data directory: %w", err)
-	}
-	if opts.Data, err = filepath.Abs(data); err != nil {
-		return nil, fmt.Errorf("resolve data directory: %w", err)
+	if err := opts.resolve(); err != nil {
+		return nil, err
 	}
 	volumes, err := store.Open[store.Volume](filepath.Join(opts.Data, "volumes"))
 	if err != nil {
@@ -73,8 +70,36 @@ func New(opts Options) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{opts: opts, volumes: volumes, snapshots: snapshots, capacity: opts.Capacity, reserved: map[string]int64{}}
+	templates, err := image.OpenTemplates(filepath.Join(opts.Data, "templates"))
+	if err != nil {
+		return nil, err
+	}
+	d := &Driver{
+		opts: opts, volumes: volumes, snapshots: snapshots, templates: templates, capacity: opts.Capacity, reserved: map[string]int64{},
+	}
 	return d, d.thaw()
+}
+
+// resolve makes paths what the kernel shows: a symbolic link in them would make devices and mounts impossible to find again.
+func (o *Options) resolve() error {
+	data, err := filepath.EvalSymlinks(o.Data)
+	if err != nil {
+		return fmt.Errorf("resolve data directory: %w", err)
+	}
+	if o.Data, err = filepath.Abs(data); err != nil {
+		return fmt.Errorf("resolve data directory: %w", err)
+	}
+	if o.KubeletRoot == "" {
+		return nil
+	}
+	root, err := filepath.EvalSymlinks(o.KubeletRoot)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("resolve kubelet directory: %w", err)
+	}
+	if err == nil && root != filepath.Clean(o.KubeletRoot) {
+		return fmt.Errorf("kubelet directory %q: has a symbolic link in it, use %q", o.KubeletRoot, root)
+	}
+	return nil
 }
 
 // Register adds the three CSI services to a server.

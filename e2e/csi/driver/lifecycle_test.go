@@ -20,24 +20,24 @@ import (
 
 func TestVolumeLivesFromCreateToDelete(t *testing.T) {
 	h := start(t)
-	id := h.create(volume("pvc-life", 32*mib, rwo))
+	id := h.create(volume("pvc-life", 16*mib, rwo))
 	mnt := h.use(id, "pod-1", rwo)
 	if info, err := os.Stat(filepath.Join(mnt, "lost+found")); err != nil || !info.IsDir() {
 		t.Errorf("lost+found: %v, want a directory", err)
 	}
 	written := fillUp(t, filepath.Join(mnt, "data"))
-	if written < 29*mib || written > 32*mib {
-		t.Errorf("a volume of 32 MiB took %d bytes, want a little less than 32 MiB", written)
+	if written < 14*mib || written > 16*mib {
+		t.Errorf("a volume of 16 MiB took %d bytes, want a little less than 16 MiB", written)
 	}
-	h.expand(id, 64*mib, "pod-1")
-	if more := fillUp(t, filepath.Join(mnt, "more")); more < 30*mib || more > 32*mib {
-		t.Errorf("32 MiB more took %d bytes, want a little less than that", more)
+	h.expand(id, 24*mib, "pod-1")
+	if more := fillUp(t, filepath.Join(mnt, "more")); more < 7*mib || more > 8*mib {
+		t.Errorf("8 MiB more took %d bytes, want a little less than that", more)
 	}
 	want := digest(t, filepath.Join(mnt, "data"))
 
 	snapshot := h.snapshot(id, "snapshot-life")
 	restored := h.create(&csi.CreateVolumeRequest{
-		Name: "pvc-restored", CapacityRange: &csi.CapacityRange{RequiredBytes: 96 * mib}, VolumeCapabilities: []*csi.VolumeCapability{rwo},
+		Name: "pvc-restored", CapacityRange: &csi.CapacityRange{RequiredBytes: 32 * mib}, VolumeCapabilities: []*csi.VolumeCapability{rwo},
 		VolumeContentSource: &csi.VolumeContentSource{Type: &csi.VolumeContentSource_Snapshot{
 			Snapshot: &csi.VolumeContentSource_SnapshotSource{SnapshotId: snapshot},
 		}},
@@ -48,8 +48,8 @@ func TestVolumeLivesFromCreateToDelete(t *testing.T) {
 	if got := digest(t, filepath.Join(restoredMount, "data")); got != want {
 		t.Errorf("restored file has digest %x, want %x", got, want)
 	}
-	if room := fillUp(t, filepath.Join(restoredMount, "room")); room < 30*mib {
-		t.Errorf("a volume 32 MiB larger than its snapshot had room for %d bytes, want about 32 MiB", room)
+	if room := fillUp(t, filepath.Join(restoredMount, "room")); room < 7*mib {
+		t.Errorf("a volume 8 MiB larger than its snapshot had room for %d bytes, want about 8 MiB", room)
 	}
 	h.unpublish(restored, "pod-2")
 	h.remove(restored)

@@ -27,42 +27,44 @@ type usage struct {
 
 // observe looks for the devices and mounts of a volume, which need not exist any more.
 func (d *Driver) observe(id string) (usage, error) {
-	devices, err := loop.Find(d.volumes.Image(id))
-	if err != nil || len(devices) == 0 {
-		return usage{}, err
-	}
-	use := usage{devices: devices}
-	for _, device := range devices {
-		views, err := loop.Find(device)
-		if err != nil {
-			return usage{}, err
-		}
-		use.views = append(use.views, views...)
-	}
-	all, err := mount.List()
+	all, err := loop.List()
 	if err != nil {
 		return usage{}, err
 	}
-	for _, m := range all {
-		if use.shownBy(m) {
-			use.mounts = append(use.mounts, m)
-		}
+	use := usage{devices: loop.Of(d.volumes.Image(id), all)}
+	if !use.any() {
+		return use, nil
 	}
-	return use, nil
+	for _, device := range use.devices {
+		use.views = append(use.views, loop.Of(device, all)...)
+	}
+	use.mounts, err = mountsOf(slices.Concat(use.devices, use.views))
+	return use, err
 }
 
-// shownBy tells whether a mount shows the file system on one of the devices, or the node of one of them.
-func (u usage) shownBy(m mount.Mount) bool {
-	for _, device := range slices.Concat(u.devices, u.views) {
-		number, err := deviceNumber(device)
-		if err != nil {
-			continue // its node is gone, so nothing can show it.
+// mountsOf lists the mounts that show the file system on one of the devices, or the node of one of them.
+func mountsOf(devices []string) ([]mount.Mount, error) {
+	all, err := mount.List()
+	if err != nil {
+		return nil, err
+	}
+	numbers := map[string]uint64{}
+	for _, device := range devices {
+		// A device whose node is gone can be shown by nothing.
+		if number, err := deviceNumber(device); err == nil {
+			numbers[filepath.Base(device)] = number
 		}
+	}
+	return slices.DeleteFunc(all, func(m mount.Mount) bool { return !shows(m, numbers) }), nil
+}
+
+func shows(m mount.Mount, numbers map[string]uint64) bool {
+	for name, number := range numbers {
 		if m.Device == fmt.Sprintf("%d:%d", unix.Major(number), unix.Minor(number)) {
 			return true
 		}
 		// The name alone proves nothing: other file systems can hold a file of that name.
-		if filepath.Base(m.Root) != filepath.Base(device) {
+		if filepath.Base(m.Root) != name {
 			continue
 		}
 		if shown, err := deviceNumber(m.Point); err == nil && shown == number {

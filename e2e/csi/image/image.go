@@ -70,11 +70,6 @@ func Grow(path string, size int64) error {
 	return nil
 }
 
-// Copy makes a sparse copy, sharing blocks where the file system can. The target must not exist.
-func Copy(ctx context.Context, source, target string) error {
-	return run(ctx, "cp", "--sparse=always", "--reflink=auto", "--no-clobber", "--", source, target)
-}
-
 // ErrOnline is returned when the kernel refuses to grow a mounted file system: for ext4 that takes CAP_SYS_RESOURCE, which a machine
 // may not have to give.
 var ErrOnline = errors.New("the kernel refuses to grow a mounted ext4 file system without CAP_SYS_RESOURCE")

@@ -5,7 +5,10 @@ package loop
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,73 +46,99 @@ func control(path string, request uint) error {
 // ReleaseUnder detaches every device that shows a file inside dir, and first every device stacked on such a device: the kubelet
 // stacks one on each volume of mode Block. It is for the wreck of a node that was killed, when no process uses them any more.
 func ReleaseUnder(dir string) error {
-	devices, err := Under(dir)
+	files, err := filesUnder(dir)
 	if err != nil {
 		return err
 	}
-	for _, device := range devices {
-		stacked, err := stackedOn(device)
-		if err != nil {
-			return err
+	named, err := Under(dir) // also files that were deleted.
+	if err != nil {
+		return err
+	}
+	devices, err := statusOfAll()
+	if err != nil {
+		return err
+	}
+	for path, device := range devices {
+		if !slices.Contains(named, path) && !files[device.file] {
+			continue
 		}
-		for _, above := range stacked {
-			err = errors.Join(err, Detach(above))
+		for above, other := range devices {
+			if other.backing == device.number {
+				err = errors.Join(err, Detach(above))
+			}
 		}
-		if err := errors.Join(err, Detach(device)); err != nil {
+		if err = errors.Join(err, Detach(path)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// stackedOn lists the devices whose backing is device. It compares device numbers, not names: the name of a backing file that was
-// opened inside a mount namespace means nothing once that namespace is gone.
-func stackedOn(device string) ([]string, error) {
-	number, err := deviceNumber(device)
+// identity is what a file is to the kernel, whatever its name.
+type identity struct {
+	device, inode uint64
+}
+
+// attached is a loop device in use. The name of a backing file that was opened inside a mount namespace means nothing once that
+// namespace is gone, so it holds numbers.
+type attached struct {
+	number  uint64   // of the device itself.
+	file    identity // of the file behind it.
+	backing uint64   // number of the block device behind it; 0 for a regular file.
+}
+
+func filesUnder(dir string) (map[identity]bool, error) {
+	files := map[identity]bool{}
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		var stat unix.Stat_t
+		if err := unix.Lstat(path, &stat); err != nil {
+			return &os.PathError{Op: "stat", Path: path, Err: err}
+		}
+		files[identity{device: stat.Dev, inode: stat.Ino}] = true
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list backing files: %w", err)
+	}
+	return files, nil
+}
+
+// statusOfAll asks every loop device in use what is behind it.
+func statusOfAll() (map[string]attached, error) {
+	used, err := List()
 	if err != nil {
 		return nil, err
 	}
-	all, err := find(func(string) bool { return true })
-	if err != nil {
-		return nil, err
-	}
-	var stacked []string
-	for _, path := range all {
-		backing, err := backingNumber(path)
+	devices := map[string]attached{}
+	for _, u := range used {
+		device, err := status(u.Path)
+		if errors.Is(err, unix.ENXIO) || errors.Is(err, os.ErrNotExist) {
+			continue // detached meanwhile.
+		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read status of %s: %w", u.Path, err)
 		}
-		if backing == number {
-			stacked = append(stacked, path)
-		}
+		devices[u.Path] = device
 	}
-	return stacked, nil
+	return devices, nil
 }
 
-func deviceNumber(path string) (uint64, error) {
-	var stat unix.Stat_t
-	if err := unix.Stat(path, &stat); err != nil {
-		return 0, &os.PathError{Op: "stat", Path: path, Err: err}
-	}
-	return stat.Rdev, nil
-}
-
-// backingNumber is the device number of the block device behind a loop device; 0 for a file, or when it was detached meanwhile.
-func backingNumber(path string) (uint64, error) {
+func status(path string) (attached, error) {
 	device, err := os.OpenFile(path, os.O_RDONLY, 0)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENXIO) {
-		return 0, nil
-	}
 	if err != nil {
-		return 0, err
+		return attached{}, err
 	}
 	defer device.Close()
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(device.Fd()), &stat); err != nil {
+		return attached{}, err
+	}
 	info, err := unix.IoctlLoopGetStatus64(int(device.Fd()))
-	if errors.Is(err, unix.ENXIO) {
-		return 0, nil
-	}
 	if err != nil {
-		return 0, fmt.Errorf("read status of %s: %w", path, err)
+		return attached{}, err
 	}
-	return info.Rdevice, nil
+	return attached{number: stat.Rdev, file: identity{device: info.Device, inode: info.Inode}, backing: info.Rdevice}, nil
 }

@@ -120,23 +120,21 @@ func makeNode(path string, number int) error {
 	return nil
 }
 
-// Find lists the devices that show backing. It reads sysfs only: opening a device would keep it from clearing itself.
-func Find(backing string) ([]string, error) {
-	return find(func(name string) bool { return name == backing })
+// Device is a loop device in use.
+type Device struct {
+	// Path is the device node.
+	Path string
+	// Backing is the file or device that it shows, by the name that the kernel knows; a file need not exist any more.
+	Backing string
 }
 
-// Under lists the devices whose backing file is, or was, inside dir.
-func Under(dir string) ([]string, error) {
-	prefix := filepath.Clean(dir) + string(filepath.Separator)
-	return find(func(name string) bool { return strings.HasPrefix(name, prefix) })
-}
-
-func find(match func(backing string) bool) ([]string, error) {
+// List lists the loop devices in use. It reads sysfs only: opening a device would keep it from clearing itself.
+func List() ([]Device, error) {
 	files, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
 	if err != nil {
 		return nil, fmt.Errorf("list loop devices: %w", err)
 	}
-	var found []string
+	var devices []Device
 	for _, file := range files {
 		name, err := os.ReadFile(file)
 		if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO) {
@@ -145,9 +143,35 @@ func find(match func(backing string) bool) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read backing file of a loop device: %w", err)
 		}
-		if match(strings.TrimSuffix(strings.TrimSuffix(string(name), "\n"), deleted)) {
-			found = append(found, "/dev/"+filepath.Base(filepath.Dir(filepath.Dir(file))))
+		devices = append(devices, Device{
+			Path:    "/dev/" + filepath.Base(filepath.Dir(filepath.Dir(file))),
+			Backing: strings.TrimSuffix(strings.TrimSuffix(string(name), "\n"), deleted),
+		})
+	}
+	return devices, nil
+}
+
+// Of picks the devices that show backing.
+func Of(backing string, devices []Device) (paths []string) {
+	for _, device := range devices {
+		if device.Backing == backing {
+			paths = append(paths, device.Path)
 		}
 	}
-	return found, nil
+	return paths
+}
+
+// Under lists the devices whose backing file is, or was, inside dir.
+func Under(dir string) ([]string, error) {
+	devices, err := List()
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, device := range devices {
+		if strings.HasPrefix(device.Backing, filepath.Clean(dir)+"/") {
+			paths = append(paths, device.Path)
+		}
+	}
+	return paths, nil
 }

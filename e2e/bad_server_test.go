@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/e2e/story"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// A server that throttles, breaks off, or ends answers half-way costs time, never data.
+func TestServerMisbehaves(t *testing.T) {
+	t.Parallel()
+	s := story.Begin(t, world)
+	s.Warnings = []string{string(wire.Throttled), string(wire.TransferFailed), string(wire.EndpointUnreachable), string(wire.VerificationFailed)}
+	bucket := s.Bucket(story.MinIO).Put(story.Small("", 10)).Put(map[string][]byte{"big.bin": story.Bytes(1, 2*story.MiB)})
+	misdeeds := map[string]story.Misdeed{
+		"throttled": {Of: story.Fetches, Times: 3, Do: story.SlowDown},
+		"reset":     {Of: story.Fetches, Times: 2, Do: story.Reset},
+		"cut":       {Of: ofObject("big.bin"), Times: 1, Do: story.Cut},
+		"unlisted":  {Of: story.Lists, Times: 1, Do: story.Reset},
+	}
+	for name, m := range misdeeds {
+		proxy := s.Proxy(bucket)
+		s.Source(name, bucket, through(proxy), func(o *v1alpha1.S3Source) {
+			o.Annotations = map[string]string{v1alpha1.AnnotationInventory: v1alpha1.InventorySkip} // or it would suffer instead
+		})
+		done := proxy.Misbehave(m)
+		claim := s.Claim(story.Claim{Name: name, Source: name})
+		s.Populated(claim, bucket.Under(""))
+		if proxy.Suffered(done) == 0 {
+			t.Errorf("%s: no request suffered", name)
+		}
+	}
+}
+
+// A server that says nothing more is given up at the deadline of an attempt; the next one
+// gets everything.
+func TestServerStalls(t *testing.T) {
+	t.Parallel()
+	s := story.Begin(t, world)
+	s.Warnings = []string{string(wire.Interrupted), string(wire.TransferFailed)}
+	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"a.bin": story.Bytes(1, story.MiB), "b.bin": story.Bytes(2, story.MiB)})
+	proxy := s.Proxy(bucket)
+	proxy.Misbehave(story.Misdeed{Of: ofObject("b.bin"), Times: 1, Do: story.Stall})
+	s.Source("source", bucket, through(proxy), func(o *v1alpha1.S3Source) {
+		o.Spec.Retries.Deadline = &metav1.Duration{Duration: 15 * time.Second}
+	})
+	claim := s.Claim(story.Claim{Source: "source"})
+	s.Populated(claim, bucket.Under(""))
+	if run := s.Import(claim); run.Status.Attempts < 2 {
+		t.Errorf("%d attempt was enough: nothing stalled", run.Status.Attempts)
+	}
+}
+
+// An object that changes, and one that disappears, while they are read do not end up half
+// old and half new: the next attempt takes the source as it is then.
+func TestSourceChanges(t *testing.T) {
+	t.Parallel()
+	s := story.Begin(t, world)
+	s.Warnings = []string{string(wire.SourceChanged)}
+	data := map[string][]byte{}
+	for i := range 12 {
+		data[fmt.Sprintf("part-%02d.bin", i)] = story.Bytes(uint64(i)+1, 512*story.KiB)
+	}
+	bucket := s.Bucket(story.MinIO).Put(data)
+	s.Source("source", bucket, slowed("1Mi"), func(o *v1alpha1.S3Source) { o.Spec.Transfer.Parallelism = 1 })
+	claim := s.Claim(story.Claim{Source: "source"})
+	s.Mover(claim, "mc")
+	bucket.Put(map[string][]byte{"part-10.bin": story.Bytes(99, 512*story.KiB)})
+	bucket.Remove("part-11.bin")
+	s.Recovered(claim.Name)
+	s.Holds(s.Reader(claim), bucket.Under(""))
+}
+
+// ofObject selects fetches of one object.
+func ofObject(key string) func(*http.Request) bool {
+	return func(r *http.Request) bool { return story.Fetches(r) && strings.HasSuffix(r.URL.Path, "/"+key) }
+}

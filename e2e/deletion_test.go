@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"errors"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/e2e/csi/fault"
+	"github.com/s3populator/s3populator/e2e/story"
+)
+
+// A claim may be deleted at any moment; nothing of it stays.
+func TestClaimDeleted(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		class  string
+		source []func(*v1alpha1.S3Source)
+		reach  func(*story.Story, *corev1.PersistentVolumeClaim)
+	}{
+		"without-consumer": {class: story.LateRetain, reach: func(s *story.Story, c *corev1.PersistentVolumeClaim) {
+			s.Condition(c.Name, string(v1alpha1.ReasonWaitForFirstConsumer))
+		}},
+		"failed": {class: story.ImmediateRetain, source: []func(*v1alpha1.S3Source){under("absent")}, reach: func(s *story.Story, c *corev1.PersistentVolumeClaim) {
+			s.Condition(c.Name, "SourceEmpty")
+		}},
+		"bound": {class: story.ImmediateDelete, reach: func(s *story.Story, c *corev1.PersistentVolumeClaim) { s.Bound(c.Name) }},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := story.Begin(t, world)
+			s.Warnings = []string{"SourceEmpty"}
+			bucket := s.Bucket(story.MinIO).Put(story.Small("", 4))
+			s.Source("source", bucket, test.source...)
+			claim := s.Claim(story.Claim{Source: "source", Class: test.class})
+			test.reach(s, claim)
+			s.Delete(claim)
+			s.Gone(claim)
+		})
+	}
+}
+
+// A claim that is deleted while its volume is being made leaves neither claim nor volume,
+// although the provisioner only then gets to work.
+func TestClaimDeletedWhileProvisioning(t *testing.T) {
+	t.Parallel()
+	s := story.Begin(t, world)
+	bucket := s.Bucket(story.MinIO).Put(story.Small("", 4))
+	s.Source("source", bucket)
+	hold := s.Disturb(fault.Rule{Method: fault.CreateVolume, Count: 1, Hold: true})
+	claim := s.Claim(story.Claim{Source: "source", Class: story.ImmediateRetain})
+	s.Calls(func(n map[string]fault.Count) bool { return n[fault.CreateVolume].Waiting == 1 })
+	s.Delete(claim)
+	s.Gone(claim)
+	s.Undisturb(hold)
+	s.Calls(func(n map[string]fault.Count) bool { return n[fault.CreateVolume].Running == 0 })
+}
+
+// A claim may be made before its source; it waits, says for what, and goes on by itself.
+func TestSourceLate(t *testing.T) {
+	t.Parallel()
+	s := story.Begin(t, world)
+	s.Warnings = []string{string(v1alpha1.ReasonSourceNotFound)}
+	bucket := s.Bucket(story.MinIO).Put(story.Small("", 4))
+	claim := s.Claim(story.Claim{Source: "source"})
+	s.Condition(claim.Name, string(v1alpha1.ReasonSourceNotFound))
+	s.Source("source", bucket)
+	s.Populated(claim, bucket.Under(""))
+}
+
+// What a population began with is enough to end it: source and Secret may go while the
+// data comes.
+func TestSourceDeletedMidway(t *testing.T) {
+	t.Parallel()
+	s := story.Begin(t, world)
+	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"one.bin": story.Bytes(1, 2*story.MiB), "two.bin": story.Bytes(2, 2*story.MiB)})
+	source := s.Source("source", bucket, slowed("1Mi"))
+	claim := s.Claim(story.Claim{Source: "source"})
+	s.Mover(claim, "mc")
+	s.Delete(source)
+	s.Delete(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: source.Spec.Credentials.SecretRef.Name, Namespace: s.Namespace}})
+	s.Populated(claim, bucket.Under(""))
+}
+
+// A claim that is made again under its name is another claim: it gets a volume and data of
+// its own, and nothing of the first one's half-filled volume.
+func TestClaimRecreated(t *testing.T) {
+	t.Parallel()
+	s := story.Begin(t, world)
+	slow := s.Bucket(story.MinIO).Put(map[string][]byte{"old.bin": story.Bytes(1, 8*story.MiB)})
+	quick := s.Bucket(story.MinIO).Put(map[string][]byte{"new.bin": story.Bytes(2, 10*story.KiB)})
+	s.Source("slow", slow, slowed("256Ki"))
+	s.Source("quick", quick)
+	first := s.Claim(story.Claim{Source: "slow"})
+	s.Mover(first, "mc")
+	s.Delete(first)
+	s.Gone(first)
+	second := s.Claim(story.Claim{Source: "quick"})
+	bound, _ := s.Populated(second, quick.Under(""))
+	if bound.UID == first.UID {
+		t.Error("it is the same claim")
+	}
+}
+
+// When the namespace goes, everything goes, in the middle of a transfer too.
+func TestNamespaceDeleted(t *testing.T) {
+	t.Parallel()
+	s := story.Begin(t, world)
+	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"slow.bin": story.Bytes(1, 8*story.MiB)})
+	s.Source("source", bucket, slowed("256Ki"))
+	claim := s.Claim(story.Claim{Source: "source", Class: story.ImmediateRetain})
+	s.Mover(claim, "mc")
+	s.Delete(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace}})
+	s.Await("the namespace to be gone", func() error {
+		err := s.Find(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace}})
+		if err == nil {
+			return errors.New("it is still there")
+		}
+		return nil
+	})
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"testing"
+
+	"github.com/s3populator/s3populator/e2e/story"
+)
+
+// The progress of an import moves while bytes move, and while they do, no process shows
+// a secret.
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	s := story.Begin(t, world)
+	data := map[string][]byte{}
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		data[name] = story.Bytes(uint64(name[0]), 4*story.MiB)
+	}
+	bucket := s.Bucket(story.MinIO).Put(data)
+	s.Source("source", bucket, slowed("2Mi"))
+	claim := s.Claim(story.Claim{Source: "source"})
+	s.Mover(claim, "mc")
+	if s.HidesSecrets() < 2 {
+		t.Error("no mover and no mc were there to look at")
+	}
+	s.Populated(claim, bucket.Under(""))
+	last, moved := int32(0), 0
+	for _, status := range world.Seen.Imports(s.Namespace, claim.Name) {
+		if status.Progress == nil || status.Progress.Percent == last {
+			continue
+		}
+		if status.Progress.Percent < last {
+			t.Errorf("the percentage went back from %d to %d", last, status.Progress.Percent)
+		}
+		if last = status.Progress.Percent; last < 100 {
+			moved++
+			if status.Progress.Rate == "" && moved > 1 {
+				t.Errorf("at %d %% there is no rate", last)
+			}
+		}
+	}
+	if moved < 3 || last != 100 {
+		t.Errorf("the percentage had %d values before 100 and ended with %d", moved, last)
+	}
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package story
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/s3populator/s3populator/e2e/rbac"
+)
+
+// auditLog is its name among the logs.
+const auditLog = "audit.log"
+
+// Request is one that the manager made of the API server.
+type Request struct {
+	Verb string
+	rbac.Resource
+	Namespace, Name string
+	At              time.Time
+	Refused         bool // for want of a right, not by a quota or a policy
+}
+
+// Write tells that a request changes something.
+func (r Request) Write() bool {
+	switch r.Verb {
+	case "get", "list", "watch":
+		return false
+	}
+	return true
+}
+
+// Requests are all that the manager made so far. The API server writes a line before it
+// answers, so what has been seen to happen is in it.
+func (w *World) Requests() ([]Request, error) {
+	if !w.audited {
+		return nil, errors.New("the node was started without an audit log")
+	}
+	f, err := os.Open(filepath.Join(w.logDir(), auditLog))
+	if err != nil {
+		return nil, fmt.Errorf("open the audit log: %w", err)
+	}
+	defer f.Close()
+	var all []Request
+	for lines := bufio.NewReader(f); ; {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return all, nil // a line that is being written is not counted
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the audit log: %w", err)
+		}
+		r, ok, err := parseRequest(line)
+		if err != nil {
+			return nil, fmt.Errorf("parse the audit log: %w", err)
+		}
+		if ok {
+			all = append(all, r)
+		}
+	}
+}
+
+// parseRequest reads one line of the audit log; false for what names no resource, such as
+// discovery, and for another user's.
+func parseRequest(line []byte) (Request, bool, error) {
+	var e struct {
+		Stage, Verb string
+		User        struct{ Username string }
+		ObjectRef   *struct{ Resource, Subresource, APIGroup, Namespace, Name string }
+		// StageTimestamp is when the answer was complete.
+		StageTimestamp time.Time
+		Annotations    map[string]string
+	}
+	if err := json.Unmarshal(line, &e); err != nil {
+		return Request{}, false, err
+	}
+	// A watch is told when it begins and when it ends; everything else once.
+	if e.User.Username != managerAccount || e.ObjectRef == nil || e.Stage == "ResponseStarted" && e.Verb != "watch" || e.Stage == "ResponseComplete" && e.Verb == "watch" {
+		return Request{}, false, nil
+	}
+	o := e.ObjectRef
+	resource := o.Resource
+	if o.Subresource != "" {
+		resource += "/" + o.Subresource
+	}
+	return Request{
+		Verb: e.Verb, Resource: rbac.Resource{Group: o.APIGroup, Name: resource}, Namespace: o.Namespace, Name: o.Name,
+		At: e.StageTimestamp, Refused: e.Annotations["authorization.k8s.io/decision"] == "forbid",
+	}, true, nil
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package story
+
+import (
+	"context"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// mostRepeats is how often one event of ours may be repeated in a story. What is waited
+// for is told once; more than a few repeats are a loop.
+const mostRepeats = 3
+
+// judgeEvents fails a story in which the manager warned of something that the story did
+// not provoke, or told the same thing again and again.
+func (s *Story) judgeEvents(ctx context.Context) {
+	var all corev1.EventList
+	if err := s.World.Client.List(ctx, &all, client.InNamespace(s.Namespace)); err != nil {
+		s.T.Errorf("list events: %v", err)
+	}
+	for _, e := range all.Items {
+		if e.ReportingController != ManagerName && e.Source.Component != ManagerName {
+			continue
+		}
+		if e.Type == corev1.EventTypeWarning && !slices.Contains(s.Warnings, e.Reason) {
+			s.T.Errorf("the manager warned: %s: %s", e.Reason, e.Message)
+		}
+		repeats := e.Count
+		if e.Series != nil {
+			repeats = e.Series.Count
+		}
+		if repeats > mostRepeats {
+			s.T.Errorf("the manager told %d times: %s: %s", repeats, e.Reason, e.Message)
+		}
+	}
+}
+
+// Events are the reasons of the manager's events on an object, in order of their time.
+func (s *Story) Events(o client.Object) []string {
+	s.T.Helper()
+	var all corev1.EventList
+	s.must("list events", s.World.Client.List(s.T.Context(), &all, client.InNamespace(s.Namespace),
+		client.MatchingFields{"involvedObject.uid": string(o.GetUID())}))
+	slices.SortStableFunc(all.Items, func(a, b corev1.Event) int { return eventTime(a).Compare(eventTime(b).Time) })
+	var reasons []string
+	for _, e := range all.Items {
+		if e.ReportingController == ManagerName || e.Source.Component == ManagerName {
+			reasons = append(reasons, e.Reason)
+		}
+	}
+	return reasons
+}
+
+func objectMeta(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Name: name} }

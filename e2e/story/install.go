@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package story
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/e2e/cluster/toolchain"
+	"github.com/s3populator/s3populator/e2e/csi/class"
+)
+
+// Storage classes: binding mode and reclaim policy.
+const (
+	ImmediateDelete = "immediate-delete"
+	ImmediateRetain = "immediate-retain"
+	LateDelete      = "late-delete"
+	LateRetain      = "late-retain"
+)
+
+// Volume attributes classes of the test driver.
+const (
+	Standard = "standard"
+	Fast     = "fast"
+)
+
+// Where the manager runs.
+const (
+	SystemNamespace = "s3populator-system"
+	ManagerName     = "s3populator"
+	managerAccount  = "system:serviceaccount:" + SystemNamespace + ":" + ManagerName
+)
+
+// installPatience covers a machine that builds something else meanwhile.
+const installPatience = 3 * time.Minute
+
+//go:embed testdata/volumepopulators.yaml
+var volumePopulators []byte
+
+func (w *World) install(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, installPatience)
+	defer cancel()
+	if err := driverHealthy(ctx, w.Faults); err != nil {
+		return err
+	}
+	for _, c := range classes() {
+		if err := w.Client.Create(ctx, c); err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("create class %s: %w", c.GetName(), err)
+		}
+	}
+	objects, err := decode(bytes.NewReader(volumePopulators))
+	if err != nil {
+		return err
+	}
+	ours, err := w.manifests(ctx)
+	if err != nil {
+		return err
+	}
+	for _, o := range append(objects, ours...) {
+		if err := w.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("e2e"), client.ForceOwnership); err != nil {
+			return fmt.Errorf("apply %s %s: %w", o.GetKind(), o.GetName(), err)
+		}
+	}
+	return w.awaitManager(ctx)
+}
+
+func classes() []client.Object {
+	storage := func(name string, binding storagev1.VolumeBindingMode, reclaim corev1.PersistentVolumeReclaimPolicy) client.Object {
+		return class.Storage(name, binding, reclaim, nil)
+	}
+	return []client.Object{
+		storage(ImmediateDelete, storagev1.VolumeBindingImmediate, corev1.PersistentVolumeReclaimDelete),
+		storage(ImmediateRetain, storagev1.VolumeBindingImmediate, corev1.PersistentVolumeReclaimRetain),
+		storage(LateDelete, storagev1.VolumeBindingWaitForFirstConsumer, corev1.PersistentVolumeReclaimDelete),
+		storage(LateRetain, storagev1.VolumeBindingWaitForFirstConsumer, corev1.PersistentVolumeReclaimRetain),
+		class.Attributes(Standard, Standard), class.Attributes(Fast, Fast),
+	}
+}
+
+// manifests are those that users install, with the manager's pods stamped so that new
+// images restart them.
+func (w *World) manifests(ctx context.Context) ([]*unstructured.Unstructured, error) {
+	source, err := toolchain.SourceRoot()
+	if err != nil {
+		return nil, err
+	}
+	var out, trouble bytes.Buffer
+	cmd := w.Node.Command(ctx, "kubectl", "kustomize", filepath.Join(source, "manifests/default"))
+	cmd.Stdout, cmd.Stderr = &out, &trouble
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("render manifests/default: %w: %s", err, trouble.String())
+	}
+	objects, err := decode(&out)
+	if err != nil {
+		return nil, fmt.Errorf("read manifests/default: %w", err)
+	}
+	stamp, err := imageStamp(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range objects {
+		if o.GetKind() != "Deployment" {
+			continue
+		}
+		if err := unstructured.SetNestedField(o.Object, stamp, "spec", "template", "metadata", "annotations", "e2e/images"); err != nil {
+			return nil, fmt.Errorf("stamp the manager: %w", err)
+		}
+	}
+	return objects, nil
+}
+
+func decode(r io.Reader) ([]*unstructured.Unstructured, error) {
+	var all []*unstructured.Unstructured
+	for d := yaml.NewYAMLOrJSONDecoder(r, 4096); ; {
+		o := &unstructured.Unstructured{}
+		err := d.Decode(&o.Object)
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("decode: %w", err)
+		}
+		if len(o.Object) > 0 {
+			all = append(all, o)
+		}
+	}
+}
+
+// awaitManager waits until all replicas are of this version and ready.
+func (w *World) awaitManager(ctx context.Context) error {
+	return await(ctx, w.Seen.Changed, func() error {
+		d := &appsv1.Deployment{}
+		if err := w.Client.Get(ctx, client.ObjectKey{Namespace: SystemNamespace, Name: ManagerName}, d); err != nil {
+			return err
+		}
+		want := *d.Spec.Replicas
+		s := d.Status
+		if s.ObservedGeneration < d.Generation || s.UpdatedReplicas != want || s.ReadyReplicas != want || s.Replicas != want {
+			return fmt.Errorf("the manager has %d of %d replicas ready, %d of this version, %d in all\n%s",
+				s.ReadyReplicas, want, s.UpdatedReplicas, s.Replicas, w.describeNamespace(ctx, SystemNamespace))
+		}
+		return nil
+	})
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package story
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+// RestartManager replaces every replica, as an upgrade does, and returns when it began.
+func (s *Story) RestartManager() (began time.Time) {
+	s.T.Helper()
+	ctx, cancel := context.WithTimeout(s.T.Context(), patience)
+	defer cancel()
+	began = time.Now()
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: SystemNamespace, Name: ManagerName}}
+	Update(s, d, func(d *appsv1.Deployment) {
+		d.Spec.Template.Annotations["e2e/restarted"] = began.Format(time.RFC3339Nano)
+	})
+	s.must("wait for the new manager", s.World.awaitManager(ctx))
+	return began
+}
+
+// InventoryGone waits until no pod lists a source of this story: then the manager is at
+// rest about it.
+func (s *Story) InventoryGone() {
+	s.T.Helper()
+	s.Await("the inventory pods to be gone", func() error {
+		var pods corev1.PodList
+		err := s.World.Client.List(s.T.Context(), &pods, client.InNamespace(s.Namespace), client.MatchingLabels{v1alpha1.LabelRole: v1alpha1.RoleInventory})
+		if err == nil && len(pods.Items) > 0 {
+			err = fmt.Errorf("pod %s is still there", pods.Items[0].Name)
+		}
+		return err
+	})
+}
+
+// UntouchedByManager asserts that the manager has written nothing about this namespace.
+func (s *Story) UntouchedByManager() {
+	s.T.Helper()
+	s.UntouchedSince(time.Time{})
+}
+
+// UntouchedSince asserts that the manager has written nothing about this namespace since
+// a moment, events included.
+func (s *Story) UntouchedSince(moment time.Time) {
+	s.T.Helper()
+	requests, err := s.World.Requests()
+	s.must("read what the manager did", err)
+	looked := false
+	for _, r := range requests {
+		looked = looked || r.At.After(moment)
+		if r.Write() && r.Namespace == s.Namespace && r.At.After(moment) {
+			s.T.Errorf("the manager wrote: %s %s %s", r.Verb, r.Resource.Name, r.Name)
+		}
+	}
+	if !looked {
+		s.T.Error("the audit log has nothing of the manager since then")
+	}
+}

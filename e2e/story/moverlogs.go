@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package story
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
+)
+
+// moverLogs keeps what movers say, because a mover that succeeded is deleted at once.
+// It is called by one watch at a time.
+type moverLogs struct {
+	kube    kubernetes.Interface
+	dir     string
+	started map[string]bool
+}
+
+// follow copies the log of a mover into a file, once its container has begun.
+func (m *moverLogs) follow(ctx context.Context, pod *corev1.Pod) {
+	if pod.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy || m.started[string(pod.UID)] {
+		return
+	}
+	for _, c := range pod.Status.ContainerStatuses {
+		if c.Name == moverpod.ContainerName && (c.State.Running != nil || c.State.Terminated != nil) {
+			m.started[string(pod.UID)] = true
+			go m.copy(ctx, pod.DeepCopy())
+		}
+	}
+}
+
+// copy is best effort: a pod may be gone before its log is asked for.
+func (m *moverLogs) copy(ctx context.Context, pod *corev1.Pod) {
+	stream, err := m.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: moverpod.ContainerName, Follow: true}).Stream(ctx)
+	if err != nil {
+		return
+	}
+	defer stream.Close()
+	f, err := os.Create(filepath.Join(m.dir, fmt.Sprintf("%s_%s_%.8s.log", pod.Namespace, pod.Name, pod.UID)))
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	_, _ = io.Copy(f, stream)
+}
+
+// moverTails shows how the logs of a namespace's movers end.
+func (w *World) moverTails(namespace string) string {
+	const lines = 15
+	var out strings.Builder
+	files, _ := filepath.Glob(filepath.Join(w.moverLogDir(), namespace+"_*.log"))
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		all := strings.Split(strings.TrimSpace(string(text)), "\n")
+		fmt.Fprintf(&out, "log of mover %s:\n  %s\n", filepath.Base(path), strings.Join(all[max(0, len(all)-lines):], "\n  "))
+	}
+	return out.String()
+}

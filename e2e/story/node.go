@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package story
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/s3populator/s3populator/e2e/cluster/image"
+	"github.com/s3populator/s3populator/e2e/cluster/node"
+	"github.com/s3populator/s3populator/e2e/cluster/toolchain"
+	"github.com/s3populator/s3populator/e2e/csi/fault"
+)
+
+// images are ours; the node brings the pause image by itself.
+var images = []string{"manager", "mover", "probe"}
+
+// unused components would only cost start and build time: no story expands or snapshots.
+var unused = []string{"csi-resizer", "csi-snapshotter", "snapshot-controller"}
+
+// findNode connects to a node that is up, with newly built images, or starts one.
+func (w *World) findNode(ctx context.Context) error {
+	dir := w.options.Dir
+	if dir == "" {
+		var err error
+		if dir, err = os.MkdirTemp("", "s3populator-e2e-"); err != nil {
+			return fmt.Errorf("choose a run directory: %w", err)
+		}
+	}
+	if n, err := node.Connect(dir); err == nil {
+		w.Node = n
+		_, err := os.Stat(filepath.Join(w.logDir(), auditLog))
+		w.audited = err == nil
+		return w.refreshImages(ctx)
+	}
+	args, err := apiServerArgs(dir)
+	if err != nil {
+		return err
+	}
+	w.audited = true
+	w.Node, err = node.Up(ctx, node.Options{
+		Dir: dir, Images: images, Attached: !w.options.Keep, Log: w.options.Log,
+		Components: node.Components{Skip: unused, Args: map[string][]string{"kube-apiserver": args}},
+	})
+	return err
+}
+
+func (w *World) refreshImages(ctx context.Context) error {
+	for _, target := range images {
+		archive, err := image.Build(ctx, target)
+		if err != nil {
+			return err
+		}
+		if err := w.Node.LoadImages(ctx, archive); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apiServerArgs add to the API server what the stories ask of it: a record of what
+// the manager does, and the admission plugin by which some clusters let only those
+// set blockOwnerDeletion who may change the owner's finalizers.
+func apiServerArgs(dir string) ([]string, error) {
+	source, err := toolchain.SourceRoot()
+	if err != nil {
+		return nil, err
+	}
+	return []string{
+		"--audit-policy-file=" + filepath.Join(source, "e2e/story/testdata/audit-policy.yaml"),
+		"--audit-log-path=" + filepath.Join(dir, "logs", auditLog),
+		"--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement",
+	}, nil
+}
+
+// imageStamp changes when one of our images does, so that a kept node restarts the
+// manager only then.
+func imageStamp(ctx context.Context) (string, error) {
+	stamp := ""
+	for _, target := range images[:2] {
+		archive, err := image.Build(ctx, target) // built already: this only finds it
+		if err != nil {
+			return "", err
+		}
+		stamp += filepath.Base(archive) + " "
+	}
+	return stamp, nil
+}
+
+// driverHealthy tells that the CSI driver is registered.
+func driverHealthy(ctx context.Context, c *fault.Client) error {
+	h, err := c.Health(ctx)
+	if err == nil && !h.Registered {
+		err = fmt.Errorf("the CSI driver is not registered: %s", h.RegistrationError)
+	}
+	return err
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package story
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+// Observer watches everything that a story is about, wakes those who wait for it,
+// and holds every change against the laws.
+type Observer struct {
+	cache cache.Cache
+	laws  *laws
+	onPod func(podEvent)
+
+	mu      sync.Mutex
+	changed chan struct{} // closed at the next change
+	imports map[string][]v1alpha1.S3ImportStatus
+	results map[string]string // by the claim's UID: the prime's record of the mover's report
+}
+
+// podEvent is a pod as it was last seen, and whether it is gone.
+type podEvent struct {
+	pod  *corev1.Pod
+	gone bool
+}
+
+func newObserver(ctx context.Context, config *rest.Config, scheme *runtime.Scheme) (*Observer, error) {
+	c, err := cache.New(config, cache.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("make the cache: %w", err)
+	}
+	o := &Observer{cache: c, laws: newLaws(), changed: make(chan struct{}), imports: map[string][]v1alpha1.S3ImportStatus{}, results: map[string]string{}, onPod: func(podEvent) {}}
+	for _, kind := range []client.Object{
+		&corev1.PersistentVolumeClaim{}, &corev1.PersistentVolume{}, &corev1.Pod{}, &corev1.Event{}, &v1alpha1.S3Source{}, &v1alpha1.S3Import{},
+	} {
+		// Not blocking: the CRDs are not there yet on a new node.
+		informer, err := c.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
+		if err != nil {
+			return nil, fmt.Errorf("watch %T: %w", kind, err)
+		}
+		if _, err := informer.AddEventHandler(o); err != nil {
+			return nil, fmt.Errorf("watch %T: %w", kind, err)
+		}
+	}
+	return o, nil
+}
+
+func (o *Observer) start(ctx context.Context) error {
+	go func() { _ = o.cache.Start(ctx) }() // fails only when it is started twice
+	return nil
+}
+
+// OnAdd takes an object that is new to us.
+func (o *Observer) OnAdd(obj any, _ bool) { o.note(obj, false) }
+
+// OnUpdate takes a change; another UID is a deletion that was not seen.
+func (o *Observer) OnUpdate(old, obj any) {
+	if old.(client.Object).GetUID() != obj.(client.Object).GetUID() {
+		o.note(old, true)
+	}
+	o.note(obj, false)
+}
+
+// OnDelete takes the last state of an object.
+func (o *Observer) OnDelete(obj any) {
+	if unknown, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
+		obj = unknown.Obj
+	}
+	o.note(obj, true)
+}
+
+func (o *Observer) note(obj any, gone bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch v := obj.(type) {
+	case *corev1.PersistentVolumeClaim:
+		o.laws.claim(v, gone)
+		if result := v.Annotations[v1alpha1.AnnotationResult]; result != "" {
+			o.results[v.Labels[v1alpha1.LabelClaimUID]] = result
+		}
+	case *corev1.PersistentVolume:
+		o.laws.volume(v)
+	case *corev1.Pod:
+		o.laws.pod(v, gone)
+		o.onPod(podEvent{v, gone})
+	case *v1alpha1.S3Import:
+		k := v.Namespace + "/" + v.Spec.ClaimName
+		o.imports[k] = append(o.imports[k], *v.Status.DeepCopy())
+	}
+	close(o.changed)
+	o.changed = make(chan struct{})
+}
+
+// Changed returns a channel that closes at the next change of anything.
+func (o *Observer) Changed() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.changed
+}
+
+// Imports is every status that the S3Import of a claim has had, in order.
+func (o *Observer) Imports(namespace, claim string) []v1alpha1.S3ImportStatus {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return append([]v1alpha1.S3ImportStatus(nil), o.imports[namespace+"/"+claim]...)
+}
+
+// result is what the prime of a claim remembered of its mover, also when it is gone.
+func (o *Observer) result(claim types.UID) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.results[string(claim)]
+}
+
+// verdict judges what a namespace went through.
+func (o *Observer) verdict(namespace string) []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.laws.verdict(namespace)
+}
+
+func (o *Observer) waive(claim string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.laws.waived[claim] = true
+}
+
+// seen reads an object as it was last seen; false when there is none.
+func seen[T client.Object](o *Observer, namespace, name string, into T) bool {
+	err := o.cache.Get(context.Background(), client.ObjectKey{Namespace: namespace, Name: name}, into)
+	if err == nil {
+		return true
+	}
+	if apierrors.IsNotFound(err) {
+		return false
+	}
+	panic(fmt.Sprintf("read %s/%s from the watch: %v", namespace, name, err)) // only before start or for a kind not watched
+}
+
+// errNever ends a wait at once: what is waited for cannot come any more.
+var errNever = errors.New("will not happen")
+
+// glance is how often a condition is looked at without having been woken, for what
+// the watches do not show: a CSI driver's volumes, a Deployment.
+const glance = 250 * time.Millisecond
+
+// await looks at every change until the condition holds. Its error tells how things
+// stood at the end.
+func await(ctx context.Context, changed func() <-chan struct{}, condition func() error) error {
+	tick := time.NewTicker(glance)
+	defer tick.Stop()
+	for {
+		wake := changed()
+		err := condition()
+		if err == nil || errors.Is(err, errNever) {
+			return err
+		}
+		select {
+		case <-wake:
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%w; at the end: %w", context.Cause(ctx), err)
+		}
+	}
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package story
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// Mover waits until the mover of a claim runs a process of that name: "mc" once it moves
+// bytes.
+func (s *Story) Mover(claim *corev1.PersistentVolumeClaim, process string) *corev1.Pod {
+	s.T.Helper()
+	pod := &corev1.Pod{}
+	s.Await(fmt.Sprintf("the mover of claim %s to run %s", claim.Name, process), func() error {
+		if !seen(s.World.Seen, s.Namespace, moverpod.PopulatorName(string(claim.UID)), pod) {
+			return errors.New("there is no mover")
+		}
+		if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+			return fmt.Errorf("%w: %s", errNever, s.World.describePod(s.T.Context(), pod))
+		}
+		if !s.Running(pod.UID, process) {
+			return errors.New(s.World.describePod(s.T.Context(), pod))
+		}
+		return nil
+	})
+	return pod
+}
+
+// ProgressOf is what a mover has told so far.
+func (s *Story) ProgressOf(mover *corev1.Pod) (p wire.Snapshot) {
+	s.T.Helper()
+	now := &corev1.Pod{}
+	if !seen(s.World.Seen, mover.Namespace, mover.Name, now) || now.UID != mover.UID {
+		s.T.Fatalf("mover %s is gone", mover.Name)
+	}
+	if text := now.Annotations[v1alpha1.AnnotationProgress]; text != "" {
+		s.must("read the progress of "+mover.Name, json.Unmarshal([]byte(text), &p))
+	}
+	return p
+}
+
+// PrimeOf is a claim's prime, nil when there is none.
+func (s *Story) PrimeOf(claim *corev1.PersistentVolumeClaim) *corev1.PersistentVolumeClaim {
+	prime := &corev1.PersistentVolumeClaim{}
+	if !seen(s.World.Seen, s.Namespace, "prime-"+string(claim.UID), prime) {
+		return nil
+	}
+	return prime
+}
+
+// Import is the S3Import of a claim, when it has ended.
+func (s *Story) Import(claim *corev1.PersistentVolumeClaim) *v1alpha1.S3Import {
+	s.T.Helper()
+	var found *v1alpha1.S3Import
+	s.Await(fmt.Sprintf("the import of claim %s to end", claim.Name), func() error {
+		var all v1alpha1.S3ImportList
+		if err := s.World.Client.List(s.T.Context(), &all, client.InNamespace(s.Namespace), client.MatchingLabels{v1alpha1.LabelClaimUID: string(claim.UID)}); err != nil {
+			return err
+		}
+		if len(all.Items) != 1 {
+			return fmt.Errorf("there are %d", len(all.Items))
+		}
+		found = &all.Items[0]
+		if phase := found.Status.Phase; phase != v1alpha1.ImportSucceeded && phase != v1alpha1.ImportFailed {
+			return fmt.Errorf("it is %s", phase)
+		}
+		return nil
+	})
+	return found
+}
+
+// Report is the last word of the mover that filled a claim.
+func (s *Story) Report(claim *corev1.PersistentVolumeClaim) wire.Report {
+	s.T.Helper()
+	var stored struct {
+		At     time.Time
+		Report wire.Report
+	}
+	s.must("read the report on claim "+claim.Name, json.Unmarshal([]byte(s.World.Seen.result(claim.UID)), &stored))
+	return stored.Report
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package story
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/s3populator/s3populator/e2e/csi/class"
+)
+
+// Volume looks at a PersistentVolume as it was last seen.
+func (s *Story) Volume(name string, look func(*corev1.PersistentVolume) error) error {
+	v := &corev1.PersistentVolume{}
+	if !seen(s.World.Seen, "", name, v) {
+		return errors.New("there is no volume " + name)
+	}
+	return look(v)
+}
+
+// VolumePhase tells when a volume is not in a phase.
+func (s *Story) VolumePhase(name string, want corev1.PersistentVolumePhase) error {
+	return s.Volume(name, func(v *corev1.PersistentVolume) error {
+		if v.Status.Phase != want {
+			return fmt.Errorf("volume %s is %s", name, v.Status.Phase)
+		}
+		return nil
+	})
+}
+
+// Reclaim lets a retained volume go, as an administrator would.
+func (s *Story) Reclaim(volume *corev1.PersistentVolume) {
+	s.T.Helper()
+	Update(s, volume.DeepCopy(), func(v *corev1.PersistentVolume) {
+		v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimDelete
+	})
+}
+
+// DeviceSum is the checksum of the first bytes of a Block claim's device, as a second pod
+// reads them.
+func (s *Story) DeviceSum(claim *corev1.PersistentVolumeClaim, size int64) string {
+	s.T.Helper()
+	pod := s.pod("read-"+claim.Name, PodSpec(claim.Name, true, false, "sha256-device", devicePath, fmt.Sprint(size)))
+	sum := strings.TrimSpace(string(s.output(pod)))
+	s.Delete(pod)
+	return sum
+}
+
+// StatefulSet runs replicas that do nothing but hold a claim each, named data-NAME-N.
+func (s *Story) StatefulSet(name string, replicas int32, claim Claim) *appsv1.StatefulSet {
+	s.T.Helper()
+	labels := map[string]string{"app": name}
+	pod := PodSpec("", false, false, "sleep")
+	pod.RestartPolicy, pod.Volumes = corev1.RestartPolicyAlways, nil
+	set := &appsv1.StatefulSet{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: s.Namespace},
+		Spec: appsv1.StatefulSetSpec{
+			Replicas: new(replicas), Selector: &metav1.LabelSelector{MatchLabels: labels}, PodManagementPolicy: appsv1.ParallelPodManagement,
+			Template:             corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: pod},
+			VolumeClaimTemplates: []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data"}, Spec: claim.Spec()}},
+		},
+	}
+	s.Create(set)
+	return set
+}
+
+// Class makes a storage class of this story's own.
+func (s *Story) Class(reclaim corev1.PersistentVolumeReclaimPolicy, parameters map[string]string) (name string) {
+	s.T.Helper()
+	return s.ClassNamed(s.Namespace, reclaim, parameters)
+}
+
+// ClassNamed makes a storage class that goes with the story.
+func (s *Story) ClassNamed(name string, reclaim corev1.PersistentVolumeReclaimPolicy, parameters map[string]string) string {
+	s.T.Helper()
+	c := class.Storage(name, storagev1.VolumeBindingImmediate, reclaim, parameters)
+	s.Create(c)
+	s.T.Cleanup(func() { s.Remove(c) })
+	return name
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package story is what an end-to-end story stands on: one real node with this
+// project installed, S3 servers, and for each story a namespace, buckets, claims
+// and the proof that the bytes are right and nothing is left. It judges by what
+// users and other components can see; it never looks into the manager.
+package story
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/e2e/cluster/node"
+	"github.com/s3populator/s3populator/e2e/csi/fault"
+)
+
+// Options of a World.
+type Options struct {
+	// Dir is the run directory of a node. One that is up there is used; else a
+	// node is started in it. Empty: a new directory.
+	Dir string
+	// Keep leaves the node up for the next run, or for whoever looks into it.
+	Keep bool
+	Log  io.Writer
+}
+
+// World is the node, with everything installed, that all stories share.
+type World struct {
+	Node *node.Node
+	// Client is an administrator's and reads the API server, not a cache.
+	Client client.Client
+	Kube   kubernetes.Interface
+	Faults *fault.Client
+	Seen   *Observer
+
+	options Options
+	audited bool // the API server writes an audit log
+	mu      sync.Mutex
+	servers map[Server]*node.S3Server
+	cancel  context.CancelFunc
+}
+
+// Raise starts or finds the node, installs this checkout and waits until it works.
+// Whatever it started is removed when it fails.
+func Raise(ctx context.Context, options Options) (*World, error) {
+	w := &World{options: options, servers: map[Server]*node.S3Server{}}
+	ctx, w.cancel = context.WithCancel(ctx)
+	if err := w.raise(ctx); err != nil {
+		text := ""
+		if w.Node != nil {
+			text = "\n" + w.Node.Diagnose()
+		}
+		return nil, errors.Join(fmt.Errorf("raise the world: %w%s", err, text), w.Close(false))
+	}
+	return w, nil
+}
+
+func (w *World) raise(ctx context.Context) error {
+	if err := w.findNode(ctx); err != nil {
+		return err
+	}
+	if err := w.connect(); err != nil {
+		return err
+	}
+	if err := w.observe(ctx); err != nil {
+		return fmt.Errorf("watch the cluster: %w", err)
+	}
+	if err := w.install(ctx); err != nil {
+		return fmt.Errorf("install: %w", err)
+	}
+	return nil
+}
+
+func (w *World) connect() error {
+	config, err := w.Node.RESTConfig()
+	if err != nil {
+		return err
+	}
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return err
+	}
+	if w.Client, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+		return fmt.Errorf("make a client: %w", err)
+	}
+	if w.Kube, err = kubernetes.NewForConfig(config); err != nil {
+		return fmt.Errorf("make a client: %w", err)
+	}
+	w.Faults = fault.New(w.Node.ControlSocket())
+	return nil
+}
+
+// observe starts the watches that stories wait on.
+func (w *World) observe(ctx context.Context) error {
+	config, err := w.Node.RESTConfig()
+	if err != nil {
+		return err
+	}
+	w.Seen, err = newObserver(ctx, config, w.Client.Scheme())
+	if err != nil {
+		return err
+	}
+	logs := &moverLogs{kube: w.Kube, dir: w.moverLogDir(), started: map[string]bool{}}
+	if err := os.MkdirAll(logs.dir, 0o755); err != nil {
+		return err
+	}
+	w.Seen.onPod = func(p podEvent) { logs.follow(ctx, p.pod) }
+	return w.Seen.start(ctx)
+}
+
+// Dir is the run directory.
+func (w *World) Dir() string { return w.Node.Dir() }
+
+// logDir is where components, movers and the audit log end up.
+func (w *World) logDir() string { return filepath.Join(w.Dir(), "logs") }
+
+func (w *World) moverLogDir() string { return filepath.Join(w.logDir(), "movers") }
+
+// Close ends what Raise began. The node goes, unless it is to be kept; after a
+// failure its logs stay.
+func (w *World) Close(ok bool) error {
+	var errs []error
+	for _, s := range w.servers {
+		errs = append(errs, s.Stop())
+	}
+	w.cancel()
+	if w.Node == nil {
+		return errors.Join(errs...)
+	}
+	if w.options.Keep {
+		fmt.Fprintf(w.options.Log, "the node is up: export KUBECONFIG=%s E2E_DIR=%s\nremove it with: go run ./e2e/cluster down --dir %[2]s\n", w.Node.Kubeconfig(), w.Dir())
+		return errors.Join(errs...)
+	}
+	if !ok {
+		fmt.Fprintf(w.options.Log, "logs are kept in %s\n", w.logDir())
+	}
+	return errors.Join(append(errs, node.Remove(context.Background(), w.Dir(), !ok))...)
+}

@@ -10,11 +10,11 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/internal/sizing"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -84,28 +84,13 @@ func grow(p *corev1.PersistentVolumeClaim, source *v1alpha1.S3Source) {
 	if source.Spec.Sizing.OnTooSmall != v1alpha1.TooSmallGrow || source.Status.Inventory == nil {
 		return
 	}
-	need := Size(source.Status.Inventory.Bytes, source.Spec.Sizing.OveragePercent)
+	need := sizing.Request(source.Status.Inventory.Bytes, source.Spec.Sizing.OveragePercent)
 	if have := p.Spec.Resources.Requests[corev1.ResourceStorage]; have.Cmp(need) < 0 {
 		p.Spec.Resources.Requests[corev1.ResourceStorage] = need
 		if limit, ok := p.Spec.Resources.Limits[corev1.ResourceStorage]; ok && limit.Cmp(need) < 0 {
 			delete(p.Spec.Resources.Limits, corev1.ResourceStorage)
 		}
 	}
-}
-
-// mebibyte is what sizes are rounded up to: what most drivers allocate in.
-const mebibyte = 1 << 20
-
-// Size is the request for so many bytes of data: with the overage in percent (nil: 25)
-// added, rounded up to 1 MiB, at least 1 MiB.
-func Size(bytes int64, overagePercent *int32) resource.Quantity {
-	percent := int64(25)
-	if overagePercent != nil {
-		percent = int64(*overagePercent)
-	}
-	// Divided first, so that no sum of objects overflows.
-	need := bytes + bytes/100*percent + (bytes%100*percent+99)/100
-	return *resource.NewQuantity(max(1, (need+mebibyte-1)/mebibyte)*mebibyte, resource.BinarySI)
 }
 
 // mover is the pod that fills the prime.

@@ -100,6 +100,9 @@ var strikes = map[string]func() error{
 // TestStruckAtEveryWrite strikes the manager after its first write, then after its second
 // and so on, and wants the same end every time.
 func TestStruckAtEveryWrite(t *testing.T) {
+	if testing.Short() {
+		t.Skip("plays the protocol some hundred times")
+	}
 	for name, sc := range scenarios {
 		t.Run(name, func(t *testing.T) {
 			undisturbed := sc.simulator(t)
@@ -124,6 +127,9 @@ func TestStruckAtEveryWrite(t *testing.T) {
 // TestDeletedAtEveryWrite deletes the claim after every write: nothing stays, not even
 // the volume of a class that retains.
 func TestDeletedAtEveryWrite(t *testing.T) {
+	if testing.Short() {
+		t.Skip("plays the protocol some hundred times")
+	}
 	for name, sc := range scenarios {
 		undisturbed := sc.simulator(t)
 		undisturbed.converge()

@@ -48,8 +48,7 @@ func finishBoundClaim(s state) (decision, bool) {
 	if c, ok := populated(s.Claim); !ok || c.Status != corev1.ConditionTrue {
 		return d.announcing(v1alpha1.ReasonPopulationSucceeded), true
 	}
-	d.Message = "" // Told already; the prime that held the numbers may be gone.
-	d.Reason = ""
+	d = decision{Action: wait} // Told already; the prime that held the numbers may be gone.
 	if s.Prime != nil && s.Prime.DeletionTimestamp == nil && ownedBy(s.Prime, s.Claim) {
 		return d.then(deletePrime), true
 	}

@@ -15,8 +15,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -62,7 +64,9 @@ func newSimulator(t *testing.T, changes ...change) *simulator {
 	s := world(changes...)
 	s.Claim.ResourceVersion = ""
 	s.Source.ResourceVersion = ""
-	b := fake.NewClientBuilder().WithScheme(scheme).
+	// The plain tracker: bookkeeping of field owners would take most of the test's time.
+	tracker := clienttesting.NewObjectTracker(scheme, serializer.NewCodecFactory(scheme).UniversalDecoder())
+	b := fake.NewClientBuilder().WithScheme(scheme).WithObjectTracker(tracker).
 		WithStatusSubresource(&corev1.PersistentVolumeClaim{}, &v1alpha1.S3Import{}, &corev1.Pod{}, &corev1.PersistentVolume{}).
 		WithObjects(s.Claim, s.Source, s.Class, &storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: s.Class.Provisioner}}).
 		WithIndex(&corev1.PersistentVolume{}, indexClaimRefUID, func(o client.Object) []string {
@@ -148,7 +152,7 @@ func (sim *simulator) reconcile() (err error) {
 func (sim *simulator) converge() {
 	sim.t.Helper()
 	quiet := 0
-	for step := 0; quiet < 12; step++ {
+	for step := 0; quiet < 6; step++ {
 		if step > 400 {
 			sim.t.Fatal("does not converge")
 		}
@@ -162,7 +166,7 @@ func (sim *simulator) converge() {
 		if quiet++; sim.writes != before || moved {
 			quiet = 0
 		}
-		sim.now = sim.now.Add(time.Duration(quiet) * 5 * time.Second)
+		sim.now = sim.now.Add(time.Duration(quiet) * 8 * time.Second)
 	}
 }
 

@@ -4,6 +4,7 @@ package populator
 
 import (
 	"encoding/json"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -59,6 +60,9 @@ func withSource(s *state) {
 		Spec:       v1alpha1.S3SourceSpec{Bucket: "datasets", Endpoint: "http://s3", Retries: v1alpha1.Retries{Limit: new(int32(3))}},
 	}
 }
+
+// baseHash is that of an unchanged world; it is computed once, because there are millions of worlds.
+var baseHash = sync.OnceValue(func() string { s := world(); return specHash(s.Source, s.Claim) })
 
 func noSource(s *state)   { s.Source = nil }
 func noClass(s *state)    { s.Class = nil }
@@ -157,7 +161,7 @@ func failedBefore(terminal bool, at time.Time) change {
 	return func(s *state) {
 		boundPrime(s)
 		s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(attempts{
-			Hash: specHash(world().Source, s.Claim), Failures: 1, Mover: moverUID, At: at, Terminal: terminal,
+			Hash: baseHash(), Failures: 1, Mover: moverUID, At: at, Terminal: terminal,
 			Reason: wire.AccessDenied, Message: "The key is not known.",
 		})
 	}
@@ -208,6 +212,7 @@ var (
 // rebound is the world between the rebind and the bind.
 func rebound(s *state) {
 	s.Promised = volume("pv-1", s.Claim)
+	s.Promised.CreationTimestamp = metav1.NewTime(noon)
 	s.Promised.Annotations[v1alpha1.AnnotationPopulatedFor] = claimUID
 	if s.PrimeVolume != nil {
 		s.PrimeVolume = s.Promised
@@ -241,7 +246,7 @@ func withMover(phase corev1.PodPhase, code int32, message string) change {
 			ObjectMeta: metav1.ObjectMeta{
 				Name: moverName(s.Claim), Namespace: "team", UID: moverUID, Labels: labels(s.Claim, v1alpha1.RolePopulate),
 				CreationTimestamp: metav1.NewTime(noon.Add(-time.Second)),
-				Annotations:       map[string]string{v1alpha1.AnnotationSpecHash: specHash(world().Source, s.Claim), v1alpha1.AnnotationAttempt: "1"},
+				Annotations:       map[string]string{v1alpha1.AnnotationSpecHash: baseHash(), v1alpha1.AnnotationAttempt: "1"},
 			},
 			Status: corev1.PodStatus{Phase: phase},
 		}

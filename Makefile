@@ -16,6 +16,10 @@ demo: ## Fill a claim from S3 on a real node and check every byte (KEEP=1 leaves
 .PHONY: test
 test: unit e2e ## All tests: pure, API server, and end to end on the real node
 
+.PHONY: quick
+quick: ## The tests that need nothing but Go, without the long walks
+	@hack/test.sh quick
+
 .PHONY: unit
 unit: ## Pure and API-server tests (they start etcd and a kube-apiserver of their own)
 	@hack/test.sh unit

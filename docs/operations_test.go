@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
 
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -76,6 +77,33 @@ func TestEveryConditionIsNamed(t *testing.T) {
 	}
 	if found < 4 {
 		t.Errorf("only %d conditions were found", found)
+	}
+}
+
+// TestEveryPermissionIsExplained: who grants a right wants to know what for.
+func TestEveryPermissionIsExplained(t *testing.T) {
+	explained := section(t, document(t, operations), "Permissions")
+	found := 0
+	for role := range strings.SplitSeq(document(t, "manifests/rbac/role.yaml"), "\n---\n") {
+		var r struct {
+			Rules []struct {
+				Resources []string `json:"resources"`
+			} `json:"rules"`
+		}
+		if err := yaml.Unmarshal([]byte(role), &r); err != nil {
+			t.Fatal(err)
+		}
+		for _, rule := range r.Rules {
+			for _, resource := range rule.Resources {
+				found++
+				if !strings.Contains(explained, "`"+resource+"`") && !strings.Contains(explained, "`"+strings.TrimSuffix(resource, "/status")+"`") {
+					t.Errorf("no row for %s", resource)
+				}
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("only %d resources were found", found)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/e2e/cluster/toolchain"
 	"github.com/s3populator/s3populator/e2e/csi/class"
 )
@@ -51,9 +52,8 @@ const installPatience = 3 * time.Minute
 //go:embed testdata/volumepopulators.yaml
 var volumePopulators []byte
 
+// install applies what users apply, and waits until the API server serves our kinds.
 func (w *World) install(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, installPatience)
-	defer cancel()
 	if err := driverHealthy(ctx, w.Faults); err != nil {
 		return err
 	}
@@ -75,8 +75,11 @@ func (w *World) install(ctx context.Context) error {
 			return fmt.Errorf("apply %s %s: %w", o.GetKind(), o.GetName(), err)
 		}
 	}
-	return w.awaitManager(ctx)
+	return await(ctx, never, func() error { return w.Client.List(ctx, &v1alpha1.S3ImportList{}) })
 }
+
+// never is for conditions that no watch shows yet.
+func never() <-chan struct{} { return nil }
 
 func classes() []client.Object {
 	storage := func(name string, binding storagev1.VolumeBindingMode, reclaim corev1.PersistentVolumeReclaimPolicy) client.Object {

@@ -49,7 +49,7 @@ func newObserver(ctx context.Context, config *rest.Config, scheme *runtime.Schem
 	for _, kind := range []client.Object{
 		&corev1.PersistentVolumeClaim{}, &corev1.PersistentVolume{}, &corev1.Pod{}, &corev1.Event{}, &v1alpha1.S3Source{}, &v1alpha1.S3Import{},
 	} {
-		// Not blocking: the CRDs are not there yet on a new node.
+		// Not blocking: the cache is started after all handlers are there.
 		informer, err := c.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
 		if err != nil {
 			return nil, fmt.Errorf("watch %T: %w", kind, err)

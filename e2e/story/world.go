@@ -73,10 +73,15 @@ func (w *World) raise(ctx context.Context) error {
 	if err := w.connect(); err != nil {
 		return err
 	}
+	ctxInstall, cancel := context.WithTimeout(ctx, installPatience)
+	defer cancel()
+	if err := w.install(ctxInstall); err != nil {
+		return fmt.Errorf("install: %w", err)
+	}
 	if err := w.observe(ctx); err != nil {
 		return fmt.Errorf("watch the cluster: %w", err)
 	}
-	if err := w.install(ctx); err != nil {
+	if err := w.awaitManager(ctxInstall); err != nil {
 		return fmt.Errorf("install: %w", err)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 
 // foreign are fields whose type is Kubernetes' own: they are named, not repeated.
 var foreign = map[string]string{
+	"spec.claimSelector":            "label selector, as `kubectl explain deployment.spec.selector`",
 	"spec.mover.affinity":           "as `kubectl explain pod.spec.affinity`",
 	"spec.mover.env":                "list, as `kubectl explain pod.spec.containers.env`",
 	"spec.mover.imagePullSecrets":   "list, as `kubectl explain pod.spec.imagePullSecrets`",

@@ -148,7 +148,6 @@ func startInit(dir rundir.Dir) (*exec.Cmd, io.ReadCloser, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
 		Pdeathsig:  syscall.SIGKILL,
-		Setsid:     true,
 	}
 	return cmd, read, cmd.Start()
 }

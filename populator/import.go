@@ -82,7 +82,7 @@ func completeRun(next *v1alpha1.S3ImportStatus, s state) {
 	next.Progress.Rate = rate(r)
 	setCondition(next, s, metav1.Condition{
 		Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue, Reason: string(v1alpha1.ReasonPopulated),
-		Message: fmt.Sprintf("%d objects, %s, verified.", r.Objects, quantity(r.Bytes)),
+		Message: fmt.Sprintf("%d objects, %s, verified.", r.Objects, size(r.Bytes)),
 	})
 	clearFailure(next)
 }

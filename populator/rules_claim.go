@@ -100,7 +100,7 @@ func rebindTime(s state) time.Time {
 func populatedMessage(s state) string {
 	if s.Prime != nil {
 		if r, ok := result(s.Prime); ok {
-			return fmt.Sprintf("%d objects, %s, verified; manifest %s.", r.Objects, quantity(r.Bytes), orElse(r.ManifestDigest, "none"))
+			return fmt.Sprintf("%d objects, %s, verified; manifest %s.", r.Objects, size(r.Bytes), orElse(r.ManifestDigest, "none"))
 		}
 	}
 	return "The volume holds the verified data of its source."

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/mover/wire"
@@ -119,9 +118,6 @@ func resultTime(prime *corev1.PersistentVolumeClaim) time.Time {
 	}
 	return r.At
 }
-
-// quantity prints bytes the way Kubernetes does.
-func quantity(bytes int64) string { return resource.NewQuantity(bytes, resource.BinarySI).String() }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 

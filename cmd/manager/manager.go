@@ -36,6 +36,7 @@ import (
 const leaderElectionID = "s3populator"
 
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=s3populator-system,resources=leases,verbs=get;create;update
+// +kubebuilder:rbac:groups="",namespace=s3populator-system,resources=events,verbs=create
 
 // run builds the manager from one visible list and runs it until ctx ends.
 func run(ctx context.Context, o options) error {

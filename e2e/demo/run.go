@@ -11,10 +11,11 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/s3populator/s3populator/e2e/cluster/node"
 	"github.com/s3populator/s3populator/e2e/story"
 )
 
-// keptDir is where a demonstration that is kept stays, so that the next one finds it.
+// keptDir is where a demonstration that is kept stays, so that the next one can remove it.
 var keptDir = filepath.Join(os.TempDir(), "s3populator-demo")
 
 // demo is one run.
@@ -31,13 +32,28 @@ func run(ctx context.Context, keep bool, out io.Writer) (err error) {
 	dir := ""
 	if keep {
 		dir = keptDir
+		if err := d.removeKept(ctx); err != nil {
+			return err
+		}
 	}
 	d.step("a real Kubernetes node: what is missing is built or installed first, later runs reuse it")
-	if d.world, err = story.Raise(ctx, story.Options{Dir: dir, Keep: keep, Log: out}); err != nil {
+	if d.world, err = story.Raise(ctx, story.Options{Dir: dir, Keep: keep, KeepServers: keep, Log: out}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.end(err == nil)) }()
 	return d.show(ctx)
+}
+
+// removeKept makes room: what an earlier run left up has another bucket and other keys.
+func (d *demo) removeKept(ctx context.Context) error {
+	if _, err := os.Stat(keptDir); os.IsNotExist(err) {
+		return nil
+	}
+	d.step("the cluster that an earlier run left in " + keptDir + " is removed")
+	if err := node.Remove(ctx, keptDir, false); err != nil {
+		return fmt.Errorf("remove it, or delete %s yourself: %w", keptDir, err)
+	}
+	return nil
 }
 
 func (d *demo) show(ctx context.Context) error {
@@ -87,11 +103,11 @@ func (d *demo) step(what string) {
 func (d *demo) tellHowToUse() {
 	fmt.Fprintf(d.out, `
 The cluster is up. To look around:
-  export KUBECONFIG=%s
-  kubectl -n %s get s3sources,s3imports,pvc
-  kubectl -n %[2]s describe pvc %s
-  kubectl -n %[2]s apply -f %s
-Remove it with: go run ./e2e/cluster down --dir %s
+  export KUBECONFIG=%[1]s
+  kubectl -n %[2]s get s3sources,s3imports,pvc
+  kubectl -n %[2]s describe pvc %[3]s
+  kubectl -n %[2]s apply -f %[4]s
+Remove it with: go run ./e2e/cluster down --dir %[5]s
 
 `, d.world.Node.Kubeconfig(), namespace, claimName, d.secondClaim(), d.world.Dir())
 }

@@ -32,7 +32,9 @@ type Options struct {
 	Dir string
 	// Keep leaves the node up for the next run, or for whoever looks into it.
 	Keep bool
-	Log  io.Writer
+	// KeepServers leaves the S3 servers up with the node.
+	KeepServers bool
+	Log         io.Writer
 }
 
 // World is the node, with everything installed, that all stories share.
@@ -137,7 +139,9 @@ func (w *World) moverLogDir() string { return filepath.Join(w.logDir(), "movers"
 func (w *World) Close(ok bool) error {
 	var errs []error
 	for _, s := range w.servers {
-		errs = append(errs, s.Stop())
+		if !w.options.KeepServers {
+			errs = append(errs, s.Stop())
+		}
 	}
 	w.cancel()
 	if w.Node == nil {

@@ -35,6 +35,12 @@ func importFor(claim *corev1.PersistentVolumeClaim) *v1alpha1.S3Import {
 // speak of stays as it was.
 func importStatus(s state, d decision) v1alpha1.S3ImportStatus {
 	next := *s.Import.Status.DeepCopy()
+	if next.Phase == v1alpha1.ImportSucceeded {
+		if s.Prime == nil || filled(s.Prime) {
+			return next // A mover that is on its way out has older numbers than its report.
+		}
+		next = v1alpha1.S3ImportStatus{} // The filled prime was lost before the rebind.
+	}
 	if s.Mover != nil {
 		startRun(&next, s.Mover)
 	}
@@ -48,7 +54,7 @@ func importStatus(s state, d decision) v1alpha1.S3ImportStatus {
 	case s.Mover != nil && s.Mover.Status.Phase == corev1.PodRunning:
 		next.Phase = v1alpha1.ImportRunning
 		clearFailure(&next)
-	case d.Reason != "" && next.Phase != v1alpha1.ImportSucceeded:
+	case d.Reason != "":
 		next.Phase = v1alpha1.ImportPending
 		clearFailure(&next)
 	}
@@ -71,7 +77,7 @@ func startRun(next *v1alpha1.S3ImportStatus, mover *corev1.Pod) {
 // completeRun takes the numbers from the prime, which remembers the mover's report.
 func completeRun(next *v1alpha1.S3ImportStatus, s state) {
 	r, ok := result(s.Prime)
-	if !ok || next.Phase == v1alpha1.ImportSucceeded {
+	if !ok {
 		return
 	}
 	next.Phase = v1alpha1.ImportSucceeded

@@ -99,6 +99,15 @@ func TestImportStatus(t *testing.T) {
 			},
 		},
 	}
+	done := cases["a filled prime"].want
+	cases["a filled prime whose mover is still there"] = struct {
+		in   state
+		want v1alpha1.S3ImportStatus
+	}{world(filledPrime, moving, withImport, func(s *state) { s.Import.Status = *done.DeepCopy() }), done}
+	cases["a new prime after a filled one was lost"] = struct {
+		in   state
+		want v1alpha1.S3ImportStatus
+	}{world(boundPrime, pendingMover, withImport, func(s *state) { s.Import.Status = *done.DeepCopy() }), v1alpha1.S3ImportStatus{Phase: v1alpha1.ImportPending, Attempts: 1}}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			got := importStatus(c.in, decide(c.in))

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/s3populator/s3populator/e2e/cluster/rundir"
 )
 
 // createObjects makes what the controllers expect to find.
@@ -87,5 +89,14 @@ func dnsReady(ctx context.Context) error {
 	if res.StatusCode != http.StatusOK {
 		return fmt.Errorf("CoreDNS answers %s", res.Status)
 	}
-	return nil
+	return serviceFound(ctx)
+}
+
+// serviceFound asks for a Service's name the way that a pod's resolver does.
+func serviceFound(ctx context.Context) error {
+	r := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort(rundir.NodeAddress, "53"))
+	}}
+	_, err := r.LookupHost(ctx, "kubernetes.default.svc."+rundir.ClusterDomain+".")
+	return err
 }

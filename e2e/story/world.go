@@ -57,8 +57,9 @@ type World struct {
 // Whatever it started is removed when it fails.
 func Raise(ctx context.Context, options Options) (*World, error) {
 	w := &World{options: options, servers: map[Server]*node.S3Server{}}
-	ctx, w.cancel = context.WithCancel(ctx)
-	if err := w.raise(ctx); err != nil {
+	watching, cancel := context.WithCancel(context.WithoutCancel(ctx)) // until Close
+	w.cancel = cancel
+	if err := w.raise(ctx, watching); err != nil {
 		text := ""
 		if w.Node != nil {
 			text = "\n" + w.Node.Diagnose()
@@ -68,7 +69,7 @@ func Raise(ctx context.Context, options Options) (*World, error) {
 	return w, nil
 }
 
-func (w *World) raise(ctx context.Context) error {
+func (w *World) raise(ctx, watching context.Context) error {
 	if err := w.findNode(ctx); err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func (w *World) raise(ctx context.Context) error {
 	if err := w.install(ctxInstall); err != nil {
 		return fmt.Errorf("install: %w", err)
 	}
-	if err := w.observe(ctx); err != nil {
+	if err := w.observe(watching); err != nil {
 		return fmt.Errorf("watch the cluster: %w", err)
 	}
 	if err := w.awaitManager(ctxInstall); err != nil {

@@ -43,7 +43,7 @@ func TestSelection(t *testing.T) {
 			return at[key], at[key] != ""
 		})},
 		"objects-below": {func(o *v1alpha1.S3Source) {
-			o.Spec.Prefix, o.Spec.Objects, o.Spec.TargetPath = "other/", []v1alpha1.S3Object{{Key: "c.bin"}}, "deep"
+			o.Spec.Objects, o.Spec.TargetPath = []v1alpha1.S3Object{{Key: "other/c.bin", Path: "c.bin"}}, "deep"
 		}, bucket.Under("other/").In("deep")},
 		"literal": {func(o *v1alpha1.S3Source) {
 			o.Spec.Prefix, o.Spec.PrefixMode = "set-", "Literal"

@@ -31,6 +31,8 @@ func TestDecide(t *testing.T) {
 	}{
 		"a new claim gets a prime":                             {world(), want{Action: createPrime}, ""},
 		"a claim without a source waits for it":                {world(noSource), want{wait, late, v1alpha1.ReasonSourceNotFound}, "Create it"},
+		"a new claim's source may come a moment later":         {world(noSource, newClaim), want{Action: wait}, ""},
+		"a new claim's class may come a moment later":          {world(noClass, newClaim), want{Action: wait}, ""},
 		"a claim without a class waits for one":                {world(noClass), want{wait, late, v1alpha1.ReasonStorageClassNotFound}, "fast"},
 		"a claim that names no class waits for a default":      {world(unsetClass), want{wait, late, v1alpha1.ReasonStorageClassUnset}, "default"},
 		"a claim that wants no provisioning is refused":        {world(emptyClass), want{wait, "False", v1alpha1.ReasonUnsupportedClass}, "storageClassName"},

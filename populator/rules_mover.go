@@ -4,6 +4,7 @@ package populator
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -127,9 +128,9 @@ func tryAgain(s state) (decision, bool) {
 
 // populationFailed shows the mover's own reason, which operations.md explains.
 func populationFailed(past attempts) decision {
-	message := past.Message
+	message := sentence(past.Message)
 	if !past.Terminal {
-		message = fmt.Sprintf("Gave up after %d attempts. The last one: %s", past.Failures+past.Disruptions, past.Message)
+		message = fmt.Sprintf("Gave up after %d attempts. The last one: %s", past.Failures+past.Disruptions, message)
 	}
 	return because(corev1.ConditionFalse, v1alpha1.Reason(past.Reason), fmt.Sprintf(
 		"%s Population goes on when the S3Source changes or the claim's annotation %s gets a new value.", message, v1alpha1.AnnotationRetry))
@@ -138,7 +139,12 @@ func populationFailed(past attempts) decision {
 func retrying(s state, past attempts) decision {
 	left := past.next().Sub(s.Now)
 	return because(corev1.ConditionUnknown, v1alpha1.Reason(past.Reason), fmt.Sprintf(
-		"Attempt %d ended: %s It is tried again at %s.", past.Failures+past.Disruptions, past.Message, past.next().UTC().Format(time.TimeOnly))).again(left)
+		"Attempt %d ended: %s It is tried again at %s.", past.Failures+past.Disruptions, sentence(past.Message), past.next().UTC().Format(time.TimeOnly))).again(left)
+}
+
+// sentence ends a mover's message, so that another one may follow.
+func sentence(message string) string {
+	return strings.TrimRight(message, ". ") + "."
 }
 
 func filled(prime *corev1.PersistentVolumeClaim) bool {

@@ -65,6 +65,8 @@ func checkClass(s state) (decision, bool) {
 	case *name == "":
 		return because(corev1.ConditionFalse, v1alpha1.ReasonUnsupportedClass,
 			`spec.storageClassName is "", which turns provisioning off. Create the claim with the name of a class.`), true
+	case s.Class == nil && young(s):
+		return decision{Action: wait, Recheck: settle}, true
 	case s.Class == nil:
 		return because(corev1.ConditionUnknown, v1alpha1.ReasonStorageClassNotFound,
 			fmt.Sprintf("StorageClass %s does not exist. Create it, or create the claim with another one.", *name)), true
@@ -96,7 +98,17 @@ func waitForSource(s state) (decision, bool) {
 	if s.Prime != nil || s.Source != nil {
 		return decision{}, false
 	}
+	if young(s) {
+		return decision{Action: wait, Recheck: settle}, true
+	}
 	return sourceNotFound(s), true
+}
+
+// young claims are given the time that one `kubectl apply` of many files takes, and our
+// caches: what they name may come a moment after them, and is not worth a warning.
+func young(s state) bool {
+	_, told := populated(s.Claim)
+	return !told && s.Now.Sub(s.Claim.CreationTimestamp.Time) < settle
 }
 
 func sourceNotFound(s state) decision {

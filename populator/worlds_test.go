@@ -84,6 +84,7 @@ func inventory(s *state)  { s.Source.Status.Inventory = &v1alpha1.Inventory{Obje
 func claimNode(s *state)  { node("a")(s) }
 func otherNode(s *state)  { node("b")(s) }
 func nothing(*state)      {}
+func newClaim(s *state)   { s.Claim.CreationTimestamp = metav1.NewTime(noon) }
 func toldOfSuccess(s *state) {
 	told(corev1.ConditionTrue, v1alpha1.ReasonPopulated)(s)
 }

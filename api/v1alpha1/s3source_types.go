@@ -41,7 +41,7 @@ type S3SourceList struct {
 
 // S3SourceSpec is what a user decides.
 //
-// +kubebuilder:validation:XValidation:rule="!(has(self.objects) && size(self.objects) > 0) || !has(self.prefix) || size(self.prefix) == 0 || self.prefix.endsWith('/')",message="spec.prefix: with spec.objects it must be a directory, so end it with '/' or leave it out"
+// +kubebuilder:validation:XValidation:rule="!(has(self.objects) && size(self.objects) > 0) || !has(self.prefix) || size(self.prefix) == 0",message="spec.prefix: remove it or remove spec.objects, which names each object by its whole key"
 // +kubebuilder:validation:XValidation:rule="!(has(self.objects) && size(self.objects) > 0) || (!has(self.include) && !has(self.exclude))",message="spec.include and spec.exclude select from a prefix; remove them or remove spec.objects, which already names each object"
 // +kubebuilder:validation:XValidation:rule="has(self.endpoint) || has(self.region)",message="spec.region: required without spec.endpoint, which then is AWS; set the bucket's region, or set spec.endpoint"
 type S3SourceSpec struct {

@@ -70,7 +70,7 @@ func (s *Story) Remove(o client.Object) {
 // NothingMade asserts that a claim has neither prime nor mover.
 func (s *Story) NothingMade(claim *corev1.PersistentVolumeClaim) {
 	s.T.Helper()
-	err := s.Find(&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: "prime-" + string(claim.UID)}})
+	err := s.Find(&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: "s3prime-" + string(claim.UID)}})
 	if !apierrors.IsNotFound(err) {
 		s.T.Errorf("claim %s has a prime (error: %v)", claim.Name, err)
 	}

@@ -52,7 +52,7 @@ func (s *Story) ProgressOf(mover *corev1.Pod) (p wire.Snapshot) {
 // PrimeOf is a claim's prime, nil when there is none.
 func (s *Story) PrimeOf(claim *corev1.PersistentVolumeClaim) *corev1.PersistentVolumeClaim {
 	prime := &corev1.PersistentVolumeClaim{}
-	if !seen(s.World.Seen, s.Namespace, "prime-"+string(claim.UID), prime) {
+	if !seen(s.World.Seen, s.Namespace, "s3prime-"+string(claim.UID), prime) {
 		return nil
 	}
 	return prime

@@ -47,7 +47,7 @@ func TestSelection(t *testing.T) {
 		}, bucket.Under("other/").In("deep")},
 		"literal": {func(o *v1alpha1.S3Source) {
 			o.Spec.Prefix, o.Spec.PrefixMode = "set-", "Literal"
-		}, bucket.Under("set-")},
+		}, bucket.Where(func(key string) (string, bool) { return key, strings.HasPrefix(key, "set-") })},
 	}
 	for name, test := range tests {
 		s.Source(name, bucket, test.change)

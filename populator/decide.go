@@ -56,12 +56,12 @@ func rules() []rule {
 		waitForBinder,
 		// From here on the claim is unbound and no volume is promised to it.
 		clearOrphanedMover,
-		checkClaim, checkClass, waitForSource, waitForInventory, waitForConsumer,
+		checkClaim, checkClass, waitForSource, waitForInventory, waitForConsumer, waitForSearch,
 		createMissingPrime,
 		// From here on there is a prime.
 		refuseForeignPrime, waitForDeletedPrime,
 		mirrorSelectedNode, waitForProvisioner,
-		replaceLostPrime, refuseStolenVolume, makeVolumeScratch,
+		replaceLostPrime, refuseStolenVolume, refuseMadeByHand, makeVolumeScratch,
 		// From here on its volume is ours to fill, or the mover is the prime's consumer.
 		refuseForeignMover,
 		detachMover, checkRebind, rebindVolume,

@@ -31,6 +31,10 @@ func TestDecide(t *testing.T) {
 	}{
 		"a new claim gets a prime":                             {world(), want{Action: createPrime}, ""},
 		"a claim without a source waits for it":                {world(noSource), want{wait, late, v1alpha1.ReasonSourceNotFound}, "Create it"},
+		"a free volume may fit a claim that is new":            {world(unsearched, newClaim), want{Action: wait}, ""},
+		"a free volume may still fit":                          {world(unsearched), want{wait, late, v1alpha1.ReasonProvisioning}, "free volume"},
+		"a late claim that is filled now is not searched for":  {world(unsearched, lateClass, bindNow), want{Action: createPrime}, ""},
+		"a volume made by hand is left alone":                  {world(boundPrime, retained, madeByHand), want{wait, "False", v1alpha1.ReasonBoundElsewhere}, "pv-1"},
 		"a new claim's source may come a moment later":         {world(noSource, newClaim), want{Action: wait}, ""},
 		"a new claim's class may come a moment later":          {world(noClass, newClaim), want{Action: wait}, ""},
 		"a claim without a class waits for one":                {world(noClass), want{wait, late, v1alpha1.ReasonStorageClassNotFound}, "fast"},

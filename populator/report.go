@@ -78,11 +78,9 @@ func (r *Reconciler) reportImport(ctx context.Context, s state, d decision) erro
 	if equality.Semantic.DeepEqual(s.Import.Status, next) {
 		return nil
 	}
-	patch, err := json.Marshal(map[string]any{"status": next})
-	if err != nil {
-		return fmt.Errorf("encode patch: %w", err)
-	}
-	return ignoreGone(r.Status().Patch(ctx, s.Import.DeepCopy(), client.RawPatch(types.MergePatchType, patch)))
+	changed := s.Import.DeepCopy()
+	changed.Status = next
+	return ignoreGone(r.Status().Patch(ctx, changed, client.MergeFrom(s.Import))) // what is empty now becomes null
 }
 
 // ignoreGone: what is not there needs no report. A conflict means that a claim of the

@@ -134,3 +134,21 @@ func waitForConsumer(s state) (decision, bool) {
 		"StorageClass %s waits for a pod that uses the claim. Create one, or annotate the claim with %s=%s to fill it now.",
 		s.Class.Name, v1alpha1.AnnotationBind, v1alpha1.BindImmediate)), true
 }
+
+// waitForSearch: the PV controller binds a claim to any free volume that fits, whatever its
+// data source says. Once it has asked for a new volume it has found none, so that a prime
+// is not made in vain, nor bound to that free volume itself.
+func waitForSearch(s state) (decision, bool) {
+	if s.Prime != nil || searched(s.Claim) || lateBinding(s) && !waitsForConsumer(s) {
+		return decision{}, false
+	}
+	if age := s.Now.Sub(s.Claim.CreationTimestamp.Time); age < settle {
+		return decision{Action: wait, Recheck: settle - age}, true
+	}
+	return because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning,
+		"Waiting for Kubernetes to look for a free volume that fits the claim (its annotation "+v1alpha1.AnnotationStorageProvisioner+" tells that there is none)."), true
+}
+
+func searched(claim *corev1.PersistentVolumeClaim) bool {
+	return claim.Annotations[v1alpha1.AnnotationStorageProvisioner] != "" || claim.Annotations[v1alpha1.AnnotationBetaStorageProvisioner] != ""
+}

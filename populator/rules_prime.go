@@ -122,6 +122,17 @@ func refuseStolenVolume(s state) (decision, bool) {
 		"Volume %s holds the data but cannot be handed over: %s. Delete and create the claim to begin again.", s.PrimeVolume.Name, why)), true
 }
 
+// refuseMadeByHand: a free volume was faster than the provisioner. Its reclaim policy and
+// whatever is on it are an administrator's.
+func refuseMadeByHand(s state) (decision, bool) {
+	if s.PrimeVolume == nil || s.PrimeVolume.Annotations[v1alpha1.AnnotationProvisionedBy] != "" {
+		return decision{}, false
+	}
+	return because(corev1.ConditionFalse, v1alpha1.ReasonBoundElsewhere, fmt.Sprintf(
+		"The prime claim %s was bound to volume %s, which no provisioner made and which we therefore leave alone. Delete the claim, make sure that no free volume fits it, and create it again.",
+		s.Prime.Name, s.PrimeVolume.Name)), true
+}
+
 // makeVolumeScratch: until the rebind a volume is worth nothing, so an aborted
 // population must not leave it behind, whatever its class says.
 func makeVolumeScratch(s state) (decision, bool) {

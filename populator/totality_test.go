@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
+	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -17,12 +18,12 @@ import (
 var dimensions = [][]change{
 	{nothing, noSource, otherSpec},
 	{nothing, noClass, noCSI, lateClass, func(s *state) { lateClass(s); bindNow(s) }, class(storagev1.VolumeBindingImmediate, noProvisioner)},
-	{nothing, claimNode},
+	{nothing, claimNode, unsearched},
 	{
 		nothing, withPrime, oldPrime, primeOnNode, primeLostNode, foreignPrime, boundPrime, lostPrime, deletingPrime, filledPrime,
 		failedBefore(false, noon), failedBefore(false, noon.Add(-time.Hour)), failedBefore(true, noon),
 	},
-	{nothing, retained, stolen, volumeGoes, tooSmall},
+	{nothing, retained, stolen, volumeGoes, tooSmall, madeByHand},
 	{
 		nothing, pendingMover, runningMover, doneMover, silentMover, lyingMover, retryMover, userMover, evictedMover,
 		deletingMover, foreignMover,
@@ -105,6 +106,9 @@ var promises = map[string]func(state, decision) bool{
 		default:
 			return true
 		}
+	},
+	"a volume that no provisioner made is not touched": func(s state, d decision) bool {
+		return s.PrimeVolume == nil || s.PrimeVolume.Annotations[v1alpha1.AnnotationProvisionedBy] != "" || d.Action != markScratch && d.Action != startMover && d.Action != rebind
 	},
 	"only a volume of the prime is written": func(s state, d decision) bool {
 		return d.Action != markScratch || refersTo(s.PrimeVolume, s.Prime)

@@ -35,7 +35,8 @@ func world(changes ...change) state {
 		Claim: &corev1.PersistentVolumeClaim{
 			ObjectMeta: metav1.ObjectMeta{
 				Name: "data", Namespace: "team", UID: claimUID, ResourceVersion: "10",
-				CreationTimestamp: metav1.NewTime(noon.Add(-time.Minute)), Annotations: map[string]string{},
+				CreationTimestamp: metav1.NewTime(noon.Add(-time.Minute)),
+				Annotations:       map[string]string{v1alpha1.AnnotationStorageProvisioner: "csi.example.com"},
 			},
 			Spec: corev1.PersistentVolumeClaimSpec{
 				StorageClassName: new("fast"),
@@ -84,6 +85,7 @@ func inventory(s *state)  { s.Source.Status.Inventory = &v1alpha1.Inventory{Obje
 func claimNode(s *state)  { node("a")(s) }
 func otherNode(s *state)  { node("b")(s) }
 func nothing(*state)      {}
+func unsearched(s *state) { delete(s.Claim.Annotations, v1alpha1.AnnotationStorageProvisioner) }
 func newClaim(s *state)   { s.Claim.CreationTimestamp = metav1.NewTime(noon) }
 func toldOfSuccess(s *state) {
 	told(corev1.ConditionTrue, v1alpha1.ReasonPopulated)(s)
@@ -181,7 +183,7 @@ func encoded(v any) string {
 // Volumes.
 func volume(name string, claim *corev1.PersistentVolumeClaim) *corev1.PersistentVolume {
 	return &corev1.PersistentVolume{
-		ObjectMeta: metav1.ObjectMeta{Name: name, ResourceVersion: "30", Annotations: map[string]string{}},
+		ObjectMeta: metav1.ObjectMeta{Name: name, ResourceVersion: "30", Annotations: map[string]string{v1alpha1.AnnotationProvisionedBy: "csi.example.com"}},
 		Spec: corev1.PersistentVolumeSpec{
 			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
 			AccessModes:                   []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
@@ -204,6 +206,7 @@ var (
 		v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
 	})
 	stolen     = onVolume(func(v *corev1.PersistentVolume) { v.Spec.ClaimRef.UID = "somebody" })
+	madeByHand = onVolume(func(v *corev1.PersistentVolume) { delete(v.Annotations, v1alpha1.AnnotationProvisionedBy) })
 	unclaimed  = onVolume(func(v *corev1.PersistentVolume) { v.Spec.ClaimRef = nil })
 	volumeGoes = onVolume(func(v *corev1.PersistentVolume) { v.DeletionTimestamp = new(metav1.NewTime(noon)) })
 	tooSmall   = onVolume(func(v *corev1.PersistentVolume) { v.Spec.Capacity[corev1.ResourceStorage] = resource.MustParse("1Mi") })

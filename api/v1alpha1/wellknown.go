@@ -144,5 +144,16 @@ const AnnotationMirroredNode = Group + "/mirrored-node"
 // AnnotationSelectedNode on a claim is written by the scheduler and read by provisioners.
 const AnnotationSelectedNode = "volume.kubernetes.io/selected-node"
 
+// AnnotationStorageProvisioner on a claim is written by the PV controller when it found no
+// free volume for the claim and asks for a new one; the second is its older name.
+const (
+	AnnotationStorageProvisioner     = "volume.kubernetes.io/storage-provisioner"
+	AnnotationBetaStorageProvisioner = "volume.beta.kubernetes.io/storage-provisioner"
+)
+
+// AnnotationProvisionedBy on a volume names the provisioner that made it. A volume without
+// it was made by hand.
+const AnnotationProvisionedBy = "pv.kubernetes.io/provisioned-by"
+
 // AnnotationBindCompleted on a claim is written by the PV controller once it is fully bound.
 const AnnotationBindCompleted = "pv.kubernetes.io/bind-completed"

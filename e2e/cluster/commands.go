@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -72,6 +73,11 @@ func down(ctx context.Context, args []string) error {
 	return node.Remove(ctx, *dir, *keep)
 }
 
+// spoken is the exit code of a command that has said itself what was wrong.
+type spoken int
+
+func (s spoken) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
 func run(ctx context.Context, args []string) error {
 	flags, dir := newFlags("exec")
 	if err := flags.Parse(args); err != nil {
@@ -87,7 +93,11 @@ func run(ctx context.Context, args []string) error {
 	cmd := n.Command(ctx, flags.Arg(0), flags.Args()[1:]...)
 	cmd.SysProcAttr.Setpgid = false // the terminal's signals and input reach the command itself
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	return cmd.Run()
+	err = cmd.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return spoken(exit.ExitCode())
+	}
+	return err
 }
 
 func status(_ context.Context, args []string) error {

@@ -70,13 +70,21 @@ func (s *Story) Remove(o client.Object) {
 // NothingMade asserts that a claim has neither prime nor mover.
 func (s *Story) NothingMade(claim *corev1.PersistentVolumeClaim) {
 	s.T.Helper()
+	s.Await("nothing of ours to be left of claim "+claim.Name, func() error {
+		return s.made(claim)
+	})
+}
+
+// made tells what exists for a claim.
+func (s *Story) made(claim *corev1.PersistentVolumeClaim) error {
 	err := s.Find(&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: "s3prime-" + string(claim.UID)}})
 	if !apierrors.IsNotFound(err) {
-		s.T.Errorf("claim %s has a prime (error: %v)", claim.Name, err)
+		return fmt.Errorf("claim %s has a prime (error: %w)", claim.Name, err)
 	}
 	if pods := s.pods(v1alpha1.RolePopulate, claim.UID); len(pods) > 0 {
-		s.T.Errorf("claim %s has mover %s", claim.Name, pods[0].Name)
+		return fmt.Errorf("claim %s has mover %s", claim.Name, pods[0].Name)
 	}
+	return nil
 }
 
 // Evict asks for a pod's eviction, as draining a node does.

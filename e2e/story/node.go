@@ -17,8 +17,8 @@ import (
 // images are ours; the node brings the pause image by itself.
 var images = []string{"manager", "mover", "probe"}
 
-// unused components would only cost start and build time: no story expands or snapshots.
-var unused = []string{"csi-resizer", "csi-snapshotter", "snapshot-controller"}
+// Unused components would only cost start and build time where nothing expands or snapshots.
+var Unused = []string{"csi-resizer", "csi-snapshotter", "snapshot-controller"}
 
 // findNode connects to a node that is up, with newly built images, or starts one.
 func (w *World) findNode(ctx context.Context) error {
@@ -42,7 +42,7 @@ func (w *World) findNode(ctx context.Context) error {
 	w.audited = true
 	w.Node, err = node.Up(ctx, node.Options{
 		Dir: dir, Images: images, Attached: !w.options.Keep, Log: w.options.Log,
-		Components: node.Components{Skip: unused, Args: map[string][]string{"kube-apiserver": args}},
+		Components: node.Components{Skip: w.options.Skip, Args: map[string][]string{"kube-apiserver": args}},
 	})
 	return err
 }

@@ -32,6 +32,8 @@ type Options struct {
 	Dir string
 	// Keep leaves the node up for the next run, or for whoever looks into it.
 	Keep bool
+	// Skip are components of the node that are left out.
+	Skip []string
 	// KeepServers leaves the S3 servers up with the node.
 	KeepServers bool
 	Log         io.Writer

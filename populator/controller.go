@@ -73,10 +73,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	d := decide(s)
 	log.FromContext(ctx).V(1).Info("Decided", "action", d.Action, "reason", d.Reason)
 	d, err = r.act(ctx, s, d)
+	if err == nil { // What was not done is not told.
+		err = r.report(ctx, s, d)
+	}
 	if stale(err) {
 		return ctrl.Result{RequeueAfter: staleDelay}, nil
 	}
-	if err := errors.Join(err, r.report(ctx, s, d)); err != nil {
+	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("%s: %w", d.Action, err)
 	}
 	return ctrl.Result{RequeueAfter: d.Recheck}, nil

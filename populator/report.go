@@ -36,7 +36,9 @@ func (r *Reconciler) report(ctx context.Context, s state, d decision) error {
 	return nil
 }
 
-// reportCondition patches our one condition by its type, so that no other writer's is touched.
+// reportCondition patches our one condition by its type, so that no other writer's is
+// touched. The resourceVersion turns an old view, which knows nothing of what was told
+// already, into a conflict, so that nothing is told twice.
 func (r *Reconciler) reportCondition(ctx context.Context, s state, d decision) error {
 	if d.Reason == "" || s.Claim.DeletionTimestamp != nil {
 		return nil
@@ -53,14 +55,13 @@ func (r *Reconciler) reportCondition(ctx context.Context, s state, d decision) e
 		return nil
 	}
 	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": s.Claim.UID},
+		"metadata": map[string]any{"uid": s.Claim.UID, "resourceVersion": s.Claim.ResourceVersion},
 		"status":   map[string]any{"conditions": []any{next}},
 	})
 	if err != nil {
 		return fmt.Errorf("encode patch: %w", err)
 	}
-	err = r.Status().Patch(ctx, s.Claim.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch))
-	return ignoreGone(err)
+	return client.IgnoreNotFound(r.Status().Patch(ctx, s.Claim.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch)))
 }
 
 // reportImport makes the S3Import with the first mover and keeps its status true.

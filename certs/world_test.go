@@ -33,6 +33,7 @@ type world struct {
 	admin   kubernetes.Interface
 	manager *rest.Config
 	name    string
+	called  []*replica // by the webhook configuration
 }
 
 func newWorld(t *testing.T, config *rest.Config, name string) *world {
@@ -201,6 +202,7 @@ func (w *world) register(t *testing.T, replicas ...*replica) {
 			}},
 		})
 	}
+	w.called = replicas
 	if _, err := w.admin.AdmissionregistrationV1().MutatingWebhookConfigurations().Create(t.Context(), config, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +218,14 @@ func (w *world) review(ctx context.Context) error {
 // load reviews until it is stopped, then tells how many there were and fails for each refusal.
 func (w *world) load(t *testing.T) (stop func()) {
 	t.Helper()
-	eventually(t, 30*time.Second, "a review allowed", func() bool { return w.review(t.Context()) == nil })
+	eventually(t, 30*time.Second, "a review allowed by every replica", func() bool {
+		allowed := w.review(t.Context()) == nil
+		for _, r := range w.called { // Until the API server knows the configuration it asks nobody.
+			cas, _ := r.tally()
+			allowed = allowed && cas > 0
+		}
+		return allowed
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	reviews, refusals, first := 0, 0, ""

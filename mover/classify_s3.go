@@ -15,7 +15,7 @@ import (
 func (m *mover) classifyCode(code, message string) *failure {
 	s := m.request.Source
 	switch code {
-	case "InvalidAccessKeyId":
+	case "InvalidAccessKeyId", "XAdminUserNotFound":
 		return fail(wire.AccessDenied, "S3 does not know the access key of %s; correct it", m.who())
 	case "SignatureDoesNotMatch":
 		return fail(wire.AccessDenied, "the secret key of %s does not belong to its access key; correct it", m.who())
@@ -80,7 +80,7 @@ var texts = []struct {
 	}},
 	{[]string{"bucket does not exist", "specified bucket does not exist"}, func(m *mover, text string) *failure { return m.classifyCode(minio.NoSuchBucket, text) }},
 	{[]string{"object does not exist", "specified key does not exist"}, func(m *mover, text string) *failure { return m.classifyCode(minio.NoSuchKey, text) }},
-	{[]string{"access key id you provided does not exist"}, func(m *mover, text string) *failure { return m.classifyCode("InvalidAccessKeyId", text) }},
+	{[]string{"access key id you provided does not exist", "no user exists with the provided access key"}, func(m *mover, text string) *failure { return m.classifyCode("InvalidAccessKeyId", text) }},
 	{[]string{"signature we calculated does not match"}, func(m *mover, text string) *failure { return m.classifyCode("SignatureDoesNotMatch", text) }},
 	{[]string{"access denied", "insufficient permissions to access this path `http", "403 forbidden"}, func(m *mover, text string) *failure { return m.classifyCode("AccessDenied", text) }},
 	{[]string{"permission denied", "insufficient permissions"}, func(_ *mover, text string) *failure {
@@ -89,7 +89,7 @@ var texts = []struct {
 	{[]string{"reduce your request rate", "slow down", "too many requests", "503 "}, func(m *mover, text string) *failure { return m.classifyCode("SlowDown", text) }},
 	{[]string{"expired"}, func(m *mover, _ string) *failure { return m.expired() }},
 	{[]string{"no such host", "connection refused", "i/o timeout", "connection reset", "unexpected eof", "eof", "broken pipe",
-		"network is unreachable", "no route to host", "timeout", "connection timed out"},
+		"network is unreachable", "no route to host", "timeout", "connection timed out", "connection closed by foreign host"},
 		func(m *mover, text string) *failure {
 			return fail(wire.EndpointUnreachable, "the connection to %s failed: %s", m.where(), text)
 		}},

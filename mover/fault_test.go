@@ -7,9 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,76 +19,6 @@ import (
 
 	"github.com/s3populator/s3populator/mover/wire"
 )
-
-// proxy stands between mover and a real S3 server; it counts, and it misbehaves
-// where fault says so.
-type proxy struct {
-	*httptest.Server
-
-	// fault answers a request itself and returns true, or leaves it alone.
-	fault func(w http.ResponseWriter, r *http.Request) bool
-	sent  atomic.Int64 // Bytes of objects.
-	gets  atomic.Int64 // Objects asked for.
-}
-
-func startProxy(t testing.TB, s *s3server, fault func(http.ResponseWriter, *http.Request) bool) *proxy {
-	t.Helper()
-	target, err := url.Parse(s.endpoint)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxy{fault: fault}
-	forward := &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(target)
-			r.Out.Host = r.In.Host // It is part of the signature.
-		},
-		FlushInterval: -1,
-	}
-	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		isObject := r.Method == http.MethodGet && keyOf(r) != ""
-		if isObject {
-			p.gets.Add(1)
-		}
-		if p.fault != nil && p.fault(w, r) {
-			return
-		}
-		if isObject {
-			w = &countingWriter{ResponseWriter: w, count: &p.sent}
-		}
-		forward.ServeHTTP(w, r)
-	}))
-	t.Cleanup(p.Close)
-	return p
-}
-
-// keyOf is the object a path-style request is about.
-func keyOf(r *http.Request) string {
-	_, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	return key
-}
-
-type countingWriter struct {
-	http.ResponseWriter
-
-	count *atomic.Int64
-}
-
-func (w *countingWriter) Write(b []byte) (int, error) {
-	n, err := w.ResponseWriter.Write(b)
-	w.count.Add(int64(n))
-	return n, err
-}
-
-func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// s3Error answers as S3 does.
-func s3Error(w http.ResponseWriter, status int, code string) bool {
-	w.Header().Set("Content-Type", "application/xml")
-	w.WriteHeader(status)
-	fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>made by a test</Message></Error>`, code)
-	return true
-}
 
 // small puts n small objects and returns them.
 func small(t testing.TB, s *s3server, n int) map[string][]byte {
@@ -207,8 +134,8 @@ func TestAChangedObject(t *testing.T) {
 				r = b.mustBeDone(b.run())
 				want["dir/o005"] = changed
 				b.mustHold(want)
-				if r.FetchedBytes != int64(size) {
-					t.Errorf("the second attempt fetched %d bytes, want only the changed object's %d", r.FetchedBytes, size)
+				if r.FetchedBytes > int64(size) { // None, if the first attempt has fetched the new content already.
+					t.Errorf("the second attempt fetched %d bytes, want at most the changed object's %d", r.FetchedBytes, size)
 				}
 			})
 		})

@@ -169,26 +169,33 @@ func (m *mover) mcArguments(args []string) []string {
 	return append(all, args[1:]...)
 }
 
+// crawl is the rate in bytes per second below which mc counts as idle: its runtime wakes
+// itself through a file descriptor now and then, some 30 bytes a second.
+const crawl = 256
+
 // watchStall kills mc when it neither reads nor writes for idleTimeout. The
 // kernel counts its bytes, on sockets too, so a slow listing is not a stall.
 func (m *mover) watchStall(ctx context.Context, pid int, kill context.CancelCauseFunc) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
+	every := m.options.IdleTimeout / 4
+	enough := int64(crawl * every.Seconds())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		tick := time.NewTicker(m.options.IdleTimeout / 4)
+		tick := time.NewTicker(every)
 		defer tick.Stop()
-		idle, before := 0, ""
+		idle, before := 0, int64(0)
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
 			}
-			counters := ioCounters(pid)
-			if counters == "" || counters != before {
-				idle, before = 0, counters
+			moved, err := bytesMoved(pid)
+			if err != nil || moved-before > enough {
+				idle, before = 0, moved
 				continue
 			}
+			before = moved
 			if idle++; idle >= 4 {
 				kill(fmt.Errorf("%w for %s", errStalled, m.options.IdleTimeout))
 				return
@@ -198,14 +205,18 @@ func (m *mover) watchStall(ctx context.Context, pid int, kill context.CancelCaus
 	return func() { cancel(); wg.Wait() }
 }
 
-// ioCounters returns the lines rchar and wchar of /proc/PID/io.
-func ioCounters(pid int) string {
+// bytesMoved is what a process has read and written so far, by rchar and wchar of
+// /proc/PID/io.
+func bytesMoved(pid int) (total int64, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
 	if err != nil {
-		return ""
+		return 0, fmt.Errorf("read what mc has moved: %w", err)
 	}
-	chars, _, _ := strings.Cut(string(text), "syscr:")
-	return chars
+	var read, written int64
+	if _, err := fmt.Sscanf(string(text), "rchar: %d\nwchar: %d\n", &read, &written); err != nil {
+		return 0, fmt.Errorf("read what mc has moved: %w", err)
+	}
+	return read + written, nil
 }
 
 // scrub removes the secrets of this run from a text of mc's. mc does not print

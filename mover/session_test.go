@@ -32,7 +32,7 @@ func startSTS(t *testing.T, expiry time.Duration) *sts {
 		s.role.Store(r.FormValue("RoleArn"))
 		if r.FormValue("Action") != "AssumeRoleWithWebIdentity" || r.FormValue("WebIdentityToken") != "good" {
 			w.WriteHeader(http.StatusBadRequest)
-			fmt.Fprint(w, `<ErrorResponse><Error><Code>InvalidIdentityToken</Code><Message>the token is bad</Message></Error></ErrorResponse>`)
+			fmt.Fprint(w, `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Code>InvalidIdentityToken</Code><Message>the token is bad</Message></Error></ErrorResponse>`)
 			return
 		}
 		fmt.Fprintf(w, `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult><Credentials>`+
@@ -110,7 +110,7 @@ func TestWebIdentity(t *testing.T) {
 func TestASessionNearItsEndIsRenewed(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token")
 	write(t, token, "good")
-	s := startSTS(t, time.Second)
+	s := startSTS(t, -time.Second)
 	r := wire.Request{Source: wire.Source{Endpoint: s.URL}, Credentials: wire.Credentials{Kind: wire.WebIdentity}}
 	ids := identitiesFor(r, Paths{IdentityToken: token}, nil, s.URL)
 	for range 2 {

@@ -70,7 +70,7 @@ func TestBadCertificates(t *testing.T) {
 		wantText string
 	}{
 		"expired":         {time.Now().Add(-time.Hour), "127.0.0.1", "expired"},
-		"of another host": {time.Now().Add(time.Hour), "s3.example.com", "s3.example.com"},
+		"of another host": {time.Now().Add(time.Hour), "s3.example.com", "is for another name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, ca := startVersityTLS(t, tt.notAfter, tt.host)

@@ -47,7 +47,7 @@ func (t *transfer) run(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		left := t.ledger.todo()
-		if err := t.verdict(err, len(left)); err != nil && (round >= maxRounds || !retryable(err)) {
+		if err := t.verdict(ctx, err, left); err != nil && (round >= maxRounds || !retryable(err)) {
 			return err
 		}
 		if errors.Is(err, errExpired) && len(left) < len(todo) {
@@ -156,28 +156,32 @@ func (t *transfer) trouble(err error) error {
 }
 
 // verdict says what a round came to: nil when everything is there.
-func (t *transfer) verdict(err error, left int) error {
-	if left == 0 {
+func (t *transfer) verdict(ctx context.Context, err error, left []int) error {
+	if len(left) == 0 {
 		return nil
 	}
-	if err != nil {
-		return t.classify(err)
-	}
 	i, why := t.ledger.firstFailure()
+	if why == nil {
+		i = left[0]
+	}
+	if err != nil {
+		return t.explained(ctx, t.classify(err), t.plan.entries[i])
+	}
 	t.mu.Lock()
 	last := t.last
 	t.mu.Unlock()
 	switch {
 	case errors.Is(why, errDiffers):
 		return fail(wire.VerificationFailed, "%d of %d files differ from their objects after %d rounds, the first is %s; if the "+
-			"entity tags of this S3 server are not MD5 sums, set spec.transfer.verify: Size", left, len(t.plan.entries), maxRounds,
+			"entity tags of this S3 server are not MD5 sums, set spec.transfer.verify: Size", len(left), len(t.plan.entries), maxRounds,
 			quoteKey(t.plan.entries[i].path)).because(why)
 	case (why == nil || errors.Is(why, errNotThere)) && last != nil:
-		return last
+		return t.explained(ctx, t.classify(last), t.plan.entries[i])
 	case why == nil || errors.Is(why, errNotThere):
-		return fail(wire.TransferFailed, "%d files did not arrive, the first is %s", left, quoteKey(t.plan.entries[i].path))
+		missing := fail(wire.TransferFailed, "%d files did not arrive, the first is %s", len(left), quoteKey(t.plan.entries[i].path))
+		return t.explained(ctx, missing, t.plan.entries[i])
 	}
-	return t.classify(fmt.Errorf("transfer %s: %w", quoteKey(t.plan.entries[i].key), why))
+	return t.explained(ctx, t.classify(fmt.Errorf("transfer %s: %w", quoteKey(t.plan.entries[i].key), why)), t.plan.entries[i])
 }
 
 // retryable reports whether another round of this attempt may help. A changed

@@ -29,7 +29,7 @@ func (w world) judge() []string {
 	labels := func(role string) map[string]string {
 		return map[string]string{v1alpha1.LabelRole: role, v1alpha1.LabelClaimUID: "c", v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
 	}
-	prime := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "prime-c", Namespace: "n", UID: "p", ResourceVersion: "2", Labels: labels(v1alpha1.RolePrime), Annotations: map[string]string{}}}
+	prime := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "s3prime-c", Namespace: "n", UID: "p", ResourceVersion: "2", Labels: labels(v1alpha1.RolePrime), Annotations: map[string]string{}}}
 	mover := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "populate-c", Namespace: "n", UID: "m", ResourceVersion: "3", Labels: labels(v1alpha1.RolePopulate)}}
 	volume := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "v", ResourceVersion: "4", Annotations: map[string]string{}}}
 	volume.Spec.ClaimRef = &corev1.ObjectReference{Namespace: "n", UID: "p"}

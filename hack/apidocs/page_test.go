@@ -89,8 +89,8 @@ func TestKindPrintsEveryFieldOnce(t *testing.T) {
 
 func TestForeignTypesThatAreGoneAreReported(t *testing.T) {
 	err := newPage().unused()
-	if err == nil || !strings.Contains(err.Error(), "spec.mover.affinity") {
-		t.Errorf("got error %v, want one that names spec.mover.affinity", err)
+	if err == nil || !strings.Contains(err.Error(), "spec.claimSelector") {
+		t.Errorf("got error %v, want one that names spec.claimSelector", err)
 	}
 }
 

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/e2e/story"
+)
+
+// rest is how long after the last claim is Bound nothing of ours may be left.
+const rest = 20 * time.Second
+
+// singles is how many claims are measured one by one; their median counts.
+const singles = 5
+
+type bench struct {
+	world *story.World
+	out   io.Writer
+	scale int // 10 measures a tenth
+}
+
+// control measures the floor and us in turns, so that a machine that grows slower does so
+// for both.
+func (b *bench) control(ctx context.Context) (*figures, error) {
+	f := &figures{}
+	many := 50 / b.scale
+	var floors, ours []float64
+	for i := range singles {
+		floor, err := b.floor(ctx, fmt.Sprintf("floor-1-%d", i), 1)
+		if err != nil {
+			return nil, err
+		}
+		bound, err := b.populate(ctx, fmt.Sprintf("bound-1-%d", i), 1)
+		if err != nil {
+			return nil, err
+		}
+		floors, ours = append(floors, floor), append(ours, bound.seconds)
+	}
+	f.Floor1, f.Bound1 = median(floors), median(ours)
+	var err error
+	if f.Floor50, err = b.floor(ctx, "floor-50", many); err != nil {
+		return nil, err
+	}
+	bound, err := b.populate(ctx, "bound-50", many)
+	if err != nil {
+		return nil, err
+	}
+	f.Bound50, f.RequestsPerClaim, f.Leftovers = bound.seconds, bound.requests/float64(many), bound.leftovers
+	if f.RSS, _, err = b.manager(ctx); err != nil {
+		return nil, err
+	}
+	if f.Warnings, err = b.warnings(ctx); err != nil {
+		return nil, err
+	}
+	return f, b.simulated(ctx, f)
+}
+
+func median(of []float64) float64 {
+	slices.Sort(of)
+	return of[len(of)/2]
+}
+
+// floor is what the node needs for pods that each write one file into a claim of their own.
+func (b *bench) floor(ctx context.Context, namespace string, n int) (seconds float64, err error) {
+	fmt.Fprintf(b.out, "%s: %d pods that write a file\n", namespace, n)
+	if err := b.namespace(ctx, namespace); err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	for i := range n {
+		claim := b.claim(namespace, fmt.Sprintf("data-%d", i), story.Claim{})
+		pod := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: claim.Name},
+			Spec:       story.PodSpec(claim.Name, false, false, "write", story.MountPath+"/file", "1024"),
+		}
+		for _, o := range []client.Object{claim, pod} {
+			if err := b.world.Client.Create(ctx, o); err != nil {
+				return 0, fmt.Errorf("create %s: %w", o.GetName(), err)
+			}
+		}
+	}
+	watch, err := b.world.Kube.CoreV1().Pods(namespace).Watch(ctx, metav1.ListOptions{})
+	if err != nil {
+		return 0, fmt.Errorf("watch pods: %w", err)
+	}
+	err = awaitAll(ctx, watch, n, func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
+	return time.Since(began).Seconds(), joinRemove(err, b.remove(ctx, namespace))
+}
+
+// population is what filling n claims at once took.
+type population struct {
+	seconds, requests float64
+	leftovers         int
+}
+
+func (b *bench) populate(ctx context.Context, namespace string, n int) (p population, err error) {
+	fmt.Fprintf(b.out, "%s: %d claims that name a source of one small object\n", namespace, n)
+	if err := b.namespace(ctx, namespace); err != nil {
+		return p, err
+	}
+	if err := b.source(ctx, namespace); err != nil {
+		return p, err
+	}
+	before, err := b.requests(ctx)
+	if err != nil {
+		return p, err
+	}
+	began := time.Now()
+	for i := range n {
+		if err := b.world.Client.Create(ctx, b.claim(namespace, fmt.Sprintf("data-%d", i), story.Claim{Source: sourceName})); err != nil {
+			return p, fmt.Errorf("create claim: %w", err)
+		}
+	}
+	watch, err := b.world.Kube.CoreV1().PersistentVolumeClaims(namespace).Watch(ctx, metav1.ListOptions{LabelSelector: "!" + v1alpha1.LabelRole})
+	if err != nil {
+		return p, fmt.Errorf("watch claims: %w", err)
+	}
+	if err := awaitAll(ctx, watch, n, func(c *corev1.PersistentVolumeClaim) bool { return c.Status.Phase == corev1.ClaimBound }); err != nil {
+		return p, err
+	}
+	p.seconds = time.Since(began).Seconds()
+	if n > 1 {
+		if err := sleep(ctx, rest); err != nil {
+			return p, err
+		}
+		if p.leftovers, err = b.leftovers(ctx, namespace); err != nil {
+			return p, err
+		}
+		after, err := b.requests(ctx)
+		if err != nil {
+			return p, err
+		}
+		p.requests = after - before
+	}
+	return p, b.remove(ctx, namespace)
+}

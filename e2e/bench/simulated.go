@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/e2e/cluster/toolchain"
+	"github.com/s3populator/s3populator/e2e/story"
+	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+const (
+	simulatedClass = "simulated"
+	simulatedCSI   = "simulated.s3populator.test"
+	simulatedNodes = 10
+)
+
+// simulated measures the manager alone: kwok plays nodes and ends every mover with
+// success, and this program plays the provisioner.
+func (b *bench) simulated(ctx context.Context, f *figures) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := b.cordon(ctx); err != nil {
+		return err
+	}
+	stop, err := b.startKwok(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	if err := b.simulatedObjects(ctx); err != nil {
+		return err
+	}
+	p := provisioner{b.world.Client, b.world.Kube}
+	go p.run(ctx)
+	if f.small, err = b.simulate(ctx, "simulated-100", 100/b.scale); err != nil {
+		return err
+	}
+	if f.large, err = b.simulate(ctx, "simulated-1000", 1000/b.scale); err != nil {
+		return err
+	}
+	f.CPU1000, f.RSS1000 = f.large.cpu, f.large.rss
+	return nil
+}
+
+// cordon keeps simulated pods off the real node; what runs there stays.
+func (b *bench) cordon(ctx context.Context) error {
+	var nodes corev1.NodeList
+	if err := b.world.Client.List(ctx, &nodes); err != nil {
+		return fmt.Errorf("list nodes: %w", err)
+	}
+	for i := range nodes.Items {
+		patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"unschedulable":true}}`))
+		if err := b.world.Client.Patch(ctx, &nodes.Items[i], patch); err != nil {
+			return fmt.Errorf("cordon: %w", err)
+		}
+	}
+	return nil
+}
+
+// startKwok runs kwok inside the node until stop.
+func (b *bench) startKwok(ctx context.Context) (stop func() error, err error) {
+	cache, err := toolchain.Open(os.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	binaries, err := cache.Ensure(ctx, "kwok")
+	if err != nil {
+		return nil, err
+	}
+	stages := filepath.Join(b.world.Dir(), "kwok.yaml")
+	if err := os.WriteFile(stages, []byte(stagesFor()), 0o600); err != nil {
+		return nil, fmt.Errorf("write stages: %w", err)
+	}
+	log, err := os.Create(filepath.Join(b.world.Dir(), "logs", "kwok.log"))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	cmd := b.world.Node.Command(ctx, binaries["kwok"], "--kubeconfig", b.world.Node.Kubeconfig(), "--config", stages,
+		"--manage-nodes-with-annotation-selector", "kwok.x-k8s.io/node=fake", "--node-ip", b.world.Node.Address(), "--cidr", "10.250.0.0/16")
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		cancel()
+		return nil, fmt.Errorf("start kwok: %w", err)
+	}
+	return func() error {
+		cancel()
+		_ = cmd.Wait() // killed
+		return nil
+	}, nil
+}
+
+// stagesFor are kwok's rules: nodes are ready, movers succeed at once, deleted pods go.
+func stagesFor() string {
+	report := wire.Report{Class: wire.Done, Objects: 1, Bytes: 5, ManifestDigest: "sha256:simulated"}
+	return fmt.Sprintf(stages, moverpod.ContainerName, report.Encode())
+}
+
+func (b *bench) simulatedObjects(ctx context.Context) error {
+	immediate, reclaim := storagev1.VolumeBindingImmediate, corev1.PersistentVolumeReclaimDelete
+	objects := []client.Object{
+		&storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: simulatedCSI}, Spec: storagev1.CSIDriverSpec{AttachRequired: new(false)}},
+		&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: simulatedClass}, Provisioner: simulatedCSI, VolumeBindingMode: &immediate, ReclaimPolicy: &reclaim},
+	}
+	for i := range simulatedNodes {
+		objects = append(objects, &corev1.Node{
+			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("simulated-%d", i), Annotations: map[string]string{"kwok.x-k8s.io/node": "fake"}, Labels: map[string]string{"kubernetes.io/hostname": fmt.Sprintf("simulated-%d", i), "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}},
+			Status:     corev1.NodeStatus{Allocatable: plenty(), Capacity: plenty()},
+		})
+	}
+	for _, o := range objects {
+		if err := b.world.Client.Create(ctx, o); err != nil {
+			return fmt.Errorf("create %s: %w", o.GetName(), err)
+		}
+	}
+	return nil
+}
+
+func plenty() corev1.ResourceList {
+	return corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1000"), corev1.ResourceMemory: resource.MustParse("4Ti"), corev1.ResourcePods: resource.MustParse("2000")}
+}
+
+// simulate fills n claims and takes the manager's costs.
+func (b *bench) simulate(ctx context.Context, namespace string, n int) (s simulation, err error) {
+	fmt.Fprintf(b.out, "%s: %d claims against simulated nodes\n", namespace, n)
+	if err := b.namespace(ctx, namespace); err != nil {
+		return s, err
+	}
+	source := &v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: sourceName}, Spec: v1alpha1.S3SourceSpec{Endpoint: "http://s3.test:9000", Bucket: bucket}}
+	if err := b.world.Client.Create(ctx, source); err != nil {
+		return s, fmt.Errorf("create source: %w", err)
+	}
+	_, cpuBefore, err := b.manager(ctx)
+	if err != nil {
+		return s, err
+	}
+	requestsBefore, err := b.world.Requests()
+	if err != nil {
+		return s, err
+	}
+	began := time.Now()
+	for i := range n {
+		claim := b.claim(namespace, fmt.Sprintf("data-%d", i), story.Claim{Source: sourceName, Class: simulatedClass})
+		if err := b.world.Client.Create(ctx, claim); err != nil {
+			return s, fmt.Errorf("create claim: %w", err)
+		}
+	}
+	watch, err := b.world.Kube.CoreV1().PersistentVolumeClaims(namespace).Watch(ctx, metav1.ListOptions{LabelSelector: "!" + v1alpha1.LabelRole})
+	if err != nil {
+		return s, fmt.Errorf("watch claims: %w", err)
+	}
+	if err := awaitAll(ctx, watch, n, func(c *corev1.PersistentVolumeClaim) bool { return c.Status.Phase == corev1.ClaimBound }); err != nil {
+		return s, err
+	}
+	s = simulation{claims: n, seconds: time.Since(began).Seconds()}
+	if err := poll(ctx, "the primes to go", func() (bool, error) {
+		left, err := b.leftovers(ctx, namespace)
+		return left == 0, err
+	}); err != nil {
+		return s, err
+	}
+	rss, cpu, err := b.manager(ctx)
+	if err != nil {
+		return s, err
+	}
+	requests, err := b.world.Requests()
+	if err != nil {
+		return s, err
+	}
+	s.rss, s.cpu = rss, cpu-cpuBefore
+	for _, r := range requests[len(requestsBefore):] {
+		if r.Verb != "watch" {
+			s.requests++
+		}
+	}
+	return s, b.remove(ctx, namespace)
+}

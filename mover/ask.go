@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// explained asks S3 itself about a file that did not arrive for no reason we know: it
+// answers in codes what mc passes on in words, or not at all.
+func (m *mover) explained(ctx context.Context, f *failure, e entry) *failure {
+	if f.reason != wire.TransferFailed || errors.Is(f, errExpired) {
+		return f
+	}
+	if err := m.readable(ctx, e); err != nil {
+		return m.classify(err)
+	}
+	return f
+}
+
+// readable reads the first byte of an object that should be as it was listed.
+func (m *mover) readable(ctx context.Context, e entry) error {
+	if _, err := m.unchanged(ctx, e); err != nil {
+		return err
+	}
+	o := minio.GetObjectOptions{}
+	if e.size > 0 {
+		if err := o.SetRange(0, 0); err != nil {
+			return fmt.Errorf("read object: %w", err)
+		}
+	}
+	body, err := m.s3.GetObject(ctx, m.request.Source.Bucket, e.key, o)
+	if err != nil {
+		return fmt.Errorf("read object: %w", err)
+	}
+	defer body.Close()
+	if _, err := io.CopyN(io.Discard, body, min(e.size, 1)); err != nil {
+		return fmt.Errorf("read object: %w", err)
+	}
+	return nil
+}

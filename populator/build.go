@@ -65,7 +65,7 @@ func prime(s state, copied []string) *corev1.PersistentVolumeClaim {
 		p.Annotations[v1alpha1.AnnotationSelectedNode] = node
 		p.Annotations[v1alpha1.AnnotationMirroredNode] = node
 	}
-	grow(p, s.Source)
+	grow(p, s.Source, s.Claim)
 	return p
 }
 
@@ -78,10 +78,16 @@ func writable(modes []corev1.PersistentVolumeAccessMode) []corev1.PersistentVolu
 	return append([]corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}, modes...)
 }
 
+// grows tells that the volume may become larger than the claim's request: its source says
+// so, or admission did because the size was not known yet.
+func grows(source *v1alpha1.S3Source, claim *corev1.PersistentVolumeClaim) bool {
+	return source.Spec.Sizing.OnTooSmall == v1alpha1.TooSmallGrow || claim.Annotations[v1alpha1.AnnotationGrowTo] == v1alpha1.GrowToInventory
+}
+
 // grow raises the prime's request to what the source needs, if its user said so. The
 // claim then binds to a larger volume than it asked for, which Kubernetes allows.
-func grow(p *corev1.PersistentVolumeClaim, source *v1alpha1.S3Source) {
-	if source.Spec.Sizing.OnTooSmall != v1alpha1.TooSmallGrow || source.Status.Inventory == nil {
+func grow(p *corev1.PersistentVolumeClaim, source *v1alpha1.S3Source, claim *corev1.PersistentVolumeClaim) {
+	if !grows(source, claim) || source.Status.Inventory == nil {
 		return
 	}
 	need := sizing.Request(source.Status.Inventory.Bytes, source.Spec.Sizing.OveragePercent)

@@ -47,6 +47,7 @@ func TestDecide(t *testing.T) {
 		"a source of another namespace is refused":             {world(foreignRef), want{wait, "False", v1alpha1.ReasonUnsupportedClaim}, "dataSourceRef.namespace"},
 		"a device of a whole prefix is refused":                {world(blockMode), want{wait, "False", v1alpha1.ReasonUnsupportedClaim}, "exactly one object"},
 		"a growing claim waits for the inventory":              {world(growing), want{wait, late, v1alpha1.ReasonInventoryPending}, "models"},
+		"admission lets a claim grow":                          {world(growTo), want{wait, late, v1alpha1.ReasonInventoryPending}, "models"},
 		"a growing claim with an inventory gets a prime":       {world(growing, inventory), want{Action: createPrime}, ""},
 		"a late class waits for a consumer":                    {world(lateClass), want{wait, late, v1alpha1.ReasonWaitForFirstConsumer}, "s3populator.io/bind=Immediate"},
 		"a late class with a node gets a prime":                {world(lateClass, claimNode), want{Action: createPrime}, ""},

@@ -119,7 +119,7 @@ func sourceNotFound(s state) decision {
 
 // waitForInventory only where the size of the volume depends on it.
 func waitForInventory(s state) (decision, bool) {
-	if s.Prime != nil || s.Source.Spec.Sizing.OnTooSmall != v1alpha1.TooSmallGrow || s.Source.Status.Inventory != nil {
+	if s.Prime != nil || !grows(s.Source, s.Claim) || s.Source.Status.Inventory != nil {
 		return decision{}, false
 	}
 	return because(corev1.ConditionUnknown, v1alpha1.ReasonInventoryPending, fmt.Sprintf(

@@ -36,8 +36,8 @@ const (
 	PathSelected = "/selected-claims"
 )
 
-// +kubebuilder:rbac:groups=s3populator.io,resources=s3sources,verbs=get;list;watch
-// +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses;csidrivers,verbs=get;list;watch
+// +kubebuilder:rbac:groups=s3populator.io,resources=s3sources,verbs=list;watch
+// +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses;csidrivers,verbs=list;watch
 
 // Register serves both paths. The reader should be a cache's: a review waits for it.
 func Register(server webhook.Server, reader client.Reader, scheme *runtime.Scheme) {

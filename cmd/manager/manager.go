@@ -46,7 +46,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	for _, register := range []func(context.Context, ctrl.Manager, options, *certs.Authority) error{
-		addCertificates, addPopulation, addInventory, addProgress, addProbes,
+		addCertificates, addPopulation, addInventory, addAdmission, addProgress, addProbes,
 	} {
 		if err := register(ctx, mgr, o, authority); err != nil {
 			return err

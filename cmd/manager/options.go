@@ -24,6 +24,7 @@ type options struct {
 	MetricsAddress    string
 	ProbeAddress      string
 	ServingPort       int
+	Admission         bool
 	Progress          bool
 	Verbose           bool
 	Certificates      certificates
@@ -52,6 +53,7 @@ func parse(args []string, getenv func(string) string) (options, error) {
 	f.StringVar(&o.MetricsAddress, "metrics-address", ":8080", "address of /metrics, 0 for none")
 	f.StringVar(&o.ProbeAddress, "probe-address", ":8081", "address of /healthz and /readyz")
 	f.IntVar(&o.ServingPort, "serving-port", 9443, "port of the webhook and the progress endpoint")
+	f.BoolVar(&o.Admission, "admission", true, "review new claims, and make the sources that their annotations describe")
 	f.BoolVar(&o.Progress, "progress", true, "let movers send live progress")
 	f.BoolVar(&o.Verbose, "verbose", false, "log every decision")
 	f.StringVar(&o.Certificates.SecretName, "certificate-secret", "s3populator-ca", "Secret of the own certificate authority")

@@ -5,7 +5,11 @@
 package e2e
 
 import (
+	"fmt"
+	"strings"
 	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/e2e/story"
@@ -20,13 +24,20 @@ func TestBlock(t *testing.T) {
 	s.Source("disk", bucket, func(o *v1alpha1.S3Source) {
 		o.Spec.Objects = []v1alpha1.S3Object{{Key: "images/disk.img"}}
 	})
+	early := s.Claim(story.Claim{Name: "early", Source: "prefix", Block: true, Size: "8Mi"})
 	s.Source("prefix", bucket, under("images"))
 	claim := s.Claim(story.Claim{Source: "disk", Block: true, Size: "8Mi"})
-	refused := s.Claim(story.Claim{Name: "refused", Source: "prefix", Block: true, Size: "8Mi"})
 	s.Bound(claim.Name)
 	object := bucket.Under("images/")["disk.img"]
 	if got := s.DeviceSum(claim, object.Size); got != object.SHA256 {
 		t.Errorf("the device begins with sha256 %s, the object has %s", got, object.SHA256)
 	}
-	s.Condition(refused.Name, string(v1alpha1.ReasonUnsupportedClaim))
+	s.Condition(early.Name, string(v1alpha1.ReasonUnsupportedClaim)) // admission could not know the source
+	s.Await("the source to be known", func() error {
+		err := world.Client.Create(t.Context(), s.Unborn(story.Claim{Name: "refused", Source: "prefix", Block: true}), client.DryRunAll)
+		if err == nil || !strings.Contains(err.Error(), "exactly one object") {
+			return fmt.Errorf("a Block claim of a whole prefix is not refused: %w", err)
+		}
+		return nil
+	})
 }

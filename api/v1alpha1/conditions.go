@@ -36,8 +36,6 @@ const (
 	ReasonRescheduling         Reason = "Rescheduling"
 	ReasonPopulating           Reason = "Populating"
 	ReasonMoverPending         Reason = "MoverPending"
-	ReasonRetrying             Reason = "Retrying"
-	ReasonPopulationFailed     Reason = "PopulationFailed"
 	ReasonRebinding            Reason = "Rebinding"
 	ReasonRebindBlocked        Reason = "RebindBlocked"
 	ReasonBoundElsewhere       Reason = "BoundElsewhere"

@@ -26,9 +26,9 @@ type figures struct {
 
 // simulation is what n claims cost the manager against simulated nodes.
 type simulation struct {
-	claims                int
-	seconds, cpu, rss     float64
-	requests, boundsPerMB float64
+	claims            int
+	seconds, cpu, rss float64
+	requests          float64
 }
 
 // table shows the figures beside those of the upstream populator library

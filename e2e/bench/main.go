@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, world.Close(err == nil)) }()
+	defer func() { err = errors.Join(err, world.Close(err == nil)) }() //nolint:contextcheck // It cleans up after an interrupt too.
 	b := &bench{world: world, out: os.Stdout, scale: 1}
 	if *small {
 		b.scale = 10

@@ -88,7 +88,7 @@ func (b *bench) scrape(ctx context.Context, address string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask the manager: %w", err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	return io.ReadAll(response.Body)
 }
 

@@ -43,7 +43,7 @@ func (b *bench) claim(namespace, name string, c story.Claim) *corev1.PersistentV
 // source makes a source of one small object and waits for its inventory, which is not
 // what is measured.
 func (b *bench) source(ctx context.Context, namespace string) error {
-	server, err := b.world.Server(story.VersityGW)
+	server, err := b.world.Server(story.VersityGW) //nolint:contextcheck // The server outlives whoever asks first.
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -36,23 +37,34 @@ func (p provisioner) run(ctx context.Context) {
 	}
 	defer volumes.Stop()
 	for {
-		err = nil
 		select {
 		case <-ctx.Done():
 			return
 		case e := <-claims.ResultChan():
-			if c, ok := e.Object.(*corev1.PersistentVolumeClaim); ok && wantsVolume(c) {
-				err = client.IgnoreAlreadyExists(p.client.Create(ctx, volumeFor(c)))
-			}
+			err = p.provision(ctx, e.Object)
 		case e := <-volumes.ResultChan():
-			if v, ok := e.Object.(*corev1.PersistentVolume); ok && v.Spec.StorageClassName == simulatedClass && v.Status.Phase == corev1.VolumeReleased && v.DeletionTimestamp == nil {
-				err = client.IgnoreNotFound(p.client.Delete(ctx, v))
-			}
+			err = p.reclaim(ctx, e.Object)
 		}
 		if err != nil && ctx.Err() == nil {
 			fmt.Fprintln(os.Stderr, "bench: simulated provisioner:", err)
 		}
 	}
+}
+
+func (p provisioner) provision(ctx context.Context, o runtime.Object) error {
+	c, ok := o.(*corev1.PersistentVolumeClaim)
+	if !ok || !wantsVolume(c) {
+		return nil
+	}
+	return client.IgnoreAlreadyExists(p.client.Create(ctx, volumeFor(c)))
+}
+
+func (p provisioner) reclaim(ctx context.Context, o runtime.Object) error {
+	v, ok := o.(*corev1.PersistentVolume)
+	if !ok || v.Spec.StorageClassName != simulatedClass || v.Status.Phase != corev1.VolumeReleased || v.DeletionTimestamp != nil {
+		return nil
+	}
+	return client.IgnoreNotFound(p.client.Delete(ctx, v))
 }
 
 func wantsVolume(c *corev1.PersistentVolumeClaim) bool {

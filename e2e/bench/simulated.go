@@ -91,7 +91,7 @@ func (b *bench) startKwok(ctx context.Context) (stop func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	ctx, cancel := context.WithCancel(ctx)
 	cmd := b.world.Node.Command(ctx, binaries["kwok"], "--kubeconfig", b.world.Node.Kubeconfig(), "--config", stages,
 		"--manage-nodes-with-annotation-selector", "kwok.x-k8s.io/node=fake", "--node-ip", b.world.Node.Address(), "--cidr", "10.250.0.0/16")
@@ -156,17 +156,7 @@ func (b *bench) simulate(ctx context.Context, namespace string, n int) (s simula
 		return s, err
 	}
 	began := time.Now()
-	for i := range n {
-		claim := b.claim(namespace, fmt.Sprintf("data-%d", i), story.Claim{Source: sourceName, Class: simulatedClass})
-		if err := b.world.Client.Create(ctx, claim); err != nil {
-			return s, fmt.Errorf("create claim: %w", err)
-		}
-	}
-	watch, err := b.world.Kube.CoreV1().PersistentVolumeClaims(namespace).Watch(ctx, metav1.ListOptions{LabelSelector: "!" + v1alpha1.LabelRole})
-	if err != nil {
-		return s, fmt.Errorf("watch claims: %w", err)
-	}
-	if err := awaitAll(ctx, watch, n, func(c *corev1.PersistentVolumeClaim) bool { return c.Status.Phase == corev1.ClaimBound }); err != nil {
+	if err := b.fill(ctx, namespace, n); err != nil {
 		return s, err
 	}
 	s = simulation{claims: n, seconds: time.Since(began).Seconds()}
@@ -191,4 +181,19 @@ func (b *bench) simulate(ctx context.Context, namespace string, n int) (s simula
 		}
 	}
 	return s, b.remove(ctx, namespace)
+}
+
+// fill makes n claims and waits until each has its volume.
+func (b *bench) fill(ctx context.Context, namespace string, n int) error {
+	for i := range n {
+		claim := b.claim(namespace, fmt.Sprintf("data-%d", i), story.Claim{Source: sourceName, Class: simulatedClass})
+		if err := b.world.Client.Create(ctx, claim); err != nil {
+			return fmt.Errorf("create claim: %w", err)
+		}
+	}
+	watch, err := b.world.Kube.CoreV1().PersistentVolumeClaims(namespace).Watch(ctx, metav1.ListOptions{LabelSelector: "!" + v1alpha1.LabelRole})
+	if err != nil {
+		return fmt.Errorf("watch claims: %w", err)
+	}
+	return awaitAll(ctx, watch, n, func(c *corev1.PersistentVolumeClaim) bool { return c.Status.Phase == corev1.ClaimBound })
 }

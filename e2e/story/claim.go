@@ -24,6 +24,7 @@ type Claim struct {
 	Block       bool                              // default: Filesystem
 	Attributes  string                            // VolumeAttributesClass
 	Annotations map[string]string
+	Labels      map[string]string
 }
 
 // Spec is that of the claim, also for templates.
@@ -48,22 +49,36 @@ func (c Claim) Spec() corev1.PersistentVolumeClaimSpec {
 // Claim makes a claim.
 func (s *Story) Claim(c Claim) *corev1.PersistentVolumeClaim {
 	s.T.Helper()
-	claim := &corev1.PersistentVolumeClaim{
-		ObjectMeta: metav1.ObjectMeta{Name: orElse(c.Name, "data"), Namespace: s.Namespace, Annotations: c.Annotations},
-		Spec:       c.Spec(),
-	}
+	claim := s.Unborn(c)
 	s.Create(claim)
 	return claim
 }
 
-// condition is the Populated condition of a claim.
-func condition(claim *corev1.PersistentVolumeClaim) (corev1.PersistentVolumeClaimCondition, bool) {
+// Unborn is a claim that is not created yet.
+func (s *Story) Unborn(c Claim) *corev1.PersistentVolumeClaim {
+	return &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: orElse(c.Name, "data"), Namespace: s.Namespace, Annotations: c.Annotations, Labels: c.Labels},
+		Spec:       c.Spec(),
+	}
+}
+
+// Refused asserts that a claim is not admitted, and that the answer contains a text.
+func (s *Story) Refused(claim *corev1.PersistentVolumeClaim, says string) {
+	s.T.Helper()
+	err := s.World.Client.Create(s.T.Context(), claim)
+	if err == nil || !strings.Contains(err.Error(), says) {
+		s.T.Errorf("creating claim %s: got %v, want a refusal that says %q", claim.Name, err, says)
+	}
+}
+
+// condition is the Populated condition of a claim; empty when it has none.
+func condition(claim *corev1.PersistentVolumeClaim) corev1.PersistentVolumeClaimCondition {
 	for _, c := range claim.Status.Conditions {
 		if c.Type == v1alpha1.ConditionPopulated {
-			return c, true
+			return c
 		}
 	}
-	return corev1.PersistentVolumeClaimCondition{}, false
+	return corev1.PersistentVolumeClaimCondition{}
 }
 
 // Bound waits until a claim is Bound, says so itself, and its prime is gone. A failure
@@ -87,7 +102,7 @@ func (s *Story) bound(name string, failed error) (*corev1.PersistentVolumeClaim,
 		if !seen(s.World.Seen, s.Namespace, name, claim) {
 			return errors.New("it is not there")
 		}
-		c, _ := condition(claim)
+		c := condition(claim)
 		switch {
 		case c.Status == corev1.ConditionFalse:
 			return fmt.Errorf("%w: it failed with %s: %s", failed, c.Reason, c.Message)
@@ -121,7 +136,7 @@ func (s *Story) Tells(claim, reason, text string) corev1.PersistentVolumeClaimCo
 		if !seen(s.World.Seen, s.Namespace, claim, now) {
 			return errors.New("it is not there")
 		}
-		if c, _ = condition(now); c.Reason != reason || !strings.Contains(c.Message, text) {
+		if c = condition(now); c.Reason != reason || !strings.Contains(c.Message, text) {
 			return fmt.Errorf("Populated is %q %s: %s", c.Status, c.Reason, c.Message)
 		}
 		return nil

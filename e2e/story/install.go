@@ -145,17 +145,19 @@ func decode(r io.Reader) ([]*unstructured.Unstructured, error) {
 
 // awaitManager waits until all replicas are of this version and ready.
 func (w *World) awaitManager(ctx context.Context) error {
-	return await(ctx, w.Seen.Changed, func() error {
-		d := &appsv1.Deployment{}
-		if err := w.Client.Get(ctx, client.ObjectKey{Namespace: SystemNamespace, Name: ManagerName}, d); err != nil {
-			return err
-		}
-		want := *d.Spec.Replicas
-		s := d.Status
-		if s.ObservedGeneration < d.Generation || s.UpdatedReplicas != want || s.ReadyReplicas != want || s.Replicas != want {
-			return fmt.Errorf("the manager has %d of %d replicas ready, %d of this version, %d in all\n%s",
-				s.ReadyReplicas, want, s.UpdatedReplicas, s.Replicas, w.describeNamespace(ctx, SystemNamespace))
-		}
-		return nil
-	})
+	return await(ctx, w.Seen.Changed, func() error { return w.managerAvailable(ctx) })
+}
+
+func (w *World) managerAvailable(ctx context.Context) error {
+	d := &appsv1.Deployment{}
+	if err := w.Client.Get(ctx, client.ObjectKey{Namespace: SystemNamespace, Name: ManagerName}, d); err != nil {
+		return err
+	}
+	want := *d.Spec.Replicas
+	s := d.Status
+	if s.ObservedGeneration < d.Generation || s.UpdatedReplicas != want || s.ReadyReplicas != want || s.Replicas != want {
+		return fmt.Errorf("the manager has %d of %d replicas ready, %d of this version, %d in all\n%s",
+			s.ReadyReplicas, want, s.UpdatedReplicas, s.Replicas, w.describeNamespace(ctx, SystemNamespace))
+	}
+	return nil
 }

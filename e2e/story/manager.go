@@ -29,6 +29,25 @@ func (s *Story) RestartManager() (began time.Time) {
 	return began
 }
 
+// ScaleManager changes the number of replicas and waits until as many are ready, or none.
+func (s *Story) ScaleManager(replicas int32) {
+	s.T.Helper()
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: SystemNamespace, Name: ManagerName}}
+	Update(s, d, func(d *appsv1.Deployment) { d.Spec.Replicas = new(replicas) })
+	s.Await(fmt.Sprintf("%d replicas of the manager", replicas), func() error { return s.World.managerAvailable(s.T.Context()) })
+	if replicas > 0 {
+		return
+	}
+	s.Await("the manager's pods to go", func() error {
+		var pods corev1.PodList
+		err := s.World.Client.List(s.T.Context(), &pods, client.InNamespace(SystemNamespace))
+		if err == nil && len(pods.Items) > 0 {
+			err = fmt.Errorf("pod %s is still there", pods.Items[0].Name)
+		}
+		return err
+	})
+}
+
 // InventoryGone waits until no pod lists a source of this story: then the manager is at
 // rest about it.
 func (s *Story) InventoryGone() {

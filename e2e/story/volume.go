@@ -63,7 +63,7 @@ func (s *Story) StatefulSet(name string, replicas int32, claim Claim) *appsv1.St
 		Spec: appsv1.StatefulSetSpec{
 			Replicas: new(replicas), Selector: &metav1.LabelSelector{MatchLabels: labels}, PodManagementPolicy: appsv1.ParallelPodManagement,
 			Template:             corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: pod},
-			VolumeClaimTemplates: []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data"}, Spec: claim.Spec()}},
+			VolumeClaimTemplates: []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data", Annotations: claim.Annotations, Labels: claim.Labels}, Spec: claim.Spec()}},
 		},
 	}
 	s.Create(set)

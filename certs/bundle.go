@@ -38,10 +38,10 @@ func parse(text []byte) bundle {
 	}
 }
 
-// authorities keeps the CAs of one name.
-func (b bundle) authorities(commonName string) bundle {
+// authorities keeps the CAs that managed made.
+func (b bundle) authorities() bundle {
 	return slices.DeleteFunc(slices.Clone(b), func(c *x509.Certificate) bool {
-		return !c.IsCA || c.Subject.CommonName != commonName
+		return !c.IsCA || c.Subject.CommonName != caName
 	})
 }
 

@@ -121,8 +121,8 @@ func TestParseForgivesWhatPeopleLeave(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			got := parse([]byte(tt.text))
-			if len(got) != tt.wantCount || len(got.authorities(caName)) != tt.wantOurs {
-				t.Errorf("parsed %d, ours %d; want %d and %d", len(got), len(got.authorities(caName)), tt.wantCount, tt.wantOurs)
+			if len(got) != tt.wantCount || len(got.authorities()) != tt.wantOurs {
+				t.Errorf("parsed %d, ours %d; want %d and %d", len(got), len(got.authorities()), tt.wantCount, tt.wantOurs)
 			}
 		})
 	}

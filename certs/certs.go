@@ -70,6 +70,13 @@ type Files struct {
 
 func (f Files) set() bool { return f != Files{} }
 
+func (f Files) validate() error {
+	if f.CertFile == "" || f.KeyFile == "" || f.CAFile == "" {
+		return errors.New("option Files: set all of CertFile, KeyFile and CAFile, or none")
+	}
+	return nil
+}
+
 // source is one way to come by a certificate.
 type source interface {
 	run(ctx context.Context) error
@@ -107,10 +114,7 @@ func New(o Options) (*Authority, error) {
 
 func (o Options) validate() error {
 	if o.Files.set() {
-		if o.Files.CertFile == "" || o.Files.KeyFile == "" || o.Files.CAFile == "" {
-			return errors.New("option Files: set all of CertFile, KeyFile and CAFile, or none")
-		}
-		return nil
+		return o.Files.validate()
 	}
 	switch {
 	case o.Namespace == "":

@@ -30,8 +30,7 @@ func render(t *testing.T) []*unstructured.Unstructured {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), kubetest.Program(t, "kubectl"), "kustomize", "testdata/overlay").Output()
 	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			t.Fatalf("kubectl kustomize: %v: %s", err, exit.Stderr)
 		}
 		t.Fatal(err)

@@ -3,6 +3,7 @@
 package certs
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -103,7 +104,7 @@ func TestFilesAreReadAgainWhenTheyChange(t *testing.T) {
 	write(t, names.CAFile, []byte("cut off"))
 	before := a.CABundle()
 	writePair(t, names, 2)
-	eventually(t, 10*time.Second, "the renewed pair served", func() bool { return serial(a) == 2 && string(a.CABundle()) != string(before) })
+	eventually(t, 10*time.Second, "the renewed pair served", func() bool { return serial(a) == 2 && !bytes.Equal(a.CABundle(), before) })
 
 	for _, name := range []string{names.CertFile, names.KeyFile, names.CAFile} {
 		if err := os.Remove(name); err != nil {
@@ -114,7 +115,7 @@ func TestFilesAreReadAgainWhenTheyChange(t *testing.T) {
 	if err := a.from.(*files).readCA(); err == nil {
 		t.Error("reading a missing CA file was no error")
 	}
-	if serial(a) != 2 || string(a.CABundle()) != string(held) {
+	if serial(a) != 2 || !bytes.Equal(a.CABundle(), held) {
 		t.Error("removing the files changed what is served; want the last good pair and CA")
 	}
 	pool := x509.NewCertPool()

@@ -141,10 +141,10 @@ func (p *publisher) learn(current *x509.Certificate, secret *corev1.Secret, conf
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	known := append(bundle{}, p.known...)
-	known = append(known, parse(secret.Data[bundleKey]).authorities(caName)...)
+	known = append(known, parse(secret.Data[bundleKey]).authorities()...)
 	if _, ok := secret.Data[bundleKey]; !ok && config != nil {
 		for _, w := range config.Webhooks {
-			known = append(known, parse(w.ClientConfig.CABundle).authorities(caName)...)
+			known = append(known, parse(w.ClientConfig.CABundle).authorities()...)
 		}
 	}
 	p.known = overlap(current, known, now, 2*p.options.LeafDuration)

@@ -40,7 +40,7 @@ func (m *mover) readable(ctx context.Context, e entry) error {
 	if err != nil {
 		return fmt.Errorf("read object: %w", err)
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	if _, err := io.CopyN(io.Discard, body, min(e.size, 1)); err != nil {
 		return fmt.Errorf("read object: %w", err)
 	}

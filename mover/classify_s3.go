@@ -15,17 +15,6 @@ import (
 func (m *mover) classifyCode(code, message string) *failure {
 	s := m.request.Source
 	switch code {
-	case "InvalidAccessKeyId", "XAdminUserNotFound":
-		return fail(wire.AccessDenied, "S3 does not know the access key of %s; correct it", m.who())
-	case "SignatureDoesNotMatch":
-		return fail(wire.AccessDenied, "the secret key of %s does not belong to its access key; correct it", m.who())
-	case "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired":
-		return m.expired()
-	case "InvalidToken", "InvalidSecurity", "InvalidClientTokenId":
-		return fail(wire.AccessDenied, "the session token of %s is refused: %s", m.who(), message)
-	case "AccessDenied", "AllAccessDisabled", "AccountProblem", "Forbidden", "NotSignedUp", "UnauthorizedAccess":
-		return fail(wire.AccessDenied, "S3 denies access to bucket %q with %s; allow s3:ListBucket on the bucket and s3:GetObject "+
-			"on its objects", s.Bucket, m.who())
 	case minio.NoSuchBucket:
 		return fail(wire.NoSuchBucket, "bucket %q does not exist at %s; correct spec.bucket, spec.endpoint or spec.region", s.Bucket, m.where())
 	case minio.NoSuchKey:
@@ -45,6 +34,24 @@ func (m *mover) classifyCode(code, message string) *failure {
 		return fail(wire.RequestRejected, "the clocks of this node and of %s differ too much: %s", m.where(), message)
 	case "InternalError", "XMinioServerNotInitialized":
 		return fail(wire.EndpointUnreachable, "%s is in trouble: %s: %s", m.where(), code, message)
+	}
+	return m.classifyRefusal(code, message)
+}
+
+// classifyRefusal maps the error codes that speak of who asks.
+func (m *mover) classifyRefusal(code, message string) *failure {
+	switch code {
+	case "InvalidAccessKeyId", "XAdminUserNotFound":
+		return fail(wire.AccessDenied, "S3 does not know the access key of %s; correct it", m.who())
+	case "SignatureDoesNotMatch":
+		return fail(wire.AccessDenied, "the secret key of %s does not belong to its access key; correct it", m.who())
+	case "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired":
+		return m.expired()
+	case "InvalidToken", "InvalidSecurity", "InvalidClientTokenId":
+		return fail(wire.AccessDenied, "the session token of %s is refused: %s", m.who(), message)
+	case "AccessDenied", "AllAccessDisabled", "AccountProblem", "Forbidden", "NotSignedUp", "UnauthorizedAccess":
+		return fail(wire.AccessDenied, "S3 denies access to bucket %q with %s; allow s3:ListBucket on the bucket and s3:GetObject "+
+			"on its objects", m.request.Source.Bucket, m.who())
 	}
 	return nil
 }
@@ -70,8 +77,10 @@ var texts = []struct {
 	{[]string{"signed by unknown authority", "not trusted"}, func(m *mover, _ string) *failure {
 		return m.badCertificate("is signed by an authority that is not trusted; add its CA to spec.tls.caBundles")
 	}},
-	{[]string{"certificate has expired", "certificate is valid for", "doesn't contain any ip sans", "x509:", "tls: failed to verify"},
-		func(m *mover, text string) *failure { return m.badCertificate("is refused: " + text) }},
+	{
+		[]string{"certificate has expired", "certificate is valid for", "doesn't contain any ip sans", "x509:", "tls: failed to verify"},
+		func(m *mover, text string) *failure { return m.badCertificate("is refused: " + text) },
+	},
 	{[]string{"server gave http response to https client"}, func(m *mover, _ string) *failure {
 		return fail(wire.RequestRejected, "%s is https, but the server speaks plain http there; correct the scheme or the port", m.where())
 	}},
@@ -88,11 +97,15 @@ var texts = []struct {
 	}},
 	{[]string{"reduce your request rate", "slow down", "too many requests", "503 "}, func(m *mover, text string) *failure { return m.classifyCode("SlowDown", text) }},
 	{[]string{"expired"}, func(m *mover, _ string) *failure { return m.expired() }},
-	{[]string{"no such host", "connection refused", "i/o timeout", "connection reset", "unexpected eof", "eof", "broken pipe",
-		"network is unreachable", "no route to host", "timeout", "connection timed out", "connection closed by foreign host"},
+	{
+		[]string{
+			"no such host", "connection refused", "i/o timeout", "connection reset", "unexpected eof", "eof", "broken pipe",
+			"network is unreachable", "no route to host", "timeout", "connection timed out", "connection closed by foreign host",
+		},
 		func(m *mover, text string) *failure {
 			return fail(wire.EndpointUnreachable, "the connection to %s failed: %s", m.where(), text)
-		}},
+		},
+	},
 }
 
 func (m *mover) classifyText(text string) *failure {

@@ -35,8 +35,7 @@ func (f *failure) because(err error) *failure {
 
 // reasonOf returns the reason of a failure, or the empty string.
 func reasonOf(err error) wire.Reason {
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*failure](err); ok {
 		return f.reason
 	}
 	return ""

@@ -287,7 +287,7 @@ func TestASignalKeepsWhatIsVerified(t *testing.T) {
 		}
 		first := make(chan wire.Report, 1)
 		go func() { first <- b.runContext(ctx) }()
-		waitFor(t, time.Minute, "most files are verified", func() bool { return held.Load() })
+		waitFor(t, time.Minute, "most files are verified", held.Load)
 		stop(ErrTerminated)
 		if r := <-first; r.Class != wire.Retry || r.Reason != wire.Interrupted {
 			t.Fatalf("report is %+v", r)

@@ -123,7 +123,7 @@ func readJournal(f io.Reader, header string, visit func(journalled)) (int64, err
 	end := int64(0)
 	for {
 		line, err := r.ReadBytes('\n')
-		if err == io.EOF { //nolint:errorlint // A torn line ends the journal.
+		if err == io.EOF { // A torn line ends the journal.
 			return end, nil
 		}
 		if err != nil {

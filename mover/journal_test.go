@@ -5,6 +5,7 @@ package mover
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,7 +87,7 @@ func TestJournal(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, got = read(t, v, tt.identity)
-			if diff := cmp.Diff(append(tt.want[:len(tt.want):len(tt.want)], more), got, compare); diff != "" {
+			if diff := cmp.Diff(append(slices.Clip(tt.want), more), got, compare); diff != "" {
 				t.Errorf("after one more line (-want +got):\n%s", diff)
 			}
 		})

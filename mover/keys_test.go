@@ -96,8 +96,7 @@ func FuzzPlan(f *testing.F) {
 			}
 			return
 		}
-		keys := strings.Split(listing, "\n")
-		for _, k := range keys {
+		for k := range strings.SplitSeq(listing, "\n") {
 			p.add(k, 0, "d41d8cd98f00b204e9800998ecf8427e")
 		}
 		plan, err := p.finish()
@@ -132,7 +131,7 @@ func mustBePlaceable(t *testing.T, p *plan, target string) {
 		case strings.HasPrefix(full+"/", "/volume/"+wire.JournalDir+"/"), strings.HasPrefix(full+"/", "/volume/lost+found/"):
 			t.Fatalf("%q is reserved", full)
 		}
-		for _, s := range strings.Split(clean, "/") {
+		for s := range strings.SplitSeq(clean, "/") {
 			if len(s) > 255 {
 				t.Fatalf("segment of %d bytes in %q", len(s), e.path)
 			}

@@ -42,7 +42,7 @@ func beMover(text string) int {
 	_ = os.Unsetenv(childVariable)
 	o := Options{Paths: c.Paths, MC: c.MC, Getenv: func(string) string { return "" }, Log: os.Stderr, CheckpointEvery: c.CheckpointEvery}
 	r := Run(testContext(), c.Request, o)
-	fmt.Println(string(r.Encode()))
+	fmt.Fprintln(os.Stdout, string(r.Encode()))
 	return r.Class.ExitCode()
 }
 

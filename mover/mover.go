@@ -156,11 +156,7 @@ func (m *mover) connect() error {
 	if m.bundles, err = readBundles(m.options.Paths.CABundles, m.request.TLS.CABundles); err != nil {
 		return err
 	}
-	roots, err := rootPool(m.bundles)
-	if err != nil {
-		return err
-	}
-	transport := newTransport(roots, m.request.TLS.InsecureSkipVerify)
+	transport := newTransport(rootPool(m.bundles), m.request.TLS.InsecureSkipVerify)
 	m.ids = &identities{
 		request:  m.request,
 		paths:    m.options.Paths,

@@ -213,7 +213,8 @@ func TestDigest(t *testing.T) {
 	}{
 		"another prefix and bucket, the same content": {
 			wire.Request{Source: wire.Source{Bucket: "other", Prefix: "p"}, Volume: wire.Volume{TargetPath: "t"}},
-			[]listed{{"p/a", 0, emptyMD5}, {"p/b", 5, "opaque-tag"}, {"p/d/", 0, "y"}}, true,
+			[]listed{{"p/a", 0, emptyMD5}, {"p/b", 5, "opaque-tag"}, {"p/d/", 0, "y"}},
+			true,
 		},
 		"quotes around entity tags do not count": {r, []listed{{"a", 0, `"` + emptyMD5 + `"`}, {"b", 5, `"opaque-tag"`}, {"d/", 0, ""}}, true},
 		"another size":                           {r, []listed{{"a", 1, emptyMD5}, {"b", 5, "opaque-tag"}, {"d/", 0, "x"}}, false},

@@ -81,8 +81,10 @@ func TestPopulateSelections(t *testing.T) {
 	}{
 		"a prefix is a directory": {
 			func(r *wire.Request) { r.Source.Prefix = "imagenet" },
-			map[string][]byte{"a.jpg": of("imagenet/a.jpg"), "b.txt": of("imagenet/b.txt"), "sub/c.jpg": of("imagenet/sub/c.jpg"),
-				"tmp/d.jpg": of("imagenet/tmp/d.jpg"), "empty/": nil, "zero": {}},
+			map[string][]byte{
+				"a.jpg": of("imagenet/a.jpg"), "b.txt": of("imagenet/b.txt"), "sub/c.jpg": of("imagenet/sub/c.jpg"),
+				"tmp/d.jpg": of("imagenet/tmp/d.jpg"), "empty/": nil, "zero": {},
+			},
 		},
 		"a literal prefix is just that": {
 			func(r *wire.Request) {

@@ -196,7 +196,8 @@ func (m *mover) watchStall(ctx context.Context, pid int, kill context.CancelCaus
 				continue
 			}
 			before = moved
-			if idle++; idle >= 4 {
+			idle++
+			if idle >= 4 {
 				kill(fmt.Errorf("%w for %s", errStalled, m.options.IdleTimeout))
 				return
 			}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -64,21 +65,9 @@ func startVersity(t testing.TB, flags ...string) *s3server {
 	return ready(t, &s3server{endpoint: scheme(flags) + "127.0.0.1:" + port, dir: dir})
 }
 
-// startMinIO runs a MinIO server with a bucket in it.
-func startMinIO(t testing.TB, env ...string) *s3server {
-	t.Helper()
-	binary := tool(t, "MOVER_TEST_MINIO")
-	port := freePort(t)
-	env = append(env, "MINIO_ROOT_USER="+testAccessKey, "MINIO_ROOT_PASSWORD="+testSecretKey, "MINIO_BROWSER=off", "HOME="+t.TempDir())
-	start(t, env, binary, "server", "--quiet", "--address", "127.0.0.1:"+port, t.TempDir())
-	return ready(t, &s3server{endpoint: "http://127.0.0.1:" + port})
-}
-
 func scheme(flags []string) string {
-	for _, f := range flags {
-		if f == "--cert" {
-			return "https://"
-		}
+	if slices.Contains(flags, "--cert") {
+		return "https://"
 	}
 	return "http://"
 }

@@ -23,8 +23,8 @@ const (
 	envTokenFile          = "AWS_WEB_IDENTITY_TOKEN_FILE" // #nosec G101 -- the name of a variable; IRSA.
 	envRoleARN            = "AWS_ROLE_ARN"
 	envSTSEndpoint        = "AWS_ENDPOINT_URL_STS"
-	envContainerURI       = "AWS_CONTAINER_CREDENTIALS_FULL_URI" // EKS Pod Identity.
-	envContainerTokenFile = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"
+	envContainerURI       = "AWS_CONTAINER_CREDENTIALS_FULL_URI"     // EKS Pod Identity.
+	envContainerTokenFile = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE" // #nosec G101 -- the name of a variable.
 	envRegion             = "AWS_REGION"
 )
 
@@ -89,8 +89,7 @@ func (s *identities) awsSTS() string {
 // sessionFailure keeps network errors for classify and makes everything that
 // an STS said a refusal of this identity.
 func (s *identities) sessionFailure(err error) error {
-	var refused credentials.ErrorResponse
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[credentials.ErrorResponse](err); ok {
 		return fail(wire.AccessDenied, "the token of ServiceAccount %q (spec.credentials.serviceAccountName) was refused: %s: %s",
 			s.request.Credentials.Name, refused.STSError.Code, refused.STSError.Message).because(err)
 	}

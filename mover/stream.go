@@ -107,7 +107,8 @@ func (t *transfer) streamBatch(ctx context.Context, batch []int, share int) erro
 		if done > 0 {
 			failures = 0
 		}
-		if failures++; failures >= patience {
+		failures++
+		if failures >= patience {
 			for _, i := range batch[done:] {
 				t.ledger.fail(i, err)
 			}

@@ -39,25 +39,9 @@ func (s *sweep) directory(ctx context.Context, dir string) error {
 		return fmt.Errorf("read directory %s: %w", quoteKey(dir), err)
 	}
 	defer func() { _ = f.Close() }()
-	var extra, below []string
-	for {
-		entries, err := f.ReadDir(1024) // Bounds the memory of a huge directory.
-		for _, e := range entries {
-			name := path.Join(dir, e.Name())
-			switch s.judge(f, name, e) {
-			case remove:
-				extra = append(extra, name)
-			case descend:
-				below = append(below, name)
-			case leave:
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err := errors.Join(err, context.Cause(ctx)); err != nil {
-			return fmt.Errorf("read directory %s: %w", quoteKey(dir), err)
-		}
+	extra, below, err := s.read(ctx, f, dir)
+	if err != nil {
+		return fmt.Errorf("read directory %s: %w", quoteKey(dir), err)
 	}
 	for _, name := range extra {
 		if err := s.volume.root.RemoveAll(name); err != nil {
@@ -71,6 +55,30 @@ func (s *sweep) directory(ctx context.Context, dir string) error {
 		}
 	}
 	return nil
+}
+
+// read judges all entries of a directory before one is removed, which could make ReadDir
+// miss others.
+func (s *sweep) read(ctx context.Context, f *os.File, dir string) (extra, below []string, err error) {
+	for {
+		entries, err := f.ReadDir(1024) // Bounds the memory of a huge directory.
+		for _, e := range entries {
+			name := path.Join(dir, e.Name())
+			switch s.judge(f, name, e) {
+			case remove:
+				extra = append(extra, name)
+			case descend:
+				below = append(below, name)
+			case leave:
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return extra, below, nil
+		}
+		if err := errors.Join(err, context.Cause(ctx)); err != nil {
+			return nil, nil, err
+		}
+	}
 }
 
 type verdict int
@@ -97,12 +105,17 @@ func (s *sweep) judge(dir *os.File, name string, e fs.DirEntry) verdict {
 	case !e.Type().IsRegular():
 		return remove
 	}
+	if s.wanted(dir, planned, e.Name()) {
+		return leave
+	}
+	return remove
+}
+
+// wanted tells whether a regular file is planned and keep takes it.
+func (s *sweep) wanted(dir *os.File, planned, name string) bool {
 	i, ok := s.plan.find(planned)
 	var stat unix.Stat_t
-	if !ok || unix.Fstatat(int(dir.Fd()), e.Name(), &stat, unix.AT_SYMLINK_NOFOLLOW) != nil || !s.keep(i, &stat) {
-		return remove
-	}
-	return leave
+	return ok && unix.Fstatat(int(dir.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW) == nil && s.keep(i, &stat)
 }
 
 // planned translates a path below the volume's root into one below the target

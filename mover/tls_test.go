@@ -3,13 +3,12 @@
 package mover
 
 import (
+	"crypto/tls"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"crypto/tls"
-	"net/http"
 
 	"github.com/s3populator/s3populator/mover/wire"
 )

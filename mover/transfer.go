@@ -149,7 +149,8 @@ func (t *transfer) trouble(err error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.last = f
-	if t.troubles++; t.troubles > tooMany {
+	t.troubles++
+	if t.troubles > tooMany {
 		return f
 	}
 	return nil

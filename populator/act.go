@@ -163,6 +163,7 @@ func mayHaveHadPrime(s state) bool {
 	case v1alpha1.ReasonSourceNotFound, v1alpha1.ReasonWaitForFirstConsumer, v1alpha1.ReasonStorageClassNotFound, v1alpha1.ReasonStorageClassUnset,
 		v1alpha1.ReasonUnsupportedClass, v1alpha1.ReasonUnsupportedClaim, v1alpha1.ReasonQuotaExceeded, v1alpha1.ReasonPrimeRefused, v1alpha1.ReasonInventoryPending:
 		return false // Written only before there was a prime.
+	default:
+		return true
 	}
-	return true
 }

@@ -19,23 +19,28 @@ func TestAttemptsAfter(t *testing.T) {
 		want   attempts
 	}{
 		"the first failure counts": {
-			attempts{}, retryMover,
+			attempts{},
+			retryMover,
 			attempts{Hash: hash, Failures: 1, Reason: wire.EndpointUnreachable, Message: "No route."},
 		},
 		"a user's failure is final": {
-			attempts{Hash: hash, Failures: 2}, userMover,
+			attempts{Hash: hash, Failures: 2},
+			userMover,
 			attempts{Hash: hash, Failures: 3, Terminal: true, Reason: wire.AccessDenied, Message: "Wrong keys."},
 		},
 		"another spec starts from nothing": {
-			attempts{Hash: "old", Failures: 5}, retryMover,
+			attempts{Hash: "old", Failures: 5},
+			retryMover,
 			attempts{Hash: hash, Failures: 1, Reason: wire.EndpointUnreachable, Message: "No route."},
 		},
 		"an eviction is no failure": {
-			attempts{Hash: hash, Failures: 2}, evictedMover,
+			attempts{Hash: hash, Failures: 2},
+			evictedMover,
 			attempts{Hash: hash, Failures: 2, Disruptions: 1, Reason: wire.TransferFailed, Message: "The mover ended with exit code 137 and no report ()."},
 		},
 		"exit 0 without a report is a failure": {
-			attempts{}, silentMover,
+			attempts{},
+			silentMover,
 			attempts{Hash: hash, Failures: 1, Reason: wire.TransferFailed, Message: "The mover ended with exit code 0 and no report ()."},
 		},
 	}

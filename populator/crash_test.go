@@ -87,7 +87,8 @@ var scenarios = map[string]scenario{
 	"a late class":         {[]change{lateClass, claimNode}, corev1.PersistentVolumeReclaimRetain, []wire.Report{doneReport}},
 	"a mover that fails twice": {nil, corev1.PersistentVolumeReclaimRetain, []wire.Report{
 		{Class: wire.Retry, Reason: wire.EndpointUnreachable, Message: "No route."},
-		{Class: wire.Retry, Reason: wire.Throttled, Message: "Slow down."}, doneReport,
+		{Class: wire.Retry, Reason: wire.Throttled, Message: "Slow down."},
+		doneReport,
 	}},
 }
 

@@ -58,8 +58,9 @@ func announcement(s state, d decision) (notice, bool) {
 		return notice{corev1.EventTypeNormal, d.Announce, note}, true
 	case v1alpha1.ReasonPopulationAborted:
 		return notice{corev1.EventTypeNormal, d.Announce, "The claim was deleted while it was filled; the mover and its volume are removed."}, true
+	default:
+		return notice{}, false
 	}
-	return notice{}, false
 }
 
 // eventTime is when an event was last seen, whichever API wrote it.

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -37,7 +38,8 @@ func (r *Reconciler) observe(ctx context.Context, claim *corev1.PersistentVolume
 	if err := r.observeVolumes(ctx, &s); err != nil {
 		return state{}, err
 	}
-	return s, r.observeTrouble(ctx, &s)
+	err = r.observeTrouble(ctx, &s)
+	return s, err
 }
 
 func (r *Reconciler) observeClass(ctx context.Context, s *state) (err error) {
@@ -128,11 +130,11 @@ func key(claim *corev1.PersistentVolumeClaim, name string) types.NamespacedName 
 func find[T client.Object](ctx context.Context, from client.Reader, k types.NamespacedName, into T) (T, error) {
 	var absent T
 	err := from.Get(ctx, k, into)
-	if client.IgnoreNotFound(err) != nil {
-		return absent, fmt.Errorf("read %T %s: %w", into, k, err)
+	if apierrors.IsNotFound(err) {
+		return absent, nil
 	}
 	if err != nil {
-		return absent, nil
+		return absent, fmt.Errorf("read %T %s: %w", into, k, err)
 	}
 	return into, nil
 }

@@ -163,7 +163,8 @@ func (sim *simulator) converge() {
 		sim.invariants()
 		moved := sim.play()
 		sim.invariants()
-		if quiet++; sim.writes != before || moved {
+		quiet++
+		if sim.writes != before || moved {
 			quiet = 0
 		}
 		sim.now = sim.now.Add(time.Duration(quiet) * 8 * time.Second)

@@ -3,6 +3,7 @@
 package populator
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -61,7 +62,7 @@ func walk(left [][]change, chosen []change, visit func([]change)) {
 		return
 	}
 	for _, c := range left[0] {
-		walk(left[1:], append(chosen[:len(chosen):len(chosen)], c), visit)
+		walk(left[1:], append(slices.Clip(chosen), c), visit)
 	}
 }
 

@@ -82,6 +82,7 @@ func node(n string) change {
 func foreignRef(s *state) { s.Claim.Spec.DataSourceRef.Namespace = new("other") }
 func growing(s *state)    { s.Source.Spec.Sizing.OnTooSmall = v1alpha1.TooSmallGrow }
 func growTo(s *state)     { s.Claim.Annotations[v1alpha1.AnnotationGrowTo] = v1alpha1.GrowToInventory }
+
 func inventory(s *state)  { s.Source.Status.Inventory = &v1alpha1.Inventory{Objects: 1, Bytes: 4 << 30} }
 func claimNode(s *state)  { node("a")(s) }
 func otherNode(s *state)  { node("b")(s) }

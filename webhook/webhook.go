@@ -98,7 +98,8 @@ func (h *Claims) look(ctx context.Context, claim *corev1.PersistentVolumeClaim, 
 	if s.Ask.Name == "" || claim.Spec.StorageClassName == nil {
 		return s, nil
 	}
-	return s, h.lookAtClass(ctx, &s)
+	err := h.lookAtClass(ctx, &s)
+	return s, err
 }
 
 func (h *Claims) lookAtSources(ctx context.Context, s *scene, namespace string) error {

@@ -10,7 +10,7 @@ import (
 )
 
 // foreign are fields whose type is Kubernetes' own: they are named, not repeated.
-var foreign = map[string]string{
+var foreign = map[string]string{ //nolint:gosec // G101: imagePullSecrets is the name of a field.
 	"spec.claimSelector":            "label selector, as `kubectl explain deployment.spec.selector`",
 	"spec.mover.affinity":           "as `kubectl explain pod.spec.affinity`",
 	"spec.mover.env":                "list, as `kubectl explain pod.spec.containers.env`",

@@ -53,7 +53,7 @@ func meaning(s schema) string {
 
 // bounds words a range; a lower one of nothing or of one character says nothing.
 func bounds(unit string, low, high *int64) string {
-	text := ""
+	var text string
 	switch {
 	case high == nil && low == nil:
 		return ""

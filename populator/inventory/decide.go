@@ -163,7 +163,8 @@ func fail(s state, r wire.Report) decision {
 	n := attempt(s.Pod)
 	d := decision{
 		Action: wait, Status: metav1.ConditionFalse, Reason: v1alpha1.Reason(r.Reason), Message: r.Message,
-		Failures: int32(min(n, 1000)), Next: interval(s.Source, finished(s.Pod)),
+		Failures: int32(min(n, 1000)), //nolint:gosec // G115: attempts are counted from 1.
+		Next:     interval(s.Source, finished(s.Pod)),
 	}
 	if r.Class == wire.Retry && n <= limit(s.Source) {
 		d.Next = new(metav1.NewTime(finished(s.Pod).Add(backoff(n))))

@@ -55,11 +55,11 @@ func TestOrdinaryVolume(t *testing.T) {
 	s.Gone(snapshot)
 }
 
-func snapshotOf(s *story.Story, claim *corev1.PersistentVolumeClaim, class string) *unstructured.Unstructured {
+func snapshotOf(s *story.Story, claim *corev1.PersistentVolumeClaim, snapshotClass string) *unstructured.Unstructured {
 	snapshot := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshot",
 		"metadata": map[string]any{"name": "before", "namespace": s.Namespace},
-		"spec":     map[string]any{"volumeSnapshotClassName": class, "source": map[string]any{"persistentVolumeClaimName": claim.Name}},
+		"spec":     map[string]any{"volumeSnapshotClassName": snapshotClass, "source": map[string]any{"persistentVolumeClaimName": claim.Name}},
 	}}
 	s.Create(snapshot)
 	s.Await("the snapshot to be ready", func() error {

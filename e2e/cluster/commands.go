@@ -46,7 +46,8 @@ func dispatch(ctx context.Context, args []string) error {
 // newFlags knows the flag that all commands on a node share.
 func newFlags(name string) (*flag.FlagSet, *string) {
 	flags := flag.NewFlagSet("cluster "+name, flag.ContinueOnError)
-	return flags, flags.String("dir", filepath.Join(os.TempDir(), "s3populator"), "run directory of the node")
+	dir := flags.String("dir", filepath.Join(os.TempDir(), "s3populator"), "run directory of the node")
+	return flags, dir
 }
 
 func up(ctx context.Context, args []string) error {
@@ -118,7 +119,7 @@ func serve(_ context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	return daemon.Serve(rundir.Dir(*dir))
+	return daemon.Serve(rundir.Dir(*dir)) //nolint:contextcheck // It knows itself when to end, and in which order.
 }
 
 func initialise(_ context.Context, args []string) error {
@@ -127,7 +128,7 @@ func initialise(_ context.Context, args []string) error {
 		return err
 	}
 	unix.CloseOnExec(daemon.ReadyFD)
-	return inside.Run(rundir.Dir(*dir), os.NewFile(daemon.ReadyFD, "ready"))
+	return inside.Run(rundir.Dir(*dir), os.NewFile(daemon.ReadyFD, "ready")) //nolint:contextcheck // The daemon ends it by killing it.
 }
 
 func split(list string) []string {

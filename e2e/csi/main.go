@@ -21,8 +21,8 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
 	err := run(ctx, os.Args[1:])
+	stop()
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
@@ -49,15 +49,15 @@ func run(ctx context.Context, args []string) error {
 
 // release frees the devices of a node that was killed. The kernel names backing files by their real path.
 func release(data string) error {
-	real, err := filepath.EvalSymlinks(data)
+	resolved, err := filepath.EvalSymlinks(data)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("resolve data directory: %w", err)
 	}
-	if real, err = filepath.Abs(real); err != nil {
+	if resolved, err = filepath.Abs(resolved); err != nil {
 		return fmt.Errorf("resolve data directory: %w", err)
 	}
-	return loop.ReleaseUnder(real)
+	return loop.ReleaseUnder(resolved)
 }

@@ -61,7 +61,7 @@ func (p *process) path(elements ...string) string {
 // start runs the driver until it listens on its last socket.
 func (p *process) start() {
 	p.t.Helper()
-	p.command = exec.Command(os.Args[0], "--endpoint=unix://"+p.path("csi.sock"), "--registration-dir="+p.path("registry"), //nolint:gosec,noctx // ourselves.
+	p.command = exec.Command(os.Args[0], "--endpoint=unix://"+p.path("csi.sock"), "--registration-dir="+p.path("registry"),
 		"--data="+p.path("data"), "--node=node-1", "--control="+p.path("control.sock"), "--kubelet-root="+p.path("kubelet"))
 	p.command.Env = append(os.Environ(), runAsDriver+"=1")
 	p.command.Stderr = os.Stderr

@@ -76,7 +76,6 @@ func httpServer(path string, handler http.Handler) server {
 // runAll listens on every socket that has a path, until the context ends or one of them fails.
 func runAll(ctx context.Context, servers []server, log *slog.Logger) error {
 	ended := make(chan error, len(servers))
-	running := 0
 	for _, s := range servers {
 		if s.path == "" {
 			continue
@@ -85,8 +84,7 @@ func runAll(ctx context.Context, servers []server, log *slog.Logger) error {
 		if err != nil {
 			return err
 		}
-		running++
-		defer s.stop()
+		defer s.stop() //nolint:gocritic // Each serves until all end.
 		go func() { ended <- s.serve(listener) }()
 		log.Info("Listening", "socket", s.path)
 	}
@@ -100,7 +98,7 @@ func runAll(ctx context.Context, servers []server, log *slog.Logger) error {
 
 // listen opens a socket, over the one that a killed driver left.
 func listen(ctx context.Context, path string) (net.Listener, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // the kubelet's directories are as open.
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { // the kubelet's directories are as open.
 		return nil, fmt.Errorf("make socket directory: %w", err)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -39,7 +39,7 @@ type dataset struct {
 
 // fillBucket uploads the data set, and an object beside the prefix that must not come along.
 func (d *demo) fillBucket(ctx context.Context) (*dataset, error) {
-	server, err := d.world.Server(story.VersityGW)
+	server, err := d.world.Server(story.VersityGW) //nolint:contextcheck // The server outlives whoever asks first.
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ spec:
 // apply makes what a user would: four objects in a namespace of theirs.
 func (d *demo) apply(ctx context.Context, data *dataset) error {
 	for _, o := range userObjects(data) {
-		if err := d.world.Client.Create(ctx, o); client.IgnoreAlreadyExists(err) != nil {
+		if err := client.IgnoreAlreadyExists(d.world.Client.Create(ctx, o)); err != nil {
 			return fmt.Errorf("create %s: %w", o.GetName(), err)
 		}
 	}

@@ -40,7 +40,7 @@ func run(ctx context.Context, keep bool, out io.Writer) (err error) {
 	if d.world, err = story.Raise(ctx, story.Options{Dir: dir, Skip: story.Unused, Keep: keep, KeepServers: keep, Log: out}); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.end(err == nil)) }()
+	defer func() { err = errors.Join(err, d.end(err == nil)) }() //nolint:contextcheck // It cleans up after an interrupt too.
 	return d.show(ctx)
 }
 
@@ -115,7 +115,7 @@ Remove it with: go run ./e2e/cluster down --dir %[5]s
 // secondClaim is a file with another claim from the same source, for people to apply.
 func (d *demo) secondClaim() string {
 	path := filepath.Join(d.world.Dir(), "second-claim.yaml")
-	if err := os.WriteFile(path, []byte(secondClaim), 0o644); err != nil { //nolint:gosec // Meant to be read.
+	if err := os.WriteFile(path, []byte(secondClaim), 0o644); err != nil { // Meant to be read.
 		return "(" + err.Error() + ")"
 	}
 	return path

@@ -27,7 +27,7 @@ func httpGet(ctx context.Context, out io.Writer, url string) error {
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	if _, err := io.Copy(out, res.Body); err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func connect(ctx context.Context, out io.Writer, address string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	_, err = fmt.Fprintln(out, "connected")
 	return err
 }

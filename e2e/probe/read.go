@@ -89,7 +89,7 @@ func fileSum(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	h := sha256.New()
 	_, err = io.Copy(h, f)
 	return hex.EncodeToString(h.Sum(nil)), err
@@ -105,7 +105,7 @@ func deviceSum(out io.Writer, device, size string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	h := sha256.New()
 	if _, err := io.CopyN(h, f, n); err != nil {
 		return fmt.Errorf("read %d bytes of %s: %w", n, device, err)

@@ -72,7 +72,7 @@ func expand(role rbacv1.ClusterRole) (out []Right) {
 // Forbidden tells why nobody may have a right; empty when there is no objection.
 func (r Right) Forbidden() string {
 	switch {
-	case r.Verb == "*" || r.Group == "*" || strings.Contains(r.Name, "*"):
+	case slices.Contains([]string{r.Verb, r.Group}, "*") || strings.Contains(r.Name, "*"):
 		return "a wildcard grows with the cluster"
 	case slices.Contains([]string{"escalate", "bind", "impersonate", "deletecollection"}, r.Verb):
 		return "the verb reaches beyond its object"
@@ -82,9 +82,9 @@ func (r Right) Forbidden() string {
 		return "it opens tenants' pods"
 	case strings.HasPrefix(r.Name, "/"):
 		return "the manager asks for no plain URL"
-	case r.Group == "rbac.authorization.k8s.io" && r.Verb != "get" && r.Verb != "list" && r.Verb != "watch":
+	case r.Group == "rbac.authorization.k8s.io" && !slices.Contains([]string{"get", "list", "watch"}, r.Verb):
 		return "it could give itself rights"
-	case r.Name == "persistentvolumes" && (r.Verb == "delete" || r.Verb == "create"):
+	case r.Name == "persistentvolumes" && slices.Contains([]string{"delete", "create"}, r.Verb):
 		return "volumes are made and removed by provisioners"
 	}
 	return ""

@@ -177,6 +177,16 @@ func (l *laws) verdict(namespace string) []string {
 	return out
 }
 
+// filledBefore tells whether a prime of the claim was marked as filled before a revision.
+func (l *laws) filledBefore(c *claimRecord, r revision) bool {
+	for _, p := range l.primes {
+		if p.name == "s3prime-"+string(c.uid) && p.filledAt > 0 && p.filledAt < r {
+			return true
+		}
+	}
+	return false
+}
+
 func (l *laws) judgeBound(c *claimRecord) (out []string) {
 	v := l.volumes[c.boundTo]
 	if v == nil || v.populated[c.uid] == 0 {
@@ -186,11 +196,7 @@ func (l *laws) judgeBound(c *claimRecord) (out []string) {
 	if promised >= c.boundAt {
 		out = append(out, fmt.Sprintf("claim %s was bound at revision %d, before volume %s was promised as complete at %d", c.name, c.boundAt, v.name, promised))
 	}
-	filled := false
-	for _, p := range l.primes {
-		filled = filled || p.name == "s3prime-"+string(c.uid) && p.filledAt > 0 && p.filledAt < promised
-	}
-	if !filled {
+	if !l.filledBefore(c, promised) {
 		out = append(out, fmt.Sprintf("volume %s was promised to claim %s at revision %d without a prime that was marked as filled before", v.name, c.name, promised))
 	}
 	for _, m := range l.movers {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/xml"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -24,9 +25,7 @@ func Claiming(size int64, keys ...string) Misdeed {
 			body = append(contents(size, keys, r.URL.Query().Get("encoding-type") == "url"), body[end:]...)
 			body = append(bytes.Clone(answer.Body.Bytes()[:end]), body...)
 		}
-		for name, values := range answer.Header() {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), answer.Header())
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 		w.WriteHeader(answer.Code)
 		_, _ = w.Write(body)

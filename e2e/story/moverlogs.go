@@ -44,12 +44,12 @@ func (m *moverLogs) copy(ctx context.Context, pod *corev1.Pod) {
 	if err != nil {
 		return
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }()
 	f, err := os.Create(filepath.Join(m.dir, fmt.Sprintf("%s_%s_%.8s.log", pod.Namespace, pod.Name, pod.UID)))
 	if err != nil {
 		return
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	_, _ = io.Copy(f, stream)
 }
 

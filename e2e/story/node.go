@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/s3populator/s3populator/e2e/cluster/image"
 	"github.com/s3populator/s3populator/e2e/cluster/node"
@@ -78,15 +79,15 @@ func apiServerArgs(dir string) ([]string, error) {
 // imageStamp changes when one of our images does, so that a kept node restarts the
 // manager only then.
 func imageStamp(ctx context.Context) (string, error) {
-	stamp := ""
+	var stamp strings.Builder
 	for _, target := range images[:2] {
 		archive, err := image.Build(ctx, target) // built already: this only finds it
 		if err != nil {
 			return "", err
 		}
-		stamp += filepath.Base(archive) + " "
+		stamp.WriteString(filepath.Base(archive) + " ")
 	}
-	return stamp, nil
+	return stamp.String(), nil
 }
 
 // driverHealthy tells that the CSI driver is registered.

@@ -66,7 +66,7 @@ func Raise(ctx context.Context, options Options) (*World, error) {
 		if w.Node != nil {
 			text = "\n" + w.Node.Diagnose()
 		}
-		return nil, errors.Join(fmt.Errorf("raise the world: %w%s", err, text), w.Close(false))
+		return nil, errors.Join(fmt.Errorf("raise the world: %w%s", err, text), w.Close(false)) //nolint:contextcheck // It cleans up after an interrupt too.
 	}
 	return w, nil
 }

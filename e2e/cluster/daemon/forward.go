@@ -21,13 +21,13 @@ func forward(listener net.Listener, init, port int) {
 			return // closed
 		}
 		go func() {
-			defer outside.Close()
+			defer func() { _ = outside.Close() }()
 			inside, err := netns.Dial(context.Background(), init, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 			if err != nil {
 				slog.Warn("Connection not forwarded", "error", err)
 				return
 			}
-			defer inside.Close()
+			defer func() { _ = inside.Close() }()
 			join(outside.(*net.TCPConn), inside.(*net.TCPConn))
 		}()
 	}

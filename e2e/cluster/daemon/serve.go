@@ -47,7 +47,7 @@ func Serve(dir rundir.Dir) error {
 	ready := os.NewFile(ReadyFD, "ready")
 	err := serve(dir, ready)
 	if err != nil {
-		_, _ = io.WriteString(ready, err.Error()) // fails once ready was said; the caller logs it
+		_, _ = ready.WriteString(err.Error()) // fails once ready was said; the caller logs it
 	}
 	return err
 }
@@ -59,11 +59,11 @@ func serve(dir rundir.Dir, ready io.WriteCloser) error {
 	if err != nil {
 		return fmt.Errorf("read what to run: %w", err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // It never waits: there is no name to look up.
 	if err != nil {
 		return fmt.Errorf("open a port for the API server: %w", err)
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }()
 	spec.Port = listener.Addr().(*net.TCPAddr).Port
 	if err := dir.WriteSpec(spec); err != nil {
 		return fmt.Errorf("write the port: %w", err)
@@ -137,19 +137,20 @@ func startInit(dir rundir.Dir) (*exec.Cmd, io.ReadCloser, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	defer write.Close()
+	defer func() { _ = write.Close() }()
 	log, err := os.OpenFile(dir.Log("init"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	cmd := exec.Command("/proc/self/exe", "init", "--dir", string(dir)) //nolint:noctx // It ends by stop, in the right order.
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{write}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
 		Pdeathsig:  syscall.SIGKILL,
 	}
-	return cmd, read, cmd.Start()
+	err = cmd.Start()
+	return cmd, read, err
 }
 
 // stop kills init, and with it every process, mount and address of the node,

@@ -113,7 +113,7 @@ func runBuildah(ctx context.Context, j job) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(tmp)
+	defer func() { _ = os.RemoveAll(tmp) }()
 	in := func(name string) string { return filepath.Join(tmp, name) }
 	for name, source := range j.files {
 		if err := link(source, filepath.Join(in("context"), name)); err != nil {

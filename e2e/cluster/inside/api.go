@@ -51,7 +51,7 @@ func (a *api) call(ctx context.Context, method, path string, body []byte, out an
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	data, err := io.ReadAll(res.Body)
 	if err != nil {
 		return err

@@ -85,7 +85,7 @@ func dnsReady(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusOK {
 		return fmt.Errorf("CoreDNS answers %s", res.Status)
 	}

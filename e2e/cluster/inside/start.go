@@ -71,15 +71,15 @@ func logTail(dir rundir.Dir, component string) string {
 // and the binaries we built come before the system's.
 func environment(spec rundir.Spec) []string {
 	dirs := map[string]bool{}
-	path := ""
+	var path strings.Builder
 	for _, binary := range spec.Binaries {
 		if d := filepath.Dir(binary); !dirs[d] {
 			dirs[d] = true
-			path += d + ":"
+			path.WriteString(d + ":")
 		}
 	}
 	return []string{
-		"PATH=" + path + "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
+		"PATH=" + path.String() + "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
 		"TMPDIR=" + spec.Dir.Temp(), "KUBECONFIG=" + spec.Dir.Kubeconfig(),
 	}
 }

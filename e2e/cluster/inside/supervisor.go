@@ -92,13 +92,13 @@ func (s *supervisor) run(ctx context.Context, stdin string, args ...string) erro
 	if err != nil {
 		return fmt.Errorf("keep the output of %s: %w", args[0], err)
 	}
-	defer os.Remove(out.Name())
-	defer out.Close()
+	defer func() { _ = os.Remove(out.Name()) }()
+	defer func() { _ = out.Close() }()
 	in, err := memoryFile(stdin)
 	if err != nil {
 		return fmt.Errorf("feed %s: %w", args[0], err)
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	cmd := exec.Command(args[0], args[1:]...)        //nolint:noctx // Its Wait belongs to reap; the caller gives up on it below.
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, out // files: os/exec starts no goroutine that would need Wait
 	done, err := s.start(cmd)
@@ -123,7 +123,7 @@ func (s *supervisor) launch(c component) (<-chan unix.WaitStatus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %s: %w", c.name, err)
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	cmd := exec.Command(c.args[0], c.args[1:]...) //nolint:noctx // A component lives as long as the node.
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = string(s.dir)

@@ -8,11 +8,10 @@ package leftovers
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-
-	"io/fs"
 )
 
 // CgroupMounts lists where the cgroup hierarchies are mounted, version 1 and 2.

@@ -49,13 +49,13 @@ func enter(pid int) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	return unix.Setns(int(f.Fd()), unix.CLONE_NEWNET)
 }
 
 // FreePort asks the kernel, inside the process's network namespace, for a TCP
 // port of an address that nobody uses.
-func FreePort(pid int, address string) (int, error) {
+func FreePort(ctx context.Context, pid int, address string) (int, error) {
 	type result struct {
 		port int
 		err  error
@@ -67,7 +67,7 @@ func FreePort(pid int, address string) (int, error) {
 			done <- result{err: fmt.Errorf("enter the network of process %d: %w", pid, err)}
 			return
 		}
-		listener, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(address, "0"))
 		if err != nil {
 			done <- result{err: err}
 			return

@@ -84,15 +84,15 @@ func awaitEnd(ctx context.Context, p rundir.Process) error {
 
 // kill ends a daemon that did not get as far as to publish its state. Its init
 // dies with it.
-func kill(pid int) error {
+func kill(ctx context.Context, pid int) error {
 	p, err := rundir.Identify(pid)
 	if err != nil {
-		return nil //nolint:nilerr // It has ended.
+		return nil // It has ended.
 	}
 	if err := p.Signal(unix.SIGTERM); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), downDeadline)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), downDeadline)
 	defer cancel()
 	return errors.Join(awaitEnd(ctx, p), p.Signal(unix.SIGKILL))
 }

@@ -72,7 +72,7 @@ func (n *Node) StartS3(ctx context.Context, options S3Options) (*S3Server, error
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", options.Kind, err)
 	}
-	s, err := n.newS3(options)
+	s, err := n.newS3(ctx, options)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", options.Kind, err)
 	}

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -17,7 +18,7 @@ import (
 )
 
 // newS3 chooses the port, the credentials and the directory.
-func (n *Node) newS3(options S3Options) (*S3Server, error) {
+func (n *Node) newS3(ctx context.Context, options S3Options) (*S3Server, error) {
 	root, err := os.MkdirTemp(n.dir.S3(), string(options.Kind)+"-")
 	if err != nil {
 		return nil, err
@@ -29,7 +30,7 @@ func (n *Node) newS3(options S3Options) (*S3Server, error) {
 		}
 	}
 	if s.Port == 0 {
-		if s.Port, err = netns.FreePort(n.state.Init.PID, rundir.NodeAddress); err != nil {
+		if s.Port, err = netns.FreePort(ctx, n.state.Init.PID, rundir.NodeAddress); err != nil {
 			return nil, err
 		}
 	}

@@ -20,7 +20,7 @@ func (n *Node) runS3(ctx context.Context, s *S3Server, binary string, options S3
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	env, args := s.command(options)
 	s.cmd = n.Command(ctx, binary, args...)
 	s.cmd.Env = append(s.cmd.Env, env...)

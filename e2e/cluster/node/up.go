@@ -72,7 +72,8 @@ func prepare(ctx context.Context, options Options) (rundir.Spec, error) {
 		}
 		spec.Images = append(spec.Images, archive)
 	}
-	return spec, writeDir(&spec, options.Dir)
+	err = writeDir(&spec, options.Dir)
+	return spec, err
 }
 
 // writeDir creates the run directory. One that holds anything is refused: it
@@ -113,7 +114,7 @@ func start(ctx context.Context, spec rundir.Spec) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer readyRead.Close()
+	defer func() { _ = readyRead.Close() }()
 	lifeRead, lifeWrite, err := os.Pipe()
 	if err != nil {
 		return nil, errors.Join(err, readyWrite.Close())
@@ -133,7 +134,7 @@ func start(ctx context.Context, spec rundir.Spec) (*Node, error) {
 	}
 	go func() { _ = cmd.Wait() }() // so that it is no zombie while we live
 	if err := awaitReady(ctx, readyRead, spec.Dir); err != nil {
-		return nil, errors.Join(err, kill(cmd.Process.Pid), lifeWrite.Close())
+		return nil, errors.Join(err, kill(ctx, cmd.Process.Pid), lifeWrite.Close())
 	}
 	n, err := Connect(string(spec.Dir))
 	if err != nil {

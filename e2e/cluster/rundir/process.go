@@ -53,7 +53,7 @@ func (p Process) Signal(sig unix.Signal) error {
 	if err != nil {
 		return fmt.Errorf("open process %d: %w", p.PID, err)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	if !p.Alive() { // the descriptor pins the pid, so this check holds below
 		return nil
 	}

@@ -41,16 +41,34 @@ const maxPath = 107 - len("/csi/control.sock")
 // Dir is the absolute path of a run directory.
 type Dir string
 
-// Paths inside the directory.
-func (d Dir) Kubeconfig() string          { return d.join("kubeconfig") }
-func (d Dir) Logs() string                { return d.join("logs") }
-func (d Dir) PKI() string                 { return d.join("pki") }
-func (d Dir) Config() string              { return d.join("config") } // of components, rendered
-func (d Dir) Data(name string) string     { return d.join("data", name) }
-func (d Dir) CSI() string                 { return d.join("csi") }
-func (d Dir) S3() string                  { return d.join("s3") }
-func (d Dir) Temp() string                { return d.join("tmp") }
-func (d Dir) PodLogs() string             { return d.join("logs", "pods") }
+// Kubeconfig is the administrator's.
+func (d Dir) Kubeconfig() string { return d.join("kubeconfig") }
+
+// Logs holds those of the node's components and, below it, of its pods.
+func (d Dir) Logs() string { return d.join("logs") }
+
+// PKI holds keys and certificates.
+func (d Dir) PKI() string { return d.join("pki") }
+
+// Config holds the rendered configuration of components.
+func (d Dir) Config() string { return d.join("config") }
+
+// Data is what one component keeps.
+func (d Dir) Data(name string) string { return d.join("data", name) }
+
+// CSI holds the driver's volumes and sockets.
+func (d Dir) CSI() string { return d.join("csi") }
+
+// S3 holds what S3 servers keep.
+func (d Dir) S3() string { return d.join("s3") }
+
+// Temp is TMPDIR inside the node.
+func (d Dir) Temp() string { return d.join("tmp") }
+
+// PodLogs is where the kubelet writes.
+func (d Dir) PodLogs() string { return d.join("logs", "pods") }
+
+// Log is the file of one component.
 func (d Dir) Log(component string) string { return filepath.Join(d.Logs(), component+".log") }
 
 func (d Dir) join(elem ...string) string {
@@ -109,13 +127,15 @@ func (d Dir) WriteSpec(s Spec) error { return d.write("spec.json", s) }
 // ReadState reads what the daemon published.
 func (d Dir) ReadState() (State, error) {
 	var s State
-	return s, d.read("state.json", &s)
+	err := d.read("state.json", &s)
+	return s, err
 }
 
 // ReadSpec reads the daemon's orders.
 func (d Dir) ReadSpec() (Spec, error) {
 	var s Spec
-	return s, d.read("spec.json", &s)
+	err := d.read("spec.json", &s)
+	return s, err
 }
 
 // write keeps the file from others: it holds the administrator's token.

@@ -29,7 +29,7 @@ func (c *Cache) build(ctx context.Context, module, dir string, batch []Tool) err
 	if err != nil {
 		return fmt.Errorf("create a build directory: %w", err)
 	}
-	defer os.RemoveAll(tmp)
+	defer func() { _ = os.RemoveAll(tmp) }()
 	args := append([]string{"-ldflags", strings.TrimSpace("-s -w " + batch[0].Link), "-o", tmp + "/"}, packages...)
 	if err := c.goBuild(ctx, filepath.Join(c.Source, "hack", "tools", module), args); err != nil {
 		return err
@@ -109,7 +109,7 @@ func fileSum(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
 		return "", err

@@ -77,7 +77,8 @@ func New(opts Options) (*Driver, error) {
 	d := &Driver{
 		opts: opts, volumes: volumes, snapshots: snapshots, templates: templates, capacity: opts.Capacity, reserved: map[string]int64{},
 	}
-	return d, d.thaw()
+	err = d.thaw()
+	return d, err
 }
 
 // resolve makes paths what the kernel shows: a symbolic link in them would make devices and mounts impossible to find again.

@@ -85,14 +85,14 @@ func (n *node) NodeGetVolumeStats(_ context.Context, req *csi.NodeGetVolumeStats
 
 // measured reads bytes and inodes as df does: available is what a process other than root can still use.
 func measured(stat unix.Statfs_t) []*csi.VolumeUsage {
-	blocks := func(count uint64) int64 { return int64(count) * stat.Bsize } //nolint:gosec // a volume is far below 2^63 bytes.
+	blocks := func(count uint64) int64 { return int64(count) * stat.Bsize } // a volume is far below 2^63 bytes.
 	return []*csi.VolumeUsage{{
 		Unit: csi.VolumeUsage_BYTES, Total: blocks(stat.Blocks), Available: blocks(stat.Bavail), Used: blocks(stat.Blocks - stat.Bfree),
 	}, {
 		Unit:      csi.VolumeUsage_INODES,
-		Total:     int64(stat.Files),              //nolint:gosec // inodes are fewer than 2^32.
-		Available: int64(stat.Ffree),              //nolint:gosec // as above.
-		Used:      int64(stat.Files - stat.Ffree), //nolint:gosec // as above.
+		Total:     int64(stat.Files), // inodes are fewer than 2^32.
+		Available: int64(stat.Ffree),
+		Used:      int64(stat.Files - stat.Ffree),
 	}}
 }
 

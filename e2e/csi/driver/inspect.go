@@ -7,9 +7,8 @@ import (
 	"fmt"
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/container-storage-interface/spec/lib/go/csi"
+	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/e2e/csi/fault"
 	"github.com/s3populator/s3populator/e2e/csi/loop"

@@ -36,7 +36,8 @@ func New(path string) *Client {
 
 // Health tells whether the driver answers and is registered.
 func (c *Client) Health(ctx context.Context) (health Health, err error) {
-	return health, c.call(ctx, http.MethodGet, "/health", nil, &health)
+	err = c.call(ctx, http.MethodGet, "/health", nil, &health)
+	return health, err
 }
 
 // Add adds a rule and returns its id.
@@ -58,27 +59,32 @@ func (c *Client) Reset(ctx context.Context, namespace string) error {
 
 // Rules lists the rules that are not used up.
 func (c *Client) Rules(ctx context.Context) (rules []Rule, err error) {
-	return rules, c.call(ctx, http.MethodGet, "/rules", nil, &rules)
+	err = c.call(ctx, http.MethodGet, "/rules", nil, &rules)
+	return rules, err
 }
 
 // Calls counts the calls so far, by method, for volumes of a namespace; empty means all calls.
 func (c *Client) Calls(ctx context.Context, namespace string) (counts map[string]Count, err error) {
-	return counts, c.call(ctx, http.MethodGet, "/calls"+in(namespace), nil, &counts)
+	err = c.call(ctx, http.MethodGet, "/calls"+in(namespace), nil, &counts)
+	return counts, err
 }
 
 // Volumes lists the volumes that were provisioned for claims of a namespace; empty means all volumes.
 func (c *Client) Volumes(ctx context.Context, namespace string) (volumes []Volume, err error) {
-	return volumes, c.call(ctx, http.MethodGet, "/volumes"+in(namespace), nil, &volumes)
+	err = c.call(ctx, http.MethodGet, "/volumes"+in(namespace), nil, &volumes)
+	return volumes, err
 }
 
 // Snapshots lists the snapshots that were made in a namespace; empty means all snapshots.
 func (c *Client) Snapshots(ctx context.Context, namespace string) (snapshots []Snapshot, err error) {
-	return snapshots, c.call(ctx, http.MethodGet, "/snapshots"+in(namespace), nil, &snapshots)
+	err = c.call(ctx, http.MethodGet, "/snapshots"+in(namespace), nil, &snapshots)
+	return snapshots, err
 }
 
 // Devices lists the loop devices that show an image of this driver, also one whose volume is deleted.
 func (c *Client) Devices(ctx context.Context) (devices []string, err error) {
-	return devices, c.call(ctx, http.MethodGet, "/devices", nil, &devices)
+	err = c.call(ctx, http.MethodGet, "/devices", nil, &devices)
+	return devices, err
 }
 
 // SetCapacity changes how many bytes all volumes and snapshots together may have.
@@ -136,7 +142,7 @@ func (c *Client) call(ctx context.Context, method, path string, body, result any
 	if err != nil {
 		return fmt.Errorf("ask the driver: %w", err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode/100 != 2 {
 		text, err := io.ReadAll(io.LimitReader(response.Body, maxErrorBytes))
 		if err != nil {

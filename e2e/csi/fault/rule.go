@@ -75,12 +75,18 @@ func (r Rule) Check() error {
 		return fmt.Errorf("delay: is %s, must be between 0 and %s; use hold to wait for the test", r.Delay, maxDelay)
 	case r.Lost && r.Fail == codes.OK:
 		return errors.New("lost: needs fail, the code that the caller sees")
+	case !r.Hold && r.Delay == 0 && r.Fail == codes.OK && r.Shortfall == 0:
+		return errors.New("rule: disturbs nothing; set hold, delay, fail or shortfall")
+	}
+	return r.checkShortfall()
+}
+
+func (r Rule) checkShortfall() error {
+	switch {
 	case r.Shortfall < 0 || (r.Shortfall > 0 && r.Method != CreateVolume):
 		return errors.New("shortfall: must be positive and belongs to CreateVolume")
 	case r.Shortfall > 0 && r.Fail != codes.OK:
 		return errors.New("shortfall: a call that fails makes no volume; use two rules")
-	case !r.Hold && r.Delay == 0 && r.Fail == codes.OK && r.Shortfall == 0:
-		return errors.New("rule: disturbs nothing; set hold, delay, fail or shortfall")
 	}
 	return nil
 }

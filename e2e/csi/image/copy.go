@@ -19,7 +19,7 @@ func Copy(ctx context.Context, source, target string) (err error) {
 	if err != nil {
 		return fmt.Errorf("open source image: %w", err)
 	}
-	defer from.Close()
+	defer func() { _ = from.Close() }()
 	to, err := os.OpenFile(target, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("create image: %w", err)

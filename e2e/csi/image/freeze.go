@@ -48,6 +48,6 @@ func control(point string, request uint) error {
 	if err != nil {
 		return err
 	}
-	defer directory.Close()
+	defer func() { _ = directory.Close() }()
 	return unix.IoctlSetInt(int(directory.Fd()), request, 0)
 }

@@ -98,7 +98,7 @@ func GrowUnmounted(ctx context.Context, path string) error {
 const corrected = 1
 
 func run(ctx context.Context, name string, args ...string) error {
-	output, err := exec.CommandContext(ctx, name, args...).CombinedOutput() //nolint:gosec // the programs are constants of this file.
+	output, err := exec.CommandContext(ctx, name, args...).CombinedOutput() // the programs are constants of this file.
 	if err != nil {
 		return fmt.Errorf("run %s: %w: %.500s", name, err, output)
 	}

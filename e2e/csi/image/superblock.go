@@ -63,7 +63,7 @@ func superblock(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open image: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	block := make([]byte, superblockBytes)
 	if _, err := file.ReadAt(block, superblockOffset); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read superblock of %s: %w", path, err)

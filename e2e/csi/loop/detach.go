@@ -39,7 +39,7 @@ func control(path string, request uint) error {
 	if err != nil {
 		return err
 	}
-	defer device.Close()
+	defer func() { _ = device.Close() }()
 	return unix.IoctlSetInt(int(device.Fd()), request, 0)
 }
 
@@ -67,7 +67,7 @@ func ReleaseUnder(dir string) error {
 				err = errors.Join(err, Detach(above))
 			}
 		}
-		if err = errors.Join(err, Detach(path)); err != nil {
+		if err := errors.Join(err, Detach(path)); err != nil {
 			return err
 		}
 	}
@@ -131,7 +131,7 @@ func status(path string) (attached, error) {
 	if err != nil {
 		return attached{}, err
 	}
-	defer device.Close()
+	defer func() { _ = device.Close() }()
 	var stat unix.Stat_t
 	if err := unix.Fstat(int(device.Fd()), &stat); err != nil {
 		return attached{}, err

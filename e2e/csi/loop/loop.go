@@ -58,7 +58,7 @@ func Attach(backing string, opts Options) (*Handle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open backing file: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 
 	allocate.Lock()
 	defer allocate.Unlock()
@@ -77,7 +77,7 @@ func attachFree(backing *os.File, opts Options) (*Handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := unix.LoopConfig{Fd: uint32(backing.Fd())} //nolint:gosec // a file descriptor is a small non-negative number.
+	config := unix.LoopConfig{Fd: uint32(backing.Fd())} // a file descriptor is a small non-negative number.
 	if opts.ReadOnly {
 		config.Info.Flags |= unix.LO_FLAGS_READ_ONLY
 	}
@@ -97,7 +97,7 @@ func openFree() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open loop control: %w", err)
 	}
-	defer control.Close()
+	defer func() { _ = control.Close() }()
 	number, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
 	if err != nil {
 		return nil, fmt.Errorf("find a free loop device: %w", err)
@@ -112,7 +112,7 @@ func openFree() (*os.File, error) {
 }
 
 func makeNode(path string, number int) error {
-	device := unix.Mkdev(major, uint32(number)) //nolint:gosec // the kernel's minor numbers have 20 bits.
+	device := unix.Mkdev(major, uint32(number)) // the kernel's minor numbers have 20 bits.
 	err := unix.Mknod(path, unix.S_IFBLK|0o660, int(device))
 	if err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("make device node %s: %w", path, err)

@@ -99,7 +99,7 @@ func TestReadOnlyDeviceRefusesWrites(t *testing.T) {
 	defer func() { _ = handle.Close() }()
 	device, err := os.OpenFile(handle.Path, os.O_RDWR, 0)
 	if err == nil {
-		_, err = device.Write([]byte("x"))
+		_, err = device.WriteString("x")
 		err = errors.Join(err, device.Sync(), device.Close())
 	}
 	if !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EACCES) {

@@ -31,7 +31,7 @@ func List() ([]Mount, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open mount table: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	return parse(file)
 }
 

@@ -27,7 +27,7 @@ func Main(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	runtime.LockOSThread()                              // the kernel kills the child when this thread ends, which must not be before the process does.
-	command := exec.Command(os.Args[0], os.Args[1:]...) //nolint:gosec,noctx // this very program; a test binary has no context.
+	command := exec.Command(os.Args[0], os.Args[1:]...) //nolint:noctx // this very program; a test binary has no context.
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
 	command.Env = append(os.Environ(), inside+"=1")
 	command.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
@@ -49,7 +49,7 @@ func Dir(t *testing.T) string {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for loop devices and mounts")
 	}
-	dir, err := os.MkdirTemp("", "csi")
+	dir, err := os.MkdirTemp("", "csi") //nolint:usetesting // its path would be longer, and gone when the test fails.
 	if err != nil {
 		t.Fatalf("make directory: %v", err)
 	}

@@ -13,7 +13,7 @@ import (
 
 var (
 	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	fence   = regexp.MustCompile("(?ms)^```.*?^```$")
+	fence   = regexp.MustCompile("(?ms)^```.*?^```$") //nolint:gocritic // (?m): the second ^ is the start of a line.
 	code    = regexp.MustCompile("`[^`\n]*`")
 	heading = regexp.MustCompile(`(?m)^#{1,6} (.+)$`)
 )

@@ -62,7 +62,7 @@ func sampleNames(t *testing.T) []string {
 	t.Helper()
 	root := filepath.Join(top, samples)
 	var all []string
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".yaml" {
 			return err
 		}

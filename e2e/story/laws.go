@@ -142,6 +142,9 @@ func (l *laws) live(kind, namespace, claim string, b being) {
 		delete(l.living[key], b.uid)
 		return
 	}
+	if _, told := l.living[key][b.uid]; told {
+		return
+	}
 	l.living[key][b.uid] = b.name
 	if len(l.living[key]) > 1 {
 		l.broken[namespace] = append(l.broken[namespace], fmt.Sprintf("claim %s has %d living %ss at once: %v", claim, len(l.living[key]), kind, l.living[key]))

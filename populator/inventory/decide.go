@@ -56,6 +56,9 @@ const (
 	lastBackoff  = 10 * time.Minute
 )
 
+// soon is when we look again after a verdict was told: a change of status wakes nobody.
+const soon = time.Second
+
 // decide is pure:
 //
 //	pod                      for this spec   decision
@@ -153,6 +156,7 @@ func succeed(s state, r wire.Report) decision {
 		Action: wait, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonInventoryTaken, Message: message,
 		Inventory: &v1alpha1.Inventory{Objects: r.Objects, Bytes: r.Bytes, Digest: r.ManifestDigest, UnsafeKeys: r.SkippedKeys, ObservedAt: at},
 		Next:      interval(s.Source, at.Time),
+		Recheck:   soon,
 	}
 }
 
@@ -173,6 +177,7 @@ func fail(s state, r wire.Report) decision {
 	case d.Next == nil:
 		d.Message += fmt.Sprintf(" The source is listed again when its spec changes or its annotation %s gets a new value.", v1alpha1.AnnotationRefresh)
 	case !told(s.Source):
+		d.Recheck = soon
 	case s.Now.Before(d.Next.Time):
 		d.Recheck = d.Next.Sub(s.Now)
 	default:

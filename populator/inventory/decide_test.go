@@ -132,6 +132,16 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// TestVerdictsAreFollowed: nothing wakes us when a status was written, so a verdict with
+// something left to do brings us back.
+func TestVerdictsAreFollowed(t *testing.T) {
+	for name, s := range map[string]state{"the pod has to go": world(done), "a retry is due": world(down("1"))} {
+		if d := decide(s); d.Action != wait || d.Recheck <= 0 {
+			t.Errorf("%s: decided %+v, which nobody follows", name, d)
+		}
+	}
+}
+
 // TestRetriesComeBack plays a failing server: each verdict carries the time of the next
 // listing, so that losing the pod loses no retry.
 func TestRetriesComeBack(t *testing.T) {

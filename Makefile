@@ -28,6 +28,10 @@ unit: ## Pure and API-server tests (they start etcd and a kube-apiserver of thei
 e2e: ## End-to-end stories on a real node (RUN=regexp selects)
 	@hack/test.sh e2e $(if $(RUN),-run '$(RUN)')
 
+.PHONY: bench-control
+bench-control: ## Measure the control path on a real node; the last line is JSON
+	@go run ./e2e/bench control
+
 .PHONY: build
 build: ## Build the manager and the mover into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/linux-$$(go env GOARCH)/ ./cmd/...

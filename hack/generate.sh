@@ -7,4 +7,12 @@ cd "$1"
 "$gen" object paths=./api/...
 "$gen" crd:generateEmbeddedObjectMeta=false paths=./api/... output:crd:dir=manifests/crd
 "$gen" rbac:roleName=s3populator 'paths={./populator/...,./webhook/...,./certs/...,./cmd/manager/...}' output:rbac:dir=manifests/rbac
+# Helm reads no file outside of a chart, so the chart has copies of what both ways of installing share.
+chart=manifests/chart/files
+rm -rf "$chart"
+mkdir -p "$chart/crd" "$chart/objects" "$chart/cert-manager"
+cp manifests/crd/s3populator.io_*.yaml "$chart/crd"
+cp manifests/rbac/{role,service_account,bindings,user_roles}.yaml manifests/manager/{services,disruption_budget,network_policy}.yaml "$chart/objects"
+cp manifests/components/cert-manager/{certificate,issuers}.yaml "$chart/cert-manager"
+cp manifests/webhook/configuration.yaml "$chart/webhook.yaml"
 go run ./hack/apidocs > docs/api.md.new && mv docs/api.md.new docs/api.md

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -11,9 +12,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/e2e/story"
 )
 
@@ -21,7 +22,7 @@ import (
 const rest = 20 * time.Second
 
 // singles is how many claims are measured one by one; their median counts.
-const singles = 5
+const singles = 3
 
 type bench struct {
 	world *story.World
@@ -89,12 +90,12 @@ func (b *bench) floor(ctx context.Context, namespace string, n int) (seconds flo
 			}
 		}
 	}
-	watch, err := b.world.Kube.CoreV1().Pods(namespace).Watch(ctx, metav1.ListOptions{})
-	if err != nil {
-		return 0, fmt.Errorf("watch pods: %w", err)
-	}
-	err = awaitAll(ctx, watch, n, func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
-	return time.Since(began).Seconds(), joinRemove(err, b.remove(ctx, namespace))
+	err = awaitAll(ctx, func(ctx context.Context) (watch.Interface, error) {
+		return b.world.Kube.CoreV1().Pods(namespace).Watch(ctx, metav1.ListOptions{})
+	}, n, func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
+	seconds = time.Since(began).Seconds()
+	fmt.Fprintf(b.out, "  %.1f s\n", seconds)
+	return seconds, errors.Join(err, b.remove(ctx, namespace))
 }
 
 // population is what filling n claims at once took.
@@ -121,14 +122,11 @@ func (b *bench) populate(ctx context.Context, namespace string, n int) (p popula
 			return p, fmt.Errorf("create claim: %w", err)
 		}
 	}
-	watch, err := b.world.Kube.CoreV1().PersistentVolumeClaims(namespace).Watch(ctx, metav1.ListOptions{LabelSelector: "!" + v1alpha1.LabelRole})
-	if err != nil {
-		return p, fmt.Errorf("watch claims: %w", err)
-	}
-	if err := awaitAll(ctx, watch, n, func(c *corev1.PersistentVolumeClaim) bool { return c.Status.Phase == corev1.ClaimBound }); err != nil {
+	if err := b.boundClaims(ctx, namespace, n); err != nil {
 		return p, err
 	}
 	p.seconds = time.Since(began).Seconds()
+	fmt.Fprintf(b.out, "  %.1f s\n", p.seconds)
 	if n > 1 {
 		if err := sleep(ctx, rest); err != nil {
 			return p, err

@@ -28,7 +28,7 @@ func (b *bench) requests(ctx context.Context) (float64, error) {
 		return 0, fmt.Errorf("read the API server's metrics: %w", err)
 	}
 	return sum(text, "apiserver_request_total", func(labels string) bool {
-		return !strings.Contains(labels, `verb="WATCH"`) && !strings.Contains(labels, `resource="leases"`) && !strings.Contains(labels, `resource=""`)
+		return !strings.Contains(labels, `verb="WATCH"`) && !strings.Contains(labels, `resource="leases"`) && !strings.Contains(labels, `,resource=""`)
 	})
 }
 

@@ -103,8 +103,6 @@ func (b *bench) remove(ctx context.Context, namespace string) error {
 	})
 }
 
-func joinRemove(err, removed error) error { return errors.Join(err, removed) }
-
 // poll is for what is not measured.
 func poll(ctx context.Context, what string, done func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -128,28 +126,37 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// awaitAll reads a watch until n different objects are done.
+// awaitAll watches until n different objects are done. A watch that the API server ends is
+// begun again.
 func awaitAll[T interface {
 	runtime.Object
 	metav1.Object
-}](ctx context.Context, from watch.Interface, n int, done func(T) bool,
+}](ctx context.Context, begin func(context.Context) (watch.Interface, error), n int, done func(T) bool,
 ) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	defer from.Stop()
 	seen := map[string]bool{}
 	for len(seen) < n {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%d of %d are done: %w", len(seen), n, context.Cause(ctx))
-		case e, open := <-from.ResultChan():
-			if !open {
-				return errors.New("the watch ended")
-			}
+		from, err := begin(ctx)
+		if err != nil {
+			return fmt.Errorf("%d of %d are done: watch: %w", len(seen), n, err)
+		}
+		for e := range from.ResultChan() {
 			if o, ok := e.Object.(T); ok && done(o) {
 				seen[o.GetName()] = true
 			}
+			if len(seen) == n {
+				break
+			}
 		}
+		from.Stop()
 	}
 	return nil
+}
+
+// boundClaims watches the claims of users.
+func (b *bench) boundClaims(ctx context.Context, namespace string, n int) error {
+	return awaitAll(ctx, func(ctx context.Context) (watch.Interface, error) {
+		return b.world.Kube.CoreV1().PersistentVolumeClaims(namespace).Watch(ctx, metav1.ListOptions{LabelSelector: "!" + v1alpha1.LabelRole})
+	}, n, func(c *corev1.PersistentVolumeClaim) bool { return c.Status.Phase == corev1.ClaimBound })
 }

@@ -6,11 +6,13 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
@@ -21,54 +23,60 @@ import (
 type provisioner struct {
 	client client.Client
 	kube   kubernetes.Interface
+	turns  chan struct{} // bounds the writes under way
 }
 
-func (p provisioner) run(ctx context.Context) {
-	claims, err := p.kube.CoreV1().PersistentVolumeClaims("").Watch(ctx, metav1.ListOptions{})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench: simulated provisioner:", err)
-		return
-	}
-	defer claims.Stop()
-	volumes, err := p.kube.CoreV1().PersistentVolumes().Watch(ctx, metav1.ListOptions{})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench: simulated provisioner:", err)
-		return
-	}
-	defer volumes.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case e := <-claims.ResultChan():
-			err = p.provision(ctx, e.Object)
-		case e := <-volumes.ResultChan():
-			err = p.reclaim(ctx, e.Object)
+// writesAtOnce keeps up with a manager of ten workers.
+const writesAtOnce = 10
+
+// looksAgain repeats what failed.
+const looksAgain = 10 * time.Second
+
+func (p *provisioner) start(ctx context.Context) error {
+	p.turns = make(chan struct{}, writesAtOnce)
+	factory := informers.NewSharedInformerFactory(p.kube, looksAgain)
+	claims, volumes := factory.Core().V1().PersistentVolumeClaims().Informer(), factory.Core().V1().PersistentVolumes().Informer()
+	_, err := claims.AddEventHandler(onChange(func(o any) {
+		if c, ok := o.(*corev1.PersistentVolumeClaim); ok && wantsVolume(c) {
+			p.write(ctx, func() error { return client.IgnoreAlreadyExists(p.client.Create(ctx, volumeFor(c))) })
 		}
-		if err != nil && ctx.Err() == nil {
+	}))
+	if err != nil {
+		return fmt.Errorf("watch claims: %w", err)
+	}
+	_, err = volumes.AddEventHandler(onChange(func(o any) {
+		if v, ok := o.(*corev1.PersistentVolume); ok && released(v) {
+			p.write(ctx, func() error { return client.IgnoreNotFound(p.client.Delete(ctx, v)) })
+		}
+	}))
+	if err != nil {
+		return fmt.Errorf("watch volumes: %w", err)
+	}
+	factory.Start(ctx.Done())
+	factory.WaitForCacheSync(ctx.Done())
+	return nil
+}
+
+func onChange(do func(any)) cache.ResourceEventHandlerFuncs {
+	return cache.ResourceEventHandlerFuncs{AddFunc: do, UpdateFunc: func(_, now any) { do(now) }}
+}
+
+func (p *provisioner) write(ctx context.Context, do func() error) {
+	p.turns <- struct{}{}
+	go func() {
+		defer func() { <-p.turns }()
+		if err := do(); err != nil && ctx.Err() == nil {
 			fmt.Fprintln(os.Stderr, "bench: simulated provisioner:", err)
 		}
-	}
-}
-
-func (p provisioner) provision(ctx context.Context, o runtime.Object) error {
-	c, ok := o.(*corev1.PersistentVolumeClaim)
-	if !ok || !wantsVolume(c) {
-		return nil
-	}
-	return client.IgnoreAlreadyExists(p.client.Create(ctx, volumeFor(c)))
-}
-
-func (p provisioner) reclaim(ctx context.Context, o runtime.Object) error {
-	v, ok := o.(*corev1.PersistentVolume)
-	if !ok || v.Spec.StorageClassName != simulatedClass || v.Status.Phase != corev1.VolumeReleased || v.DeletionTimestamp != nil {
-		return nil
-	}
-	return client.IgnoreNotFound(p.client.Delete(ctx, v))
+	}()
 }
 
 func wantsVolume(c *corev1.PersistentVolumeClaim) bool {
 	return c.Spec.DataSourceRef == nil && c.Spec.VolumeName == "" && c.DeletionTimestamp == nil && c.Annotations[v1alpha1.AnnotationStorageProvisioner] == simulatedCSI
+}
+
+func released(v *corev1.PersistentVolume) bool {
+	return v.Spec.StorageClassName == simulatedClass && v.Status.Phase == corev1.VolumeReleased && v.DeletionTimestamp == nil
 }
 
 func volumeFor(c *corev1.PersistentVolumeClaim) *corev1.PersistentVolume {

@@ -46,8 +46,9 @@ func (b *bench) simulated(ctx context.Context, f *figures) (err error) {
 	if err := b.simulatedObjects(ctx); err != nil {
 		return err
 	}
-	p := provisioner{b.world.Client, b.world.Kube}
-	go p.run(ctx)
+	if err := (&provisioner{client: b.world.Client, kube: b.world.Kube}).start(ctx); err != nil {
+		return err
+	}
 	if f.small, err = b.simulate(ctx, "simulated-100", 100/b.scale); err != nil {
 		return err
 	}
@@ -191,9 +192,5 @@ func (b *bench) fill(ctx context.Context, namespace string, n int) error {
 			return fmt.Errorf("create claim: %w", err)
 		}
 	}
-	watch, err := b.world.Kube.CoreV1().PersistentVolumeClaims(namespace).Watch(ctx, metav1.ListOptions{LabelSelector: "!" + v1alpha1.LabelRole})
-	if err != nil {
-		return fmt.Errorf("watch claims: %w", err)
-	}
-	return awaitAll(ctx, watch, n, func(c *corev1.PersistentVolumeClaim) bool { return c.Status.Phase == corev1.ClaimBound })
+	return b.boundClaims(ctx, namespace, n)
 }

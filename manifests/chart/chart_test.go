@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package chart tests the Helm chart beside it.
+package chart
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+)
+
+const namespace = "s3populator-system"
+
+// run is a tool of the assets directory; a machine that has none skips, CI may not.
+func run(t *testing.T, tool string, args ...string) (string, error) {
+	t.Helper()
+	path := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), tool)
+	if _, err := os.Stat(path); err != nil {
+		if os.Getenv("REQUIRE_TOOLS") != "" {
+			t.Fatal(err)
+		}
+		t.Skipf("no %s: run this by `make unit`", tool)
+	}
+	var out, trouble bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd.Stdout, cmd.Stderr = &out, &trouble
+	if err := cmd.Run(); err != nil {
+		return "", errors.New(trouble.String())
+	}
+	return out.String(), nil
+}
+
+func template(t *testing.T, args ...string) map[string]*unstructured.Unstructured {
+	t.Helper()
+	text, err := run(t, "helm", append([]string{"template", "s3populator", ".", "--namespace", namespace}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects(t, text)
+}
+
+// objects by kind and name.
+func objects(t *testing.T, text string) map[string]*unstructured.Unstructured {
+	t.Helper()
+	all := map[string]*unstructured.Unstructured{}
+	for d := yaml.NewYAMLOrJSONDecoder(strings.NewReader(text), 4096); ; {
+		o := &unstructured.Unstructured{}
+		err := d.Decode(&o.Object)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(o.Object) > 0 {
+			all[o.GetKind()+" "+o.GetName()] = o
+		}
+	}
+}
+
+// TestChartAndKustomizeAreEqual: one installs what the other does. Only helm's policy on the
+// CRDs, and the namespace, which helm makes itself, differ.
+func TestChartAndKustomizeAreEqual(t *testing.T) {
+	text, err := run(t, "kubectl", "kustomize", "../default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, got := objects(t, text), template(t)
+	delete(want, "Namespace "+namespace)
+	for _, o := range got {
+		if o.GetKind() == "CustomResourceDefinition" {
+			unstructured.RemoveNestedField(o.Object, "metadata", "annotations", "helm.sh/resource-policy")
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("objects (-kustomize +helm):\n%s", diff)
+	}
+}
+
+func TestCertManager(t *testing.T) {
+	got := template(t, "--set", "certificates.mode=certManager", "--namespace", "elsewhere")
+	for _, name := range []string{"Certificate s3populator", "Certificate s3populator-ca", "Issuer s3populator-ca", "Issuer s3populator-self-signed"} {
+		if got[name] == nil {
+			t.Errorf("%s is not rendered", name)
+		}
+	}
+	config := got["MutatingWebhookConfiguration s3populator"]
+	if from := config.GetAnnotations()["cert-manager.io/inject-ca-from"]; from != "elsewhere/s3populator" {
+		t.Errorf("the caBundle is injected from %q", from)
+	}
+	names, _, _ := unstructured.NestedStringSlice(got["Certificate s3populator"].Object, "spec", "dnsNames")
+	if len(names) == 0 || names[0] != "s3populator.elsewhere.svc" {
+		t.Errorf("the certificate is for %v", names)
+	}
+	text, _ := got["Deployment s3populator"].MarshalJSON()
+	for _, part := range []string{"--certificate-directory=/run/certificate", `"secretName":"s3populator-serving"`} {
+		if !bytes.Contains(text, []byte(part)) {
+			t.Errorf("the deployment lacks %s", part)
+		}
+	}
+}
+
+// TestInjectionNamespaces: a claim matches one entry of the webhook at most.
+func TestInjectionNamespaces(t *testing.T) {
+	got := template(t, "--set", "admission.injectionNamespaces={ml,vision}")["MutatingWebhookConfiguration s3populator"]
+	entries, _, _ := unstructured.NestedSlice(got.Object, "webhooks")
+	labelled := map[string]any{"key": "s3populator.io/injection", "operator": "NotIn", "values": []any{"enabled"}}
+	named := func(operator string) map[string]any {
+		return map[string]any{"key": "kubernetes.io/metadata.name", "operator": operator, "values": []any{"ml", "vision"}}
+	}
+	want := []any{
+		map[string]any{"matchExpressions": []any{labelled, named("NotIn")}},
+		map[string]any{"matchLabels": map[string]any{"s3populator.io/injection": "enabled"}},
+		map[string]any{"matchExpressions": []any{labelled, named("In")}},
+	}
+	var selectors []any
+	for _, e := range entries {
+		selectors = append(selectors, e.(map[string]any)["namespaceSelector"])
+	}
+	if diff := cmp.Diff(want, selectors); diff != "" {
+		t.Errorf("namespace selectors (-want +got):\n%s", diff)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	got := template(t, "--set", "admission.enabled=false,progress=false,verbose=true,metrics.serviceMonitor.enabled=true,images.mover.pullPolicy=Always", "--set", "copyAnnotations={a.io/b,c.io/d}")
+	if got["MutatingWebhookConfiguration s3populator"] != nil || got["ServiceMonitor s3populator"] == nil {
+		t.Errorf("without admission and with a monitor it renders %d objects", len(got))
+	}
+	containers, _, _ := unstructured.NestedSlice(got["Deployment s3populator"].Object, "spec", "template", "spec", "containers")
+	want := []any{"--admission=false", "--progress=false", "--verbose", "--copy-annotations=a.io/b,c.io/d", "--mover-image-pull-policy=Always"}
+	if diff := cmp.Diff(want, containers[0].(map[string]any)["args"]); diff != "" {
+		t.Errorf("arguments (-want +got):\n%s", diff)
+	}
+}
+
+// TestMistakesAreRefused by the schema of the values, with the name of the value.
+func TestMistakesAreRefused(t *testing.T) {
+	for set, says := range map[string]string{
+		"replica=3":                           "replica",
+		"replicas=0":                          "replicas",
+		"certificates.mode=letsEncrypt":       "mode",
+		"images.manager.pullPolicy=Sometimes": "pullPolicy",
+		"admission.injectionNamespaces={A_B}": "injectionNamespaces",
+	} {
+		_, err := run(t, "helm", "template", "s3populator", ".", "--set", set)
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("--set %s: got %v, want an error that names %s", set, err, says)
+		}
+	}
+}

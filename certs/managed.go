@@ -30,7 +30,7 @@ type managed struct {
 
 // +kubebuilder:rbac:groups="",namespace=s3populator-system,resources=secrets,verbs=create
 // +kubebuilder:rbac:groups="",namespace=s3populator-system,resources=secrets,resourceNames=s3populator-ca,verbs=get;list;watch;update
-// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=mutatingwebhookconfigurations,resourceNames=s3populator,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=mutatingwebhookconfigurations,resourceNames=s3populator,verbs=list;watch;patch
 
 func newManaged(o Options) (*managed, error) {
 	config := rest.CopyConfig(o.RESTConfig)

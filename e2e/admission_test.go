@@ -65,6 +65,25 @@ func TestAnnotatedURL(t *testing.T) {
 	s.Populated(two, bucket.Under("set/"))
 }
 
+// Annotations that lead nowhere may be corrected until the claim is bound: its source
+// follows, and population begins again.
+func TestAnnotationsCorrected(t *testing.T) {
+	t.Parallel()
+	s := story.Begin(t, world)
+	s.Warnings = []string{"NoSuchBucket"}
+	bucket := s.Bucket(story.MinIO).Put(story.Small("", 4))
+	keys(s, bucket)
+	wrong := located(bucket, "")
+	wrong[v1alpha1.AnnotationURL] = "s3://no-such-bucket/"
+	claim := s.Claim(story.Claim{Annotations: wrong})
+	s.Tells(claim.Name, "NoSuchBucket", "no-such-bucket")
+	story.Update(s, claim, func(c *corev1.PersistentVolumeClaim) {
+		c.Annotations[v1alpha1.AnnotationURL] = located(bucket, "")[v1alpha1.AnnotationURL]
+	})
+	s.Recovered(claim.Name)
+	s.Holds(s.Reader(claim), bucket.Under(""))
+}
+
 // A dry run makes nothing.
 func TestDryRun(t *testing.T) {
 	t.Parallel()

@@ -32,6 +32,10 @@ e2e: ## End-to-end stories on a real node (RUN=regexp selects)
 bench-control: ## Measure the control path on a real node; the last line is JSON
 	@go run ./e2e/bench control
 
+.PHONY: bench-webhook
+bench-webhook: ## Measure admission in one process; the last line is JSON
+	@set -o pipefail; go test -v -vet=off -ldflags=-w -count 1 -run '^TestLoad$$' ./webhook -load=10s | grep '^{'
+
 .PHONY: build
 build: ## Build the manager and the mover into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/linux-$$(go env GOARCH)/ ./cmd/...

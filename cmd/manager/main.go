@@ -5,8 +5,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 )
@@ -14,10 +16,19 @@ import (
 func main() {
 	opts, err := parse(os.Args[1:], os.Getenv)
 	if err == nil {
-		err = run(ctrl.SetupSignalHandler(), opts)
+		err = run(linger(ctrl.SetupSignalHandler(), opts.ShutdownDelay), opts)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "manager:", err)
 		os.Exit(1)
 	}
+}
+
+// linger ends a while after the signal to end. Kubernetes sends that signal and takes the
+// pod out of its Service at the same time, so that API servers go on calling us for a
+// moment; a review that is refused then would refuse a claim.
+func linger(signalled context.Context, delay time.Duration) context.Context {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(signalled))
+	context.AfterFunc(signalled, func() { time.AfterFunc(delay, cancel) })
+	return ctx
 }

@@ -64,6 +64,12 @@ func (r *Reconciler) observeVolumes(ctx context.Context, s *state) (err error) {
 	if s.ClaimVolume, err = r.volume(ctx, s.Claim.Spec.VolumeName); err != nil {
 		return err
 	}
+	if s.ClaimVolume != nil && !populatedFor(s.ClaimVolume, s.Claim) {
+		// Our view of volumes may be older than that of claims, and not show the rebind yet.
+		if s.ClaimVolume, err = find(ctx, r.Live, types.NamespacedName{Name: s.ClaimVolume.Name}, &corev1.PersistentVolume{}); err != nil {
+			return err
+		}
+	}
 	var promised corev1.PersistentVolumeList
 	if err := r.List(ctx, &promised, client.MatchingFields{indexClaimRefUID: string(s.Claim.UID)}, client.Limit(1)); err != nil {
 		return fmt.Errorf("list volumes promised to the claim: %w", err)

@@ -26,8 +26,8 @@ var provenByAdmission = map[rbac.Resource]bool{
 	{Group: v1alpha1.Group, Name: "s3sources/finalizers"}:  true,
 }
 
-// seldom are rights that a run may not need, and when the manager needs them. The tests
-// beside the code make each of these happen.
+// seldom are rights that a run may not need, because they answer a race or a repetition,
+// and when the manager needs them.
 var seldom = map[string]bool{
 	" pods get":                  true, // a pod has a mover's name already: whose is it?
 	" persistentvolumes get":     true, // the cache does not show a volume that a claim names

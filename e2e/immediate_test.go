@@ -27,7 +27,7 @@ func TestImmediate(t *testing.T) {
 			if got := volume.Annotations[v1alpha1.AnnotationPopulatedFrom]; got != s.Namespace+"/source" {
 				t.Errorf("the volume says that it is from %q", got)
 			}
-			want := []string{"PopulationStarted", "Populating", "PopulationSucceeded"}
+			want := []string{"PopulationStarted", "PopulationSucceeded"}
 			if d := cmp.Diff(want, s.Events(claim)); d != "" {
 				t.Errorf("events on the claim (-want +got):\n%s", d)
 			}

@@ -21,7 +21,7 @@ import (
 // When progress is sent. Transfers shorter than the first delay send none; a
 // manager that does not answer is asked ever more rarely.
 const (
-	progressFirst   = time.Second
+	progressFirst   = 2 * time.Second
 	progressEvery   = 2 * time.Second
 	progressLongest = time.Minute
 	progressTimeout = 5 * time.Second

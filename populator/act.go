@@ -41,9 +41,9 @@ func (r *Reconciler) act(ctx context.Context, s state, d decision) (decision, er
 	case recordFailure:
 		return d, r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationAttempts, readAttempts(s.Prime).after(s.Mover, s.Now), nil)
 	case deleteMover:
-		return d, r.delete(ctx, s.Mover)
+		return d, r.deleteMover(ctx, s.Mover)
 	case markPopulated:
-		return d, r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationResult, storedResult{At: s.Now.UTC(), Report: ending(s.Mover)},
+		return d, r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationResult, storedResult{At: s.Now.UTC(), Attempt: attemptOf(s.Mover), Report: ending(s.Mover)},
 			map[string]any{v1alpha1.AnnotationPopulated: string(s.Mover.UID)})
 	case rebind:
 		return d, r.rebind(ctx, s)

@@ -27,6 +27,12 @@ var quiet = map[v1alpha1.Reason]bool{
 	v1alpha1.ReasonPopulated:            true, // PopulationSucceeded tells it.
 }
 
+// first tells that a mover is the first of its population: PopulationStarted told of it.
+func first(s state) bool {
+	past := readAttempts(s.Prime)
+	return past.Failures+past.Disruptions == 0
+}
+
 // eventsFor is pure: what a claim's user hears of a decision. Only a change of the
 // condition's reason or status speaks, so a requeue never repeats itself.
 func eventsFor(s state, d decision) []notice {
@@ -36,6 +42,9 @@ func eventsFor(s state, d decision) []notice {
 	}
 	was, _ := populated(s.Claim)
 	if d.Reason == "" || quiet[d.Reason] || was.Reason == string(d.Reason) && was.Status == d.Status && d.Action != startMover {
+		return all
+	}
+	if d.Reason == v1alpha1.ReasonPopulating && (d.Action != startMover || first(s)) {
 		return all
 	}
 	kind := corev1.EventTypeWarning

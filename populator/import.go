@@ -5,7 +5,6 @@ package populator
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -54,7 +53,7 @@ func importStatus(s state, d decision) v1alpha1.S3ImportStatus {
 	case s.Mover != nil && s.Mover.Status.Phase == corev1.PodRunning:
 		next.Phase = v1alpha1.ImportRunning
 		clearFailure(&next)
-	case d.Reason != "":
+	case d.Reason != "", s.Mover != nil && s.Mover.Status.Phase == corev1.PodPending:
 		next.Phase = v1alpha1.ImportPending
 		clearFailure(&next)
 	}
@@ -62,8 +61,8 @@ func importStatus(s state, d decision) v1alpha1.S3ImportStatus {
 }
 
 func startRun(next *v1alpha1.S3ImportStatus, mover *corev1.Pod) {
-	if n, err := strconv.ParseInt(mover.Annotations[v1alpha1.AnnotationAttempt], 10, 32); err == nil {
-		next.Attempts = int32(n)
+	if n := attemptOf(mover); n > 0 {
+		next.Attempts = n
 	}
 	if next.StartTime == nil && mover.Status.StartTime != nil {
 		next.StartTime = mover.Status.StartTime.DeepCopy()
@@ -76,13 +75,18 @@ func startRun(next *v1alpha1.S3ImportStatus, mover *corev1.Pod) {
 
 // completeRun takes the numbers from the prime, which remembers the mover's report.
 func completeRun(next *v1alpha1.S3ImportStatus, s state) {
-	r, ok := result(s.Prime)
+	filled, ok := result(s.Prime)
 	if !ok {
 		return
 	}
+	r := filled.Report
 	next.Phase = v1alpha1.ImportSucceeded
 	next.ManifestDigest = r.ManifestDigest
 	next.CompletionTime = new(metav1.NewTime(resultTime(s.Prime)))
+	next.Attempts = max(next.Attempts, filled.Attempt)
+	if next.StartTime == nil { // The mover is gone by now.
+		next.StartTime = new(metav1.NewTime(resultTime(s.Prime).Add(-time.Duration(r.Seconds * float64(time.Second)))))
+	}
 	next.Progress = progress(wire.Snapshot{ObjectsDone: r.Objects, ObjectsTotal: r.Objects, BytesDone: r.Bytes, BytesTotal: r.Bytes})
 	next.Progress.Percent = 100
 	next.Progress.Rate = rate(r)

@@ -48,7 +48,7 @@ func observeOutcome(s state, d decision) {
 	case d.Announce == v1alpha1.ReasonPopulationSucceeded && s.Prime != nil:
 		duration.Observe(s.Now.Sub(s.Prime.CreationTimestamp.Time).Seconds())
 		if r, ok := result(s.Prime); ok {
-			bytesLoaded.Add(float64(r.Bytes))
+			bytesLoaded.Add(float64(r.Report.Bytes))
 		}
 	case d.Status == corev1.ConditionFalse:
 		if was, _ := populated(s.Claim); was.Reason != string(d.Reason) {

@@ -97,7 +97,7 @@ func (r *Reconciler) volume(ctx context.Context, name string) (*corev1.Persisten
 func (r *Reconciler) observeTrouble(ctx context.Context, s *state) error {
 	var waiting client.Object
 	switch {
-	case s.Prime != nil && !bound(s.Prime) && s.Now.Sub(s.Prime.CreationTimestamp.Time) >= settle && !moverIsConsumer(*s):
+	case s.Prime != nil && !bound(s.Prime) && s.Now.Sub(s.Prime.CreationTimestamp.Time) >= provisionPatience && !moverIsConsumer(*s):
 		waiting = s.Prime
 	case s.Mover != nil && s.Mover.Status.Phase == corev1.PodPending && s.Now.Sub(s.Mover.CreationTimestamp.Time) >= moverPatience:
 		waiting = s.Mover

@@ -70,18 +70,34 @@ func (r *Reconciler) reportImport(ctx context.Context, s state, d decision) erro
 		return nil
 	}
 	if s.Import == nil {
-		if d.Action != startMover && s.Mover == nil {
+		if !importDue(s, d) {
 			return nil
 		}
 		return ignoreExisting(r.Create(ctx, importFor(s.Claim)))
 	}
 	next := importStatus(s, d)
-	if equality.Semantic.DeepEqual(s.Import.Status, next) {
+	if equality.Semantic.DeepEqual(s.Import.Status, next) || tooEarly(s, d, next) {
 		return nil
 	}
 	changed := s.Import.DeepCopy()
 	changed.Status = next
 	return ignoreGone(r.Status().Patch(ctx, changed, client.MergeFrom(s.Import))) // what is empty now becomes null
+}
+
+// importDue tells that an import is to be made: with its mover, or when that pass was
+// interrupted, but not while our cache may only not show it yet.
+func importDue(s state, d decision) bool {
+	return d.Action == startMover || s.Prime != nil && filled(s.Prime) ||
+		s.Mover != nil && s.Now.Sub(s.Mover.CreationTimestamp.Time) > settle
+}
+
+// tooEarly tells that all there is to say of an import is what the claim's condition is
+// silent of too: that its mover was made a moment ago, or that its volume is handed over.
+func tooEarly(s state, d decision, next v1alpha1.S3ImportStatus) bool {
+	if d.Reason != "" {
+		return false
+	}
+	return next.Phase == v1alpha1.ImportSucceeded || s.Import.Status.Phase == "" && next.Progress == nil
 }
 
 // ignoreGone: what is not there needs no report. A conflict means that a claim of the

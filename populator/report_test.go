@@ -22,20 +22,20 @@ func TestEvents(t *testing.T) {
 		in   state
 		want []string
 	}{
-		"a population begins":                     {world(), []string{"Normal PopulationStarted"}},
-		"a mover begins":                          {world(boundPrime), []string{"Normal Populating"}},
-		"a running mover says nothing new":        {world(boundPrime, runningMover, populating), nil},
-		"a second attempt is told":                {world(failedBefore(false, noon.Add(-3600e9)), populating), []string{"Normal Populating"}},
-		"a missing source is a warning":           {world(noSource), []string{"Warning SourceNotFound"}},
-		"a missing source is told once":           {world(noSource, told(corev1.ConditionUnknown, v1alpha1.ReasonSourceNotFound)), nil},
-		"waiting for a consumer is no event":      {world(lateClass), nil},
-		"success is told once":                    {world(filledPrime, boundToOurs), []string{"Normal PopulationSucceeded"}},
-		"rest is silent":                          {world(boundToOurs, toldOfSuccess), nil},
-		"a final failure is a warning":            {world(failedBefore(true, noon), populating), []string{"Warning AccessDenied"}},
-		"a final failure after a retry is told":   {world(failedBefore(true, noon), told(corev1.ConditionUnknown, "AccessDenied")), []string{"Warning AccessDenied"}},
-		"a foreign volume is a warning":           {world(boundElsewhere), []string{"Warning BoundElsewhere"}},
-		"an aborted population is told":           {world(boundPrime, runningMover, deleting), []string{"Normal PopulationAborted"}},
-		"an unpopulated deleted claim is nothing": {world(deleting), nil},
+		"a population begins":                      {world(), []string{"Normal PopulationStarted"}},
+		"the first mover needs no word of its own": {world(boundPrime, toldToWait), nil},
+		"a running mover says nothing new":         {world(boundPrime, runningMover, populating), nil},
+		"a second attempt is told":                 {world(failedBefore(false, noon.Add(-3600e9)), populating), []string{"Normal Populating"}},
+		"a missing source is a warning":            {world(noSource), []string{"Warning SourceNotFound"}},
+		"a missing source is told once":            {world(noSource, told(corev1.ConditionUnknown, v1alpha1.ReasonSourceNotFound)), nil},
+		"waiting for a consumer is no event":       {world(lateClass), nil},
+		"success is told once":                     {world(filledPrime, boundToOurs), []string{"Normal PopulationSucceeded"}},
+		"rest is silent":                           {world(boundToOurs, toldOfSuccess), nil},
+		"a final failure is a warning":             {world(failedBefore(true, noon), populating), []string{"Warning AccessDenied"}},
+		"a final failure after a retry is told":    {world(failedBefore(true, noon), told(corev1.ConditionUnknown, "AccessDenied")), []string{"Warning AccessDenied"}},
+		"a foreign volume is a warning":            {world(boundElsewhere), []string{"Warning BoundElsewhere"}},
+		"an aborted population is told":            {world(boundPrime, runningMover, deleting), []string{"Normal PopulationAborted"}},
+		"an unpopulated deleted claim is nothing":  {world(deleting), nil},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -91,7 +91,7 @@ func TestImportStatus(t *testing.T) {
 		"a filled prime": {
 			world(filledPrime, withImport),
 			v1alpha1.S3ImportStatus{
-				Phase: v1alpha1.ImportSucceeded, ManifestDigest: "sha256:abc", CompletionTime: new(metav1.NewTime(noon)),
+				Phase: v1alpha1.ImportSucceeded, ManifestDigest: "sha256:abc", StartTime: new(metav1.NewTime(noon)), CompletionTime: new(metav1.NewTime(noon)),
 				Progress: &v1alpha1.ImportProgress{
 					Percent: 100, Objects: v1alpha1.Counter{Done: 7, Total: 7, Text: "7/7"}, Bytes: v1alpha1.Counter{Done: 1 << 20, Total: 1 << 20, Text: "1.0Mi/1.0Mi"},
 				},

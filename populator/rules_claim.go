@@ -15,6 +15,10 @@ import (
 // say what might be wrong; it needs one sync, at most 15 s by default.
 const binderPatience = time.Minute
 
+// bindPatience is how long the PV controller may take between its writes of one bind
+// before the condition tells of it.
+const bindPatience = 5 * time.Second
+
 // abandonDeletedClaim takes everything of ours down, mover first: a prime cannot go
 // while a pod uses it. What is left has owner references to the claim.
 func abandonDeletedClaim(s state) (decision, bool) {
@@ -41,8 +45,9 @@ func finishBoundClaim(s state) (decision, bool) {
 	if s.Claim.Spec.VolumeName == "" || !populatedFor(s.ClaimVolume, s.Claim) {
 		return decision{}, false
 	}
-	if !bound(s.Claim) || !refersTo(s.ClaimVolume, s.Claim) {
-		return because(corev1.ConditionUnknown, v1alpha1.ReasonRebinding, "The filled volume is being bound."), true
+	// The phase is the PV controller's last write: whoever writes before it makes it begin again.
+	if !bound(s.Claim) || s.Claim.Status.Phase != corev1.ClaimBound || !refersTo(s.ClaimVolume, s.Claim) {
+		return waitForBind(s), true
 	}
 	d := because(corev1.ConditionTrue, v1alpha1.ReasonPopulated, populatedMessage(s))
 	if c, ok := populated(s.Claim); !ok || c.Status != corev1.ConditionTrue {
@@ -53,6 +58,14 @@ func finishBoundClaim(s state) (decision, bool) {
 		return d.then(deletePrime), true
 	}
 	return d, true
+}
+
+// waitForBind is silent for as long as a bind takes.
+func waitForBind(s state) decision {
+	if left := bindPatience - s.Now.Sub(rebindTime(s)); left > 0 {
+		return decision{Action: wait, Recheck: left}
+	}
+	return because(corev1.ConditionUnknown, v1alpha1.ReasonRebinding, "The filled volume is being bound.")
 }
 
 // leaveForeignVolume never touches a claim that was bound to a volume we did not fill,
@@ -93,6 +106,9 @@ func rebindTime(s state) time.Time {
 	if s.Prime != nil {
 		return resultTime(s.Prime)
 	}
+	if s.Promised == nil {
+		return s.Claim.CreationTimestamp.Time
+	}
 	return s.Promised.CreationTimestamp.Time
 }
 
@@ -100,7 +116,7 @@ func rebindTime(s state) time.Time {
 func populatedMessage(s state) string {
 	if s.Prime != nil {
 		if r, ok := result(s.Prime); ok {
-			return fmt.Sprintf("%d objects, %s, verified; manifest %s.", r.Objects, size(r.Bytes), orElse(r.ManifestDigest, "none"))
+			return fmt.Sprintf("%d objects, %s, verified; manifest %s.", r.Report.Objects, size(r.Report.Bytes), orElse(r.Report.ManifestDigest, "none"))
 		}
 	}
 	return "The volume holds the verified data of its source."

@@ -15,8 +15,14 @@ import (
 )
 
 // moverPatience is how long a mover may wait for its node, image or mounts before the
-// claim says why.
-const moverPatience = 10 * time.Second
+// claim says why. It is longer than a kubelet rests after one failed start, 10 to 15 s: a
+// start that fails once, as when the node is not yet known to be allowed to read the
+// prime, is no trouble of the user's.
+const moverPatience = 20 * time.Second
+
+// moverQuiet is how long a mover may take before a condition tells of it, on a claim that
+// has none to correct. The event that population started explains the wait until then.
+const moverQuiet = 15 * time.Second
 
 // detachMover: the data is complete, but while the mover's pod exists it may hold the volume.
 func detachMover(s state) (decision, bool) {
@@ -87,14 +93,15 @@ func waitForMover(s state) (decision, bool) {
 	if s.Mover == nil || ended(s.Mover) {
 		return decision{}, false
 	}
-	if s.Mover.Status.Phase == corev1.PodRunning {
-		return because(corev1.ConditionUnknown, v1alpha1.ReasonPopulating, fmt.Sprintf(
-			"Pod %s is filling the volume; `kubectl get s3imports -w` shows how far it is.", s.Mover.Name)), true
-	}
 	age := s.Now.Sub(s.Mover.CreationTimestamp.Time)
-	if age < moverPatience {
-		return because(corev1.ConditionUnknown, v1alpha1.ReasonPopulating, fmt.Sprintf(
-			"Pod %s is filling the volume; `kubectl get s3imports -w` shows how far it is.", s.Mover.Name)).again(moverPatience - age), true
+	_, told := populated(s.Claim)
+	switch {
+	case !told && age < moverQuiet:
+		return decision{Action: wait, Recheck: moverQuiet - age}, true
+	case s.Mover.Status.Phase == corev1.PodRunning:
+		return populating(s), true
+	case age < moverPatience:
+		return populating(s).again(moverPatience - age), true
 	}
 	return because(corev1.ConditionUnknown, v1alpha1.ReasonMoverPending, fmt.Sprintf(
 		"Pod %s cannot start yet: %s", s.Mover.Name, moverpod.PendingReason(s.Mover, s.Trouble))).again(lookAgain), true
@@ -122,8 +129,15 @@ func tryAgain(s state) (decision, bool) {
 	case s.Mover != nil:
 		return decision{Action: deleteMover}, true
 	}
+	if _, told := populated(s.Claim); !told {
+		return decision{Action: startMover}, true
+	}
+	return populating(s).then(startMover), true
+}
+
+func populating(s state) decision {
 	return because(corev1.ConditionUnknown, v1alpha1.ReasonPopulating, fmt.Sprintf(
-		"Pod %s is filling the volume; `kubectl get s3imports -w` shows how far it is.", moverName(s.Claim))).then(startMover), true
+		"Pod %s is filling the volume; `kubectl get s3imports -w` shows how far it is.", moverName(s.Claim)))
 }
 
 // populationFailed shows the mover's own reason, which operations.md explains.

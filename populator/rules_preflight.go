@@ -23,6 +23,9 @@ const annotationMigrated = "pv.kubernetes.io/migrated-to"
 // events are read, a pending mover's too.
 const lookAgain = 10 * time.Second
 
+// settle is how long something that a claim names may be missing before that is said.
+const settle = 3 * time.Second
+
 // checkClaim refuses, before anything exists, what could never be populated.
 func checkClaim(s state) (decision, bool) {
 	if s.Prime != nil {
@@ -142,8 +145,8 @@ func waitForSearch(s state) (decision, bool) {
 	if s.Prime != nil || searched(s.Claim) || lateBinding(s) && !waitsForConsumer(s) {
 		return decision{}, false
 	}
-	if age := s.Now.Sub(s.Claim.CreationTimestamp.Time); age < settle {
-		return decision{Action: wait, Recheck: settle - age}, true
+	if age := s.Now.Sub(s.Claim.CreationTimestamp.Time); age < provisionPatience {
+		return decision{Action: wait, Recheck: provisionPatience - age}, true
 	}
 	return because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning,
 		"Waiting for Kubernetes to look for a free volume that fits the claim (its annotation "+v1alpha1.AnnotationStorageProvisioner+" tells that there is none)."), true

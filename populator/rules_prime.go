@@ -11,9 +11,11 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
 
-// settle is how long provisioning may take before the claim's condition tells of it:
-// fast volumes cost no write, slow ones are explained.
-const settle = 3 * time.Second
+// provisionPatience is how long provisioning may take before the claim's condition tells
+// of it: until then the event that the population began explains the wait. What is quick
+// costs no write, and each write to a claim makes the PV controller and the provisioner
+// look at it, and say so, once more.
+const provisionPatience = 15 * time.Second
 
 // clearOrphanedMover removes a mover whose prime is gone, before a new prime is made:
 // it would hold the old volume.
@@ -86,8 +88,8 @@ func waitForProvisioner(s state) (decision, bool) {
 		return decision{}, false
 	}
 	age := s.Now.Sub(s.Prime.CreationTimestamp.Time)
-	if age < settle {
-		return decision{Action: wait, Recheck: settle - age}, true
+	if age < provisionPatience {
+		return decision{Action: wait, Recheck: provisionPatience - age}, true
 	}
 	message := fmt.Sprintf("Waiting for the provisioner to make a volume for the prime claim %s.", s.Prime.Name)
 	if s.Trouble != "" {

@@ -77,7 +77,8 @@ func rebindPatch(s state) ([]byte, error) {
 	if own := v.Annotations[v1alpha1.AnnotationReclaimPolicy]; own != "" {
 		policy = corev1.PersistentVolumeReclaimPolicy(own)
 	}
-	report, _ := result(s.Prime)
+	filled, _ := result(s.Prime)
+	report := filled.Report
 	return json.Marshal(map[string]any{
 		"metadata": map[string]any{
 			"resourceVersion": v.ResourceVersion,
@@ -101,22 +102,30 @@ func rebindPatch(s state) ([]byte, error) {
 
 // storedResult is the report of the mover that filled a prime, and when it was accepted.
 type storedResult struct {
-	At     time.Time   `json:"at"`
-	Report wire.Report `json:"report"`
+	At      time.Time   `json:"at"`
+	Attempt int32       `json:"attempt"`
+	Report  wire.Report `json:"report"`
 }
 
-func result(prime *corev1.PersistentVolumeClaim) (wire.Report, bool) {
-	var r storedResult
+func result(prime *corev1.PersistentVolumeClaim) (r storedResult, ok bool) {
 	err := json.Unmarshal([]byte(prime.Annotations[v1alpha1.AnnotationResult]), &r)
-	return r.Report, err == nil
+	return r, err == nil
 }
 
 func resultTime(prime *corev1.PersistentVolumeClaim) time.Time {
-	var r storedResult
-	if json.Unmarshal([]byte(prime.Annotations[v1alpha1.AnnotationResult]), &r) != nil || r.At.IsZero() {
-		return prime.CreationTimestamp.Time
+	if r, ok := result(prime); ok && !r.At.IsZero() {
+		return r.At
 	}
-	return r.At
+	return prime.CreationTimestamp.Time
+}
+
+// attemptOf is which attempt a mover is, from 1; zero is unknown.
+func attemptOf(mover *corev1.Pod) int32 {
+	n, err := strconv.ParseInt(mover.Annotations[v1alpha1.AnnotationAttempt], 10, 32)
+	if err != nil {
+		return 0
+	}
+	return int32(n)
 }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }

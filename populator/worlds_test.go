@@ -238,6 +238,8 @@ func bindingToOurs(s *state) {
 	delete(s.Claim.Annotations, v1alpha1.AnnotationBindCompleted)
 }
 
+func slowBinder(s *state) { s.Now = noon.Add(bindPatience) }
+
 func boundElsewhere(s *state) {
 	s.Claim.Spec.VolumeName = "free"
 	s.Claim.Annotations[v1alpha1.AnnotationBindCompleted] = "yes"
@@ -285,6 +287,11 @@ var (
 		withMover(corev1.PodFailed, 137, "")(s)
 		s.Mover.Status.Reason = "Evicted"
 	}
+	longMover = func(s *state) {
+		runningMover(s)
+		s.Mover.CreationTimestamp = metav1.NewTime(noon.Add(-moverQuiet))
+	}
+	toldToWait      = told(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning)
 	oldPendingMover = func(s *state) {
 		pendingMover(s)
 		s.Mover.CreationTimestamp = metav1.NewTime(noon.Add(-time.Minute))

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
 )
 
 // errForeign tells that a name of ours is taken by something that we did not make.
@@ -38,12 +39,23 @@ func (r *Reconciler) create(ctx context.Context, claim *corev1.PersistentVolumeC
 }
 
 // delete removes exactly the object that was observed; one that is gone is fine.
-func (r *Reconciler) delete(ctx context.Context, object client.Object) error {
-	err := r.Delete(ctx, object, client.Preconditions{UID: new(object.GetUID())}, client.PropagationPolicy("Background"))
+func (r *Reconciler) delete(ctx context.Context, object client.Object, options ...client.DeleteOption) error {
+	options = append(options, client.Preconditions{UID: new(object.GetUID())}, client.PropagationPolicy("Background"))
+	err := r.Delete(ctx, object, options...)
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
 	return err //nolint:wrapcheck // A conflict must stay one; the caller adds the action.
+}
+
+// deleteMover asks for no grace where nothing runs any more. The API server does the same
+// for a pod whose phase is Succeeded, but the kubelet reports that phase a second or two
+// after the containers' end.
+func (r *Reconciler) deleteMover(ctx context.Context, mover *corev1.Pod) error {
+	if moverpod.Stopped(mover) {
+		return r.delete(ctx, mover, client.GracePeriodSeconds(0))
+	}
+	return r.delete(ctx, mover)
 }
 
 // annotate merges annotations into a prime, guarded by its resourceVersion.

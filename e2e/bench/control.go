@@ -28,6 +28,8 @@ type bench struct {
 	world *story.World
 	out   io.Writer
 	scale int // 10 measures a tenth
+	// realOnly leaves out the simulated nodes.
+	realOnly bool
 }
 
 // control measures the floor and us in turns, so that a machine that grows slower does so
@@ -37,7 +39,7 @@ func (b *bench) control(ctx context.Context) (*figures, error) {
 	many := 50 / b.scale
 	var floors, ours []float64
 	for i := range singles {
-		floor, err := b.floor(ctx, fmt.Sprintf("floor-1-%d", i), 1)
+		floor, _, err := b.floor(ctx, fmt.Sprintf("floor-1-%d", i), 1)
 		if err != nil {
 			return nil, err
 		}
@@ -49,19 +51,23 @@ func (b *bench) control(ctx context.Context) (*figures, error) {
 	}
 	f.Floor1, f.Bound1 = median(floors), median(ours)
 	var err error
-	if f.Floor50, err = b.floor(ctx, "floor-50", many); err != nil {
+	if f.Floor50, f.floorRequests, err = b.floor(ctx, "floor-50", many); err != nil {
 		return nil, err
 	}
 	bound, err := b.populate(ctx, "bound-50", many)
 	if err != nil {
 		return nil, err
 	}
-	f.Bound50, f.RequestsPerClaim, f.Leftovers = bound.seconds, bound.requests/float64(many), bound.leftovers
+	f.Bound50, f.RequestsPerClaim, f.Leftovers = bound.seconds, bound.requests.total(), bound.leftovers
+	f.requests = bound.requests
 	if f.RSS, _, err = b.manager(ctx); err != nil {
 		return nil, err
 	}
 	if f.Warnings, err = b.warnings(ctx); err != nil {
 		return nil, err
+	}
+	if b.realOnly {
+		return f, nil
 	}
 	return f, b.simulated(ctx, f)
 }
@@ -72,10 +78,14 @@ func median(of []float64) float64 {
 }
 
 // floor is what the node needs for pods that each write one file into a claim of their own.
-func (b *bench) floor(ctx context.Context, namespace string, n int) (seconds float64, err error) {
+func (b *bench) floor(ctx context.Context, namespace string, n int) (seconds float64, requests asked, err error) {
 	fmt.Fprintf(b.out, "%s: %d pods that write a file\n", namespace, n)
 	if err := b.namespace(ctx, namespace); err != nil {
-		return 0, err
+		return 0, nil, err
+	}
+	meter, err := newMeter(b.world)
+	if err != nil {
+		return 0, nil, err
 	}
 	began := time.Now()
 	for i := range n {
@@ -86,7 +96,7 @@ func (b *bench) floor(ctx context.Context, namespace string, n int) (seconds flo
 		}
 		for _, o := range []client.Object{claim, pod} {
 			if err := b.world.Client.Create(ctx, o); err != nil {
-				return 0, fmt.Errorf("create %s: %w", o.GetName(), err)
+				return 0, nil, fmt.Errorf("create %s: %w", o.GetName(), err)
 			}
 		}
 	}
@@ -95,13 +105,23 @@ func (b *bench) floor(ctx context.Context, namespace string, n int) (seconds flo
 	}, n, func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
 	seconds = time.Since(began).Seconds()
 	fmt.Fprintf(b.out, "  %.1f s\n", seconds)
-	return seconds, errors.Join(err, b.remove(ctx, namespace))
+	if err != nil {
+		return 0, nil, err
+	}
+	if n > 1 {
+		if err := sleep(ctx, rest); err != nil { // as long as ours are counted
+			return 0, nil, err
+		}
+	}
+	requests, err = meter.read(n)
+	return seconds, requests, errors.Join(err, b.remove(ctx, namespace))
 }
 
 // population is what filling n claims at once took.
 type population struct {
-	seconds, requests float64
-	leftovers         int
+	seconds   float64
+	requests  asked
+	leftovers int
 }
 
 func (b *bench) populate(ctx context.Context, namespace string, n int) (p population, err error) {
@@ -112,7 +132,7 @@ func (b *bench) populate(ctx context.Context, namespace string, n int) (p popula
 	if err := b.source(ctx, namespace); err != nil {
 		return p, err
 	}
-	before, err := b.requests(ctx)
+	meter, err := newMeter(b.world)
 	if err != nil {
 		return p, err
 	}
@@ -134,11 +154,9 @@ func (b *bench) populate(ctx context.Context, namespace string, n int) (p popula
 		if p.leftovers, err = b.leftovers(ctx, namespace); err != nil {
 			return p, err
 		}
-		after, err := b.requests(ctx)
-		if err != nil {
+		if p.requests, err = meter.read(n); err != nil {
 			return p, err
 		}
-		p.requests = after - before
 	}
 	return p, b.remove(ctx, namespace)
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/s3populator/s3populator/e2e/story"
 )
 
-const usage = "usage: bench control [--small]"
+const usage = "usage: bench control [--small] [--real-only]"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -40,15 +40,16 @@ func run(ctx context.Context, args []string) (err error) {
 	}
 	flags := flag.NewFlagSet("bench control", flag.ContinueOnError)
 	small := flags.Bool("small", false, "a tenth of everything, to see that it works")
+	realOnly := flags.Bool("real-only", false, "leave out the simulated nodes")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
-	world, err := story.Raise(ctx, story.Options{Skip: story.Unused, Log: os.Stderr})
+	world, err := story.Raise(ctx, story.Options{Skip: story.Unused, Measured: true, Log: os.Stderr})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, world.Close(err == nil)) }() //nolint:contextcheck // It cleans up after an interrupt too.
-	b := &bench{world: world, out: os.Stdout, scale: 1}
+	b := &bench{world: world, out: os.Stdout, scale: 1, realOnly: *realOnly}
 	if *small {
 		b.scale = 10
 	}

@@ -20,18 +20,6 @@ import (
 	"github.com/s3populator/s3populator/e2e/story"
 )
 
-// requests counts what all clients together asked of the API server so far: no watches,
-// and none of what an idle cluster asks too (leases, health, discovery).
-func (b *bench) requests(ctx context.Context) (float64, error) {
-	text, err := b.world.Kube.CoreV1().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("read the API server's metrics: %w", err)
-	}
-	return sum(text, "apiserver_request_total", func(labels string) bool {
-		return !strings.Contains(labels, `verb="WATCH"`) && !strings.Contains(labels, `resource="leases"`) && !strings.Contains(labels, `,resource=""`)
-	})
-}
-
 // sum adds the samples of one metric whose labels are wanted.
 func sum(text []byte, metric string, want func(labels string) bool) (total float64, err error) {
 	found := false

@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/s3populator/s3populator/e2e/rbac"
@@ -18,13 +20,17 @@ import (
 // auditLog is its name among the logs.
 const auditLog = "audit.log"
 
-// Request is one that the manager made of the API server.
+// Request is one that somebody made of the API server.
 type Request struct {
-	Verb string
+	// Agent is the name of the program that asked, without its version.
+	Agent string
+	Verb  string
 	rbac.Resource
 	Namespace, Name string
 	At              time.Time
 	Refused         bool // for want of a right, not by a quota or a policy
+
+	manager bool
 }
 
 // Write tells that a request changes something.
@@ -39,6 +45,12 @@ func (r Request) Write() bool {
 // Requests are all that the manager made so far. The API server writes a line before it
 // answers, so what has been seen to happen is in it.
 func (w *World) Requests() ([]Request, error) {
+	all, err := w.AllRequests()
+	return slices.DeleteFunc(all, func(r Request) bool { return !r.manager }), err
+}
+
+// AllRequests are those of everybody, where the options of the world ask for them.
+func (w *World) AllRequests() ([]Request, error) {
 	if !w.audited {
 		return nil, errors.New("the node was started without an audit log")
 	}
@@ -67,10 +79,11 @@ func (w *World) Requests() ([]Request, error) {
 }
 
 // parseRequest reads one line of the audit log; false for what names no resource, such as
-// discovery, and for another user's.
+// discovery.
 func parseRequest(line []byte) (Request, bool, error) {
 	var e struct {
 		Stage, Verb string
+		UserAgent   string
 		User        struct{ Username string }
 		ObjectRef   *struct{ Resource, Subresource, APIGroup, Namespace, Name string }
 		// StageTimestamp is when the answer was complete.
@@ -81,7 +94,7 @@ func parseRequest(line []byte) (Request, bool, error) {
 		return Request{}, false, err
 	}
 	// A watch is told when it begins and when it ends; everything else once.
-	if e.User.Username != managerAccount || e.ObjectRef == nil || e.Stage == "ResponseStarted" && e.Verb != "watch" || e.Stage == "ResponseComplete" && e.Verb == "watch" {
+	if e.ObjectRef == nil || e.Stage == "ResponseStarted" && e.Verb != "watch" || e.Stage == "ResponseComplete" && e.Verb == "watch" {
 		return Request{}, false, nil
 	}
 	o := e.ObjectRef
@@ -89,8 +102,9 @@ func parseRequest(line []byte) (Request, bool, error) {
 	if o.Subresource != "" {
 		resource += "/" + o.Subresource
 	}
+	agent, _, _ := strings.Cut(e.UserAgent, "/")
 	return Request{
-		Verb: e.Verb, Resource: rbac.Resource{Group: o.APIGroup, Name: resource}, Namespace: o.Namespace, Name: o.Name,
+		Agent: agent, manager: e.User.Username == managerAccount, Verb: e.Verb, Resource: rbac.Resource{Group: o.APIGroup, Name: resource}, Namespace: o.Namespace, Name: o.Name,
 		At: e.StageTimestamp, Refused: e.Annotations["authorization.k8s.io/decision"] == "forbid",
 	}, true, nil
 }

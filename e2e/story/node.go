@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/s3populator/s3populator/e2e/cluster/image"
 	"github.com/s3populator/s3populator/e2e/cluster/node"
@@ -36,13 +37,17 @@ func (w *World) findNode(ctx context.Context) error {
 		w.audited = err == nil
 		return w.refreshImages(ctx)
 	}
-	args, err := apiServerArgs(dir)
+	args, err := w.apiServerArgs(dir)
 	if err != nil {
 		return err
 	}
 	w.audited = true
+	var binderSync time.Duration
+	if w.options.Measured {
+		binderSync = 15 * time.Second // as in a cluster: each sync is an event on each claim that waits
+	}
 	w.Node, err = node.Up(ctx, node.Options{
-		Dir: dir, Images: images, Attached: !w.options.Keep, Log: w.options.Log,
+		Dir: dir, Images: images, Attached: !w.options.Keep, Log: w.options.Log, BinderSyncPeriod: binderSync,
 		Components: node.Components{Skip: w.options.Skip, Args: map[string][]string{"kube-apiserver": args}},
 	})
 	return err
@@ -64,13 +69,17 @@ func (w *World) refreshImages(ctx context.Context) error {
 // apiServerArgs add to the API server what the stories ask of it: a record of what
 // the manager does, and the admission plugin by which some clusters let only those
 // set blockOwnerDeletion who may change the owner's finalizers.
-func apiServerArgs(dir string) ([]string, error) {
+func (w *World) apiServerArgs(dir string) ([]string, error) {
 	source, err := toolchain.SourceRoot()
 	if err != nil {
 		return nil, err
 	}
+	policy := "audit-policy.yaml"
+	if w.options.Measured {
+		policy = "audit-everybody.yaml"
+	}
 	return []string{
-		"--audit-policy-file=" + filepath.Join(source, "e2e/story/testdata/audit-policy.yaml"),
+		"--audit-policy-file=" + filepath.Join(source, "e2e/story/testdata", policy),
 		"--audit-log-path=" + filepath.Join(dir, "logs", auditLog),
 		"--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement",
 	}, nil

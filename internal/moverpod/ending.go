@@ -4,6 +4,7 @@ package moverpod
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -32,6 +33,15 @@ func Ending(pod *corev1.Pod) (wire.Report, bool) {
 		message = "The mover pod ended without a report."
 	}
 	return wire.Report{Class: wire.Retry, Reason: wire.Interrupted, Message: message}, true
+}
+
+// Stopped tells that the kubelet has seen every container of a pod end: no process is left
+// that could write, and no grace period is of use to any.
+func Stopped(pod *corev1.Pod) bool {
+	seen := len(pod.Status.ContainerStatuses) == len(pod.Spec.Containers) && len(pod.Status.InitContainerStatuses) == len(pod.Spec.InitContainers)
+	running := func(c corev1.ContainerStatus) bool { return c.State.Terminated == nil }
+	return seen && !slices.ContainsFunc(pod.Status.ContainerStatuses, running) &&
+		!slices.ContainsFunc(pod.Status.InitContainerStatuses, running) && !slices.ContainsFunc(pod.Status.EphemeralContainerStatuses, running)
 }
 
 func withoutReport(t *corev1.ContainerStateTerminated) string {

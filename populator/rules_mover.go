@@ -104,7 +104,7 @@ func waitForMover(s state) (decision, bool) {
 		return populating(s).again(moverPatience - age), true
 	}
 	return because(corev1.ConditionUnknown, v1alpha1.ReasonMoverPending, fmt.Sprintf(
-		"Pod %s cannot start yet: %s", s.Mover.Name, moverpod.PendingReason(s.Mover, s.Trouble))).again(lookAgain), true
+		"Pod %s cannot start yet: %s", s.Mover.Name, moverpod.PendingReason(s.Mover, s.Trouble))).again(lookAgain(age)), true
 }
 
 // tryAgain is the only rule that starts a mover:

@@ -19,9 +19,12 @@ const noProvisioner = "kubernetes.io/no-provisioner"
 // annotationMigrated on a class or volume names the CSI driver that serves an in-tree plugin.
 const annotationMigrated = "pv.kubernetes.io/migrated-to"
 
-// lookAgain is how often a wait is re-examined whose end wakes nobody: a provisioner's
-// events are read, a pending mover's too.
-const lookAgain = 10 * time.Second
+// lookAgain is when a wait is re-examined that has lasted for a while and whose end wakes
+// nobody: a provisioner's events are read, a pending mover's too. The longer it lasts, the
+// more seldom, so that a thousand claims that wait for one another cost little.
+func lookAgain(lasted time.Duration) time.Duration {
+	return min(max(lasted/2, 10*time.Second), time.Minute)
+}
 
 // settle is how long something that a claim names may be missing before that is said.
 const settle = 3 * time.Second

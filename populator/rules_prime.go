@@ -95,7 +95,7 @@ func waitForProvisioner(s state) (decision, bool) {
 	if s.Trouble != "" {
 		message = fmt.Sprintf("The volume is not made yet: %s (prime claim %s).", s.Trouble, s.Prime.Name)
 	}
-	return because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning, message).again(lookAgain), true
+	return because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning, message).again(lookAgain(age)), true
 }
 
 // replaceLostPrime: without its volume there is nothing to save, so it begins again.

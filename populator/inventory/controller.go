@@ -124,6 +124,8 @@ func refused(d decision, err error) (decision, error) {
 	case apierrors.IsAlreadyExists(err): // The cache shows it in a moment, if it is ours.
 		d.Recheck = refusalDelay
 		return d, nil
+	case newKind(err):
+		return d, err // Back-off is all that it takes.
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
 		return decision{
 			Action: wait, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonInventoryRefused, Recheck: refusalDelay,
@@ -131,6 +133,12 @@ func refused(d decision, err error) (decision, error) {
 		}, nil
 	}
 	return d, err
+}
+
+// newKind tells of an API server whose admission does not know S3Source yet, which was
+// defined a moment ago: it refuses the owner reference to one.
+func newKind(err error) bool {
+	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "cannot find RESTMapping")
 }
 
 func (r *Reconciler) pod(s state) (*corev1.Pod, error) {

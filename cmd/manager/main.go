@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command manager runs the controllers, the webhook and the progress endpoint of S3
-// volume populator.
+// volume populator. `manager check` asks whether an installation works.
 package main
 
 import (
@@ -14,14 +14,21 @@ import (
 )
 
 func main() {
-	opts, err := parse(os.Args[1:], os.Getenv)
-	if err == nil {
-		err = run(linger(ctrl.SetupSignalHandler(), opts.ShutdownDelay), opts)
-	}
-	if err != nil {
+	if err := command(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "manager:", err)
 		os.Exit(1)
 	}
+}
+
+func command(args []string) error {
+	if len(args) > 0 && args[0] == "check" {
+		return runCheck(ctrl.SetupSignalHandler(), args[1:], os.Getenv, os.Stdout)
+	}
+	opts, err := parse(args, os.Getenv)
+	if err != nil {
+		return err
+	}
+	return run(linger(ctrl.SetupSignalHandler(), opts.ShutdownDelay), opts)
 }
 
 // linger ends a while after the signal to end. Kubernetes sends that signal and takes the

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,13 +77,31 @@ func TestChartAndKustomizeAreEqual(t *testing.T) {
 	}
 	want, got := objects(t, text), template(t)
 	delete(want, "Namespace "+namespace)
-	for _, o := range got {
+	for name, o := range got {
+		if o.GetAnnotations()["helm.sh/hook"] != "" {
+			delete(got, name)
+		}
 		if o.GetKind() == "CustomResourceDefinition" {
 			unstructured.RemoveNestedField(o.Object, "metadata", "annotations", "helm.sh/resource-policy")
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("objects (-kustomize +helm):\n%s", diff)
+	}
+}
+
+// TestHooks: `helm test` brings its own rights, and takes them away again.
+func TestHooks(t *testing.T) {
+	var hooks []string
+	for name, o := range template(t) {
+		if hook := o.GetAnnotations()["helm.sh/hook"]; hook != "" {
+			hooks = append(hooks, hook+": "+name)
+		}
+	}
+	slices.Sort(hooks)
+	want := []string{"test: Pod s3populator-check", "test: Role s3populator-check", "test: RoleBinding s3populator-check", "test: ServiceAccount s3populator-check"}
+	if diff := cmp.Diff(want, hooks); diff != "" {
+		t.Errorf("hooks (-want +got):\n%s", diff)
 	}
 }
 

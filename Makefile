@@ -7,14 +7,14 @@ CLUSTER := go run ./e2e/cluster
 
 .PHONY: help
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Fill a claim from S3 on a real node and check every byte (KEEP=1 leaves it up)
 	@go run ./e2e/demo $(if $(KEEP),--keep)
 
 .PHONY: test
-test: unit e2e ## All tests: pure, API server, and end to end on the real node
+test: unit e2e e2e-chart ## All tests: pure, API server, and end to end on the real node
 
 .PHONY: quick
 quick: ## The tests that need nothing but Go, without the long walks
@@ -28,13 +28,17 @@ unit: ## Pure and API-server tests (they start etcd and a kube-apiserver of thei
 e2e: ## End-to-end stories on a real node (RUN=regexp selects)
 	@hack/test.sh e2e $(if $(RUN),-run '$(RUN)')
 
+.PHONY: e2e-chart
+e2e-chart: ## Install, upgrade and remove the Helm chart on a real node of its own
+	@hack/test.sh chart
+
 .PHONY: bench-control
 bench-control: ## Measure the control path on a real node; the last line is JSON
 	@go run ./e2e/bench control
 
 .PHONY: bench-webhook
-bench-webhook: ## Measure admission in one process; the last line is JSON
-	@set -o pipefail; go test -v -vet=off -ldflags=-w -count 1 -run '^TestLoad$$' ./webhook -load=10s | grep '^{'
+bench-webhook: ## Measure admission, and refusals while certificates rotate; the last line is JSON
+	@go run ./e2e/bench webhook
 
 .PHONY: build
 build: ## Build the manager and the mover into bin/

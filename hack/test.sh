@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# hack/test.sh quick|unit|e2e [go test flags]: builds what the tests run against, then runs them.
+# hack/test.sh quick|unit|e2e|chart [go test flags]: builds what the tests run against, then runs them.
 set -euo pipefail
 suite=$1
 shift
@@ -23,8 +23,11 @@ unit)
 e2e)
   exec go test -vet=off -ldflags=-w -tags e2e -count 1 -timeout 40m "$@" ./e2e
   ;;
+chart)
+  exec go test -vet=off -ldflags=-w -tags e2e -count 1 -timeout 20m "$@" ./e2e/chart
+  ;;
 *)
-  echo "usage: hack/test.sh quick|unit|e2e [go test flags]" >&2
+  echo "usage: hack/test.sh quick|unit|e2e|chart [go test flags]" >&2
   exit 2
   ;;
 esac

@@ -4,6 +4,7 @@
 // best, and prints a table and, as its last line, one JSON object.
 //
 //	go run ./e2e/bench control   the control path: claims from one tiny source
+//	go run ./e2e/bench webhook   admission: its cost, and refusals while certificates rotate
 //
 // It asserts nothing: absolute times differ from machine to machine, so a person, or a
 // comparison of two runs on one machine, judges.
@@ -22,7 +23,7 @@ import (
 	"github.com/s3populator/s3populator/e2e/story"
 )
 
-const usage = "usage: bench control [--small] [--real-only]"
+const usage = "usage: bench control [--small] [--real-only] | bench webhook"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -35,7 +36,10 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) (err error) {
-	if len(args) == 0 || args[0] != "control" {
+	switch {
+	case len(args) == 1 && args[0] == "webhook":
+		return runAdmission(ctx, os.Stdout)
+	case len(args) == 0 || args[0] != "control":
 		return errors.New(usage)
 	}
 	flags := flag.NewFlagSet("bench control", flag.ContinueOnError)

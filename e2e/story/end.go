@@ -11,6 +11,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
@@ -118,6 +120,15 @@ func (w *World) leftIn(ctx context.Context, namespace string) error {
 		return fmt.Errorf("still there: %v", left)
 	}
 	return nil
+}
+
+// Names are those of the objects of a list, for messages.
+func Names(list client.ObjectList) (all []string) {
+	_ = meta.EachListItem(list, func(o runtime.Object) error { // fails only as the function does
+		all = append(all, o.(client.Object).GetName())
+		return nil
+	})
+	return all
 }
 
 func names[T any](kind string, items []T, name func(T) string) []string {

@@ -66,16 +66,34 @@ func (w *World) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ours, err := w.manifests(ctx)
+	if err := w.apply(ctx, objects); err != nil {
+		return err
+	}
+	ours := w.options.Install
+	if ours == nil {
+		ours = applyManifests
+	}
+	if err := ours(ctx, w); err != nil {
+		return err
+	}
+	return await(ctx, never, func() error { return w.Client.List(ctx, &v1alpha1.S3ImportList{}) })
+}
+
+func applyManifests(ctx context.Context, w *World) error {
+	objects, err := w.manifests(ctx)
 	if err != nil {
 		return err
 	}
-	for _, o := range append(objects, ours...) {
+	return w.apply(ctx, objects)
+}
+
+func (w *World) apply(ctx context.Context, objects []*unstructured.Unstructured) error {
+	for _, o := range objects {
 		if err := w.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("e2e"), client.ForceOwnership); err != nil {
 			return fmt.Errorf("apply %s %s: %w", o.GetKind(), o.GetName(), err)
 		}
 	}
-	return await(ctx, never, func() error { return w.Client.List(ctx, &v1alpha1.S3ImportList{}) })
+	return nil
 }
 
 // never is for conditions that no watch shows yet.

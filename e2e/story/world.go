@@ -39,7 +39,9 @@ type Options struct {
 	// Measured is for benchmarks: the audit log has the requests of everybody, and what
 	// only stories need, such as the movers' logs, is not asked for.
 	Measured bool
-	Log      io.Writer
+	// Install installs this project; nil applies manifests/default.
+	Install func(context.Context, *World) error
+	Log     io.Writer
 }
 
 // World is the node, with everything installed, that all stories share.

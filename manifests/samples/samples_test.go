@@ -97,7 +97,7 @@ func claims(o client.Object) []corev1.PersistentVolumeClaimSpec {
 	case *appsv1.StatefulSet:
 		var all []corev1.PersistentVolumeClaimSpec
 		for _, c := range o.Spec.VolumeClaimTemplates {
-			all = append(all, c.Spec)
+			all = append(all, claims(&c)...)
 		}
 		return all
 	}

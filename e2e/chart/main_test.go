@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+// Package chart tells what users of the Helm chart live through, on a real node that has
+// this project from helm alone.
+package chart
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/s3populator/s3populator/e2e/story"
+)
+
+// world is the node; its release was installed from the chart of the commit before this one.
+var world *story.World
+
+const release = "s3populator"
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	flag.Parse()
+	if err := raise(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := world.Finish(false); err != nil {
+		fmt.Fprintf(os.Stderr, "FAIL: %v\n", err)
+		code = 1
+	}
+	if code != 0 {
+		fmt.Fprintln(os.Stderr, world.Node.Diagnose())
+	}
+	if err := world.Close(code == 0); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func raise() (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	world, err = story.Raise(ctx, story.Options{Skip: story.Unused, Install: installEarlier, Log: os.Stderr})
+	return err
+}
+
+func installEarlier(ctx context.Context, w *story.World) error {
+	chart, earlier, err := story.EarlierChart(filepath.Join(w.Dir(), "earlier"))
+	if err != nil {
+		return err
+	}
+	if !earlier {
+		fmt.Fprintln(os.Stderr, "this checkout has no earlier commit: the chart is upgraded to itself")
+	}
+	return install(ctx, w, "install", chart)
+}
+
+// install is also how a release is upgraded, and comes back.
+func install(ctx context.Context, w *story.World, verb, chart string, more ...string) error {
+	args := []string{verb, release, chart, "--namespace", story.SystemNamespace, "--wait", "--timeout", "2m"}
+	if verb == "install" {
+		args = append(args, "--create-namespace")
+	}
+	_, err := w.Helm(ctx, append(args, more...)...)
+	return err
+}

@@ -28,7 +28,9 @@ func TestOrdinaryVolume(t *testing.T) {
 
 	// This machine's kernel grows a file system only where it is not mounted, and the mover's
 	// mount may outlive its pod for a moment.
-	s.Calls(func(n map[string]fault.Count) bool { return n[fault.NodeUnstage].Calls > 0 && n[fault.NodeUnstage].Running == 0 })
+	s.Calls(func(n map[string]fault.Count) bool {
+		return n[fault.NodeUnstage].Calls > 0 && n[fault.NodeUnstage].Running == 0
+	})
 	grown := resource.MustParse("64Mi")
 	story.Update(s, claim, func(c *corev1.PersistentVolumeClaim) { c.Spec.Resources.Requests[corev1.ResourceStorage] = grown })
 	s.Holds(s.Reader(claim), bucket.Under("")) // its mount lets the file system follow

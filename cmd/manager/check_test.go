@@ -31,7 +31,8 @@ func pretend(t *testing.T, review func(*corev1.PersistentVolumeClaim) error, lis
 		List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error { return list },
 		Create: func(_ context.Context, _ client.WithWatch, o client.Object, options ...client.CreateOption) error {
 			var all client.CreateOptions
-			if all.ApplyOptions(options); len(all.DryRun) == 0 {
+			all.ApplyOptions(options)
+			if len(all.DryRun) == 0 {
 				t.Error("a claim was really created")
 			}
 			return review(o.(*corev1.PersistentVolumeClaim))
@@ -49,7 +50,8 @@ func TestCheck(t *testing.T) {
 	down := func(*corev1.PersistentVolumeClaim) error { return errors.New("connection refused") }
 	turns := 0
 	late := func(c *corev1.PersistentVolumeClaim) error {
-		if turns++; turns < 3 {
+		turns++
+		if turns < 3 {
 			return errors.New("connection refused")
 		}
 		return good(c)

@@ -44,7 +44,8 @@ func measureLoad(ctx context.Context) (a admission, err error) {
 	}
 	for line := range bytes.Lines(out) {
 		if bytes.HasPrefix(line, []byte("{")) {
-			return a, json.Unmarshal(line, &a)
+			err := json.Unmarshal(line, &a)
+			return a, err
 		}
 	}
 	return a, errors.New("the measurement printed no result")

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,7 +44,7 @@ func (w *World) ManagerArgs(ctx context.Context, args ...string) (undo func(cont
 	}
 	old := d.Spec.Template.Spec.Containers[0].Args
 	undo = func(ctx context.Context) error { return set(ctx, old) }
-	return undo, set(ctx, append(old[:len(old):len(old)], args...))
+	return undo, set(ctx, append(slices.Clip(old), args...))
 }
 
 // Authority is the manager's own certificate authority, in PEM, as its Secret has it.
@@ -128,11 +129,11 @@ func (w *World) handshake(ctx context.Context, address string, roots *x509.CertP
 		return time.Time{}, err
 	}
 	defer func() { _ = connection.Close() }()
-	client := tls.Client(connection, &tls.Config{RootCAs: roots, ServerName: ManagerName + "." + SystemNamespace + ".svc", MinVersion: tls.VersionTLS12})
-	if err := client.HandshakeContext(ctx); err != nil {
+	secured := tls.Client(connection, &tls.Config{RootCAs: roots, ServerName: ManagerName + "." + SystemNamespace + ".svc", MinVersion: tls.VersionTLS12})
+	if err := secured.HandshakeContext(ctx); err != nil {
 		return time.Time{}, err
 	}
-	return client.ConnectionState().PeerCertificates[0].NotAfter, nil
+	return secured.ConnectionState().PeerCertificates[0].NotAfter, nil
 }
 
 // Complete tells what is still to be seen: two changes of the authority with both trusted

@@ -15,10 +15,12 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/e2e/cluster/node"
@@ -63,6 +65,7 @@ type World struct {
 // Raise starts or finds the node, installs this checkout and waits until it works.
 // Whatever it started is removed when it fails.
 func Raise(ctx context.Context, options Options) (*World, error) {
+	log.SetLogger(logr.Discard()) // What our own clients say is no part of a story.
 	w := &World{options: options, servers: map[Server]*node.S3Server{}}
 	watching, cancel := context.WithCancel(context.WithoutCancel(ctx)) // until Close
 	w.cancel = cancel

@@ -24,6 +24,9 @@ import (
 //
 //	crc32 TAB size TAB mtime TAB method TAB "etag" TAB "path" LF
 //
+// A line of the method "nothing" speaks of a large file that is on its way: its
+// size is how much of the beginning was there.
+//
 // A line is only written after the data it speaks of was synced, so whatever
 // it says survives a crash; a torn or damaged line is one file more to verify.
 const journalName = wire.JournalDir + "/journal"

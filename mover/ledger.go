@@ -25,6 +25,8 @@ type ledger struct {
 	objects int64 // Verified, directories included.
 	bytes   int64
 	pending []int32 // Verified and not yet in the journal.
+
+	partial partials
 }
 
 func newLedger(p *plan) *ledger {
@@ -43,6 +45,7 @@ func (l *ledger) verified(i int, by method, journalled bool) {
 	l.objects++
 	l.bytes += l.plan.entries[i].size
 	delete(l.failed, i)
+	l.partial.drop(i)
 	if !journalled && by != byExistence {
 		l.pending = append(l.pending, int32(i)) // #nosec G115 -- a plan of 2^31 entries does not fit in memory.
 	}
@@ -71,6 +74,15 @@ func (l *ledger) doubt(i int) {
 }
 
 func (l *ledger) isVerified(i int) bool { return l.method(i) != unverified }
+
+// present is how many bytes of an entry are on the volume already, and whether its file is.
+func (l *ledger) present(i int) (bytes int64, exists bool) {
+	if l.isVerified(i) {
+		return l.plan.entries[i].size, true
+	}
+	n := l.partial.of(i)
+	return n, n > 0
+}
 
 func (l *ledger) method(i int) method {
 	l.mu.Lock()

@@ -58,72 +58,8 @@ func (m *mover) loadVolume(ctx context.Context) (*ledger, error) {
 	return t.ledger, t.finish(ctx)
 }
 
-// resume reads the journal, removes everything that is neither journalled nor
-// worth a look, and verifies the rest. After it, every file on the volume is a
-// verified one, which mc may skip by its size.
-func (t *transfer) resume(ctx context.Context) (*journal, error) {
-	kept := make(map[int]journalled)
-	j, err := openJournal(t.volume, sourceIdentity(t.request), func(l journalled) {
-		i, ok := t.plan.find(l.path)
-		if ok && t.plan.entries[i].size == l.size && t.plan.tagText(t.plan.entries[i].tag) == l.etag {
-			l.path, l.etag = "", "" // Known from the plan.
-			kept[i] = l
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	var doubtful []int
-	s := sweep{volume: t.volume, plan: t.plan, keep: func(i int, stat *unix.Stat_t) bool {
-		e := t.plan.entries[i]
-		if stat.Size != e.size {
-			return false
-		}
-		if l, ok := kept[i]; ok && l.mtime == stat.Mtim.Nano() {
-			t.ledger.verified(i, l.by, true)
-			return true
-		}
-		doubtful = append(doubtful, i)
-		return true
-	}}
-	if err := s.run(ctx); err != nil {
-		j.close()
-		return nil, err
-	}
-	if err := t.recheck(ctx, doubtful); err != nil {
-		j.close()
-		return nil, err
-	}
-	if objects, bytes := t.ledger.totals(); objects > 0 || s.removed > 0 {
-		t.logf("resuming: %d files, %d bytes are already verified; %d leftovers removed", objects, bytes, s.removed)
-	}
-	return j, nil
-}
-
-// recheck compares files that are there without being in the journal. Whatever
-// cannot be compared by content is removed: its size proves nothing.
-func (t *transfer) recheck(ctx context.Context, list []int) error {
-	t.progress.enter(wire.Verifying)
-	parallel(statWorkers, len(list), func(n int) {
-		if by, err := t.compare(ctx, list[n]); err == nil && by != bySize {
-			t.ledger.verified(list[n], by, false)
-		}
-	})
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	for _, i := range list {
-		if !t.ledger.isVerified(i) {
-			if err := t.volume.data.Remove(t.plan.entries[i].path); err != nil {
-				return fmt.Errorf("remove %s: %w", quoteKey(t.plan.entries[i].path), notWritable(err))
-			}
-		}
-	}
-	return nil
-}
-
 func (t *transfer) checkRoom() error {
-	r, err := readRoom(t.volume, t.plan, t.ledger.isVerified)
+	r, err := readRoom(t.volume, t.plan, t.ledger.present)
 	if err != nil {
 		return err
 	}

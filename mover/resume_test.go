@@ -3,9 +3,12 @@
 package mover
 
 import (
+	"crypto/md5"
+	"encoding/hex"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -32,7 +35,12 @@ func killed(t *testing.T, b *bench, p *proxy, full *atomic.Bool) {
 // settled reports whether the journal has lines and did not grow for a while.
 func settled(journal string) bool {
 	info, err := os.Stat(journal)
-	return err == nil && info.Size() > 200 && time.Since(info.ModTime()) > 300*time.Millisecond
+	return err == nil && info.Size() > 200 && quiet(journal)
+}
+
+func quiet(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && time.Since(info.ModTime()) > 300*time.Millisecond
 }
 
 // running reports whether a process of this binary works with this directory.
@@ -195,4 +203,103 @@ func TestALargeObjectIsNotTakenForComplete(t *testing.T) {
 		b.mustBeDone(b.run())
 		b.mustHold(want)
 	})
+}
+
+// half is a proxy that lets the object "large" pass but for half a step, and then holds the
+// answer, or breaks it off. Later requests are served.
+func half(t *testing.T, s *s3server, object []byte, hold bool) (p *proxy, stuck *atomic.Bool) {
+	t.Helper()
+	s.put(t, "large", object)
+	stuck = new(atomic.Bool)
+	p = startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet || keyOf(r) != "large" || stuck.Load() {
+			return false
+		}
+		sum := md5.Sum(object)
+		w.Header().Set("Content-Length", strconv.Itoa(len(object)))
+		w.Header().Set("ETag", `"`+hex.EncodeToString(sum[:])+`"`)
+		w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+		_, _ = w.Write(object[:len(object)-partialStep/2])
+		_ = http.NewResponseController(w).Flush()
+		stuck.Store(true)
+		if hold {
+			<-r.Context().Done()
+		}
+		return true
+	})
+	return p, stuck
+}
+
+// killedMidway kills a mover that has most of a large object.
+func killedMidway(t *testing.T, s *s3server, object []byte) (*bench, *proxy) {
+	t.Helper()
+	p, stuck := half(t, s, object, true)
+	b := newBench(t, p.URL)
+	b.options.CheckpointEvery = 20 * time.Millisecond
+	cmd := b.spawn()
+	journal := filepath.Join(b.paths.Volume, journalName)
+	waitFor(t, 2*time.Minute, "the journal knows of the beginning", func() bool {
+		text, err := os.ReadFile(journal)
+		return err == nil && stuck.Load() && strings.Contains(string(text), `"large"`) && quiet(journal)
+	})
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	waitFor(t, time.Minute, "mc died with its wrapper", func() bool { return !running(b.options.MC, b.paths.Scratch) })
+	b.request.Attempt = 2
+	return b, p
+}
+
+func TestALargeObjectGoesOnWhereItWasInterrupted(t *testing.T) {
+	bothWays(t, func(t *testing.T) {
+		s := startVersity(t)
+		want := small(t, s, 20)
+		want["large"] = content(5, 3*streamSize+777)
+		b, p := killedMidway(t, s, want["large"])
+		r := b.mustBeDone(b.run())
+		b.mustHold(want)
+		if most := int64(2 * streamSize); r.FetchedBytes > most || p.sent.Load() > most {
+			t.Errorf("fetched %d bytes again (reported %d) of %d, although two thirds had arrived", p.sent.Load(), r.FetchedBytes, len(want["large"]))
+		}
+	})
+}
+
+// TestABeginningIsNotTrusted: bytes that changed on the volume, or an object that is another
+// one, cost a transfer of the whole, never a wrong file.
+func TestABeginningIsNotTrusted(t *testing.T) {
+	object := content(5, 3*streamSize+777)
+	t.Run("damaged on the volume", func(t *testing.T) {
+		s := startVersity(t)
+		b, _ := killedMidway(t, s, object)
+		f, err := os.OpenFile(filepath.Join(b.paths.Volume, "large"), os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt([]byte("damage"), 1000); err != nil {
+			t.Fatal(err)
+		}
+		_ = f.Close()
+		b.mustBeDone(b.run())
+		b.mustHold(map[string][]byte{"large": object})
+	})
+	t.Run("overwritten in the bucket", func(t *testing.T) {
+		s := startVersity(t)
+		b, _ := killedMidway(t, s, object)
+		other := content(6, len(object))
+		s.put(t, "large", other)
+		b.mustBeDone(b.run())
+		b.mustHold(map[string][]byte{"large": other})
+	})
+}
+
+// TestABrokenAnswerGoesOn: within one attempt, too, only the rest is fetched.
+func TestABrokenAnswerGoesOn(t *testing.T) {
+	s := startVersity(t)
+	object := content(5, 3*streamSize+777)
+	p, _ := half(t, s, object, false)
+	b := newBench(t, p.URL)
+	b.mustBeDone(b.run())
+	b.mustHold(map[string][]byte{"large": object})
+	if p.sent.Load() > streamSize {
+		t.Errorf("%d bytes came after the answer broke off, of which half of %d was missing", p.sent.Load(), streamSize)
+	}
 }

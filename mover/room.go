@@ -34,8 +34,9 @@ const (
 	overheadShare = 10
 )
 
-// readRoom asks the file system; needs come from what is still missing.
-func readRoom(v *volume, p *plan, have func(i int) bool) (room, error) {
+// readRoom asks the file system; needs come from what is still missing. Have tells how many
+// bytes of an entry are there, and whether its file is.
+func readRoom(v *volume, p *plan, have func(i int) (int64, bool)) (room, error) {
 	var s unix.Statfs_t
 	if err := unix.Fstatfs(int(v.dir.Fd()), &s); err != nil {
 		return room{}, fmt.Errorf("ask the volume for its room: %w", err)
@@ -57,7 +58,7 @@ func readRoom(v *volume, p *plan, have func(i int) bool) (room, error) {
 
 // require adds up what the plan takes: every file rounded up to blocks, one
 // block and one inode per directory, an inode per file, and slack.
-func (r *room) require(p *plan, have func(i int) bool) {
+func (r *room) require(p *plan, have func(i int) (int64, bool)) {
 	block := max(r.blockSize, 1)
 	data := int64(0)
 	for i, e := range p.entries {
@@ -66,8 +67,9 @@ func (r *room) require(p *plan, have func(i int) bool) {
 			continue // Counted among the directories.
 		}
 		r.planInodes++
-		if !have(i) {
-			data += (e.size + block - 1) / block * block
+		there, exists := have(i)
+		data += (e.size - there + block - 1) / block * block
+		if !exists {
 			r.needInodes++
 		}
 	}

@@ -39,7 +39,12 @@ func TestRoom(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tt.room.require(p, func(i int) bool { return i < tt.have })
+			tt.room.require(p, func(i int) (int64, bool) {
+				if i < tt.have {
+					return tt.objects[i].size, true
+				}
+				return 0, false
+			})
 			err = tt.room.check()
 			if tt.want == "" {
 				if err != nil {

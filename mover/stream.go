@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -127,10 +127,14 @@ func (t *transfer) cat(ctx context.Context, batch []int, share int) (done int, e
 	for _, i := range batch {
 		args = append(args, t.objectURL(t.plan.entries[i].key))
 	}
+	start := t.headStart(ctx, batch)
+	if start.bytes > 0 {
+		args = slices.Insert(args, 1, "--offset", strconv.FormatInt(start.bytes, 10))
+	}
 	var sizeOnly []int
 	err = t.runMC(ctx, args, func(r io.Reader) error {
 		for _, i := range batch {
-			by, err := t.receive(ctx, r, i)
+			by, err := t.receive(ctx, r, i, start)
 			if err != nil {
 				return err
 			}
@@ -182,32 +186,57 @@ func (t *transfer) confirm(ctx context.Context, list []int) {
 // errShort means that mc ended before an object was complete.
 var errShort = errors.New("the object ended early")
 
-// receive writes the next bytes of the pipe to a file and compares them.
-func (t *transfer) receive(ctx context.Context, r io.Reader, i int) (method, error) {
+// receive writes the next bytes of the pipe to a file and compares them, with those that
+// were there before.
+func (t *transfer) receive(ctx context.Context, r io.Reader, i int, start headStart) (method, error) {
 	e := t.plan.entries[i]
-	want, err := t.expect(ctx, e)
-	if err != nil {
+	want, d := start.want, start.digest
+	if start.bytes == 0 {
+		var err error
+		if want, err = t.expect(ctx, e); err != nil {
+			return unverified, err
+		}
+		d = newDigester(want)
+	}
+	if err := t.write(i, d, r, start.bytes); err != nil {
 		return unverified, err
-	}
-	f, err := t.volume.create(e.path, e.size)
-	if err != nil {
-		return unverified, notWritable(err)
-	}
-	d := newDigester(want)
-	if err := t.pump(f, d, io.LimitReader(r, e.size)); err != nil {
-		_ = f.Close()
-		return unverified, err
-	}
-	if err := f.Close(); err != nil {
-		return unverified, notWritable(err)
 	}
 	if d.size < e.size {
 		return unverified, errShort
 	}
+	// Complete, right or wrong: nothing of it is a beginning any more.
+	t.ledger.partial.drop(i)
 	if d.matches() {
 		return want.method, nil
 	}
 	return t.settleFile(ctx, e, want)
+}
+
+// write fills a file from an offset on.
+func (t *transfer) write(i int, d *digester, r io.Reader, from int64) error {
+	e := t.plan.entries[i]
+	f, err := t.volume.create(e.path, e.size)
+	if err != nil {
+		return notWritable(err)
+	}
+	var to io.Writer = f
+	if e.size >= streamSize {
+		if _, err := f.Seek(from, io.SeekStart); err != nil {
+			_ = f.Close()
+			return fmt.Errorf("write to the volume: %w", err)
+		}
+		to = &growing{file: f, to: &t.ledger.partial, entry: i, at: from}
+	}
+	t.progress.inFlight.Add(from)
+	defer t.progress.inFlight.Add(-from)
+	if err := t.pump(to, d, io.LimitReader(r, e.size-from)); err != nil {
+		_ = f.Close()
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return notWritable(err)
+	}
+	return nil
 }
 
 func (t *transfer) settleFile(ctx context.Context, e entry, tried expectation) (method, error) {
@@ -220,7 +249,7 @@ func (t *transfer) settleFile(ctx context.Context, e entry, tried expectation) (
 }
 
 // pump copies a pipe to a file and digests what passes.
-func (m *mover) pump(f *os.File, d *digester, r io.Reader) error {
+func (m *mover) pump(f io.Writer, d *digester, r io.Reader) error {
 	buffer, _ := readBuffers.Get().(*[]byte)
 	defer readBuffers.Put(buffer)
 	total := int64(0)

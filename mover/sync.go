@@ -47,14 +47,14 @@ func (k *keeper) run(ctx context.Context) error {
 }
 
 // checkpoint syncs the volume and then notes in the journal what was verified
-// before. When the device refuses data, the files in question are removed:
+// before, and how much of large files had arrived. When the device refuses data, the files in question are removed:
 // read again they might come from memory and look sound.
 func (k *keeper) checkpoint() error {
-	pending := k.ledger.takePending()
-	if len(pending) == 0 {
+	pending, parts := k.ledger.takePending(), k.ledger.partial.due()
+	if len(pending) == 0 && len(parts) == 0 {
 		return nil
 	}
-	lines := make([]journalled, 0, len(pending))
+	lines := make([]journalled, 0, len(pending)+len(parts))
 	for _, i := range pending {
 		if l, ok := k.describe(int(i)); ok {
 			lines = append(lines, l)
@@ -66,7 +66,15 @@ func (k *keeper) checkpoint() error {
 		}
 		return err
 	}
-	return k.journal.add(lines)
+	for i, n := range parts {
+		e := k.ledger.plan.entries[i]
+		lines = append(lines, journalled{path: e.path, size: n, by: unverified, etag: k.ledger.plan.tagText(e.tag)})
+	}
+	if err := k.journal.add(lines); err != nil {
+		return err
+	}
+	k.ledger.partial.note(parts)
+	return nil
 }
 
 func (k *keeper) describe(i int) (journalled, bool) {

@@ -71,7 +71,7 @@ func (t *transfer) prepareRound(ctx context.Context, round int) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	s := sweep{volume: t.volume, plan: t.plan, keep: func(i int, _ *unix.Stat_t) bool { return t.ledger.isVerified(i) }}
+	s := sweep{volume: t.volume, plan: t.plan, keep: func(i int, _ *unix.Stat_t) bool { return t.ledger.isVerified(i) || t.ledger.partial.of(i) > 0 }}
 	return s.run(ctx)
 }
 

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+)
+
+// partialStep is by how much a large file must have grown to be worth a line in the
+// journal, and a sync of the volume.
+const partialStep = streamSize
+
+// partials are the large files of which the beginning has arrived, by entry.
+type partials struct {
+	mu      sync.Mutex
+	arrived map[int]int64 // Bytes from the file's start.
+	noted   map[int]int64 // What the journal says of it.
+}
+
+// reached records that a file has its first n bytes.
+func (p *partials) reached(i int, n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.arrived == nil {
+		p.arrived, p.noted = map[int]int64{}, map[int]int64{}
+	}
+	p.arrived[i] = n
+}
+
+// drop forgets a file: it is complete, or its beginning proved worthless.
+func (p *partials) drop(i int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.arrived, i)
+	delete(p.noted, i)
+}
+
+func (p *partials) of(i int) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.arrived[i]
+}
+
+// due are the files that have grown by a step since the journal heard of them.
+func (p *partials) due() map[int]int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	due := map[int]int64{}
+	for i, n := range p.arrived {
+		if n-p.noted[i] >= partialStep {
+			due[i] = n
+		}
+	}
+	return due
+}
+
+// note records that these lengths are durable and in the journal.
+func (p *partials) note(lengths map[int]int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, n := range lengths {
+		if _, going := p.arrived[i]; going {
+			p.noted[i] = n
+		}
+	}
+}
+
+// keepBeginning gives back what lies behind the first n bytes of a large file, which nobody
+// vouches for, so that the room for it is not counted twice.
+func (t *transfer) keepBeginning(i int, n int64) error {
+	e := t.plan.entries[i]
+	f, err := t.volume.openFile(e.path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(f.Truncate(n), f.Truncate(e.size), f.Close())
+	if err == nil {
+		t.ledger.partial.reached(i, n)
+		t.ledger.partial.note(map[int]int64{i: n})
+	}
+	return err
+}
+
+// growing writes a large file and records how far it is.
+type growing struct {
+	file  *os.File
+	to    *partials
+	entry int
+	at    int64
+}
+
+func (g *growing) Write(b []byte) (int, error) {
+	n, err := g.file.Write(b)
+	g.at += int64(n)
+	g.to.reached(g.entry, g.at)
+	return n, err //nolint:wrapcheck // The caller names the volume.
+}
+
+// headStart is the beginning of a large object that need not come again. It is never
+// trusted: its bytes are read back into the digest that the whole file must match.
+type headStart struct {
+	bytes  int64
+	want   expectation
+	digest *digester
+}
+
+// headStart reads what an interrupted transfer left of an object. There is none where the
+// bytes could not be compared in the end, nor when the file cannot be read.
+func (t *transfer) headStart(ctx context.Context, batch []int) headStart {
+	if len(batch) != 1 {
+		return headStart{}
+	}
+	i := batch[0]
+	e, n := t.plan.entries[i], t.ledger.partial.of(i)
+	if n <= 0 || n >= e.size {
+		return headStart{}
+	}
+	want, err := t.expect(ctx, e)
+	if err != nil || want.method == bySize {
+		t.ledger.partial.drop(i)
+		return headStart{}
+	}
+	h := headStart{bytes: n, want: want, digest: newDigester(want)}
+	if err := t.readBack(e, n, h.digest); err != nil {
+		t.logf("cannot go on with %s where it was interrupted: %v", quoteKey(e.path), err)
+		t.ledger.partial.drop(i)
+		return headStart{}
+	}
+	t.logf("going on with %s after %s", quoteKey(e.path), inUnits(n))
+	return h
+}
+
+func (t *transfer) readBack(e entry, n int64, into io.Writer) error {
+	f, err := t.openPlanned(e)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	buffer, _ := readBuffers.Get().(*[]byte)
+	defer readBuffers.Put(buffer)
+	read, err := io.CopyBuffer(into, io.LimitReader(f, n), *buffer)
+	if err == nil && read < n {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return fmt.Errorf("read %d of %d bytes: %w", read, n, err)
+	}
+	return nil
+}

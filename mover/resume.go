@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// remains are what an earlier attempt left, by entry.
+type remains struct {
+	*transfer
+
+	kept     map[int]journalled // Files that were verified.
+	begun    map[int]int64      // Large files of which so much had arrived.
+	doubtful []int              // Files of the right size that nobody vouches for.
+}
+
+// resume reads the journal, removes everything that is neither journalled nor
+// worth a look, and verifies the rest. After it, every file on the volume is a
+// verified one, which mc may skip by its size, or the beginning of a large one.
+func (t *transfer) resume(ctx context.Context) (*journal, error) {
+	r := &remains{transfer: t, kept: make(map[int]journalled), begun: make(map[int]int64)}
+	j, err := openJournal(t.volume, sourceIdentity(t.request), r.read)
+	if err != nil {
+		return nil, err
+	}
+	s := sweep{volume: t.volume, plan: t.plan, keep: r.keep}
+	if err := s.run(ctx); err != nil {
+		j.close()
+		return nil, err
+	}
+	if err := t.recheck(ctx, r.doubtful); err != nil {
+		j.close()
+		return nil, err
+	}
+	if objects, bytes := t.ledger.totals(); objects > 0 || s.removed > 0 {
+		t.logf("resuming: %d files, %d bytes are already verified; %d leftovers removed", objects, bytes, s.removed)
+	}
+	return j, nil
+}
+
+// read takes a line of the journal that is about an object as it is listed now.
+func (r *remains) read(l journalled) {
+	i, ok := r.plan.find(l.path)
+	if !ok || r.plan.tagText(r.plan.entries[i].tag) != l.etag {
+		return
+	}
+	switch size := r.plan.entries[i].size; {
+	case l.by == unverified && l.size > 0 && l.size < size:
+		r.begun[i] = l.size
+	case l.by != unverified && l.size == size:
+		l.path, l.etag = "", "" // Known from the plan.
+		r.kept[i] = l
+	}
+}
+
+// keep judges a planned file that is on the volume.
+func (r *remains) keep(i int, stat *unix.Stat_t) bool {
+	if stat.Size != r.plan.entries[i].size {
+		return false
+	}
+	if l, ok := r.kept[i]; ok && l.mtime == stat.Mtim.Nano() {
+		r.ledger.verified(i, l.by, true)
+		return true
+	}
+	if n, ok := r.begun[i]; ok && r.keepBeginning(i, n) == nil {
+		return true
+	}
+	r.doubtful = append(r.doubtful, i)
+	return true
+}
+
+// recheck compares files that are there without being in the journal. Whatever
+// cannot be compared by content is removed: its size proves nothing.
+func (t *transfer) recheck(ctx context.Context, list []int) error {
+	t.progress.enter(wire.Verifying)
+	parallel(statWorkers, len(list), func(n int) {
+		if by, err := t.compare(ctx, list[n]); err == nil && by != bySize {
+			t.ledger.verified(list[n], by, false)
+		}
+	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	for _, i := range list {
+		if !t.ledger.isVerified(i) {
+			if err := t.volume.data.Remove(t.plan.entries[i].path); err != nil {
+				return fmt.Errorf("remove %s: %w", quoteKey(t.plan.entries[i].path), notWritable(err))
+			}
+		}
+	}
+	return nil
+}

@@ -45,20 +45,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	code := m.Run()
-	complete := code == 0 && set["test.run"] == "" && set["test.skip"] == "" && set["test.short"] == ""
-	if err := world.Finish(complete); err != nil {
-		fmt.Fprintf(os.Stderr, "FAIL: %v\n", err)
-		code = 1
-	}
-	if code != 0 {
-		fmt.Fprintln(os.Stderr, world.Node.Diagnose())
-	}
-	if err := world.Close(code == 0); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
+	return world.End(m.Run(), set["test.run"] == "" && set["test.skip"] == "" && set["test.short"] == "")
 }
 
 // raise gives up at a signal. Later a signal ends this process, and with it the node.

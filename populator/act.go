@@ -149,12 +149,16 @@ func (r *Reconciler) selectNode(ctx context.Context, s state) error {
 	return r.annotate(ctx, s.Prime, map[string]any{v1alpha1.AnnotationSelectedNode: node, v1alpha1.AnnotationMirroredNode: node})
 }
 
-// youngClaim: no cache is older than that, so a claim below this age that was never told
-// of a prime had none.
+// youngClaim: a claim below this age that was never told anything, and has no import, has
+// hardly had a prime that somebody else removed since.
 const youngClaim = 30 * time.Second
 
-// mayHaveHadPrime tells that an earlier life of ours may have rebound a volume already.
+// mayHaveHadPrime tells that an earlier life of ours may have rebound a volume already,
+// whose prime is gone: the name of one that is there is taken.
 func mayHaveHadPrime(s state) bool {
+	if s.Import != nil {
+		return true // It is made with the first mover.
+	}
 	was, ok := populated(s.Claim)
 	if !ok {
 		return s.Now.Sub(s.Claim.CreationTimestamp.Time) > youngClaim

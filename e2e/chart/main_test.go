@@ -32,19 +32,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	code := m.Run()
-	if err := world.Finish(false); err != nil {
-		fmt.Fprintf(os.Stderr, "FAIL: %v\n", err)
-		code = 1
-	}
-	if code != 0 {
-		fmt.Fprintln(os.Stderr, world.Node.Diagnose())
-	}
-	if err := world.Close(code == 0); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
+	return world.End(m.Run(), false)
 }
 
 func raise() (err error) {

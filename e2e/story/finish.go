@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	corev1 "k8s.io/api/core/v1"
@@ -32,6 +33,23 @@ var seldom = map[string]bool{
 	" pods get":                  true, // a pod has a mover's name already: whose is it?
 	" persistentvolumes get":     true, // the cache does not show a volume that a claim names
 	"events.k8s.io events patch": true, // an event repeats within minutes
+}
+
+// End is what a test binary ends with: it asserts what holds for all stories together,
+// explains a failure, and removes what Raise made. It takes and returns an exit code.
+func (w *World) End(code int, complete bool) int {
+	if err := w.Finish(complete && code == 0); err != nil {
+		fmt.Fprintf(os.Stderr, "FAIL: %v\n", err)
+		code = 1
+	}
+	if code != 0 {
+		fmt.Fprintln(os.Stderr, w.Node.Diagnose())
+	}
+	if err := w.Close(code == 0); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // Finish asserts what holds for all stories together. Complete tells that every story

@@ -28,7 +28,8 @@ func command(args []string) error {
 	if err != nil {
 		return err
 	}
-	return run(linger(ctrl.SetupSignalHandler(), opts.ShutdownDelay), opts)
+	signalled := ctrl.SetupSignalHandler()
+	return run(linger(signalled, opts.ShutdownDelay), opts, signalled.Done())
 }
 
 // linger ends a while after the signal to end. Kubernetes sends that signal and takes the

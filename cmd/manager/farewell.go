@@ -3,29 +3,73 @@
 package main
 
 import (
+	"context"
 	"net/http"
+	"sync/atomic"
+	"time"
 
 	admissionserver "sigs.k8s.io/controller-runtime/pkg/webhook"
 )
 
-// farewell is a webhook server that says good-bye: from the signal to end on, each answer
-// ends its connection, and the client opens the next one where the Service leads it. API
-// servers keep connections for minutes. Closing one only when the server stops may meet a
-// request that is just being sent, which then fails, and with it a claim.
+// farewell is how a replica ends without refusing anybody. Kubernetes sends the signal to
+// end and takes the pod out of its Service at the same time, so that API servers go on
+// calling for a while, on connections that they have and on new ones.
+//
+// From the signal on, each answer ends its connection, and the client opens the next one
+// where the Service leads it: to close one only when the server stops may meet a request
+// that is just being sent. The server stops when nobody has come for a while; then the
+// Service has forgotten this replica.
 type farewell struct {
+	signalled context.Context //nolint:containedctx // It is the signal.
+	quiet     time.Duration   // For so long nobody must have come.
+	longest   time.Duration   // After the signal; the pod is killed not long after.
+	last      atomic.Int64    // Nanoseconds since 1970, of the last request.
+}
+
+// server registers handlers that take part.
+type server struct {
 	admissionserver.Server
 
-	ending <-chan struct{}
+	farewell *farewell
 }
 
 // Register wraps the handler of a path.
-func (f farewell) Register(path string, hook http.Handler) {
-	f.Server.Register(path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case <-f.ending:
+func (s server) Register(path string, hook http.Handler) {
+	s.Server.Register(path, s.farewell.wrap(hook))
+}
+
+func (f *farewell) wrap(hook http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.last.Store(time.Now().UnixNano())
+		if f.signalled.Err() != nil {
 			w.Header().Set("Connection", "close")
-		default:
 		}
 		hook.ServeHTTP(w, r)
-	}))
+	})
+}
+
+// context ends when the server may stop.
+func (f *farewell) context() context.Context {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(f.signalled))
+	context.AfterFunc(f.signalled, func() {
+		defer cancel()
+		began := time.Now()
+		for {
+			now := time.Now()
+			left := min(f.quiet-now.Sub(f.since(began)), f.longest-now.Sub(began))
+			if left <= 0 {
+				return
+			}
+			time.Sleep(left)
+		}
+	})
+	return ctx
+}
+
+// since is the later of the signal and the last request.
+func (f *farewell) since(began time.Time) time.Time {
+	if last := time.Unix(0, f.last.Load()); last.After(began) {
+		return last
+	}
+	return began
 }

@@ -5,10 +5,8 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
-	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 )
@@ -28,15 +26,6 @@ func command(args []string) error {
 	if err != nil {
 		return err
 	}
-	signalled := ctrl.SetupSignalHandler()
-	return run(linger(signalled, opts.ShutdownDelay), opts, signalled.Done())
-}
-
-// linger ends a while after the signal to end. Kubernetes sends that signal and takes the
-// pod out of its Service at the same time, so that API servers go on calling us for a
-// moment; a review that is refused then would refuse a claim.
-func linger(signalled context.Context, delay time.Duration) context.Context {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(signalled))
-	context.AfterFunc(signalled, func() { time.AfterFunc(delay, cancel) })
-	return ctx
+	f := &farewell{signalled: ctrl.SetupSignalHandler(), quiet: opts.ShutdownDelay, longest: opts.ShutdownLimit}
+	return run(f.context(), opts, f)
 }

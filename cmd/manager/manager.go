@@ -38,11 +38,10 @@ const leaderElectionID = "s3populator"
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=s3populator-system,resources=leases,verbs=get;create;update
 // +kubebuilder:rbac:groups="",namespace=s3populator-system,resources=events,verbs=create
 
-// run builds the manager from one visible list and runs it until ctx ends, which is a while
-// after ending.
-func run(ctx context.Context, o options, ending <-chan struct{}) error {
+// run builds the manager from one visible list and runs it until ctx ends.
+func run(ctx context.Context, o options, f *farewell) error {
 	ctrl.SetLogger(logger(o, os.Stderr))
-	mgr, authority, err := newManager(o, ending)
+	mgr, authority, err := newManager(o, f)
 	if err != nil {
 		return err
 	}
@@ -59,7 +58,7 @@ func run(ctx context.Context, o options, ending <-chan struct{}) error {
 	return nil
 }
 
-func newManager(o options, ending <-chan struct{}) (ctrl.Manager, *certs.Authority, error) {
+func newManager(o options, f *farewell) (ctrl.Manager, *certs.Authority, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -89,7 +88,7 @@ func newManager(o options, ending <-chan struct{}) (ctrl.Manager, *certs.Authori
 		LeaderElectionID:              leaderElectionID,
 		LeaderElectionNamespace:       o.Namespace,
 		LeaderElectionReleaseOnCancel: true,
-		WebhookServer: farewell{ending: ending, Server: admissionserver.NewServer(admissionserver.Options{
+		WebhookServer: server{farewell: f, Server: admissionserver.NewServer(admissionserver.Options{
 			Port:    o.ServingPort,
 			TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.GetCertificate = authority.GetCertificate }},
 		})},

@@ -25,6 +25,7 @@ type options struct {
 	ProbeAddress      string
 	ServingPort       int
 	ShutdownDelay     time.Duration
+	ShutdownLimit     time.Duration
 	Admission         bool
 	Progress          bool
 	Verbose           bool
@@ -54,7 +55,8 @@ func parse(args []string, getenv func(string) string) (options, error) {
 	f.StringVar(&o.MetricsAddress, "metrics-address", ":8080", "address of /metrics, 0 for none")
 	f.StringVar(&o.ProbeAddress, "probe-address", ":8081", "address of /healthz and /readyz")
 	f.IntVar(&o.ServingPort, "serving-port", 9443, "port of the webhook and the progress endpoint")
-	f.DurationVar(&o.ShutdownDelay, "shutdown-delay", 5*time.Second, "go on for so long after the signal to end, until the Service has forgotten this replica")
+	f.DurationVar(&o.ShutdownDelay, "shutdown-delay", 5*time.Second, "after the signal to end, go on until nobody has called for so long")
+	f.DurationVar(&o.ShutdownLimit, "shutdown-limit", 20*time.Second, "but not for longer than this")
 	f.BoolVar(&o.Admission, "admission", true, "review new claims, and make the sources that their annotations describe")
 	f.BoolVar(&o.Progress, "progress", true, "let movers send live progress")
 	f.BoolVar(&o.Verbose, "verbose", false, "log every decision")

@@ -37,7 +37,11 @@ func (w *World) ManagerArgs(ctx context.Context, args ...string) (undo func(cont
 		if err := w.Client.Patch(ctx, d, client.MergeFrom(before)); err != nil {
 			return fmt.Errorf("change the manager's arguments: %w", err)
 		}
-		return w.awaitManager(ctx)
+		if err := w.awaitManager(ctx); err != nil {
+			return err
+		}
+		// Those that end still do their work, with the arguments that they have.
+		return await(ctx, w.Seen.Changed, func() error { return w.onlyReplicas(ctx, *d.Spec.Replicas) })
 	}
 	if err := w.Client.Get(ctx, client.ObjectKeyFromObject(d), d); err != nil {
 		return nil, err
@@ -45,6 +49,18 @@ func (w *World) ManagerArgs(ctx context.Context, args ...string) (undo func(cont
 	old := d.Spec.Template.Spec.Containers[0].Args
 	undo = func(ctx context.Context) error { return set(ctx, old) }
 	return undo, set(ctx, append(slices.Clip(old), args...))
+}
+
+// onlyReplicas is an error while replicas that end are still there.
+func (w *World) onlyReplicas(ctx context.Context, want int32) error {
+	var pods corev1.PodList
+	if err := w.Client.List(ctx, &pods, client.InNamespace(SystemNamespace)); err != nil {
+		return err
+	}
+	if len(pods.Items) != int(want) {
+		return fmt.Errorf("the manager has %d pods, want %d", len(pods.Items), want)
+	}
+	return nil
 }
 
 // Authority is the manager's own certificate authority, in PEM, as its Secret has it.

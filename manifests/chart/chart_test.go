@@ -7,11 +7,13 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -24,6 +26,9 @@ const namespace = "s3populator-system"
 // run is a tool of the assets directory; a machine that has none skips, CI may not.
 func run(t *testing.T, tool string, args ...string) (string, error) {
 	t.Helper()
+	if err := open(); err != nil {
+		t.Fatal(err)
+	}
 	path := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), tool)
 	if _, err := os.Stat(path); err != nil {
 		if os.Getenv("REQUIRE_TOOLS") != "" {
@@ -39,6 +44,17 @@ func run(t *testing.T, tool string, args ...string) (string, error) {
 	}
 	return out.String(), nil
 }
+
+// open reads what the tools will read: go test repeats an old result unless the test's own
+// process has opened what changed since.
+var open = sync.OnceValue(func() error {
+	return filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			_, err = os.ReadFile(path)
+		}
+		return err
+	})
+})
 
 func template(t *testing.T, args ...string) map[string]*unstructured.Unstructured {
 	t.Helper()

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // killed runs a mover behind a proxy that lets only so many bytes of objects
@@ -230,11 +232,14 @@ func half(t *testing.T, s *s3server, object []byte, hold bool) (p *proxy, stuck 
 	return p, stuck
 }
 
-// killedMidway kills a mover that has most of a large object.
-func killedMidway(t *testing.T, s *s3server, object []byte) (*bench, *proxy) {
+// killedMidway kills a mover, with a request as it is changed, that has most of a large object.
+func killedMidway(t *testing.T, s *s3server, object []byte, changes ...func(*wire.Request)) (*bench, *proxy) {
 	t.Helper()
 	p, stuck := half(t, s, object, true)
 	b := newBench(t, p.URL)
+	for _, change := range changes {
+		change(&b.request)
+	}
 	b.options.CheckpointEvery = 20 * time.Millisecond
 	cmd := b.spawn()
 	journal := filepath.Join(b.paths.Volume, journalName)
@@ -267,9 +272,10 @@ func TestALargeObjectGoesOnWhereItWasInterrupted(t *testing.T) {
 // one, cost a transfer of the whole, never a wrong file.
 func TestABeginningIsNotTrusted(t *testing.T) {
 	object := content(5, 3*streamSize+777)
-	t.Run("damaged on the volume", func(t *testing.T) {
+	damaged := func(t *testing.T, changes ...func(*wire.Request)) {
+		t.Helper()
 		s := startVersity(t)
-		b, _ := killedMidway(t, s, object)
+		b, _ := killedMidway(t, s, object, changes...)
 		f, err := os.OpenFile(filepath.Join(b.paths.Volume, "large"), os.O_WRONLY, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -280,6 +286,10 @@ func TestABeginningIsNotTrusted(t *testing.T) {
 		_ = f.Close()
 		b.mustBeDone(b.run())
 		b.mustHold(map[string][]byte{"large": object})
+	}
+	t.Run("damaged on the volume", func(t *testing.T) { damaged(t) })
+	t.Run("damaged, and compared by size alone", func(t *testing.T) {
+		damaged(t, func(r *wire.Request) { r.Transfer.Verify = verifySize })
 	})
 	t.Run("overwritten in the bucket", func(t *testing.T) {
 		s := startVersity(t)
@@ -301,5 +311,36 @@ func TestABrokenAnswerGoesOn(t *testing.T) {
 	b.mustHold(map[string][]byte{"large": object})
 	if p.sent.Load() > streamSize {
 		t.Errorf("%d bytes came after the answer broke off, of which half of %d was missing", p.sent.Load(), streamSize)
+	}
+}
+
+// TestWhatNobodyVouchesForGivesItsRoomBack: behind the beginning that the journal knows of
+// there may be more, which would be counted as taken and as needed.
+func TestWhatNobodyVouchesForGivesItsRoomBack(t *testing.T) {
+	dir := t.TempDir()
+	size := int64(3 * streamSize)
+	write(t, filepath.Join(dir, "large"), string(content(5, int(size))))
+	v, err := openVolume(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.close()
+	p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "large", size: size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := &transfer{volume: v, ledger: newLedger(p), mover: &mover{plan: p}}
+	if err := tr.keepBeginning(0, streamSize); err != nil {
+		t.Fatal(err)
+	}
+	stat, err := v.stat("large")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if taken := stat.Blocks * 512; stat.Size != size || taken > streamSize+1<<20 {
+		t.Errorf("the file has size %d and takes %d bytes, want %d and about %d", stat.Size, taken, size, streamSize)
+	}
+	if n, exists := tr.ledger.present(0); n != streamSize || !exists {
+		t.Errorf("%d bytes count as present, want %d", n, streamSize)
 	}
 }

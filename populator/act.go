@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/populator/protocol"
 )
 
 // refusalDelay is how often a create is tried again that a quota, a limit range or an
@@ -24,30 +25,30 @@ const refusalDelay = 30 * time.Second
 // act makes the one write of a decision. Writes that could lose data carry a UID or a
 // resourceVersion, so that a stale view turns into a conflict, never into damage. The
 // decision comes back changed where the API server's answer is the user's to act on.
-func (r *Reconciler) act(ctx context.Context, s state, d decision) (decision, error) {
+func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decision) (protocol.Decision, error) {
 	switch d.Action {
-	case wait:
+	case protocol.Wait:
 		return d, nil
-	case createPrime:
+	case protocol.CreatePrime:
 		return r.createPrime(ctx, s, d)
-	case releaseNode:
+	case protocol.ReleaseNode:
 		return d, r.releaseNode(ctx, s)
-	case selectNode:
+	case protocol.SelectNode:
 		return d, r.selectNode(ctx, s)
-	case markScratch:
-		return d, r.patchVolume(ctx, s.PrimeVolume, func() ([]byte, error) { return scratchPatch(s.PrimeVolume, s.Claim) })
-	case startMover:
+	case protocol.MarkScratch:
+		return d, r.patchVolume(ctx, s.PrimeVolume, func() ([]byte, error) { return protocol.ScratchPatch(s.PrimeVolume, s.Claim) })
+	case protocol.StartMover:
 		return r.startMover(ctx, s, d)
-	case recordFailure:
-		return d, r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationAttempts, readAttempts(s.Prime).after(s.Mover, s.Now), nil)
-	case deleteMover:
+	case protocol.RecordFailure:
+		return d, r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationAttempts, protocol.ReadAttempts(s.Prime).After(s.Mover, s.Now), nil)
+	case protocol.DeleteMover:
 		return d, r.deleteMover(ctx, s.Mover)
-	case markPopulated:
-		return d, r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationResult, storedResult{At: s.Now.UTC(), Attempt: attemptOf(s.Mover), Report: ending(s.Mover)},
+	case protocol.MarkPopulated:
+		return d, r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationResult, protocol.StoredResult{At: s.Now.UTC(), Attempt: protocol.AttemptOf(s.Mover), Report: protocol.Ending(s.Mover)},
 			map[string]any{v1alpha1.AnnotationPopulated: string(s.Mover.UID)})
-	case rebind:
+	case protocol.Rebind:
 		return d, r.rebind(ctx, s)
-	case deletePrime:
+	case protocol.DeletePrime:
 		return d, r.delete(ctx, s.Prime)
 	}
 	return d, fmt.Errorf("unknown action %q", d.Action)
@@ -55,28 +56,28 @@ func (r *Reconciler) act(ctx context.Context, s state, d decision) (decision, er
 
 // createPrime asks the API server once more: a prime for a claim that is bound or gone
 // would be a second volume for nothing.
-func (r *Reconciler) createPrime(ctx context.Context, s state, d decision) (decision, error) {
+func (r *Reconciler) createPrime(ctx context.Context, s protocol.State, d protocol.Decision) (protocol.Decision, error) {
 	if err := r.stillUnbound(ctx, s.Claim); err != nil {
 		return d, err
 	}
 	if err := r.nothingPromised(ctx, s); err != nil {
 		return d, err
 	}
-	err := r.create(ctx, s.Claim, prime(s, r.Options.CopiedAnnotations))
+	err := r.create(ctx, s.Claim, protocol.Prime(s, r.Options.CopiedAnnotations))
 	return refused(d, err, v1alpha1.ReasonPrimeRefused, "The prime claim that the data is loaded into was refused")
 }
 
 // startMover asks the API server once more: a mover empties and fills its volume, which
 // after the rebind is the user's.
-func (r *Reconciler) startMover(ctx context.Context, s state, d decision) (decision, error) {
+func (r *Reconciler) startMover(ctx context.Context, s protocol.State, d protocol.Decision) (protocol.Decision, error) {
 	live := &corev1.PersistentVolumeClaim{}
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(s.Prime), live); err != nil {
 		return d, staleIfGone(err)
 	}
-	if live.UID != s.Prime.UID || live.DeletionTimestamp != nil || filled(live) {
+	if live.UID != s.Prime.UID || live.DeletionTimestamp != nil || protocol.Filled(live) {
 		return d, errStale
 	}
-	pod, err := r.Options.mover(s)
+	pod, err := protocol.Mover(s, r.Options.mover())
 	if err != nil {
 		return d, err
 	}
@@ -86,11 +87,11 @@ func (r *Reconciler) startMover(ctx context.Context, s state, d decision) (decis
 
 // rebind hands the volume over. The patch is guarded by the volume's resourceVersion:
 // whatever happened to the prime since would have changed the volume too.
-func (r *Reconciler) rebind(ctx context.Context, s state) error {
+func (r *Reconciler) rebind(ctx context.Context, s protocol.State) error {
 	if err := r.stillUnbound(ctx, s.Claim); err != nil {
 		return err
 	}
-	return r.patchVolume(ctx, s.PrimeVolume, func() ([]byte, error) { return rebindPatch(s) })
+	return r.patchVolume(ctx, s.PrimeVolume, func() ([]byte, error) { return protocol.RebindPatch(s) })
 }
 
 // stillUnbound asks the API server whether the claim is the one we decided about.
@@ -107,8 +108,8 @@ func (r *Reconciler) stillUnbound(ctx context.Context, claim *corev1.PersistentV
 
 // nothingPromised asks the API server for a volume that carries the claim's UID, unless
 // the claim is too young, or was never told of a prime, to have one.
-func (r *Reconciler) nothingPromised(ctx context.Context, s state) error {
-	if !mayHaveHadPrime(s) {
+func (r *Reconciler) nothingPromised(ctx context.Context, s protocol.State) error {
+	if !protocol.MayHaveHadPrime(s) {
 		return nil
 	}
 	var all corev1.PersistentVolumeList
@@ -116,7 +117,7 @@ func (r *Reconciler) nothingPromised(ctx context.Context, s state) error {
 		return fmt.Errorf("list volumes: %w", err)
 	}
 	for i := range all.Items {
-		if refersTo(&all.Items[i], s.Claim) {
+		if protocol.RefersTo(&all.Items[i], s.Claim) {
 			return errStale
 		}
 	}
@@ -125,7 +126,7 @@ func (r *Reconciler) nothingPromised(ctx context.Context, s state) error {
 
 // releaseNode takes the node off the claim, only if it is still the same, so that the
 // scheduler chooses again; then the prime forgets that it ever had it.
-func (r *Reconciler) releaseNode(ctx context.Context, s state) error {
+func (r *Reconciler) releaseNode(ctx context.Context, s protocol.State) error {
 	path := "/metadata/annotations/" + strings.ReplaceAll(v1alpha1.AnnotationSelectedNode, "/", "~1")
 	patch, err := json.Marshal([]map[string]any{
 		{"op": "test", "path": path, "value": s.Claim.Annotations[v1alpha1.AnnotationSelectedNode]},
@@ -144,30 +145,7 @@ func (r *Reconciler) releaseNode(ctx context.Context, s state) error {
 	return r.annotate(ctx, s.Prime, map[string]any{v1alpha1.AnnotationMirroredNode: nil})
 }
 
-func (r *Reconciler) selectNode(ctx context.Context, s state) error {
+func (r *Reconciler) selectNode(ctx context.Context, s protocol.State) error {
 	node := s.Claim.Annotations[v1alpha1.AnnotationSelectedNode]
 	return r.annotate(ctx, s.Prime, map[string]any{v1alpha1.AnnotationSelectedNode: node, v1alpha1.AnnotationMirroredNode: node})
-}
-
-// youngClaim: a claim below this age that was never told anything, and has no import, has
-// hardly had a prime that somebody else removed since.
-const youngClaim = 30 * time.Second
-
-// mayHaveHadPrime tells that an earlier life of ours may have rebound a volume already,
-// whose prime is gone: the name of one that is there is taken.
-func mayHaveHadPrime(s state) bool {
-	if s.Import != nil {
-		return true // It is made with the first mover.
-	}
-	was, ok := populated(s.Claim)
-	if !ok {
-		return s.Now.Sub(s.Claim.CreationTimestamp.Time) > youngClaim
-	}
-	switch v1alpha1.Reason(was.Reason) {
-	case v1alpha1.ReasonSourceNotFound, v1alpha1.ReasonWaitForFirstConsumer, v1alpha1.ReasonStorageClassNotFound, v1alpha1.ReasonStorageClassUnset,
-		v1alpha1.ReasonUnsupportedClass, v1alpha1.ReasonUnsupportedClaim, v1alpha1.ReasonQuotaExceeded, v1alpha1.ReasonPrimeRefused, v1alpha1.ReasonInventoryPending:
-		return false // Written only before there was a prime.
-	default:
-		return true
-	}
 }

@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package populator fills a claim before it exists for its user: it makes a prime
+// claim, has a mover fill and verify the prime's volume, and rebinds that volume to
+// the claim. It owns that protocol and nothing else: it never writes a claim's spec,
+// never touches a claim of another kind, and never reads a Secret.
+//
+// Every pass is observe, decide, act, report. No state is kept that can be observed. What
+// is decided and built is package protocol's, which can do no I/O.
 package populator
 
 import (
@@ -17,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/populator/protocol"
 )
 
 // Options are what an administrator decides.
@@ -34,6 +42,11 @@ type Options struct {
 	Workers int
 	// Now is the clock.
 	Now func() time.Time
+}
+
+// mover is what a mover pod of now is built with.
+func (o Options) mover() protocol.MoverOptions {
+	return protocol.MoverOptions{Image: o.Image, ProgressURL: o.ProgressURL, ProgressCA: string(o.ProgressCA())}
 }
 
 // Reconciler drives claims. Its cached client reads what is watched; live reads the API
@@ -70,7 +83,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("observe: %w", err)
 	}
-	d := decide(s)
+	d := protocol.Decide(s)
 	log.FromContext(ctx).V(1).Info("Decided", "action", d.Action, "reason", d.Reason)
 	d, err = r.act(ctx, s, d)
 	if err == nil { // What was not done is not told.

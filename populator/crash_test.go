@@ -11,6 +11,7 @@ import (
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/mover/wire"
+	"github.com/s3populator/s3populator/populator/protocol"
 )
 
 // invariants of the protocol, asserted after every step of every simulation.
@@ -48,8 +49,8 @@ func (sim *simulator) finished(policy corev1.PersistentVolumeReclaimPolicy) {
 	if len(claims) != 1 || len(volumes) != 1 || len(sim.pods()) != 0 {
 		sim.t.Fatalf("left: %d claims, %d volumes, %d pods", len(claims), len(volumes), len(sim.pods()))
 	}
-	was, _ := populated(&claims[0])
-	if !bound(&claims[0]) || was.Status != corev1.ConditionTrue {
+	was, _ := protocol.Populated(&claims[0])
+	if !protocol.Bound(&claims[0]) || was.Status != corev1.ConditionTrue {
 		sim.t.Fatalf("claim %+v", claims[0])
 	}
 	v := volumes[0]
@@ -57,7 +58,7 @@ func (sim *simulator) finished(policy corev1.PersistentVolumeReclaimPolicy) {
 		sim.t.Errorf("volume has policy %s and annotations %v", v.Spec.PersistentVolumeReclaimPolicy, v.Annotations)
 	}
 	run := &v1alpha1.S3Import{}
-	sim.must(sim.api.Get(sim.t.Context(), client.ObjectKey{Namespace: "team", Name: importName(&claims[0])}, run))
+	sim.must(sim.api.Get(sim.t.Context(), client.ObjectKey{Namespace: "team", Name: protocol.ImportName(&claims[0])}, run))
 	if run.Status.Phase != v1alpha1.ImportSucceeded || run.Status.ManifestDigest != doneReport.ManifestDigest {
 		sim.t.Errorf("import %+v", run.Status)
 	}

@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/populator/protocol"
 )
 
 // The metrics of populations. docs/operations.md explains them.
@@ -41,17 +42,17 @@ func init() { //nolint:gochecknoinits // Collectors register once per process, a
 }
 
 // observeOutcome counts a decision once it was carried out and told.
-func observeOutcome(s state, d decision) {
+func observeOutcome(s protocol.State, d protocol.Decision) {
 	switch {
-	case d.Action == recordFailure:
-		moverFailures.WithLabelValues(string(ending(s.Mover).Reason)).Inc()
+	case d.Action == protocol.RecordFailure:
+		moverFailures.WithLabelValues(string(protocol.Ending(s.Mover).Reason)).Inc()
 	case d.Announce == v1alpha1.ReasonPopulationSucceeded && s.Prime != nil:
 		duration.Observe(s.Now.Sub(s.Prime.CreationTimestamp.Time).Seconds())
-		if r, ok := result(s.Prime); ok {
+		if r, ok := protocol.Result(s.Prime); ok {
 			bytesLoaded.Add(float64(r.Report.Bytes))
 		}
 	case d.Status == corev1.ConditionFalse:
-		if was, _ := populated(s.Claim); was.Reason != string(d.Reason) {
+		if was, _ := protocol.Populated(s.Claim); was.Reason != string(d.Reason) {
 			stuck.WithLabelValues(string(d.Reason)).Inc()
 		}
 	}

@@ -13,36 +13,37 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/populator/protocol"
 )
 
 // observe reads everything that a decision may rest on, and is the only reader besides
 // the guards in act.go.
-func (r *Reconciler) observe(ctx context.Context, claim *corev1.PersistentVolumeClaim) (state, error) {
-	s := state{Now: r.Options.Now(), Claim: claim}
+func (r *Reconciler) observe(ctx context.Context, claim *corev1.PersistentVolumeClaim) (protocol.State, error) {
+	s := protocol.State{Now: r.Options.Now(), Claim: claim}
 	var err error
 	if s.Source, err = find(ctx, r, key(claim, claim.Spec.DataSourceRef.Name), &v1alpha1.S3Source{}); err != nil {
-		return state{}, err
+		return protocol.State{}, err
 	}
-	if s.Prime, err = find(ctx, r, key(claim, primeName(claim)), &corev1.PersistentVolumeClaim{}); err != nil {
-		return state{}, err
+	if s.Prime, err = find(ctx, r, key(claim, protocol.PrimeName(claim)), &corev1.PersistentVolumeClaim{}); err != nil {
+		return protocol.State{}, err
 	}
-	if s.Mover, err = find(ctx, r, key(claim, moverName(claim)), &corev1.Pod{}); err != nil {
-		return state{}, err
+	if s.Mover, err = find(ctx, r, key(claim, protocol.MoverName(claim)), &corev1.Pod{}); err != nil {
+		return protocol.State{}, err
 	}
-	if s.Import, err = find(ctx, r, key(claim, importName(claim)), &v1alpha1.S3Import{}); err != nil {
-		return state{}, err
+	if s.Import, err = find(ctx, r, key(claim, protocol.ImportName(claim)), &v1alpha1.S3Import{}); err != nil {
+		return protocol.State{}, err
 	}
 	if err := r.observeClass(ctx, &s); err != nil {
-		return state{}, err
+		return protocol.State{}, err
 	}
 	if err := r.observeVolumes(ctx, &s); err != nil {
-		return state{}, err
+		return protocol.State{}, err
 	}
 	err = r.observeTrouble(ctx, &s)
 	return s, err
 }
 
-func (r *Reconciler) observeClass(ctx context.Context, s *state) (err error) {
+func (r *Reconciler) observeClass(ctx context.Context, s *protocol.State) (err error) {
 	if s.Claim.Spec.StorageClassName == nil || *s.Claim.Spec.StorageClassName == "" {
 		return nil
 	}
@@ -55,7 +56,7 @@ func (r *Reconciler) observeClass(ctx context.Context, s *state) (err error) {
 	return err
 }
 
-func (r *Reconciler) observeVolumes(ctx context.Context, s *state) (err error) {
+func (r *Reconciler) observeVolumes(ctx context.Context, s *protocol.State) (err error) {
 	if s.Prime != nil {
 		if s.PrimeVolume, err = r.volume(ctx, s.Prime.Spec.VolumeName); err != nil {
 			return err
@@ -64,7 +65,7 @@ func (r *Reconciler) observeVolumes(ctx context.Context, s *state) (err error) {
 	if s.ClaimVolume, err = r.volume(ctx, s.Claim.Spec.VolumeName); err != nil {
 		return err
 	}
-	if s.ClaimVolume != nil && !populatedFor(s.ClaimVolume, s.Claim) {
+	if s.ClaimVolume != nil && !protocol.PopulatedFor(s.ClaimVolume, s.Claim) {
 		// Our view of volumes may be older than that of claims, and not show the rebind yet.
 		if s.ClaimVolume, err = find(ctx, r.Live, types.NamespacedName{Name: s.ClaimVolume.Name}, &corev1.PersistentVolume{}); err != nil {
 			return err
@@ -94,12 +95,12 @@ func (r *Reconciler) volume(ctx context.Context, name string) (*corev1.Persisten
 }
 
 // observeTrouble reads events live, and only of what has been waiting for long.
-func (r *Reconciler) observeTrouble(ctx context.Context, s *state) error {
+func (r *Reconciler) observeTrouble(ctx context.Context, s *protocol.State) error {
 	var waiting client.Object
 	switch {
-	case s.Prime != nil && !bound(s.Prime) && s.Now.Sub(s.Prime.CreationTimestamp.Time) >= provisionPatience && !moverIsConsumer(*s):
+	case s.Prime != nil && !protocol.Bound(s.Prime) && s.Now.Sub(s.Prime.CreationTimestamp.Time) >= protocol.ProvisionPatience && !protocol.MoverIsConsumer(*s):
 		waiting = s.Prime
-	case s.Mover != nil && s.Mover.Status.Phase == corev1.PodPending && s.Now.Sub(s.Mover.CreationTimestamp.Time) >= moverPatience:
+	case s.Mover != nil && s.Mover.Status.Phase == corev1.PodPending && s.Now.Sub(s.Mover.CreationTimestamp.Time) >= protocol.MoverPatience:
 		waiting = s.Mover
 	default:
 		return nil
@@ -110,22 +111,8 @@ func (r *Reconciler) observeTrouble(ctx context.Context, s *state) error {
 	if err != nil {
 		return fmt.Errorf("list events of %s: %w", waiting.GetName(), err)
 	}
-	s.Trouble = latest(found.Items)
+	s.Trouble = protocol.LatestEvent(found.Items)
 	return nil
-}
-
-// latest is the message of the newest event.
-func latest(all []corev1.Event) string {
-	var newest *corev1.Event
-	for i := range all {
-		if newest == nil || eventTime(newest).Before(eventTime(&all[i])) {
-			newest = &all[i]
-		}
-	}
-	if newest == nil {
-		return ""
-	}
-	return newest.Reason + ": " + newest.Message
 }
 
 func key(claim *corev1.PersistentVolumeClaim, name string) types.NamespacedName {

@@ -4,18 +4,18 @@ package populator
 
 import (
 	"testing"
-	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/populator/protocol"
 )
 
 // The watches of claims and of volumes are not in step: a claim may be seen bound before its
 // volume is seen rebound. That is no foreign volume.
 func TestAnOldViewOfTheVolumeIsNotBelieved(t *testing.T) {
-	bound := world(filledPrime, boundToOurs)
-	cached, live := newSimulator(t, filledPrime, boundToOurs), newSimulator(t, filledPrime, boundToOurs)
+	bound := world(withPrime, boundToOurs)
+	cached, live := newSimulator(t), newSimulator(t)
 	old := bound.ClaimVolume.DeepCopy()
 	delete(old.Annotations, v1alpha1.AnnotationPopulatedFor)
 	for sim, v := range map[*simulator]client.Object{cached: old, live: bound.ClaimVolume.DeepCopy()} {
@@ -23,13 +23,12 @@ func TestAnOldViewOfTheVolumeIsNotBelieved(t *testing.T) {
 		sim.must(sim.api.Create(t.Context(), v))
 	}
 	o := testOptions()
-	o.Now = func() time.Time { return noon }
 	r := &Reconciler{Client: cached.ours, Live: live.ours, Options: o}
 	s, err := r.observe(t.Context(), bound.Claim)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := decide(s); d.Reason != v1alpha1.ReasonPopulated {
+	if d := protocol.Decide(s); d.Reason != v1alpha1.ReasonPopulated {
 		t.Errorf("decided %+v", d)
 	}
 }

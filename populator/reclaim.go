@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/populator/protocol"
 )
 
 // Reclaimer closes the gap between the provisioning of a volume and its mark as scratch:
@@ -47,7 +48,7 @@ func (r *Reclaimer) SetupWithManager(mgr ctrl.Manager) error {
 func forsaken(v *corev1.PersistentVolume) bool {
 	return v.Status.Phase == corev1.VolumeReleased && v.DeletionTimestamp == nil &&
 		v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimDelete &&
-		v.Spec.ClaimRef != nil && strings.HasPrefix(v.Spec.ClaimRef.Name, primePrefix) &&
+		v.Spec.ClaimRef != nil && strings.HasPrefix(v.Spec.ClaimRef.Name, protocol.PrimePrefix) &&
 		v.Annotations[v1alpha1.AnnotationPopulatedFor] == ""
 }
 

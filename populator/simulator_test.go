@@ -28,6 +28,7 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/mover/wire"
+	"github.com/s3populator/s3populator/populator/protocol"
 )
 
 // simulator plays the rest of a cluster (provisioner, PV controller, scheduler, kubelet,
@@ -125,7 +126,7 @@ func (sim *simulator) guardVolume(ctx context.Context, o client.Object) {
 	if sim.api.Get(ctx, client.ObjectKeyFromObject(v), live) != nil || live.Spec.ClaimRef == nil {
 		return
 	}
-	if !strings.HasPrefix(live.Spec.ClaimRef.Name, primePrefix) && live.Spec.ClaimRef.Name != claimKey.Name {
+	if !strings.HasPrefix(live.Spec.ClaimRef.Name, protocol.PrimePrefix) && live.Spec.ClaimRef.Name != claimKey.Name {
 		sim.t.Errorf("wrote to volume %s of %s", v.Name, live.Spec.ClaimRef.Name)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/populator/protocol"
 )
 
 // The indexes that turn an event about something else into the claims it concerns. They
@@ -142,7 +143,7 @@ func (r *Reconciler) fromVolume(ctx context.Context, o client.Object) []reconcil
 		return nil
 	}
 	uid := string(ref.UID)
-	if prime, ok := strings.CutPrefix(ref.Name, primePrefix); ok {
+	if prime, ok := strings.CutPrefix(ref.Name, protocol.PrimePrefix); ok {
 		uid = prime
 	}
 	return r.claims(ctx, client.InNamespace(ref.Namespace), client.MatchingFields{indexUID: uid})

@@ -17,6 +17,7 @@ import (
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/populator/protocol"
 )
 
 // errForeign tells that a name of ours is taken by something that we did not make.
@@ -32,7 +33,7 @@ func (r *Reconciler) create(ctx context.Context, claim *corev1.PersistentVolumeC
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {
 		return staleIfGone(err)
 	}
-	if !ownedBy(object, claim) {
+	if !protocol.OwnedBy(object, claim) {
 		return fmt.Errorf("%s %w", object.GetName(), errForeign)
 	}
 	return errStale
@@ -96,20 +97,20 @@ func staleIfGone(err error) error {
 }
 
 // refused turns the API server's no to a create into something its user can read.
-func refused(d decision, err error, reason v1alpha1.Reason, what string) (decision, error) {
+func refused(d protocol.Decision, err error, reason v1alpha1.Reason, what string) (protocol.Decision, error) {
 	switch {
 	case err == nil:
 		return d, nil
 	case errors.Is(err, errForeign):
-		return because(corev1.ConditionFalse, v1alpha1.ReasonPrimeConflict, fmt.Sprintf(
-			"%s, because its name is taken: %v. Delete that object; population then goes on.", what, err)).again(refusalDelay), nil
+		return protocol.Because(corev1.ConditionFalse, v1alpha1.ReasonPrimeConflict, fmt.Sprintf(
+			"%s, because its name is taken: %v. Delete that object; population then goes on.", what, err)).Again(refusalDelay), nil
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-		return decision{Action: wait}, nil
+		return protocol.Decision{Action: protocol.Wait}, nil
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
-		return because(corev1.ConditionUnknown, v1alpha1.ReasonQuotaExceeded, fmt.Sprintf(
-			"%s by a quota: %v. While loading, a claim counts twice; raise the quota or delete something.", what, err)).again(refusalDelay), nil
+		return protocol.Because(corev1.ConditionUnknown, v1alpha1.ReasonQuotaExceeded, fmt.Sprintf(
+			"%s by a quota: %v. While loading, a claim counts twice; raise the quota or delete something.", what, err)).Again(refusalDelay), nil
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-		return because(corev1.ConditionUnknown, reason, fmt.Sprintf("%s: %v. It is tried again every %s.", what, err, refusalDelay)).again(refusalDelay), nil
+		return protocol.Because(corev1.ConditionUnknown, reason, fmt.Sprintf("%s: %v. It is tried again every %s.", what, err, refusalDelay)).Again(refusalDelay), nil
 	}
 	return d, err
 }

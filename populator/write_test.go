@@ -10,27 +10,26 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/populator/protocol"
 )
 
 // A mover that still runs, or of which the kubelet has not said that it ended, is never
 // taken out of the API at once: the next one would write to the same volume beside it.
 func TestOnlyAStoppedMoverGetsNoGrace(t *testing.T) {
-	withContainer := func(change change) change {
-		return func(s *state) {
-			change(s)
-			s.Mover.Spec.Containers = make([]corev1.Container, 1)
-		}
-	}
+	sidecar := corev1.ContainerStatus{Name: "sidecar", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}
+	running := corev1.ContainerStatus{Name: moverpod.ContainerName, State: sidecar.State}
 	cases := map[string]struct {
 		mover  change
 		atOnce bool
 	}{
-		"pending":                             {mover: withContainer(pendingMover)},
-		"running":                             {mover: withContainer(runningMover)},
-		"evicted, but not seen to end":        {mover: withContainer(evictedWithoutStatus)},
-		"succeeded":                           {mover: withContainer(doneMover), atOnce: true},
-		"failed":                              {mover: withContainer(userMover), atOnce: true},
-		"ended, with a sidecar that does not": {mover: besideSidecar(doneMover)},
+		"pending":                             {mover: moverIn(corev1.PodPending)},
+		"running":                             {mover: moverIn(corev1.PodRunning, running)},
+		"evicted, but not seen to end":        {mover: moverIn(corev1.PodFailed)},
+		"succeeded":                           {mover: moverIn(corev1.PodSucceeded, ended(0)), atOnce: true},
+		"failed":                              {mover: moverIn(corev1.PodFailed, ended(2)), atOnce: true},
+		"ended, with a sidecar that does not": {mover: moverIn(corev1.PodRunning, ended(0), sidecar)},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -41,8 +40,8 @@ func TestOnlyAStoppedMoverGetsNoGrace(t *testing.T) {
 					return nil
 				},
 			})
-			s := world(boundPrime, c.mover)
-			if _, err := (&Reconciler{Client: recording}).act(t.Context(), s, decision{Action: deleteMover}); err != nil {
+			s := world(c.mover)
+			if _, err := (&Reconciler{Client: recording}).act(t.Context(), s, protocol.Decision{Action: protocol.DeleteMover}); err != nil {
 				t.Fatal(err)
 			}
 			if atOnce := got.GracePeriodSeconds != nil && *got.GracePeriodSeconds == 0; atOnce != c.atOnce {
@@ -52,19 +51,5 @@ func TestOnlyAStoppedMoverGetsNoGrace(t *testing.T) {
 				t.Error("another pod of that name could be deleted in its place")
 			}
 		})
-	}
-}
-
-func evictedWithoutStatus(s *state) {
-	evictedMover(s)
-	s.Mover.Status.ContainerStatuses = nil
-}
-
-func besideSidecar(mover change) change {
-	return func(s *state) {
-		mover(s)
-		s.Mover.Spec.Containers = make([]corev1.Container, 2)
-		s.Mover.Status.ContainerStatuses = append(s.Mover.Status.ContainerStatuses,
-			corev1.ContainerStatus{Name: "sidecar", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}})
 	}
 }

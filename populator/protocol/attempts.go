@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package populator
+package protocol
 
 import (
 	"encoding/json"
@@ -27,9 +27,9 @@ const defaultRetries = 6
 // eviction is nobody's mistake, and finite because a pod that always kills its node is.
 const disruptionLimit = 50
 
-// attempts is the prime's memory of what failed, written before a failed mover is
+// Attempts is the prime's memory of what failed, written before a failed mover is
 // deleted, so that no crash forgets it. It survives the mover's garbage collection.
-type attempts struct {
+type Attempts struct {
 	// Hash of the source spec and retry token that failed; another one starts afresh.
 	Hash string `json:"hash"`
 	// Failures count towards spec.retries.limit, Disruptions (evictions, lost nodes) do not.
@@ -44,23 +44,23 @@ type attempts struct {
 	Message  string      `json:"message"`
 }
 
-// readAttempts is zero where there were none; a damaged annotation counts as none.
-func readAttempts(prime *corev1.PersistentVolumeClaim) attempts {
-	var a attempts
-	if json.Unmarshal([]byte(prime.Annotations[v1alpha1.AnnotationAttempts]), &a) != nil {
-		return attempts{}
+// ReadAttempts is zero where there were none; a damaged annotation counts as none.
+func ReadAttempts(Prime *corev1.PersistentVolumeClaim) Attempts {
+	var a Attempts
+	if json.Unmarshal([]byte(Prime.Annotations[v1alpha1.AnnotationAttempts]), &a) != nil {
+		return Attempts{}
 	}
 	return a
 }
 
-// after adds the failure of a mover to the attempts so far.
-func (a attempts) after(mover *corev1.Pod, now time.Time) attempts {
+// After adds the failure of a mover to the attempts so far.
+func (a Attempts) After(mover *corev1.Pod, now time.Time) Attempts {
 	hash := mover.Annotations[v1alpha1.AnnotationSpecHash]
-	next := attempts{Hash: hash, Mover: string(mover.UID), At: now.UTC().Truncate(time.Second)}
+	next := Attempts{Hash: hash, Mover: string(mover.UID), At: now.UTC().Truncate(time.Second)}
 	if a.Hash == hash {
 		next.Failures, next.Disruptions = a.Failures, a.Disruptions
 	}
-	r := ending(mover)
+	r := Ending(mover)
 	next.Reason, next.Message = r.Reason, r.Message
 	next.Terminal = r.Class == wire.User
 	if moverpod.Disrupted(mover) {
@@ -72,12 +72,12 @@ func (a attempts) after(mover *corev1.Pod, now time.Time) attempts {
 }
 
 // exhausted tells that no further attempt is made for the same hash.
-func (a attempts) exhausted(limit int) bool {
+func (a Attempts) exhausted(limit int) bool {
 	return a.Terminal || a.Failures > limit || a.Disruptions > disruptionLimit
 }
 
 // next is when the following attempt may begin.
-func (a attempts) next() time.Time {
+func (a Attempts) next() time.Time {
 	wait := firstBackoff
 	for range min(a.Failures+a.Disruptions-1, 10) {
 		wait = min(2*wait, lastBackoff)
@@ -86,15 +86,15 @@ func (a attempts) next() time.Time {
 }
 
 // number of the mover that would be started now, from 1.
-func (a attempts) number(hash string) int {
+func (a Attempts) number(hash string) int {
 	if a.Hash != hash {
 		return 1
 	}
 	return a.Failures + a.Disruptions + 1
 }
 
-// ending is a finished mover's report.
-func ending(mover *corev1.Pod) wire.Report {
+// Ending is a finished mover's report.
+func Ending(mover *corev1.Pod) wire.Report {
 	r, _ := moverpod.Ending(mover)
 	return r
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package populator
+package protocol
 
 import (
 	"strings"
@@ -19,7 +19,7 @@ import (
 func TestEvents(t *testing.T) {
 	populating := told(corev1.ConditionUnknown, v1alpha1.ReasonPopulating)
 	cases := map[string]struct {
-		in   state
+		in   State
 		want []string
 	}{
 		"a population begins":                      {world(), []string{"Normal PopulationStarted"}},
@@ -40,7 +40,7 @@ func TestEvents(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, e := range eventsFor(c.in, decide(c.in)) {
+			for _, e := range EventsFor(c.in, Decide(c.in)) {
 				got = append(got, e.Type+" "+string(e.Reason))
 				if e.Note == "" {
 					t.Errorf("%s has no note", e.Reason)
@@ -54,20 +54,20 @@ func TestEvents(t *testing.T) {
 }
 
 // withImport is the run that a world's claim already has.
-func withImport(s *state) {
-	s.Import = importFor(s.Claim)
+func withImport(s *State) {
+	s.Import = ImportFor(s.Claim)
 	s.Import.Generation = 1
 }
 
 func TestImportStatus(t *testing.T) {
-	moving := func(s *state) {
+	moving := func(s *State) {
 		runningMover(s)
 		s.Mover.Annotations[v1alpha1.AnnotationProgress] = encoded(wire.Snapshot{
 			Phase: wire.Transferring, ObjectsDone: 3, ObjectsTotal: 7, BytesDone: 512 << 20, BytesTotal: 1 << 30, BytesPerSecond: 64 << 20,
 		})
 	}
 	cases := map[string]struct {
-		in   state
+		in   State
 		want v1alpha1.S3ImportStatus
 	}{
 		"a pending mover": {
@@ -101,16 +101,16 @@ func TestImportStatus(t *testing.T) {
 	}
 	done := cases["a filled prime"].want
 	cases["a filled prime whose mover is still there"] = struct {
-		in   state
+		in   State
 		want v1alpha1.S3ImportStatus
-	}{world(filledPrime, moving, withImport, func(s *state) { s.Import.Status = *done.DeepCopy() }), done}
+	}{world(filledPrime, moving, withImport, func(s *State) { s.Import.Status = *done.DeepCopy() }), done}
 	cases["a new prime after a filled one was lost"] = struct {
-		in   state
+		in   State
 		want v1alpha1.S3ImportStatus
-	}{world(boundPrime, pendingMover, withImport, func(s *state) { s.Import.Status = *done.DeepCopy() }), v1alpha1.S3ImportStatus{Phase: v1alpha1.ImportPending, Attempts: 1}}
+	}{world(boundPrime, pendingMover, withImport, func(s *State) { s.Import.Status = *done.DeepCopy() }), v1alpha1.S3ImportStatus{Phase: v1alpha1.ImportPending, Attempts: 1}}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			got := importStatus(c.in, decide(c.in))
+			got := ImportStatus(c.in, Decide(c.in))
 			if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(metav1.Condition{}, "Message"), cmpopts.EquateApproxTime(0)); diff != "" {
 				t.Errorf("status (-want +got):\n%s", diff)
 			}

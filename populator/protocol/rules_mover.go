@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package populator
+package protocol
 
 import (
 	"fmt"
@@ -14,97 +14,97 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// moverPatience is how long a mover may wait for its node, image or mounts before the
+// MoverPatience is how long a mover may wait for its node, image or mounts before the
 // claim says why. It is longer than a kubelet rests after one failed start, 10 to 15 s: a
 // start that fails once, as when the node is not yet known to be allowed to read the
 // prime, is no trouble of the user's.
-const moverPatience = 20 * time.Second
+const MoverPatience = 20 * time.Second
 
 // moverQuiet is how long a mover may take before a condition tells of it, on a claim that
 // has none to correct. The event that population started explains the wait until then.
 const moverQuiet = 15 * time.Second
 
 // detachMover: the data is complete, but while the mover's pod exists it may hold the volume.
-func detachMover(s state) (decision, bool) {
-	if !filled(s.Prime) || s.Mover == nil {
-		return decision{}, false
+func detachMover(s State) (Decision, bool) {
+	if !Filled(s.Prime) || s.Mover == nil {
+		return Decision{}, false
 	}
 	if s.Mover.DeletionTimestamp != nil {
-		return decision{Action: wait}, true
+		return Decision{Action: Wait}, true
 	}
-	return decision{Action: deleteMover}, true
+	return Decision{Action: DeleteMover}, true
 }
 
 // checkRebind proves, before the hand-over, that the PV controller will accept the
 // volume; afterwards there would be no way back.
-func checkRebind(s state) (decision, bool) {
-	if !filled(s.Prime) || s.PrimeVolume == nil {
-		return decision{}, false
+func checkRebind(s State) (Decision, bool) {
+	if !Filled(s.Prime) || s.PrimeVolume == nil {
+		return Decision{}, false
 	}
 	why := mismatch(s.PrimeVolume, s.Claim)
 	if why == "" {
-		return decision{}, false
+		return Decision{}, false
 	}
-	return because(corev1.ConditionFalse, v1alpha1.ReasonRebindBlocked, fmt.Sprintf(
+	return Because(corev1.ConditionFalse, v1alpha1.ReasonRebindBlocked, fmt.Sprintf(
 		"Volume %s holds the data but does not fit the claim: %s. Delete the claim and create it to match.", s.PrimeVolume.Name, why)), true
 }
 
-func rebindVolume(s state) (decision, bool) {
-	if !filled(s.Prime) {
-		return decision{}, false
+func rebindVolume(s State) (Decision, bool) {
+	if !Filled(s.Prime) {
+		return Decision{}, false
 	}
-	return decision{Action: rebind}, true
+	return Decision{Action: Rebind}, true
 }
 
-func refuseForeignMover(s state) (decision, bool) {
-	if s.Mover == nil || ownedBy(s.Mover, s.Claim) {
-		return decision{}, false
+func refuseForeignMover(s State) (Decision, bool) {
+	if s.Mover == nil || OwnedBy(s.Mover, s.Claim) {
+		return Decision{}, false
 	}
-	return because(corev1.ConditionFalse, v1alpha1.ReasonPrimeConflict, fmt.Sprintf(
+	return Because(corev1.ConditionFalse, v1alpha1.ReasonPrimeConflict, fmt.Sprintf(
 		"A pod named %s exists that was not made by us. Delete it; population then goes on.", s.Mover.Name)), true
 }
 
 // waitForDeletedMover: two movers must never write to one volume.
-func waitForDeletedMover(s state) (decision, bool) {
+func waitForDeletedMover(s State) (Decision, bool) {
 	if s.Mover == nil || s.Mover.DeletionTimestamp == nil {
-		return decision{}, false
+		return Decision{}, false
 	}
-	return decision{Action: wait}, true
+	return Decision{Action: Wait}, true
 }
 
 // acceptResult makes success durable: a pod is not, the prime is.
-func acceptResult(s state) (decision, bool) {
-	if s.Mover == nil || !ended(s.Mover) || ending(s.Mover).Class != wire.Done {
-		return decision{}, false
+func acceptResult(s State) (Decision, bool) {
+	if s.Mover == nil || !ended(s.Mover) || Ending(s.Mover).Class != wire.Done {
+		return Decision{}, false
 	}
-	return decision{Action: markPopulated}, true
+	return Decision{Action: MarkPopulated}, true
 }
 
 // rememberFailure makes a failure durable before anything is done about it.
-func rememberFailure(s state) (decision, bool) {
-	if s.Mover == nil || !ended(s.Mover) || readAttempts(s.Prime).Mover == string(s.Mover.UID) {
-		return decision{}, false
+func rememberFailure(s State) (Decision, bool) {
+	if s.Mover == nil || !ended(s.Mover) || ReadAttempts(s.Prime).Mover == string(s.Mover.UID) {
+		return Decision{}, false
 	}
-	return decision{Action: recordFailure}, true
+	return Decision{Action: RecordFailure}, true
 }
 
 // waitForMover tells how far it is, or what keeps it from starting.
-func waitForMover(s state) (decision, bool) {
+func waitForMover(s State) (Decision, bool) {
 	if s.Mover == nil || ended(s.Mover) {
-		return decision{}, false
+		return Decision{}, false
 	}
 	age := s.Now.Sub(s.Mover.CreationTimestamp.Time)
-	_, told := populated(s.Claim)
+	_, told := Populated(s.Claim)
 	switch {
 	case !told && age < moverQuiet:
-		return decision{Action: wait, Recheck: moverQuiet - age}, true
+		return Decision{Action: Wait, Recheck: moverQuiet - age}, true
 	case s.Mover.Status.Phase == corev1.PodRunning:
 		return populating(s), true
-	case age < moverPatience:
-		return populating(s).again(moverPatience - age), true
+	case age < MoverPatience:
+		return populating(s).Again(MoverPatience - age), true
 	}
-	return because(corev1.ConditionUnknown, v1alpha1.ReasonMoverPending, fmt.Sprintf(
-		"Pod %s cannot start yet: %s", s.Mover.Name, moverpod.PendingReason(s.Mover, s.Trouble))).again(lookAgain(age)), true
+	return Because(corev1.ConditionUnknown, v1alpha1.ReasonMoverPending, fmt.Sprintf(
+		"Pod %s cannot start yet: %s", s.Mover.Name, moverpod.PendingReason(s.Mover, s.Trouble))).Again(lookAgain(age)), true
 }
 
 // tryAgain is the only rule that starts a mover:
@@ -116,9 +116,9 @@ func waitForMover(s state) (decision, bool) {
 //	fewer               same          any, too early       wait
 //	fewer               same          exists / gone        delete / start
 //	none or fewer       gone          any                  wait for the source
-func tryAgain(s state) (decision, bool) {
-	past := readAttempts(s.Prime)
-	fresh := past.Hash == "" || s.Source != nil && past.Hash != specHash(s.Source, s.Claim)
+func tryAgain(s State) (Decision, bool) {
+	past := ReadAttempts(s.Prime)
+	fresh := past.Hash == "" || s.Source != nil && past.Hash != SpecHash(s.Source, s.Claim)
 	switch {
 	case !fresh && past.exhausted(retryLimit(s.Source)):
 		return populationFailed(past), true
@@ -127,33 +127,33 @@ func tryAgain(s state) (decision, bool) {
 	case !fresh && s.Now.Before(past.next()):
 		return retrying(s, past), true
 	case s.Mover != nil:
-		return decision{Action: deleteMover}, true
+		return Decision{Action: DeleteMover}, true
 	}
-	if _, told := populated(s.Claim); !told {
-		return decision{Action: startMover}, true
+	if _, told := Populated(s.Claim); !told {
+		return Decision{Action: StartMover}, true
 	}
-	return populating(s).then(startMover), true
+	return populating(s).Then(StartMover), true
 }
 
-func populating(s state) decision {
-	return because(corev1.ConditionUnknown, v1alpha1.ReasonPopulating, fmt.Sprintf(
-		"Pod %s is filling the volume; `kubectl get s3imports -w` shows how far it is.", moverName(s.Claim)))
+func populating(s State) Decision {
+	return Because(corev1.ConditionUnknown, v1alpha1.ReasonPopulating, fmt.Sprintf(
+		"Pod %s is filling the volume; `kubectl get s3imports -w` shows how far it is.", MoverName(s.Claim)))
 }
 
 // populationFailed shows the mover's own reason, which operations.md explains.
-func populationFailed(past attempts) decision {
+func populationFailed(past Attempts) Decision {
 	message := sentence(past.Message)
 	if !past.Terminal {
 		message = fmt.Sprintf("Gave up after %d attempts. The last one: %s", past.Failures+past.Disruptions, message)
 	}
-	return because(corev1.ConditionFalse, v1alpha1.Reason(past.Reason), fmt.Sprintf(
+	return Because(corev1.ConditionFalse, v1alpha1.Reason(past.Reason), fmt.Sprintf(
 		"%s Population goes on when the S3Source changes or the claim's annotation %s gets a new value.", message, v1alpha1.AnnotationRetry))
 }
 
-func retrying(s state, past attempts) decision {
+func retrying(s State, past Attempts) Decision {
 	left := past.next().Sub(s.Now)
-	return because(corev1.ConditionUnknown, v1alpha1.Reason(past.Reason), fmt.Sprintf(
-		"Attempt %d ended: %s It is tried again at %s.", past.Failures+past.Disruptions, sentence(past.Message), past.next().UTC().Format(time.TimeOnly))).again(left)
+	return Because(corev1.ConditionUnknown, v1alpha1.Reason(past.Reason), fmt.Sprintf(
+		"Attempt %d ended: %s It is tried again at %s.", past.Failures+past.Disruptions, sentence(past.Message), past.next().UTC().Format(time.TimeOnly))).Again(left)
 }
 
 // sentence ends a mover's message, so that another one may follow.
@@ -161,8 +161,8 @@ func sentence(message string) string {
 	return strings.TrimRight(message, ". ") + "."
 }
 
-func filled(prime *corev1.PersistentVolumeClaim) bool {
-	return prime.Annotations[v1alpha1.AnnotationPopulated] != ""
+func Filled(Prime *corev1.PersistentVolumeClaim) bool {
+	return Prime.Annotations[v1alpha1.AnnotationPopulated] != ""
 }
 
 func ended(pod *corev1.Pod) bool {

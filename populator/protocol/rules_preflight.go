@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package populator
+package protocol
 
 import (
 	"fmt"
@@ -30,12 +30,12 @@ func lookAgain(lasted time.Duration) time.Duration {
 const settle = 3 * time.Second
 
 // checkClaim refuses, before anything exists, what could never be populated.
-func checkClaim(s state) (decision, bool) {
+func checkClaim(s State) (Decision, bool) {
 	if s.Prime != nil {
-		return decision{}, false
+		return Decision{}, false
 	}
-	refuse := func(message string) (decision, bool) {
-		return because(corev1.ConditionFalse, v1alpha1.ReasonUnsupportedClaim, message), true
+	refuse := func(message string) (Decision, bool) {
+		return Because(corev1.ConditionFalse, v1alpha1.ReasonUnsupportedClaim, message), true
 	}
 	spec := s.Claim.Spec
 	switch {
@@ -48,7 +48,7 @@ func checkClaim(s state) (decision, bool) {
 		return refuse(fmt.Sprintf("spec.volumeMode is Block, which takes exactly one object, but S3Source %s selects %s. List exactly one in its spec.objects, or use volumeMode Filesystem.",
 			s.Source.Name, selection(s.Source)))
 	}
-	return decision{}, false
+	return Decision{}, false
 }
 
 func selection(source *v1alpha1.S3Source) string {
@@ -59,29 +59,29 @@ func selection(source *v1alpha1.S3Source) string {
 }
 
 // checkClass waits for the storage class and refuses those that would hand out an empty volume.
-func checkClass(s state) (decision, bool) {
+func checkClass(s State) (Decision, bool) {
 	if s.Prime != nil {
-		return decision{}, false
+		return Decision{}, false
 	}
 	name := s.Claim.Spec.StorageClassName
 	switch {
 	case name == nil:
-		return because(corev1.ConditionUnknown, v1alpha1.ReasonStorageClassUnset,
+		return Because(corev1.ConditionUnknown, v1alpha1.ReasonStorageClassUnset,
 			"The claim names no storage class and the cluster has no default one. Set spec.storageClassName, or mark a class as default; population then begins."), true
 	case *name == "":
-		return because(corev1.ConditionFalse, v1alpha1.ReasonUnsupportedClass,
+		return Because(corev1.ConditionFalse, v1alpha1.ReasonUnsupportedClass,
 			`spec.storageClassName is "", which turns provisioning off. Create the claim with the name of a class.`), true
 	case s.Class == nil && young(s):
-		return decision{Action: wait, Recheck: settle}, true
+		return Decision{Action: Wait, Recheck: settle}, true
 	case s.Class == nil:
-		return because(corev1.ConditionUnknown, v1alpha1.ReasonStorageClassNotFound,
+		return Because(corev1.ConditionUnknown, v1alpha1.ReasonStorageClassNotFound,
 			fmt.Sprintf("StorageClass %s does not exist. Create it, or create the claim with another one.", *name)), true
 	}
 	if why := unsupported(s.Class, s.CSI); why != "" {
-		return because(corev1.ConditionFalse, v1alpha1.ReasonUnsupportedClass,
+		return Because(corev1.ConditionFalse, v1alpha1.ReasonUnsupportedClass,
 			fmt.Sprintf("StorageClass %s cannot be populated: %s. Create the claim with a class of a CSI driver.", *name, why)), true
 	}
-	return decision{}, false
+	return Decision{}, false
 }
 
 // unsupported tells why a class's provisioner would not leave the claim to us.
@@ -100,43 +100,43 @@ func unsupported(class *storagev1.StorageClass, csi bool) string {
 }
 
 // waitForSource: a source may be created after the claims that name it.
-func waitForSource(s state) (decision, bool) {
+func waitForSource(s State) (Decision, bool) {
 	if s.Prime != nil || s.Source != nil {
-		return decision{}, false
+		return Decision{}, false
 	}
 	if young(s) {
-		return decision{Action: wait, Recheck: settle}, true
+		return Decision{Action: Wait, Recheck: settle}, true
 	}
 	return sourceNotFound(s), true
 }
 
 // young claims are given the time that one `kubectl apply` of many files takes, and our
 // caches: what they name may come a moment after them, and is not worth a warning.
-func young(s state) bool {
-	_, told := populated(s.Claim)
+func young(s State) bool {
+	_, told := Populated(s.Claim)
 	return !told && s.Now.Sub(s.Claim.CreationTimestamp.Time) < settle
 }
 
-func sourceNotFound(s state) decision {
+func sourceNotFound(s State) Decision {
 	name := s.Claim.Spec.DataSourceRef.Name
-	return because(corev1.ConditionUnknown, v1alpha1.ReasonSourceNotFound, fmt.Sprintf(
+	return Because(corev1.ConditionUnknown, v1alpha1.ReasonSourceNotFound, fmt.Sprintf(
 		"S3Source %s does not exist in namespace %s. Create it; population then begins.", name, s.Claim.Namespace))
 }
 
 // waitForInventory only where the size of the volume depends on it.
-func waitForInventory(s state) (decision, bool) {
+func waitForInventory(s State) (Decision, bool) {
 	if s.Prime != nil || !grows(s.Source, s.Claim) || s.Source.Status.Inventory != nil {
-		return decision{}, false
+		return Decision{}, false
 	}
-	return because(corev1.ConditionUnknown, v1alpha1.ReasonInventoryPending, fmt.Sprintf(
+	return Because(corev1.ConditionUnknown, v1alpha1.ReasonInventoryPending, fmt.Sprintf(
 		"The volume may grow to fit S3Source %s, whose inventory is not taken yet. If this stays, look at `kubectl describe s3source %s`.", s.Source.Name, s.Source.Name)), true
 }
 
-func waitForConsumer(s state) (decision, bool) {
+func waitForConsumer(s State) (Decision, bool) {
 	if s.Prime != nil || !waitsForConsumer(s) || s.Claim.Annotations[v1alpha1.AnnotationSelectedNode] != "" {
-		return decision{}, false
+		return Decision{}, false
 	}
-	return because(corev1.ConditionUnknown, v1alpha1.ReasonWaitForFirstConsumer, fmt.Sprintf(
+	return Because(corev1.ConditionUnknown, v1alpha1.ReasonWaitForFirstConsumer, fmt.Sprintf(
 		"StorageClass %s waits for a pod that uses the claim. Create one, or annotate the claim with %s=%s to fill it now.",
 		s.Class.Name, v1alpha1.AnnotationBind, v1alpha1.BindImmediate)), true
 }
@@ -144,14 +144,14 @@ func waitForConsumer(s state) (decision, bool) {
 // waitForSearch: the PV controller binds a claim to any free volume that fits, whatever its
 // data source says. Once it has asked for a new volume it has found none, so that a prime
 // is not made in vain, nor bound to that free volume itself.
-func waitForSearch(s state) (decision, bool) {
+func waitForSearch(s State) (Decision, bool) {
 	if s.Prime != nil || searched(s.Claim) || lateBinding(s) && !waitsForConsumer(s) {
-		return decision{}, false
+		return Decision{}, false
 	}
-	if age := s.Now.Sub(s.Claim.CreationTimestamp.Time); age < provisionPatience {
-		return decision{Action: wait, Recheck: provisionPatience - age}, true
+	if age := s.Now.Sub(s.Claim.CreationTimestamp.Time); age < ProvisionPatience {
+		return Decision{Action: Wait, Recheck: ProvisionPatience - age}, true
 	}
-	return because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning,
+	return Because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning,
 		"Waiting for Kubernetes to look for a free volume that fits the claim (its annotation "+v1alpha1.AnnotationStorageProvisioner+" tells that there is none)."), true
 }
 

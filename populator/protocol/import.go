@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package populator
+package protocol
 
 import (
 	"encoding/json"
@@ -15,11 +15,11 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// importFor is the visible run of a population.
-func importFor(claim *corev1.PersistentVolumeClaim) *v1alpha1.S3Import {
+// ImportFor is the visible run of a population.
+func ImportFor(claim *corev1.PersistentVolumeClaim) *v1alpha1.S3Import {
 	return &v1alpha1.S3Import{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: importName(claim), Namespace: claim.Namespace,
+			Name: ImportName(claim), Namespace: claim.Namespace,
 			Labels: map[string]string{
 				v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
 				v1alpha1.LabelClaimUID:  string(claim.UID),
@@ -30,12 +30,28 @@ func importFor(claim *corev1.PersistentVolumeClaim) *v1alpha1.S3Import {
 	}
 }
 
-// importStatus is pure: where the run stands after a decision. What a decision does not
+// ImportDue tells that an import is to be made: with its mover, or when that pass was
+// interrupted, but not while our cache may only not show it yet.
+func ImportDue(s State, d Decision) bool {
+	return d.Action == StartMover || s.Prime != nil && Filled(s.Prime) ||
+		s.Mover != nil && s.Now.Sub(s.Mover.CreationTimestamp.Time) > settle
+}
+
+// TooEarly tells that all there is to say of an import is what the claim's condition is
+// silent of too: that its mover was made a moment ago, or that its volume is handed over.
+func TooEarly(s State, d Decision, next v1alpha1.S3ImportStatus) bool {
+	if d.Reason != "" {
+		return false
+	}
+	return next.Phase == v1alpha1.ImportSucceeded || s.Import.Status.Phase == "" && next.Progress == nil
+}
+
+// ImportStatus is pure: where the run stands after a decision. What a decision does not
 // speak of stays as it was.
-func importStatus(s state, d decision) v1alpha1.S3ImportStatus {
+func ImportStatus(s State, d Decision) v1alpha1.S3ImportStatus {
 	next := *s.Import.Status.DeepCopy()
 	if next.Phase == v1alpha1.ImportSucceeded {
-		if s.Prime == nil || filled(s.Prime) {
+		if s.Prime == nil || Filled(s.Prime) {
 			return next // A mover that is on its way out has older numbers than its report.
 		}
 		next = v1alpha1.S3ImportStatus{} // The filled prime was lost before the rebind.
@@ -43,7 +59,7 @@ func importStatus(s state, d decision) v1alpha1.S3ImportStatus {
 	if s.Mover != nil {
 		startRun(&next, s.Mover)
 	}
-	if s.Prime != nil && filled(s.Prime) {
+	if s.Prime != nil && Filled(s.Prime) {
 		completeRun(&next, s)
 		return next
 	}
@@ -61,7 +77,7 @@ func importStatus(s state, d decision) v1alpha1.S3ImportStatus {
 }
 
 func startRun(next *v1alpha1.S3ImportStatus, mover *corev1.Pod) {
-	if n := attemptOf(mover); n > 0 {
+	if n := AttemptOf(mover); n > 0 {
 		next.Attempts = n
 	}
 	if next.StartTime == nil && mover.Status.StartTime != nil {
@@ -74,16 +90,16 @@ func startRun(next *v1alpha1.S3ImportStatus, mover *corev1.Pod) {
 }
 
 // completeRun takes the numbers from the prime, which remembers the mover's report.
-func completeRun(next *v1alpha1.S3ImportStatus, s state) {
-	filled, ok := result(s.Prime)
+func completeRun(next *v1alpha1.S3ImportStatus, s State) {
+	stored, ok := Result(s.Prime)
 	if !ok {
 		return
 	}
-	r := filled.Report
+	r := stored.Report
 	next.Phase = v1alpha1.ImportSucceeded
 	next.ManifestDigest = r.ManifestDigest
 	next.CompletionTime = new(metav1.NewTime(resultTime(s.Prime)))
-	next.Attempts = max(next.Attempts, filled.Attempt)
+	next.Attempts = max(next.Attempts, stored.Attempt)
 	if next.StartTime == nil { // The mover is gone by now.
 		next.StartTime = new(metav1.NewTime(resultTime(s.Prime).Add(-time.Duration(r.Seconds * float64(time.Second)))))
 	}
@@ -104,7 +120,7 @@ func rate(r wire.Report) string {
 	return perSecond(int64(float64(r.FetchedBytes) / r.Seconds))
 }
 
-func failRun(next *v1alpha1.S3ImportStatus, s state, d decision) {
+func failRun(next *v1alpha1.S3ImportStatus, s State, d Decision) {
 	next.Phase = v1alpha1.ImportFailed
 	setCondition(next, s, metav1.Condition{
 		Type: v1alpha1.ConditionFailed, Status: metav1.ConditionTrue, Reason: string(d.Reason), Message: cut(d.Message),
@@ -115,7 +131,7 @@ func clearFailure(next *v1alpha1.S3ImportStatus) {
 	meta.RemoveStatusCondition(&next.Conditions, v1alpha1.ConditionFailed)
 }
 
-func setCondition(next *v1alpha1.S3ImportStatus, s state, c metav1.Condition) {
+func setCondition(next *v1alpha1.S3ImportStatus, s State, c metav1.Condition) {
 	c.ObservedGeneration = s.Import.Generation
 	c.LastTransitionTime = metav1.NewTime(s.Now.Truncate(time.Second))
 	meta.SetStatusCondition(&next.Conditions, c)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package populator
+package protocol
 
 import (
 	"encoding/json"
@@ -18,7 +18,7 @@ import (
 )
 
 // The parts that worlds are built from. A change is named by what it makes true.
-type change func(*state)
+type change func(*State)
 
 var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
@@ -29,8 +29,8 @@ const (
 )
 
 // world is a claim of ours with a source and a CSI class that binds at once, and changes.
-func world(changes ...change) state {
-	s := state{
+func world(changes ...change) State {
+	s := State{
 		Now: noon,
 		Claim: &corev1.PersistentVolumeClaim{
 			ObjectMeta: metav1.ObjectMeta{
@@ -55,7 +55,7 @@ func world(changes ...change) state {
 	return s
 }
 
-func withSource(s *state) {
+func withSource(s *State) {
 	s.Source = &v1alpha1.S3Source{
 		ObjectMeta: metav1.ObjectMeta{Name: "models", Namespace: "team", UID: "source-uid", Generation: 1},
 		Spec:       v1alpha1.S3SourceSpec{Bucket: "datasets", Endpoint: "http://s3", Retries: v1alpha1.Retries{Limit: new(int32(3))}},
@@ -63,38 +63,38 @@ func withSource(s *state) {
 }
 
 // baseHash is that of an unchanged world; it is computed once, because there are millions of worlds.
-var baseHash = sync.OnceValue(func() string { s := world(); return specHash(s.Source, s.Claim) })
+var baseHash = sync.OnceValue(func() string { s := world(); return SpecHash(s.Source, s.Claim) })
 
-func noSource(s *state)   { s.Source = nil }
-func noClass(s *state)    { s.Class = nil }
-func noCSI(s *state)      { s.CSI = false }
-func deleting(s *state)   { s.Claim.DeletionTimestamp = new(metav1.NewTime(noon)) }
-func otherSpec(s *state)  { s.Source.Spec.Bucket = "elsewhere" }
-func unsetClass(s *state) { s.Claim.Spec.StorageClassName = nil }
-func emptyClass(s *state) { s.Claim.Spec.StorageClassName = new("") }
-func selector(s *state)   { s.Claim.Spec.Selector = &metav1.LabelSelector{} }
-func blockMode(s *state)  { s.Claim.Spec.VolumeMode = new(corev1.PersistentVolumeBlock) }
-func lateClass(s *state)  { class(storagev1.VolumeBindingWaitForFirstConsumer, "csi.example.com")(s) }
-func bindNow(s *state)    { s.Claim.Annotations[v1alpha1.AnnotationBind] = v1alpha1.BindImmediate }
+func noSource(s *State)   { s.Source = nil }
+func noClass(s *State)    { s.Class = nil }
+func noCSI(s *State)      { s.CSI = false }
+func deleting(s *State)   { s.Claim.DeletionTimestamp = new(metav1.NewTime(noon)) }
+func otherSpec(s *State)  { s.Source.Spec.Bucket = "elsewhere" }
+func unsetClass(s *State) { s.Claim.Spec.StorageClassName = nil }
+func emptyClass(s *State) { s.Claim.Spec.StorageClassName = new("") }
+func selector(s *State)   { s.Claim.Spec.Selector = &metav1.LabelSelector{} }
+func blockMode(s *State)  { s.Claim.Spec.VolumeMode = new(corev1.PersistentVolumeBlock) }
+func lateClass(s *State)  { class(storagev1.VolumeBindingWaitForFirstConsumer, "csi.example.com")(s) }
+func bindNow(s *State)    { s.Claim.Annotations[v1alpha1.AnnotationBind] = v1alpha1.BindImmediate }
 func node(n string) change {
-	return func(s *state) { s.Claim.Annotations[v1alpha1.AnnotationSelectedNode] = n }
+	return func(s *State) { s.Claim.Annotations[v1alpha1.AnnotationSelectedNode] = n }
 }
-func foreignRef(s *state) { s.Claim.Spec.DataSourceRef.Namespace = new("other") }
-func growing(s *state)    { s.Source.Spec.Sizing.OnTooSmall = v1alpha1.TooSmallGrow }
-func growTo(s *state)     { s.Claim.Annotations[v1alpha1.AnnotationGrowTo] = v1alpha1.GrowToInventory }
+func foreignRef(s *State) { s.Claim.Spec.DataSourceRef.Namespace = new("other") }
+func growing(s *State)    { s.Source.Spec.Sizing.OnTooSmall = v1alpha1.TooSmallGrow }
+func growTo(s *State)     { s.Claim.Annotations[v1alpha1.AnnotationGrowTo] = v1alpha1.GrowToInventory }
 
-func inventory(s *state)  { s.Source.Status.Inventory = &v1alpha1.Inventory{Objects: 1, Bytes: 4 << 30} }
-func claimNode(s *state)  { node("a")(s) }
-func otherNode(s *state)  { node("b")(s) }
-func nothing(*state)      {}
-func unsearched(s *state) { delete(s.Claim.Annotations, v1alpha1.AnnotationStorageProvisioner) }
-func newClaim(s *state)   { s.Claim.CreationTimestamp = metav1.NewTime(noon) }
-func toldOfSuccess(s *state) {
+func inventory(s *State)  { s.Source.Status.Inventory = &v1alpha1.Inventory{Objects: 1, Bytes: 4 << 30} }
+func claimNode(s *State)  { node("a")(s) }
+func otherNode(s *State)  { node("b")(s) }
+func nothing(*State)      {}
+func unsearched(s *State) { delete(s.Claim.Annotations, v1alpha1.AnnotationStorageProvisioner) }
+func newClaim(s *State)   { s.Claim.CreationTimestamp = metav1.NewTime(noon) }
+func toldOfSuccess(s *State) {
 	told(corev1.ConditionTrue, v1alpha1.ReasonPopulated)(s)
 }
 
 func told(status corev1.ConditionStatus, reason v1alpha1.Reason) change {
-	return func(s *state) {
+	return func(s *State) {
 		s.Claim.Status.Conditions = []corev1.PersistentVolumeClaimCondition{{
 			Type: v1alpha1.ConditionPopulated, Status: status, Reason: string(reason), LastTransitionTime: metav1.NewTime(noon.Add(-time.Minute)),
 		}}
@@ -102,42 +102,42 @@ func told(status corev1.ConditionStatus, reason v1alpha1.Reason) change {
 }
 
 func class(mode storagev1.VolumeBindingMode, provisioner string) change {
-	return func(s *state) {
+	return func(s *State) {
 		s.Class = &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "fast"}, Provisioner: provisioner, VolumeBindingMode: &mode}
 	}
 }
 
 // The prime.
-func withPrime(s *state) {
-	s.Prime = prime(world(), nil)
+func withPrime(s *State) {
+	s.Prime = Prime(world(), nil)
 	s.Prime.UID, s.Prime.ResourceVersion = primeUID, "20"
 	s.Prime.CreationTimestamp = metav1.NewTime(noon.Add(-time.Second))
 	s.Prime.Status.Phase = corev1.ClaimPending
 }
 
-func oldPrime(s *state) {
+func oldPrime(s *State) {
 	withPrime(s)
 	s.Prime.CreationTimestamp = metav1.NewTime(noon.Add(-time.Hour))
 }
 
-func primeOnNode(s *state) {
+func primeOnNode(s *State) {
 	withPrime(s)
 	s.Prime.Annotations[v1alpha1.AnnotationSelectedNode] = "a"
 	s.Prime.Annotations[v1alpha1.AnnotationMirroredNode] = "a"
 }
 
-func primeLostNode(s *state) {
+func primeLostNode(s *State) {
 	withPrime(s)
 	s.Prime.Annotations[v1alpha1.AnnotationMirroredNode] = "a"
 }
 
-func foreignPrime(s *state) {
+func foreignPrime(s *State) {
 	withPrime(s)
 	s.Prime.Labels = nil
 }
 
 // boundPrime comes with its volume, of a class that deletes.
-func boundPrime(s *state) {
+func boundPrime(s *State) {
 	withPrime(s)
 	s.Prime.Spec.VolumeName = "pv-1"
 	s.Prime.Annotations[v1alpha1.AnnotationBindCompleted] = "yes"
@@ -145,27 +145,27 @@ func boundPrime(s *state) {
 	s.PrimeVolume = volume("pv-1", s.Prime)
 }
 
-func lostPrime(s *state) {
+func lostPrime(s *State) {
 	boundPrime(s)
 	s.Prime.Status.Phase = corev1.ClaimLost
 	s.PrimeVolume = nil
 }
 
-func deletingPrime(s *state) {
+func deletingPrime(s *State) {
 	boundPrime(s)
 	s.Prime.DeletionTimestamp = new(metav1.NewTime(noon))
 }
 
-func filledPrime(s *state) {
+func filledPrime(s *State) {
 	boundPrime(s)
 	s.Prime.Annotations[v1alpha1.AnnotationPopulated] = moverUID
-	s.Prime.Annotations[v1alpha1.AnnotationResult] = encoded(storedResult{At: noon, Report: doneReport})
+	s.Prime.Annotations[v1alpha1.AnnotationResult] = encoded(StoredResult{At: noon, Report: doneReport})
 }
 
 func failedBefore(terminal bool, at time.Time) change {
-	return func(s *state) {
+	return func(s *State) {
 		boundPrime(s)
-		s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(attempts{
+		s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(Attempts{
 			Hash: baseHash(), Failures: 1, Mover: moverUID, At: at, Terminal: terminal,
 			Reason: wire.AccessDenied, Message: "The key is not known.",
 		})
@@ -196,7 +196,7 @@ func volume(name string, claim *corev1.PersistentVolumeClaim) *corev1.Persistent
 }
 
 func onVolume(f func(*corev1.PersistentVolume)) change {
-	return func(s *state) {
+	return func(s *State) {
 		if s.PrimeVolume != nil {
 			f(s.PrimeVolume)
 		}
@@ -216,7 +216,7 @@ var (
 )
 
 // rebound is the world between the rebind and the bind.
-func rebound(s *state) {
+func rebound(s *State) {
 	s.Promised = volume("pv-1", s.Claim)
 	s.Promised.CreationTimestamp = metav1.NewTime(noon)
 	s.Promised.Annotations[v1alpha1.AnnotationPopulatedFor] = claimUID
@@ -225,7 +225,7 @@ func rebound(s *state) {
 	}
 }
 
-func boundToOurs(s *state) {
+func boundToOurs(s *State) {
 	rebound(s)
 	s.Claim.Spec.VolumeName = "pv-1"
 	s.Claim.Annotations[v1alpha1.AnnotationBindCompleted] = "yes"
@@ -233,14 +233,14 @@ func boundToOurs(s *state) {
 	s.ClaimVolume = s.Promised
 }
 
-func bindingToOurs(s *state) {
+func bindingToOurs(s *State) {
 	boundToOurs(s)
 	delete(s.Claim.Annotations, v1alpha1.AnnotationBindCompleted)
 }
 
-func slowBinder(s *state) { s.Now = noon.Add(bindPatience) }
+func slowBinder(s *State) { s.Now = noon.Add(bindPatience) }
 
-func boundElsewhere(s *state) {
+func boundElsewhere(s *State) {
 	s.Claim.Spec.VolumeName = "free"
 	s.Claim.Annotations[v1alpha1.AnnotationBindCompleted] = "yes"
 	s.ClaimVolume = volume("free", s.Claim)
@@ -249,10 +249,10 @@ func boundElsewhere(s *state) {
 
 // Movers.
 func withMover(phase corev1.PodPhase, code int32, message string) change {
-	return func(s *state) {
+	return func(s *State) {
 		s.Mover = &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{
-				Name: moverName(s.Claim), Namespace: "team", UID: moverUID, Labels: labels(s.Claim, v1alpha1.RolePopulate),
+				Name: MoverName(s.Claim), Namespace: "team", UID: moverUID, Labels: labels(s.Claim, v1alpha1.RolePopulate),
 				CreationTimestamp: metav1.NewTime(noon.Add(-time.Second)),
 				Annotations:       map[string]string{v1alpha1.AnnotationSpecHash: baseHash(), v1alpha1.AnnotationAttempt: "1"},
 			},
@@ -275,24 +275,24 @@ var (
 	lyingMover    = withMover(corev1.PodFailed, 1, string(doneReport.Encode()))
 	retryMover    = withMover(corev1.PodFailed, 3, string(wire.Report{Class: wire.Retry, Reason: wire.EndpointUnreachable, Message: "No route."}.Encode()))
 	userMover     = withMover(corev1.PodFailed, 2, string(wire.Report{Class: wire.User, Reason: wire.AccessDenied, Message: "Wrong keys."}.Encode()))
-	deletingMover = func(s *state) {
+	deletingMover = func(s *State) {
 		runningMover(s)
 		s.Mover.DeletionTimestamp = new(metav1.NewTime(noon))
 	}
-	foreignMover = func(s *state) {
+	foreignMover = func(s *State) {
 		runningMover(s)
 		s.Mover.Labels = nil
 	}
-	evictedMover = func(s *state) {
+	evictedMover = func(s *State) {
 		withMover(corev1.PodFailed, 137, "")(s)
 		s.Mover.Status.Reason = "Evicted"
 	}
-	longMover = func(s *state) {
+	longMover = func(s *State) {
 		runningMover(s)
 		s.Mover.CreationTimestamp = metav1.NewTime(noon.Add(-moverQuiet))
 	}
 	toldToWait      = told(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning)
-	oldPendingMover = func(s *state) {
+	oldPendingMover = func(s *State) {
 		pendingMover(s)
 		s.Mover.CreationTimestamp = metav1.NewTime(noon.Add(-time.Minute))
 		s.Trouble = `FailedMount: no such disk`

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package populator
+package protocol
 
 import (
 	"fmt"
@@ -11,8 +11,8 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
 
-// notice is one line of a claim's timeline.
-type notice struct {
+// Notice is one line of a claim's timeline.
+type Notice struct {
 	Type   string // Normal or Warning.
 	Reason v1alpha1.Reason
 	Note   string
@@ -28,48 +28,62 @@ var quiet = map[v1alpha1.Reason]bool{
 }
 
 // first tells that a mover is the first of its population: PopulationStarted told of it.
-func first(s state) bool {
-	past := readAttempts(s.Prime)
+func first(s State) bool {
+	past := ReadAttempts(s.Prime)
 	return past.Failures+past.Disruptions == 0
 }
 
-// eventsFor is pure: what a claim's user hears of a decision. Only a change of the
+// EventsFor is pure: what a claim's user hears of a decision. Only a change of the
 // condition's reason or status speaks, so a requeue never repeats itself.
-func eventsFor(s state, d decision) []notice {
-	var all []notice
+func EventsFor(s State, d Decision) []Notice {
+	var all []Notice
 	if e, ok := announcement(s, d); ok {
 		all = append(all, e)
 	}
-	was, _ := populated(s.Claim)
-	if d.Reason == "" || quiet[d.Reason] || was.Reason == string(d.Reason) && was.Status == d.Status && d.Action != startMover {
+	was, _ := Populated(s.Claim)
+	if d.Reason == "" || quiet[d.Reason] || was.Reason == string(d.Reason) && was.Status == d.Status && d.Action != StartMover {
 		return all
 	}
-	if d.Reason == v1alpha1.ReasonPopulating && (d.Action != startMover || first(s)) {
+	if d.Reason == v1alpha1.ReasonPopulating && (d.Action != StartMover || first(s)) {
 		return all
 	}
 	kind := corev1.EventTypeWarning
 	if d.Reason == v1alpha1.ReasonPopulating {
 		kind = corev1.EventTypeNormal
 	}
-	return append(all, notice{kind, d.Reason, d.Message})
+	return append(all, Notice{kind, d.Reason, cut(d.Message)})
 }
 
-func announcement(s state, d decision) (notice, bool) {
+func announcement(s State, d Decision) (Notice, bool) {
 	switch d.Announce {
 	case v1alpha1.ReasonPopulationStarted:
-		return notice{corev1.EventTypeNormal, d.Announce, fmt.Sprintf(
-			"Claim %s is made to receive the data of S3Source %s; its volume becomes this claim's when all of it is there.", primeName(s.Claim), s.Claim.Spec.DataSourceRef.Name)}, true
+		return Notice{corev1.EventTypeNormal, d.Announce, fmt.Sprintf(
+			"Claim %s is made to receive the data of S3Source %s; its volume becomes this claim's when all of it is there.", PrimeName(s.Claim), s.Claim.Spec.DataSourceRef.Name)}, true
 	case v1alpha1.ReasonPopulationSucceeded:
 		note := "The claim is bound to its filled volume: " + d.Message
 		if s.Prime != nil {
 			note += fmt.Sprintf(" It took %s.", s.Now.Sub(s.Prime.CreationTimestamp.Time).Round(time.Second))
 		}
-		return notice{corev1.EventTypeNormal, d.Announce, note}, true
+		return Notice{corev1.EventTypeNormal, d.Announce, note}, true
 	case v1alpha1.ReasonPopulationAborted:
-		return notice{corev1.EventTypeNormal, d.Announce, "The claim was deleted while it was filled; the mover and its volume are removed."}, true
+		return Notice{corev1.EventTypeNormal, d.Announce, "The claim was deleted while it was filled; the mover and its volume are removed."}, true
 	default:
-		return notice{}, false
+		return Notice{}, false
 	}
+}
+
+// LatestEvent is the message of the newest event.
+func LatestEvent(all []corev1.Event) string {
+	var newest *corev1.Event
+	for i := range all {
+		if newest == nil || eventTime(newest).Before(eventTime(&all[i])) {
+			newest = &all[i]
+		}
+	}
+	if newest == nil {
+		return ""
+	}
+	return newest.Reason + ": " + newest.Message
 }
 
 // eventTime is when an event was last seen, whichever API wrote it.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package populator
+package protocol
 
 import (
 	"encoding/json"
@@ -43,11 +43,11 @@ func golden(t *testing.T, name string, object any) {
 	}
 }
 
-func testOptions() Options {
-	return Options{
+func testOptions() MoverOptions {
+	return MoverOptions{
 		Image:       moverpod.Image{Name: "s3populator/mover:v1", PullPolicy: corev1.PullIfNotPresent},
 		ProgressURL: "https://s3populator.s3populator-system.svc",
-		ProgressCA:  func() []byte { return []byte("PEM") },
+		ProgressCA:  "PEM",
 	}
 }
 
@@ -57,13 +57,13 @@ func TestBuiltObjects(t *testing.T) {
 		s.Claim.Annotations["example.com/tier"] = "gold"
 		s.Claim.Annotations["example.com/secret"] = "no"
 		s.Claim.Spec.VolumeAttributesClassName = new("gold")
-		golden(t, "prime.yaml", prime(s, []string{"example.com/tier", "example.com/absent"}))
+		golden(t, "prime.yaml", Prime(s, []string{"example.com/tier", "example.com/absent"}))
 	})
 	t.Run("a mover", func(t *testing.T) {
 		s := world(boundPrime)
 		s.Source.Spec.Credentials = &v1alpha1.Credentials{SecretRef: &v1alpha1.LocalReference{Name: "keys"}}
 		s.Source.Spec.TLS = &v1alpha1.TLS{CABundles: []v1alpha1.CABundle{{ConfigMap: &v1alpha1.KeyReference{Name: "ca", Key: "ca.crt"}}}}
-		pod, err := testOptions().mover(s)
+		pod, err := Mover(s, testOptions())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestBuiltObjects(t *testing.T) {
 		s := world(boundPrime, blockMode)
 		s.Source.Spec.Objects = []v1alpha1.S3Object{{Key: "disk.img"}}
 		s.Source.Spec.Credentials = &v1alpha1.Credentials{ServiceAccountName: "reader"}
-		pod, err := testOptions().mover(s)
+		pod, err := Mover(s, testOptions())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,11 +82,11 @@ func TestBuiltObjects(t *testing.T) {
 	t.Run("the rebind of a retained volume", func(t *testing.T) {
 		s := world(filledPrime)
 		s.PrimeVolume.Annotations[v1alpha1.AnnotationReclaimPolicy] = "Retain"
-		goldenPatch(t, "rebind.json", func() ([]byte, error) { return rebindPatch(s) })
+		goldenPatch(t, "rebind.json", func() ([]byte, error) { return RebindPatch(s) })
 	})
 	t.Run("the mark of a scratch volume", func(t *testing.T) {
 		s := world(boundPrime, retained)
-		goldenPatch(t, "scratch.json", func() ([]byte, error) { return scratchPatch(s.PrimeVolume, s.Claim) })
+		goldenPatch(t, "scratch.json", func() ([]byte, error) { return ScratchPatch(s.PrimeVolume, s.Claim) })
 	})
 }
 
@@ -123,12 +123,12 @@ func TestPrimeModes(t *testing.T) {
 
 func TestPrimeGrows(t *testing.T) {
 	s := world(growing, inventory)
-	got := prime(s, nil).Spec.Resources.Requests[corev1.ResourceStorage]
+	got := Prime(s, nil).Spec.Resources.Requests[corev1.ResourceStorage]
 	if want := resource.MustParse("5Gi"); got.Cmp(want) != 0 {
 		t.Errorf("prime of a 1Gi claim for 4Gi of data requests %s, want %s", got.String(), want.String())
 	}
 	s.Claim.Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse("9Gi")
-	got = prime(s, nil).Spec.Resources.Requests[corev1.ResourceStorage]
+	got = Prime(s, nil).Spec.Resources.Requests[corev1.ResourceStorage]
 	if want := resource.MustParse("9Gi"); got.Cmp(want) != 0 {
 		t.Errorf("prime of a 9Gi claim requests %s: it must never shrink", got.String())
 	}
@@ -137,7 +137,7 @@ func TestPrimeGrows(t *testing.T) {
 func TestImportNamesAreShortAndDistinct(t *testing.T) {
 	s := world()
 	s.Claim.Name = strings.Repeat("x", 253)
-	name := importName(s.Claim)
+	name := ImportName(s.Claim)
 	if len(name) > 253 || !strings.HasSuffix(name, "-11111111") {
 		t.Errorf("name %q", name)
 	}
@@ -145,20 +145,20 @@ func TestImportNamesAreShortAndDistinct(t *testing.T) {
 
 func TestSpecHash(t *testing.T) {
 	base := world()
-	same := specHash(base.Source, base.Claim)
+	same := SpecHash(base.Source, base.Claim)
 	changes := map[string]change{
 		"the spec":        otherSpec,
-		"the source":      func(s *state) { s.Source.UID = "another" },
-		"the retry token": func(s *state) { s.Claim.Annotations[v1alpha1.AnnotationRetry] = "1" },
+		"the source":      func(s *State) { s.Source.UID = "another" },
+		"the retry token": func(s *State) { s.Claim.Annotations[v1alpha1.AnnotationRetry] = "1" },
 	}
 	for name, c := range changes {
 		s := world(c)
-		if specHash(s.Source, s.Claim) == same {
+		if SpecHash(s.Source, s.Claim) == same {
 			t.Errorf("a change of %s starts no new attempt", name)
 		}
 	}
 	s := world(inventory)
-	if specHash(s.Source, s.Claim) != same {
+	if SpecHash(s.Source, s.Claim) != same {
 		t.Error("a new inventory must not restart a population")
 	}
 }

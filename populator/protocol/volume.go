@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package populator
+package protocol
 
 import (
 	"encoding/json"
@@ -53,9 +53,9 @@ func attributesClass(name *string) string {
 	return *name
 }
 
-// scratchPatch forces a volume's policy to Delete until the rebind, remembering its own.
+// ScratchPatch forces a volume's policy to Delete until the rebind, remembering its own.
 // Its resourceVersion turns a change in between into a conflict.
-func scratchPatch(volume *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim) ([]byte, error) {
+func ScratchPatch(volume *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim) ([]byte, error) {
 	return json.Marshal(map[string]any{
 		"metadata": map[string]any{
 			"resourceVersion": volume.ResourceVersion,
@@ -68,17 +68,17 @@ func scratchPatch(volume *corev1.PersistentVolume, claim *corev1.PersistentVolum
 	})
 }
 
-// rebindPatch hands a filled volume over in one write: claimRef, the proof that it is
+// RebindPatch hands a filled volume over in one write: claimRef, the proof that it is
 // complete, and its own reclaim policy. The claim's UID is always in it, because without
 // one any later claim of that name could take the volume.
-func rebindPatch(s state) ([]byte, error) {
+func RebindPatch(s State) ([]byte, error) {
 	v, c := s.PrimeVolume, s.Claim
 	policy := v.Spec.PersistentVolumeReclaimPolicy
 	if own := v.Annotations[v1alpha1.AnnotationReclaimPolicy]; own != "" {
 		policy = corev1.PersistentVolumeReclaimPolicy(own)
 	}
-	filled, _ := result(s.Prime)
-	report := filled.Report
+	stored, _ := Result(s.Prime)
+	report := stored.Report
 	return json.Marshal(map[string]any{
 		"metadata": map[string]any{
 			"resourceVersion": v.ResourceVersion,
@@ -100,27 +100,27 @@ func rebindPatch(s state) ([]byte, error) {
 	})
 }
 
-// storedResult is the report of the mover that filled a prime, and when it was accepted.
-type storedResult struct {
+// StoredResult is the report of the mover that filled a prime, and when it was accepted.
+type StoredResult struct {
 	At      time.Time   `json:"at"`
 	Attempt int32       `json:"attempt"`
 	Report  wire.Report `json:"report"`
 }
 
-func result(prime *corev1.PersistentVolumeClaim) (r storedResult, ok bool) {
-	err := json.Unmarshal([]byte(prime.Annotations[v1alpha1.AnnotationResult]), &r)
+func Result(Prime *corev1.PersistentVolumeClaim) (r StoredResult, ok bool) {
+	err := json.Unmarshal([]byte(Prime.Annotations[v1alpha1.AnnotationResult]), &r)
 	return r, err == nil
 }
 
-func resultTime(prime *corev1.PersistentVolumeClaim) time.Time {
-	if r, ok := result(prime); ok && !r.At.IsZero() {
+func resultTime(Prime *corev1.PersistentVolumeClaim) time.Time {
+	if r, ok := Result(Prime); ok && !r.At.IsZero() {
 		return r.At
 	}
-	return prime.CreationTimestamp.Time
+	return Prime.CreationTimestamp.Time
 }
 
-// attemptOf is which attempt a mover is, from 1; zero is unknown.
-func attemptOf(mover *corev1.Pod) int32 {
+// AttemptOf is which attempt a mover is, from 1; zero is unknown.
+func AttemptOf(mover *corev1.Pod) int32 {
 	n, err := strconv.ParseInt(mover.Annotations[v1alpha1.AnnotationAttempt], 10, 32)
 	if err != nil {
 		return 0

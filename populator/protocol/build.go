@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package populator
+package protocol
 
 import (
 	"crypto/sha256"
@@ -18,30 +18,30 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// primePrefix begins the name of every prime. Other populators say "prime-"; ours differs,
+// PrimePrefix begins the name of every prime. Other populators say "prime-"; ours differs,
 // because a volume that lost its prime is known as ours by this name alone.
-const primePrefix = "s3prime-"
+const PrimePrefix = "s3prime-"
 
-// primeName and moverName carry the claim's UID: a claim recreated under its name gets new ones.
-func primeName(claim *corev1.PersistentVolumeClaim) string { return primePrefix + string(claim.UID) }
+// PrimeName and MoverName carry the claim's UID: a claim recreated under its name gets new ones.
+func PrimeName(claim *corev1.PersistentVolumeClaim) string { return PrimePrefix + string(claim.UID) }
 
-func moverName(claim *corev1.PersistentVolumeClaim) string {
+func MoverName(claim *corev1.PersistentVolumeClaim) string {
 	return moverpod.PopulatorName(string(claim.UID))
 }
 
-// importName is the claim's name, for people, and enough of its UID to never meet another run.
-func importName(claim *corev1.PersistentVolumeClaim) string {
+// ImportName is the claim's name, for people, and enough of its UID to never meet another run.
+func ImportName(claim *corev1.PersistentVolumeClaim) string {
 	const most = 253 - len("-12345678")
 	return claim.Name[:min(len(claim.Name), most)] + "-" + string(claim.UID)[:min(8, len(claim.UID))]
 }
 
-// prime asks for a volume that will fit the claim in everything the PV controller
+// Prime asks for a volume that will fit the claim in everything the PV controller
 // compares (capacity, modes, volume mode, attributes class), and for no data source.
-func prime(s state, copied []string) *corev1.PersistentVolumeClaim {
+func Prime(s State, copied []string) *corev1.PersistentVolumeClaim {
 	spec := s.Claim.Spec
 	p := &corev1.PersistentVolumeClaim{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:            primeName(s.Claim),
+			Name:            PrimeName(s.Claim),
 			Namespace:       s.Claim.Namespace,
 			Labels:          labels(s.Claim, v1alpha1.RolePrime),
 			Annotations:     map[string]string{},
@@ -99,21 +99,31 @@ func grow(p *corev1.PersistentVolumeClaim, source *v1alpha1.S3Source, claim *cor
 	}
 }
 
-// mover is the pod that fills the prime.
-func (o Options) mover(s state) (*corev1.Pod, error) {
+// MoverOptions are what an administrator decides of mover pods.
+type MoverOptions struct {
+	// Image of the mover pods.
+	Image moverpod.Image
+	// ProgressURL is where movers send progress, without a path; empty turns it off.
+	ProgressURL string
+	// ProgressCA is the PEM that signed the progress endpoint's certificate.
+	ProgressCA string
+}
+
+// Mover is the pod that fills the prime. Its only error is a source that cannot be encoded.
+func Mover(s State, o MoverOptions) (*corev1.Pod, error) {
 	request, err := moverpod.Request(wire.Populate, s.Source.Spec)
 	if err != nil {
 		return nil, err
 	}
-	hash := specHash(s.Source, s.Claim)
-	request.Attempt = readAttempts(s.Prime).number(hash)
+	hash := SpecHash(s.Source, s.Claim)
+	request.Attempt = ReadAttempts(s.Prime).number(hash)
 	request.Volume = wire.Volume{Mode: wire.Filesystem, TargetPath: s.Source.Spec.TargetPath}
 	if block(s.Claim) {
 		request.Volume = wire.Volume{Mode: wire.Block}
 	}
-	request.Progress = wire.Progress{URL: o.ProgressURL, CABundle: string(o.ProgressCA())}
+	request.Progress = wire.Progress{URL: o.ProgressURL, CABundle: o.ProgressCA}
 	return moverpod.New(moverpod.Spec{
-		Name:      moverName(s.Claim),
+		Name:      MoverName(s.Claim),
 		Namespace: s.Claim.Namespace,
 		Owner:     ownerReference(s.Claim),
 		Labels:    labels(s.Claim, v1alpha1.RolePopulate),
@@ -128,9 +138,9 @@ func (o Options) mover(s state) (*corev1.Pod, error) {
 	})
 }
 
-// specHash changes when another attempt would be another request: with the source's spec,
+// SpecHash changes when another attempt would be another request: with the source's spec,
 // with the source itself, and with the claim's retry token.
-func specHash(source *v1alpha1.S3Source, claim *corev1.PersistentVolumeClaim) string {
+func SpecHash(source *v1alpha1.S3Source, claim *corev1.PersistentVolumeClaim) string {
 	b, err := json.Marshal(struct {
 		UID   string
 		Spec  v1alpha1.S3SourceSpec

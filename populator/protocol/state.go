@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package populator fills a claim before it exists for its user: it makes a prime
-// claim, has a mover fill and verify the prime's volume, and rebinds that volume to
-// the claim. It owns that protocol and nothing else: it never writes a claim's spec,
-// never touches a claim of another kind, and never reads a Secret.
-//
-// Every pass is observe, decide, act, report. No state is kept that can be observed.
-package populator
+// Package protocol is the pure half of populating a claim: what is known of the world
+// (State), what is done about it (Decide, an ordered list of rules), what is made (Prime,
+// Mover, the patches of volumes), and the words of conditions, events and S3Imports. It
+// has no client and no clock; package populator observes, acts and reports.
+package protocol
 
 import (
 	"slices"
@@ -18,8 +16,8 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
 
-// state is all that a decision may rest on. A nil object is absent.
-type state struct {
+// State is all that a decision may rest on. A nil object is absent.
+type State struct {
 	Now   time.Time
 	Claim *corev1.PersistentVolumeClaim
 	// Source is what the claim's dataSourceRef names.
@@ -41,26 +39,26 @@ type state struct {
 	Trouble string
 }
 
-// bound tells that the PV controller is done with a claim: the same test as the scheduler's.
-func bound(claim *corev1.PersistentVolumeClaim) bool {
+// Bound tells that the PV controller is done with a claim: the same test as the scheduler's.
+func Bound(claim *corev1.PersistentVolumeClaim) bool {
 	return claim.Spec.VolumeName != "" && claim.Annotations[v1alpha1.AnnotationBindCompleted] != ""
 }
 
-// ownedBy tells that an object was made for this very claim, not for an earlier one of its name.
-func ownedBy(object interface {
+// OwnedBy tells that an object was made for this very claim, not for an earlier one of its name.
+func OwnedBy(object interface {
 	GetLabels() map[string]string
 }, claim *corev1.PersistentVolumeClaim,
 ) bool {
 	return object.GetLabels()[v1alpha1.LabelClaimUID] == string(claim.UID)
 }
 
-// refersTo tells whose a volume is by the only key that cannot be reused.
-func refersTo(volume *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim) bool {
+// RefersTo tells whose a volume is by the only key that cannot be reused.
+func RefersTo(volume *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim) bool {
 	return volume != nil && volume.Spec.ClaimRef != nil && volume.Spec.ClaimRef.UID == claim.UID
 }
 
-// populatedFor tells that a volume was rebound by us, complete, for this claim.
-func populatedFor(volume *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim) bool {
+// PopulatedFor tells that a volume was rebound by us, complete, for this claim.
+func PopulatedFor(volume *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim) bool {
 	return volume != nil && volume.Annotations[v1alpha1.AnnotationPopulatedFor] == string(claim.UID)
 }
 
@@ -70,17 +68,17 @@ func block(claim *corev1.PersistentVolumeClaim) bool {
 }
 
 // waitsForConsumer tells that no prime may be made before a pod was scheduled.
-func waitsForConsumer(s state) bool {
+func waitsForConsumer(s State) bool {
 	return lateBinding(s) && s.Claim.Annotations[v1alpha1.AnnotationBind] != v1alpha1.BindImmediate
 }
 
-func lateBinding(s state) bool {
+func lateBinding(s State) bool {
 	return s.Class != nil && s.Class.VolumeBindingMode != nil && *s.Class.VolumeBindingMode == storagev1.VolumeBindingWaitForFirstConsumer
 }
 
-// moverIsConsumer tells that the mover itself is the first consumer of the prime: the
+// MoverIsConsumer tells that the mover itself is the first consumer of the prime: the
 // class waits for one and the user asked not to wait for theirs.
-func moverIsConsumer(s state) bool {
+func MoverIsConsumer(s State) bool {
 	return lateBinding(s) && !waitsForConsumer(s) && s.Prime != nil && s.Prime.Annotations[v1alpha1.AnnotationSelectedNode] == ""
 }
 
@@ -89,8 +87,8 @@ func onlyReaders(modes []corev1.PersistentVolumeAccessMode) bool {
 	return len(modes) > 0 && !slices.ContainsFunc(modes, func(m corev1.PersistentVolumeAccessMode) bool { return m != corev1.ReadOnlyMany })
 }
 
-// populated is the claim's condition as it was last written.
-func populated(claim *corev1.PersistentVolumeClaim) (corev1.PersistentVolumeClaimCondition, bool) {
+// Populated is the claim's condition as it was last written.
+func Populated(claim *corev1.PersistentVolumeClaim) (corev1.PersistentVolumeClaimCondition, bool) {
 	for _, c := range claim.Status.Conditions {
 		if c.Type == v1alpha1.ConditionPopulated {
 			return c, true

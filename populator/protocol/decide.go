@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package populator
+package protocol
 
 import (
 	"time"
@@ -10,28 +10,28 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
 
-// action is the one write that a pass may make.
-type action string
+// Action is the one write that a pass may make.
+type Action string
 
 // The actions, in the order of the protocol.
 const (
-	wait          action = "Wait"
-	createPrime   action = "CreatePrime"
-	releaseNode   action = "ReleaseNode"
-	selectNode    action = "SelectNode"
-	markScratch   action = "MarkScratch"
-	startMover    action = "StartMover"
-	recordFailure action = "RecordFailure"
-	deleteMover   action = "DeleteMover"
-	markPopulated action = "MarkPopulated"
-	rebind        action = "Rebind"
-	deletePrime   action = "DeletePrime"
+	Wait          Action = "Wait"
+	CreatePrime   Action = "CreatePrime"
+	ReleaseNode   Action = "ReleaseNode"
+	SelectNode    Action = "SelectNode"
+	MarkScratch   Action = "MarkScratch"
+	StartMover    Action = "StartMover"
+	RecordFailure Action = "RecordFailure"
+	DeleteMover   Action = "DeleteMover"
+	MarkPopulated Action = "MarkPopulated"
+	Rebind        Action = "Rebind"
+	DeletePrime   Action = "DeletePrime"
 )
 
-// decision is what a pass does and says. A decision without a Reason says nothing: the
+// Decision is what a pass does and says. A decision without a Reason says nothing: the
 // claim's condition stays as it is.
-type decision struct {
-	Action action
+type Decision struct {
+	Action Action
 	// Status, Reason and Message become the claim's condition.
 	Status  corev1.ConditionStatus
 	Reason  v1alpha1.Reason
@@ -44,7 +44,7 @@ type decision struct {
 
 // rule is one claim about the world. It decides, or passes by returning false, and may
 // rely on every rule above it having passed.
-type rule func(state) (decision, bool)
+type rule func(State) (Decision, bool)
 
 // rules in order; the first that decides wins. Up to rebindVolume none needs the source,
 // its Secret or the storage class to exist once there is a prime.
@@ -71,35 +71,35 @@ func rules() []rule {
 	}
 }
 
-// decide is total: the last rule always decides.
-func decide(s state) decision {
+// Decide is total: the last rule always decides.
+func Decide(s State) Decision {
 	for _, r := range rules() {
 		if d, ok := r(s); ok {
 			return d
 		}
 	}
-	return decision{Action: wait}
+	return Decision{Action: Wait}
 }
 
-// because builds a decision that waits and tells why.
-func because(status corev1.ConditionStatus, reason v1alpha1.Reason, message string) decision {
-	return decision{Action: wait, Status: status, Reason: reason, Message: message}
+// Because builds a decision that waits and tells why.
+func Because(status corev1.ConditionStatus, reason v1alpha1.Reason, message string) Decision {
+	return Decision{Action: Wait, Status: status, Reason: reason, Message: message}
 }
 
-// then gives a decision its action.
-func (d decision) then(a action) decision {
+// Then gives a decision its action.
+func (d Decision) Then(a Action) Decision {
 	d.Action = a
 	return d
 }
 
-// again lets a decision look again after a while.
-func (d decision) again(after time.Duration) decision {
+// Again lets a decision look again after a while.
+func (d Decision) Again(after time.Duration) Decision {
 	d.Recheck = after
 	return d
 }
 
-// announcing adds an event to a decision.
-func (d decision) announcing(r v1alpha1.Reason) decision {
+// Announcing adds an event to a decision.
+func (d Decision) Announcing(r v1alpha1.Reason) Decision {
 	d.Announce = r
 	return d
 }

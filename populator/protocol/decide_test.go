@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package protocol
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// want is what a case pins down of a decision; Says must be in the message.
+type want struct {
+	Action Action
+	Status corev1.ConditionStatus
+	Reason v1alpha1.Reason
+}
+
+func TestDecide(t *testing.T) {
+	late := corev1.ConditionUnknown
+	cases := map[string]struct {
+		in   State
+		want want
+		says string
+	}{
+		"a new claim gets a prime":                             {world(), want{Action: CreatePrime}, ""},
+		"a claim without a source waits for it":                {world(noSource), want{Wait, late, v1alpha1.ReasonSourceNotFound}, "Create it"},
+		"a free volume may fit a claim that is new":            {world(unsearched, newClaim), want{Action: Wait}, ""},
+		"a free volume may still fit":                          {world(unsearched), want{Wait, late, v1alpha1.ReasonProvisioning}, "free volume"},
+		"a late claim that is filled now is not searched for":  {world(unsearched, lateClass, bindNow), want{Action: CreatePrime}, ""},
+		"a volume made by hand is left alone":                  {world(boundPrime, retained, madeByHand), want{Wait, "False", v1alpha1.ReasonBoundElsewhere}, "pv-1"},
+		"a new claim's source may come a moment later":         {world(noSource, newClaim), want{Action: Wait}, ""},
+		"a new claim's class may come a moment later":          {world(noClass, newClaim), want{Action: Wait}, ""},
+		"a claim without a class waits for one":                {world(noClass), want{Wait, late, v1alpha1.ReasonStorageClassNotFound}, "fast"},
+		"a claim that names no class waits for a default":      {world(unsetClass), want{Wait, late, v1alpha1.ReasonStorageClassUnset}, "default"},
+		"a claim that wants no provisioning is refused":        {world(emptyClass), want{Wait, "False", v1alpha1.ReasonUnsupportedClass}, "storageClassName"},
+		"a provisioner that is not CSI is refused":             {world(noCSI), want{Wait, "False", v1alpha1.ReasonUnsupportedClass}, "CSIDriver"},
+		"volumes made by hand are refused":                     {world(class(storagev1.VolumeBindingImmediate, noProvisioner)), want{Wait, "False", v1alpha1.ReasonUnsupportedClass}, "by hand"},
+		"a built-in provisioner is refused":                    {world(class(storagev1.VolumeBindingImmediate, "kubernetes.io/gce-pd")), want{Wait, "False", v1alpha1.ReasonUnsupportedClass}, "built in"},
+		"a selector is refused":                                {world(selector), want{Wait, "False", v1alpha1.ReasonUnsupportedClaim}, "spec.selector"},
+		"a source of another namespace is refused":             {world(foreignRef), want{Wait, "False", v1alpha1.ReasonUnsupportedClaim}, "dataSourceRef.namespace"},
+		"a device of a whole prefix is refused":                {world(blockMode), want{Wait, "False", v1alpha1.ReasonUnsupportedClaim}, "exactly one object"},
+		"a growing claim waits for the inventory":              {world(growing), want{Wait, late, v1alpha1.ReasonInventoryPending}, "models"},
+		"admission lets a claim grow":                          {world(growTo), want{Wait, late, v1alpha1.ReasonInventoryPending}, "models"},
+		"a growing claim with an inventory gets a prime":       {world(growing, inventory), want{Action: CreatePrime}, ""},
+		"a late class waits for a consumer":                    {world(lateClass), want{Wait, late, v1alpha1.ReasonWaitForFirstConsumer}, "s3populator.io/bind=Immediate"},
+		"a late class with a node gets a prime":                {world(lateClass, claimNode), want{Action: CreatePrime}, ""},
+		"a late class does not wait when told not to":          {world(lateClass, bindNow), want{Action: CreatePrime}, ""},
+		"an unbound prime is waited for silently at first":     {world(withPrime), want{Action: Wait}, ""},
+		"an unbound prime is explained later":                  {world(oldPrime), want{Wait, late, v1alpha1.ReasonProvisioning}, "s3prime-" + claimUID},
+		"a prime that lost its node frees the claim's":         {world(lateClass, claimNode, primeLostNode), want{ReleaseNode, late, v1alpha1.ReasonRescheduling}, "node a"},
+		"a prime that lost its node gets the new one":          {world(lateClass, otherNode, primeLostNode), want{Action: SelectNode}, ""},
+		"a prime's node is never overwritten":                  {world(lateClass, otherNode, primeOnNode), want{Action: Wait}, ""},
+		"a foreign object under the prime's name is reported":  {world(foreignPrime), want{Wait, "False", v1alpha1.ReasonPrimeConflict}, "Delete it"},
+		"a retained volume becomes scratch first":              {world(boundPrime, retained), want{Action: MarkScratch}, ""},
+		"a bound prime gets a mover":                           {world(boundPrime), want{Action: StartMover}, ""},
+		"a mover corrects what was said before":                {world(boundPrime, toldToWait), want{StartMover, late, v1alpha1.ReasonPopulating}, "populate-" + claimUID},
+		"a mover needs the source":                             {world(boundPrime, noSource), want{Wait, late, v1alpha1.ReasonSourceNotFound}, ""},
+		"a mover is the consumer of an unbound late prime":     {world(lateClass, bindNow, withPrime), want{Action: StartMover}, ""},
+		"a running mover is waited for silently at first":      {world(boundPrime, runningMover), want{Action: Wait}, ""},
+		"a running mover corrects what was said before":        {world(boundPrime, runningMover, toldToWait), want{Wait, late, v1alpha1.ReasonPopulating}, "s3imports"},
+		"a mover that runs for long is told of":                {world(boundPrime, longMover), want{Wait, late, v1alpha1.ReasonPopulating}, "s3imports"},
+		"a running mover needs no source":                      {world(boundPrime, longMover, noSource), want{Wait, late, v1alpha1.ReasonPopulating}, ""},
+		"a mover that cannot start is explained":               {world(boundPrime, oldPendingMover), want{Wait, late, v1alpha1.ReasonMoverPending}, "no such disk"},
+		"success is written to the prime":                      {world(boundPrime, doneMover), want{Action: MarkPopulated}, ""},
+		"success needs no source":                              {world(boundPrime, doneMover, noSource, noClass), want{Action: MarkPopulated}, ""},
+		"exit 0 without a report is a failure":                 {world(boundPrime, silentMover), want{Action: RecordFailure}, ""},
+		"a report that contradicts the exit code is a failure": {world(boundPrime, lyingMover), want{Action: RecordFailure}, ""},
+		"a failure is written to the prime":                    {world(boundPrime, retryMover), want{Action: RecordFailure}, ""},
+		"a failure backs off":                                  {world(failedBefore(false, noon.Add(-time.Second)), retryMover), want{Wait, late, v1alpha1.Reason(wire.AccessDenied)}, "12:00:09"},
+		"after the back-off the failed mover goes":             {world(failedBefore(false, noon.Add(-time.Minute)), retryMover), want{Action: DeleteMover}, ""},
+		"after the failed mover is gone the next begins":       {world(failedBefore(false, noon.Add(-time.Minute)), toldToWait), want{StartMover, late, v1alpha1.ReasonPopulating}, ""},
+		"a final failure stays":                                {world(failedBefore(true, noon.Add(-time.Hour)), userMover), want{Wait, "False", v1alpha1.Reason(wire.AccessDenied)}, "s3populator.io/retry"},
+		"a final failure stays without its pod and source":     {world(failedBefore(true, noon.Add(-time.Hour)), noSource), want{Wait, "False", v1alpha1.Reason(wire.AccessDenied)}, ""},
+		"a changed source ends a final failure":                {world(failedBefore(true, noon), userMover, otherSpec), want{Action: DeleteMover}, ""},
+		"a filled prime loses its mover first":                 {world(filledPrime, doneMover), want{Action: DeleteMover}, ""},
+		"a filled prime waits for its mover to go":             {world(filledPrime, deletingMover), want{Action: Wait}, ""},
+		"a filled prime is rebound":                            {world(filledPrime), want{Action: Rebind}, ""},
+		"a filled prime needs neither source nor class":        {world(filledPrime, noSource, noClass), want{Action: Rebind}, ""},
+		"a volume that is too small is not rebound":            {world(filledPrime, tooSmall), want{Wait, "False", v1alpha1.ReasonRebindBlocked}, "1Mi"},
+		"a volume of another attributes class is not rebound":  {world(filledPrime, otherVAC), want{Wait, "False", v1alpha1.ReasonRebindBlocked}, "gold"},
+		"a stolen volume is not rebound":                       {world(filledPrime, stolen), want{Wait, "False", v1alpha1.ReasonRebindBlocked}, "changed by someone else"},
+		"an unclaimed volume is not rebound":                   {world(filledPrime, unclaimed), want{Wait, "False", v1alpha1.ReasonRebindBlocked}, "changed by someone else"},
+		"a volume that is deleted is not rebound":              {world(filledPrime, volumeGoes), want{Wait, "False", v1alpha1.ReasonRebindBlocked}, "being deleted"},
+		"a deleted prime is never rebound":                     {world(filledPrime, deletingPrime), want{Wait, late, v1alpha1.ReasonProvisioning}, "deleted by someone else"},
+		"a lost prime is replaced":                             {world(lostPrime), want{DeletePrime, late, v1alpha1.ReasonProvisioning}, "begins again"},
+		"a mover without a prime goes before a new prime":      {world(runningMover), want{Action: DeleteMover}, ""},
+		"between rebind and bind nothing is made":              {world(rebound), want{Action: Wait}, ""},
+		"a claim that is being bound is waited for":            {world(bindingToOurs), want{Action: Wait}, ""},
+		"one that is bound slowly is told so":                  {world(bindingToOurs, slowBinder), want{Wait, late, v1alpha1.ReasonRebinding}, ""},
+		"a bound claim is told of before its prime goes":       {world(filledPrime, boundToOurs), want{Wait, "True", v1alpha1.ReasonPopulated}, "7 objects"},
+		"then its prime goes":                                  {world(filledPrime, boundToOurs, toldOfSuccess), want{Action: DeletePrime}, ""},
+		"then nothing is done any more":                        {world(boundToOurs, toldOfSuccess), want{Action: Wait}, ""},
+		"a missing source does not block clean-up":             {world(filledPrime, boundToOurs, toldOfSuccess, noSource, noClass), want{Action: DeletePrime}, ""},
+		"a claim bound elsewhere is reported":                  {world(boundElsewhere), want{Wait, "False", v1alpha1.ReasonBoundElsewhere}, "not filled"},
+		"a claim bound elsewhere loses its mover":              {world(boundPrime, runningMover, boundElsewhere), want{DeleteMover, "False", v1alpha1.ReasonBoundElsewhere}, ""},
+		"a deleted claim loses its mover first":                {world(boundPrime, runningMover, deleting), want{Action: DeleteMover}, ""},
+		"then its prime":                                       {world(boundPrime, deleting), want{Action: DeletePrime}, ""},
+		"a deleted claim needs neither source nor class":       {world(boundPrime, deleting, noSource, noClass), want{Action: DeletePrime}, ""},
+		"then nothing": {world(deleting), want{Action: Wait}, ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			d := Decide(c.in)
+			if diff := cmp.Diff(c.want, want{d.Action, d.Status, d.Reason}); diff != "" {
+				t.Errorf("decision (-want +got):\n%s", diff)
+			}
+			if !strings.Contains(d.Message, c.says) {
+				t.Errorf("message %q does not say %q", d.Message, c.says)
+			}
+		})
+	}
+}

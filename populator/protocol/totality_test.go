@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package protocol
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// dimensions of the world; the test walks their whole cross product. A later dimension
+// changes what an earlier one built.
+var dimensions = [][]change{
+	{nothing, noSource, otherSpec},
+	{nothing, noClass, noCSI, lateClass, func(s *State) { lateClass(s); bindNow(s) }, class(storagev1.VolumeBindingImmediate, noProvisioner)},
+	{nothing, claimNode, unsearched},
+	{
+		nothing, withPrime, oldPrime, primeOnNode, primeLostNode, foreignPrime, boundPrime, lostPrime, deletingPrime, filledPrime,
+		failedBefore(false, noon), failedBefore(false, noon.Add(-time.Hour)), failedBefore(true, noon),
+	},
+	{nothing, retained, stolen, volumeGoes, tooSmall, madeByHand},
+	{
+		nothing, pendingMover, runningMover, doneMover, silentMover, lyingMover, retryMover, userMover, evictedMover,
+		deletingMover, foreignMover,
+	},
+	{nothing, rebound, bindingToOurs, boundToOurs, boundElsewhere},
+	{nothing, toldOfSuccess},
+	{nothing, deleting},
+}
+
+// TestDecideKeepsItsPromises walks every combination: no panic, and no action that could
+// lose data or leave something behind.
+func TestDecideKeepsItsPromises(t *testing.T) {
+	if testing.Short() {
+		t.Skip("walks hundreds of thousands of worlds")
+	}
+	worlds := 0
+	walk(dimensions, nil, func(changes []change) {
+		worlds++
+		s := world(changes...)
+		d := Decide(s)
+		for name, kept := range promises {
+			if !kept(s, d) {
+				t.Fatalf("%s: decided %+v in\nclaim %+v\nprime %+v\nvolume %+v\nmover %+v", name, d, s.Claim, s.Prime, s.PrimeVolume, s.Mover)
+			}
+		}
+	})
+	if worlds < 100_000 {
+		t.Errorf("only %d worlds were walked", worlds)
+	}
+}
+
+func walk(left [][]change, chosen []change, visit func([]change)) {
+	if len(left) == 0 {
+		visit(chosen)
+		return
+	}
+	for _, c := range left[0] {
+		walk(left[1:], append(slices.Clip(chosen), c), visit)
+	}
+}
+
+// promises hold for every decision in every world.
+var promises = map[string]func(State, Decision) bool{
+	"a decision has an action": func(_ State, d Decision) bool { return d.Action != "" },
+	"a reason has a status":    func(_ State, d Decision) bool { return (d.Reason == "") == (d.Status == "") },
+	"a volume is rebound only when it is complete, unmounted, the prime's, alive and fitting": func(s State, d Decision) bool {
+		return d.Action != Rebind || Filled(s.Prime) && s.Mover == nil && RefersTo(s.PrimeVolume, s.Prime) &&
+			s.PrimeVolume.DeletionTimestamp == nil && s.Prime.DeletionTimestamp == nil && mismatch(s.PrimeVolume, s.Claim) == "" &&
+			s.Claim.Spec.VolumeName == "" && s.Claim.DeletionTimestamp == nil && s.Promised == nil
+	},
+	"a prime is marked populated only by a report of success": func(s State, d Decision) bool {
+		return d.Action != MarkPopulated || Ending(s.Mover).Class == wire.Done && OwnedBy(s.Mover, s.Claim)
+	},
+	"a filled prime is never filled again": func(s State, d Decision) bool {
+		return d.Action != StartMover || !Filled(s.Prime)
+	},
+	"a mover starts only on a live prime of ours without another mover": func(s State, d Decision) bool {
+		return d.Action != StartMover || s.Mover == nil && s.Source != nil && OwnedBy(s.Prime, s.Claim) && s.Prime.DeletionTimestamp == nil &&
+			s.Claim.Spec.VolumeName == "" && s.Claim.DeletionTimestamp == nil && s.Promised == nil
+	},
+	"a mover starts only on a volume that an abort would delete": func(s State, d Decision) bool {
+		return d.Action != StartMover || MoverIsConsumer(s) && s.PrimeVolume == nil ||
+			RefersTo(s.PrimeVolume, s.Prime) && s.PrimeVolume.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete
+	},
+	"a prime is made only for a live, unbound claim without a promised volume": func(s State, d Decision) bool {
+		return d.Action != CreatePrime || s.Prime == nil && s.Claim.Spec.VolumeName == "" && s.Claim.DeletionTimestamp == nil && s.Promised == nil
+	},
+	"a prime goes only when the claim is bound or goes, or its volume is gone": func(s State, d Decision) bool {
+		return d.Action != DeletePrime || s.Claim.DeletionTimestamp != nil || s.Claim.Spec.VolumeName != "" || s.PrimeVolume == nil
+	},
+	"a prime goes only after its mover": func(s State, d Decision) bool {
+		return d.Action != DeletePrime || s.Mover == nil || s.Mover.DeletionTimestamp != nil || !OwnedBy(s.Mover, s.Claim) || s.Claim.Spec.VolumeName != "" && PopulatedFor(s.ClaimVolume, s.Claim)
+	},
+	"only what is ours is deleted": func(s State, d Decision) bool {
+		switch d.Action {
+		case DeletePrime:
+			return OwnedBy(s.Prime, s.Claim)
+		case DeleteMover:
+			return OwnedBy(s.Mover, s.Claim)
+		default:
+			return true
+		}
+	},
+	"a volume that no provisioner made is not touched": func(s State, d Decision) bool {
+		return s.PrimeVolume == nil || s.PrimeVolume.Annotations[v1alpha1.AnnotationProvisionedBy] != "" || d.Action != MarkScratch && d.Action != StartMover && d.Action != Rebind
+	},
+	"only a volume of the prime is written": func(s State, d Decision) bool {
+		return d.Action != MarkScratch || RefersTo(s.PrimeVolume, s.Prime)
+	},
+	"a deleted claim only loses things": func(s State, d Decision) bool {
+		return s.Claim.DeletionTimestamp == nil || d.Action == DeleteMover || d.Action == DeletePrime || d.Action == Wait
+	},
+	"a claim at rest is left alone": func(s State, d Decision) bool {
+		was, _ := Populated(s.Claim)
+		atRest := Bound(s.Claim) && PopulatedFor(s.ClaimVolume, s.Claim) && was.Status == corev1.ConditionTrue && s.Prime == nil && s.Claim.DeletionTimestamp == nil
+		return !atRest || d.Action == Wait && d.Reason == "" && d.Recheck == 0
+	},
+	"a waiting claim is explained, short-lived, or woken by a watch": func(s State, d Decision) bool {
+		if d.Action != Wait || d.Reason != "" || d.Recheck > 0 {
+			return true
+		}
+		deletions := s.Mover != nil && s.Mover.DeletionTimestamp != nil
+		return deletions || s.Claim.DeletionTimestamp != nil || s.Claim.Spec.VolumeName != "" || s.Prime != nil && s.Prime.DeletionTimestamp != nil
+	},
+}

@@ -133,14 +133,22 @@ func (m *mover) classifyNetwork(err error) *failure {
 	var op *net.OpError
 	var ue *url.Error
 	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return m.notResolved(dns.Error())
 	case errors.As(err, &dns):
-		return fail(wire.EndpointUnreachable, "%s cannot be resolved: %v", m.where(), dns)
+		return fail(wire.EndpointUnreachable, "%s cannot be looked up: %v; does the cluster's DNS server answer?", m.where(), dns)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &ue) && ue.Timeout():
 		return fail(wire.EndpointUnreachable, "%s does not answer in time; is there a NetworkPolicy or proxy between?", m.where())
 	case errors.As(err, &op):
 		return fail(wire.EndpointUnreachable, "%s cannot be reached: %v", m.where(), op)
 	}
 	return nil
+}
+
+// notResolved is for a host that the DNS server denies. Unlike one that does not answer, it
+// is mostly misspelt, so it is not waited out.
+func (m *mover) notResolved(text string) *failure {
+	return fail(wire.EndpointNotResolved, "the host of %s does not exist: %s; correct spec.endpoint or create the Service", m.where(), text)
 }
 
 // classifyResponse reads an answer of S3.

@@ -97,9 +97,10 @@ var texts = []struct {
 	}},
 	{[]string{"reduce your request rate", "slow down", "too many requests", "503 "}, func(m *mover, text string) *failure { return m.classifyCode("SlowDown", text) }},
 	{[]string{"expired"}, func(m *mover, _ string) *failure { return m.expired() }},
+	{[]string{"no such host"}, func(m *mover, text string) *failure { return m.notResolved(text) }},
 	{
 		[]string{
-			"no such host", "connection refused", "i/o timeout", "connection reset", "unexpected eof", "eof", "broken pipe",
+			"connection refused", "i/o timeout", "connection reset", "unexpected eof", "eof", "broken pipe",
 			"network is unreachable", "no route to host", "timeout", "connection timed out", "connection closed by foreign host",
 		},
 		func(m *mover, text string) *failure {

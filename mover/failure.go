@@ -42,17 +42,29 @@ func reasonOf(err error) wire.Reason {
 }
 
 // classOf says what the manager does next. A reason that only a person can
-// remove is User; whatever time may heal is Retry.
+// remove is User; whatever time may heal is Retry; what is waited out, because
+// it is no fault of the request, is RetryUncounted.
 func classOf(reason wire.Reason) wire.Class {
 	switch reason {
 	case wire.CredentialsInvalid, wire.AccessDenied, wire.NoSuchBucket, wire.NoSuchObject,
 		wire.CertificateInvalid, wire.RequestRejected, wire.SourceEmpty, wire.UnsafeKey,
 		wire.NotOneObject, wire.VolumeTooSmall, wire.VolumeOutOfInodes, wire.VolumeNotWritable,
-		wire.MoverBroken:
+		wire.VolumeNotEmpty, wire.MoverBroken:
 		return wire.User
-	case wire.CredentialsMissing, wire.EndpointUnreachable, wire.Throttled, wire.SourceChanged,
-		wire.VerificationFailed, wire.TransferFailed, wire.Interrupted:
+	case wire.EndpointUnreachable, wire.Throttled:
+		return wire.RetryUncounted
+	case wire.CredentialsMissing, wire.EndpointNotResolved, wire.SourceChanged,
+		wire.VerificationFailed, wire.TransferFailed, wire.Interrupted, wire.Fenced:
 		return wire.Retry
 	}
 	return wire.Retry
+}
+
+// classAfter is the class of a whole attempt: one that made progress does not count.
+func classAfter(reason wire.Reason, progressed bool) wire.Class {
+	c := classOf(reason)
+	if c == wire.Retry && progressed {
+		return wire.RetryUncounted
+	}
+	return c
 }

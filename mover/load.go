@@ -77,7 +77,7 @@ func (t *transfer) fill(ctx context.Context, j *journal) error {
 		}
 	}
 	t.progress.enter(wire.Transferring)
-	k := &keeper{volume: t.volume, ledger: t.ledger, journal: j, every: t.options.CheckpointEvery}
+	k := &keeper{volume: t.volume, ledger: t.ledger, journal: j, every: t.options.CheckpointEvery, progressed: func() { t.progressed.Store(true) }}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	kept := make(chan error, 1)

@@ -103,6 +103,8 @@ type mover struct {
 	progress *progress
 	start    time.Time
 	fetched  atomic.Int64 // Bytes read from S3.
+	// progressed is set once the journal knows more than any attempt before this one left in it.
+	progressed atomic.Bool
 
 	logMutex   sync.Mutex
 	mcMutex    sync.Mutex
@@ -205,13 +207,13 @@ func (m *mover) refuseEmpty(ctx context.Context) error {
 
 // report turns the outcome into the last word.
 func (m *mover) report(l *ledger, err error) wire.Report {
-	r := wire.Report{Class: wire.Done, FetchedBytes: m.fetched.Load()}
+	r := wire.Report{Class: wire.Done, FetchedBytes: m.fetched.Load(), Progressed: m.progressed.Load()}
 	if m.plan != nil {
 		r.Objects, r.Bytes, r.SkippedKeys = int64(len(m.plan.entries)), m.plan.bytes, m.plan.skipped
 	}
 	if err != nil {
 		f := m.classify(err)
-		r.Class, r.Reason, r.Message = classOf(f.reason), f.reason, m.scrub(f.message)
+		r.Class, r.Reason, r.Message = classAfter(f.reason, r.Progressed), f.reason, m.scrub(f.message)
 		m.logf("failed: %s: %s", r.Reason, r.Message)
 		if cause := errors.Unwrap(f); cause != nil {
 			m.logf("cause: %s", strings.ReplaceAll(m.scrub(cause.Error()), "\n", "; "))

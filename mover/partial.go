@@ -20,6 +20,27 @@ type partials struct {
 	mu      sync.Mutex
 	arrived map[int]int64 // Bytes from the file's start.
 	noted   map[int]int64 // What the journal says of it.
+	before  map[int]int64 // The most that an attempt before this one had noted.
+}
+
+// inherit records how far an earlier attempt was. It stays when the beginning proves
+// worthless: reaching that point once more is no progress.
+func (p *partials) inherit(begun map[int]int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.before = begun
+}
+
+// beyond reports whether one of these lengths is more than any earlier attempt had.
+func (p *partials) beyond(lengths map[int]int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, n := range lengths {
+		if n > p.before[i] {
+			return true
+		}
+	}
+	return false
 }
 
 // reached records that a file has its first n bytes.

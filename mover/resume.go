@@ -17,6 +17,7 @@ type remains struct {
 
 	kept     map[int]journalled // Files that were verified.
 	begun    map[int]int64      // Large files of which so much had arrived.
+	furthest map[int]int64      // The most of them that any attempt had.
 	doubtful []int              // Files of the right size that nobody vouches for.
 }
 
@@ -24,11 +25,12 @@ type remains struct {
 // worth a look, and verifies the rest. After it, every file on the volume is a
 // verified one, which mc may skip by its size, or the beginning of a large one.
 func (t *transfer) resume(ctx context.Context) (*journal, error) {
-	r := &remains{transfer: t, kept: make(map[int]journalled), begun: make(map[int]int64)}
+	r := &remains{transfer: t, kept: make(map[int]journalled), begun: make(map[int]int64), furthest: make(map[int]int64)}
 	j, err := openJournal(t.volume, sourceIdentity(t.request), r.read)
 	if err != nil {
 		return nil, err
 	}
+	t.ledger.partial.inherit(r.furthest)
 	s := sweep{volume: t.volume, plan: t.plan, keep: r.keep}
 	if err := s.run(ctx); err != nil {
 		j.close()
@@ -52,7 +54,7 @@ func (r *remains) read(l journalled) {
 	}
 	switch size := r.plan.entries[i].size; {
 	case l.by == unverified && l.size > 0 && l.size < size:
-		r.begun[i] = l.size
+		r.begun[i], r.furthest[i] = l.size, max(r.furthest[i], l.size)
 	case l.by != unverified && l.size == size:
 		l.path, l.etag = "", "" // Known from the plan.
 		r.kept[i] = l

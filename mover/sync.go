@@ -26,6 +26,8 @@ type keeper struct {
 	ledger  *ledger
 	journal *journal
 	every   time.Duration
+	// progressed is called when the journal has learnt what no attempt before had left in it.
+	progressed func()
 }
 
 // run checkpoints until the context ends. A sync may hold up writers, so a
@@ -72,6 +74,9 @@ func (k *keeper) checkpoint() error {
 	}
 	if err := k.journal.add(lines); err != nil {
 		return err
+	}
+	if len(lines) > len(parts) || k.ledger.partial.beyond(parts) {
+		k.progressed()
 	}
 	k.ledger.partial.note(parts)
 	return nil

@@ -4,6 +4,7 @@ package mover
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,7 +27,8 @@ func TestTheJournalFollowsTheDevice(t *testing.T) {
 			}
 			write(t, filepath.Join(dir, "small"), "hello")
 			j, _ := read(t, v, "source")
-			k := &keeper{volume: v, ledger: newLedger(p), journal: j}
+			progressed := false
+			k := &keeper{volume: v, ledger: newLedger(p), journal: j, progressed: func() { progressed = true }}
 			k.ledger.partial.reached(0, 2*streamSize)
 			k.ledger.verified(1, byMD5, false)
 			if refused {
@@ -34,6 +36,9 @@ func TestTheJournalFollowsTheDevice(t *testing.T) {
 			}
 			if err := k.checkpoint(); (err != nil) != refused {
 				t.Fatalf("the checkpoint ends with %v", err)
+			}
+			if progressed == refused {
+				t.Errorf("progress is reported: %v", progressed)
 			}
 			_, noted := read(t, v, "source")
 			_, err = os.Stat(filepath.Join(dir, "small"))
@@ -45,5 +50,55 @@ func TestTheJournalFollowsTheDevice(t *testing.T) {
 				t.Errorf("the journal notes %+v, and the file is gone: %v", noted, gone)
 			}
 		})
+	}
+}
+
+// TestProgressIsWhatNoAttemptHadBefore: an attempt that only reaches the point of an earlier
+// one counts, or a mover that is always killed there would be started for ever.
+func TestProgressIsWhatNoAttemptHadBefore(t *testing.T) {
+	for name, tt := range map[string]struct {
+		before, arrived int64
+		want            bool
+	}{
+		"the first attempt":             {0, 2 * streamSize, true},
+		"further than the one before":   {streamSize, 2 * streamSize, true},
+		"as far as the one before":      {2 * streamSize, 2 * streamSize, false},
+		"not as far as the one before":  {2 * streamSize, streamSize, false},
+		"too little to be worth a line": {0, streamSize - 1, false},
+		"nothing":                       {streamSize, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, _ := journalVolume(t)
+			p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "large", size: 3 * streamSize})
+			if err != nil {
+				t.Fatal(err)
+			}
+			j, _ := read(t, v, "source")
+			progressed := false
+			k := &keeper{volume: v, ledger: newLedger(p), journal: j, progressed: func() { progressed = true }}
+			k.ledger.partial.inherit(map[int]int64{0: tt.before})
+			k.ledger.partial.reached(0, tt.arrived)
+			if err := k.checkpoint(); err != nil || progressed != tt.want {
+				t.Errorf("progress is %v (%v), want %v", progressed, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAnAttemptThatProgressedDoesNotCount(t *testing.T) {
+	for reason, want := range map[wire.Reason][2]wire.Class{
+		wire.TransferFailed:      {wire.Retry, wire.RetryUncounted},
+		wire.Interrupted:         {wire.Retry, wire.RetryUncounted},
+		wire.EndpointNotResolved: {wire.Retry, wire.RetryUncounted},
+		wire.Throttled:           {wire.RetryUncounted, wire.RetryUncounted},
+		wire.AccessDenied:        {wire.User, wire.User},
+	} {
+		for i, progressed := range []bool{false, true} {
+			m := &mover{options: Options{Log: io.Discard}}
+			m.progressed.Store(progressed)
+			if r := m.report(nil, fail(reason, "x")); r.Class != want[i] || r.Progressed != progressed {
+				t.Errorf("%s after progress %v is reported as %+v, want %s", reason, progressed, r, want[i])
+			}
+		}
 	}
 }

@@ -189,5 +189,5 @@ func (t *transfer) verdict(ctx context.Context, err error, left []int) error {
 // source needs a new listing, and so a new attempt.
 func retryable(err error) bool {
 	reason := reasonOf(err)
-	return classOf(reason) == wire.Retry && reason != wire.SourceChanged
+	return classOf(reason).Again() && reason != wire.SourceChanged && reason != wire.Fenced
 }

@@ -40,7 +40,7 @@ func TestRunReportsWhatItCannotDo(t *testing.T) {
 		"an unknown flag":            {[]string{"--color", "{}"}, 2, wire.MoverBroken, "usage"},
 		"a request that is no JSON":  {[]string{"x"}, 2, wire.MoverBroken, "parse request"},
 		"a request from the future":  {[]string{`{"operation":"Populate","teleport":true}`}, 2, wire.MoverBroken, "teleport"},
-		"an endpoint that is silent": {[]string{`{"operation":"Inventory","source":{"endpoint":"http://127.0.0.1:1","bucket":"bucket"}}`}, 3, wire.EndpointUnreachable, "spec.endpoint"},
+		"an endpoint that is silent": {[]string{`{"operation":"Inventory","source":{"endpoint":"http://127.0.0.1:1","bucket":"bucket"}}`}, 4, wire.EndpointUnreachable, "spec.endpoint"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "termination-log")

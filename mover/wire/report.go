@@ -14,14 +14,17 @@ import (
 // Class says what happens after a mover ended.
 type Class string
 
-// The classes of a report and their exit codes: 0, 2 and 3. An exit with any
+// The classes of a report and their exit codes: 0, 2, 3 and 4. An exit with any
 // other code, or without a readable report, is treated as Retry.
 const (
 	Done Class = "Done"
 	// User means that nothing will change until a person acts.
 	User Class = "User"
-	// Retry means that the same request may succeed later.
+	// Retry means that the same request may succeed later. It counts towards spec.retries.limit.
 	Retry Class = "Retry"
+	// RetryUncounted is Retry that does not count: the attempt made progress, or S3 throttles
+	// or cannot be reached, which is waited out.
+	RetryUncounted Class = "RetryUncounted"
 )
 
 // ExitCode is what the mover's process returns for the class.
@@ -33,9 +36,14 @@ func (c Class) ExitCode() int {
 		return 2
 	case Retry:
 		return 3
+	case RetryUncounted:
+		return 4
 	}
 	return 3
 }
+
+// Again reports whether a further attempt with the same request may succeed.
+func (c Class) Again() bool { return c == Retry || c == RetryUncounted }
 
 // Reason is why a mover did not end with Done; it becomes a condition reason as it is.
 type Reason string
@@ -47,20 +55,23 @@ const (
 	AccessDenied        Reason = "AccessDenied"        // User: S3 knows us not, or forbids it (403).
 	NoSuchBucket        Reason = "NoSuchBucket"        // User.
 	NoSuchObject        Reason = "NoSuchObject"        // User: a key of spec.objects does not exist.
-	EndpointUnreachable Reason = "EndpointUnreachable" // Retry: DNS, refused, timeout, reset.
+	EndpointUnreachable Reason = "EndpointUnreachable" // RetryUncounted: refused, timeout, reset, no answer of the DNS server.
+	EndpointNotResolved Reason = "EndpointNotResolved" // Retry: the DNS server says that there is no such host.
 	CertificateInvalid  Reason = "CertificateInvalid"  // User: TLS verification failed.
 	RequestRejected     Reason = "RequestRejected"     // User: S3 refused the request itself, e.g. wrong region.
-	Throttled           Reason = "Throttled"           // Retry: 503 SlowDown after mc's and our own retries.
+	Throttled           Reason = "Throttled"           // RetryUncounted: 503 SlowDown after mc's and our own retries.
 	SourceEmpty         Reason = "SourceEmpty"         // User: nothing selected and onEmpty is Fail.
 	UnsafeKey           Reason = "UnsafeKey"           // User: a key that no file system can hold or that would leave the volume.
 	NotOneObject        Reason = "NotOneObject"        // User: a Block volume takes exactly one object.
 	VolumeTooSmall      Reason = "VolumeTooSmall"      // User: bytes do not fit.
 	VolumeOutOfInodes   Reason = "VolumeOutOfInodes"   // User: files do not fit.
 	VolumeNotWritable   Reason = "VolumeNotWritable"   // User: permission or read-only file system.
+	VolumeNotEmpty      Reason = "VolumeNotEmpty"      // User: the volume holds what no mover of this claim wrote; it was left alone.
 	SourceChanged       Reason = "SourceChanged"       // Retry: an object changed or vanished while it was read.
 	VerificationFailed  Reason = "VerificationFailed"  // Retry: files still differ after all rounds.
 	TransferFailed      Reason = "TransferFailed"      // Retry: everything else that S3 or the disk may do.
 	Interrupted         Reason = "Interrupted"         // Retry: SIGTERM, e.g. an eviction.
+	Fenced              Reason = "Fenced"              // Retry: another mover has taken the volume over; this one wrote no more.
 	MoverBroken         Reason = "MoverBroken"         // User: an invalid request or image; a bug of ours.
 )
 
@@ -79,6 +90,13 @@ type Report struct {
 	// SkippedKeys counts unsafe keys left out because the policy is Skip.
 	SkippedKeys int64   `json:"skippedKeys,omitempty"`
 	Seconds     float64 `json:"seconds"`
+	// Progressed means that this attempt verified an object that no attempt before it had
+	// verified, or made durable more of a large one than any before it. The class of an
+	// attempt that progressed is never Retry.
+	Progressed bool `json:"progressed,omitempty"`
+	// Began means that the volume passed the check for foreign content and is being written:
+	// whatever is on it from now on is ours. The manager hands it on as Request.Volume.Began.
+	Began bool `json:"began,omitempty"`
 	// ManifestDigest is "sha256:" + hex over the sorted lines path\tsize\tetag\n.
 	ManifestDigest string `json:"manifestDigest,omitempty"`
 }
@@ -112,7 +130,7 @@ func ParseReport(message string) (Report, error) {
 	if err := json.Unmarshal([]byte(message), &r); err != nil {
 		return Report{}, fmt.Errorf("parse report: %w", err)
 	}
-	if r.Class != Done && r.Class != User && r.Class != Retry {
+	if r.Class != Done && r.Class != User && !r.Class.Again() {
 		return Report{}, fmt.Errorf("parse report: unknown class %q", r.Class)
 	}
 	return r, nil

@@ -170,7 +170,7 @@ func fail(s state, r wire.Report) decision {
 		Failures: int32(min(n, 1000)), //nolint:gosec // G115: attempts are counted from 1.
 		Next:     interval(s.Source, finished(s.Pod)),
 	}
-	if r.Class == wire.Retry && n <= limit(s.Source) {
+	if r.Class.Again() && n <= limit(s.Source) {
 		d.Next = new(metav1.NewTime(finished(s.Pod).Add(backoff(n))))
 	}
 	switch {

@@ -54,7 +54,7 @@ func TestServerStalls(t *testing.T) {
 	proxy := s.Proxy(bucket)
 	proxy.Misbehave(story.Misdeed{Of: ofObject("b.bin"), Times: 1, Do: story.Stall})
 	s.Source("source", bucket, through(proxy), func(o *v1alpha1.S3Source) {
-		o.Spec.Retries.Deadline = &metav1.Duration{Duration: 15 * time.Second}
+		o.Spec.Retries.AttemptTimeout = &metav1.Duration{Duration: 15 * time.Second}
 	})
 	claim := s.Claim(story.Claim{Source: "source"})
 	s.Populated(claim, bucket.Under(""))

@@ -45,7 +45,7 @@ func world(changes ...change) protocol.State {
 		},
 		Source: &v1alpha1.S3Source{
 			ObjectMeta: metav1.ObjectMeta{Name: "models", Namespace: "team", UID: "source-uid", Generation: 1},
-			Spec:       v1alpha1.S3SourceSpec{Bucket: "datasets", Endpoint: "http://s3", Retries: v1alpha1.Retries{Limit: new(int32(3))}},
+			Spec:       v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{Bucket: "datasets", Endpoint: "http://s3"}, Retries: v1alpha1.Retries{Limit: new(int32(3))}},
 		},
 		Class: &storagev1.StorageClass{
 			ObjectMeta: metav1.ObjectMeta{Name: "fast"}, Provisioner: "csi.example.com", VolumeBindingMode: new(storagev1.VolumeBindingImmediate),

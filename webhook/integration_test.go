@@ -162,7 +162,7 @@ func TestWithAnAPIServer(t *testing.T) {
 	m.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "plain"}})
 	m.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "labelled", Labels: map[string]string{v1alpha1.LabelInjection: v1alpha1.InjectionEnabled}}})
 	m.create(t, &v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Name: "imagenet", Namespace: "labelled"}, Spec: v1alpha1.S3SourceSpec{
-		Region: "x", Bucket: "datasets", ClaimSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "postgres"}},
+		S3Location: v1alpha1.S3Location{Region: "x", Bucket: "datasets"}, ClaimSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "postgres"}},
 	}})
 	url, region := annotate(v1alpha1.AnnotationURL, "s3://datasets/imagenet/"), annotate(v1alpha1.AnnotationRegion, "eu-west-1")
 	tests := map[string]struct {

@@ -41,43 +41,17 @@ type S3SourceList struct {
 
 // S3SourceSpec is what a user decides.
 //
-// +kubebuilder:validation:XValidation:rule="!(has(self.objects) && size(self.objects) > 0) || !has(self.prefix) || size(self.prefix) == 0",message="spec.prefix: remove it or remove spec.objects, which names each object by its whole key"
-// +kubebuilder:validation:XValidation:rule="!(has(self.objects) && size(self.objects) > 0) || (!has(self.include) && !has(self.exclude))",message="spec.include and spec.exclude select from a prefix; remove them or remove spec.objects, which already names each object"
-// +kubebuilder:validation:XValidation:rule="has(self.endpoint) || has(self.region)",message="spec.region: required without spec.endpoint, which then is AWS; set the bucket's region, or set spec.endpoint"
+// +kubebuilder:validation:XValidation:rule="!(has(self.objects) && size(self.objects) > 0) || !has(self.prefix) || size(self.prefix) == 0",message="prefix: remove it or remove objects, which names each object by its whole key"
+// +kubebuilder:validation:XValidation:rule="!(has(self.objects) && size(self.objects) > 0) || (!has(self.include) && !has(self.exclude))",message="include and exclude select from a prefix; remove them or remove objects, which already names each object"
 type S3SourceSpec struct {
-	// Endpoint is the URL of the S3 server, such as https://minio.data.svc:9000. Leave it
-	// out for AWS; then region is required.
-	// +optional
-	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@]+/?$')",message="spec.endpoint: write scheme, host and port only, such as https://minio.data.svc:9000; the bucket goes into spec.bucket, credentials into spec.credentials"
-	Endpoint string `json:"endpoint,omitempty"`
-
-	// Region of the bucket, such as us-east-1.
-	// +optional
-	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9-]+$')",message="spec.region: letters, digits and dashes only, such as us-east-1"
-	Region string `json:"region,omitempty"`
-
-	// Addressing is how the bucket appears in requests: Path (host/bucket), VirtualHost
-	// (bucket.host) or Auto, which picks VirtualHost for AWS and Path elsewhere.
-	// +optional
-	// +kubebuilder:default=Auto
-	// +kubebuilder:validation:Enum=Auto;Path;VirtualHost
-	Addressing Addressing `json:"addressing,omitempty"`
-
-	// Bucket holds the objects.
-	// +required
-	// +kubebuilder:validation:MinLength=3
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9][a-z0-9.-]+[a-z0-9]$') && !self.contains('..')",message="spec.bucket: 3 to 63 lower-case letters, digits, dots and dashes, beginning and ending with a letter or digit; a path goes into spec.prefix"
-	Bucket string `json:"bucket"`
+	S3Location `json:",inline"`
 
 	// Prefix selects the objects below it and is cut off their paths. It is a directory:
 	// "imagenet" and "imagenet/" select the same and neither selects "imagenet2/".
 	// Empty selects the whole bucket.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/')",message="spec.prefix: keys in S3 do not begin with '/'; remove it"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/')",message="prefix: keys in S3 do not begin with '/'; remove it"
 	Prefix string `json:"prefix,omitempty"`
 
 	// PrefixMode Literal takes the prefix as it is, so that "imagenet" selects "imagenet2/" too.
@@ -113,16 +87,8 @@ type S3SourceSpec struct {
 	// TargetPath is the directory inside the volume that receives the data; empty is its root.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:XValidation:rule="self == '' || !self.matches('(^|/)[.]{0,2}(/|$)')",message="spec.targetPath: a relative path without '.', '..' or empty parts, such as models/beta"
+	// +kubebuilder:validation:XValidation:rule="self == '' || !self.matches('(^|/)[.]{0,2}(/|$)')",message="targetPath: a relative path without '.', '..' or empty parts, such as models/beta"
 	TargetPath string `json:"targetPath,omitempty"`
-
-	// Credentials to read with; leave out for a bucket that anyone may read.
-	// +optional
-	Credentials *Credentials `json:"credentials,omitempty"`
-
-	// TLS says how the endpoint is trusted.
-	// +optional
-	TLS *TLS `json:"tls,omitempty"`
 
 	// Sizing says what happens when the data does not fit.
 	// +optional
@@ -161,7 +127,7 @@ type S3SourceSpec struct {
 	// RefreshInterval takes a new inventory this often; 0 (the default) only after a change
 	// of the spec or of the annotation s3populator.io/refresh.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) == duration('0s') || duration(self) >= duration('10s')",message="spec.refreshInterval: 0 or at least 10s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) == duration('0s') || duration(self) >= duration('10s')",message="refreshInterval: 0 or at least 10s"
 	RefreshInterval *metav1.Duration `json:"refreshInterval,omitempty"`
 
 	// ClaimSelector fills every new claim of this namespace whose labels match, unless the claim
@@ -181,7 +147,7 @@ type S3Object struct {
 	// Path of the file below spec.targetPath; empty takes the key.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:XValidation:rule="self == '' || !self.matches('(^|/)[.]{0,2}(/|$)')",message="spec.objects[].path: a relative path without '.', '..' or empty parts, such as weights/model.bin"
+	// +kubebuilder:validation:XValidation:rule="self == '' || !self.matches('(^|/)[.]{0,2}(/|$)')",message="path: a relative path without '.', '..' or empty parts, such as weights/model.bin"
 	Path string `json:"path,omitempty"`
 }
 
@@ -201,11 +167,14 @@ type Sizing struct {
 }
 
 // Transfer tunes the copy from S3 to the volume.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.engine) || self.engine != 'Native'",message="engine: Native does not exist yet; use Auto, which takes it once it does, or MC"
 type Transfer struct {
-	// Engine that moves the bytes.
+	// Engine that moves the bytes. Auto is the best one of this version, today MC. Native is
+	// refused until it exists.
 	// +optional
-	// +kubebuilder:default=MC
-	// +kubebuilder:validation:Enum=MC
+	// +kubebuilder:default=Auto
+	// +kubebuilder:validation:Enum=Auto;MC;Native
 	Engine Engine `json:"engine,omitempty"`
 	// Parallelism caps the objects in flight; 0 leaves it to the engine.
 	// +optional
@@ -215,7 +184,7 @@ type Transfer struct {
 	// Bandwidth caps the bytes per second of one mover, such as 100Mi; empty is no cap.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="self == '' || (isQuantity(self) && quantity(self).compareTo(quantity('64Ki')) >= 0)",message="spec.transfer.bandwidth: bytes per second as a quantity of at least 64Ki, such as 100Mi"
+	// +kubebuilder:validation:XValidation:rule="self == '' || (isQuantity(self) && quantity(self).compareTo(quantity('64Ki')) >= 0)",message="bandwidth: bytes per second as a quantity of at least 64Ki, such as 100Mi"
 	Bandwidth string `json:"bandwidth,omitempty"`
 	// Verify Checksum compares every byte where S3 gives a checksum, and sizes everywhere;
 	// Size compares paths and sizes only.
@@ -223,6 +192,12 @@ type Transfer struct {
 	// +kubebuilder:default=Checksum
 	// +kubebuilder:validation:Enum=Checksum;Size
 	Verify Verify `json:"verify,omitempty"`
+	// MaxMovers caps the movers of this source that run at the same time, inventories
+	// included; the others wait as Queued. 0 is no cap of the source's own.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=10000
+	MaxMovers int32 `json:"maxMovers,omitempty"`
 }
 
 // Mover shapes a mover pod. The pod always satisfies the restricted Pod Security Standard
@@ -257,7 +232,7 @@ type Mover struct {
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:XValidation:rule="self.all(e, !(e.name in ['AWS_SECRET_ACCESS_KEY', 'AWS_ACCESS_KEY_ID', 'AWS_SESSION_TOKEN']))",message="spec.mover.env: credentials in a pod's environment can be read by everyone who may read pods; put them into a Secret and name it in spec.credentials.secretRef"
+	// +kubebuilder:validation:XValidation:rule="self.all(e, !(e.name in ['AWS_SECRET_ACCESS_KEY', 'AWS_ACCESS_KEY_ID', 'AWS_SESSION_TOKEN']))",message="env: credentials in a pod's environment can be read by everyone who may read pods; put them into a Secret and name it in credentials.secretRef"
 	Env []corev1.EnvVar `json:"env,omitempty"`
 }
 
@@ -270,11 +245,11 @@ type Retries struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	Limit *int32 `json:"limit,omitempty"`
-	// Deadline of one attempt.
+	// AttemptTimeout ends an attempt that takes longer. The next one keeps what is verified.
 	// +optional
 	// +kubebuilder:default="24h"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s')",message="spec.retries.deadline: at least 10s"
-	Deadline *metav1.Duration `json:"deadline,omitempty"`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s')",message="attemptTimeout: at least 10s"
+	AttemptTimeout *metav1.Duration `json:"attemptTimeout,omitempty"`
 }
 
 // S3SourceStatus is what the manager observed.
@@ -312,8 +287,6 @@ type Inventory struct {
 
 // Enumerations of S3SourceSpec.
 type (
-	// Addressing is Auto, Path or VirtualHost.
-	Addressing string
 	// PrefixMode is Directory or Literal.
 	PrefixMode string
 	// OnEmpty is Fail or Allow.
@@ -322,7 +295,7 @@ type (
 	UnsafeKeys string
 	// OnTooSmall is Fail or Grow.
 	OnTooSmall string
-	// Engine is MC.
+	// Engine is Auto, MC or Native.
 	Engine string
 	// Verify is Checksum or Size.
 	Verify string

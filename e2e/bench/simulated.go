@@ -144,7 +144,9 @@ func (b *bench) simulate(ctx context.Context, namespace string, n int) (s simula
 	if err := b.namespace(ctx, namespace); err != nil {
 		return s, err
 	}
-	source := &v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: sourceName}, Spec: v1alpha1.S3SourceSpec{Endpoint: "http://s3.test:9000", Bucket: bucket}}
+	source := &v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: sourceName}, Spec: v1alpha1.S3SourceSpec{
+		S3Location: v1alpha1.S3Location{Endpoint: "http://s3.test:9000", Bucket: bucket},
+	}}
 	if err := b.world.Client.Create(ctx, source); err != nil {
 		return s, fmt.Errorf("create source: %w", err)
 	}

@@ -51,8 +51,11 @@ func userObjects(data *dataset) []client.Object {
 			"access_key": data.server.AccessKey, "secret_key": data.server.SecretKey,
 		}},
 		&v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Name: sourceName, Namespace: namespace}, Spec: v1alpha1.S3SourceSpec{
-			Endpoint: data.server.Endpoint, Bucket: bucket, Prefix: prefix,
-			Credentials: &v1alpha1.Credentials{SecretRef: &v1alpha1.LocalReference{Name: "s3-keys"}},
+			S3Location: v1alpha1.S3Location{
+				Endpoint: data.server.Endpoint, Bucket: bucket,
+				Credentials: &v1alpha1.Credentials{SecretRef: &v1alpha1.LocalReference{Name: "s3-keys"}},
+			},
+			Prefix: prefix,
 		}},
 		&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: claimName, Namespace: namespace}, Spec: corev1.PersistentVolumeClaimSpec{
 			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},

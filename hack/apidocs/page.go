@@ -115,9 +115,10 @@ func (p *page) rows(path string, s schema) {
 	}
 }
 
-// refusals lists what rules across fields say, in the order of the fields.
+// refusals lists what rules across fields say, in the order of the fields. A message names
+// fields relative to its own.
 func (p *page) refusals(spec schema) {
-	all := messages(spec)
+	all := messages("spec", spec)
 	if len(all) == 0 {
 		return
 	}

@@ -70,8 +70,8 @@ With ¤-o wide¤ also: Pages (¤spec.pages¤).
 
 Beside types, lengths and enumerations the API server checks these rules, and answers with:
 
-- a book is a book
-- a part is a part
+- ¤spec¤: a book is a book
+- ¤spec.parts[]¤: a part is a part
 `
 
 func TestKindPrintsEveryFieldOnce(t *testing.T) {

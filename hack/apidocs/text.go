@@ -76,17 +76,17 @@ func prose(s string) string { return strings.Join(strings.Fields(s), " ") }
 // cell makes a text fit into a table.
 func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 
-// messages are those of a field's own rules, then those below it.
-func messages(s schema) []string {
+// messages are those of a field's own rules, then those below it, each with its field.
+func messages(path string, s schema) []string {
 	var all []string
 	for _, r := range s.Rules {
-		all = append(all, prose(r.Message))
+		all = append(all, "`"+path+"`: "+prose(r.Message))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
-		all = append(all, messages(s.Properties[name])...)
+		all = append(all, messages(path+"."+name, s.Properties[name])...)
 	}
 	if s.Items != nil {
-		all = append(all, messages(*s.Items)...)
+		all = append(all, messages(path+"[]", *s.Items)...)
 	}
 	return all
 }

@@ -57,10 +57,10 @@ func path(annotation string) *field.Path {
 // Spec is what the annotations of a claim describe; all that is wrong with them is told at once.
 func Spec(claim *corev1.PersistentVolumeClaim) (v1alpha1.S3SourceSpec, field.ErrorList) {
 	a := claim.Annotations
-	spec := v1alpha1.S3SourceSpec{Endpoint: a[v1alpha1.AnnotationEndpoint], Region: a[v1alpha1.AnnotationRegion]}
+	spec := v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{Endpoint: a[v1alpha1.AnnotationEndpoint], Region: a[v1alpha1.AnnotationRegion]}}
 	errs := location(claim, &spec)
-	errs = append(errs, server(spec)...)
-	errs = append(errs, credentials(a, &spec)...)
+	errs = append(errs, server(spec.S3Location)...)
+	errs = append(errs, credentials(a, &spec.S3Location)...)
 	if name := a[v1alpha1.AnnotationCAConfigMap]; name != "" {
 		errs = append(errs, checkName(v1alpha1.AnnotationCAConfigMap, name, "ConfigMap")...)
 		spec.TLS = &v1alpha1.TLS{CABundles: []v1alpha1.CABundle{{ConfigMap: &v1alpha1.KeyReference{Name: name}}}}
@@ -90,15 +90,15 @@ func location(claim *corev1.PersistentVolumeClaim, spec *v1alpha1.S3SourceSpec) 
 	return nil
 }
 
-func server(spec v1alpha1.S3SourceSpec) field.ErrorList {
+func server(at v1alpha1.S3Location) field.ErrorList {
 	var errs field.ErrorList
-	if e := spec.Endpoint; e != "" && (len(e) > maxEndpoint || !endpointForm.MatchString(e)) {
+	if e := at.Endpoint; e != "" && (len(e) > maxEndpoint || !endpointForm.MatchString(e)) {
 		errs = append(errs, field.Invalid(path(v1alpha1.AnnotationEndpoint), hidden(e), "write scheme, host and port only, such as https://minio.data.svc:9000; the bucket goes into the URL, credentials into a Secret"))
 	}
-	if r := spec.Region; r != "" && (len(r) > maxRegion || !regionForm.MatchString(r)) {
+	if r := at.Region; r != "" && (len(r) > maxRegion || !regionForm.MatchString(r)) {
 		errs = append(errs, field.Invalid(path(v1alpha1.AnnotationRegion), r, "letters, digits and dashes only, such as us-east-1"))
 	}
-	if spec.Endpoint == "" && spec.Region == "" {
+	if at.Endpoint == "" && at.Region == "" {
 		errs = append(errs, field.Required(path(v1alpha1.AnnotationRegion), "without "+v1alpha1.AnnotationEndpoint+" the server is AWS; set the bucket's region, or set the endpoint"))
 	}
 	return errs
@@ -112,16 +112,16 @@ func hidden(endpoint string) string {
 	return endpoint
 }
 
-func credentials(a map[string]string, spec *v1alpha1.S3SourceSpec) field.ErrorList {
+func credentials(a map[string]string, at *v1alpha1.S3Location) field.ErrorList {
 	secret, account := a[v1alpha1.AnnotationSecret], a[v1alpha1.AnnotationServiceAccount]
 	switch {
 	case secret != "" && account != "":
 		return field.ErrorList{field.Invalid(path(v1alpha1.AnnotationServiceAccount), account, "excludes "+v1alpha1.AnnotationSecret+"; remove one of them")}
 	case secret != "":
-		spec.Credentials = &v1alpha1.Credentials{SecretRef: &v1alpha1.LocalReference{Name: secret}}
+		at.Credentials = &v1alpha1.Credentials{SecretRef: &v1alpha1.LocalReference{Name: secret}}
 		return checkName(v1alpha1.AnnotationSecret, secret, "Secret")
 	case account != "":
-		spec.Credentials = &v1alpha1.Credentials{ServiceAccountName: account}
+		at.Credentials = &v1alpha1.Credentials{ServiceAccountName: account}
 		return checkName(v1alpha1.AnnotationServiceAccount, account, "ServiceAccount")
 	}
 	return nil

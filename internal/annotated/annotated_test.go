@@ -36,28 +36,30 @@ func TestSpec(t *testing.T) {
 	}{
 		"a prefix on AWS": {
 			claim: claim(map[string]string{"url": "s3://datasets/imagenet/", "region": "eu-west-1"}),
-			want:  v1alpha1.S3SourceSpec{Region: "eu-west-1", Bucket: "datasets", Prefix: "imagenet/"},
+			want:  v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{Region: "eu-west-1", Bucket: "datasets"}, Prefix: "imagenet/"},
 		},
 		"everything that can be said": {
 			claim: claim(map[string]string{"url": "s3://datasets", "endpoint": "https://minio:9000", "region": "x", "secret": "s3", "ca-configmap": "ca", "auto-size": "true"}),
 			want: v1alpha1.S3SourceSpec{
-				Endpoint: "https://minio:9000", Region: "x", Bucket: "datasets",
-				Credentials: &v1alpha1.Credentials{SecretRef: &v1alpha1.LocalReference{Name: "s3"}},
-				TLS:         &v1alpha1.TLS{CABundles: []v1alpha1.CABundle{{ConfigMap: &v1alpha1.KeyReference{Name: "ca"}}}},
-				Sizing:      v1alpha1.Sizing{OnTooSmall: v1alpha1.TooSmallGrow},
+				S3Location: v1alpha1.S3Location{
+					Endpoint: "https://minio:9000", Region: "x", Bucket: "datasets",
+					Credentials: &v1alpha1.Credentials{SecretRef: &v1alpha1.LocalReference{Name: "s3"}},
+					TLS:         &v1alpha1.TLS{CABundles: []v1alpha1.CABundle{{ConfigMap: &v1alpha1.KeyReference{Name: "ca"}}}},
+				},
+				Sizing: v1alpha1.Sizing{OnTooSmall: v1alpha1.TooSmallGrow},
 			},
 		},
 		"a ServiceAccount": {
 			claim: claim(map[string]string{"url": "s3://datasets", "region": "x", "service-account": "reader"}),
-			want:  v1alpha1.S3SourceSpec{Region: "x", Bucket: "datasets", Credentials: &v1alpha1.Credentials{ServiceAccountName: "reader"}},
+			want:  v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{Region: "x", Bucket: "datasets", Credentials: &v1alpha1.Credentials{ServiceAccountName: "reader"}}},
 		},
 		"empty companions, as charts leave them, are absent": {
 			claim: claim(map[string]string{"url": "s3://datasets", "endpoint": "http://minio", "region": "", "secret": "", "service-account": "", "ca-configmap": "", "auto-size": "false"}),
-			want:  v1alpha1.S3SourceSpec{Endpoint: "http://minio", Bucket: "datasets"},
+			want:  v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{Endpoint: "http://minio", Bucket: "datasets"}},
 		},
 		"one object for a Block volume": {
 			claim: block(claim(map[string]string{"url": "s3://images/disks/root.img", "region": "x"})),
-			want:  v1alpha1.S3SourceSpec{Region: "x", Bucket: "images", Objects: []v1alpha1.S3Object{{Key: "disks/root.img"}}},
+			want:  v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{Region: "x", Bucket: "images"}, Objects: []v1alpha1.S3Object{{Key: "disks/root.img"}}},
 		},
 		"a prefix for a Block volume":   {claim: block(claim(map[string]string{"url": "s3://images/disks/", "region": "x"})), wantErrs: []string{"/url]: Invalid value: \"s3://images/disks/\": spec.volumeMode is Block"}},
 		"a bucket for a Block volume":   {claim: block(claim(map[string]string{"url": "s3://images", "region": "x"})), wantErrs: []string{"takes exactly one object"}},
@@ -137,7 +139,7 @@ func TestSource(t *testing.T) {
 			},
 			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "PersistentVolumeClaim", Name: "data", UID: "u-1", Controller: new(true), BlockOwnerDeletion: new(true)}},
 		},
-		Spec: v1alpha1.S3SourceSpec{Region: "x", Bucket: "datasets", Prefix: "a"},
+		Spec: v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{Region: "x", Bucket: "datasets"}, Prefix: "a"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("source (-want +got):\n%s", diff)

@@ -96,8 +96,8 @@ func container(s Spec, arg string) corev1.Container {
 // deadline of one attempt in seconds, rounded up so that it is never zero.
 func deadline(s Spec) *int64 {
 	d := s.Deadline
-	if d == 0 && s.Source.Retries.Deadline != nil {
-		d = s.Source.Retries.Deadline.Duration
+	if d == 0 && s.Source.Retries.AttemptTimeout != nil {
+		d = s.Source.Retries.AttemptTimeout.Duration
 	}
 	if d <= 0 {
 		return nil

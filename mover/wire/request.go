@@ -104,9 +104,15 @@ type Policy struct {
 	UnsafeKeys string `json:"unsafeKeys,omitempty"` // Fail or Skip.
 }
 
+// The engines that a mover of this version has; Auto and none leave the choice to it.
+const (
+	EngineAuto = "Auto"
+	EngineMC   = "MC"
+)
+
 // Transfer tunes the engine.
 type Transfer struct {
-	Engine      string `json:"engine,omitempty"`      // MC.
+	Engine      string `json:"engine,omitempty"`      // Auto or MC.
 	Parallelism int    `json:"parallelism,omitempty"` // 0: the engine's own choice.
 	// BytesPerSecond caps the download rate; 0: no cap.
 	BytesPerSecond int64  `json:"bytesPerSecond,omitempty"`
@@ -160,6 +166,8 @@ func ParseRequest(arg string) (Request, error) {
 		return Request{}, errors.New("parse request: source.bucket is empty")
 	case r.Operation == Populate && r.Volume.Mode != Filesystem && r.Volume.Mode != Block:
 		return Request{}, fmt.Errorf("parse request: unknown volume.mode %q", r.Volume.Mode)
+	case r.Transfer.Engine != "" && r.Transfer.Engine != EngineAuto && r.Transfer.Engine != EngineMC:
+		return Request{}, fmt.Errorf("parse request: unknown transfer.engine %q; the mover's image is older than the manager's, or spec.transfer.engine is wrong", r.Transfer.Engine)
 	}
 	return r, nil
 }

@@ -151,7 +151,7 @@ func (r *Reconciler) pod(s state) (*corev1.Pod, error) {
 		request.Attempt = 1
 	}
 	deadline := longestListing
-	if d := s.Source.Spec.Retries.Deadline; d != nil {
+	if d := s.Source.Spec.Retries.AttemptTimeout; d != nil {
 		deadline = min(deadline, d.Duration)
 	}
 	return moverpod.New(moverpod.Spec{

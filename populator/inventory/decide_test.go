@@ -23,7 +23,7 @@ type change func(*state)
 func world(changes ...change) state {
 	s := state{Now: noon, Source: &v1alpha1.S3Source{
 		ObjectMeta: metav1.ObjectMeta{Name: "models", Namespace: "team", UID: "u", Generation: 2, Annotations: map[string]string{}},
-		Spec:       v1alpha1.S3SourceSpec{Bucket: "b", Endpoint: "http://s3", Retries: v1alpha1.Retries{Limit: new(int32(2))}},
+		Spec:       v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{Bucket: "b", Endpoint: "http://s3"}, Retries: v1alpha1.Retries{Limit: new(int32(2))}},
 	}}
 	for _, c := range changes {
 		c(&s)

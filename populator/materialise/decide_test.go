@@ -103,7 +103,7 @@ func TestAnUpdateKeepsWhatOthersWrote(t *testing.T) {
 	})
 	got := decide(claim(annotate(v1alpha1.AnnotationAutoSize, "true")), existing).Source
 	want := existing.DeepCopy()
-	want.Spec = v1alpha1.S3SourceSpec{Region: "eu-west-1", Bucket: "datasets", Prefix: "a", Sizing: v1alpha1.Sizing{OnTooSmall: v1alpha1.TooSmallGrow}}
+	want.Spec = v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{Region: "eu-west-1", Bucket: "datasets"}, Prefix: "a", Sizing: v1alpha1.Sizing{OnTooSmall: v1alpha1.TooSmallGrow}}
 	delete(want.Annotations, v1alpha1.AnnotationInventory)
 	want.Annotations[v1alpha1.AnnotationMadeFrom] = got.Annotations[v1alpha1.AnnotationMadeFrom]
 	if diff := cmp.Diff(want, got); diff != "" {

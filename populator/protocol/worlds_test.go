@@ -58,7 +58,7 @@ func world(changes ...change) State {
 func withSource(s *State) {
 	s.Source = &v1alpha1.S3Source{
 		ObjectMeta: metav1.ObjectMeta{Name: "models", Namespace: "team", UID: "source-uid", Generation: 1},
-		Spec:       v1alpha1.S3SourceSpec{Bucket: "datasets", Endpoint: "http://s3", Retries: v1alpha1.Retries{Limit: new(int32(3))}},
+		Spec:       v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{Bucket: "datasets", Endpoint: "http://s3"}, Retries: v1alpha1.Retries{Limit: new(int32(3))}},
 	}
 }
 

@@ -106,7 +106,7 @@ func TestSchema(t *testing.T) {
 		}
 		said = append(said, err.Error())
 	}
-	said = append(said, changedImport(t, s))
+	said = append(said, changedImports(t, s)...)
 	for _, rule := range rules(t) {
 		if !rule.namesItsField() {
 			t.Errorf("the rule at %s does not begin with that field or one below it: %s", rule.field, rule.message)
@@ -117,8 +117,8 @@ func TestSchema(t *testing.T) {
 	}
 }
 
-// changedImport is what the API server says to a change of an import.
-func changedImport(t *testing.T, s *story.Story) string {
+// changedImports is what the API server says to a change of each field of an import.
+func changedImports(t *testing.T, s *story.Story) (said []string) {
 	t.Helper()
 	run := &v1alpha1.S3Import{
 		ObjectMeta: metav1.ObjectMeta{Name: "run", Namespace: s.Namespace},
@@ -126,13 +126,20 @@ func changedImport(t *testing.T, s *story.Story) string {
 	}
 	s.Create(run)
 	defer s.Delete(run)
-	run.Spec.ClaimName = "another"
-	err := world.Client.Update(t.Context(), run)
-	if err == nil {
-		t.Error("a changed import is accepted")
-		return ""
+	for field, change := range map[string]func(*v1alpha1.S3ImportSpec){
+		"sourceName": func(s *v1alpha1.S3ImportSpec) { s.SourceName = "another" },
+		"claimName":  func(s *v1alpha1.S3ImportSpec) { s.ClaimName = "another" },
+	} {
+		changed := run.DeepCopy()
+		change(&changed.Spec)
+		err := world.Client.Update(t.Context(), changed)
+		if err == nil {
+			t.Errorf("an import with another %s is accepted", field)
+			continue
+		}
+		said = append(said, err.Error())
 	}
-	return err.Error()
+	return said
 }
 
 // rule is one validation rule of a CRD.

@@ -28,7 +28,6 @@ type S3Import struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// +required
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec: an import is one run and cannot be changed; make a new one"
 	Spec S3ImportSpec `json:"spec"`
 	// +optional
 	Status S3ImportStatus `json:"status,omitempty"`
@@ -43,17 +42,20 @@ type S3ImportList struct {
 	Items           []S3Import `json:"items"`
 }
 
-// S3ImportSpec names both ends.
+// S3ImportSpec names both ends. What is loaded, and where, cannot be changed: an import is one
+// run. Each field says so for itself, so that a field which steers the run need not.
 type S3ImportSpec struct {
 	// SourceName is an S3Source of this namespace.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="sourceName: an import is one run and cannot be changed; make a new one"
 	SourceName string `json:"sourceName"`
 	// ClaimName is a PersistentVolumeClaim of this namespace.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="claimName: an import is one run and cannot be changed; make a new one"
 	ClaimName string `json:"claimName"`
 }
 
@@ -70,6 +72,9 @@ const (
 
 // S3ImportStatus is what the run did so far.
 type S3ImportStatus struct {
+	// ObservedGeneration is the generation of the import that this status is about.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// +optional
 	Phase ImportPhase `json:"phase,omitempty"`
 	// +optional
@@ -97,7 +102,10 @@ type ImportProgress struct {
 	Percent int32   `json:"percent"`
 	Objects Counter `json:"objects"`
 	Bytes   Counter `json:"bytes"`
-	// Rate of the last seconds, such as 84Mi/s.
+	// BytesPerSecond of the last seconds; of the whole last attempt when done.
+	// +optional
+	BytesPerSecond int64 `json:"bytesPerSecond,omitempty"`
+	// Rate is bytesPerSecond for people, such as 84Mi/s.
 	// +optional
 	Rate string `json:"rate,omitempty"`
 	// ETA until all bytes are there, at that rate, such as 2m10s.

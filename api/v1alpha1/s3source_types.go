@@ -254,6 +254,9 @@ type Retries struct {
 
 // S3SourceStatus is what the manager observed.
 type S3SourceStatus struct {
+	// ObservedGeneration is the generation of the source that this status is about.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -197,6 +197,7 @@ func (r *Reconciler) report(ctx context.Context, s state, d decision) error {
 // status is pure: what the source shows after a decision that speaks.
 func status(s state, d decision) v1alpha1.S3SourceStatus {
 	next := *s.Source.Status.DeepCopy()
+	next.ObservedGeneration = s.Source.Generation
 	meta.SetStatusCondition(&next.Conditions, metav1.Condition{
 		Type: v1alpha1.ConditionReady, Status: d.Status, Reason: string(d.Reason), Message: d.Message,
 		ObservedGeneration: s.Source.Generation, LastTransitionTime: metav1.NewTime(s.Now.Truncate(time.Second)),

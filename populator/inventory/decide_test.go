@@ -156,3 +156,17 @@ func TestRetriesComeBack(t *testing.T) {
 		t.Errorf("without its pod: %+v", d)
 	}
 }
+
+// A status says which generation it is about, whatever the verdict: tools wait for that.
+func TestStatusObservesTheGeneration(t *testing.T) {
+	for name, s := range map[string]state{"a failure": world(down("1")), "a success": world(done), "a beginning": world()} {
+		s.Source.Generation = 7
+		d := decide(s)
+		if d.Status == "" {
+			d.Status = metav1.ConditionUnknown
+		}
+		if got := status(s, d).ObservedGeneration; got != 7 {
+			t.Errorf("%s: observedGeneration is %d, want 7", name, got)
+		}
+	}
+}

@@ -73,6 +73,9 @@ func ImportStatus(s State, d Decision) v1alpha1.S3ImportStatus {
 		next.Phase = v1alpha1.ImportPending
 		clearFailure(&next)
 	}
+	if next.Phase != "" {
+		next.ObservedGeneration = s.Import.Generation
+	}
 	return next
 }
 
@@ -96,7 +99,7 @@ func completeRun(next *v1alpha1.S3ImportStatus, s State) {
 		return
 	}
 	r := stored.Report
-	next.Phase = v1alpha1.ImportSucceeded
+	next.Phase, next.ObservedGeneration = v1alpha1.ImportSucceeded, s.Import.Generation
 	next.ManifestDigest = r.ManifestDigest
 	next.CompletionTime = new(metav1.NewTime(resultTime(s.Prime)))
 	next.Attempts = max(next.Attempts, stored.Attempt)
@@ -105,7 +108,7 @@ func completeRun(next *v1alpha1.S3ImportStatus, s State) {
 	}
 	next.Progress = progress(wire.Snapshot{ObjectsDone: r.Objects, ObjectsTotal: r.Objects, BytesDone: r.Bytes, BytesTotal: r.Bytes})
 	next.Progress.Percent = 100
-	next.Progress.Rate = rate(r)
+	setRate(next.Progress, rate(r))
 	setCondition(next, s, metav1.Condition{
 		Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue, Reason: string(v1alpha1.ReasonPopulated),
 		Message: fmt.Sprintf("%d objects, %s, verified.", r.Objects, size(r.Bytes)),
@@ -113,11 +116,12 @@ func completeRun(next *v1alpha1.S3ImportStatus, s State) {
 	clearFailure(next)
 }
 
-func rate(r wire.Report) string {
+// rate of a whole attempt in bytes per second; 0 when it fetched nothing.
+func rate(r wire.Report) int64 {
 	if r.FetchedBytes == 0 || r.Seconds <= 0 {
-		return ""
+		return 0
 	}
-	return perSecond(int64(float64(r.FetchedBytes) / r.Seconds))
+	return int64(float64(r.FetchedBytes) / r.Seconds)
 }
 
 func failRun(next *v1alpha1.S3ImportStatus, s State, d Decision) {
@@ -151,7 +155,7 @@ func progress(s wire.Snapshot) *v1alpha1.ImportProgress {
 		p.Percent = percent(s.ObjectsDone, s.ObjectsTotal)
 	}
 	if s.BytesPerSecond > 0 {
-		p.Rate = perSecond(s.BytesPerSecond)
+		setRate(p, s.BytesPerSecond)
 		left := time.Duration(float64(s.BytesTotal-s.BytesDone) / float64(s.BytesPerSecond) * float64(time.Second))
 		p.ETA = max(0, left).Round(time.Second).String()
 	}
@@ -162,7 +166,11 @@ func percent(done, total int64) int32 {
 	return int32(min(99, 100*(float64(done)/float64(total))))
 }
 
-func perSecond(n int64) string { return size(n) + "/s" }
+func setRate(p *v1alpha1.ImportProgress, bytesPerSecond int64) {
+	if bytesPerSecond > 0 {
+		p.BytesPerSecond, p.Rate = bytesPerSecond, size(bytesPerSecond)+"/s"
+	}
+}
 
 // size prints bytes with three digits at most, such as 84Mi or 1.2Gi.
 func size(n int64) string {

@@ -72,26 +72,26 @@ func TestImportStatus(t *testing.T) {
 	}{
 		"a pending mover": {
 			world(boundPrime, pendingMover, withImport),
-			v1alpha1.S3ImportStatus{Phase: v1alpha1.ImportPending, Attempts: 1},
+			v1alpha1.S3ImportStatus{ObservedGeneration: 1, Phase: v1alpha1.ImportPending, Attempts: 1},
 		},
 		"a moving mover": {
 			world(boundPrime, moving, withImport),
-			v1alpha1.S3ImportStatus{Phase: v1alpha1.ImportRunning, Attempts: 1, Progress: &v1alpha1.ImportProgress{
-				Percent: 50, Rate: "64Mi/s", ETA: "8s",
+			v1alpha1.S3ImportStatus{ObservedGeneration: 1, Phase: v1alpha1.ImportRunning, Attempts: 1, Progress: &v1alpha1.ImportProgress{
+				Percent: 50, BytesPerSecond: 64 << 20, Rate: "64Mi/s", ETA: "8s",
 				Objects: v1alpha1.Counter{Done: 3, Total: 7, Text: "3/7"},
 				Bytes:   v1alpha1.Counter{Done: 512 << 20, Total: 1 << 30, Text: "512Mi/1.0Gi"},
 			}},
 		},
 		"a final failure": {
 			world(failedBefore(true, noon), userMover, withImport),
-			v1alpha1.S3ImportStatus{Phase: v1alpha1.ImportFailed, Attempts: 1, Conditions: []metav1.Condition{{
+			v1alpha1.S3ImportStatus{ObservedGeneration: 1, Phase: v1alpha1.ImportFailed, Attempts: 1, Conditions: []metav1.Condition{{
 				Type: "Failed", Status: "True", Reason: "AccessDenied", ObservedGeneration: 1, LastTransitionTime: metav1.NewTime(noon),
 			}}},
 		},
 		"a filled prime": {
 			world(filledPrime, withImport),
 			v1alpha1.S3ImportStatus{
-				Phase: v1alpha1.ImportSucceeded, ManifestDigest: "sha256:abc", StartTime: new(metav1.NewTime(noon)), CompletionTime: new(metav1.NewTime(noon)),
+				ObservedGeneration: 1, Phase: v1alpha1.ImportSucceeded, ManifestDigest: "sha256:abc", StartTime: new(metav1.NewTime(noon)), CompletionTime: new(metav1.NewTime(noon)),
 				Progress: &v1alpha1.ImportProgress{
 					Percent: 100, Objects: v1alpha1.Counter{Done: 7, Total: 7, Text: "7/7"}, Bytes: v1alpha1.Counter{Done: 1 << 20, Total: 1 << 20, Text: "1.0Mi/1.0Mi"},
 				},
@@ -107,7 +107,7 @@ func TestImportStatus(t *testing.T) {
 	cases["a new prime after a filled one was lost"] = struct {
 		in   State
 		want v1alpha1.S3ImportStatus
-	}{world(boundPrime, pendingMover, withImport, func(s *State) { s.Import.Status = *done.DeepCopy() }), v1alpha1.S3ImportStatus{Phase: v1alpha1.ImportPending, Attempts: 1}}
+	}{world(boundPrime, pendingMover, withImport, func(s *State) { s.Import.Status = *done.DeepCopy() }), v1alpha1.S3ImportStatus{ObservedGeneration: 1, Phase: v1alpha1.ImportPending, Attempts: 1}}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			got := ImportStatus(c.in, Decide(c.in))

@@ -39,6 +39,8 @@ const (
 	ReasonRebinding            Reason = "Rebinding"
 	ReasonRebindBlocked        Reason = "RebindBlocked"
 	ReasonBoundElsewhere       Reason = "BoundElsewhere"
+	ReasonLeftAlone            Reason = "LeftAlone"
+	ReasonNotPopulated         Reason = "NotPopulated"
 	ReasonPopulated            Reason = "Populated"
 )
 

@@ -76,7 +76,8 @@ const (
 
 // Annotations on a claim that the webhook alone acts on.
 const (
-	// AnnotationAutoSize "true" raises the claim's request to what the source holds.
+	// AnnotationAutoSize "true" makes the volume as large as the source needs; the webhook
+	// writes AnnotationGrowTo, the populator makes the larger volume.
 	AnnotationAutoSize = Group + "/auto-size"
 	// AutoSizeOn is the value of AnnotationAutoSize that asks for it.
 	AutoSizeOn = "true"
@@ -87,8 +88,11 @@ const (
 	GrowToInventory = "Inventory"
 )
 
-// Annotations on a claim that ask for an export of a bound claim.
+// Annotations on a claim that ask for an export of a bound claim. Nothing reads them yet, so
+// the admission policy of claims refuses them.
 const (
+	// ExportPrefix begins them all.
+	ExportPrefix = Group + "/export-"
 	// AnnotationExportTo is s3://bucket/prefix to export to.
 	AnnotationExportTo = Group + "/export-to"
 	// AnnotationExportNow: any new value begins an export.
@@ -98,6 +102,14 @@ const (
 // AnnotationMadeFrom on an S3Source that the manager made from a claim's annotations: hash of
 // those, so that the manager follows a change of them and leaves later edits of the source alone.
 const AnnotationMadeFrom = Group + "/made-from"
+
+// AnnotationHonoursDataSource on a StorageClass, written by an administrator, read by the
+// webhook and the manager: HonoursDataSource says that its provisioner leaves claims with a
+// dataSourceRef to populators, although no CSIDriver object has its name.
+const AnnotationHonoursDataSource = Group + "/honours-data-source"
+
+// HonoursDataSource is the only value of AnnotationHonoursDataSource.
+const HonoursDataSource = "true"
 
 // LabelInjection on a namespace, written by an administrator, read by the API server: with
 // InjectionEnabled new claims of it are compared with spec.claimSelector of its sources.
@@ -154,6 +166,10 @@ const (
 // AnnotationProvisionedBy on a volume names the provisioner that made it. A volume without
 // it was made by hand.
 const AnnotationProvisionedBy = "pv.kubernetes.io/provisioned-by"
+
+// AnnotationBoundByController on a claim is written by the PV controller when it chose the
+// volume; a claim that was created with spec.volumeName has none.
+const AnnotationBoundByController = "pv.kubernetes.io/bound-by-controller"
 
 // AnnotationBindCompleted on a claim is written by the PV controller once it is fully bound.
 const AnnotationBindCompleted = "pv.kubernetes.io/bind-completed"

@@ -64,8 +64,9 @@ var constraints = map[string]constraint{
 	},
 	"the protocol is pure": {
 		from: "populator/protocol", direct: true,
-		forbidden: outside("k8s.io/api", "k8s.io/apimachinery", module+"/api", module+"/internal/moverpod", module+"/internal/sizing", module+"/mover/wire"),
-		why:       "it decides and builds; who has a client observes, acts and reports",
+		forbidden: outside("k8s.io/api", "k8s.io/apimachinery", module+"/api", module+"/internal/moverpod", module+"/internal/provisioner", module+"/internal/sizing",
+			module+"/mover/wire"),
+		why: "it decides and builds; who has a client observes, acts and reports",
 	},
 	"populator does not import its siblings": {
 		from: "populator", forbidden: ours("certs", "webhook", "cmd"), why: "cmd/manager joins them",

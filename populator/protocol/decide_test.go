@@ -12,6 +12,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/provisioner"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -41,9 +42,13 @@ func TestDecide(t *testing.T) {
 		"a claim that names no class waits for a default":      {world(unsetClass), want{Wait, late, v1alpha1.ReasonStorageClassUnset}, "default"},
 		"a claim that wants no provisioning is refused":        {world(emptyClass), want{Wait, "False", v1alpha1.ReasonUnsupportedClass}, "storageClassName"},
 		"a provisioner that is not CSI is refused":             {world(noCSI), want{Wait, "False", v1alpha1.ReasonUnsupportedClass}, "CSIDriver"},
-		"volumes made by hand are refused":                     {world(class(storagev1.VolumeBindingImmediate, noProvisioner)), want{Wait, "False", v1alpha1.ReasonUnsupportedClass}, "by hand"},
-		"a built-in provisioner is refused":                    {world(class(storagev1.VolumeBindingImmediate, "kubernetes.io/gce-pd")), want{Wait, "False", v1alpha1.ReasonUnsupportedClass}, "built in"},
-		"a selector is refused":                                {world(selector), want{Wait, "False", v1alpha1.ReasonUnsupportedClaim}, "spec.selector"},
+		"volumes made by hand are refused":                     {world(class(storagev1.VolumeBindingImmediate, provisioner.None)), want{Wait, "False", v1alpha1.ReasonUnsupportedClass}, "by hand"},
+		"a built-in provisioner is refused":                    {world(class(storagev1.VolumeBindingImmediate, "kubernetes.io/glusterfs")), want{Wait, "False", v1alpha1.ReasonUnsupportedClass}, "built in"},
+		"gp2 of EKS is populated":                              {world(class(storagev1.VolumeBindingImmediate, "kubernetes.io/aws-ebs")), want{CreatePrime, "", ""}, ""},
+		"a claim with a selector is being restored":            {world(selector), want{Wait, late, v1alpha1.ReasonLeftAlone}, "spec.selector"},
+		"and stays so when its volume is there":                {world(selector, boundElsewhere), want{Wait, late, v1alpha1.ReasonLeftAlone}, "free"},
+		"a claim restored with its volume is left alone":       {world(boundElsewhere, preset), want{Wait, late, v1alpha1.ReasonLeftAlone}, "as a restore does"},
+		"a volume that was filled in another life too":         {world(boundElsewhere, filledInAnotherLife), want{Wait, late, v1alpha1.ReasonLeftAlone}, ""},
 		"a source of another namespace is refused":             {world(foreignRef), want{Wait, "False", v1alpha1.ReasonUnsupportedClaim}, "dataSourceRef.namespace"},
 		"a device of a whole prefix is refused":                {world(blockMode), want{Wait, "False", v1alpha1.ReasonUnsupportedClaim}, "exactly one object"},
 		"a growing claim waits for the inventory":              {world(growing), want{Wait, late, v1alpha1.ReasonInventoryPending}, "models"},

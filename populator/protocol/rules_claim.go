@@ -79,10 +79,22 @@ func leaveForeignVolume(s State) (Decision, bool) {
 	if c, ok := Populated(s.Claim); ok && c.Status == corev1.ConditionTrue {
 		return d, true // Filled once; its volume is gone or was exchanged by an administrator.
 	}
+	if restored(s) {
+		d.Status, d.Reason = corev1.ConditionUnknown, v1alpha1.ReasonLeftAlone
+		d.Message = fmt.Sprintf("The claim was created for volume %s, as a restore does. Claim and volume are left alone: nothing is loaded from S3.", s.Claim.Spec.VolumeName)
+		return d, true
+	}
 	d.Status, d.Reason = corev1.ConditionFalse, v1alpha1.ReasonBoundElsewhere
 	d.Message = fmt.Sprintf("The claim was bound to volume %s, which was not filled from its source: another volume of the same class and size was free, "+
-		"or spec.volumeName was set, or the provisioner ignores dataSourceRef. Delete the claim and remove that cause, then create it again.", s.Claim.Spec.VolumeName)
+		"or the provisioner ignores dataSourceRef. Nothing is loaded into it. Remove that cause and create another claim; keep this one if its data is needed.", s.Claim.Spec.VolumeName)
 	return d, true
+}
+
+// restored tells that a bound claim came with its volume, or its volume with the claim,
+// instead of being matched by the PV controller; that one marks what it matches.
+func restored(s State) bool {
+	return s.Claim.Annotations[v1alpha1.AnnotationBoundByController] == "" || s.Claim.Spec.Selector != nil ||
+		s.ClaimVolume != nil && s.ClaimVolume.Annotations[v1alpha1.AnnotationPopulatedFor] != ""
 }
 
 // waitForBinder holds still between the rebind and the bind. It is also what keeps a

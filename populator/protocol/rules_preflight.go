@@ -4,20 +4,13 @@ package protocol
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	storagev1 "k8s.io/api/storage/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/provisioner"
 )
-
-// noProvisioner is the provisioner of classes for volumes that an administrator makes.
-const noProvisioner = "kubernetes.io/no-provisioner"
-
-// annotationMigrated on a class or volume names the CSI driver that serves an in-tree plugin.
-const annotationMigrated = "pv.kubernetes.io/migrated-to"
 
 // lookAgain is when a wait is re-examined that has lasted for a while and whose end wakes
 // nobody: a provisioner's events are read, a pending mover's too. The longer it lasts, the
@@ -43,7 +36,8 @@ func checkClaim(s State) (Decision, bool) {
 		return refuse(fmt.Sprintf("spec.dataSourceRef.namespace is %s, but a source must be in the claim's own namespace. Create the S3Source in %s and leave the field out.",
 			*spec.DataSourceRef.Namespace, s.Claim.Namespace))
 	case spec.Selector != nil:
-		return refuse("spec.selector is set, which provisioners refuse. Create the claim without it.")
+		return Because(corev1.ConditionUnknown, v1alpha1.ReasonLeftAlone,
+			"spec.selector is set, as a restore does that brings its own volume, so the claim is left alone: nothing is loaded from S3. To load from S3, create a claim without it."), true
 	case block(s.Claim) && s.Source != nil && len(s.Source.Spec.Objects) != 1:
 		return refuse(fmt.Sprintf("spec.volumeMode is Block, which takes exactly one object, but S3Source %s selects %s. List exactly one in its spec.objects, or use volumeMode Filesystem.",
 			s.Source.Name, selection(s.Source)))
@@ -77,26 +71,11 @@ func checkClass(s State) (Decision, bool) {
 		return Because(corev1.ConditionUnknown, v1alpha1.ReasonStorageClassNotFound,
 			fmt.Sprintf("StorageClass %s does not exist. Create it, or create the claim with another one.", *name)), true
 	}
-	if why := unsupported(s.Class, s.CSI); why != "" {
+	if why := provisioner.Unsupported(s.Class, s.CSI); why != "" {
 		return Because(corev1.ConditionFalse, v1alpha1.ReasonUnsupportedClass,
 			fmt.Sprintf("StorageClass %s cannot be populated: %s. Create the claim with a class of a CSI driver.", *name, why)), true
 	}
 	return Decision{}, false
-}
-
-// unsupported tells why a class's provisioner would not leave the claim to us.
-func unsupported(class *storagev1.StorageClass, csi bool) string {
-	switch {
-	case class.Provisioner == noProvisioner:
-		return "its volumes are made by hand (" + noProvisioner + ")"
-	case strings.HasPrefix(class.Provisioner, "kubernetes.io/") && class.Annotations[annotationMigrated] == "":
-		return "its provisioner " + class.Provisioner + " is built in and ignores dataSourceRef"
-	case strings.HasPrefix(class.Provisioner, "kubernetes.io/"):
-		return ""
-	case !csi:
-		return "no CSIDriver object named " + class.Provisioner + " exists, and a provisioner that is not CSI ignores dataSourceRef and binds an empty volume"
-	}
-	return ""
 }
 
 // waitForSource: a source may be created after the claims that name it.

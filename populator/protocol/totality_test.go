@@ -11,6 +11,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/provisioner"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -18,7 +19,7 @@ import (
 // changes what an earlier one built.
 var dimensions = [][]change{
 	{nothing, noSource, otherSpec},
-	{nothing, noClass, noCSI, lateClass, func(s *State) { lateClass(s); bindNow(s) }, class(storagev1.VolumeBindingImmediate, noProvisioner)},
+	{nothing, noClass, noCSI, lateClass, func(s *State) { lateClass(s); bindNow(s) }, class(storagev1.VolumeBindingImmediate, provisioner.None)},
 	{nothing, claimNode, unsearched},
 	{
 		nothing, withPrime, oldPrime, primeOnNode, primeLostNode, foreignPrime, boundPrime, lostPrime, deletingPrime, filledPrime,

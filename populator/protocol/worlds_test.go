@@ -243,8 +243,15 @@ func slowBinder(s *State) { s.Now = noon.Add(bindPatience) }
 func boundElsewhere(s *State) {
 	s.Claim.Spec.VolumeName = "free"
 	s.Claim.Annotations[v1alpha1.AnnotationBindCompleted] = "yes"
+	s.Claim.Annotations[v1alpha1.AnnotationBoundByController] = "yes"
 	s.ClaimVolume = volume("free", s.Claim)
 	s.Promised = s.ClaimVolume
+}
+
+func preset(s *State) { delete(s.Claim.Annotations, v1alpha1.AnnotationBoundByController) }
+
+func filledInAnotherLife(s *State) {
+	s.ClaimVolume.Annotations = map[string]string{v1alpha1.AnnotationPopulatedFor: "earlier"}
 }
 
 // Movers.

@@ -172,8 +172,9 @@ func TestSelected(t *testing.T) {
 	})
 }
 
-// A claim that asks for auto-size is as large as its source needs, whether the size was
-// known when it was created or not.
+// A claim that asks for auto-size gets a volume as large as its source needs, whether the
+// size was known when it was created or not. What its user wrote stays as it is written, so
+// the same manifest can be applied before, while and after.
 func TestAutoSize(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
@@ -184,23 +185,22 @@ func TestAutoSize(t *testing.T) {
 		more[v1alpha1.AnnotationAutoSize] = v1alpha1.AutoSizeOn
 		return more
 	}
-	sized := s.Unborn(story.Claim{Name: "sized", Size: "1Mi", Annotations: auto(map[string]string{v1alpha1.AnnotationSource: "known"})})
-	s.Await("the manager to know the size", func() error {
-		again := sized.DeepCopy()
-		err := world.Client.Create(t.Context(), again, client.DryRunAll)
-		if asks := again.Spec.Resources.Requests[corev1.ResourceStorage]; err != nil || asks.Cmp(resource.MustParse("40Mi")) < 0 {
-			return errors.Join(errors.New("it asks for "+asks.String()), err)
-		}
-		return nil
-	})
-	s.Create(sized)
-	s.Populated(sized, bucket.Under(""))
-
 	keys(s, bucket)
-	unsized := s.Claim(story.Claim{Name: "unsized", Size: "1Mi", Annotations: auto(located(bucket, ""))})
-	claim, _ := s.Populated(unsized, bucket.Under(""))
-	if have := claim.Status.Capacity[corev1.ResourceStorage]; have.Cmp(resource.MustParse("40Mi")) < 0 {
-		t.Errorf("the claim without a known size has %s", have.String())
+	for name, annotations := range map[string]map[string]string{
+		"known":   {v1alpha1.AnnotationSource: "known"},
+		"unknown": located(bucket, ""),
+	} {
+		manifest := s.Unborn(story.Claim{Name: name, Size: "1Mi", Annotations: auto(annotations)})
+		s.Apply(manifest)
+		s.Apply(manifest) // The mover has not even begun.
+		claim, _ := s.Populated(manifest, bucket.Under(""))
+		if have := claim.Status.Capacity[corev1.ResourceStorage]; have.Cmp(resource.MustParse("40Mi")) < 0 {
+			t.Errorf("claim %s has %s", name, have.String())
+		}
+		s.Apply(manifest)
+		if asks := claim.Spec.Resources.Requests[corev1.ResourceStorage]; asks.Cmp(resource.MustParse("1Mi")) != 0 {
+			t.Errorf("claim %s asks for %s, its manifest for 1Mi", name, asks.String())
+		}
 	}
 }
 

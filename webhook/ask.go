@@ -3,6 +3,7 @@
 package webhook
 
 import (
+	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -57,6 +58,8 @@ type scene struct {
 	Selected []string
 	// Skipped tells why a selected claim is left alone.
 	Skipped string
+	// Left tells why a claim that asks for a source is left alone: somebody restores it.
+	Left string
 	// Broken are the sources whose claimSelector cannot be read, by name.
 	Broken []string
 }
@@ -87,6 +90,23 @@ func (s *scene) choose(sources []v1alpha1.S3Source) {
 		return
 	}
 	s.Ask = ask{Name: s.Source.Name, Existing: true}
+}
+
+// leftAlone tells why a claim that asks for a source is not given one. Whoever names another
+// origin restores the claim, annotations and all, and his data wins.
+func leftAlone(claim *corev1.PersistentVolumeClaim) string {
+	from, ref := claim.Spec.DataSource, claim.Spec.DataSourceRef
+	switch {
+	case claim.Spec.VolumeName != "":
+		return "spec.volumeName is " + claim.Spec.VolumeName
+	case ref != nil && group(ref.APIGroup) != v1alpha1.Group && ref.Kind != v1alpha1.KindS3Source:
+		return fmt.Sprintf("spec.dataSourceRef names %s %s", ref.Kind, ref.Name)
+	case ref == nil && from != nil && group(from.APIGroup) != v1alpha1.Group && from.Kind != v1alpha1.KindS3Source:
+		return fmt.Sprintf("spec.dataSource names %s %s", from.Kind, from.Name)
+	case claim.Spec.Selector != nil:
+		return "spec.selector is set"
+	}
+	return ""
 }
 
 // notSelectable tells why a claim that asked for nothing cannot be given a source.

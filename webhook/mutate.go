@@ -17,7 +17,7 @@ var leastRequest = resource.MustParse("1Mi")
 // mutate returns the claim as it should be, which is the same object when nothing changes.
 // It may rely on validate having found nothing. Done twice it changes nothing more.
 func mutate(s scene) *corev1.PersistentVolumeClaim {
-	if s.Ask.Name == "" || s.Claim.Spec.VolumeName != "" {
+	if s.Ask.Name == "" || s.Left != "" {
 		return s.Claim
 	}
 	after := s.Claim.DeepCopy()
@@ -37,26 +37,27 @@ func refer(claim *corev1.PersistentVolumeClaim, name string) bool {
 	return true
 }
 
-// resize brings the request and the source together. A request is never lowered.
+// resize fills in an absent request, and marks a claim whose volume may be larger than it
+// asks for. A request that the user wrote is never changed: the next apply of the same
+// manifest would put it back, and be refused as a shrink.
 //
-//	claim asks for it      source says Grow    inventory    then
-//	no, and has a size     no                  any          -
-//	any                    any                 known        raise the request to what is needed
-//	yes, or has no size    any                 none yet     let the prime grow
-//	no, and has a size     yes                 none yet     - the populator grows the prime by itself
+//	claim asks for it    has a size    inventory    then
+//	no                   yes           any          - a source that says Grow needs no mark
+//	yes                  yes           any          let the prime grow
+//	any                  no            known        request what is needed, and let the prime grow
+//	any                  no            none yet     request the least, and let the prime grow
 func resize(claim *corev1.PersistentVolumeClaim, source *v1alpha1.S3Source) bool {
-	have, sized := size(claim)
-	asked := annotated.AutoSize(claim) || !sized
-	need, known := needed(source)
-	switch {
-	case known && (asked || source.Spec.Sizing.OnTooSmall == v1alpha1.TooSmallGrow):
-		return have.Cmp(need) < 0 && setSize(claim, need)
-	case known || !asked:
+	_, sized := size(claim)
+	if sized && !annotated.AutoSize(claim) {
 		return false
 	}
-	changed := !sized && setSize(claim, leastRequest)
+	if need, known := needed(source); !sized && known {
+		setSize(claim, need)
+	} else if !sized {
+		setSize(claim, leastRequest)
+	}
 	if claim.Annotations[v1alpha1.AnnotationGrowTo] == v1alpha1.GrowToInventory {
-		return changed
+		return !sized
 	}
 	if claim.Annotations == nil {
 		claim.Annotations = map[string]string{}
@@ -71,12 +72,11 @@ func size(claim *corev1.PersistentVolumeClaim) (resource.Quantity, bool) {
 	return request, ok && !request.IsZero()
 }
 
-func setSize(claim *corev1.PersistentVolumeClaim, request resource.Quantity) bool {
+func setSize(claim *corev1.PersistentVolumeClaim, request resource.Quantity) {
 	if claim.Spec.Resources.Requests == nil {
 		claim.Spec.Resources.Requests = corev1.ResourceList{}
 	}
 	claim.Spec.Resources.Requests[corev1.ResourceStorage] = request
-	return true
 }
 
 // needed is the request that holds what a source held when it was last listed.

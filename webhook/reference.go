@@ -18,12 +18,14 @@ import (
 func checkDataSource(s scene) field.ErrorList {
 	from, ref, at := s.Claim.Spec.DataSource, s.Claim.Spec.DataSourceRef, specPath.Child("dataSource")
 	switch {
-	case from == nil || from.Kind != v1alpha1.KindS3Source:
+	case from == nil:
 		return nil
-	case group(from.APIGroup) == "":
+	case group(from.APIGroup) == "" && from.Kind == v1alpha1.KindS3Source:
 		return field.ErrorList{field.Required(at.Child("apiGroup"), missingGroup)}
 	case group(from.APIGroup) != v1alpha1.Group:
 		return nil // Another project's kind.
+	case from.Kind != v1alpha1.KindS3Source:
+		return field.ErrorList{field.NotSupported(at.Child("kind"), from.Kind, kinds)}
 	case ref == nil:
 		return field.ErrorList{field.Invalid(at, from.Kind+" "+from.Name, "the API server would ignore it and the volume would be empty; write it as spec.dataSourceRef instead")}
 	case !isSource(ref) || ref.Name != from.Name:
@@ -31,6 +33,9 @@ func checkDataSource(s scene) field.ErrorList {
 	}
 	return nil
 }
+
+// kinds of ours that a claim may be filled from.
+var kinds = []string{v1alpha1.KindS3Source}
 
 const missingGroup = "write " + v1alpha1.Group + "; without it the API server would ignore the data source and the volume would be empty"
 
@@ -45,10 +50,12 @@ func group(name *string) string {
 func checkDataSourceRef(s scene) field.ErrorList {
 	ref, at := s.Claim.Spec.DataSourceRef, specPath.Child("dataSourceRef")
 	switch {
-	case ref == nil || ref.Kind != v1alpha1.KindS3Source:
+	case ref == nil:
 		return nil
-	case group(ref.APIGroup) == "":
+	case group(ref.APIGroup) == "" && ref.Kind == v1alpha1.KindS3Source:
 		return field.ErrorList{field.Required(at.Child("apiGroup"), missingGroup)}
+	case group(ref.APIGroup) == v1alpha1.Group && ref.Kind != v1alpha1.KindS3Source:
+		return field.ErrorList{field.NotSupported(at.Child("kind"), ref.Kind, kinds)}
 	case isSource(ref) && ref.Namespace != nil && *ref.Namespace != "":
 		return field.ErrorList{field.Invalid(at.Child("namespace"), *ref.Namespace,
 			"a source must be in the claim's own namespace, and with this field set the API server may ignore the whole reference; create the S3Source there and leave the field out")}
@@ -79,14 +86,10 @@ func checkSources(s scene) field.ErrorList {
 	return nil
 }
 
-// otherSource describes a data source in the claim's spec that is not the named S3Source.
+// otherSource describes an S3Source in the claim's spec that is not the named one.
 func otherSource(claim *corev1.PersistentVolumeClaim, name string) string {
-	from, ref := claim.Spec.DataSource, claim.Spec.DataSourceRef
-	switch {
-	case ref != nil && (!isSource(ref) || ref.Name != name):
+	if ref := claim.Spec.DataSourceRef; isSource(ref) && ref.Name != name {
 		return fmt.Sprintf("spec.dataSourceRef, which names %s %s", ref.Kind, ref.Name)
-	case ref == nil && from != nil:
-		return fmt.Sprintf("spec.dataSource, which names %s %s", from.Kind, from.Name)
 	}
 	return ""
 }

@@ -12,12 +12,13 @@ import (
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/annotated"
+	"github.com/s3populator/s3populator/internal/provisioner"
 )
 
 // known are the annotations of ours that a claim may carry.
 var known = slices.Sorted(slices.Values(append([]string{
 	v1alpha1.AnnotationSource, v1alpha1.AnnotationURL, v1alpha1.AnnotationAutoSize, v1alpha1.AnnotationBind, v1alpha1.AnnotationRetry,
-	v1alpha1.AnnotationGrowTo, v1alpha1.AnnotationExportTo, v1alpha1.AnnotationExportNow,
+	v1alpha1.AnnotationGrowTo,
 }, annotated.Companions...)))
 
 var (
@@ -26,11 +27,16 @@ var (
 )
 
 // validate tells everything that is wrong with a new claim, each with its fix. What it lets
-// through either gets the data that it asks for or says why not in its condition.
+// through either gets the data that it asks for or says why not in its condition. A claim
+// that is being restored is nobody's to judge.
 func validate(s scene) field.ErrorList {
+	if s.Left != "" {
+		return nil
+	}
 	var errs field.ErrorList
 	for _, check := range []func(scene) field.ErrorList{
-		checkDataSource, checkDataSourceRef, checkSources, checkURL, checkValues, checkUnknown, checkSelected, checkObjects, checkLimit,
+		checkDataSource, checkDataSourceRef, checkSources, checkURL, checkValues, checkUnknown, checkLabels, checkSelected, checkObjects,
+		checkLimit, checkClass,
 	} {
 		errs = append(errs, check(s)...)
 	}
@@ -90,10 +96,37 @@ func checkUnknown(s scene) field.ErrorList {
 	return errs
 }
 
+// unknown are the annotations with our prefix that nobody reads. Those of exports are the
+// policy's to refuse, which needs no answer of ours.
 func unknown(claim *corev1.PersistentVolumeClaim) []string {
 	var names []string
 	for name := range claim.Annotations {
-		if strings.HasPrefix(name, v1alpha1.Group+"/") && !slices.Contains(known, name) {
+		if strings.HasPrefix(name, v1alpha1.Group+"/") && !strings.HasPrefix(name, v1alpha1.ExportPrefix) && !slices.Contains(known, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// checkLabels refuses a claim that names its source by a label and would then stay empty.
+func checkLabels(s scene) field.ErrorList {
+	if s.Ask.Name != "" || notSelectable(s.Claim) != "" {
+		return nil
+	}
+	var errs field.ErrorList
+	for _, name := range mislaid(s.Claim) {
+		errs = append(errs, field.Invalid(field.NewPath("metadata", "labels").Key(name), s.Claim.Labels[name],
+			"is an annotation, not a label, and as a label has no effect; write it to metadata.annotations"))
+	}
+	return errs
+}
+
+// mislaid are the annotations about a source that were written as labels.
+func mislaid(claim *corev1.PersistentVolumeClaim) []string {
+	var names []string
+	for _, name := range append([]string{v1alpha1.AnnotationSource, v1alpha1.AnnotationURL}, annotated.Companions...) {
+		if _, ok := claim.Labels[name]; ok {
 			names = append(names, name)
 		}
 	}
@@ -124,17 +157,33 @@ func checkObjects(s scene) field.ErrorList {
 		"a Block volume takes exactly one object, but S3Source %s selects %s; list one in its spec.objects, or use Filesystem", s.Source.Name, selects))}
 }
 
-// checkLimit refuses a limit below the size that the claim is to be given.
+// checkLimit refuses a limit below the size that the volume is to have.
 func checkLimit(s scene) field.ErrorList {
 	limit, limited := s.Claim.Spec.Resources.Limits[corev1.ResourceStorage]
-	if !limited {
+	need, known := needed(s.Source)
+	have, sized := size(s.Claim)
+	if !limited || !known || have.Cmp(need) >= 0 || need.Cmp(limit) <= 0 {
 		return nil
 	}
-	was, _ := size(s.Claim)
-	request, _ := size(mutate(s))
-	if request.Cmp(was) <= 0 || request.Cmp(limit) <= 0 {
-		return nil
+	if sized && !annotated.AutoSize(s.Claim) && s.Source.Spec.Sizing.OnTooSmall != v1alpha1.TooSmallGrow {
+		return nil // It is not to grow.
 	}
 	return field.ErrorList{field.Invalid(specPath.Child("resources", "limits").Key(string(corev1.ResourceStorage)), limit.String(),
-		fmt.Sprintf("S3Source %s needs a request of %s; raise the limit to that, or remove it", s.Ask.Name, request.String()))}
+		fmt.Sprintf("S3Source %s needs a volume of %s; raise the limit to that, or remove it", s.Ask.Name, need.String()))}
+}
+
+// checkClass refuses a class whose provisioner would hand out an empty volume.
+func checkClass(s scene) field.ErrorList {
+	if s.Ask.Name == "" || s.Class == nil {
+		return nil
+	}
+	why := provisioner.Unsupported(s.Class, s.CSI)
+	if why == "" {
+		return nil
+	}
+	fix := "use a class of a CSI driver"
+	if !strings.HasPrefix(s.Class.Provisioner, provisioner.BuiltIn) {
+		fix += fmt.Sprintf(", or annotate the class with %s=%s if its provisioner does leave such claims to populators", v1alpha1.AnnotationHonoursDataSource, v1alpha1.HonoursDataSource)
+	}
+	return field.ErrorList{field.Invalid(specPath.Child("storageClassName"), s.Class.Name, "cannot be populated: "+why+"; "+fix)}
 }

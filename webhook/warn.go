@@ -7,16 +7,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	storagev1 "k8s.io/api/storage/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
-)
-
-// Provisioners that never leave a claim to a populator.
-const (
-	noProvisioner      = "kubernetes.io/no-provisioner"
-	builtInPrefix      = "kubernetes.io/"
-	annotationMigrated = "pv.kubernetes.io/migrated-to"
 )
 
 // warnings tells of what is allowed but may surprise; kubectl prints them. The claim is the
@@ -32,8 +24,13 @@ func warnings(s scene, claim *corev1.PersistentVolumeClaim) []string {
 	for _, name := range unknown(claim) {
 		all = append(all, fmt.Sprintf("annotation %s is not known and has no effect; known are %s", name, strings.Join(known, ", ")))
 	}
-	if claim.Spec.VolumeName != "" {
-		return append(all, fmt.Sprintf("spec.volumeName is %s: the claim is bound to that volume and not filled from S3Source %s", claim.Spec.VolumeName, s.Ask.Name))
+	if s.Left != "" {
+		return append(all, fmt.Sprintf("%s: the claim is left alone and not filled from S3Source %s", s.Left, s.Ask.Name))
+	}
+	if len(s.Selected) == 0 {
+		for _, name := range mislaid(claim) {
+			all = append(all, fmt.Sprintf("label %s has no effect: it is an annotation", name))
+		}
 	}
 	return append(append(all, classWarnings(s)...), sizeWarnings(s, claim)...)
 }
@@ -54,31 +51,16 @@ func classWarnings(s scene) []string {
 		return nil
 	}
 	var all []string
-	if why := ignorance(s.Class, s.CSI); why != "" {
-		all = append(all, fmt.Sprintf("StorageClass %s cannot be populated: %s; use a class of a CSI driver", s.Class.Name, why))
-	}
 	if policy := s.Class.ReclaimPolicy; policy != nil && *policy == corev1.PersistentVolumeReclaimRetain {
 		all = append(all, fmt.Sprintf("StorageClass %s retains volumes: when the claim is deleted, its volume and the copy of the data stay until somebody deletes them", s.Class.Name))
 	}
 	return all
 }
 
-// ignorance tells why a class's provisioner would make an empty volume, or none.
-func ignorance(class *storagev1.StorageClass, csi bool) string {
-	switch {
-	case class.Provisioner == noProvisioner:
-		return "its volumes are made by hand"
-	case strings.HasPrefix(class.Provisioner, builtInPrefix) && class.Annotations[annotationMigrated] == "":
-		return "its provisioner " + class.Provisioner + " is built in and ignores dataSourceRef"
-	case strings.HasPrefix(class.Provisioner, builtInPrefix) || csi:
-		return ""
-	}
-	return "no CSIDriver object named " + class.Provisioner + " exists, and a provisioner that is not CSI ignores dataSourceRef"
-}
-
 // sizeWarnings: a population that cannot fit ends with a failure hours later.
 func sizeWarnings(s scene, claim *corev1.PersistentVolumeClaim) []string {
-	if s.Source == nil || s.Source.Status.Inventory == nil || s.Source.Spec.Sizing.OnTooSmall == v1alpha1.TooSmallGrow {
+	if s.Source == nil || s.Source.Status.Inventory == nil || s.Source.Spec.Sizing.OnTooSmall == v1alpha1.TooSmallGrow ||
+		claim.Annotations[v1alpha1.AnnotationGrowTo] == v1alpha1.GrowToInventory {
 		return nil
 	}
 	request, _ := size(claim)

@@ -67,9 +67,6 @@ func (h *Claims) Handle(ctx context.Context, req admission.Request) admission.Re
 	if err := h.Decoder.Decode(req, claim); err != nil {
 		return admission.Errored(http.StatusBadRequest, fmt.Errorf("decode claim: %w", err))
 	}
-	if claim.Labels[v1alpha1.LabelRole] == v1alpha1.RolePrime {
-		return admission.Allowed("")
-	}
 	s, err := h.look(ctx, claim, req)
 	if err != nil {
 		return admission.Errored(http.StatusInternalServerError, err)
@@ -95,7 +92,11 @@ func (h *Claims) look(ctx context.Context, claim *corev1.PersistentVolumeClaim, 
 	if err := h.lookAtSources(ctx, &s, req.Namespace); err != nil {
 		return s, fmt.Errorf("read S3Source: %w", err)
 	}
-	if s.Ask.Name == "" || claim.Spec.StorageClassName == nil {
+	if s.Ask.Name == "" {
+		return s, nil
+	}
+	s.Left = leftAlone(claim)
+	if s.Left != "" || claim.Spec.StorageClassName == nil {
 		return s, nil
 	}
 	err := h.lookAtClass(ctx, &s)

@@ -90,8 +90,9 @@ func (i *installation) try(ctx context.Context) error {
 	claim := &corev1.PersistentVolumeClaim{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: source + "-", Namespace: i.namespace, Annotations: map[string]string{v1alpha1.AnnotationSource: source}},
 		Spec: corev1.PersistentVolumeClaimSpec{
-			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-			Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Mi")}},
+			StorageClassName: new(source), // There is none: the default class may be one that cannot be populated.
+			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Mi")}},
 		},
 	}
 	if err := i.client.Create(ctx, claim, client.DryRunAll); err != nil {

@@ -149,6 +149,10 @@ const (
 	AnnotationGrowTo = Group + "/grow-to"
 )
 
+// AnnotationNextPrime on a claim, written and read by the manager: JSON of what must outlive
+// a prime (node, size, back-off), because the next one is made from it.
+const AnnotationNextPrime = Group + "/next-prime"
+
 // AnnotationMirroredNode on a prime: the node we last gave it, so that a prime that has lost
 // its selected-node is told from a claim that got a new one.
 const AnnotationMirroredNode = Group + "/mirrored-node"

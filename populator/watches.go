@@ -39,21 +39,39 @@ func ours(claim *corev1.PersistentVolumeClaim) bool {
 	return ref != nil && ref.APIGroup != nil && *ref.APIGroup == v1alpha1.Group && ref.Kind == v1alpha1.KindS3Source && ref.Name != ""
 }
 
+// watch is one kind whose changes concern claims.
+type watch struct {
+	object client.Object
+	// claims are those that a change of an object concerns.
+	claims     handler.MapFunc
+	predicates []predicate.Predicate
+}
+
+// watches are all that wakes a claim, besides its own rechecks. They are a table so that
+// tests can drive them without a manager.
+func (r *Reconciler) watches() []watch {
+	newWish := predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, inventoryAppeared())
+	return []watch{
+		{&corev1.PersistentVolumeClaim{}, fromClaim, []predicate.Predicate{claimsAndPrimes()}},
+		{&corev1.Pod{}, fromOwner, []predicate.Predicate{role(v1alpha1.RolePopulate)}},
+		{&corev1.PersistentVolume{}, r.fromVolume, nil},
+		{&v1alpha1.S3Source{}, r.fromSource, []predicate.Predicate{newWish}},
+		{&storagev1.StorageClass{}, r.fromClass, []predicate.Predicate{onlyCreated()}},
+		{&storagev1.CSIDriver{}, r.fromDriver, []predicate.Predicate{onlyCreated()}},
+	}
+}
+
 // SetupWithManager registers indexes and watches.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
 	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	err := ctrl.NewControllerManagedBy(mgr).Named("population").
-		Watches(&corev1.PersistentVolumeClaim{}, handler.EnqueueRequestsFromMapFunc(fromClaim), builder.WithPredicates(claimsAndPrimes())).
-		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(fromOwner), builder.WithPredicates(role(v1alpha1.RolePopulate))).
-		Watches(&corev1.PersistentVolume{}, handler.EnqueueRequestsFromMapFunc(r.fromVolume)).
-		Watches(&v1alpha1.S3Source{}, handler.EnqueueRequestsFromMapFunc(r.fromSource), builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, inventoryAppeared()))).
-		Watches(&storagev1.StorageClass{}, handler.EnqueueRequestsFromMapFunc(r.fromClass), builder.WithPredicates(onlyCreated())).
-		Watches(&storagev1.CSIDriver{}, handler.EnqueueRequestsFromMapFunc(r.fromDriver), builder.WithPredicates(onlyCreated())).
-		WithOptions(controller.Options{MaxConcurrentReconciles: r.Options.Workers}).
-		Complete(r)
-	if err != nil {
+	b := ctrl.NewControllerManagedBy(mgr).Named("population").
+		WithOptions(controller.Options{MaxConcurrentReconciles: r.Options.Workers})
+	for _, w := range r.watches() {
+		b = b.Watches(w.object, handler.EnqueueRequestsFromMapFunc(w.claims), builder.WithPredicates(w.predicates...))
+	}
+	if err := b.Complete(r); err != nil {
 		return fmt.Errorf("register population controller: %w", err)
 	}
 	return nil

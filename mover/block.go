@@ -49,7 +49,7 @@ func (m *mover) fillDevice(ctx context.Context) (*ledger, error) {
 	defer func() { _ = d.file.Close() }()
 	if e.size > d.size {
 		return nil, fail(wire.VolumeTooSmall, "object %s has %s and the volume %s; raise spec.resources.requests.storage of the claim to at least %s",
-			quoteKey(e.key), inUnits(e.size), inUnits(d.size), inUnits(roundUp(e.size)))
+			quoteKey(e.key), inUnits(e.size), inUnits(d.size), inUnits(roundUp(e.size))).requiring(roundUp(e.size))
 	}
 	l := newLedger(m.plan)
 	m.progress.ledger.Store(l)

@@ -66,6 +66,9 @@ func TestBlock(t *testing.T) {
 				if r.Reason != tt.wantReason || !strings.Contains(r.Message, tt.wantText) {
 					t.Errorf("report is %+v, want %s with %s", r, tt.wantReason, tt.wantText)
 				}
+				if want := map[wire.Reason]int64{wire.VolumeTooSmall: 4 << 20}[r.Reason]; r.RequiredBytes != want {
+					t.Errorf("the report requires %d bytes, want %d", r.RequiredBytes, want)
+				}
 				return
 			}
 			b.mustBeDone(r)

@@ -16,6 +16,8 @@ type failure struct {
 	reason  wire.Reason
 	message string
 	cause   error
+	// requiredBytes is the size of a volume that would do, where a larger one would.
+	requiredBytes int64
 }
 
 func (f *failure) Error() string { return f.message }
@@ -25,6 +27,12 @@ func (f *failure) Unwrap() error { return f.cause }
 // fail makes a failure whose message is a sentence a user can act on.
 func fail(reason wire.Reason, format string, args ...any) *failure {
 	return &failure{reason: reason, message: fmt.Sprintf(format, args...)}
+}
+
+// requiring says how large a volume would have to be.
+func (f *failure) requiring(bytes int64) *failure {
+	f.requiredBytes = bytes
+	return f
 }
 
 // because keeps the error that led to a failure, for errors.Is and errors.As.

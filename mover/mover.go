@@ -214,6 +214,7 @@ func (m *mover) report(l *ledger, err error) wire.Report {
 	if err != nil {
 		f := m.classify(err)
 		r.Class, r.Reason, r.Message = classAfter(f.reason, r.Progressed), f.reason, m.scrub(f.message)
+		r.RequiredBytes = f.requiredBytes
 		m.logf("failed: %s: %s", r.Reason, r.Message)
 		if cause := errors.Unwrap(f); cause != nil {
 			m.logf("cause: %s", strings.ReplaceAll(m.scrub(cause.Error()), "\n", "; "))

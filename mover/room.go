@@ -83,12 +83,12 @@ func (r room) check() error {
 	if r.needBytes > r.freeBytes {
 		return fail(wire.VolumeTooSmall, "the source takes %s on the volume and %s are free of %s; raise "+
 			"spec.resources.requests.storage of the claim to at least %s, or set spec.sizing.onTooSmall: Grow",
-			inUnits(r.needBytes), inUnits(r.freeBytes), inUnits(r.totalBytes), inUnits(r.enoughBytes()))
+			inUnits(r.needBytes), inUnits(r.freeBytes), inUnits(r.totalBytes), inUnits(r.enoughBytes())).requiring(r.enoughBytes())
 	}
 	if r.totalInodes > 0 && r.needInodes > r.freeInodes {
 		return fail(wire.VolumeOutOfInodes, "the source takes %d files and directories and the volume has room for %d of them; "+
 			"raise spec.resources.requests.storage of the claim to at least %s, or use a storage class with more inodes per byte",
-			r.needInodes, r.freeInodes, inUnits(r.enoughForInodes()))
+			r.needInodes, r.freeInodes, inUnits(r.enoughForInodes())).requiring(r.enoughForInodes())
 	}
 	return nil
 }

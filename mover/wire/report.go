@@ -97,6 +97,9 @@ type Report struct {
 	// Began means that the volume passed the check for foreign content and is being written:
 	// whatever is on it from now on is ours. The manager hands it on as Request.Volume.Began.
 	Began bool `json:"began,omitempty"`
+	// RequiredBytes is the size in bytes of a volume that would have held the source, for
+	// VolumeTooSmall and VolumeOutOfInodes; 0 where the mover could not tell.
+	RequiredBytes int64 `json:"requiredBytes,omitempty"`
 	// ManifestDigest is "sha256:" + hex over the sorted lines path\tsize\tetag\n.
 	ManifestDigest string `json:"manifestDigest,omitempty"`
 }

@@ -112,14 +112,12 @@ func (r *Reconciler) nothingPromised(ctx context.Context, s protocol.State) erro
 	if !protocol.MayHaveHadPrime(s) {
 		return nil
 	}
-	var all corev1.PersistentVolumeList
-	if err := r.Live.List(ctx, &all); err != nil {
+	promised, err := r.promised.has(ctx, r.Live, s.Claim.UID)
+	if err != nil {
 		return fmt.Errorf("list volumes: %w", err)
 	}
-	for i := range all.Items {
-		if protocol.RefersTo(&all.Items[i], s.Claim) {
-			return errStale
-		}
+	if promised {
+		return errStale
 	}
 	return nil
 }

@@ -56,6 +56,9 @@ type Reconciler struct {
 	Live    client.Reader
 	Events  events.EventRecorder
 	Options Options
+
+	troubles troubles
+	promised claimedVolumes
 }
 
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch;delete

@@ -94,27 +94,6 @@ func (r *Reconciler) volume(ctx context.Context, name string) (*corev1.Persisten
 	return find(ctx, r.Live, types.NamespacedName{Name: name}, &corev1.PersistentVolume{})
 }
 
-// observeTrouble reads events live, and only of what has been waiting for long.
-func (r *Reconciler) observeTrouble(ctx context.Context, s *protocol.State) error {
-	var waiting client.Object
-	switch {
-	case s.Prime != nil && !protocol.Bound(s.Prime) && s.Now.Sub(s.Prime.CreationTimestamp.Time) >= protocol.ProvisionPatience && !protocol.MoverIsConsumer(*s):
-		waiting = s.Prime
-	case s.Mover != nil && s.Mover.Status.Phase == corev1.PodPending && s.Now.Sub(s.Mover.CreationTimestamp.Time) >= protocol.MoverPatience:
-		waiting = s.Mover
-	default:
-		return nil
-	}
-	var found corev1.EventList
-	err := r.Live.List(ctx, &found, client.InNamespace(waiting.GetNamespace()),
-		client.MatchingFields{"involvedObject.uid": string(waiting.GetUID()), "type": corev1.EventTypeWarning})
-	if err != nil {
-		return fmt.Errorf("list events of %s: %w", waiting.GetName(), err)
-	}
-	s.Trouble = protocol.LatestEvent(found.Items)
-	return nil
-}
-
 func key(claim *corev1.PersistentVolumeClaim, name string) types.NamespacedName {
 	return types.NamespacedName{Namespace: claim.Namespace, Name: name}
 }

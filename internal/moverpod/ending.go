@@ -65,9 +65,21 @@ func Disrupted(pod *corev1.Pod) bool {
 	return false
 }
 
-// PendingReason finds the sentence that tells why a pod does not start: a container's, the
-// scheduler's, or that of an event.
+// PendingReason finds the sentence that tells why a pod does not start: that of its own
+// status or of an event.
 func PendingReason(pod *corev1.Pod, event string) string {
+	if why := Waiting(pod); why != "" {
+		return why
+	}
+	if event != "" {
+		return event
+	}
+	return fmt.Sprintf("see `kubectl describe pod %s`", pod.Name)
+}
+
+// Waiting is what a pod's own status says about why it does not start: a container's word or
+// the scheduler's; empty where only an event can tell.
+func Waiting(pod *corev1.Pod) string {
 	for _, c := range pod.Status.ContainerStatuses {
 		if w := c.State.Waiting; w != nil && w.Message != "" {
 			return w.Reason + ": " + w.Message
@@ -78,8 +90,5 @@ func PendingReason(pod *corev1.Pod, event string) string {
 			return c.Reason + ": " + c.Message
 		}
 	}
-	if event != "" {
-		return event
-	}
-	return fmt.Sprintf("see `kubectl describe pod %s`", pod.Name)
+	return ""
 }

@@ -44,8 +44,13 @@ func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decis
 	case protocol.DeleteMover:
 		return d, r.deleteMover(ctx, s.Mover)
 	case protocol.MarkPopulated:
-		return d, r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationResult, protocol.StoredResult{At: s.Now.UTC(), Attempt: protocol.AttemptOf(s.Mover), Report: protocol.Ending(s.Mover)},
-			map[string]any{v1alpha1.AnnotationPopulated: string(s.Mover.UID)})
+		return d, r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationResult, protocol.ResultOf(s), map[string]any{v1alpha1.AnnotationPopulated: string(s.Mover.UID)})
+	case protocol.RecordEdit:
+		return d, r.recordEdit(ctx, s)
+	case protocol.RememberSize:
+		return d, r.rememberSize(ctx, s)
+	case protocol.ReplacePrime:
+		return d, r.replacePrime(ctx, s)
 	case protocol.Rebind:
 		return d, r.rebind(ctx, s)
 	case protocol.DeletePrime:
@@ -85,25 +90,22 @@ func (r *Reconciler) startMover(ctx context.Context, s protocol.State, d protoco
 	return refused(d, err, v1alpha1.ReasonMoverRefused, "The pod that loads the data was refused")
 }
 
-// rebind hands the volume over. The patch is guarded by the volume's resourceVersion:
-// whatever happened to the prime since would have changed the volume too.
-func (r *Reconciler) rebind(ctx context.Context, s protocol.State) error {
-	if err := r.stillUnbound(ctx, s.Claim); err != nil {
-		return err
-	}
-	return r.patchVolume(ctx, s.PrimeVolume, func() ([]byte, error) { return protocol.RebindPatch(s) })
-}
-
 // stillUnbound asks the API server whether the claim is the one we decided about.
 func (r *Reconciler) stillUnbound(ctx context.Context, claim *corev1.PersistentVolumeClaim) error {
+	_, err := r.unbound(ctx, claim)
+	return err
+}
+
+// unbound is the claim as the API server has it now, if it is the one we decided about.
+func (r *Reconciler) unbound(ctx context.Context, claim *corev1.PersistentVolumeClaim) (*corev1.PersistentVolumeClaim, error) {
 	live := &corev1.PersistentVolumeClaim{}
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(claim), live); err != nil {
-		return staleIfGone(err)
+		return nil, staleIfGone(err)
 	}
 	if live.UID != claim.UID || live.DeletionTimestamp != nil || live.Spec.VolumeName != "" {
-		return errStale
+		return nil, errStale
 	}
-	return nil
+	return live, nil
 }
 
 // nothingPromised asks the API server for a volume that carries the claim's UID, unless

@@ -50,12 +50,11 @@ type watch struct {
 // watches are all that wakes a claim, besides its own rechecks. They are a table so that
 // tests can drive them without a manager.
 func (r *Reconciler) watches() []watch {
-	newWish := predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, inventoryAppeared())
 	return []watch{
 		{&corev1.PersistentVolumeClaim{}, fromClaim, []predicate.Predicate{claimsAndPrimes()}},
 		{&corev1.Pod{}, fromOwner, []predicate.Predicate{role(v1alpha1.RolePopulate)}},
 		{&corev1.PersistentVolume{}, r.fromVolume, nil},
-		{&v1alpha1.S3Source{}, r.fromSource, []predicate.Predicate{newWish}},
+		{&v1alpha1.S3Source{}, r.fromSource, []predicate.Predicate{newWish()}},
 		{&storagev1.StorageClass{}, r.fromClass, []predicate.Predicate{onlyCreated()}},
 		{&storagev1.CSIDriver{}, r.fromDriver, []predicate.Predicate{onlyCreated()}},
 	}
@@ -129,10 +128,12 @@ func onlyCreated() predicate.Predicate {
 	}
 }
 
-// inventoryAppeared wakes claims that wait for a size.
-func inventoryAppeared() predicate.Predicate {
+// newWish wakes claims whose source asks for something else, and those that wait for a
+// size. A source that was made again while we did not watch arrives as an update.
+func newWish() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		return e.ObjectOld.(*v1alpha1.S3Source).Status.Inventory == nil && e.ObjectNew.(*v1alpha1.S3Source).Status.Inventory != nil
+		was, is := e.ObjectOld.(*v1alpha1.S3Source), e.ObjectNew.(*v1alpha1.S3Source)
+		return was.Generation != is.Generation || was.UID != is.UID || !protocol.InventoryCurrent(was) && protocol.InventoryCurrent(is)
 	}}
 }
 

@@ -36,6 +36,7 @@ const (
 	ReasonRescheduling         Reason = "Rescheduling"
 	ReasonPopulating           Reason = "Populating"
 	ReasonMoverPending         Reason = "MoverPending"
+	ReasonRequestChanged       Reason = "RequestChanged"
 	ReasonRebinding            Reason = "Rebinding"
 	ReasonRebindBlocked        Reason = "RebindBlocked"
 	ReasonBoundElsewhere       Reason = "BoundElsewhere"

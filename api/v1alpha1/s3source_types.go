@@ -286,6 +286,9 @@ type Inventory struct {
 	// +optional
 	UnsafeKeys int64       `json:"unsafeKeys,omitempty"`
 	ObservedAt metav1.Time `json:"observedAt"`
+	// ObservedGeneration is the generation of the source that was listed.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 }
 
 // Enumerations of S3SourceSpec.

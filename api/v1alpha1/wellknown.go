@@ -127,7 +127,12 @@ const (
 	AnnotationResult = Group + "/result"
 	// AnnotationAttempts on a prime: JSON of the failed attempts so far.
 	AnnotationAttempts = Group + "/attempts"
-	// AnnotationSpecHash on a mover: hash of the source spec and retry token it was made from.
+	// AnnotationRequestHash on a mover: hash of what it was asked for. On a populating mover and
+	// on the prime that protocol.RequestHash names, on an inventory its generation and refresh token.
+	AnnotationRequestHash = Group + "/request-hash"
+	// AnnotationPodHash on a mover: hash of placement, resources and tuning; see protocol.PodHash.
+	AnnotationPodHash = Group + "/pod-hash"
+	// AnnotationSpecHash on a mover of an earlier version, in place of AnnotationRequestHash.
 	AnnotationSpecHash = Group + "/spec-hash"
 	// AnnotationAttempt on a mover: its number, from 1.
 	AnnotationAttempt = Group + "/attempt"

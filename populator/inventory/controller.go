@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -162,8 +161,8 @@ func (r *Reconciler) pod(s state) (*corev1.Pod, error) {
 		},
 		Labels: map[string]string{v1alpha1.LabelRole: v1alpha1.RoleInventory, v1alpha1.LabelSourceUID: string(s.Source.UID)},
 		Annotations: map[string]string{
-			v1alpha1.AnnotationSpecHash: requestHash(s.Source),
-			v1alpha1.AnnotationAttempt:  strconv.Itoa(request.Attempt),
+			v1alpha1.AnnotationRequestHash: requestHash(s.Source),
+			v1alpha1.AnnotationAttempt:     strconv.Itoa(request.Attempt),
 		},
 		Image: r.Image, Source: s.Source.Spec, Request: request, Deadline: deadline,
 	})
@@ -216,14 +215,10 @@ func status(s state, d decision) v1alpha1.S3SourceStatus {
 
 func podName(source *v1alpha1.S3Source) string { return moverpod.InventoryName(string(source.UID)) }
 
-// requestHash changes when another listing would be another request: with the spec and
-// with the refresh token.
+// requestHash changes when another listing would be another request: with the spec, whose
+// changes the generation counts, and with the refresh token. It is the same in every
+// version of ours, so that an upgrade ends no listing.
 func requestHash(source *v1alpha1.S3Source) string {
-	var b strings.Builder
-	if err := json.NewEncoder(&b).Encode(source.Spec); err != nil {
-		fmt.Fprintf(&b, "generation %d", source.Generation)
-	}
-	b.WriteString(source.Annotations[v1alpha1.AnnotationRefresh])
-	sum := sha256.Sum256([]byte(b.String()))
-	return hex.EncodeToString(sum[:8])
+	sum := sha256.Sum256([]byte(source.Annotations[v1alpha1.AnnotationRefresh]))
+	return strconv.FormatInt(source.Generation, 10) + "." + hex.EncodeToString(sum[:8])
 }

@@ -50,10 +50,12 @@ type decision struct {
 // podPatience is how long a pod may wait for a node or an image before the source says so.
 const podPatience = 10 * time.Second
 
-// Back-off between failed inventories: 10 s, doubled, at most 10 min.
+// Back-off between failed inventories: 10 s, doubled, at most 10 min, or 15 min where a
+// server is waited for.
 const (
 	firstBackoff = 10 * time.Second
 	lastBackoff  = 10 * time.Minute
+	lastWait     = 15 * time.Minute
 )
 
 // soon is when we look again after a verdict was told: a change of status wakes nobody.
@@ -76,7 +78,7 @@ func decide(s state) decision {
 		return skip(s)
 	case s.Pod != nil && s.Pod.DeletionTimestamp != nil:
 		return decision{Action: wait}
-	case s.Pod != nil && s.Pod.Annotations[v1alpha1.AnnotationSpecHash] != requestHash(s.Source):
+	case s.Pod != nil && s.Pod.Annotations[v1alpha1.AnnotationRequestHash] != requestHash(s.Source):
 		return decision{Action: deletePod}
 	case s.Pod == nil:
 		return startWhenDue(s)
@@ -154,9 +156,12 @@ func succeed(s state, r wire.Report) decision {
 	}
 	return decision{
 		Action: wait, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonInventoryTaken, Message: message,
-		Inventory: &v1alpha1.Inventory{Objects: r.Objects, Bytes: r.Bytes, Digest: r.ManifestDigest, UnsafeKeys: r.SkippedKeys, ObservedAt: at},
-		Next:      interval(s.Source, at.Time),
-		Recheck:   soon,
+		Inventory: &v1alpha1.Inventory{
+			Objects: r.Objects, Bytes: r.Bytes, Digest: r.ManifestDigest, UnsafeKeys: r.SkippedKeys,
+			ObservedAt: at, ObservedGeneration: s.Source.Generation,
+		},
+		Next:    interval(s.Source, at.Time),
+		Recheck: soon,
 	}
 }
 
@@ -170,7 +175,10 @@ func fail(s state, r wire.Report) decision {
 		Failures: int32(min(n, 1000)), //nolint:gosec // G115: attempts are counted from 1.
 		Next:     interval(s.Source, finished(s.Pod)),
 	}
-	if r.Class.Again() && n <= limit(s.Source) {
+	switch {
+	case r.Class == wire.RetryUncounted:
+		waitOut(s, &d)
+	case r.Class.Again() && n <= limit(s.Source):
 		d.Next = new(metav1.NewTime(finished(s.Pod).Add(backoff(n))))
 	}
 	switch {
@@ -184,6 +192,19 @@ func fail(s state, r wire.Report) decision {
 		return decision{Action: deletePod}
 	}
 	return d
+}
+
+// waitOut is for a server that throttles or cannot be reached, which is nobody's mistake
+// and does not count: it is asked again after as long as the source could not be listed,
+// at most lastWait, without an end.
+func waitOut(s state, d *decision) {
+	since, at := s.Now.Truncate(time.Second), finished(s.Pod)
+	if ready := meta.FindStatusCondition(s.Source.Status.Conditions, v1alpha1.ConditionReady); told(s.Source) && ready.Status == metav1.ConditionFalse {
+		since = ready.LastTransitionTime.Time
+	}
+	d.Failures--
+	d.Next = new(metav1.NewTime(at.Add(min(max(at.Sub(since), firstBackoff), lastWait))))
+	d.Message += fmt.Sprintf(" The source could not be listed since %s; it is tried again at %s, and so on.", since.UTC().Format(time.RFC3339), d.Next.UTC().Format(time.TimeOnly))
 }
 
 // defaultLimit is that of the schema, for sources made before it.

@@ -57,7 +57,9 @@ func refreshed(s *state) { s.Source.Annotations[v1alpha1.AnnotationRefresh] = "2
 func skipped(s *state)   { s.Source.Annotations[v1alpha1.AnnotationInventory] = v1alpha1.InventorySkip }
 func deleting(s *state)  { s.Source.DeletionTimestamp = new(metav1.NewTime(noon)) }
 func periodic(s *state)  { s.Source.Spec.RefreshInterval = &metav1.Duration{Duration: time.Hour} }
-func otherSpec(s *state) { s.Source.Spec.Bucket = "c" }
+func otherSpec(s *state) { s.Source.Generation++ }
+
+func otherDefaults(s *state) { s.Source.Spec.OnEmpty, s.Source.Spec.Transfer.Engine = "Fail", "Auto" }
 
 // pod that ended a minute ago, or runs when the report is nil.
 func pod(phase corev1.PodPhase, attempt string, r *wire.Report) change {
@@ -65,7 +67,7 @@ func pod(phase corev1.PodPhase, attempt string, r *wire.Report) change {
 		s.Pod = &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{
 				Name: "inventory-u", CreationTimestamp: metav1.NewTime(noon.Add(-2 * time.Minute)),
-				Annotations: map[string]string{v1alpha1.AnnotationSpecHash: requestHash(s.Source), v1alpha1.AnnotationAttempt: attempt},
+				Annotations: map[string]string{v1alpha1.AnnotationRequestHash: requestHash(s.Source), v1alpha1.AnnotationAttempt: attempt},
 			},
 			Status: corev1.PodStatus{Phase: phase},
 		}
@@ -84,6 +86,34 @@ var (
 		return pod(corev1.PodFailed, attempt, &wire.Report{Class: wire.Retry, Reason: wire.EndpointUnreachable, Message: "No route."})
 	}
 )
+
+// throttled is a server that throttles, and has for longer than the verdict stands.
+func throttled(attempt string, since time.Time) change {
+	return func(s *state) {
+		pod(corev1.PodFailed, attempt, &wire.Report{Class: wire.RetryUncounted, Reason: wire.Throttled, Message: "Slow down."})(s)
+		for i := range s.Source.Status.Conditions {
+			s.Source.Status.Conditions[i].LastTransitionTime = metav1.NewTime(since)
+		}
+	}
+}
+
+// A server that is waited out leaves the count of failures alone, so that a failure that
+// counts has all its attempts afterwards.
+func TestWaitingDoesNotCount(t *testing.T) {
+	s := world(throttled("3", noon))
+	s.Source.Status.Failures = 2
+	if got := status(s, decide(s)); got.Failures != 2 || got.NextInventoryTime == nil {
+		t.Errorf("status %+v", got)
+	}
+}
+
+// An inventory says which generation it was taken of, because sizes are computed from it.
+func TestInventoryObservesTheGeneration(t *testing.T) {
+	s := world(done)
+	if got := status(s, decide(s)).Inventory; got == nil || got.ObservedGeneration != s.Source.Generation {
+		t.Errorf("inventory %+v of generation %d", got, s.Source.Generation)
+	}
+}
 
 func TestDecide(t *testing.T) {
 	type want struct {
@@ -107,6 +137,7 @@ func TestDecide(t *testing.T) {
 		"a deleted source is left alone":                {world(done, deleting), want{Action: wait}, ""},
 		"a pod of another spec goes":                    {world(done, otherSpec), want{Action: deletePod}, ""},
 		"a pod of another refresh goes":                 {world(done, refreshed), want{Action: deletePod}, ""},
+		"a pod of an upgraded manager stays":            {world(pod(corev1.PodRunning, "1", nil), otherDefaults), want{Action: wait}, ""},
 		"a running pod is waited for":                   {world(pod(corev1.PodRunning, "1", nil)), want{Action: wait}, ""},
 		"a pod that cannot start is explained":          {world(pod(corev1.PodPending, "1", nil)), want{wait, "Unknown", v1alpha1.ReasonInventoryPending}, "inventory-u"},
 		"success is told first":                         {world(done), want{wait, "True", v1alpha1.ReasonInventoryTaken}, "7 objects, 1024 bytes"},
@@ -118,6 +149,8 @@ func TestDecide(t *testing.T) {
 		"a failing server is told before it is retried": {world(down("1")), want{wait, "False", v1alpha1.Reason(wire.EndpointUnreachable)}, ""},
 		"after the back-off its pod goes":               {world(down("1"), verdict("False")), want{Action: deletePod}, ""},
 		"too many failures are final":                   {world(down("3"), verdict("False")), want{wait, "False", v1alpha1.Reason(wire.EndpointUnreachable)}, "s3populator.io/refresh"},
+		"a server that throttles is waited out":         {world(throttled("9", noon.Add(-time.Minute)), verdict("False")), want{Action: deletePod}, ""},
+		"and says since when":                           {world(verdict("False"), throttled("9", noon.Add(-time.Hour))), want{wait, "False", v1alpha1.Reason(wire.Throttled)}, "since 2026-05-04T11:00:00Z; it is tried again at 12:14:00"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,7 @@
 package protocol
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 
@@ -13,11 +14,13 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// Back-off between attempts: 10 s, doubled each time, at most 5 min. The first is short
-// because most failures are a server that restarts; the last keeps six attempts in ten minutes.
+// Back-off between attempts: 10 s, doubled each time, at most 5 min, or 15 min while S3
+// throttles or cannot be reached. The first is short because most failures are a server
+// that restarts; the last keeps six attempts in ten minutes.
 const (
 	firstBackoff = 10 * time.Second
 	lastBackoff  = 5 * time.Minute
+	lastWait     = 15 * time.Minute
 )
 
 // defaultRetries is the limit where the source, now gone, cannot tell.
@@ -27,21 +30,37 @@ const defaultRetries = 6
 // eviction is nobody's mistake, and finite because a pod that always kills its node is.
 const disruptionLimit = 50
 
-// Attempts is the prime's memory of what failed, written before a failed mover is
-// deleted, so that no crash forgets it. It survives the mover's garbage collection.
+// Attempts is the prime's memory of its movers, written before an ended mover is deleted,
+// so that no crash forgets it. It survives the mover's garbage collection.
 type Attempts struct {
-	// Hash of the source spec and retry token that failed; another one starts afresh.
+	// Hash and Pod are the RequestHash and PodHash that failed; others start afresh.
 	Hash string `json:"hash"`
-	// Failures count towards spec.retries.limit, Disruptions (evictions, lost nodes) do not.
+	Pod  string `json:"pod,omitempty"`
+	// Movers counts all that ended or were ended on this prime.
+	Movers int `json:"movers,omitempty"`
+	// Failures count towards spec.retries.limit, Disruptions (evictions, lost nodes) towards
+	// a limit of their own. Progress takes both back to zero.
 	Failures    int `json:"failures"`
 	Disruptions int `json:"disruptions,omitempty"`
-	// Mover is the UID of the latest failed pod, so that none is counted twice.
+	// Waits counts the latest attempts in a row that only waited for S3, and Since is the
+	// end of the first of them.
+	Waits int       `json:"waits,omitempty"`
+	Since time.Time `json:"since,omitzero"`
+	// Edits counts the latest movers in a row that a changed request ended, and EditedAt is
+	// when the last of them was.
+	Edits    int       `json:"edits,omitempty"`
+	EditedAt time.Time `json:"editedAt,omitzero"`
+	// Began means that a mover found the volume to be ours to fill, so that all on it is.
+	Began bool `json:"began,omitempty"`
+	// Mover is the UID of the latest ended pod, so that none is counted twice.
 	Mover string    `json:"mover"`
 	At    time.Time `json:"at"`
-	// Terminal: only another Hash tries again.
+	// Terminal: only another Hash or Pod tries again.
 	Terminal bool        `json:"terminal,omitempty"`
 	Reason   wire.Reason `json:"reason"`
 	Message  string      `json:"message"`
+	// RequiredBytes is how large the volume would have to be, if that is what was wrong.
+	RequiredBytes int64 `json:"requiredBytes,omitempty"`
 }
 
 // ReadAttempts is zero where there were none; a damaged annotation counts as none.
@@ -50,51 +69,109 @@ func ReadAttempts(Prime *corev1.PersistentVolumeClaim) Attempts {
 	if json.Unmarshal([]byte(Prime.Annotations[v1alpha1.AnnotationAttempts]), &a) != nil {
 		return Attempts{}
 	}
+	a.Movers = max(a.Movers, a.Failures+a.Disruptions) // An earlier version counted only those.
 	return a
 }
 
-// After adds the failure of a mover to the attempts so far.
+// After adds the failure of a mover to the attempts so far:
+//
+//	the attempt                           counts as    takes back to zero               ends when there were
+//	made progress                         -            failures, disruptions, waits     -
+//	waited for S3 (RetryUncounted)        wait         -                                never
+//	was ended from outside                disruption   waits                            more than disruptionLimit
+//	failed otherwise                      failure      waits                            more than spec.retries.limit
+//	needs a person (User)                 as above     as above                         this one
 func (a Attempts) After(mover *corev1.Pod, now time.Time) Attempts {
-	hash := mover.Annotations[v1alpha1.AnnotationSpecHash]
-	next := Attempts{Hash: hash, Mover: string(mover.UID), At: now.UTC().Truncate(time.Second)}
-	if a.Hash == hash {
-		next.Failures, next.Disruptions = a.Failures, a.Disruptions
+	next, r := a.ended(mover), Ending(mover)
+	next.Hash, next.Pod = hashOf(mover), mover.Annotations[v1alpha1.AnnotationPodHash]
+	if a.Hash != next.Hash || a.Pod != next.Pod {
+		next.Failures, next.Disruptions, next.Waits, next.Since = 0, 0, 0, time.Time{}
+		if a.Hash != "" {
+			next = next.edited(now)
+		}
 	}
-	r := Ending(mover)
-	next.Reason, next.Message = r.Reason, r.Message
+	next.At = now.UTC().Truncate(time.Second)
+	next.Reason, next.Message, next.RequiredBytes = r.Reason, r.Message, r.RequiredBytes
 	next.Terminal = r.Class == wire.User
-	if moverpod.Disrupted(mover) {
-		next.Disruptions++
-	} else {
-		next.Failures++
-	}
-	return next
+	return next.counting(r, moverpod.Disrupted(mover))
 }
 
-// exhausted tells that no further attempt is made for the same hash.
+func (a Attempts) counting(r wire.Report, disrupted bool) Attempts {
+	if r.Class == wire.RetryUncounted && !r.Progressed {
+		a.Waits++
+		if a.Waits == 1 {
+			a.Since = a.At
+		}
+		return a
+	}
+	a.Waits, a.Since = 0, time.Time{}
+	switch {
+	case r.Progressed:
+		a.Failures, a.Disruptions = 0, 0
+	case disrupted:
+		a.Disruptions++
+	default:
+		a.Failures++
+	}
+	return a
+}
+
+// Superseded adds a mover that was ended because the request changed. It is no failure.
+func (a Attempts) Superseded(mover *corev1.Pod, now time.Time) Attempts {
+	return a.ended(mover).edited(now)
+}
+
+// ended remembers a mover, however it ended.
+func (a Attempts) ended(mover *corev1.Pod) Attempts {
+	a.Mover = string(mover.UID)
+	a.Movers++
+	a.Began = a.Began || began(mover)
+	return a
+}
+
+// exhausted tells that no further attempt is made for the same request. What is waited out
+// never ends.
 func (a Attempts) exhausted(limit int) bool {
-	return a.Terminal || a.Failures > limit || a.Disruptions > disruptionLimit
+	return a.Terminal || a.Waits == 0 && (a.Failures > limit || a.Disruptions > disruptionLimit)
 }
 
 // next is when the following attempt may begin.
 func (a Attempts) next() time.Time {
-	wait := firstBackoff
-	for range min(a.Failures+a.Disruptions-1, 10) {
-		wait = min(2*wait, lastBackoff)
+	if a.Waits > 0 {
+		return a.At.Add(backoff(a.Waits, lastWait))
 	}
-	return a.At.Add(wait)
+	return a.At.Add(backoff(a.Failures+a.Disruptions, lastBackoff))
+}
+
+func backoff(n int, last time.Duration) time.Duration {
+	wait := firstBackoff
+	for range min(n-1, 10) {
+		wait = min(2*wait, last)
+	}
+	return wait
 }
 
 // number of the mover that would be started now, from 1.
-func (a Attempts) number(hash string) int {
-	if a.Hash != hash {
-		return 1
-	}
-	return a.Failures + a.Disruptions + 1
-}
+func (a Attempts) number() int { return a.Movers + 1 }
 
 // Ending is a finished mover's report.
 func Ending(mover *corev1.Pod) wire.Report {
 	r, _ := moverpod.Ending(mover)
 	return r
+}
+
+// hashOf is a mover's request; an earlier version had a hash of its own, which never equals one of ours.
+func hashOf(mover *corev1.Pod) string {
+	return cmp.Or(mover.Annotations[v1alpha1.AnnotationRequestHash], mover.Annotations[v1alpha1.AnnotationSpecHash], "unknown")
+}
+
+// began tells that a mover has checked its volume and writes it: by its report, or by how
+// far it said to be.
+func began(mover *corev1.Pod) bool {
+	if r, done := moverpod.Ending(mover); done && (r.Began || r.Class == wire.Done) {
+		return true
+	}
+	var snapshot wire.Snapshot
+	return json.Unmarshal([]byte(mover.Annotations[v1alpha1.AnnotationProgress]), &snapshot) == nil &&
+		snapshot.Phase != "" && snapshot.Phase != wire.Listing
 }

@@ -3,13 +3,10 @@
 package protocol
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
@@ -56,6 +53,7 @@ func Prime(s State, copied []string) *corev1.PersistentVolumeClaim {
 		},
 	}
 	p.Labels[v1alpha1.LabelVeleroExclude] = "true"
+	p.Annotations[v1alpha1.AnnotationRequestHash] = RequestHash(s.Source, s.Claim)
 	for _, k := range copied {
 		if v, ok := s.Claim.Annotations[k]; ok {
 			p.Annotations[k] = v
@@ -84,13 +82,24 @@ func grows(source *v1alpha1.S3Source, claim *corev1.PersistentVolumeClaim) bool 
 	return source.Spec.Sizing.OnTooSmall == v1alpha1.TooSmallGrow || claim.Annotations[v1alpha1.AnnotationGrowTo] == v1alpha1.GrowToInventory
 }
 
-// grow raises the prime's request to what the source needs, if its user said so. The
+// grow raises the prime's request to what the source needs, by its inventory and by what a
+// mover found, if its user said so. The
 // claim then binds to a larger volume than it asked for, which Kubernetes allows.
 func grow(p *corev1.PersistentVolumeClaim, source *v1alpha1.S3Source, claim *corev1.PersistentVolumeClaim) {
-	if !grows(source, claim) || source.Status.Inventory == nil {
+	if !grows(source, claim) {
 		return
 	}
-	need := sizing.Request(source.Status.Inventory.Bytes, source.Spec.Sizing.OveragePercent)
+	need := resource.NewQuantity(ReadNextPrime(claim).grownFor(RequestHash(source, claim)).Bytes, resource.BinarySI)
+	if InventoryCurrent(source) {
+		if q := sizing.Request(source.Status.Inventory.Bytes, source.Spec.Sizing.OveragePercent); q.Cmp(*need) > 0 {
+			need = &q
+		}
+	}
+	raise(p, *need)
+}
+
+// raise never shrinks a request.
+func raise(p *corev1.PersistentVolumeClaim, need resource.Quantity) {
 	if have := p.Spec.Resources.Requests[corev1.ResourceStorage]; have.Cmp(need) < 0 {
 		p.Spec.Resources.Requests[corev1.ResourceStorage] = need
 		if limit, ok := p.Spec.Resources.Limits[corev1.ResourceStorage]; ok && limit.Cmp(need) < 0 {
@@ -115,8 +124,7 @@ func Mover(s State, o MoverOptions) (*corev1.Pod, error) {
 	if err != nil {
 		return nil, err
 	}
-	hash := SpecHash(s.Source, s.Claim)
-	request.Attempt = ReadAttempts(s.Prime).number(hash)
+	request.Attempt = ReadAttempts(s.Prime).number()
 	request.Volume = wire.Volume{Mode: wire.Filesystem, TargetPath: s.Source.Spec.TargetPath}
 	if block(s.Claim) {
 		request.Volume = wire.Volume{Mode: wire.Block}
@@ -128,29 +136,15 @@ func Mover(s State, o MoverOptions) (*corev1.Pod, error) {
 		Owner:     ownerReference(s.Claim),
 		Labels:    labels(s.Claim, v1alpha1.RolePopulate),
 		Annotations: map[string]string{
-			v1alpha1.AnnotationSpecHash: hash,
-			v1alpha1.AnnotationAttempt:  itoa(int64(request.Attempt)),
+			v1alpha1.AnnotationRequestHash: RequestHash(s.Source, s.Claim),
+			v1alpha1.AnnotationPodHash:     PodHash(s.Source),
+			v1alpha1.AnnotationAttempt:     itoa(int64(request.Attempt)),
 		},
 		Image:     o.Image,
 		Source:    s.Source.Spec,
 		Request:   request,
 		ClaimName: s.Prime.Name,
 	})
-}
-
-// SpecHash changes when another attempt would be another request: with the source's spec,
-// with the source itself, and with the claim's retry token.
-func SpecHash(source *v1alpha1.S3Source, claim *corev1.PersistentVolumeClaim) string {
-	b, err := json.Marshal(struct {
-		UID   string
-		Spec  v1alpha1.S3SourceSpec
-		Retry string
-	}{string(source.UID), source.Spec, claim.Annotations[v1alpha1.AnnotationRetry]})
-	if err != nil { // A spec that came from JSON goes back to JSON.
-		return fmt.Sprintf("generation-%d", source.Generation)
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:8])
 }
 
 func labels(claim *corev1.PersistentVolumeClaim, role string) map[string]string {

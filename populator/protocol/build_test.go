@@ -142,23 +142,3 @@ func TestImportNamesAreShortAndDistinct(t *testing.T) {
 		t.Errorf("name %q", name)
 	}
 }
-
-func TestSpecHash(t *testing.T) {
-	base := world()
-	same := SpecHash(base.Source, base.Claim)
-	changes := map[string]change{
-		"the spec":        otherSpec,
-		"the source":      func(s *State) { s.Source.UID = "another" },
-		"the retry token": func(s *State) { s.Claim.Annotations[v1alpha1.AnnotationRetry] = "1" },
-	}
-	for name, c := range changes {
-		s := world(c)
-		if SpecHash(s.Source, s.Claim) == same {
-			t.Errorf("a change of %s starts no new attempt", name)
-		}
-	}
-	s := world(inventory)
-	if SpecHash(s.Source, s.Claim) != same {
-		t.Error("a new inventory must not restart a population")
-	}
-}

@@ -26,6 +26,10 @@ const (
 	MarkPopulated Action = "MarkPopulated"
 	Rebind        Action = "Rebind"
 	DeletePrime   Action = "DeletePrime"
+	// RecordEdit, RememberSize and ReplacePrime follow a changed request or size.
+	RecordEdit   Action = "RecordEdit"
+	RememberSize Action = "RememberSize"
+	ReplacePrime Action = "ReplacePrime"
 )
 
 // Decision is what a pass does and says. A decision without a Reason says nothing: the
@@ -60,14 +64,14 @@ func rules() []rule {
 		createMissingPrime,
 		// From here on there is a prime.
 		refuseForeignPrime, waitForDeletedPrime,
-		mirrorSelectedNode, waitForProvisioner,
+		replaceOversizedPrime, mirrorSelectedNode, waitForProvisioner,
 		replaceLostPrime, refuseStolenVolume, refuseMadeByHand, makeVolumeScratch,
 		// From here on its volume is ours to fill, or the mover is the prime's consumer.
 		refuseForeignMover,
-		detachMover, checkRebind, rebindVolume,
+		discardOutdatedResult, detachMover, checkRebind, rebindVolume,
 		waitForDeletedMover,
-		acceptResult, rememberFailure, waitForMover,
-		tryAgain,
+		endOutdatedMover, acceptResult, rememberFailure, waitForMover,
+		growVolume, tryAgain,
 	}
 }
 

@@ -31,7 +31,7 @@ var quiet = map[v1alpha1.Reason]bool{
 // first tells that a mover is the first of its population: PopulationStarted told of it.
 func first(s State) bool {
 	past := ReadAttempts(s.Prime)
-	return past.Failures+past.Disruptions == 0
+	return past.Movers == 0
 }
 
 // EventsFor is pure: what a claim's user hears of a decision. Only a change of the
@@ -49,7 +49,7 @@ func EventsFor(s State, d Decision) []Notice {
 		return all
 	}
 	kind := corev1.EventTypeWarning
-	if d.Reason == v1alpha1.ReasonPopulating {
+	if d.Reason == v1alpha1.ReasonPopulating || d.Reason == v1alpha1.ReasonRequestChanged {
 		kind = corev1.EventTypeNormal
 	}
 	return append(all, Notice{kind, d.Reason, cut(d.Message)})

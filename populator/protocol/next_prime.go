@@ -27,6 +27,10 @@ type NextPrime struct {
 	Volume string `json:"volume,omitempty"`
 	// Bytes is the least size of the next prime's volume; zero is the claim's request.
 	Bytes int64 `json:"bytes,omitempty"`
+	// BytesFor is the RequestHash that Bytes is about; for another request it says nothing.
+	BytesFor string `json:"bytesFor,omitempty"`
+	// Grown counts the primes of that request whose volume was too small.
+	Grown int `json:"grown,omitempty"`
 }
 
 // ReadNextPrime is zero where nothing was remembered; a damaged annotation, and that of

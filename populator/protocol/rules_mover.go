@@ -112,13 +112,16 @@ func waitForMover(s State) (Decision, bool) {
 //	failures so far     source        pod of the failure   action
 //	none                exists        -                    start
 //	any                 changed       exists / gone        delete / start afresh
+//	any                 changed often gone, too early      wait
 //	final or too many   same or gone  any                  stay failed; the pod keeps its logs
-//	fewer               same          any, too early       wait
-//	fewer               same          exists / gone        delete / start
+//	fewer, or waits     same          any, too early       wait
+//	fewer, or waits     same          exists / gone        delete / start
 //	none or fewer       gone          any                  wait for the source
+//
+// Attempts.After says what counts as a failure.
 func tryAgain(s State) (Decision, bool) {
 	past := ReadAttempts(s.Prime)
-	fresh := past.Hash == "" || s.Source != nil && past.Hash != SpecHash(s.Source, s.Claim)
+	fresh := past.fresh(s)
 	switch {
 	case !fresh && past.exhausted(retryLimit(s.Source)):
 		return populationFailed(past), true
@@ -128,6 +131,8 @@ func tryAgain(s State) (Decision, bool) {
 		return retrying(s, past), true
 	case s.Mover != nil:
 		return Decision{Action: DeleteMover}, true
+	case s.Now.Before(past.settled()):
+		return waitForEdits(s, past), true
 	}
 	if _, told := Populated(s.Claim); !told {
 		return Decision{Action: StartMover}, true
@@ -144,16 +149,19 @@ func populating(s State) Decision {
 func populationFailed(past Attempts) Decision {
 	message := sentence(past.Message)
 	if !past.Terminal {
-		message = fmt.Sprintf("Gave up after %d attempts. The last one: %s", past.Failures+past.Disruptions, message)
+		message = fmt.Sprintf("Gave up after %d attempts without progress. The last one: %s", past.Failures+past.Disruptions, message)
 	}
 	return Because(corev1.ConditionFalse, v1alpha1.Reason(past.Reason), fmt.Sprintf(
 		"%s Population goes on when the S3Source changes or the claim's annotation %s gets a new value.", message, v1alpha1.AnnotationRetry))
 }
 
 func retrying(s State, past Attempts) Decision {
-	left := past.next().Sub(s.Now)
+	left, since := past.next().Sub(s.Now), ""
+	if past.Waits > 0 {
+		since = fmt.Sprintf(" It is waited out, since %s.", past.Since.UTC().Format(time.RFC3339))
+	}
 	return Because(corev1.ConditionUnknown, v1alpha1.Reason(past.Reason), fmt.Sprintf(
-		"Attempt %d ended: %s It is tried again at %s.", past.Failures+past.Disruptions, sentence(past.Message), past.next().UTC().Format(time.TimeOnly))).Again(left)
+		"Attempt %d ended: %s%s It is tried again at %s.", past.Movers, sentence(past.Message), since, past.next().UTC().Format(time.TimeOnly))).Again(left)
 }
 
 // sentence ends a mover's message, so that another one may follow.

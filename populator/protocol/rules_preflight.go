@@ -102,10 +102,14 @@ func sourceNotFound(s State) Decision {
 		"S3Source %s does not exist in namespace %s. Create it; population then begins.", name, s.Claim.Namespace))
 }
 
-// waitForInventory only where the size of the volume depends on it.
+// waitForInventory only where the size of the volume depends on it: one of an earlier spec
+// says nothing about this one.
 func waitForInventory(s State) (Decision, bool) {
-	if s.Prime != nil || !grows(s.Source, s.Claim) || s.Source.Status.Inventory != nil {
+	if s.Prime != nil || !grows(s.Source, s.Claim) || InventoryCurrent(s.Source) {
 		return Decision{}, false
+	}
+	if n := ReadNextPrime(s.Claim); n.Bytes > 0 && n.BytesFor == RequestHash(s.Source, s.Claim) {
+		return Decision{}, false // A mover has found the size already.
 	}
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonInventoryPending, fmt.Sprintf(
 		"The volume may grow to fit S3Source %s, whose inventory is not taken yet. If this stays, look at `kubectl describe s3source %s`.", s.Source.Name, s.Source.Name)), true

@@ -52,7 +52,7 @@ func waitForDeletedPrime(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	d := Because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning, fmt.Sprintf(
-		"The prime claim %s was deleted by someone else; population begins again when it is gone.", s.Prime.Name))
+		"The prime claim %s is being deleted; population begins again when it is gone.", s.Prime.Name))
 	if s.Mover != nil && s.Mover.DeletionTimestamp == nil && OwnedBy(s.Mover, s.Claim) {
 		return d.Then(DeleteMover), true
 	}

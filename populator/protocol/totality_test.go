@@ -18,11 +18,12 @@ import (
 // dimensions of the world; the test walks their whole cross product. A later dimension
 // changes what an earlier one built.
 var dimensions = [][]change{
-	{nothing, noSource, otherSpec},
+	{nothing, noSource, otherSpec, otherNodes},
 	{nothing, noClass, noCSI, lateClass, func(s *State) { lateClass(s); bindNow(s) }, class(storagev1.VolumeBindingImmediate, provisioner.None)},
 	{nothing, claimNode, unsearched},
 	{
-		nothing, withPrime, oldPrime, primeOnNode, primeLostNode, foreignPrime, boundPrime, lostPrime, deletingPrime, filledPrime,
+		nothing, withPrime, oldPrime, primeOnNode, primeLostNode, foreignPrime, boundPrime, lostPrime, deletingPrime, filledPrime, oversizedPrime,
+		growingBeyond(1 << 30), growingBeyond(3 << 30),
 		failedBefore(false, noon), failedBefore(false, noon.Add(-time.Hour)), failedBefore(true, noon),
 	},
 	{nothing, retained, stolen, volumeGoes, tooSmall, madeByHand},
@@ -67,6 +68,23 @@ func walk(left [][]change, chosen []change, visit func([]change)) {
 	}
 }
 
+// growingBeyond is a volume that was too small and may grow, whose next size is remembered.
+func growingBeyond(bytes int64) change {
+	return func(s *State) {
+		tooSmallBefore(s)
+		grown(bytes, 1)(s)
+		if s.Source != nil {
+			growing(s)
+		}
+	}
+}
+
+// editedAfter tells by how worlds are built, not by hashes, that the source was changed after
+// movers and primes were made.
+func editedAfter(s State) bool {
+	return s.Source != nil && s.Source.Spec.Bucket != "datasets"
+}
+
 // promises hold for every decision in every world.
 var promises = map[string]func(State, Decision) bool{
 	"a decision has an action": func(_ State, d Decision) bool { return d.Action != "" },
@@ -78,6 +96,23 @@ var promises = map[string]func(State, Decision) bool{
 	},
 	"a prime is marked populated only by a report of success": func(s State, d Decision) bool {
 		return d.Action != MarkPopulated || Ending(s.Mover).Class == wire.Done && OwnedBy(s.Mover, s.Claim)
+	},
+	"a result whose request is not the newest is never accepted or rebound": func(s State, d Decision) bool {
+		return d.Action != MarkPopulated && d.Action != Rebind || !editedAfter(s)
+	},
+	"a mover whose request is not the newest is ended or on its way out": func(s State, d Decision) bool {
+		runs := s.Mover != nil && s.Mover.DeletionTimestamp == nil && OwnedBy(s.Mover, s.Claim)
+		return !editedAfter(s) || !runs || d.Reason != v1alpha1.ReasonPopulating && d.Reason != v1alpha1.ReasonMoverPending
+	},
+	"a prime is replaced only for another request or size, without its mover, and never under a claim that has a volume": func(s State, d Decision) bool {
+		return d.Action != ReplacePrime || s.Mover == nil && OwnedBy(s.Prime, s.Claim) && s.Prime.DeletionTimestamp == nil && s.Claim.Spec.VolumeName == "" &&
+			s.Promised == nil && s.Claim.DeletionTimestamp == nil && (editedAfter(s) || s.Claim.Annotations[v1alpha1.AnnotationNextPrime] != "")
+	},
+	"a prime grows only where its user allows that": func(s State, d Decision) bool {
+		return d.Action != RememberSize || s.Source.Spec.Sizing.OnTooSmall == v1alpha1.TooSmallGrow
+	},
+	"a mover that is placed in another way is ended only while it is pending": func(s State, d Decision) bool {
+		return d.Action != RecordEdit || editedAfter(s) || s.Mover.Status.Phase == corev1.PodPending
 	},
 	"a filled prime is never filled again": func(s State, d Decision) bool {
 		return d.Action != StartMover || !Filled(s.Prime)

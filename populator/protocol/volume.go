@@ -105,6 +105,15 @@ type StoredResult struct {
 	At      time.Time   `json:"at"`
 	Attempt int32       `json:"attempt"`
 	Report  wire.Report `json:"report"`
+	// Hash is the RequestHash of the mover.
+	Hash string `json:"hash,omitempty"`
+}
+
+// ResultOf is what a mover that is done leaves on its prime.
+func ResultOf(s State) StoredResult {
+	return StoredResult{
+		At: s.Now.UTC(), Attempt: AttemptOf(s.Mover), Report: Ending(s.Mover), Hash: s.Mover.Annotations[v1alpha1.AnnotationRequestHash],
+	}
 }
 
 func Result(Prime *corev1.PersistentVolumeClaim) (r StoredResult, ok bool) {

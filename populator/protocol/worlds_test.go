@@ -63,13 +63,34 @@ func withSource(s *State) {
 }
 
 // baseHash is that of an unchanged world; it is computed once, because there are millions of worlds.
-var baseHash = sync.OnceValue(func() string { s := world(); return SpecHash(s.Source, s.Claim) })
+var (
+	baseHash = sync.OnceValue(func() string { s := world(); return RequestHash(s.Source, s.Claim) })
+	basePod  = sync.OnceValue(func() string { return PodHash(world().Source) })
+)
 
 func noSource(s *State)   { s.Source = nil }
 func noClass(s *State)    { s.Class = nil }
 func noCSI(s *State)      { s.CSI = false }
 func deleting(s *State)   { s.Claim.DeletionTimestamp = new(metav1.NewTime(noon)) }
 func otherSpec(s *State)  { s.Source.Spec.Bucket = "elsewhere" }
+func otherNodes(s *State) { s.Source.Spec.Mover.NodeSelector = map[string]string{"disk": "fast"} }
+func retried(s *State)    { s.Claim.Annotations[v1alpha1.AnnotationRetry] = "1" }
+func recreated(s *State)  { s.Source.UID = "another" }
+
+// otherUse changes what neither a mover's request nor its pod depends on.
+func otherUse(s *State) {
+	s.Source.Generation++
+	s.Source.Spec.ClaimSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "db"}}
+	s.Source.Spec.Sizing.OveragePercent = new(int32(50))
+	s.Source.Spec.Transfer.MaxMovers = 5
+}
+
+// upgraded is what the API server makes of a source that was stored without defaults.
+func upgraded(s *State) {
+	s.Source.Spec.Addressing, s.Source.Spec.PrefixMode, s.Source.Spec.OnEmpty, s.Source.Spec.UnsafeKeys = "Auto", "Directory", "Fail", "Fail"
+	s.Source.Spec.Transfer.Engine, s.Source.Spec.Transfer.Verify = "Auto", "Checksum"
+	s.Source.Spec.Retries.AttemptTimeout = &metav1.Duration{Duration: 24 * time.Hour}
+}
 func unsetClass(s *State) { s.Claim.Spec.StorageClassName = nil }
 func emptyClass(s *State) { s.Claim.Spec.StorageClassName = new("") }
 func selector(s *State)   { s.Claim.Spec.Selector = &metav1.LabelSelector{} }
@@ -83,7 +104,22 @@ func foreignRef(s *State) { s.Claim.Spec.DataSourceRef.Namespace = new("other") 
 func growing(s *State)    { s.Source.Spec.Sizing.OnTooSmall = v1alpha1.TooSmallGrow }
 func growTo(s *State)     { s.Claim.Annotations[v1alpha1.AnnotationGrowTo] = v1alpha1.GrowToInventory }
 
-func inventory(s *State)  { s.Source.Status.Inventory = &v1alpha1.Inventory{Objects: 1, Bytes: 4 << 30} }
+func inventory(s *State) {
+	s.Source.Status.Inventory = &v1alpha1.Inventory{Objects: 1, Bytes: 4 << 30, ObservedGeneration: 1}
+}
+
+func staleInventory(s *State) {
+	inventory(s)
+	s.Source.Generation = 2
+}
+
+// oldInventory was taken by a version of ours that did not say of which generation.
+func oldInventory(s *State) {
+	inventory(s)
+	s.Source.Status.Inventory.ObservedGeneration = 0
+	s.Source.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, ObservedGeneration: 1}}
+}
+
 func claimNode(s *State)  { node("a")(s) }
 func otherNode(s *State)  { node("b")(s) }
 func nothing(*State)      {}
@@ -159,14 +195,50 @@ func deletingPrime(s *State) {
 func filledPrime(s *State) {
 	boundPrime(s)
 	s.Prime.Annotations[v1alpha1.AnnotationPopulated] = moverUID
+	s.Prime.Annotations[v1alpha1.AnnotationResult] = encoded(StoredResult{At: noon, Report: doneReport, Hash: baseHash()})
+}
+
+// filledByAnEarlierVersion has a result that says nothing of the request.
+func filledByAnEarlierVersion(s *State) {
+	filledPrime(s)
 	s.Prime.Annotations[v1alpha1.AnnotationResult] = encoded(StoredResult{At: noon, Report: doneReport})
+}
+
+// tooSmallBefore had a mover that found the volume too small, which has gone since.
+func tooSmallBefore(s *State) {
+	boundPrime(s)
+	s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(Attempts{
+		Hash: baseHash(), Pod: basePod(), Movers: 1, Failures: 1, Mover: moverUID, At: noon, Terminal: true,
+		Reason: wire.VolumeTooSmall, Message: "It does not fit.", RequiredBytes: 3 << 30,
+	})
+}
+
+// grown has the size of its next prime on the claim, after so many.
+func grown(bytes int64, times int) change {
+	return func(s *State) {
+		s.Claim.Annotations[v1alpha1.AnnotationNextPrime] = encoded(NextPrime{Claim: claimUID, Bytes: bytes, BytesFor: baseHash(), Grown: times})
+	}
+}
+
+// oversizedPrime waits for more than the claim asks for.
+func oversizedPrime(s *State) {
+	withPrime(s)
+	s.Prime.Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse("10Ti")
+}
+
+// edited had so many movers ended by changes, the last one a moment ago.
+func edited(times int) change {
+	return func(s *State) {
+		boundPrime(s)
+		s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(Attempts{Movers: times, Edits: times, EditedAt: noon.Add(-time.Second), Mover: moverUID})
+	}
 }
 
 func failedBefore(terminal bool, at time.Time) change {
 	return func(s *State) {
 		boundPrime(s)
 		s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(Attempts{
-			Hash: baseHash(), Failures: 1, Mover: moverUID, At: at, Terminal: terminal,
+			Hash: baseHash(), Pod: basePod(), Failures: 1, Mover: moverUID, At: at, Terminal: terminal,
 			Reason: wire.AccessDenied, Message: "The key is not known.",
 		})
 	}
@@ -261,7 +333,9 @@ func withMover(phase corev1.PodPhase, code int32, message string) change {
 			ObjectMeta: metav1.ObjectMeta{
 				Name: MoverName(s.Claim), Namespace: "team", UID: moverUID, Labels: labels(s.Claim, v1alpha1.RolePopulate),
 				CreationTimestamp: metav1.NewTime(noon.Add(-time.Second)),
-				Annotations:       map[string]string{v1alpha1.AnnotationSpecHash: baseHash(), v1alpha1.AnnotationAttempt: "1"},
+				Annotations: map[string]string{
+					v1alpha1.AnnotationRequestHash: baseHash(), v1alpha1.AnnotationPodHash: basePod(), v1alpha1.AnnotationAttempt: "1",
+				},
 			},
 			Status: corev1.PodStatus{Phase: phase},
 		}
@@ -275,13 +349,18 @@ func withMover(phase corev1.PodPhase, code int32, message string) change {
 }
 
 var (
-	pendingMover  = withMover(corev1.PodPending, 0, "")
-	runningMover  = withMover(corev1.PodRunning, 0, "")
-	doneMover     = withMover(corev1.PodSucceeded, 0, string(doneReport.Encode()))
-	silentMover   = withMover(corev1.PodSucceeded, 0, "")
-	lyingMover    = withMover(corev1.PodFailed, 1, string(doneReport.Encode()))
-	retryMover    = withMover(corev1.PodFailed, 3, string(wire.Report{Class: wire.Retry, Reason: wire.EndpointUnreachable, Message: "No route."}.Encode()))
-	userMover     = withMover(corev1.PodFailed, 2, string(wire.Report{Class: wire.User, Reason: wire.AccessDenied, Message: "Wrong keys."}.Encode()))
+	pendingMover = withMover(corev1.PodPending, 0, "")
+	runningMover = withMover(corev1.PodRunning, 0, "")
+	doneMover    = withMover(corev1.PodSucceeded, 0, string(doneReport.Encode()))
+	silentMover  = withMover(corev1.PodSucceeded, 0, "")
+	lyingMover   = withMover(corev1.PodFailed, 1, string(doneReport.Encode()))
+	retryMover   = withMover(corev1.PodFailed, 3, string(wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Message: "No luck."}.Encode()))
+	userMover    = withMover(corev1.PodFailed, 2, string(wire.Report{Class: wire.User, Reason: wire.AccessDenied, Message: "Wrong keys."}.Encode()))
+	// An earlier version of ours had another hash.
+	olderMover = func(s *State) {
+		runningMover(s)
+		s.Mover.Annotations = map[string]string{v1alpha1.AnnotationSpecHash: "0123456789abcdef"}
+	}
 	deletingMover = func(s *State) {
 		runningMover(s)
 		s.Mover.DeletionTimestamp = new(metav1.NewTime(noon))

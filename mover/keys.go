@@ -3,7 +3,6 @@
 package mover
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -44,7 +43,7 @@ func checkPath(target, path string) string {
 		return problem
 	}
 	first, _, _ := strings.Cut(full, "/")
-	if first == wire.JournalDir || slices.Contains(storageOwn, first) {
+	if first == wire.JournalDir || first == lostAndFound {
 		return strconv.Quote(first) + " at the root of the volume is reserved"
 	}
 	return ""

@@ -40,9 +40,9 @@ func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decis
 	case protocol.StartMover:
 		return r.startMover(ctx, s, d)
 	case protocol.RecordFailure:
-		return d, r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationAttempts, protocol.ReadAttempts(s.Prime).After(s.Mover, s.Now), nil)
+		return d, r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationAttempts, protocol.ReadAttempts(s.Prime).After(s.Ended(), s.Now), nil)
 	case protocol.DeleteMover:
-		return d, r.deleteMover(ctx, s.Mover)
+		return d, r.deleteMover(ctx, s)
 	case protocol.MarkPopulated:
 		return d, r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationResult, protocol.ResultOf(s), map[string]any{v1alpha1.AnnotationPopulated: string(s.Mover.UID)})
 	case protocol.RecordEdit:
@@ -87,6 +87,9 @@ func (r *Reconciler) startMover(ctx context.Context, s protocol.State, d protoco
 		return d, err
 	}
 	err = r.create(ctx, s.Claim, pod)
+	if pod.UID != "" {
+		r.movers.saw(client.ObjectKeyFromObject(s.Claim), pod)
+	}
 	return refused(d, err, v1alpha1.ReasonMoverRefused, "The pod that loads the data was refused")
 }
 

@@ -59,6 +59,8 @@ type Reconciler struct {
 
 	troubles troubles
 	promised claimedVolumes
+	setbacks setbacks
+	movers   sightings
 }
 
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch;delete
@@ -77,6 +79,8 @@ type Reconciler struct {
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	claim := &corev1.PersistentVolumeClaim{}
 	if err := r.Get(ctx, request.NamespacedName, claim); err != nil {
+		r.setbacks.forget(request.NamespacedName)
+		r.movers.forget(request.NamespacedName)
 		return ctrl.Result{}, client.IgnoreNotFound(err) // Garbage collection has the rest.
 	}
 	if !ours(claim) {
@@ -88,22 +92,30 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 	d := protocol.Decide(s)
 	log.FromContext(ctx).V(1).Info("Decided", "action", d.Action, "reason", d.Reason)
-	d, err = r.act(ctx, s, d)
-	if err == nil { // What was not done is not told.
-		err = r.report(ctx, s, d)
-	}
-	if stale(err) {
-		return ctrl.Result{RequeueAfter: staleDelay}, nil
-	}
-	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("%s: %w", d.Action, err)
-	}
-	return ctrl.Result{RequeueAfter: d.Recheck}, nil
+	return ctrl.Result{RequeueAfter: r.carryOut(ctx, s, d)}, nil
 }
 
-// staleDelay lets the cache catch up after somebody else was faster. A watch event
-// normally comes first; this is the net below it.
-const staleDelay = 200 * time.Millisecond
+// carryOut acts and reports, and tells when to look again; zero waits for a watch.
+func (r *Reconciler) carryOut(ctx context.Context, s protocol.State, d protocol.Decision) time.Duration {
+	step := write{client.ObjectKeyFromObject(s.Claim), string(d.Action)}
+	if left := r.setbacks.left(step, s.Now); left > 0 {
+		return left
+	}
+	done, err := r.act(ctx, s, d)
+	if err == nil {
+		r.setbacks.succeeded(step)
+		return r.report(ctx, s, done)
+	}
+	after, tell := r.failed(ctx, step, err, s.Now)
+	if !tell { // What was not done is not told.
+		return after
+	}
+	refused := protocol.WriteRefused(s, d, words(err)).Again(after)
+	if refused.Announce != "" && !r.setbacks.tell(step, string(refused.Announce)) {
+		refused.Announce = "" // An event is told once, a condition stays.
+	}
+	return r.report(ctx, s, refused)
+}
 
 // stale tells that the world was newer than what we decided on: nothing is wrong, and a
 // newer look decides again.

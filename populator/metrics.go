@@ -31,6 +31,10 @@ var (
 		Name: "s3populator_population_problems_total",
 		Help: "Times a claim's population came to a halt, by condition reason.",
 	}, []string{"reason"})
+	failedWrites = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "s3populator_failed_writes_total",
+		Help: "Writes for a claim that the API server did not accept, by the write.",
+	}, []string{"write"})
 	orphans = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "s3populator_orphans_removed_total",
 		Help: "Primes and movers without a claim that the sweeper removed.",
@@ -38,14 +42,14 @@ var (
 )
 
 func init() { //nolint:gochecknoinits // Collectors register once per process, as controller-runtime's own do.
-	metrics.Registry.MustRegister(duration, bytesLoaded, moverFailures, stuck, orphans)
+	metrics.Registry.MustRegister(duration, bytesLoaded, moverFailures, stuck, failedWrites, orphans)
 }
 
 // observeOutcome counts a decision once it was carried out and told.
 func observeOutcome(s protocol.State, d protocol.Decision) {
 	switch {
 	case d.Action == protocol.RecordFailure:
-		moverFailures.WithLabelValues(string(protocol.Ending(s.Mover).Reason)).Inc()
+		moverFailures.WithLabelValues(string(protocol.Ending(s.Ended()).Reason)).Inc()
 	case d.Announce == v1alpha1.ReasonPopulationSucceeded && s.Prime != nil:
 		duration.Observe(s.Now.Sub(s.Prime.CreationTimestamp.Time).Seconds())
 		if r, ok := protocol.Result(s.Prime); ok {

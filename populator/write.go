@@ -26,17 +26,37 @@ var errForeign = errors.New("made by someone else")
 // create makes an object whose name is derived from the claim's UID. One that is there
 // already is asked for live: the cache of pods shows only ours.
 func (r *Reconciler) create(ctx context.Context, claim *corev1.PersistentVolumeClaim, object client.Object) error {
+	made := maps.Clone(object.GetLabels())
 	err := r.Create(ctx, object)
-	if !apierrors.IsAlreadyExists(err) {
+	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return err //nolint:wrapcheck // refused reads the API server's status.
 	}
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {
-		return staleIfGone(err)
+	exists := err != nil
+	if exists {
+		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {
+			return staleIfGone(err)
+		}
 	}
-	if !protocol.OwnedBy(object, claim) {
+	name, changed := protocol.ChangedLabel(object, claim, made)
+	switch {
+	case changed:
+		return &relabelledError{object, name, made[name]}
+	case !exists:
+		return nil
+	case !protocol.OwnedBy(object, claim):
 		return fmt.Errorf("%s %w", object.GetName(), errForeign)
 	}
 	return errStale
+}
+
+// relabelledError tells of an object that we made and that a policy changed on its way in.
+type relabelledError struct {
+	object      client.Object
+	label, want string
+}
+
+func (e *relabelledError) Error() string {
+	return fmt.Sprintf("label %s of %s was changed", e.label, e.object.GetName())
 }
 
 // delete removes exactly the object that was observed; one that is gone is fine.
@@ -52,11 +72,16 @@ func (r *Reconciler) delete(ctx context.Context, object client.Object, options .
 // deleteMover asks for no grace where nothing runs any more. The API server does the same
 // for a pod whose phase is Succeeded, but the kubelet reports that phase a second or two
 // after the containers' end.
-func (r *Reconciler) deleteMover(ctx context.Context, mover *corev1.Pod) error {
-	if moverpod.Stopped(mover) {
-		return r.delete(ctx, mover, client.GracePeriodSeconds(0))
+func (r *Reconciler) deleteMover(ctx context.Context, s protocol.State) error {
+	var options []client.DeleteOption
+	if moverpod.Stopped(s.Mover) {
+		options = append(options, client.GracePeriodSeconds(0))
 	}
-	return r.delete(ctx, mover)
+	err := r.delete(ctx, s.Mover, options...)
+	if err == nil {
+		r.movers.end(client.ObjectKeyFromObject(s.Claim), s.Mover)
+	}
+	return err
 }
 
 // annotate merges annotations into a prime, guarded by its resourceVersion.
@@ -98,9 +123,16 @@ func staleIfGone(err error) error {
 
 // refused turns the API server's no to a create into something its user can read.
 func refused(d protocol.Decision, err error, reason v1alpha1.Reason, what string) (protocol.Decision, error) {
+	var relabelled *relabelledError
 	switch {
 	case err == nil:
 		return d, nil
+	case errors.As(err, &relabelled):
+		kind := "pvc"
+		if _, ok := relabelled.object.(*corev1.Pod); ok {
+			kind = "pod"
+		}
+		return protocol.LabelsChanged(kind, relabelled.object, relabelled.label, relabelled.want), nil
 	case errors.Is(err, errForeign):
 		return protocol.Because(corev1.ConditionFalse, v1alpha1.ReasonPrimeConflict, fmt.Sprintf(
 			"%s, because its name is taken: %v. Delete that object; population then goes on.", what, err)).Again(refusalDelay), nil

@@ -3,12 +3,15 @@
 package main
 
 import (
+	"strings"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/populator/protocol"
 )
 
 // cacheOptions keep the manager small in a large cluster: of pods only our own are
@@ -32,7 +35,8 @@ func slimClaim(o any) (any, error) {
 	}
 	claim.ManagedFields = nil
 	ref := claim.Spec.DataSourceRef
-	if ref != nil && ref.APIGroup != nil && *ref.APIGroup == v1alpha1.Group || claim.Labels[v1alpha1.LabelRole] == v1alpha1.RolePrime {
+	if ref != nil && ref.APIGroup != nil && *ref.APIGroup == v1alpha1.Group || claim.Labels[v1alpha1.LabelRole] == v1alpha1.RolePrime ||
+		strings.HasPrefix(claim.Name, protocol.PrimePrefix) { // Also one that lost its labels.
 		return claim, nil
 	}
 	slim := &corev1.PersistentVolumeClaim{}

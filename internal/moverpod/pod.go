@@ -4,7 +4,6 @@ package moverpod
 
 import (
 	"maps"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -42,10 +41,9 @@ type Spec struct {
 	Deadline time.Duration
 }
 
-// New builds the pod. Its only error is a request that no process can be given; it names the
-// field.
+// New builds the pod. Its only error is a request that cannot be encoded.
 func New(s Spec) (*corev1.Pod, error) {
-	args, err := s.Request.EncodeArgs()
+	arg, err := s.Request.Encode()
 	if err != nil {
 		return nil, err
 	}
@@ -70,20 +68,20 @@ func New(s Spec) (*corev1.Pod, error) {
 			Affinity:                     m.Affinity,
 			PriorityClassName:            m.PriorityClassName,
 			ImagePullSecrets:             m.ImagePullSecrets,
-			Containers:                   []corev1.Container{container(s, args)},
+			Containers:                   []corev1.Container{container(s, arg)},
 		},
 	}
 	addVolumes(&pod.Spec, s)
 	return pod, nil
 }
 
-func container(s Spec, args []string) corev1.Container {
+func container(s Spec, arg string) corev1.Container {
 	return corev1.Container{
 		Name:                     ContainerName,
 		Image:                    s.Image.Name,
 		ImagePullPolicy:          s.Image.PullPolicy,
-		Args:                     args,
-		Env:                      environment(s),
+		Args:                     []string{arg},
+		Env:                      s.Source.Mover.Env,
 		Resources:                resources(s.Source.Mover.Resources),
 		TerminationMessagePath:   wire.TerminationPath,
 		TerminationMessagePolicy: corev1.TerminationMessageReadFile,
@@ -93,18 +91,6 @@ func container(s Spec, args []string) corev1.Container {
 			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 		},
 	}
-}
-
-// environment is that of the source, and what tells the movers of one claim apart. Ours is
-// last, because the last of a name counts.
-func environment(s Spec) []corev1.EnvVar {
-	if s.ClaimName == "" {
-		return s.Source.Mover.Env
-	}
-	return append(slices.Clip(s.Source.Mover.Env), corev1.EnvVar{
-		Name:      wire.PodUIDVariable,
-		ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.uid"}},
-	})
 }
 
 // deadline of one attempt in seconds, rounded up so that it is never zero.

@@ -93,7 +93,7 @@ func (a Attempts) After(mover *corev1.Pod, now time.Time) Attempts {
 	next.At = now.UTC().Truncate(time.Second)
 	next.Reason, next.Message, next.RequiredBytes = r.Reason, r.Message, r.RequiredBytes
 	next.Terminal = r.Class == wire.User
-	return next.counting(r, moverpod.Disrupted(mover))
+	return next.counting(r, !ended(mover) || moverpod.Disrupted(mover))
 }
 
 func (a Attempts) counting(r wire.Report, disrupted bool) Attempts {
@@ -154,9 +154,12 @@ func backoff(n int, last time.Duration) time.Duration {
 // number of the mover that would be started now, from 1.
 func (a Attempts) number() int { return a.Movers + 1 }
 
-// Ending is a finished mover's report.
+// Ending is a finished mover's report; one that was deleted before it ended was interrupted.
 func Ending(mover *corev1.Pod) wire.Report {
-	r, _ := moverpod.Ending(mover)
+	r, over := moverpod.Ending(mover)
+	if !over {
+		return wire.Report{Class: wire.Retry, Reason: wire.Interrupted, Message: moverpod.Interruption(mover)}
+	}
 	return r
 }
 

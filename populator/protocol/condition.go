@@ -15,7 +15,7 @@ const messageLimit = 1000
 
 // Condition is what the claim's condition becomes; false where it stays as it is.
 func Condition(s State, d Decision) (corev1.PersistentVolumeClaimCondition, bool) {
-	if d.Reason == "" || s.Claim.DeletionTimestamp != nil {
+	if d.Reason == "" || s.Claim.DeletionTimestamp != nil && d.Reason != v1alpha1.ReasonMoverLost {
 		return corev1.PersistentVolumeClaimCondition{}, false
 	}
 	was, _ := Populated(s.Claim)

@@ -42,6 +42,8 @@ type Decision struct {
 	Message string
 	// Announce is an event beside the condition's own, for example that a population began.
 	Announce v1alpha1.Reason
+	// Quiet words are not worth a write, except to correct what the claim was told before.
+	Quiet bool
 	// Recheck looks again without being woken; zero waits for a watch.
 	Recheck time.Duration
 }
@@ -63,14 +65,14 @@ func rules() []rule {
 		checkClaim, checkClass, waitForSource, waitForInventory, waitForConsumer, waitForSearch,
 		createMissingPrime,
 		// From here on there is a prime.
-		refuseForeignPrime, waitForDeletedPrime,
-		replaceOversizedPrime, mirrorSelectedNode, waitForProvisioner,
+		refuseRelabelledPrime, refuseForeignPrime, waitForDeletedPrime,
+		replaceOversizedPrime, mirrorSelectedNode, waitForScheduler, waitForProvisioner,
 		replaceLostPrime, refuseStolenVolume, refuseMadeByHand, makeVolumeScratch,
 		// From here on its volume is ours to fill, or the mover is the prime's consumer.
-		refuseForeignMover,
+		refuseRelabelledMover, refuseForeignMover,
 		discardOutdatedResult, detachMover, checkRebind, rebindVolume,
-		waitForDeletedMover,
-		endOutdatedMover, acceptResult, rememberFailure, waitForMover,
+		rememberDisruption, waitForDeletedMover,
+		endOutdatedMover, acceptResult, rememberFailure, tellLostNode, waitForMover, rememberVanished,
 		growVolume, tryAgain,
 	}
 }
@@ -79,10 +81,23 @@ func rules() []rule {
 func Decide(s State) Decision {
 	for _, r := range rules() {
 		if d, ok := r(s); ok {
-			return d
+			return hush(s, d)
 		}
 	}
 	return Decision{Action: Wait}
+}
+
+// hush takes the words of a quiet decision away, unless they correct what the claim's
+// condition says: a condition must not go on telling of what is over.
+func hush(s State, d Decision) Decision {
+	if !d.Quiet {
+		return d
+	}
+	d.Quiet = false
+	if was, told := Populated(s.Claim); !told || was.Status == corev1.ConditionTrue || was.Reason == string(d.Reason) {
+		d.Status, d.Reason, d.Message = "", "", ""
+	}
+	return d
 }
 
 // Because builds a decision that waits and tells why.
@@ -99,6 +114,12 @@ func (d Decision) Then(a Action) Decision {
 // Again lets a decision look again after a while.
 func (d Decision) Again(after time.Duration) Decision {
 	d.Recheck = after
+	return d
+}
+
+// Quietly keeps a decision from being told for its own sake.
+func (d Decision) Quietly() Decision {
+	d.Quiet = true
 	return d
 }
 

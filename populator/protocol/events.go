@@ -23,6 +23,7 @@ var quiet = map[v1alpha1.Reason]bool{
 	v1alpha1.ReasonWaitForFirstConsumer: true,
 	v1alpha1.ReasonProvisioning:         true,
 	v1alpha1.ReasonRebinding:            true,
+	v1alpha1.ReasonRescheduling:         true, // Announced when the node is given up.
 	v1alpha1.ReasonInventoryPending:     true,
 	v1alpha1.ReasonLeftAlone:            true,
 	v1alpha1.ReasonPopulated:            true, // PopulationSucceeded tells it.
@@ -68,6 +69,8 @@ func announcement(s State, d Decision) (Notice, bool) {
 		return Notice{corev1.EventTypeNormal, d.Announce, note}, true
 	case v1alpha1.ReasonPopulationAborted:
 		return Notice{corev1.EventTypeNormal, d.Announce, "The claim was deleted while it was filled; the mover and its volume are removed."}, true
+	case v1alpha1.ReasonWriteRefused, v1alpha1.ReasonRescheduling:
+		return Notice{corev1.EventTypeWarning, d.Announce, cut(d.Message)}, true
 	default:
 		return Notice{}, false
 	}

@@ -25,7 +25,11 @@ func abandonDeletedClaim(s State) (Decision, bool) {
 	if s.Claim.DeletionTimestamp == nil {
 		return Decision{}, false
 	}
-	return abandon(s), true
+	d := abandon(s)
+	if d.Action == Wait && s.Mover != nil && s.Mover.DeletionTimestamp != nil && OwnedBy(s.Mover, s.Claim) {
+		return WaitForEnd(s, s.Mover), true
+	}
+	return d, true
 }
 
 // abandon removes a mover and a prime, and is silent when both are gone.

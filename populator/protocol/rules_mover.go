@@ -30,7 +30,7 @@ func detachMover(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	if s.Mover.DeletionTimestamp != nil {
-		return Decision{Action: Wait}, true
+		return WaitForEnd(s, s.Mover), true
 	}
 	return Decision{Action: DeleteMover}, true
 }
@@ -69,7 +69,7 @@ func waitForDeletedMover(s State) (Decision, bool) {
 	if s.Mover == nil || s.Mover.DeletionTimestamp == nil {
 		return Decision{}, false
 	}
-	return Decision{Action: Wait}, true
+	return WaitForEnd(s, s.Mover), true
 }
 
 // acceptResult makes success durable: a pod is not, the prime is.

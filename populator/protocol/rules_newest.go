@@ -91,7 +91,7 @@ func replacePrime(s State, d Decision) Decision {
 	case s.Mover == nil:
 		return d.Then(ReplacePrime)
 	case s.Mover.DeletionTimestamp != nil:
-		return d
+		return untilEnd(s, d)
 	}
 	return d.Then(DeleteMover)
 }

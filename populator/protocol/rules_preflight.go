@@ -119,9 +119,22 @@ func waitForConsumer(s State) (Decision, bool) {
 	if s.Prime != nil || !waitsForConsumer(s) || s.Claim.Annotations[v1alpha1.AnnotationSelectedNode] != "" {
 		return Decision{}, false
 	}
-	return Because(corev1.ConditionUnknown, v1alpha1.ReasonWaitForFirstConsumer, fmt.Sprintf(
+	return early(s, Because(corev1.ConditionUnknown, v1alpha1.ReasonWaitForFirstConsumer, fmt.Sprintf(
 		"StorageClass %s waits for a pod that uses the claim. Create one, or annotate the claim with %s=%s to fill it now.",
-		s.Class.Name, v1alpha1.AnnotationBind, v1alpha1.BindImmediate)), true
+		s.Class.Name, v1alpha1.AnnotationBind, v1alpha1.BindImmediate))), true
+}
+
+// consumerPatience is how long a claim may be without a pod before that is told. The
+// scheduler chooses a node for the pod that comes right after its claim, and writes it to the
+// claim as it has seen it: a write of ours in between would cost that pod another round.
+const consumerPatience = 15 * time.Second
+
+// early keeps a decision quiet while the claim is young.
+func early(s State, d Decision) Decision {
+	if left := consumerPatience - s.Now.Sub(s.Claim.CreationTimestamp.Time); left > 0 {
+		return d.Again(left).Quietly()
+	}
+	return d
 }
 
 // waitForSearch: the PV controller binds a claim to any free volume that fits, whatever its
@@ -131,11 +144,13 @@ func waitForSearch(s State) (Decision, bool) {
 	if s.Prime != nil || searched(s.Claim) || lateBinding(s) && !waitsForConsumer(s) {
 		return Decision{}, false
 	}
+	d := Because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning,
+		"Kubernetes has not told yet whether a free volume fits the claim; if none does, kube-controller-manager sets the claim's annotation "+
+			v1alpha1.AnnotationStorageProvisioner+", and population begins.")
 	if age := s.Now.Sub(s.Claim.CreationTimestamp.Time); age < ProvisionPatience {
-		return Decision{Action: Wait, Recheck: ProvisionPatience - age}, true
+		return d.Again(ProvisionPatience - age).Quietly(), true
 	}
-	return Because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning,
-		"Waiting for Kubernetes to look for a free volume that fits the claim (its annotation "+v1alpha1.AnnotationStorageProvisioner+" tells that there is none)."), true
+	return d, true
 }
 
 func searched(claim *corev1.PersistentVolumeClaim) bool {

@@ -24,7 +24,7 @@ func clearOrphanedMover(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	if s.Mover.DeletionTimestamp != nil {
-		return Decision{Action: Wait}, true
+		return WaitForEnd(s, s.Mover), true
 	}
 	return Decision{Action: DeleteMover}, true
 }
@@ -56,7 +56,7 @@ func waitForDeletedPrime(s State) (Decision, bool) {
 	if s.Mover != nil && s.Mover.DeletionTimestamp == nil && OwnedBy(s.Mover, s.Claim) {
 		return d.Then(DeleteMover), true
 	}
-	return d, true
+	return untilEnd(s, d), true
 }
 
 // mirrorSelectedNode keeps the scheduler's and the provisioner's idea of the node equal
@@ -76,10 +76,25 @@ func mirrorSelectedNode(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	if node == s.Prime.Annotations[v1alpha1.AnnotationMirroredNode] {
-		return Because(corev1.ConditionUnknown, v1alpha1.ReasonRescheduling, fmt.Sprintf(
-			"The provisioner cannot make a volume on node %s; the scheduler is asked for another one.", node)).Then(ReleaseNode), true
+		d := Decision{Action: ReleaseNode, Announce: v1alpha1.ReasonRescheduling}
+		d.Message = fmt.Sprintf("The provisioner cannot make a volume on node %s; the scheduler is asked for another one.", node)
+		return d, true
 	}
 	return Decision{Action: SelectNode}, true
+}
+
+// waitForScheduler: the node was given up, and no other one is chosen yet.
+func waitForScheduler(s State) (Decision, bool) {
+	if Bound(s.Prime) || s.Prime.Status.Phase == corev1.ClaimLost || !waitsForConsumer(s) ||
+		s.Prime.Annotations[v1alpha1.AnnotationSelectedNode] != "" || s.Claim.Annotations[v1alpha1.AnnotationSelectedNode] != "" {
+		return Decision{}, false
+	}
+	d := Because(corev1.ConditionUnknown, v1alpha1.ReasonRescheduling,
+		"The provisioner gave up the node that was chosen for the claim, and the scheduler has not chosen another one. Is there a pod that uses the claim, and does it fit any other node?")
+	if age := s.Now.Sub(s.Prime.CreationTimestamp.Time); age < ProvisionPatience {
+		return d.Again(ProvisionPatience - age).Quietly(), true
+	}
+	return d, true
 }
 
 // waitForProvisioner explains a volume that does not come.
@@ -88,10 +103,10 @@ func waitForProvisioner(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	age := s.Now.Sub(s.Prime.CreationTimestamp.Time)
-	if age < ProvisionPatience {
-		return Decision{Action: Wait, Recheck: ProvisionPatience - age}, true
-	}
 	message := fmt.Sprintf("Waiting for the provisioner to make a volume for the prime claim %s.", s.Prime.Name)
+	if age < ProvisionPatience {
+		return Because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning, message).Again(ProvisionPatience - age).Quietly(), true
+	}
 	if s.Trouble != "" {
 		message = fmt.Sprintf("The volume is not made yet: %s (prime claim %s).", s.Trouble, s.Prime.Name)
 	}

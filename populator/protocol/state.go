@@ -34,6 +34,8 @@ type State struct {
 	// Promised is the volume whose claimRef carries the claim's UID.
 	Promised *corev1.PersistentVolume
 	Mover    *corev1.Pod
+	// Vanished is a mover as it was last seen, that is gone without a doing of ours.
+	Vanished *corev1.Pod
 	Import   *v1alpha1.S3Import
 	// Trouble is the latest Warning event of a prime or mover that has been waiting.
 	Trouble string

@@ -29,7 +29,7 @@ var dimensions = [][]change{
 	{nothing, retained, stolen, volumeGoes, tooSmall, madeByHand},
 	{
 		nothing, pendingMover, runningMover, doneMover, silentMover, lyingMover, retryMover, userMover, evictedMover,
-		deletingMover, foreignMover,
+		deletingMover, foreignMover, overdueMover, silentMoverNode, evictedAndDeleted, vanished,
 	},
 	{nothing, rebound, bindingToOurs, boundToOurs, boundElsewhere},
 	{nothing, toldOfSuccess},
@@ -158,11 +158,18 @@ var promises = map[string]func(State, Decision) bool{
 		atRest := Bound(s.Claim) && PopulatedFor(s.ClaimVolume, s.Claim) && was.Status == corev1.ConditionTrue && s.Prime == nil && s.Claim.DeletionTimestamp == nil
 		return !atRest || d.Action == Wait && d.Reason == "" && d.Recheck == 0
 	},
+	"a lost mover is told of, or the wait for something else before it is short": func(s State, d Decision) bool {
+		overdue := s.Mover != nil && s.Mover.DeletionTimestamp != nil && s.Now.Sub(s.Mover.DeletionTimestamp.Time) >= lostPatience
+		handedOver := s.Promised != nil || s.Claim.Spec.VolumeName != "" // after every mover was gone
+		return !overdue || handedOver || d.Action != Wait || d.Reason != "" || d.Recheck > 0 && d.Recheck <= ProvisionPatience
+	},
 	"a waiting claim is explained, short-lived, or woken by a watch": func(s State, d Decision) bool {
 		if d.Action != Wait || d.Reason != "" || d.Recheck > 0 {
 			return true
 		}
-		deletions := s.Mover != nil && s.Mover.DeletionTimestamp != nil
-		return deletions || s.Claim.DeletionTimestamp != nil || s.Claim.Spec.VolumeName != "" || s.Prime != nil && s.Prime.DeletionTimestamp != nil
+		// A deletion is no excuse: it may last for ever. Only a claim that has its volume, or
+		// that itself goes and holds no mover, may be silent.
+		ending := s.Mover != nil && s.Mover.DeletionTimestamp != nil && OwnedBy(s.Mover, s.Claim)
+		return s.Claim.Spec.VolumeName != "" || s.Claim.DeletionTimestamp != nil && !ending
 	},
 }

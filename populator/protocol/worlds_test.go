@@ -169,7 +169,7 @@ func primeLostNode(s *State) {
 
 func foreignPrime(s *State) {
 	withPrime(s)
-	s.Prime.Labels = nil
+	s.Prime.Labels, s.Prime.OwnerReferences = nil, nil
 }
 
 // boundPrime comes with its volume, of a class that deletes.

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package protocol
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+// WriteRefused is what is told of a decision whose write the API server did not accept, in
+// the server's words. A claim that is told to be complete stays so: what is refused then is
+// tidying up, and only an event speaks of it.
+func WriteRefused(s State, d Decision, words string) Decision {
+	message := fmt.Sprintf("The API server did not let us %s: %s It is tried again at least once a minute.", purpose(s, d.Action), sentence(words))
+	if was, _ := Populated(s.Claim); was.Status == corev1.ConditionTrue || s.Claim.DeletionTimestamp != nil {
+		return Decision{Action: Wait, Announce: v1alpha1.ReasonWriteRefused, Message: message}
+	}
+	return Because(corev1.ConditionUnknown, v1alpha1.ReasonWriteRefused, message)
+}
+
+// purpose is what the write of an action is for, so that "let us" may stand before it.
+func purpose(s State, a Action) string {
+	prime, mover := PrimeName(s.Claim), MoverName(s.Claim)
+	volume := ""
+	if s.PrimeVolume != nil {
+		volume = s.PrimeVolume.Name
+	}
+	switch a {
+	case CreatePrime:
+		return "create claim " + prime
+	case ReleaseNode:
+		return "take the annotation " + v1alpha1.AnnotationSelectedNode + " off this claim"
+	case SelectNode:
+		return "annotate claim " + prime + " with its node"
+	case MarkScratch:
+		return "give volume " + volume + " the reclaim policy Delete until it is filled"
+	case StartMover:
+		return "create pod " + mover
+	case RecordFailure:
+		return "record on claim " + prime + " how pod " + mover + " ended"
+	case DeleteMover:
+		return "delete pod " + mover
+	case MarkPopulated:
+		return "record on claim " + prime + " that its data is complete"
+	case Rebind:
+		return "hand volume " + volume + " over to this claim"
+	case RecordEdit:
+		return "record on claim " + prime + " that what is asked for has changed"
+	case RememberSize:
+		return "record on this claim how large its volume has to be"
+	case DeletePrime, ReplacePrime:
+		return "delete claim " + prime
+	case Wait:
+	}
+	return "write (" + string(a) + ")"
+}

@@ -216,7 +216,7 @@ func TestRefusedClaims(t *testing.T) {
 	s.Refused(far, "spec.dataSourceRef.namespace")
 	s.Refused(s.Unborn(story.Claim{Source: "one", Annotations: map[string]string{v1alpha1.AnnotationSource: "two"}}), "remove one of them")
 	s.Refused(s.Unborn(story.Claim{Annotations: map[string]string{v1alpha1.AnnotationURL: "https://minio:9000/datasets"}}), "must begin with s3://")
-	s.Refused(s.Unborn(story.Claim{Annotations: map[string]string{v1alpha1.Group + "/sorce": "x"}}), "s3populator.io/source")
+	s.Refused(s.Unborn(story.Claim{Annotations: map[string]string{v1alpha1.Group + "/sorce": "x"}}), "s3populator.io/sorce asks S3 volume populator for data")
 }
 
 // Without a manager, claims that ask for it are refused instead of coming up empty; all

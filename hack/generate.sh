@@ -10,9 +10,10 @@ cd "$1"
 # Helm reads no file outside of a chart, so the chart has copies of what both ways of installing share.
 chart=manifests/chart/files
 rm -rf "$chart"
-mkdir -p "$chart/crd" "$chart/objects" "$chart/cert-manager"
+mkdir -p "$chart/crd" "$chart/objects" "$chart/policy" "$chart/cert-manager"
 cp manifests/crd/s3populator.io_*.yaml "$chart/crd"
 cp manifests/rbac/{role,service_account,bindings,user_roles}.yaml manifests/manager/{services,disruption_budget,network_policy}.yaml "$chart/objects"
+cp manifests/policy/{claims,injection,rights,sources,manager}.yaml "$chart/policy"
 cp manifests/components/cert-manager/{certificate,issuers}.yaml "$chart/cert-manager"
 cp manifests/webhook/configuration.yaml "$chart/webhook.yaml"
 go run ./hack/apidocs > docs/api.md.new && mv docs/api.md.new docs/api.md

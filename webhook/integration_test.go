@@ -24,6 +24,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 	"sigs.k8s.io/yaml"
@@ -39,6 +40,7 @@ const ownNamespace = "s3populator-system"
 type manager struct {
 	webhook.Server
 	client.Client
+	us     client.Client // As the ServiceAccount of the manager.
 	mux    *http.ServeMux
 	server *httptest.Server
 
@@ -103,6 +105,11 @@ func newManager(t *testing.T) *manager {
 		shipped.Webhooks[i].ClientConfig.Service.Port = &port
 	}
 	m.create(t, shipped)
+	installPolicies(t, c)
+	config.Impersonate = rest.ImpersonationConfig{UserName: ourselves, Groups: []string{"system:masters"}}
+	if m.us, err = client.New(config, client.Options{Scheme: s}); err != nil {
+		t.Fatal(err)
+	}
 	return m
 }
 
@@ -155,18 +162,33 @@ func namespaced(c *corev1.PersistentVolumeClaim) {
 	c.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source, Name: "imagenet", Namespace: new("other")}
 }
 
+func wrongKind(c *corev1.PersistentVolumeClaim) {
+	c.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: new(v1alpha1.Group), Kind: "S3source", Name: "imagenet"}
+}
+
+func wrongGroup(c *corev1.PersistentVolumeClaim) {
+	c.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: new("example.com"), Kind: v1alpha1.KindS3Source, Name: "imagenet"}
+}
+
 func unsized(c *corev1.PersistentVolumeClaim) { c.Spec.Resources = corev1.VolumeResourceRequirements{} }
 
 func TestWithAnAPIServer(t *testing.T) {
 	m := newManager(t)
 	m.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "plain"}})
 	m.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "labelled", Labels: map[string]string{v1alpha1.LabelInjection: v1alpha1.InjectionEnabled}}})
-	m.create(t, &v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Name: "imagenet", Namespace: "labelled"}, Spec: v1alpha1.S3SourceSpec{
-		S3Location: v1alpha1.S3Location{Region: "x", Bucket: "datasets"}, ClaimSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "postgres"}},
-	}})
+	m.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "required", Labels: map[string]string{v1alpha1.LabelInjection: v1alpha1.InjectionRequired}}})
+	m.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "exempt", Labels: map[string]string{
+		v1alpha1.LabelInjection: v1alpha1.InjectionRequired, v1alpha1.LabelAdmission: v1alpha1.AdmissionExempt,
+	}}})
+	for _, namespace := range []string{"labelled", "required", "exempt"} {
+		m.create(t, &v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Name: "imagenet", Namespace: namespace}, Spec: v1alpha1.S3SourceSpec{
+			S3Location: v1alpha1.S3Location{Region: "x", Bucket: "datasets"}, ClaimSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "postgres"}},
+		}})
+	}
 	url, region := annotate(v1alpha1.AnnotationURL, "s3://datasets/imagenet/"), annotate(v1alpha1.AnnotationRegion, "eu-west-1")
 	tests := map[string]struct {
 		claim     *corev1.PersistentVolumeClaim
+		by        client.Client // Default: an administrator.
 		wantCalls map[string]int
 		wantErr   string
 		wantName  string // Of the source; "-" is one of the claim's own.
@@ -176,11 +198,21 @@ func TestWithAnAPIServer(t *testing.T) {
 		"an annotated claim gets its source":                  {claim: newClaim("plain", "annotated", annotate(v1alpha1.AnnotationSource, "imagenet")), wantCalls: map[string]int{PathClaims: 1}, wantName: "imagenet"},
 		"a URL gets a source of its own":                      {claim: newClaim("plain", "url", url, region), wantCalls: map[string]int{PathClaims: 1}, wantName: "-"},
 		"a claim without a size can be created":               {claim: newClaim("plain", "unsized", unsized, annotate(v1alpha1.AnnotationSource, "imagenet")), wantCalls: map[string]int{PathClaims: 1}, wantName: "imagenet", wantSize: "1Mi"},
-		"a misspelt annotation is refused":                    {claim: newClaim("plain", "misspelt", annotate(v1alpha1.Group+"/sorce", "imagenet")), wantCalls: map[string]int{PathClaims: 1}, wantErr: "s3populator.io/sorce"},
+		"a misspelt annotation is refused without us":         {claim: newClaim("plain", "misspelt", annotate(v1alpha1.Group+"/sorce", "imagenet")), wantErr: "s3populator.io/sorce asks"},
+		"an export is refused without us":                     {claim: newClaim("plain", "export", annotate(v1alpha1.AnnotationExportTo, "s3://backups/")), wantErr: "s3populator.io/export-to has no effect"},
+		"our group with another kind is refused":              {claim: newClaim("plain", "kind", wrongKind), wantCalls: map[string]int{PathClaims: 1}, wantErr: "spec.dataSourceRef.kind: Unsupported value"},
+		"our kind in another group does not reach us":         {claim: newClaim("plain", "group", wrongGroup)},
+		"a label that should be an annotation is refused":     {claim: newClaim("plain", "label", label(v1alpha1.AnnotationSource, "imagenet")), wantCalls: map[string]int{PathClaims: 1}, wantErr: "is an annotation, not a label"},
+		"a label about exports does not reach us":             {claim: newClaim("plain", "exported", label(v1alpha1.Group+"/export", "nightly"))},
+		"a restored snapshot is left alone":                   {claim: newClaim("plain", "restored", annotate(v1alpha1.AnnotationSource, "imagenet"), snapshot), wantCalls: map[string]int{PathClaims: 1}},
+		"a required claim gets its source":                    {claim: newClaim("required", "selected", label("app", "postgres")), wantCalls: map[string]int{PathSelected: 1}, wantName: "imagenet"},
+		"a required claim that is not selected is refused":    {claim: newClaim("required", "other", label("app", "mysql")), wantCalls: map[string]int{PathSelected: 1}, wantErr: "no S3Source selects this claim"},
+		"an exempt namespace does not reach us":               {claim: newClaim("exempt", "annotated", label("app", "postgres"), annotate(v1alpha1.AnnotationSource, "imagenet"))},
 		"our kind in dataSource would be lost, so is refused": {claim: newClaim("plain", "lost", dataSource), wantCalls: map[string]int{PathClaims: 1}, wantErr: "spec.dataSource: Invalid value"},
 		"a namespace would be lost, so is refused":            {claim: newClaim("plain", "far", namespaced), wantCalls: map[string]int{PathClaims: 1}, wantErr: "spec.dataSourceRef.namespace: Invalid value"},
-		"what the manager makes does not reach us":            {claim: newClaim("plain", "prime", label(v1alpha1.LabelRole, v1alpha1.RolePrime), annotate(v1alpha1.AnnotationMirroredNode, "n"))},
-		"nor in a labelled namespace":                         {claim: newClaim("labelled", "prime", label(v1alpha1.LabelRole, v1alpha1.RolePrime), label("app", "postgres"))},
+		"what the manager makes does not reach us":            {claim: newClaim("plain", "s3prime-1", label(v1alpha1.LabelRole, v1alpha1.RolePrime), annotate(v1alpha1.AnnotationMirroredNode, "n")), by: m.us},
+		"nor in a labelled namespace":                         {claim: newClaim("labelled", "s3prime-1", label(v1alpha1.LabelRole, v1alpha1.RolePrime), label("app", "postgres")), by: m.us},
+		"a copy of its label does reach us":                   {claim: newClaim("labelled", "prime", label(v1alpha1.LabelRole, v1alpha1.RolePrime), label("app", "postgres")), wantCalls: map[string]int{PathSelected: 1}, wantName: "imagenet"},
 		"a selected claim gets its source":                    {claim: newClaim("labelled", "selected", label("app", "postgres")), wantCalls: map[string]int{PathSelected: 1}, wantName: "imagenet"},
 		"a claim that is not selected stays":                  {claim: newClaim("labelled", "other", label("app", "mysql")), wantCalls: map[string]int{PathSelected: 1}},
 		"an annotated claim there is reviewed once":           {claim: newClaim("labelled", "annotated", annotate(v1alpha1.AnnotationSource, "other")), wantCalls: map[string]int{PathSelected: 1}, wantName: "other"},
@@ -192,8 +224,12 @@ func TestWithAnAPIServer(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			m.called()
+			by := tt.by
+			if by == nil {
+				by = m.Client
+			}
 			dry := tt.claim.DeepCopy()
-			err := m.Create(t.Context(), dry, client.DryRunAll)
+			err := by.Create(t.Context(), dry, client.DryRunAll)
 			checkOutcome(t, "dry run", err, tt.wantErr)
 			if calls := m.called(); !maps.Equal(calls, tt.wantCalls) {
 				t.Errorf("called %v, want %v", calls, tt.wantCalls)
@@ -201,7 +237,7 @@ func TestWithAnAPIServer(t *testing.T) {
 			if tt.claim.Name != "" && m.Get(t.Context(), client.ObjectKeyFromObject(tt.claim), dry) == nil {
 				t.Error("the dry run left a claim behind")
 			}
-			checkOutcome(t, "creation", m.Create(t.Context(), tt.claim), tt.wantErr)
+			checkOutcome(t, "creation", by.Create(t.Context(), tt.claim), tt.wantErr)
 			if tt.wantErr == "" {
 				checkCreated(t, tt.claim, tt.wantName, tt.wantSize)
 			}
@@ -276,7 +312,7 @@ func checkCreated(t *testing.T, claim *corev1.PersistentVolumeClaim, wantName, w
 	t.Helper()
 	ref, request := claim.Spec.DataSourceRef, claim.Spec.Resources.Requests[corev1.ResourceStorage]
 	switch {
-	case wantName == "" && ref != nil:
+	case wantName == "" && isSource(ref):
 		t.Errorf("refers to %s, want nothing", ref.Name)
 	case wantName != "" && (!isSource(ref) || claim.Spec.DataSource == nil || claim.Spec.DataSource.Name != ref.Name):
 		t.Errorf("refers to %+v and %+v, want both to be our kind", ref, claim.Spec.DataSource)

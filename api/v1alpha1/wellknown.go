@@ -111,12 +111,26 @@ const AnnotationHonoursDataSource = Group + "/honours-data-source"
 // HonoursDataSource is the only value of AnnotationHonoursDataSource.
 const HonoursDataSource = "true"
 
-// LabelInjection on a namespace, written by an administrator, read by the API server: with
-// InjectionEnabled new claims of it are compared with spec.claimSelector of its sources.
+// LabelInjection on a namespace, written by an administrator, read by the API server: new
+// claims of it are compared with spec.claimSelector of its sources.
 const LabelInjection = Group + "/injection"
 
-// InjectionEnabled is the value of LabelInjection that turns injection on.
-const InjectionEnabled = "enabled"
+// Values of LabelInjection.
+const (
+	// InjectionEnabled leaves claims alone that no source selects.
+	InjectionEnabled = "enabled"
+	// InjectionRequired refuses claims that no source selects and that say nothing else about
+	// their data.
+	InjectionRequired = "required"
+)
+
+// LabelAdmission on a namespace, written by an administrator, read by the API server: with
+// AdmissionExempt its claims are neither reviewed nor refused, not even those that would come
+// up empty. It is for emergencies.
+const LabelAdmission = Group + "/admission"
+
+// AdmissionExempt is the only value of LabelAdmission.
+const AdmissionExempt = "exempt"
 
 // Annotations that only the manager writes, and only the manager reads.
 const (

@@ -148,14 +148,17 @@ func TestCertManager(t *testing.T) {
 func TestInjectionNamespaces(t *testing.T) {
 	got := template(t, "--set", "admission.injectionNamespaces={ml,vision}")["MutatingWebhookConfiguration s3populator"]
 	entries, _, _ := unstructured.NestedSlice(got.Object, "webhooks")
-	labelled := map[string]any{"key": "s3populator.io/injection", "operator": "NotIn", "values": []any{"enabled"}}
+	injection := func(operator string) map[string]any {
+		return map[string]any{"key": "s3populator.io/injection", "operator": operator, "values": []any{"enabled", "required"}}
+	}
+	exempt := map[string]any{"key": "s3populator.io/admission", "operator": "NotIn", "values": []any{"exempt"}}
 	named := func(operator string) map[string]any {
 		return map[string]any{"key": "kubernetes.io/metadata.name", "operator": operator, "values": []any{"ml", "vision"}}
 	}
 	want := []any{
-		map[string]any{"matchExpressions": []any{labelled, named("NotIn")}},
-		map[string]any{"matchLabels": map[string]any{"s3populator.io/injection": "enabled"}},
-		map[string]any{"matchExpressions": []any{labelled, named("In")}},
+		map[string]any{"matchExpressions": []any{injection("NotIn"), named("NotIn"), exempt}},
+		map[string]any{"matchExpressions": []any{injection("In"), exempt}},
+		map[string]any{"matchExpressions": []any{injection("NotIn"), named("In"), exempt}},
 	}
 	var selectors []any
 	for _, e := range entries {
@@ -163,6 +166,40 @@ func TestInjectionNamespaces(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, selectors); diff != "" {
 		t.Errorf("namespace selectors (-want +got):\n%s", diff)
+	}
+}
+
+// TestPolicies name what is installed, and where, as literals.
+func TestPolicies(t *testing.T) {
+	got := template(t, "--set", "images.manager.name=example.com/m@sha256:1,images.mover.name=example.com/v@sha256:2", "--namespace", "elsewhere")
+	policy := got["ValidatingAdmissionPolicy s3populator-manager"]
+	text, err := policy.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{`['example.com/m@sha256:1', 'example.com/v@sha256:2']`, "'system:serviceaccount:elsewhere:s3populator'"} {
+		if !strings.Contains(string(text), part) {
+			t.Errorf("the policy of the manager lacks %s", part)
+		}
+	}
+	for name, o := range got {
+		text, err := o.MarshalJSON()
+		if err != nil || strings.Contains(string(text), "s3populator-system") || strings.Contains(string(text), "docker.io/") {
+			t.Errorf("%s names what is not installed (%v)", name, err)
+		}
+	}
+}
+
+// TestTheOverlayCarriesItsImages into the policy: kustomize copies them from the Deployment.
+func TestTheOverlayCarriesItsImages(t *testing.T) {
+	text, err := run(t, "kubectl", "kustomize", "../samples/overlay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	variables, _, _ := unstructured.NestedSlice(objects(t, text)["ValidatingAdmissionPolicy s3populator-manager"].Object, "spec", "variables")
+	want := map[string]any{"name": "images", "expression": "['registry.example.com/s3populator/manager:dev', 'registry.example.com/s3populator/mover:dev']"}
+	if diff := cmp.Diff(want, variables[0]); diff != "" {
+		t.Errorf("images (-want +got):\n%s", diff)
 	}
 }
 

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package webhook
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	sigsyaml "sigs.k8s.io/yaml"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/kubetest"
+)
+
+// Users who write claims.
+const (
+	ourselves   = "system:serviceaccount:" + ownNamespace + ":s3populator"
+	statefulSet = "system:serviceaccount:kube-system:statefulset-controller"
+	ephemeral   = "system:serviceaccount:kube-system:ephemeral-volume-controller"
+	controllers = "system:kube-controller-manager"
+	root        = "root"   // May do everything.
+	podder      = "podder" // May create claims and pods.
+	claimer     = "claimer"
+)
+
+// cast is an API server with the shipped policies, seen by each of its users.
+type cast struct {
+	client.Client // root's
+	config        *rest.Config
+	as            map[string]client.Client
+}
+
+func newCast(t *testing.T) *cast {
+	t.Helper()
+	c := &cast{config: kubetest.APIServer(t, kubetest.Options{CRDs: []string{"../manifests/crd"}}), as: map[string]client.Client{}}
+	c.Client = c.client(t, "", "")
+	for _, user := range []string{ourselves, statefulSet, ephemeral, controllers, root} {
+		c.as[user] = c.client(t, user, "system:masters")
+	}
+	for _, user := range []string{podder, claimer} {
+		c.as[user] = c.client(t, user, "system:authenticated")
+	}
+	for name, labels := range map[string]map[string]string{
+		"plain":    nil,
+		"enabled":  {v1alpha1.LabelInjection: v1alpha1.InjectionEnabled},
+		"required": {v1alpha1.LabelInjection: v1alpha1.InjectionRequired},
+		"exempt":   {v1alpha1.LabelInjection: v1alpha1.InjectionRequired, v1alpha1.LabelAdmission: v1alpha1.AdmissionExempt},
+	} {
+		c.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}})
+	}
+	c.grant(t, claimer, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims", "persistentvolumeclaims/status"}, Verbs: []string{"*"}})
+	c.grant(t, podder, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims", "pods"}, Verbs: []string{"*"}})
+	installPolicies(t, c.Client)
+	return c
+}
+
+func (c *cast) create(t *testing.T, o client.Object) {
+	t.Helper()
+	if err := c.Create(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (c *cast) client(t *testing.T, user, group string) client.Client {
+	t.Helper()
+	config := rest.CopyConfig(c.config)
+	if user != "" {
+		config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{group}}
+	}
+	s := scheme()
+	for _, add := range []func(*runtime.Scheme) error{admissionv1.AddToScheme, rbacv1.AddToScheme} {
+		if err := add(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made, err := client.New(config, client.Options{Scheme: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+func (c *cast) grant(t *testing.T, user string, rule rbacv1.PolicyRule) {
+	t.Helper()
+	c.create(t, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: user}, Rules: []rbacv1.PolicyRule{rule}})
+	c.create(t, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: user}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: user},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
+	})
+}
+
+// installPolicies applies manifests/policy and waits until the API server keeps each of them.
+func installPolicies(t *testing.T, c client.Client) {
+	t.Helper()
+	files, err := filepath.Glob("../manifests/policy/[^k]*.yaml")
+	if err != nil || len(files) < 5 {
+		t.Fatalf("found %v, %v", files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for documents := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text))); ; {
+			document, err := documents.Read()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			o := &unstructured.Unstructured{}
+			if err := errors.Join(err, sigsyaml.UnmarshalStrict(document, &o.Object)); err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			if err := c.Create(t.Context(), o, client.FieldValidation(metav1.FieldValidationStrict)); err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+		}
+	}
+	await(t, "the policies", func() bool { // The last one, in the order of their names.
+		probe := &v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Name: "probe", Namespace: "default"}}
+		probe.Spec.Region, probe.Spec.Bucket = "x", "datasets"
+		probe.Spec.ClaimSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"a b": ""}}
+		err := c.Create(t.Context(), probe, client.DryRunAll)
+		return err != nil && strings.Contains(err.Error(), "s3populator-sources")
+	})
+}
+
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for range 300 {
+		if done() {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatalf("waited in vain for %s", what)
+}
+
+// TestPolicies: who may do what, judged by the API server alone.
+func TestPolicies(t *testing.T) {
+	c := newCast(t)
+	t.Run("creation", c.testCreation)
+	t.Run("change", c.testChange)
+	t.Run("selectors", c.testSelectors)
+	t.Run("the manager", c.testManager)
+	t.Run("the manager's webhook", c.testOwnWebhook)
+}
+
+func reference(c *corev1.PersistentVolumeClaim) {
+	c.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source, Name: "imagenet"}
+}
+
+func snapshot(c *corev1.PersistentVolumeClaim) {
+	c.Spec.DataSource = &corev1.TypedLocalObjectReference{APIGroup: new("snapshot.storage.k8s.io"), Kind: "VolumeSnapshot", Name: "monday"}
+}
+
+func volumeName(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "pv-1" }
+
+func selecting(c *corev1.PersistentVolumeClaim) {
+	c.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"velero.io/dynamic-pv-restore": "x"}}
+}
+
+// testCreation: no webhook is installed here.
+func (c *cast) testCreation(t *testing.T) {
+	type changes = []func(*corev1.PersistentVolumeClaim)
+	source, url := annotate(v1alpha1.AnnotationSource, "imagenet"), annotate(v1alpha1.AnnotationURL, "s3://datasets/")
+	tests := map[string]struct {
+		who, where string // Default: root in plain.
+		claim      changes
+		want       string // In the refusal; empty when it is created.
+	}{
+		"somebody else's claim":                       {},
+		"a prefix that is not ours":                   {claim: changes{annotate("example.s3populator.io/source", "x"), label("not-s3populator.io/source", "x")}},
+		"a source without a reference":                {claim: changes{source}, want: "annotation s3populator.io/source asks"},
+		"an empty source without a reference":         {claim: changes{annotate(v1alpha1.AnnotationSource, "")}, want: "annotation s3populator.io/source asks"},
+		"a URL without a reference":                   {claim: changes{url}, want: "annotation s3populator.io/url asks"},
+		"a companion alone":                           {claim: changes{annotate(v1alpha1.AnnotationSecret, "s3")}, want: "annotation s3populator.io/secret asks"},
+		"a companion that a chart left empty":         {claim: changes{annotate(v1alpha1.AnnotationSecret, "")}},
+		"a size of nothing":                           {claim: changes{annotate(v1alpha1.AnnotationAutoSize, "true")}, want: "annotation s3populator.io/auto-size asks"},
+		"a size that is switched off":                 {claim: changes{annotate(v1alpha1.AnnotationAutoSize, "false")}},
+		"a misspelt annotation":                       {claim: changes{annotate(v1alpha1.Group+"/sorce", "imagenet")}, want: "s3populator.io/sorce asks"},
+		"annotations that ask for nothing":            {claim: changes{annotate(v1alpha1.AnnotationBind, "Immediate"), annotate(v1alpha1.AnnotationRetry, "1")}},
+		"a source with its reference":                 {claim: changes{source, reference}},
+		"a restored snapshot":                         {claim: changes{source, snapshot}},
+		"a restored volume":                           {claim: changes{source, volumeName}},
+		"a restore by data movement":                  {claim: changes{source, selecting}},
+		"a StatefulSet's claim without a reference":   {who: statefulSet, claim: changes{source}, want: "annotation s3populator.io/source asks"},
+		"what the manager makes":                      {who: ourselves, claim: changes{func(p *corev1.PersistentVolumeClaim) { p.Name = "s3prime-1" }, annotate(v1alpha1.AnnotationMirroredNode, "n")}},
+		"an exempt namespace":                         {where: "exempt", claim: changes{source}},
+		"a label that should be an annotation":        {claim: changes{label(v1alpha1.AnnotationSource, "imagenet")}, want: "s3populator.io/source is an annotation, not a label"},
+		"the same on a restored claim":                {claim: changes{label(v1alpha1.AnnotationSource, "imagenet"), snapshot}},
+		"a label for exports":                         {claim: changes{label(v1alpha1.Group+"/export", "nightly")}},
+		"an export":                                   {claim: changes{annotate(v1alpha1.AnnotationExportTo, "s3://backups/")}, want: "s3populator.io/export-to has no effect"},
+		"an export of a populated claim":              {claim: changes{source, reference, annotate(v1alpha1.AnnotationExportNow, "1")}, want: "s3populator.io/export-now has no effect"},
+		"a URL by one who may create pods":            {who: podder, claim: changes{url, reference}},
+		"a URL by one who may not":                    {who: claimer, claim: changes{url, reference}, want: "claimer, who may not create pods there"},
+		"a source by one who may not":                 {who: claimer, claim: changes{source, reference}},
+		"an exempt namespace does not give rights":    {who: claimer, where: "exempt", claim: changes{url, reference}, want: "claimer, who may not create pods there"},
+		"a URL by the StatefulSet controller":         {who: statefulSet, claim: changes{url, reference}},
+		"a URL by the ephemeral-volume controller":    {who: ephemeral, claim: changes{url, reference}},
+		"a URL by a controller manager in one piece":  {who: controllers, claim: changes{url, reference}},
+		"a plain claim where injection is required":   {where: "required", want: "no S3Source selects this claim"},
+		"a plain claim where it is enabled":           {where: "enabled"},
+		"a populated claim where it is required":      {where: "required", claim: changes{reference}},
+		"a restored snapshot where it is required":    {where: "required", claim: changes{snapshot}},
+		"a restored volume where it is required":      {where: "required", claim: changes{volumeName}},
+		"data movement where it is required":          {where: "required", claim: changes{selecting}},
+		"what the manager makes where it is required": {who: ourselves, where: "required", claim: changes{func(p *corev1.PersistentVolumeClaim) { p.Name = "s3prime-1" }}},
+		"a plain claim where nothing is required":     {where: "exempt"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			claim := newClaim(orElse(tt.where, "plain"), "data", tt.claim...)
+			checkOutcome(t, "creation", c.as[orElse(tt.who, root)].Create(t.Context(), claim, client.DryRunAll), tt.want)
+		})
+	}
+}
+
+func orElse(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}
+
+// testChange: what is there is judged only where it changes.
+func (c *cast) testChange(t *testing.T) {
+	url := annotate(v1alpha1.AnnotationURL, "s3://datasets/")
+	described, plain := newClaim("plain", "described", url, reference), newClaim("plain", "undescribed")
+	c.create(t, described)
+	c.create(t, plain)
+	tests := map[string]struct {
+		who         string
+		claim       *corev1.PersistentVolumeClaim
+		patch       string // Of the annotations.
+		subresource string
+		want        string
+	}{
+		"a label of a described claim":              {who: claimer, claim: described, patch: `{"x":"y"}`},
+		"the same URL":                              {who: claimer, claim: described, patch: `{"s3populator.io/url":"s3://datasets/"}`},
+		"another URL":                               {who: claimer, claim: described, patch: `{"s3populator.io/url":"s3://others/"}`, want: "s3populator.io/url makes"},
+		"another URL by one who may create pods":    {who: podder, claim: described, patch: `{"s3populator.io/url":"s3://others/"}`},
+		"a companion":                               {who: claimer, claim: described, patch: `{"s3populator.io/service-account":"admin"}`, want: "s3populator.io/service-account makes"},
+		"a companion, by way of the status":         {who: claimer, claim: described, subresource: "status", patch: `{"s3populator.io/service-account":"admin"}`, want: "s3populator.io/service-account makes"},
+		"a URL that is taken away":                  {who: claimer, claim: described, patch: `{"s3populator.io/url":null}`},
+		"a URL on a claim that had none":            {who: claimer, claim: plain, patch: `{"s3populator.io/url":"s3://datasets/"}`, want: "s3populator.io/url makes"},
+		"a source on a claim that had none is told": {who: claimer, claim: plain, patch: `{"s3populator.io/source":"imagenet"}`},
+		"an export":                                 {who: root, claim: plain, patch: `{"s3populator.io/export-to":"s3://backups/"}`, want: "s3populator.io/export-to has no effect"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"annotations":`+tt.patch+`}}`))
+			user := c.as[tt.who]
+			if tt.subresource != "" {
+				checkOutcome(t, "change", user.SubResource(tt.subresource).Patch(t.Context(), tt.claim.DeepCopy(), patch, &client.SubResourcePatchOptions{PatchOptions: client.PatchOptions{DryRun: []string{metav1.DryRunAll}}}), tt.want)
+				return
+			}
+			checkOutcome(t, "change", user.Patch(t.Context(), tt.claim.DeepCopy(), patch, client.DryRunAll), tt.want)
+		})
+	}
+}
+
+// testSelectors: what LabelSelectorAsSelector cannot read is refused, and nothing else.
+func (c *cast) testSelectors(t *testing.T) {
+	one := func(key string, operator metav1.LabelSelectorOperator, values ...string) *metav1.LabelSelector {
+		return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: key, Operator: operator, Values: values}}}
+	}
+	labels := func(key, value string) *metav1.LabelSelector {
+		return &metav1.LabelSelector{MatchLabels: map[string]string{key: value}}
+	}
+	for name, selector := range map[string]*metav1.LabelSelector{
+		"none": nil, "all": {}, "a label": labels("app", "x"), "a prefix": labels("example.com/App_1.x", ""), "an empty value": labels("app", ""),
+		"a value with a space": labels("app", "a b"), "a long value": labels("app", strings.Repeat("x", 64)), "a key with a space": labels("a b", "x"),
+		"two prefixes": labels("a/b/c", "x"), "no key": labels("", "x"), "a long key": labels(strings.Repeat("x", 64), "x"), "upper case in a prefix": labels("Example.com/a", "x"),
+		"in": one("app", metav1.LabelSelectorOpIn, "a", "b"), "in nothing": one("app", metav1.LabelSelectorOpIn), "not in nothing": one("app", metav1.LabelSelectorOpNotIn),
+		"in a value with a space": one("app", metav1.LabelSelectorOpIn, "a", "b c"), "exists": one("app", metav1.LabelSelectorOpExists),
+		"exists with a value": one("app", metav1.LabelSelectorOpExists, "x"), "does not exist": one("app", metav1.LabelSelectorOpDoesNotExist),
+		"another operator": one("app", "Equals", "x"), "a key of an expression": one("-app", metav1.LabelSelectorOpExists), "not in": one("a/b", metav1.LabelSelectorOpNotIn, ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			source := &v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Name: "s", Namespace: "plain"}}
+			source.Spec.Region, source.Spec.Bucket, source.Spec.ClaimSelector = "x", "datasets", selector
+			want := ""
+			if _, err := metav1.LabelSelectorAsSelector(selector); err != nil {
+				want = "spec.claimSelector"
+			}
+			checkOutcome(t, "creation", c.Create(t.Context(), source, client.DryRunAll), want)
+		})
+	}
+}

@@ -48,6 +48,10 @@ type simulator struct {
 	reports []wire.Report
 	movers  int
 	uids    int
+	// filled is the prefix that the last mover of a prime was asked for and has ended well with.
+	filled map[string]string
+	// largest is what the largest prime asked for, in bytes.
+	largest int64
 }
 
 var (
@@ -213,6 +217,8 @@ func (sim *simulator) provision() bool {
 			continue
 		}
 		v := volume("pv-"+string(c.UID), &c)
+		v.Spec.Capacity = c.Spec.Resources.Requests
+		sim.largest = max(sim.largest, v.Spec.Capacity.Storage().Value())
 		v.ResourceVersion = ""
 		v.Spec.PersistentVolumeReclaimPolicy = sim.policy
 		v.Spec.AccessModes = c.Spec.AccessModes
@@ -281,6 +287,9 @@ func (sim *simulator) endMover(p *corev1.Pod) {
 	r := sim.reports[min(sim.movers, len(sim.reports)-1)]
 	sim.movers++
 	p.Status.Phase = corev1.PodSucceeded
+	if r.Class == wire.Done {
+		sim.remember(p)
+	}
 	if r.Class != wire.Done {
 		p.Status.Phase = corev1.PodFailed
 	}

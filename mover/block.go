@@ -16,11 +16,17 @@ import (
 
 // device is a Block volume. It takes one object, from its first byte on; what
 // lies behind the object is left as it is.
+//
+// While it is filled, its first sector carries a header in place of the object's
+// first bytes, which come last, in one write of one sector: so a device is either
+// untouched, or carries our header, or holds the whole object. An object of less
+// than a sector is written at once and needs none.
 type device struct {
 	*mover
 
 	file *os.File
 	size int64
+	own  header
 }
 
 func (m *mover) openDevice() (*device, error) {
@@ -33,7 +39,7 @@ func (m *mover) openDevice() (*device, error) {
 		_ = f.Close()
 		return nil, fmt.Errorf("ask the device for its size: %w", err)
 	}
-	return &device{mover: m, file: f, size: size}, nil
+	return &device{mover: m, file: f, size: size, own: m.header()}, nil
 }
 
 // fillDevice writes the one object of the plan and proves it by reading it back.
@@ -53,11 +59,10 @@ func (m *mover) fillDevice(ctx context.Context) (*ledger, error) {
 	}
 	l := newLedger(m.plan)
 	m.progress.ledger.Store(l)
-	want, err := m.expect(ctx, e)
-	if err != nil {
-		return nil, err
+	by, err := d.enter(ctx, e)
+	if err == nil && by == unverified {
+		by, err = d.fill(ctx, e)
 	}
-	by, err := d.fill(ctx, e, want)
 	if err != nil {
 		return nil, err
 	}
@@ -73,77 +78,119 @@ func (m *mover) onlyObject() (entry, error) {
 	return m.plan.entries[0], nil
 }
 
-// fill makes up to maxRounds tries. A mover that was interrupted may have been
-// done already, so a later attempt looks before it writes.
-func (d *device) fill(ctx context.Context, e entry, want expectation) (method, error) {
-	if d.request.Attempt > 1 && want.method != bySize {
-		if by, err := d.readBack(ctx, e, want); err == nil {
-			return by, nil
-		}
-	}
-	for round := 1; ; round++ {
-		d.progress.enter(wire.Transferring)
-		by, err := d.write(ctx, e, want)
-		if err == nil {
-			return by, nil
-		}
-		f := d.classify(err)
-		if errors.Is(err, errDiffers) {
-			f = fail(wire.VerificationFailed, "the device differs from object %s", quoteKey(e.key)).because(err)
-		}
-		if round >= maxRounds || !retryable(f) || ctx.Err() != nil {
-			return unverified, f
-		}
-		d.logf("round %d: %s", round, f.message)
-	}
-}
-
-func (d *device) write(ctx context.Context, e entry, want expectation) (method, error) {
-	if _, err := d.file.Seek(0, io.SeekStart); err != nil {
-		return unverified, fmt.Errorf("write to the device: %w", err)
-	}
-	sent := newDigester(want)
-	err := d.runMC(ctx, append(append([]string{"cat"}, d.limit(1)...), d.objectURL(e.key)), func(r io.Reader) error {
-		if err := d.pump(d.file, sent, io.LimitReader(r, e.size)); err != nil {
-			return err
-		}
-		if sent.size < e.size {
-			return errShort
-		}
-		if n, _ := io.CopyN(io.Discard, r, 1); n > 0 {
-			return fmt.Errorf("%w: S3 sent more than was listed", errDiffers)
-		}
-		return nil
-	})
+// enter decides whether the device may be written, as transfer.enter does. A later attempt
+// may find it complete: then it says by which method.
+func (d *device) enter(ctx context.Context, e entry) (method, error) {
+	o, err := d.look()
 	if err != nil {
-		if _, changed := d.unchanged(ctx, e); reasonOf(changed) == wire.SourceChanged {
-			return unverified, changed
-		}
 		return unverified, err
 	}
-	d.progress.enter(wire.Syncing)
+	first, began := d.request.First(), d.request.Volume.Began
+	if o.journal == nobodys && (!first || began) {
+		by, err := d.isComplete(ctx, e)
+		if err != nil || by != unverified {
+			return by, err
+		}
+	}
+	switch o.admit(first, began) {
+	case refuse, prove: // It was not proven just now.
+		return unverified, o.refusal()
+	case begin, goOn:
+	}
+	return unverified, d.takeOver(e)
+}
+
+// look reads what is on the device and changes nothing.
+func (d *device) look() (occupancy, error) {
+	h, ok, err := d.readHeader()
+	switch {
+	case err != nil:
+		return occupancy{}, err
+	case ok && h.claim == d.own.claim:
+		return occupancy{journal: ours}, nil
+	case ok:
+		return occupancy{journal: somebody}, nil
+	}
+	found, err := findSignature(d.file, d.size)
+	if err != nil || found == "" {
+		return occupancy{}, err
+	}
+	return occupancy{foreign: []string{found}}, nil
+}
+
+// isComplete compares the device with the object by content. What cannot be compared so is
+// not complete.
+func (d *device) isComplete(ctx context.Context, e entry) (method, error) {
+	d.progress.enter(wire.Verifying)
+	want, err := d.expectContent(ctx, e)
+	if err != nil || want.method == bySize {
+		return unverified, err
+	}
+	// What an attempt wrote whose sync failed is in memory only: a sync that succeeds, and
+	// pages that are dropped after it, make the device itself answer.
 	if err := d.file.Sync(); err != nil {
 		return unverified, fmt.Errorf("write the device: %w", err)
 	}
-	d.progress.enter(wire.Verifying)
-	if want.method == bySize {
-		_, err := d.unchanged(ctx, e)
-		return bySize, err
+	by, err := d.readBack(ctx, e, want, nil)
+	if errors.Is(err, errDiffers) || by == bySize {
+		return unverified, nil
 	}
-	return d.readBack(ctx, e, want)
+	return by, err
 }
 
-// readBack compares the device itself, not what was sent to it: cached pages
-// are dropped first.
-func (d *device) readBack(ctx context.Context, e entry, want expectation) (method, error) {
-	_ = unix.Fadvise(int(d.file.Fd()), 0, e.size, unix.FADV_DONTNEED)
-	section := io.NewSectionReader(d.file, 0, e.size)
-	same, err := digestFile(section, want)
-	if err != nil {
-		return unverified, fmt.Errorf("read the device: %w", err)
+// takeOver puts this mover's header on the device before anything else is written.
+func (d *device) takeOver(e entry) error {
+	d.began.Store(true)
+	if e.size < headerSize {
+		return nil
 	}
-	if same {
-		return want.method, nil
+	return d.writeSector(d.own.sector())
+}
+
+func (d *device) writeSector(sector []byte) error {
+	if _, err := d.file.WriteAt(sector, 0); err != nil {
+		return fmt.Errorf("write the device: %w", err)
 	}
-	return d.settle(ctx, e, section, want)
+	if err := d.file.Sync(); err != nil {
+		return fmt.Errorf("write the device: %w", err)
+	}
+	return nil
+}
+
+// readHeader reads the first sector of the device itself, not of memory.
+func (d *device) readHeader() (header, bool, error) {
+	d.forget(headerSize)
+	sector := make([]byte, headerSize)
+	if d.size < headerSize {
+		return header{}, false, nil
+	}
+	if err := readAt(d.file, sector, 0); err != nil {
+		return header{}, false, err
+	}
+	h, ok := parseHeader(sector)
+	return h, ok, nil
+}
+
+// owned fails when the header on the device is not this mover's any more.
+func (d *device) owned(e entry) error {
+	if e.size < headerSize {
+		return nil
+	}
+	h, ok, err := d.readHeader()
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return fenced("the header is gone")
+	case h != d.own:
+		return fenced("pod " + h.pod)
+	}
+	return nil
+}
+
+// forget drops the pages of the first n bytes that are in memory and on the device. A page
+// that is covered in part stays, so n is rounded up to the largest pages there are.
+func (d *device) forget(n int64) {
+	const page = 64 << 10
+	_ = unix.Fadvise(int(d.file.Fd()), 0, (n+page-1)/page*page, unix.FADV_DONTNEED)
 }

@@ -20,18 +20,27 @@ const verifySize = "Size"
 // request for that: their entity tag is an MD5. A multipart one needs the size
 // of its parts, an opaque one a checksum.
 func (m *mover) expect(ctx context.Context, e entry) (expectation, error) {
+	if m.request.Transfer.Verify == verifySize && e.size > 0 {
+		return expectation{size: e.size, tag: e.tag, method: bySize}, nil
+	}
+	return m.expectContent(ctx, e)
+}
+
+// expectContent is expect whatever spec.transfer.verify says.
+func (m *mover) expectContent(ctx context.Context, e entry) (expectation, error) {
 	want := expectation{size: e.size, tag: e.tag, method: byMD5}
 	switch {
 	case e.size == 0:
 		want.tag = etag{sum: md5.Sum(nil)} // #nosec G401 -- There is only one empty file.
 		return want, nil
-	case m.request.Transfer.Verify == verifySize:
-		want.method = bySize
-		return want, nil
 	case e.tag.parts == 0:
 		return want, nil
 	case e.tag.parts > 0:
-		if size := m.partSize(ctx, e, 1); evenParts(e, size) {
+		size, err := m.partSize(ctx, e, 1)
+		if err != nil {
+			return expectation{}, err
+		}
+		if evenParts(e, size) {
 			want.method, want.parts = byParts, []int64{size}
 			return want, nil
 		}
@@ -46,13 +55,25 @@ func evenParts(e entry, size int64) bool {
 	return size > 0 && (e.size+size-1)/size == n
 }
 
-// partSize returns the size of one part, or 0 when the server does not tell.
-func (m *mover) partSize(ctx context.Context, e entry, part int) int64 {
+// partSize returns the size of one part, or 0 when the server does not tell. A server that
+// is in trouble does not say that: the error is returned, because a file must not be
+// accepted for less than S3 knows about it.
+func (m *mover) partSize(ctx context.Context, e entry, part int) (int64, error) {
 	info, err := m.head(ctx, e.key, minio.StatObjectOptions{PartNumber: part})
-	if err != nil || info.ETag == "" || info.Size >= e.size && e.tag.parts > 1 {
-		return 0
+	for _, status := range []int{
+		http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusRequestedRangeNotSatisfiable, http.StatusNotImplemented,
+	} {
+		if rejected(err, status) { // It does not know parts.
+			return 0, nil
+		}
 	}
-	return info.Size
+	if err != nil {
+		return 0, err
+	}
+	if info.ETag == "" || info.Size >= e.size && e.tag.parts > 1 {
+		return 0, nil
+	}
+	return info.Size, nil
 }
 
 // expectChecksum asks S3 for what it knows about the object beyond its entity
@@ -67,7 +88,10 @@ func (m *mover) expectChecksum(ctx context.Context, e entry) (expectation, error
 	case sum != "":
 		want.method, want.sum, want.algo = byChecksum, sum, algo
 	case e.tag.parts > 0 && !encrypted(info):
-		want.method, want.parts = byParts, m.partSizes(ctx, e)
+		want.method = byParts
+		if want.parts, err = m.partSizes(ctx, e); err != nil {
+			return expectation{}, err
+		}
 		if want.parts == nil {
 			want.method = bySize
 		}
@@ -79,28 +103,31 @@ func (m *mover) expectChecksum(ctx context.Context, e entry) (expectation, error
 	return want, nil
 }
 
-// maxPartLookups bounds the requests spent on one object of uneven parts.
-// Beyond it, only its size is compared, and the report says so.
-const maxPartLookups = 1000
+// maxPartLookups bounds the requests spent on one object of uneven parts; S3 knows no
+// object of more parts.
+const maxPartLookups = 10_000
 
-// partSizes asks for the size of every part, or returns nil.
-func (m *mover) partSizes(ctx context.Context, e entry) []int64 {
+// partSizes asks for the size of every part, or returns nil where the server does not tell.
+func (m *mover) partSizes(ctx context.Context, e entry) ([]int64, error) {
 	if e.tag.parts > maxPartLookups {
-		return nil
+		return nil, nil //nolint:nilnil // No server tells that.
 	}
-	sizes := make([]int64, e.tag.parts)
-	parallel(statWorkers, len(sizes), func(i int) { sizes[i] = m.partSize(ctx, e, i+1) })
+	sizes, errs := make([]int64, e.tag.parts), make([]error, e.tag.parts)
+	if sizes[0], errs[0] = m.partSize(ctx, e, 1); sizes[0] == 0 {
+		return nil, errs[0] // Spares the other requests.
+	}
+	parallel(statWorkers, len(sizes)-1, func(i int) { sizes[i+1], errs[i+1] = m.partSize(ctx, e, i+2) })
 	total := int64(0)
-	for _, s := range sizes {
-		if s <= 0 {
-			return nil
+	for i, s := range sizes {
+		if s <= 0 || errs[i] != nil {
+			return nil, errs[i]
 		}
 		total += s
 	}
 	if total != e.size {
-		return nil
+		return nil, nil //nolint:nilnil // It told something else.
 	}
-	return sizes
+	return sizes, nil
 }
 
 // encrypted reports whether S3 says that the entity tag is not a digest of the

@@ -8,19 +8,17 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
 	"strconv"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // journalName is the file below wire.JournalDir that says which files are
-// verified and durable. Its first line names the source; every other line is
+// verified and durable. Its first line is a header; every other line is
 //
 //	crc32 TAB size TAB mtime TAB method TAB "etag" TAB "path" LF
 //
@@ -82,79 +80,30 @@ func sourceIdentity(r wire.Request) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// journal appends to the file of that name.
-type journal struct{ file *os.File }
+// maxLine bounds a line: a path of maxPath bytes, each escaped to four, and an entity tag.
+const maxLine = 64 << 10
 
-// openJournal reads what an earlier attempt left and calls visit for every
-// sound line. The file is cut after the last of them and opened for more.
-func openJournal(v *volume, identity string, visit func(journalled)) (*journal, error) {
-	f, err := v.root.OpenFile(journalName, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		// A leftover of the wrong kind; nothing in it can be trusted.
-		if err := v.root.RemoveAll(journalName); err != nil {
-			return nil, fmt.Errorf("open journal: %w", notWritable(err))
+// readJournal shows every sound line after the header. A torn, damaged or overlong one is
+// left out.
+func readJournal(f io.Reader, visit func(journalled) error) error {
+	r := bufio.NewReaderSize(f, maxLine)
+	for first, overlong := true, false; ; first = false {
+		line, err := r.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			overlong = true
+			continue
 		}
-		if f, err = v.root.OpenFile(journalName, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600); err != nil {
-			return nil, fmt.Errorf("open journal: %w", notWritable(err))
-		}
-	}
-	header := "s3populator journal 1 " + identity + "\n"
-	end, err := readJournal(f, header, visit)
-	if err == nil && end == 0 {
-		if err = f.Truncate(0); err == nil {
-			_, err = f.WriteAt([]byte(header), 0)
-		}
-		end = int64(len(header))
-	}
-	if err == nil {
-		err = f.Truncate(end)
-	}
-	if err == nil {
-		_, err = f.Seek(end, io.SeekStart)
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("open journal: %w", err)
-	}
-	return &journal{file: f}, nil
-}
-
-// readJournal returns the offset after the last whole line, or 0 when the
-// journal is not of this source.
-func readJournal(f io.Reader, header string, visit func(journalled)) (int64, error) {
-	r := bufio.NewReaderSize(f, 64<<10)
-	end := int64(0)
-	for {
-		line, err := r.ReadBytes('\n')
-		if err == io.EOF { // A torn line ends the journal.
-			return end, nil
+		if errors.Is(err, io.EOF) { // A torn line ends the journal.
+			return nil
 		}
 		if err != nil {
-			return 0, fmt.Errorf("read journal: %w", err)
+			return err //nolint:wrapcheck // Callers say what failed.
 		}
-		if end == 0 && string(line) != header {
-			return 0, nil
+		if l, ok := parseJournalled(line[:len(line)-1]); ok && !first && !overlong {
+			if err := visit(l); err != nil {
+				return err
+			}
 		}
-		if j, ok := parseJournalled(line[:len(line)-1]); ok && end > 0 {
-			visit(j)
-		}
-		end += int64(len(line))
+		overlong = false
 	}
 }
-
-// add appends lines and makes them durable. The caller has synced their data.
-func (j *journal) add(lines []journalled) error {
-	var b bytes.Buffer
-	for _, l := range lines {
-		b.Write(l.line())
-	}
-	if _, err := j.file.Write(b.Bytes()); err != nil {
-		return fmt.Errorf("write journal: %w", err)
-	}
-	if err := j.file.Sync(); err != nil {
-		return fmt.Errorf("write journal: %w", err)
-	}
-	return nil
-}
-
-func (j *journal) close() { _ = j.file.Close() }

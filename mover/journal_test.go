@@ -21,6 +21,9 @@ func journalVolume(t *testing.T) (*volume, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := v.makeTarget(); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(v.close)
 	return v, filepath.Join(dir, journalName)
 }
@@ -29,8 +32,11 @@ func journalVolume(t *testing.T) (*volume, string) {
 func read(t *testing.T, v *volume, identity string) (*journal, []journalled) {
 	t.Helper()
 	var got []journalled
-	j, err := openJournal(v, identity, func(l journalled) { got = append(got, l) })
+	j, err := takeOver(v, header{claim: testClaim, pod: "this-pod", request: identity})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.replay(func(l journalled) { got = append(got, l) }); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(j.close)
@@ -98,6 +104,10 @@ func TestJournalIsNotWrittenThroughALink(t *testing.T) {
 	v, file := journalVolume(t)
 	outside := filepath.Join(t.TempDir(), "victim")
 	write(t, outside, "precious")
+	read(t, v, "id")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Symlink(outside, file); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@
 package mover
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,7 +44,7 @@ func checkPath(target, path string) string {
 		return problem
 	}
 	first, _, _ := strings.Cut(full, "/")
-	if first == wire.JournalDir || first == lostAndFound {
+	if first == wire.JournalDir || slices.Contains(storageOwn, first) {
 		return strconv.Quote(first) + " at the root of the volume is reserved"
 	}
 	return ""

@@ -24,8 +24,8 @@ func (m *mover) loadDevice(ctx context.Context) (*ledger, error) {
 	return m.fillDevice(ctx)
 }
 
-// loadVolume fills a Filesystem volume: it proves that the volume can be
-// written, lists, keeps what an earlier attempt left in good order, checks the
+// loadVolume fills a Filesystem volume: it looks whether the volume is empty or
+// ours, proves that it can be written, lists, keeps what an earlier attempt left in good order, checks the
 // room, transfers, and ends with a volume that holds the plan and nothing else.
 func (m *mover) loadVolume(ctx context.Context) (*ledger, error) {
 	if problem := checkTarget(m.request.Volume.TargetPath); problem != "" {
@@ -36,26 +36,40 @@ func (m *mover) loadVolume(ctx context.Context) (*ledger, error) {
 		return nil, err
 	}
 	defer v.close()
-	if err := m.list(ctx); err != nil {
+	t := &transfer{mover: m, volume: v}
+	if err := t.enter(ctx); err != nil {
 		return nil, err
 	}
-	if err := m.refuseEmpty(ctx); err != nil {
+	defer t.journal.close()
+	if err := t.makePlan(ctx); err != nil {
 		return nil, err
 	}
-	t := &transfer{mover: m, volume: v, ledger: newLedger(m.plan)}
-	m.progress.ledger.Store(t.ledger)
-	j, err := t.resume(ctx)
-	if err != nil {
+	if err := t.resume(ctx); err != nil {
 		return nil, err
 	}
-	defer j.close()
 	if err := t.checkRoom(); err != nil {
 		return nil, err
 	}
-	if err := t.fill(ctx, j); err != nil {
+	if err := t.fill(ctx); err != nil {
 		return nil, err
 	}
 	return t.ledger, t.finish(ctx)
+}
+
+// makePlan lists the source, once.
+func (t *transfer) makePlan(ctx context.Context) error {
+	if t.ledger != nil {
+		return nil
+	}
+	if err := t.list(ctx); err != nil {
+		return err
+	}
+	if err := t.refuseEmpty(ctx); err != nil {
+		return err
+	}
+	t.ledger = newLedger(t.plan)
+	t.progress.ledger.Store(t.ledger)
+	return nil
 }
 
 func (t *transfer) checkRoom() error {
@@ -67,7 +81,7 @@ func (t *transfer) checkRoom() error {
 }
 
 // fill makes the directories and transfers, with checkpoints on the side.
-func (t *transfer) fill(ctx context.Context, j *journal) error {
+func (t *transfer) fill(ctx context.Context) error {
 	for i, e := range t.plan.entries {
 		if e.isDir() {
 			if err := t.volume.data.MkdirAll(e.path[:len(e.path)-1], dirMode); err != nil {
@@ -77,7 +91,7 @@ func (t *transfer) fill(ctx context.Context, j *journal) error {
 		}
 	}
 	t.progress.enter(wire.Transferring)
-	k := &keeper{volume: t.volume, ledger: t.ledger, journal: j, every: t.options.CheckpointEvery, progressed: func() { t.progressed.Store(true) }}
+	k := &keeper{volume: t.volume, ledger: t.ledger, journal: t.journal, every: t.options.CheckpointEvery, progressed: func() { t.progressed.Store(true) }}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	kept := make(chan error, 1)
@@ -108,7 +122,7 @@ func (t *transfer) finish(ctx context.Context) error {
 		return err
 	}
 	files := 0
-	s := sweep{volume: t.volume, plan: t.plan, keep: func(i int, stat *unix.Stat_t) bool {
+	s := sweep{volume: t.volume, owned: t.journal.owned, plan: t.plan, keep: func(i int, stat *unix.Stat_t) bool {
 		ok := t.ledger.isVerified(i) && stat.Size == t.plan.entries[i].size
 		if ok {
 			files++
@@ -121,8 +135,21 @@ func (t *transfer) finish(ctx context.Context) error {
 	if want := t.plan.files(); files != want {
 		return fail(wire.VerificationFailed, "the volume holds %d of %d files after the transfer; does something else write to it?", files, want)
 	}
+	return t.complete()
+}
+
+// complete makes everything durable, then removes the journal, then makes that durable. So
+// a volume without a journal is either untouched or complete.
+func (t *transfer) complete() error {
 	t.progress.enter(wire.Syncing)
 	start := time.Now() //nolint:forbidigo // Only ever subtracted from.
+	if err := t.volume.sync(); err != nil {
+		return err
+	}
+	if err := t.journal.owned(); err != nil {
+		return err
+	}
+	t.journal.close() // NFS keeps the name of a file that is open.
 	if err := t.volume.root.RemoveAll(wire.JournalDir); err != nil {
 		return fmt.Errorf("remove journal: %w", err)
 	}

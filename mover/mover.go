@@ -54,13 +54,15 @@ func DefaultPaths() Paths {
 	}
 }
 
-// Options are what a mover needs besides its request. Only Getenv and Log have
-// no default.
+// Options are what a mover needs besides its request. Only Getenv, Log
+// and PodUID have no default.
 type Options struct {
 	Paths  Paths
 	MC     string // The mc binary; /mc in the image.
 	Getenv func(string) string
 	Log    io.Writer // One line per milestone, for people.
+	// PodUID tells the movers of one claim apart; it must be set to populate.
+	PodUID string
 	// MCMemory is a soft limit for the heap of one mc in bytes; 0 for none.
 	MCMemory int64
 	// IdleTimeout is how long mc may read and write nothing before it is killed.
@@ -105,6 +107,8 @@ type mover struct {
 	fetched  atomic.Int64 // Bytes read from S3.
 	// progressed is set once the journal knows more than any attempt before this one left in it.
 	progressed atomic.Bool
+	// began is set once the volume was found empty or ours and carries our journal.
+	began atomic.Bool
 
 	logMutex   sync.Mutex
 	mcMutex    sync.Mutex
@@ -137,6 +141,10 @@ func (m *mover) run(ctx context.Context) (*ledger, error) {
 	defer stop()
 	if m.request.Operation == wire.Inventory {
 		return nil, m.list(ctx)
+	}
+	if !wire.IsUID(m.options.PodUID) {
+		return nil, fail(wire.MoverBroken, "the variable %s holds %q, which is not the UID of this pod; use the same version of "+
+			"manager and mover", wire.PodUIDVariable, m.options.PodUID)
 	}
 	unix.Umask(umask)
 	if m.request.Volume.Mode == wire.Block {
@@ -207,7 +215,7 @@ func (m *mover) refuseEmpty(ctx context.Context) error {
 
 // report turns the outcome into the last word.
 func (m *mover) report(l *ledger, err error) wire.Report {
-	r := wire.Report{Class: wire.Done, FetchedBytes: m.fetched.Load(), Progressed: m.progressed.Load()}
+	r := wire.Report{Class: wire.Done, FetchedBytes: m.fetched.Load(), Progressed: m.progressed.Load(), Began: m.began.Load()}
 	if m.plan != nil {
 		r.Objects, r.Bytes, r.SkippedKeys = int64(len(m.plan.entries)), m.plan.bytes, m.plan.skipped
 	}

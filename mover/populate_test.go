@@ -221,6 +221,7 @@ func TestPopulateClearsTheVolume(t *testing.T) {
 	write(t, filepath.Join(v, "0f8fad5b-d9cb-469f-a165-70867728950e"), "a temporary file of mc")
 	write(t, filepath.Join(v, "junk/deep/er"), "junk")
 	write(t, filepath.Join(v, "lost+found/#123"), "kept")
+	b.adopt()
 	b.mustBeDone(b.run())
 	if got, err := os.ReadFile(filepath.Join(outside, "b")); err != nil || string(got) != "wrong" {
 		t.Fatalf("a file outside the volume is now %q (%v)", got, err)
@@ -245,6 +246,7 @@ func TestPopulateReplacesWrongBytes(t *testing.T) {
 			write(t, filepath.Join(b.paths.Volume, "truncated"), string(want["truncated"][:4000]))
 			write(t, filepath.Join(b.paths.Volume, "right"), string(want["right"]))
 			write(t, filepath.Join(b.paths.Volume, "dir/file"), "a directory where a file belongs")
+			b.adopt()
 			r := b.mustBeDone(b.run())
 			b.mustHold(want)
 			if r.FetchedBytes != 10010 {

@@ -24,26 +24,23 @@ type remains struct {
 // resume reads the journal, removes everything that is neither journalled nor
 // worth a look, and verifies the rest. After it, every file on the volume is a
 // verified one, which mc may skip by its size, or the beginning of a large one.
-func (t *transfer) resume(ctx context.Context) (*journal, error) {
+func (t *transfer) resume(ctx context.Context) error {
 	r := &remains{transfer: t, kept: make(map[int]journalled), begun: make(map[int]int64), furthest: make(map[int]int64)}
-	j, err := openJournal(t.volume, sourceIdentity(t.request), r.read)
-	if err != nil {
-		return nil, err
+	if err := t.journal.replay(r.read); err != nil {
+		return err
 	}
 	t.ledger.partial.inherit(r.furthest)
-	s := sweep{volume: t.volume, plan: t.plan, keep: r.keep}
+	s := sweep{volume: t.volume, owned: t.journal.owned, plan: t.plan, keep: r.keep}
 	if err := s.run(ctx); err != nil {
-		j.close()
-		return nil, err
+		return err
 	}
 	if err := t.recheck(ctx, r.doubtful); err != nil {
-		j.close()
-		return nil, err
+		return err
 	}
 	if objects, bytes := t.ledger.totals(); objects > 0 || s.removed > 0 {
 		t.logf("resuming: %d files, %d bytes are already verified; %d leftovers removed", objects, bytes, s.removed)
 	}
-	return j, nil
+	return nil
 }
 
 // read takes a line of the journal that is about an object as it is listed now.
@@ -70,6 +67,10 @@ func (r *remains) keep(i int, stat *unix.Stat_t) bool {
 		r.ledger.verified(i, l.by, true)
 		return true
 	}
+	if by, ok := r.proven[i]; ok {
+		r.ledger.verified(i, by, false)
+		return true
+	}
 	if n, ok := r.begun[i]; ok && r.keepBeginning(i, n) == nil {
 		return true
 	}
@@ -91,6 +92,9 @@ func (t *transfer) recheck(ctx context.Context, list []int) error {
 	}
 	for _, i := range list {
 		if !t.ledger.isVerified(i) {
+			if err := t.journal.owned(); err != nil {
+				return err
+			}
 			if err := t.volume.data.Remove(t.plan.entries[i].path); err != nil {
 				return fmt.Errorf("remove %s: %w", quoteKey(t.plan.entries[i].path), notWritable(err))
 			}

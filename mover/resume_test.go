@@ -325,6 +325,9 @@ func TestWhatNobodyVouchesForGivesItsRoomBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.close()
+	if err := v.makeTarget(); err != nil {
+		t.Fatal(err)
+	}
 	p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "large", size: size})
 	if err != nil {
 		t.Fatal(err)

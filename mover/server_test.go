@@ -29,6 +29,7 @@ const (
 	testAccessKey = "test-access"
 	testSecretKey = "se:cr/et+K%41y@x=1"
 	testBucket    = "bucket"
+	testClaim     = "this-claim" // A UID.
 )
 
 // tool returns a binary that tests need, or skips; REQUIRE_TOOLS=1 forbids that.
@@ -189,13 +190,14 @@ func newBench(t testing.TB, endpoint string) *bench {
 	b.request = wire.Request{
 		Operation:   wire.Populate,
 		Source:      wire.Source{Endpoint: endpoint, Bucket: testBucket, Region: "us-east-1"},
-		Volume:      wire.Volume{Mode: wire.Filesystem},
+		Volume:      wire.Volume{Mode: wire.Filesystem, ClaimUID: testClaim},
 		Credentials: wire.Credentials{Kind: wire.SecretFiles, Name: "s3-creds"},
 		Attempt:     1,
 	}
 	b.options = Options{
 		Paths:      b.paths,
 		MC:         os.Getenv("MOVER_TEST_MC"),
+		PodUID:     "this-pod",
 		Getenv:     func(string) string { return "" },
 		RoundPause: time.Millisecond,
 	}
@@ -217,6 +219,21 @@ func write(t testing.TB, path, content string) {
 	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// adopt puts the journal of an earlier pod on the volume: whatever is on it is ours.
+func (b *bench) adopt() {
+	b.t.Helper()
+	v, err := openVolume(b.paths.Volume, "")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer v.close()
+	j, err := takeOver(v, header{claim: testClaim, pod: "earlier-pod", request: "another"})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	j.close()
 }
 
 // run makes one attempt.

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -20,9 +21,11 @@ import (
 // sweep walks the volume and removes whatever the plan does not want: leftovers
 // of earlier attempts and of mc, links, devices, directories nobody needs. A
 // planned regular file is shown to keep and removed when keep says no.
-// lost+found and our journal at the root are left alone.
+// Directories of the storage and our journal at the root are left alone.
 type sweep struct {
-	volume  *volume
+	volume *volume
+	// owned is asked before anything is removed.
+	owned   func() error
 	plan    *plan
 	keep    func(i int, stat *unix.Stat_t) bool
 	removed int
@@ -42,6 +45,11 @@ func (s *sweep) directory(ctx context.Context, dir string) error {
 	extra, below, err := s.read(ctx, f, dir)
 	if err != nil {
 		return fmt.Errorf("read directory %s: %w", quoteKey(dir), err)
+	}
+	if len(extra) > 0 {
+		if err := s.owned(); err != nil {
+			return err
+		}
 	}
 	for _, name := range extra {
 		if err := s.volume.root.RemoveAll(name); err != nil {
@@ -91,7 +99,7 @@ const (
 
 // judge decides about one directory entry.
 func (s *sweep) judge(dir *os.File, name string, e fs.DirEntry) verdict {
-	if e.IsDir() && (name == lostAndFound || name == wire.JournalDir) {
+	if e.IsDir() && (slices.Contains(storageOwn, name) || name == wire.JournalDir) {
 		return leave
 	}
 	planned, ancestor := s.planned(name)

@@ -52,6 +52,9 @@ func (k *keeper) run(ctx context.Context) error {
 // before, and how much of large files had arrived. When the device refuses data, the files in question are removed:
 // read again they might come from memory and look sound.
 func (k *keeper) checkpoint() error {
+	if err := k.journal.owned(); err != nil {
+		return err
+	}
 	pending, parts := k.ledger.takePending(), k.ledger.partial.due()
 	if len(pending) == 0 && len(parts) == 0 {
 		return nil

@@ -22,8 +22,11 @@ const maxRounds = 3
 type transfer struct {
 	*mover
 
-	volume *volume
-	ledger *ledger
+	volume  *volume
+	journal *journal
+	ledger  *ledger
+	// proven are files of a volume without a journal that were compared before it was taken.
+	proven map[int]method
 	// streaming marks the entries that mc cat writes while mc mirror runs.
 	streaming map[int]bool
 
@@ -71,7 +74,7 @@ func (t *transfer) prepareRound(ctx context.Context, round int) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	s := sweep{volume: t.volume, plan: t.plan, keep: func(i int, _ *unix.Stat_t) bool { return t.ledger.isVerified(i) || t.ledger.partial.of(i) > 0 }}
+	s := sweep{volume: t.volume, owned: t.journal.owned, plan: t.plan, keep: func(i int, _ *unix.Stat_t) bool { return t.ledger.isVerified(i) || t.ledger.partial.of(i) > 0 }}
 	return s.run(ctx)
 }
 

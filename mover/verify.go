@@ -35,13 +35,22 @@ func (t *transfer) check(ctx context.Context, i int) {
 }
 
 func (t *transfer) compare(ctx context.Context, i int) (method, error) {
+	return t.compareBy(ctx, i, t.expect)
+}
+
+// compareContent is compare whatever spec.transfer.verify says.
+func (t *transfer) compareContent(ctx context.Context, i int) (method, error) {
+	return t.compareBy(ctx, i, t.expectContent)
+}
+
+func (t *transfer) compareBy(ctx context.Context, i int, expect func(context.Context, entry) (expectation, error)) (method, error) {
 	e := t.plan.entries[i]
 	f, err := t.openPlanned(e)
 	if err != nil {
 		return unverified, err
 	}
 	defer func() { _ = f.Close() }()
-	want, err := t.expect(ctx, e)
+	want, err := expect(ctx, e)
 	if err != nil {
 		return unverified, err
 	}
@@ -74,19 +83,12 @@ func (t *transfer) openPlanned(e entry) (*os.File, error) {
 
 // settle is for bytes that did not match. Before the transfer is blamed, S3 is
 // asked whether it is still the object that was listed, and for a checksum
-// that does not depend on what an entity tag means here.
+// that does not depend on what an entity tag means here. Only where S3 says that
+// the entity tag is no digest of the content has nothing been disproven.
 func (m *mover) settle(ctx context.Context, e entry, f io.ReadSeeker, tried expectation) (method, error) {
-	want, err := m.expectChecksum(ctx, e)
-	switch {
-	case err != nil:
-		return unverified, err
-	case want.method == byParts && tried.method == byParts:
-		want.parts = m.partSizes(ctx, e) // Uneven parts after all.
-		if want.parts == nil {
-			return unverified, errDiffers
-		}
-	case want.method == tried.method:
-		return unverified, errDiffers
+	want, err := m.expectOtherwise(ctx, e, tried)
+	if err != nil || want.method == bySize {
+		return want.method, err
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return unverified, fmt.Errorf("read back %s: %w", quoteKey(e.path), err)
@@ -99,6 +101,32 @@ func (m *mover) settle(ctx context.Context, e entry, f io.ReadSeeker, tried expe
 		return unverified, errDiffers
 	}
 	return want.method, nil
+}
+
+// expectOtherwise says how else an object that did not match may be recognised, or that it
+// differs.
+func (m *mover) expectOtherwise(ctx context.Context, e entry, tried expectation) (expectation, error) {
+	info, err := m.unchanged(ctx, e)
+	if err != nil {
+		return expectation{}, err
+	}
+	want := expectation{size: e.size, tag: e.tag}
+	switch sum, algo := objectChecksum(info); {
+	case sum != "" && tried.method != byChecksum:
+		want.method, want.sum, want.algo = byChecksum, sum, algo
+		return want, nil
+	case encrypted(info) && tried.method != byChecksum:
+		want.method = bySize
+		return want, nil
+	case tried.method == byParts && len(tried.parts) == 1:
+		// Parts of uneven sizes after all?
+		if want.parts, err = m.partSizes(ctx, e); err != nil || want.parts == nil {
+			return expectation{}, errors.Join(errDiffers, err)
+		}
+		want.method = byParts
+		return want, nil
+	}
+	return expectation{}, errDiffers
 }
 
 // digestFile reads a file from where it stands and compares. Sizes were

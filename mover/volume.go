@@ -37,33 +37,39 @@ type volume struct {
 	target  string
 }
 
-// openVolume opens the mount point, makes the target directory and proves that
-// the volume can be written before anything is listed or transferred.
+// openVolume opens the mount point and changes nothing.
 func openVolume(mount, target string) (*volume, error) {
 	root, err := os.OpenRoot(mount)
 	if err != nil {
 		return nil, notWritable(err)
 	}
-	v := &volume{root: root, data: root, target: target}
-	if err := v.prepare(mount); err != nil {
+	v := &volume{root: root, target: target}
+	if v.dir, err = os.Open(mount); err != nil { // #nosec G304 -- the mount point.
 		v.close()
 		return nil, notWritable(err)
 	}
 	return v, nil
 }
 
-func (v *volume) prepare(mount string) error {
-	var err error
-	if v.dir, err = os.Open(mount); err != nil { // #nosec G304 -- the mount point.
-		return fmt.Errorf("open the volume: %w", err)
-	}
-	if err := replaceDirs(v.root, wire.JournalDir); err != nil {
-		return err
-	}
+// makeTarget makes the target directory. The volume is ours by now.
+func (v *volume) makeTarget() error {
 	if v.target != "" {
 		if err := replaceDirs(v.root, v.target); err != nil {
-			return err
+			return notWritable(err)
 		}
+	}
+	if err := v.openTarget(); err != nil {
+		return notWritable(err)
+	}
+	return nil
+}
+
+// openTarget opens the target directory, which is the root without a targetPath.
+func (v *volume) openTarget() error {
+	v.closeTarget()
+	v.data = v.root
+	var err error
+	if v.target != "" {
 		if v.data, err = v.root.OpenRoot(v.target); err != nil {
 			return fmt.Errorf("open the target directory: %w", err)
 		}
@@ -74,15 +80,21 @@ func (v *volume) prepare(mount string) error {
 	return nil
 }
 
-func (v *volume) close() {
+func (v *volume) closeTarget() {
 	if v.data != v.root && v.data != nil {
 		_ = v.data.Close()
 	}
+	if v.dataDir != nil {
+		_ = v.dataDir.Close()
+	}
+	v.data, v.dataDir = nil, nil
+}
+
+func (v *volume) close() {
+	v.closeTarget()
 	_ = v.root.Close()
-	for _, f := range []*os.File{v.dir, v.dataDir} {
-		if f != nil {
-			_ = f.Close()
-		}
+	if v.dir != nil {
+		_ = v.dir.Close()
 	}
 }
 

@@ -28,6 +28,9 @@ func TestVolumeIsNotLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.close()
+	if err := v.makeTarget(); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"out/secret", "file", "up/x", "../x", "/etc/passwd", filepath.Join(outside, "secret")} {
 		if f, err := v.open(name); err == nil {
 			t.Errorf("%q was opened", name)
@@ -56,6 +59,9 @@ func TestTargetThroughALinkIsMadeAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.close()
+	if err := v.makeTarget(); err != nil {
+		t.Fatal(err)
+	}
 	f, err := v.create("x", 1)
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +78,12 @@ func TestVolumeThatCannotBeWritten(t *testing.T) {
 	}
 	dir := t.TempDir()
 	mount(t, "tmpfs", "tmpfs", dir, "-o", "ro")
-	_, err := openVolume(dir, "")
+	v, err := openVolume(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.close()
+	_, err = takeOver(v, header{claim: testClaim, pod: "this-pod"})
 	mustFail(t, err, wire.VolumeNotWritable, "spec.mover.podSecurityContext")
 }
 

@@ -87,7 +87,7 @@ type options struct {
 }
 
 func parse(args []string, getenv func(string) string) (*options, error) {
-	o := &options{mover: mover.Options{Paths: mover.DefaultPaths(), Getenv: getenv}}
+	o := &options{mover: mover.Options{Paths: mover.DefaultPaths(), Getenv: getenv, PodUID: getenv(wire.PodUIDVariable)}}
 	flags := flag.NewFlagSet("mover", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&o.terminationLog, "termination-log", wire.TerminationPath, "where the report is written")

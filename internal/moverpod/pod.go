@@ -4,6 +4,7 @@ package moverpod
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -81,7 +82,7 @@ func container(s Spec, arg string) corev1.Container {
 		Image:                    s.Image.Name,
 		ImagePullPolicy:          s.Image.PullPolicy,
 		Args:                     []string{arg},
-		Env:                      s.Source.Mover.Env,
+		Env:                      environment(s),
 		Resources:                resources(s.Source.Mover.Resources),
 		TerminationMessagePath:   wire.TerminationPath,
 		TerminationMessagePolicy: corev1.TerminationMessageReadFile,
@@ -91,6 +92,18 @@ func container(s Spec, arg string) corev1.Container {
 			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 		},
 	}
+}
+
+// environment is that of the source, and what tells the movers of one claim apart. Ours is
+// last, because the last of a name counts.
+func environment(s Spec) []corev1.EnvVar {
+	if s.ClaimName == "" {
+		return s.Source.Mover.Env
+	}
+	return append(slices.Clip(s.Source.Mover.Env), corev1.EnvVar{
+		Name:      wire.PodUIDVariable,
+		ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.uid"}},
+	})
 }
 
 // deadline of one attempt in seconds, rounded up so that it is never zero.

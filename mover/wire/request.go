@@ -51,8 +51,26 @@ type Request struct {
 	Credentials Credentials `json:"credentials,omitzero"`
 	TLS         TLS         `json:"tls,omitzero"`
 	Progress    Progress    `json:"progress,omitzero"`
-	// Attempt counts from 1; it only shows in logs and in the Report.
+	// Attempt counts from 1. The first one accepts an empty volume, or one of this claim.
 	Attempt int `json:"attempt,omitempty"`
+}
+
+// First reports whether no mover was started for this request before.
+func (r Request) First() bool { return r.Attempt <= 1 }
+
+// PodUIDVariable is the environment variable that tells a mover its pod's UID.
+const PodUIDVariable = "S3POPULATOR_POD_UID"
+
+// IsUID reports whether a text may be a UID of Kubernetes: letters, digits and "-", and not
+// so long that two of them do not fit into a sector.
+func IsUID(s string) bool {
+	const most = 64 // A UUID has 36.
+	for _, c := range []byte(s) {
+		if c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= most
 }
 
 // Source names the objects to read.
@@ -87,8 +105,14 @@ const (
 
 // Volume says where the data goes.
 type Volume struct {
-	Mode       VolumeMode `json:"mode,omitempty"`
-	TargetPath string     `json:"targetPath,omitempty"` // Directory inside the volume; relative, no "..".
+	Mode VolumeMode `json:"mode,omitempty"`
+	// ClaimUID is the claim that is filled. The journal on the volume carries it, and tells a
+	// volume of ours from one that was handed out with somebody's data on it.
+	ClaimUID string `json:"claimUID,omitempty"`
+	// Began means that an earlier mover of this volume said so in its Report: whatever is on
+	// the volume is ours, even without a journal.
+	Began      bool   `json:"began,omitempty"`
+	TargetPath string `json:"targetPath,omitempty"` // Directory inside the volume; relative, no "..".
 }
 
 // Policy values shared by OnEmpty and UnsafeKeys.
@@ -168,6 +192,8 @@ func ParseRequest(arg string) (Request, error) {
 		return Request{}, fmt.Errorf("parse request: unknown volume.mode %q", r.Volume.Mode)
 	case r.Transfer.Engine != "" && r.Transfer.Engine != EngineAuto && r.Transfer.Engine != EngineMC:
 		return Request{}, fmt.Errorf("parse request: unknown transfer.engine %q; the mover's image is older than the manager's, or spec.transfer.engine is wrong", r.Transfer.Engine)
+	case r.Operation == Populate && !IsUID(r.Volume.ClaimUID):
+		return Request{}, fmt.Errorf("parse request: volume.claimUID %q is not a UID", r.Volume.ClaimUID)
 	}
 	return r, nil
 }

@@ -124,11 +124,13 @@ func Mover(s State, o MoverOptions) (*corev1.Pod, error) {
 	if err != nil {
 		return nil, err
 	}
-	request.Attempt = ReadAttempts(s.Prime).number()
+	before := ReadAttempts(s.Prime)
+	request.Attempt = before.number()
 	request.Volume = wire.Volume{Mode: wire.Filesystem, TargetPath: s.Source.Spec.TargetPath}
 	if block(s.Claim) {
 		request.Volume = wire.Volume{Mode: wire.Block}
 	}
+	request.Volume.ClaimUID, request.Volume.Began = string(s.Claim.UID), before.Began
 	request.Progress = wire.Progress{URL: o.ProgressURL, CABundle: o.ProgressCA}
 	return moverpod.New(moverpod.Spec{
 		Name:      MoverName(s.Claim),

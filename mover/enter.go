@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// enter decides whether the volume may be filled, and makes its journal this
+// mover's. Before that, nothing on the volume is changed.
+func (t *transfer) enter(ctx context.Context) error {
+	o, err := t.volume.look(t.request.Volume.ClaimUID)
+	if err != nil {
+		return err
+	}
+	switch o.admit(t.request.First(), t.request.Volume.Began) {
+	case refuse:
+		return o.refusal()
+	case prove:
+		if err := t.prove(ctx); err != nil {
+			return err
+		}
+	case begin, goOn:
+	}
+	if t.journal, err = takeOver(t.volume, t.header()); err != nil {
+		return err
+	}
+	t.began.Store(true)
+	return t.volume.makeTarget()
+}
+
+// prove accepts a volume without a journal whose every entry is one that the
+// listing names and whose every file has the content of its object. An earlier
+// mover that completed it removed the journal; its report was lost. Nothing is
+// changed, and what cannot be compared by content is not accepted.
+func (t *transfer) prove(ctx context.Context) error {
+	if err := t.makePlan(ctx); err != nil {
+		return err
+	}
+	p := &proof{sweep: sweep{volume: t.volume, plan: t.plan}}
+	p.keep = func(i int, stat *unix.Stat_t) bool {
+		p.found = append(p.found, i)
+		return stat.Size == t.plan.entries[i].size
+	}
+	if err := p.directory(ctx, "."); err != nil {
+		return err
+	}
+	if len(p.foreign) > 0 {
+		return occupancy{foreign: p.foreign}.refusal()
+	}
+	if len(p.found) == 0 {
+		return nil
+	}
+	if err := t.volume.openTarget(); err != nil {
+		return notWritable(err)
+	}
+	return t.proveFiles(ctx, p.found)
+}
+
+func (t *transfer) proveFiles(ctx context.Context, found []int) error {
+	t.progress.enter(wire.Verifying)
+	proven := make(map[int]method, len(found))
+	var mu sync.Mutex
+	var failed error
+	parallel(statWorkers, len(found), func(n int) {
+		mu.Lock()
+		over := failed != nil || ctx.Err() != nil
+		mu.Unlock()
+		if over {
+			return
+		}
+		by, err := t.compareContent(ctx, found[n])
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil && by != bySize {
+			proven[found[n]] = by
+		} else {
+			failed = errors.Join(failed, t.unproven(found[n], err))
+		}
+	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	t.proven = proven
+	return failed
+}
+
+// unproven is for a file whose content is not, or cannot be shown to be, that of its
+// object. When S3 could not be asked, time may help.
+func (t *transfer) unproven(i int, err error) error {
+	name := quoteKey(path.Join(t.volume.target, t.plan.entries[i].path))
+	switch {
+	case err == nil:
+		return notEmpty("S3 tells nothing that proves the content of " + name)
+	case errors.Is(err, errDiffers):
+		return notEmpty(name + " is not what its object holds")
+	}
+	return fmt.Errorf("compare %s: %w", name, err)
+}
+
+// proof walks a volume as a sweep does and removes nothing.
+type proof struct {
+	sweep
+
+	foreign []string // What the listing does not name.
+	found   []int    // Files that it names, by entry.
+}
+
+func (p *proof) directory(ctx context.Context, dir string) error {
+	f, err := p.volume.root.Open(dir)
+	if err != nil {
+		return fmt.Errorf("read directory %s: %w", quoteKey(dir), notWritable(err))
+	}
+	extra, below, err := p.read(ctx, f, dir)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("read directory %s: %w", quoteKey(dir), err)
+	}
+	for _, name := range extra[:min(len(extra), examples-len(p.foreign))] {
+		p.foreign = append(p.foreign, quoteKey(name))
+	}
+	for _, name := range below {
+		if len(p.foreign) >= examples {
+			return nil
+		}
+		if err := p.directory(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"fmt"
+	"hash/crc32"
+	"strings"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// header is the first line of a journal, and what the first sector of a device
+// carries while it is filled: for which claim, by which pod, and what was asked.
+//
+//	s3populator journal 2 claim UID pod UID request SHA256 crc32 LF
+//
+// A UID has at most 64 bytes, so the line fits into one sector.
+type header struct {
+	claim, pod string
+	request    string // A digest of what decides which bytes belong under which path.
+}
+
+const (
+	headerStart = "s3populator journal "
+	headerSize  = 512 // Disks write a sector of that size as one.
+)
+
+func (m *mover) header() header {
+	return header{claim: m.request.Volume.ClaimUID, pod: m.options.PodUID, request: sourceIdentity(m.request)}
+}
+
+func (h header) line() string {
+	text := fmt.Sprintf("%s2 claim %s pod %s request %s", headerStart, h.claim, h.pod, h.request)
+	return fmt.Sprintf("%s %08x\n", text, crc32.ChecksumIEEE([]byte(text)))
+}
+
+// sector is the line as the first sector of a device.
+func (h header) sector() []byte {
+	sector := make([]byte, headerSize)
+	copy(sector, h.line())
+	return sector
+}
+
+// parseHeader reads the line at the start of text, whatever follows it.
+func parseHeader(text []byte) (header, bool) {
+	line, _, whole := strings.Cut(string(text[:min(len(text), headerSize)]), "\n")
+	fields := strings.Split(strings.TrimPrefix(line, headerStart+"2 "), " ")
+	if !whole || len(fields) != 7 || fields[0] != "claim" || fields[2] != "pod" || fields[4] != "request" {
+		return header{}, false
+	}
+	h := header{claim: fields[1], pod: fields[3], request: fields[5]}
+	return h, h.line() == line+"\n"
+}
+
+// fenced ends a mover whose volume has another one now.
+func fenced(now string) *failure {
+	return fail(wire.Fenced, "another mover has taken the volume over (%s); this one has ended without another write", now)
+}

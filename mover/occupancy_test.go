@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// TestAdmit is the whole table of docs/design/0013.
+func TestAdmit(t *testing.T) {
+	for _, tt := range []struct {
+		journal             ownership
+		full, first, began  bool
+		want                admission
+		mayRemoveOrOverride bool
+	}{
+		{nobodys, false, true, false, begin, true},
+		{nobodys, false, true, true, begin, true},
+		{nobodys, false, false, false, begin, true},
+		{nobodys, false, false, true, begin, true},
+		{nobodys, true, true, false, refuse, false},
+		{nobodys, true, true, true, begin, true},
+		{nobodys, true, false, false, prove, false},
+		{nobodys, true, false, true, begin, true},
+		{ours, false, true, false, goOn, true},
+		{ours, false, true, true, goOn, true},
+		{ours, false, false, false, goOn, true},
+		{ours, false, false, true, goOn, true},
+		{ours, true, true, false, goOn, true},
+		{ours, true, true, true, goOn, true},
+		{ours, true, false, false, goOn, true},
+		{ours, true, false, true, goOn, true},
+		{somebody, false, true, false, refuse, false},
+		{somebody, false, true, true, refuse, false},
+		{somebody, false, false, false, refuse, false},
+		{somebody, false, false, true, refuse, false},
+		{somebody, true, true, false, refuse, false},
+		{somebody, true, true, true, refuse, false},
+		{somebody, true, false, false, refuse, false},
+		{somebody, true, false, true, refuse, false},
+	} {
+		o := occupancy{journal: tt.journal}
+		if tt.full {
+			o.foreign = []string{`"x"`}
+		}
+		if got := o.admit(tt.first, tt.began); got != tt.want {
+			t.Errorf("journal %d, full %v, first %v, began %v: %d, want %d", tt.journal, tt.full, tt.first, tt.began, got, tt.want)
+		}
+		if writes := tt.want == begin || tt.want == goOn; writes != tt.mayRemoveOrOverride {
+			t.Errorf("%+v contradicts itself", tt)
+		}
+	}
+}
+
+// snapshot is everything on a volume: names, types, modes, sizes, times and contents.
+func snapshot(t *testing.T, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		var stat unix.Stat_t
+		if err := unix.Lstat(path, &stat); err != nil {
+			return err
+		}
+		text := ""
+		if d.Type().IsRegular() {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			text = string(content)
+		}
+		b.WriteString(strings.Join([]string{path, d.Type().String(), text}, "\x00"))
+		for _, n := range []int64{int64(stat.Mode), stat.Size, stat.Mtim.Nano(), stat.Ctim.Nano(), int64(stat.Uid), int64(stat.Gid)} {
+			b.WriteString("\x00" + string(rune(n%1e6)))
+		}
+		b.WriteString("\n")
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// occupied are volumes with something on them that no mover of this claim wrote.
+var occupied = map[string]struct {
+	make func(t *testing.T, dir string)
+	want []string
+}{
+	"a file": {func(t *testing.T, dir string) { write(t, dir+"/thesis.tex", "years") }, []string{"thesis.tex"}},
+	"five files": {func(t *testing.T, dir string) {
+		for _, n := range []string{"a", "b", "c", "d", "e"} {
+			write(t, dir+"/"+n, n)
+		}
+	}, []string{`"`, ", ", ", "}},
+	"an empty directory": {func(t *testing.T, dir string) { mustDo(t, os.Mkdir(dir+"/empty", 0o755)) }, []string{"empty"}},
+	"a link":             {func(t *testing.T, dir string) { mustDo(t, os.Symlink("/etc", dir+"/link")) }, []string{"link"}},
+	"a FIFO":             {func(t *testing.T, dir string) { mustDo(t, unix.Mkfifo(dir+"/pipe", 0o644)) }, []string{"pipe"}},
+	"a hidden file":      {func(t *testing.T, dir string) { write(t, dir+"/.hidden", "x") }, []string{".hidden"}},
+	"a file called lost+found": {
+		func(t *testing.T, dir string) { write(t, dir+"/lost+found", "x") }, []string{"lost+found"},
+	},
+	"the right object":              {func(t *testing.T, dir string) { write(t, dir+"/a", "object a") }, []string{`"a"`}},
+	"the right name, wrong content": {func(t *testing.T, dir string) { write(t, dir+"/a", "object b") }, []string{`"a"`}},
+	"an object and something else":  {func(t *testing.T, dir string) { write(t, dir+"/a", "object a"); write(t, dir+"/z", "z") }, []string{`"z"`}},
+	"the journal of another claim":  {func(t *testing.T, dir string) { journalOf(t, dir, "another-claim") }, []string{"another claim"}},
+	"a journal that is none":        {func(t *testing.T, dir string) { write(t, dir+"/"+journalName, "hello\n") }, []string{"another claim"}},
+	"a journal that is a FIFO":      {func(t *testing.T, dir string) { odd(t, dir, func(p string) error { return unix.Mkfifo(p, 0o644) }) }, []string{"another claim"}},
+	"a journal that is a directory": {func(t *testing.T, dir string) { odd(t, dir, func(p string) error { return os.Mkdir(p, 0o755) }) }, []string{"another claim"}},
+	"a journal that is a link": {func(t *testing.T, dir string) {
+		odd(t, dir, func(p string) error { return os.Symlink("/etc/passwd", p) })
+	}, []string{"another claim"}},
+	"something beside no journal":    {func(t *testing.T, dir string) { write(t, dir+"/"+wire.JournalDir+"/notes", "x") }, []string{"notes"}},
+	"a file called like our journal": {func(t *testing.T, dir string) { write(t, dir+"/"+wire.JournalDir, "x") }, []string{"another claim"}},
+}
+
+func mustDo(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func odd(t *testing.T, dir string, make func(path string) error) {
+	t.Helper()
+	mustDo(t, os.Mkdir(filepath.Join(dir, wire.JournalDir), 0o755))
+	mustDo(t, make(filepath.Join(dir, journalName)))
+}
+
+func journalOf(t *testing.T, dir, claim string) {
+	t.Helper()
+	v, err := openVolume(dir, "")
+	mustDo(t, err)
+	defer v.close()
+	j, err := takeOver(v, header{claim: claim, pod: "its-pod", request: "its-request"})
+	mustDo(t, err)
+	j.close()
+}
+
+// TestAVolumeThatIsNotOursIsLeftAlone: nothing of it changes, not even a time.
+func TestAVolumeThatIsNotOursIsLeftAlone(t *testing.T) {
+	s := startVersity(t)
+	s.put(t, "a", []byte("object a"))
+	s.put(t, "b", []byte("object b"))
+	for name, tt := range occupied {
+		for attempt, said := range map[int]string{1: "first", 2: "later"} {
+			if attempt == 2 && name == "the right object" {
+				continue // TestACompleteVolumeWithoutAJournal.
+			}
+			t.Run(name+", "+said+" attempt", func(t *testing.T) {
+				b := newBench(t, s.endpoint)
+				tt.make(t, b.paths.Volume)
+				before := snapshot(t, b.paths.Volume)
+				b.request.Attempt = attempt
+				r := b.run()
+				if r.Reason != wire.VolumeNotEmpty || r.Class != wire.User || r.Began || r.FetchedBytes > 0 {
+					t.Errorf("report is %+v, want %s", r, wire.VolumeNotEmpty)
+				}
+				for _, text := range tt.want {
+					if !strings.Contains(r.Message, text) {
+						t.Errorf("message lacks %q: %s", text, r.Message)
+					}
+				}
+				if snapshot(t, b.paths.Volume) != before {
+					t.Error("the volume was changed")
+				}
+			})
+		}
+	}
+}
+
+// TestAnEmptyVolumeIsFilled: what a file system brings along, and what a mover left that was
+// killed before its journal was in place, is nothing.
+func TestAnEmptyVolumeIsFilled(t *testing.T) {
+	s := startVersity(t)
+	s.put(t, "a", []byte("object a"))
+	for name, prepare := range map[string]func(t *testing.T, b *bench){
+		"empty": func(*testing.T, *bench) {},
+		"what the file system brings along": func(t *testing.T, b *bench) {
+			for _, d := range []string{"lost+found", ".snapshot", ".snapshots"} {
+				write(t, filepath.Join(b.paths.Volume, d, "kept"), "kept")
+			}
+		},
+		"a root with a group of its own": func(t *testing.T, b *bench) {
+			mustDo(t, os.Chmod(b.paths.Volume, os.ModeSetgid|0o775))
+			mustDo(t, os.Chown(b.paths.Volume, -1, os.Getgid()))
+		},
+		"the directory of the journal": func(t *testing.T, b *bench) {
+			mustDo(t, os.Mkdir(filepath.Join(b.paths.Volume, wire.JournalDir), 0o755))
+		},
+		"a journal that was half written": func(t *testing.T, b *bench) { write(t, filepath.Join(b.paths.Volume, journalNext), "s3popu") },
+		"a target path":                   func(_ *testing.T, b *bench) { b.request.Volume.TargetPath = "deep/er" },
+		"a later attempt":                 func(_ *testing.T, b *bench) { b.request.Attempt = 3 },
+		"the journal of an earlier mover": func(t *testing.T, b *bench) { b.adopt() },
+		"a torn first attempt of ours":    func(t *testing.T, b *bench) { b.adopt(); write(t, filepath.Join(b.paths.Volume, "a"), "obj") },
+		"no journal, but we are told it is": func(t *testing.T, b *bench) {
+			b.request.Volume.Began = true
+			write(t, filepath.Join(b.paths.Volume, "z"), "left")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, s.endpoint)
+			prepare(t, b)
+			r := b.mustBeDone(b.run())
+			if !r.Began {
+				t.Error("the report does not say that it began")
+			}
+			if got, err := os.ReadFile(filepath.Join(b.paths.Volume, b.request.Volume.TargetPath, "a")); err != nil || string(got) != "object a" {
+				t.Errorf("the object is %q (%v)", got, err)
+			}
+			if _, err := os.Stat(filepath.Join(b.paths.Volume, "z")); err == nil {
+				t.Error("a leftover is still there")
+			}
+			if kept, _ := filepath.Glob(filepath.Join(b.paths.Volume, "*", "kept")); name == "what the file system brings along" && len(kept) < 1 {
+				t.Error("a directory of the file system was swept")
+			}
+		})
+	}
+}
+
+// TestACompleteVolumeWithoutAJournal: the mover that completed it was killed before its
+// report arrived. Only proof by content counts, and nothing is removed.
+func TestACompleteVolumeWithoutAJournal(t *testing.T) {
+	s := startVersity(t)
+	want := map[string][]byte{"a": []byte("object a"), "d/b": content(2, 70_000), "empty": {}}
+	for k, v := range want {
+		s.put(t, k, v)
+	}
+	for _, target := range []string{"", "deep/er"} {
+		for name, tt := range map[string]struct {
+			change  func(t *testing.T, b *bench, dir string)
+			fetched int64
+			refused bool
+		}{
+			"complete":                   {func(*testing.T, *bench, string) {}, 0, false},
+			"complete, compared by size": {func(_ *testing.T, b *bench, _ string) { b.request.Transfer.Verify = verifySize }, 0, false},
+			"one is missing":             {func(t *testing.T, _ *bench, dir string) { mustDo(t, os.Remove(dir+"/a")) }, 8, false},
+			"one differs":                {func(t *testing.T, _ *bench, dir string) { write(t, dir+"/a", "object b") }, 0, true},
+			"one is shorter":             {func(t *testing.T, _ *bench, dir string) { write(t, dir+"/a", "obj") }, 0, true},
+			"one is too many":            {func(t *testing.T, _ *bench, dir string) { write(t, dir+"/z", "z") }, 0, true},
+			"a directory is too many":    {func(t *testing.T, _ *bench, dir string) { mustDo(t, os.Mkdir(dir+"/x", 0o755)) }, 0, true},
+			"compared by size, one differs": {func(t *testing.T, b *bench, dir string) {
+				b.request.Transfer.Verify = verifySize
+				write(t, dir+"/a", "object b")
+			}, 0, true},
+		} {
+			t.Run(name+" at "+target, func(t *testing.T) {
+				b := newBench(t, s.endpoint)
+				b.request.Volume.TargetPath = target
+				b.mustBeDone(b.run())
+				b.request.Attempt = 2
+				tt.change(t, b, filepath.Join(b.paths.Volume, target))
+				before := snapshot(t, b.paths.Volume)
+				r := b.run()
+				if tt.refused {
+					if r.Reason != wire.VolumeNotEmpty || snapshot(t, b.paths.Volume) != before {
+						t.Errorf("report is %+v, and the volume was left alone: %v", r, snapshot(t, b.paths.Volume) == before)
+					}
+					return
+				}
+				b.mustBeDone(r)
+				if r.FetchedBytes != tt.fetched {
+					t.Errorf("fetched %d bytes, want %d", r.FetchedBytes, tt.fetched)
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// journalNext is the journal of a mover that is about to take the volume over.
+const journalNext = journalName + ".next"
+
+// journalMode lets a mover of another user with the same fsGroup read what this one left.
+const journalMode = 0o660
+
+// journal appends to the file of that name, which begins with own.
+type journal struct {
+	volume *volume
+	own    header
+	file   *os.File
+}
+
+// takeOver makes the journal this mover's own before anything else is written: a new file
+// with its header and the sound lines of an earlier mover for the same request, synced,
+// renamed into place, its directories synced. A crash leaves the old journal or the new one.
+func takeOver(v *volume, own header) (*journal, error) {
+	j := &journal{volume: v, own: own}
+	if err := j.take(); err != nil {
+		j.close()
+		return nil, fmt.Errorf("write the journal: %w", notWritable(err))
+	}
+	return j, nil
+}
+
+func (j *journal) take() error {
+	root := j.volume.root
+	if err := root.Mkdir(wire.JournalDir, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err //nolint:wrapcheck // takeOver says what failed.
+	}
+	if err := root.RemoveAll(journalNext); err != nil {
+		return err //nolint:wrapcheck // As above.
+	}
+	var err error
+	if j.file, err = root.OpenFile(journalNext, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, journalMode); err != nil {
+		return err //nolint:wrapcheck // As above.
+	}
+	if _, err := j.file.WriteString(j.own.line()); err != nil {
+		return err //nolint:wrapcheck // As above.
+	}
+	if err := j.inherit(); err != nil {
+		return err
+	}
+	if err := j.file.Sync(); err != nil {
+		return err //nolint:wrapcheck // As above.
+	}
+	if err := root.Rename(journalNext, journalName); err != nil {
+		return err //nolint:wrapcheck // As above.
+	}
+	return errors.Join(syncDir(root, wire.JournalDir), syncDir(root, "."))
+}
+
+// inherit copies what an earlier mover noted for the same request. Where there is no room
+// for that, the journal begins anew: every file is then compared again.
+func (j *journal) inherit() error {
+	h, err := j.volume.readHeader()
+	if err != nil || h.claim != j.own.claim || h.request != j.own.request {
+		return nil //nolint:nilerr // There is nothing to inherit.
+	}
+	old, err := j.volume.root.OpenFile(journalName, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err //nolint:wrapcheck // takeOver says what failed.
+	}
+	defer func() { _ = old.Close() }()
+	to := bufio.NewWriterSize(j.file, 64<<10)
+	err = readJournal(old, func(l journalled) error {
+		_, err := to.Write(l.line())
+		return err //nolint:wrapcheck // As above.
+	})
+	if err = errors.Join(err, to.Flush()); errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		err = j.file.Truncate(int64(len(j.own.line())))
+		_, seekErr := j.file.Seek(0, io.SeekEnd)
+		return errors.Join(err, seekErr)
+	}
+	return err
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(root *os.Root, dir string) error {
+	f, err := root.Open(dir)
+	if err != nil {
+		return err //nolint:wrapcheck // takeOver says what failed.
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// replay shows what earlier movers noted.
+func (j *journal) replay(visit func(journalled)) error {
+	if _, err := j.file.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("read the journal: %w", err)
+	}
+	err := readJournal(j.file, func(l journalled) error { visit(l); return nil })
+	if _, seekErr := j.file.Seek(0, io.SeekEnd); err != nil || seekErr != nil {
+		return fmt.Errorf("read the journal: %w", errors.Join(err, seekErr))
+	}
+	return nil
+}
+
+// owned fails when the journal is not this mover's any more: another mover has taken the
+// volume over, or it was completed. It is asked before every checkpoint and every removal.
+func (j *journal) owned() error {
+	h, err := j.volume.readHeader()
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNoHeader):
+		return fenced("the journal is gone")
+	case err != nil:
+		return fmt.Errorf("read the journal: %w", err)
+	case h != j.own:
+		return fenced("pod " + h.pod)
+	}
+	return nil
+}
+
+// add appends lines and makes them durable. The caller has synced their data.
+func (j *journal) add(lines []journalled) error {
+	var b bytes.Buffer
+	for _, l := range lines {
+		b.Write(l.line())
+	}
+	if _, err := j.file.Write(b.Bytes()); err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	if err := j.file.Sync(); err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	return nil
+}
+
+func (j *journal) close() {
+	if j.file != nil {
+		_ = j.file.Close()
+	}
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+func TestHeader(t *testing.T) {
+	long := strings.Repeat("a", 64)
+	h := header{claim: long, pod: long, request: sourceIdentity(wire.Request{})}
+	if len(h.line()) > headerSize {
+		t.Errorf("the longest header has %d bytes, which is more than a sector", len(h.line()))
+	}
+	if got, ok := parseHeader(append([]byte(h.line()), "more"...)); !ok || got != h {
+		t.Errorf("%q was read as %+v", h.line(), got)
+	}
+	if got, ok := parseHeader(h.sector()); !ok || got != h {
+		t.Errorf("the sector was read as %+v", got)
+	}
+	for name, text := range map[string]string{
+		"nothing":                         "",
+		"zeroes":                          strings.Repeat("\x00", 512),
+		"an older format":                 "s3populator journal 1 " + h.request + "\n",
+		"torn":                            h.line()[:len(h.line())-1],
+		"half":                            h.line()[:40],
+		"another claim, with the old sum": strings.Replace(h.line(), long, strings.Repeat("b", 64), 1),
+		"one field more":                  strings.Replace(h.line(), " pod ", " x pod ", 1),
+	} {
+		if got, ok := parseHeader([]byte(text)); ok {
+			t.Errorf("%s: %q was taken for a header: %+v", name, text, got)
+		}
+	}
+}
+
+// pair is a mover that has written to a volume, and what another one needs to take it over.
+func pair(t *testing.T) (dir string, old *transfer, next func() *journal) {
+	t.Helper()
+	v, _ := journalVolume(t)
+	dir = v.root.Name()
+	p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "a", size: 5}, listed{key: "b", size: 5})
+	mustDo(t, err)
+	j, err := takeOver(v, header{claim: testClaim, pod: "old-pod", request: "r"})
+	mustDo(t, err)
+	t.Cleanup(j.close)
+	m := &mover{plan: p, options: Options{Log: io.Discard}, progress: &progress{}}
+	old = &transfer{mover: m, volume: v, journal: j, ledger: newLedger(p)}
+	write(t, dir+"/a", "hello")
+	write(t, dir+"/leftover", "x")
+	return dir, old, func() *journal {
+		v, err := openVolume(dir, "")
+		mustDo(t, err)
+		t.Cleanup(v.close)
+		j, err := takeOver(v, header{claim: testClaim, pod: "new-pod", request: "r"})
+		mustDo(t, err)
+		t.Cleanup(j.close)
+		return j
+	}
+}
+
+// TestAFencedMoverWritesNoMore: a mover that has lost its journal ends before its next
+// checkpoint and before it removes anything.
+func TestAFencedMoverWritesNoMore(t *testing.T) {
+	for how, lose := range map[string]func(t *testing.T, dir string, next func() *journal){
+		"taken over": func(_ *testing.T, _ string, next func() *journal) { next() },
+		"its journal is gone": func(t *testing.T, dir string, _ func() *journal) {
+			mustDo(t, os.RemoveAll(filepath.Join(dir, wire.JournalDir)))
+		},
+		"its journal is no more": func(t *testing.T, dir string, _ func() *journal) { write(t, filepath.Join(dir, journalName), "x\n") },
+	} {
+		for what, act := range map[string]func(ctx context.Context, t *transfer) error{
+			"a checkpoint": func(_ context.Context, t *transfer) error {
+				t.ledger.verified(0, byMD5, false)
+				return (&keeper{volume: t.volume, ledger: t.ledger, journal: t.journal, progressed: func() {}}).checkpoint()
+			},
+			"a checkpoint with nothing to say": func(_ context.Context, t *transfer) error {
+				return (&keeper{volume: t.volume, ledger: t.ledger, journal: t.journal, progressed: func() {}}).checkpoint()
+			},
+			"a resume":         func(ctx context.Context, t *transfer) error { return t.resume(ctx) },
+			"the next round":   func(ctx context.Context, t *transfer) error { return t.prepareRound(ctx, 2) },
+			"the last removal": func(_ context.Context, t *transfer) error { return t.complete() },
+		} {
+			t.Run(how+", then "+what, func(t *testing.T) {
+				dir, old, next := pair(t)
+				lose(t, dir, next)
+				before := snapshot(t, dir)
+				err := act(t.Context(), old)
+				mustFail(t, err, wire.Fenced, "has taken the volume over")
+				if snapshot(t, dir) != before {
+					t.Error("the volume was changed")
+				}
+			})
+		}
+	}
+}
+
+func TestATakeOverKeepsWhatIsNoted(t *testing.T) {
+	_, old, next := pair(t)
+	noted := journalled{path: "a", size: 5, mtime: 7, by: byMD5, etag: emptyMD5}
+	mustDo(t, old.journal.add([]journalled{noted}))
+	j := next()
+	// The old mover still has its file open, which is another one now.
+	mustDo(t, old.journal.add([]journalled{{path: "b", size: 5, by: byMD5}}))
+	var got []journalled
+	mustDo(t, j.replay(func(l journalled) { got = append(got, l) }))
+	if len(got) != 1 || got[0] != noted {
+		t.Errorf("the new journal holds %+v, want the line of before alone", got)
+	}
+	mustDo(t, j.owned())
+}
+
+// TestALineThatDoesNotEnd: a journal is read in bounded memory.
+func TestALineThatDoesNotEnd(t *testing.T) {
+	v, file := journalVolume(t)
+	h := header{claim: testClaim, pod: "this-pod", request: "r"}
+	l := journalled{path: "a", size: 5, mtime: 7, by: byMD5, etag: emptyMD5}
+	write(t, file, h.line()+strings.Repeat("x", 64<<20)+string(l.line())+string(l.line()))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, got := read(t, v, "r")
+	runtime.ReadMemStats(&after)
+	if len(got) != 1 || got[0] != l {
+		t.Errorf("read %d lines, want the one that is a line", len(got))
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 4<<20 {
+		t.Errorf("%d bytes were allocated for a line of 64 MiB", n)
+	}
+}
+
+// TestAMoverOfACutOffNode is fenced in the middle of a transfer.
+func TestAMoverOfACutOffNode(t *testing.T) {
+	bothWays(t, func(t *testing.T) {
+		s := startVersity(t)
+		small(t, s, 100)
+		p, full, release := throttle(t, s, 60)
+		b := newBench(t, p.URL)
+		b.options.CheckpointEvery = 20 * time.Millisecond
+		done := make(chan wire.Report)
+		go func() { done <- b.run() }()
+		waitFor(t, time.Minute, "some of the objects have arrived", full.Load)
+		v, err := openVolume(b.paths.Volume, "")
+		mustDo(t, err)
+		defer v.close()
+		j, err := takeOver(v, header{claim: testClaim, pod: "new-pod", request: "r"})
+		mustDo(t, err)
+		defer j.close()
+		var r wire.Report
+		select {
+		case r = <-done: // The next checkpoint ended it, although S3 still holds its answers.
+		case <-time.After(30 * time.Second):
+			release()
+			r = <-done
+			t.Error("the mover went on")
+		}
+		if r.Reason != wire.Fenced || !r.Class.Again() || !strings.Contains(r.Message, "new-pod") {
+			t.Errorf("report is %+v, want %s", r, wire.Fenced)
+		}
+		mustDo(t, j.owned())
+		if left, _ := os.ReadDir(b.paths.Volume); len(left) < 2 {
+			t.Errorf("the fenced mover removed files: %v are left", left)
+		}
+	})
+}

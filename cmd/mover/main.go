@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command mover is the process of a mover pod: it runs one request, given as
-// its only argument, and leaves a report as the pod's termination message.
+// its arguments, and leaves a report as the pod's termination message.
 package main
 
 import (

@@ -77,7 +77,7 @@ func limitMemory(o *options) {
 	o.mover.MCMemory = limit / 5 * 2
 }
 
-var errUsage = errors.New("usage: mover [--termination-log FILE] [--mc FILE] REQUEST")
+var errUsage = errors.New("usage: mover [--termination-log FILE] [--mc FILE] REQUEST...")
 
 // options are the parsed command line.
 type options struct {
@@ -104,10 +104,10 @@ func parse(args []string, getenv func(string) string) (*options, error) {
 	if err := flags.Parse(args); err != nil {
 		return o, fmt.Errorf("%w: %w", errUsage, err)
 	}
-	if flags.NArg() != 1 {
+	if flags.NArg() == 0 {
 		return o, errUsage
 	}
 	var err error
-	o.request, err = wire.ParseRequest(flags.Arg(0))
+	o.request, err = wire.ParseArgs(flags.Args())
 	return o, err //nolint:wrapcheck // It says "parse request" itself.
 }

@@ -4,6 +4,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,7 +38,7 @@ func TestRunReportsWhatItCannotDo(t *testing.T) {
 		text string
 	}{
 		"no request":                 {nil, 2, wire.MoverBroken, "usage"},
-		"two requests":               {[]string{"{}", "{}"}, 2, wire.MoverBroken, "usage"},
+		"two requests":               {[]string{"{}", "{}"}, 2, wire.MoverBroken, "no piece of a request"},
 		"an unknown flag":            {[]string{"--color", "{}"}, 2, wire.MoverBroken, "usage"},
 		"a request that is no JSON":  {[]string{"x"}, 2, wire.MoverBroken, "parse request"},
 		"a request from the future":  {[]string{`{"operation":"Populate","teleport":true}`}, 2, wire.MoverBroken, "teleport"},
@@ -124,5 +126,43 @@ func TestCgroupLimit(t *testing.T) {
 				t.Errorf("limit %d, want %d", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestAThousandKeysCanBeStarted gives the kernel what the schema of an S3Source allows. As
+// one argument it is refused before the command has begun.
+func TestAThousandKeysCanBeStarted(t *testing.T) {
+	r := wire.Request{Operation: wire.Inventory, Source: wire.Source{Endpoint: "http://127.0.0.1:1", Bucket: "bucket"}}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 1000 {
+		key := make([]byte, 1024)
+		for i := range key {
+			key[i] = byte('0' + random.IntN('z'-'0'))
+		}
+		r.Source.Objects = append(r.Source.Objects, wire.Object{Key: string(key)})
+	}
+	start := func(args ...string) (wire.Report, error) {
+		file := filepath.Join(t.TempDir(), "termination-log")
+		cmd := exec.Command(os.Args[0], append([]string{"--termination-log", file, "--scratch", t.TempDir()}, args...)...)
+		cmd.Env = []string{mainVariable + "=1"}
+		if err := cmd.Start(); err != nil {
+			return wire.Report{}, err
+		}
+		_ = cmd.Wait()
+		return readReport(t, file), nil
+	}
+	args, err := r.EncodeArgs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report, err := start(args...); err != nil || report.Reason != wire.EndpointUnreachable {
+		t.Errorf("report is %+v (%v), want %s: the request was understood", report, err, wire.EndpointUnreachable)
+	}
+	one, err := r.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := start(one); !errors.Is(err, unix.E2BIG) {
+		t.Errorf("as one argument: %v, want %v", err, unix.E2BIG)
 	}
 }

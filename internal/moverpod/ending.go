@@ -5,6 +5,9 @@ package moverpod
 import (
 	"fmt"
 	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -44,11 +47,33 @@ func Stopped(pod *corev1.Pod) bool {
 		!slices.ContainsFunc(pod.Status.InitContainerStatuses, running) && !slices.ContainsFunc(pod.Status.EphemeralContainerStatuses, running)
 }
 
+// withoutReport tells how a container ended that left no report. What the runtime said is
+// shown: it is all there is to know of a process that was never started.
 func withoutReport(t *corev1.ContainerStateTerminated) string {
 	if t.Reason == "OOMKilled" {
 		return "The mover ran out of memory. Raise spec.mover.resources.limits.memory of the S3Source."
 	}
-	return fmt.Sprintf("The mover ended with exit code %d and no report (%s).", t.ExitCode, t.Reason)
+	text := fmt.Sprintf("The mover ended with exit code %d and no report (%s).", t.ExitCode, t.Reason)
+	if said := oneLine(t.Message); said != "" {
+		text += " It said: " + said
+	}
+	return text
+}
+
+// oneLine makes a text of somebody else fit for a condition: printable, on one line, bounded.
+func oneLine(text string) string {
+	const most = 500 // A sentence of a runtime with a path in it; a condition may have 32 KiB.
+	text = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	text = strings.Join(strings.Fields(text), " ")
+	if runes := []rune(text); len(runes) > most {
+		text = string(runes[:most]) + "…"
+	}
+	return text
 }
 
 // Disrupted tells that a mover was ended from outside: evicted, preempted, or its node lost.

@@ -3,11 +3,13 @@
 package moverpod_test
 
 import (
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // A mover is only deleted without grace when nothing of its pod can still write.
@@ -44,6 +46,46 @@ func TestStopped(t *testing.T) {
 			}
 			if got := moverpod.Stopped(pod); got != c.want {
 				t.Errorf("Stopped is %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// TestAnEndingWithoutAReport shows what the runtime said, and nothing that could break a line.
+func TestAnEndingWithoutAReport(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		state corev1.ContainerStateTerminated
+		want  []string
+		not   string
+	}{
+		"it was never started": {
+			corev1.ContainerStateTerminated{ExitCode: 128, Reason: "StartError", Message: "failed to create task: exec: \"/mover\":\n argument list too long"},
+			[]string{"128", "StartError", `exec: "/mover": argument list too long`}, "\n",
+		},
+		"a long text":    {corev1.ContainerStateTerminated{ExitCode: 1, Message: strings.Repeat("long ", 1000)}, []string{"long long", "…"}, strings.Repeat("long ", 200)},
+		"odd characters": {corev1.ContainerStateTerminated{ExitCode: 1, Message: "\x1b[31mred\x00\xff\u202e"}, []string{"[31mred"}, "\x1b"},
+		"nothing":        {corev1.ContainerStateTerminated{ExitCode: 137, Reason: "Error"}, []string{"exit code 137", "(Error)."}, "said"},
+		"a report of success that the exit code denies": {
+			corev1.ContainerStateTerminated{ExitCode: 1, Message: `{"class":"Done","objects":1}`}, []string{"exit code 1"}, "",
+		},
+		"out of memory": {corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}, []string{"spec.mover.resources.limits.memory"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, ended := moverpod.Ending(&corev1.Pod{Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
+				{Name: moverpod.ContainerName, State: corev1.ContainerState{Terminated: &c.state}},
+			}}})
+			if !ended || r.Class != wire.Retry || r.Reason != wire.TransferFailed {
+				t.Errorf("the ending is %+v", r)
+			}
+			for _, text := range c.want {
+				if !strings.Contains(r.Message, text) {
+					t.Errorf("message lacks %q: %s", text, r.Message)
+				}
+			}
+			if c.not != "" && strings.Contains(r.Message, c.not) {
+				t.Errorf("message has %q: %s", c.not, r.Message)
 			}
 		})
 	}

@@ -42,9 +42,10 @@ type Spec struct {
 	Deadline time.Duration
 }
 
-// New builds the pod. Its only error is a request that cannot be encoded.
+// New builds the pod. Its only error is a request that no process can be given; it names the
+// field.
 func New(s Spec) (*corev1.Pod, error) {
-	arg, err := s.Request.Encode()
+	args, err := s.Request.EncodeArgs()
 	if err != nil {
 		return nil, err
 	}
@@ -69,19 +70,19 @@ func New(s Spec) (*corev1.Pod, error) {
 			Affinity:                     m.Affinity,
 			PriorityClassName:            m.PriorityClassName,
 			ImagePullSecrets:             m.ImagePullSecrets,
-			Containers:                   []corev1.Container{container(s, arg)},
+			Containers:                   []corev1.Container{container(s, args)},
 		},
 	}
 	addVolumes(&pod.Spec, s)
 	return pod, nil
 }
 
-func container(s Spec, arg string) corev1.Container {
+func container(s Spec, args []string) corev1.Container {
 	return corev1.Container{
 		Name:                     ContainerName,
 		Image:                    s.Image.Name,
 		ImagePullPolicy:          s.Image.PullPolicy,
-		Args:                     []string{arg},
+		Args:                     args,
 		Env:                      environment(s),
 		Resources:                resources(s.Source.Mover.Resources),
 		TerminationMessagePath:   wire.TerminationPath,

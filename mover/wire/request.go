@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Paths inside a mover pod. The pod builder mounts them, the mover reads them.
@@ -41,7 +42,7 @@ const (
 	Populate Operation = "Populate"
 )
 
-// Request is all a mover is told; it is passed as one JSON argument, so it must hold no secret.
+// Request is all a mover is told; it is passed as arguments, see EncodeArgs, so it must hold no secret.
 type Request struct {
 	Operation   Operation   `json:"operation"`
 	Source      Source      `json:"source"`
@@ -198,11 +199,13 @@ func ParseRequest(arg string) (Request, error) {
 	return r, nil
 }
 
-// Encode renders the request as the one argument of a mover.
+// Encode renders the request as JSON. Keys keep their characters: "<" takes one byte, not six.
 func (r Request) Encode() (string, error) {
-	b, err := json.Marshal(r)
-	if err != nil {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(r); err != nil {
 		return "", fmt.Errorf("encode request: %w", err)
 	}
-	return string(b), nil
+	return strings.TrimSuffix(b.String(), "\n"), nil
 }

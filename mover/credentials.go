@@ -40,11 +40,15 @@ type identities struct {
 	request wire.Request
 	paths   Paths
 	getenv  func(string) string
-	client  *http.Client
+	client  *http.Client // For the STS of the endpoint, trusted as spec.tls says.
+	// platform is for AWS and the agents of a platform: spec.tls.insecureSkipVerify is about
+	// the endpoint and does not cover them.
+	platform *http.Client
 	// endpoint of S3, which serves STS too when no platform names another.
 	endpoint string
-	once     sync.Once // Guards session.
+	once     sync.Once // Guards session and refused.
 	session  *credentials.Credentials
+	refused  error // Why there is no session and never will be.
 }
 
 // get returns the keys of this moment.

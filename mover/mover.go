@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"runtime/debug"
 	"strings"
@@ -171,7 +170,8 @@ func (m *mover) connect() error {
 		request:  m.request,
 		paths:    m.options.Paths,
 		getenv:   m.options.Getenv,
-		client:   &http.Client{Transport: transport},
+		client:   tokenClient(transport),
+		platform: tokenClient(newTransport(rootPool(m.bundles), false)),
 		endpoint: m.endpoint.String(),
 	}
 	m.s3, err = newClient(m.endpoint, m.request.Source, credentials.New(m.ids), transport)

@@ -31,7 +31,15 @@ const (
 // fromSession exchanges the pod's identity for temporary keys. The session is
 // kept until minio-go's expiry window before its end.
 func (s *identities) fromSession(ctx context.Context) (identity, error) {
-	s.once.Do(func() { s.session = credentials.New(s.sessionProvider()) })
+	s.once.Do(func() {
+		var provider credentials.Provider
+		if provider, s.refused = s.sessionProvider(); s.refused == nil {
+			s.session = credentials.New(provider)
+		}
+	})
+	if s.refused != nil {
+		return identity{}, s.refused
+	}
 	v, err := s.session.GetWithContext(&credentials.CredContext{Client: s.client, Context: ctx})
 	if err != nil {
 		return identity{}, s.sessionFailure(err)
@@ -41,21 +49,26 @@ func (s *identities) fromSession(ctx context.Context) (identity, error) {
 
 // sessionProvider picks who exchanges the token: the platform that injected
 // itself into the pod, else the S3 endpoint's own STS, as MinIO serves it.
-func (s *identities) sessionProvider() credentials.Provider {
+func (s *identities) sessionProvider() (credentials.Provider, error) {
 	if uri := s.getenv(envContainerURI); uri != "" && s.getenv(envTokenFile) == "" {
-		return &containerProvider{uri: uri, tokenFile: s.getenv(envContainerTokenFile), client: s.client}
+		return &containerProvider{uri: uri, tokenFile: s.getenv(envContainerTokenFile), client: s.platform}, nil
 	}
-	tokenFile, role, endpoint := s.paths.IdentityToken, s.request.Credentials.RoleARN, s.endpoint
-	if f := s.getenv(envTokenFile); f != "" {
-		tokenFile, endpoint = f, s.awsSTS()
-		if arn := s.getenv(envRoleARN); arn != "" && role == "" {
+	tokenFile, role, endpoint, client, field := s.paths.IdentityToken, s.request.Credentials.RoleARN, s.endpoint, s.client, "spec.endpoint"
+	if f := s.getenv(envTokenFile); f != "" || s.request.Source.Endpoint == "" {
+		endpoint, client, field = s.awsSTS(), s.platform, "the variable "+envSTSEndpoint
+		if f != "" {
+			tokenFile = f
+		}
+		if arn := s.getenv(envRoleARN); f != "" && arn != "" && role == "" {
 			role = arn
 		}
-	} else if s.request.Source.Endpoint == "" {
-		endpoint = s.awsSTS()
+	}
+	if u, err := url.Parse(endpoint); err != nil || !staysPrivate(u) {
+		return nil, fail(wire.CredentialsInvalid, "the token of ServiceAccount %q (spec.credentials.serviceAccountName) is sent over https only, "+
+			"and %s is %q; use https there, or the keys of a Secret (spec.credentials.secretRef)", s.request.Credentials.Name, field, endpoint)
 	}
 	return &credentials.STSWebIdentity{
-		Client:      s.client,
+		Client:      client,
 		STSEndpoint: endpoint,
 		RoleARN:     role,
 		GetWebIDTokenExpiry: func() (*credentials.WebIdentityToken, error) {
@@ -65,7 +78,23 @@ func (s *identities) sessionProvider() credentials.Provider {
 			}
 			return &credentials.WebIdentityToken{Token: token}, nil
 		},
-	}
+	}, nil
+}
+
+// staysPrivate reports whether a token that is sent there cannot be read on the way: https,
+// or a process of this very pod.
+func staysPrivate(u *url.URL) bool {
+	ip := net.ParseIP(u.Hostname())
+	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback())
+}
+
+// tokenClient sends tokens. It follows no redirect: a token is for the host that was named,
+// and a redirect with 307 or 308 would have it posted to another one.
+func tokenClient(transport http.RoundTripper) *http.Client {
+	return &http.Client{Transport: transport, CheckRedirect: func(to *http.Request, via []*http.Request) error {
+		return fail(wire.CredentialsInvalid, "%s wants the token to be sent to %s instead, which is refused; name that host in spec.endpoint "+
+			"if it is the right one", via[0].URL.Host, to.URL.Host)
+	}}
 }
 
 func (s *identities) awsSTS() string {

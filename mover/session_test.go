@@ -4,6 +4,9 @@ package mover
 
 import (
 	"fmt"
+	"io"
+	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -45,7 +48,7 @@ func startSTS(t *testing.T, expiry time.Duration) *sts {
 
 func identitiesFor(r wire.Request, paths Paths, env map[string]string, endpoint string) *identities {
 	return &identities{
-		request: r, paths: paths, client: http.DefaultClient, endpoint: endpoint,
+		request: r, paths: paths, client: tokenClient(nil), platform: tokenClient(nil), endpoint: endpoint,
 		getenv: func(name string) string { return env[name] },
 	}
 }
@@ -162,5 +165,79 @@ func TestAWSSTS(t *testing.T) {
 		if got := ids.awsSTS(); got != want || strings.Contains(got, "..") {
 			t.Errorf("region %q: %s, want %s", region, got, want)
 		}
+	}
+}
+
+// TestATokenStaysPrivate: it travels over https or not at all, and to no other host than the
+// one that was named.
+func TestATokenStaysPrivate(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	write(t, token, "good")
+	for name, tt := range map[string]struct {
+		endpoint string
+		env      map[string]string
+		want     []string
+	}{
+		"an endpoint of http":             {"http://minio.data.svc:9000", nil, []string{"spec.endpoint", "http://minio.data.svc:9000", "https"}},
+		"an STS of http":                  {"https://s3", map[string]string{envTokenFile: token, envSTSEndpoint: "http://sts.example.com"}, []string{envSTSEndpoint, "https"}},
+		"a link-local address":            {"http://169.254.1.1", nil, []string{"spec.endpoint"}},
+		"a name that looks like this pod": {"http://localhost.example.com", nil, []string{"spec.endpoint"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := wire.Request{Source: wire.Source{Endpoint: tt.endpoint}, Credentials: wire.Credentials{Kind: wire.WebIdentity, Name: "reader"}}
+			ids := identitiesFor(r, Paths{IdentityToken: token}, tt.env, tt.endpoint)
+			refuse := tokenClient(roundTrip(func(*http.Request) (*http.Response, error) {
+				t.Error("something was sent")
+				return nil, net.ErrClosed
+			}))
+			ids.client, ids.platform = refuse, refuse
+			for range 2 { // The second answer is the first one's.
+				_, err := ids.get(t.Context())
+				mustFail(t, err, wire.CredentialsInvalid, append(tt.want, `"reader"`)...)
+			}
+		})
+	}
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		t.Run(fmt.Sprintf("a redirect with %d", status), func(t *testing.T) {
+			elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the redirect was followed") }))
+			t.Cleanup(elsewhere.Close)
+			s := httptest.NewServer(http.RedirectHandler(elsewhere.URL, status))
+			t.Cleanup(s.Close)
+			for how, env := range map[string]map[string]string{
+				"the endpoint": nil,
+				"AWS":          {envTokenFile: token, envSTSEndpoint: s.URL},
+				"an agent":     {envContainerURI: s.URL, envContainerTokenFile: token},
+			} {
+				r := wire.Request{Source: wire.Source{Endpoint: s.URL}, Credentials: wire.Credentials{Kind: wire.WebIdentity, Name: "reader"}}
+				_, err := identitiesFor(r, Paths{IdentityToken: token}, env, s.URL).get(t.Context())
+				m := &mover{request: r}
+				if f := m.classify(err); f.reason != wire.CredentialsInvalid || !strings.Contains(f.message, elsewhere.Listener.Addr().String()) {
+					t.Errorf("%s: %s: %s", how, f.reason, f.message)
+				}
+			}
+		})
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestInsecureSkipVerifyIsAboutTheEndpoint: the token goes to AWS only when AWS is who answers.
+func TestInsecureSkipVerifyIsAboutTheEndpoint(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	write(t, token, "good")
+	impostor := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the token was sent to an impostor") }))
+	t.Cleanup(impostor.Close)
+	impostor.Config.ErrorLog = log.New(io.Discard, "", 0)
+	b := newBench(t, impostor.URL)
+	b.request.Credentials = wire.Credentials{Kind: wire.WebIdentity, Name: "reader"}
+	b.request.TLS.InsecureSkipVerify = true
+	b.options.MC = "/nonexistent"
+	b.options.Getenv = func(name string) string {
+		return map[string]string{envTokenFile: token, envSTSEndpoint: impostor.URL}[name]
+	}
+	if r := b.run(); r.Reason != wire.CertificateInvalid {
+		t.Errorf("report is %+v, want %s", r, wire.CertificateInvalid)
 	}
 }

@@ -67,6 +67,9 @@ func (t *transfer) prove(ctx context.Context) error {
 
 func (t *transfer) proveFiles(ctx context.Context, found []int) error {
 	t.progress.enter(wire.Verifying)
+	if err := t.volume.sync(); err != nil {
+		return err
+	}
 	proven := make(map[int]method, len(found))
 	var mu sync.Mutex
 	var failed error
@@ -77,7 +80,7 @@ func (t *transfer) proveFiles(ctx context.Context, found []int) error {
 		if over {
 			return
 		}
-		by, err := t.compareContent(ctx, found[n])
+		by, err := t.compareCold(ctx, found[n], t.expectContent)
 		mu.Lock()
 		defer mu.Unlock()
 		if err == nil && by != bySize {

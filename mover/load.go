@@ -144,6 +144,7 @@ func (t *transfer) complete() error {
 	t.progress.enter(wire.Syncing)
 	start := time.Now() //nolint:forbidigo // Only ever subtracted from.
 	if err := t.volume.sync(); err != nil {
+		t.journal.distrust()
 		return err
 	}
 	if err := t.journal.owned(); err != nil {

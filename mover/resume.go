@@ -79,14 +79,21 @@ func (r *remains) keep(i int, stat *unix.Stat_t) bool {
 }
 
 // recheck compares files that are there without being in the journal. Whatever
-// cannot be compared by content is removed: its size proves nothing.
+// cannot be compared by content is removed: its size proves nothing. So is all
+// of them when the device has refused data, because memory may still hold it.
 func (t *transfer) recheck(ctx context.Context, list []int) error {
 	t.progress.enter(wire.Verifying)
-	parallel(statWorkers, len(list), func(n int) {
-		if by, err := t.compare(ctx, list[n]); err == nil && by != bySize {
-			t.ledger.verified(list[n], by, false)
-		}
-	})
+	refused := t.volume.sync()
+	if refused != nil {
+		t.journal.distrust()
+	}
+	if !t.journal.distrusted() {
+		parallel(statWorkers, len(list), func(n int) {
+			if by, err := t.compareCold(ctx, list[n], t.expect); err == nil && by != bySize {
+				t.ledger.verified(list[n], by, false)
+			}
+		})
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -100,5 +107,8 @@ func (t *transfer) recheck(ctx context.Context, list []int) error {
 			}
 		}
 	}
-	return nil
+	if refused != nil {
+		return refused
+	}
+	return t.journal.trust()
 }

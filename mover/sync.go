@@ -66,6 +66,7 @@ func (k *keeper) checkpoint() error {
 		}
 	}
 	if err := k.volume.sync(); err != nil {
+		k.journal.distrust()
 		for _, i := range pending {
 			_ = k.volume.data.Remove(k.ledger.plan.entries[i].path)
 		}

@@ -3,11 +3,14 @@
 package mover
 
 import (
+	"crypto/md5"
+	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/s3populator/s3populator/mover/wire"
@@ -51,6 +54,67 @@ func TestTheJournalFollowsTheDevice(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWhatTheDeviceRefusedIsNotReadFromMemory: after a failed sync, files that the journal does
+// not vouch for are fetched again, although they look sound. Files it does vouch for stay.
+func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
+	for name, tt := range map[string]struct {
+		refuse func(t *transfer) error
+		want   string // What is verified after the resume.
+	}{
+		"no sync failed":       {func(*transfer) error { return nil }, "a b"},
+		"a checkpoint failed":  {func(t *transfer) error { t.ledger.verified(0, byMD5, false); return t.keeper().checkpoint() }, "b"},
+		"the last sync failed": {func(t *transfer) error { return t.complete() }, "b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "a", size: 5, etag: hexMD5("hello")}, listed{key: "b", size: 5, etag: hexMD5("world")})
+			mustDo(t, err)
+			attempt := func() *transfer {
+				v, err := openVolume(dir, "")
+				mustDo(t, err)
+				t.Cleanup(v.close)
+				j, err := takeOver(v, header{claim: testClaim, pod: "this-pod", request: "r"})
+				mustDo(t, err)
+				t.Cleanup(j.close)
+				mustDo(t, v.makeTarget())
+				return &transfer{mover: &mover{plan: p, options: Options{Log: io.Discard}, progress: &progress{}}, volume: v, journal: j, ledger: newLedger(p)}
+			}
+			first := attempt()
+			write(t, dir+"/b", "world")
+			first.ledger.verified(1, byMD5, false)
+			mustDo(t, first.keeper().checkpoint())
+			write(t, dir+"/a", "hello")
+			_ = first.volume.dir.Close() // A sync by it fails.
+			if err := tt.refuse(first); (err == nil) != (tt.want == "a b") {
+				t.Fatalf("the sync ends with %v", err)
+			}
+			write(t, dir+"/a", "hello") // It is still in memory, and looks sound.
+			for range 2 {
+				second := attempt()
+				mustDo(t, second.resume(t.Context()))
+				var got []string
+				for i, e := range p.entries {
+					if second.ledger.isVerified(i) {
+						got = append(got, e.path)
+					}
+				}
+				if strings.Join(got, " ") != tt.want {
+					t.Errorf("verified are %q, want %q", got, tt.want)
+				}
+			}
+		})
+	}
+}
+
+func hexMD5(text string) string {
+	sum := md5.Sum([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+func (t *transfer) keeper() *keeper {
+	return &keeper{volume: t.volume, ledger: t.ledger, journal: t.journal, progressed: func() {}}
 }
 
 // TestProgressIsWhatNoAttemptHadBefore: an attempt that only reaches the point of an earlier

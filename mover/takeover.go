@@ -114,6 +114,32 @@ func (j *journal) replay(visit func(journalled)) error {
 	return nil
 }
 
+// journalDoubt marks a volume whose device has refused data. The kernel reports that once:
+// read again, the pages in question come from memory and look sound. A node whose memory is
+// empty reads them from the device, and whether it sees the mark does not matter.
+const journalDoubt = wire.JournalDir + "/unsynced"
+
+// distrust sets the mark. It may fail with the device; the volume is read-only then.
+func (j *journal) distrust() {
+	if f, err := j.volume.root.OpenFile(journalDoubt, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW, journalMode); err == nil {
+		_ = f.Close()
+	}
+}
+
+// distrusted reports whether an earlier mover set the mark.
+func (j *journal) distrusted() bool {
+	_, err := j.volume.root.Lstat(journalDoubt)
+	return err == nil
+}
+
+// trust takes the mark away, once nothing that it speaks of is left.
+func (j *journal) trust() error {
+	if err := j.volume.root.Remove(journalDoubt); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("write the journal: %w", notWritable(err))
+	}
+	return nil
+}
+
 // owned fails when the journal is not this mover's any more: another mover has taken the
 // volume over, or it was completed. It is asked before every checkpoint and every removal.
 func (j *journal) owned() error {

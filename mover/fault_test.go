@@ -100,7 +100,7 @@ func TestBytesThatStayWrongFail(t *testing.T) {
 		})
 		b := newBench(t, p.URL)
 		r := b.run()
-		if r.Class != wire.Retry || r.Reason != wire.VerificationFailed || !strings.Contains(r.Message, `"dir/o005"`) {
+		if r.Class != wire.RetryUncounted || r.Reason != wire.VerificationFailed || !strings.Contains(r.Message, `"dir/o005"`) {
 			t.Errorf("report is %+v", r)
 		}
 		if p.gets.Load() > 40 {
@@ -127,7 +127,7 @@ func TestAChangedObject(t *testing.T) {
 				})
 				b := newBench(t, p.URL)
 				r := b.run()
-				if r.Class != wire.Retry || r.Reason != wire.SourceChanged || !strings.Contains(r.Message, `"dir/o005"`) {
+				if r.Class != wire.RetryUncounted || r.Reason != wire.SourceChanged || !strings.Contains(r.Message, `"dir/o005"`) {
 					t.Fatalf("report is %+v", r)
 				}
 				b.request.Attempt = 2
@@ -160,7 +160,7 @@ func TestObjectsWithoutDigestsStayApart(t *testing.T) {
 	})
 	b := newBench(t, p.URL)
 	b.request.Transfer.Verify = verifySize
-	if r := b.run(); r.Class != wire.Retry || r.Reason != wire.SourceChanged {
+	if r := b.run(); r.Class != wire.RetryUncounted || r.Reason != wire.SourceChanged {
 		t.Fatalf("report is %+v", r)
 	}
 	want["a"] = want["a"][:2000]
@@ -188,7 +188,7 @@ func TestADeletedObject(t *testing.T) {
 		})
 		b := newBench(t, p.URL)
 		r := b.run()
-		if r.Class != wire.Retry || r.Reason != wire.SourceChanged {
+		if r.Class != wire.RetryUncounted || r.Reason != wire.SourceChanged {
 			t.Fatalf("report is %+v", r)
 		}
 		delete(want, "dir/o003")
@@ -289,7 +289,7 @@ func TestASignalKeepsWhatIsVerified(t *testing.T) {
 		go func() { first <- b.runContext(ctx) }()
 		waitFor(t, time.Minute, "most files are verified", held.Load)
 		stop(ErrTerminated)
-		if r := <-first; r.Class != wire.Retry || r.Reason != wire.Interrupted {
+		if r := <-first; r.Class != wire.RetryUncounted || r.Reason != wire.Interrupted {
 			t.Fatalf("report is %+v", r)
 		}
 		if _, err := os.Stat(filepath.Join(b.paths.Volume, journalName)); err != nil {

@@ -60,11 +60,10 @@ func (o occupancy) admit(first, began bool) admission {
 
 // refusal says what is in the way.
 func (o occupancy) refusal() *failure {
-	what := "it holds " + strings.Join(o.foreign, ", ")
-	if o.journal == somebody {
-		what = "it carries the journal of another claim"
+	if len(o.foreign) == 0 {
+		return notEmpty("it carries the journal of another claim")
 	}
-	return notEmpty(what)
+	return notEmpty("it holds " + strings.Join(o.foreign, ", "))
 }
 
 func notEmpty(what string) *failure {
@@ -96,21 +95,28 @@ func (v *volume) look(claim string) (occupancy, error) {
 	if o.journal, err = v.whose(claim); err != nil {
 		return o, err
 	}
-	if o.journal == ours {
+	if o.journal != nobodys {
 		return o, nil
 	}
-	// What an attempt leaves that ended before its journal was in place counts as nothing.
-	err = eachEntry(v.root, wire.JournalDir, func(e os.DirEntry) bool {
+	return o, v.lookBeside(&o)
+}
+
+// lookBeside reads what is in the directory of a journal that is not there. What an attempt
+// leaves that ended before its journal was in place, or while it was removed, counts as
+// nothing; anything else is somebody's.
+func (v *volume) lookBeside(o *occupancy) error {
+	own := []string{journalName, journalNext, journalDoubt}
+	err := eachEntry(v.root, wire.JournalDir, func(e os.DirEntry) bool {
 		name := wire.JournalDir + "/" + e.Name()
-		if name != journalName && name != journalNext && !strings.HasPrefix(e.Name(), ".nfs") {
-			o.foreign = append(o.foreign, quoteKey(name))
+		if !slices.Contains(own, name) && !strings.HasPrefix(e.Name(), ".nfs") { // NFS renames what is open and removed.
+			o.journal, o.foreign = somebody, append(o.foreign, quoteKey(name))
 		}
 		return len(o.foreign) < examples
 	})
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return o, notWritable(err)
+		return notWritable(err)
 	}
-	return o, nil
+	return nil
 }
 
 // whose reads the header of the journal.

@@ -121,7 +121,7 @@ var occupied = map[string]struct {
 		odd(t, dir, func(p string) error { return os.Symlink("/etc/passwd", p) })
 	}, []string{"another claim"}},
 	"something beside no journal":    {func(t *testing.T, dir string) { write(t, dir+"/"+wire.JournalDir+"/notes", "x") }, []string{"notes"}},
-	"a file called like our journal": {func(t *testing.T, dir string) { write(t, dir+"/"+wire.JournalDir, "x") }, []string{"another claim"}},
+	"a file called like our journal": {func(t *testing.T, dir string) { write(t, dir+"/"+wire.JournalDir, "x") }, []string{wire.JournalDir}},
 }
 
 func mustDo(t *testing.T, err error) {

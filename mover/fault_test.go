@@ -3,9 +3,11 @@
 package mover
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -213,6 +215,73 @@ func TestAnObjectThatAppears(t *testing.T) {
 	b := newBench(t, p.URL)
 	b.mustBeDone(b.run())
 	b.mustHold(want)
+}
+
+// TestKeysOfAnotherListing: mc makes a listing of its own, after ours was judged. A key that
+// appears in between must not lead out of the volume, nor into our journal.
+func TestKeysOfAnotherListing(t *testing.T) {
+	forceMirror(t)
+	for name, tt := range map[string]struct{ key, at string }{
+		"out of the volume":             {"dir/../../escaped/evil", "../escaped/evil"},
+		"out of it at once":             {"../escaped/evil", "../escaped/evil"},
+		"the scratch directory":         {"dir/../../scratch/mc/config.json", "../scratch/mc/certs/evil"},
+		"our journal":                   {".s3populator/evil", ".s3populator/evil"},
+		"our journal, by a detour":      {"./.s3populator/evil", ".s3populator/evil"},
+		"our journal, by another":       {"dir/../.s3populator/evil", ".s3populator/evil"},
+		"a directory of the storage":    {"lost+found/evil", "lost+found/evil"},
+		"a snapshot":                    {".snapshot/evil", ".snapshot/evil"},
+		"a path that is cleaned":        {"dir//o000", "dir/evil"},
+		"a path that is cleaned, again": {"dir/./o000", "dir/evil"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startVersity(t)
+			want := small(t, s, 5)
+			var asked atomic.Int64
+			p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+				switch key := keyOf(r); {
+				case r.URL.Query().Has("list-type") && strings.Contains(r.UserAgent(), "mc/"):
+					return forged(t, w, s, r, tt.key)
+				case key == tt.key || strings.HasSuffix(r.URL.EscapedPath(), "/evil"):
+					asked.Add(1)
+					w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+					w.Header().Set("ETag", `"00000000000000000000000000000000"`)
+					_, _ = w.Write([]byte("evil"))
+					return true
+				}
+				return false
+			})
+			b := newBench(t, p.URL)
+			b.mustBeDone(b.run())
+			b.mustHold(want)
+			if _, err := os.Lstat(filepath.Join(b.paths.Volume, tt.at)); err == nil {
+				t.Errorf("%s was written", tt.at)
+			}
+			if n := asked.Load(); n > 0 {
+				t.Errorf("%q was asked for %d times", tt.key, n)
+			}
+		})
+	}
+}
+
+// forged answers mc's listing with one more key in it.
+func forged(t *testing.T, w http.ResponseWriter, s *s3server, r *http.Request, key string) bool {
+	t.Helper()
+	request := r.Clone(t.Context())
+	request.RequestURI, request.URL.Scheme, request.URL.Host = "", "http", strings.TrimPrefix(s.endpoint, "http://")
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		t.Error(err)
+		return false
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || !bytes.Contains(text, []byte("<Contents>")) {
+		t.Errorf("the listing is %s (%v)", text, err)
+	}
+	one := "<Contents><Key>" + key + `</Key><LastModified>2030-01-01T00:00:00Z</LastModified><ETag>"x"</ETag><Size>4</Size></Contents>`
+	w.Header().Set("Content-Type", "application/xml")
+	_, _ = w.Write(bytes.Replace(text, []byte("<Contents>"), []byte(one+"<Contents>"), 1))
+	return true
 }
 
 func TestServerAnswers(t *testing.T) {

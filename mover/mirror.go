@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // mirror fetches everything below the prefix with one `mc mirror`, the fastest
@@ -20,10 +22,28 @@ func (t *transfer) mirror(ctx context.Context) error {
 	stop := f.start(ctx)
 	args := []string{"mirror", "--overwrite", "--retry", "--skip-errors", "--json"}
 	args = append(args, t.limit(t.streams()+1)...)
+	args = append(args, t.exclusions()...)
 	args = append(args, t.objectURL(t.plan.base), t.mirrorTarget())
 	err := t.runMC(ctx, args, f.read)
 	stop()
 	return err
+}
+
+// exclusions keep mc from what its own listing may have and ours, made before, had not: keys
+// that mc cleans into another path, out of the volume even, and at the volume's root the
+// directories that are not ours to fill. None of them is ever planned, see checkPath.
+func (t *transfer) exclusions() []string {
+	patterns := []string{"..", "../*", "*/..", "*/../*", ".", "./*", "*/.", "*/./*", "/*", "*//*"}
+	if t.volume.target == "" {
+		for _, dir := range append([]string{wire.JournalDir}, storageOwn...) {
+			patterns = append(patterns, dir, dir+"/*")
+		}
+	}
+	args := make([]string, 0, 2*len(patterns))
+	for _, p := range patterns {
+		args = append(args, "--exclude", p)
+	}
+	return args
 }
 
 // mirrorTarget is where mc writes: the target directory, with a slash.

@@ -163,10 +163,12 @@ func (m *mover) classifyResponse(r minio.ErrorResponse) *failure {
 		return m.classifyCode("PermanentRedirect", r.Message)
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		return m.classifyCode("SlowDown", r.Message)
-	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-		return m.classifyText(r.Code + " " + r.Message)
 	}
-	return m.classifyText(r.Code + " " + r.Message)
+	said := r.Message
+	if r.Key != "" { // Servers repeat the key in the open.
+		said = strings.ReplaceAll(said, r.Key, "KEY")
+	}
+	return m.classifyText(r.Code + " " + said)
 }
 
 // classifySaid reads an error that mc printed, which is a code at best.

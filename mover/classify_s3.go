@@ -3,6 +3,7 @@
 package mover
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/minio/minio-go/v7"
@@ -96,7 +97,10 @@ var texts = []struct {
 		return fail(wire.VolumeNotWritable, "the volume cannot be written: %s", text)
 	}},
 	{[]string{"reduce your request rate", "slow down", "too many requests", "503 "}, func(m *mover, text string) *failure { return m.classifyCode("SlowDown", text) }},
-	{[]string{"expired"}, func(m *mover, _ string) *failure { return m.expired() }},
+	{[]string{
+		"token has expired", "token is expired", "request is expired", "token expired", "expiredtoken", "expired token", "request has expired",
+		"session has expired", "credentials have expired",
+	}, func(m *mover, _ string) *failure { return m.expired() }},
 	{[]string{"no such host"}, func(m *mover, text string) *failure { return m.notResolved(text) }},
 	{
 		[]string{
@@ -110,7 +114,7 @@ var texts = []struct {
 }
 
 func (m *mover) classifyText(text string) *failure {
-	lower := strings.ToLower(text)
+	lower := strings.ToLower(m.withoutNames(text))
 	for _, t := range texts {
 		for _, c := range t.contains {
 			if strings.Contains(lower, c) {
@@ -119,4 +123,37 @@ func (m *mover) classifyText(text string) *failure {
 		}
 	}
 	return fail(wire.TransferFailed, "the transfer failed: %s", text)
+}
+
+// quoted is what Go's %q makes, and url a link up to the next space.
+var (
+	quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+	link   = regexp.MustCompile(`https?://\S*`)
+)
+
+// withoutNames drops from a text what a user has named: links, quoted names, paths on the
+// volume. Keys are free text; one that is called "expired" or "access denied" must not decide
+// what its trouble is taken for. That a name was a link is kept, because mc says so only there.
+func (m *mover) withoutNames(text string) string {
+	if first, last := strings.IndexByte(text, '`'), strings.LastIndexByte(text, '`'); first < last {
+		kind := ""
+		if strings.HasPrefix(text[first+1:], "http") {
+			kind = "http"
+		}
+		text = text[:first] + "`" + kind + "`" + text[last+1:]
+	}
+	text = link.ReplaceAllString(quoted.ReplaceAllString(text, `""`), "http:")
+	for _, root := range []string{m.options.Paths.Volume, mcAlias + "/" + m.request.Source.Bucket} {
+		before, name, found := strings.Cut(text, root+"/")
+		if !found || root == "" {
+			continue
+		}
+		// The system's words come last, after a colon: "open PATH: permission denied".
+		words := ""
+		if at := strings.LastIndex(name, ": "); at >= 0 {
+			words = name[at:]
+		}
+		text = before + words
+	}
+	return text
 }

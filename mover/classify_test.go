@@ -95,6 +95,47 @@ func TestClassify(t *testing.T) {
 	}
 }
 
+// TestNamesDoNotSteer: whatever an object is called, its trouble is what the system says.
+func TestNamesDoNotSteer(t *testing.T) {
+	m := &mover{options: Options{Paths: Paths{Volume: "/volume"}}, request: wire.Request{
+		Source:      wire.Source{Endpoint: "https://s3:9000", Bucket: "b"},
+		Credentials: wire.Credentials{Kind: wire.SecretFiles, Name: "creds"},
+	}}
+	names := []string{"token has expired", "expired", "x509: ", "no space left on device", "403 forbidden", "503 slow down", "x: access denied", `quo"te: eof`}
+	for _, text := range texts {
+		names = append(names, text.contains...)
+	}
+	said := func(format string) func(name string) error {
+		return func(name string) error {
+			return &mcError{message: "Failed to copy `x`.", cause: fmt.Sprintf(format, name)}
+		}
+	}
+	for what, tt := range map[string]struct {
+		make func(name string) error
+		want wire.Reason
+	}{
+		"a refused connection": {said(`Get "https://s3:9000/b/%s": dial tcp 10.0.0.1:9000: connect: connection refused`), wire.EndpointUnreachable},
+		"a refused connection, by hand": {func(name string) error {
+			return fmt.Errorf("%s", (&url.Error{Op: "Get", URL: "https://s3:9000/b/" + name, Err: errors.New("dial tcp: connect: connection refused")}).Error())
+		}, wire.EndpointUnreachable},
+		"a denied file":       {said("open /volume/dir/%s: permission denied"), wire.VolumeNotWritable},
+		"a file without room": {said("write /volume/dir/%s: no space left on device"), wire.VolumeTooSmall},
+		"a denied object":     {said("Insufficient permissions to access this path `https://s3:9000/b/%s`"), wire.AccessDenied},
+		"an object of ours": {func(name string) error {
+			return fmt.Errorf("transfer %s: %w", quoteKey(name), errors.New("the moon is in the way"))
+		}, wire.TransferFailed},
+		"an answer that repeats it": {func(name string) error {
+			return minio.ErrorResponse{Code: "Odd", StatusCode: 500, Key: name, Message: "The moon is in the way of " + name}
+		}, wire.TransferFailed},
+	} {
+		for _, name := range names {
+			if f := m.classify(tt.make(name)); f.reason != tt.want {
+				t.Errorf("%s, of an object called %q: %s, want %s", what, name, f.reason, tt.want)
+			}
+		}
+	}
+}
+
 func TestExpiredSessionOfAServiceAccountIsRenewed(t *testing.T) {
 	m := &mover{request: wire.Request{Credentials: wire.Credentials{Kind: wire.WebIdentity, Name: "reader"}}}
 	f := m.classify(minio.ErrorResponse{Code: "ExpiredToken", StatusCode: 400})

@@ -4,11 +4,20 @@ package mover
 
 import (
 	"bytes"
+	"crypto/md5"
+	"encoding/hex"
+	"io"
+	"maps"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -104,4 +113,173 @@ func TestBlockIsWrittenAgainWhenTheBytesWereWrong(t *testing.T) {
 	b := blockBench(t, p.URL, 200_000)
 	b.mustBeDone(b.run())
 	b.mustBeOnDevice(image)
+}
+
+// kms is a server whose objects have entity tags that look like an MD5 and are none, as under
+// a KMS key: nothing but their size can be compared.
+func kms(t *testing.T, s *s3server, object []byte) *httptest.Server {
+	t.Helper()
+	target, err := url.Parse(s.endpoint)
+	mustDo(t, err)
+	sum := md5.Sum(object)
+	real, other := hex.EncodeToString(sum[:]), strings.Repeat("ab", 16)
+	forward := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Host = r.In.Host
+		},
+		ModifyResponse: func(r *http.Response) error {
+			if r.Header.Get("ETag") != "" {
+				r.Header.Set("ETag", `"`+other+`"`)
+				r.Header.Set("X-Amz-Server-Side-Encryption", "aws:kms")
+				withoutChecksums(r.Header)
+				return nil
+			}
+			body, err := io.ReadAll(r.Body)
+			body = bytes.ReplaceAll(body, []byte(real), []byte(other))
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			return err
+		},
+	}
+	p := httptest.NewServer(forward)
+	t.Cleanup(p.Close)
+	return p
+}
+
+// withoutChecksums makes an answer that of a server that knows of none.
+func withoutChecksums(h http.Header) {
+	maps.DeleteFunc(h, func(name string, _ []string) bool { return strings.HasPrefix(name, "X-Amz-Checksum") })
+}
+
+// TestABlankDeviceIsNotComplete: an attempt that died before it wrote anything leaves zeroes,
+// which have the right size too.
+func TestABlankDeviceIsNotComplete(t *testing.T) {
+	s := startVersity(t)
+	image := content(1, 3<<20)
+	s.put(t, "disk", image)
+	for name, prepare := range map[string]func(t *testing.T, b *bench){
+		"blank":                           func(*testing.T, *bench) {},
+		"blank, and an earlier one began": func(_ *testing.T, b *bench) { b.request.Volume.Began = true },
+		"begun": func(t *testing.T, b *bench) {
+			writeAt(t, b.paths.Device, header{claim: testClaim, pod: "earlier-pod", request: "r"}.line(), 0)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := blockBench(t, kms(t, s, image).URL, 4<<20)
+			prepare(t, b)
+			b.request.Attempt = 2
+			r := b.mustBeDone(b.run())
+			b.mustBeOnDevice(image)
+			if !strings.Contains(r.Message, "1 by size") {
+				t.Errorf("message is %q", r.Message)
+			}
+		})
+	}
+}
+
+// TestAKilledDeviceIsFilledAgain: while it is filled it carries our header, so that nobody
+// takes half an image for one.
+func TestAKilledDeviceIsFilledAgain(t *testing.T) {
+	s := startVersity(t)
+	image := content(1, 3<<20)
+	copy(image[1080:], "\x53\xef") // It looks like a file system, as images do.
+	s.put(t, "disk", image)
+	var once sync.Once
+	stuck := make(chan struct{})
+	p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) (held bool) {
+		if r.Method == http.MethodGet && keyOf(r) == "disk" {
+			once.Do(func() {
+				held = true
+				w.Header().Set("Content-Length", strconv.Itoa(len(image)))
+				w.Header().Set("Last-Modified", "Mon, 02 Jan 2006 15:04:05 GMT")
+				_, _ = w.Write(image[:2<<20])
+				_ = http.NewResponseController(w).Flush()
+				close(stuck)
+				<-r.Context().Done()
+			})
+		}
+		return held
+	})
+	b := blockBench(t, p.URL, 4<<20)
+	cmd := b.spawn()
+	<-stuck
+	waitFor(t, time.Minute, "half of the image is on the device", func() bool {
+		got, err := os.ReadFile(b.paths.Device)
+		return err == nil && bytes.Equal(got[1<<20:3<<19], image[1<<20:3<<19])
+	})
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	got, err := os.ReadFile(b.paths.Device)
+	mustDo(t, err)
+	if h, ok := parseHeader(got); !ok || h.claim != testClaim || h.pod != "killed-pod" {
+		t.Errorf("the device begins with %q", got[:64])
+	}
+	t.Run("not by the mover of another claim", func(t *testing.T) {
+		other := *b
+		other.t, other.request.Volume.ClaimUID = t, "another-claim"
+		if r := other.run(); r.Reason != wire.VolumeNotEmpty {
+			t.Errorf("report is %+v, want %s", r, wire.VolumeNotEmpty)
+		}
+	})
+	b.request.Attempt = 2
+	b.mustBeDone(b.run())
+	b.mustBeOnDevice(image)
+	t.Run("a complete one is not fetched again", func(t *testing.T) {
+		b.request.Attempt = 3
+		if r := b.mustBeDone(b.run()); r.FetchedBytes > 0 {
+			t.Errorf("fetched %d bytes", r.FetchedBytes)
+		}
+	})
+	t.Run("another image is not written over it", func(t *testing.T) {
+		s.put(t, "disk", content(2, 3<<20))
+		before := hashOf(t, b.paths.Device)
+		if r := b.run(); r.Reason != wire.VolumeNotEmpty || hashOf(t, b.paths.Device) != before {
+			t.Errorf("report is %+v, want %s", r, wire.VolumeNotEmpty)
+		}
+		b.request.Volume.Began = true // Unless a mover of this claim is known to have written it.
+		b.mustBeDone(b.run())
+		b.mustBeOnDevice(content(2, 3<<20))
+	})
+}
+
+// TestAFencedDevice: a mover whose header is not there any more writes nothing more that counts.
+func TestAFencedDevice(t *testing.T) {
+	for name, lose := range map[string]string{
+		"taken over": header{claim: testClaim, pod: "new-pod", request: "r"}.line(),
+		"complete":   string(content(9, 4096)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startVersity(t)
+			image := content(1, 3<<20)
+			s.put(t, "disk", image)
+			var b *bench
+			p := startProxy(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodGet && keyOf(r) == "disk" {
+					writeAt(t, b.paths.Device, lose, 0)
+				}
+				return false
+			})
+			b = blockBench(t, p.URL, 4<<20)
+			r := b.run()
+			if r.Reason != wire.Fenced || !r.Class.Again() {
+				t.Errorf("report is %+v, want %s", r, wire.Fenced)
+			}
+			got, err := os.ReadFile(b.paths.Device)
+			mustDo(t, err)
+			if !bytes.HasPrefix(got, []byte(lose[:min(len(lose), headerSize)])) {
+				t.Error("the first sector was written by the fenced mover")
+			}
+		})
+	}
+}
+
+// TestASmallObjectOnADevice is written at once: less than a sector has no room for a header.
+func TestASmallObjectOnADevice(t *testing.T) {
+	s := startVersity(t)
+	for _, size := range []int{1, 511, 512, 513} {
+		s.put(t, "disk", content(3, size))
+		b := blockBench(t, s.endpoint, 4096)
+		b.mustBeDone(b.run())
+		b.mustBeOnDevice(content(3, size))
+	}
 }

@@ -9,8 +9,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -109,6 +113,44 @@ func TestBytesThatStayWrongFail(t *testing.T) {
 			t.Errorf("%d objects were asked for, that is more than three rounds", p.gets.Load())
 		}
 	})
+}
+
+// TestAProvenMismatchIsNotForgotten: when S3 cannot be asked for the parts of an object whose
+// bytes were wrong, it is not accepted for its size.
+func TestAProvenMismatchIsNotForgotten(t *testing.T) {
+	for name, answer := range map[string]func(w http.ResponseWriter) bool{
+		"the server is busy": func(w http.ResponseWriter) bool { return s3Error(w, http.StatusServiceUnavailable, "SlowDown") },
+		"it says nothing":    func(w http.ResponseWriter) bool { return s3Error(w, http.StatusNotImplemented, "NotImplemented") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startVersity(t)
+			object := content(1, 6<<20)
+			s.putParts(t, "parts", object, 5<<20)
+			var lied atomic.Int64
+			target, err := url.Parse(s.endpoint)
+			mustDo(t, err)
+			forward := &httputil.ReverseProxy{
+				Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(target); r.Out.Host = r.In.Host },
+				ModifyResponse: func(r *http.Response) error { withoutChecksums(r.Header); return nil },
+			}
+			p := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch part := r.URL.Query().Get("partNumber"); {
+				case part == "2":
+					answer(w)
+				case r.Method == http.MethodGet && keyOf(r) == "parts" && lied.Add(1) == 1:
+					w.Header().Set("Content-Length", strconv.Itoa(len(object)))
+					w.Header().Set("Last-Modified", "Mon, 02 Jan 2006 15:04:05 GMT")
+					_, _ = w.Write(make([]byte, len(object)))
+				default:
+					forward.ServeHTTP(w, r)
+				}
+			}))
+			t.Cleanup(p.Close)
+			b := newBench(t, p.URL)
+			b.mustBeDone(b.run())
+			b.mustHold(map[string][]byte{"parts": object})
+		})
+	}
 }
 
 // TestAChangedObject overwrites an object after it was listed, with the same

@@ -272,9 +272,8 @@ func TestALargeObjectGoesOnWhereItWasInterrupted(t *testing.T) {
 // one, cost a transfer of the whole, never a wrong file.
 func TestABeginningIsNotTrusted(t *testing.T) {
 	object := content(5, 3*streamSize+777)
-	damaged := func(t *testing.T, changes ...func(*wire.Request)) {
+	damagedAt := func(t *testing.T, s *s3server, changes ...func(*wire.Request)) {
 		t.Helper()
-		s := startVersity(t)
 		b, _ := killedMidway(t, s, object, changes...)
 		f, err := os.OpenFile(filepath.Join(b.paths.Volume, "large"), os.O_WRONLY, 0)
 		if err != nil {
@@ -287,7 +286,16 @@ func TestABeginningIsNotTrusted(t *testing.T) {
 		b.mustBeDone(b.run())
 		b.mustHold(map[string][]byte{"large": object})
 	}
+	damaged := func(t *testing.T, changes ...func(*wire.Request)) {
+		t.Helper()
+		damagedAt(t, startVersity(t), changes...)
+	}
 	t.Run("damaged on the volume", func(t *testing.T) { damaged(t) })
+	t.Run("damaged, and encrypted by a key of KMS", func(t *testing.T) {
+		s := *startVersity(t)
+		s.endpoint = kms(t, &s, object).URL
+		damagedAt(t, &s)
+	})
 	t.Run("damaged, and compared by size alone", func(t *testing.T) {
 		damaged(t, func(r *wire.Request) { r.Transfer.Verify = verifySize })
 	})

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/annotated"
 	"github.com/s3populator/s3populator/populator/protocol"
 )
 
@@ -27,21 +29,25 @@ func cacheOptions() cache.Options {
 	}
 }
 
-// slimClaim empties claims that are neither ours nor primes.
+// slimClaim empties claims that are neither ours nor primes, nor ask us for anything.
 func slimClaim(o any) (any, error) {
 	claim, ok := o.(*corev1.PersistentVolumeClaim)
 	if !ok {
 		return o, nil
 	}
 	claim.ManagedFields = nil
-	ref := claim.Spec.DataSourceRef
-	if ref != nil && ref.APIGroup != nil && *ref.APIGroup == v1alpha1.Group || claim.Labels[v1alpha1.LabelRole] == v1alpha1.RolePrime ||
+	if annotated.Ours(claim) || annotated.Mention(claim) != "" || told(claim) || claim.Labels[v1alpha1.LabelRole] == v1alpha1.RolePrime ||
 		strings.HasPrefix(claim.Name, protocol.PrimePrefix) { // Also one that lost its labels.
 		return claim, nil
 	}
 	slim := &corev1.PersistentVolumeClaim{}
 	slim.Name, slim.Namespace, slim.UID, slim.ResourceVersion, slim.Labels = claim.Name, claim.Namespace, claim.UID, claim.ResourceVersion, claim.Labels
 	return slim, nil
+}
+
+// told tells whether a claim has our condition, which goes when its annotation goes.
+func told(claim *corev1.PersistentVolumeClaim) bool {
+	return slices.ContainsFunc(claim.Status.Conditions, func(c corev1.PersistentVolumeClaimCondition) bool { return c.Type == v1alpha1.ConditionPopulated })
 }
 
 // slimVolume drops where a volume is: nothing here looks at that.

@@ -29,6 +29,7 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 	"github.com/s3populator/s3populator/populator"
 	"github.com/s3populator/s3populator/populator/inventory"
+	"github.com/s3populator/s3populator/populator/materialise"
 	"github.com/s3populator/s3populator/populator/progress"
 )
 
@@ -126,6 +127,10 @@ func addPopulation(ctx context.Context, mgr ctrl.Manager, o options, authority *
 		return err
 	}
 	if err := (&populator.Reclaimer{Client: mgr.GetClient(), Live: mgr.GetAPIReader()}).SetupWithManager(mgr); err != nil {
+		return err
+	}
+	unfilled := &materialise.Unfilled{Client: mgr.GetClient(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner), Now: time.Now}
+	if err := unfilled.SetupWithManager(mgr); err != nil {
 		return err
 	}
 	if err := mgr.Add(populator.Sweeper{Reconciler: r}); err != nil {

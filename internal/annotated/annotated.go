@@ -44,6 +44,22 @@ func Asked(claim *corev1.PersistentVolumeClaim) bool {
 	return ok
 }
 
+// Mention is an annotation by which a claim asks for data, or "".
+func Mention(claim *corev1.PersistentVolumeClaim) string {
+	for _, name := range []string{v1alpha1.AnnotationSource, v1alpha1.AnnotationURL} {
+		if _, ok := claim.Annotations[name]; ok {
+			return name
+		}
+	}
+	return ""
+}
+
+// Ours tells whether a claim's dataSourceRef names our kind, so that it is populated by us.
+func Ours(claim *corev1.PersistentVolumeClaim) bool {
+	ref := claim.Spec.DataSourceRef
+	return ref != nil && ref.APIGroup != nil && *ref.APIGroup == v1alpha1.Group && ref.Kind == v1alpha1.KindS3Source
+}
+
 // AutoSize tells whether a claim's size is to follow its source.
 func AutoSize(claim *corev1.PersistentVolumeClaim) bool {
 	return claim.Annotations[v1alpha1.AnnotationAutoSize] == v1alpha1.AutoSizeOn

@@ -48,8 +48,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 
 // wanted tells whether a claim is one that a source may have to be made for.
 func wanted(claim *corev1.PersistentVolumeClaim) bool {
-	ref := claim.Spec.DataSourceRef
-	return annotated.Asked(claim) && ref != nil && ref.APIGroup != nil && *ref.APIGroup == v1alpha1.Group && ref.Kind == v1alpha1.KindS3Source
+	return annotated.Asked(claim) && annotated.Ours(claim)
 }
 
 // Reconcile looks at one claim and writes at most one object.

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+// TestClaimsInTheCache: a claim that we have to say something about is kept whole.
+func TestClaimsInTheCache(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*corev1.PersistentVolumeClaim)
+		whole  bool
+	}{
+		"somebody else's": {change: func(*corev1.PersistentVolumeClaim) {}},
+		"another project's": {change: func(c *corev1.PersistentVolumeClaim) {
+			c.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: new("a.io"), Kind: v1alpha1.KindS3Source, Name: "s"}
+		}},
+		"ours": {change: func(c *corev1.PersistentVolumeClaim) {
+			c.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source, Name: "s"}
+		}, whole: true},
+		"a prime": {change: func(c *corev1.PersistentVolumeClaim) {
+			c.Labels = map[string]string{v1alpha1.LabelRole: v1alpha1.RolePrime}
+		}, whole: true},
+		"annotated":            {change: func(c *corev1.PersistentVolumeClaim) { c.Annotations[v1alpha1.AnnotationSource] = "s" }, whole: true},
+		"annotated with a URL": {change: func(c *corev1.PersistentVolumeClaim) { c.Annotations[v1alpha1.AnnotationURL] = "s3://s" }, whole: true},
+		"no longer annotated": {change: func(c *corev1.PersistentVolumeClaim) {
+			c.Status.Conditions = []corev1.PersistentVolumeClaimCondition{{Type: v1alpha1.ConditionPopulated}}
+		}, whole: true},
+		"in another's trouble": {change: func(c *corev1.PersistentVolumeClaim) {
+			c.Status.Conditions = []corev1.PersistentVolumeClaimCondition{{Type: "Resizing"}}
+		}},
+	} {
+		claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "data", Annotations: map[string]string{"a": "b"}}}
+		tt.change(claim)
+		got, err := slimClaim(claim)
+		if err != nil || (len(got.(*corev1.PersistentVolumeClaim).Annotations) > 0) != tt.whole {
+			t.Errorf("%s: kept %+v (%v), want it whole: %t", name, got, err, tt.whole)
+		}
+	}
+}

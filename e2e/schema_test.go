@@ -49,12 +49,24 @@ var badSources = map[string]struct {
 	"a target with a slash too many":  {func(s *v1alpha1.S3SourceSpec) { s.TargetPath = "a//b" }, "targetPath: a relative path"},
 	"a target that ends in a slash":   {func(s *v1alpha1.S3SourceSpec) { s.TargetPath = "a/" }, "targetPath: a relative path"},
 	"two identities": {func(s *v1alpha1.S3SourceSpec) {
-		s.Credentials = &v1alpha1.Credentials{SecretRef: &v1alpha1.LocalReference{Name: "s3"}, ServiceAccountName: "sa"}
+		s.Credentials = &v1alpha1.Credentials{SecretRef: &v1alpha1.SecretReference{Name: "s3"}, ServiceAccountName: "sa"}
 	}, "credentials: set exactly one of secretRef and serviceAccountName"},
 	"no identity": {func(s *v1alpha1.S3SourceSpec) { s.Credentials = &v1alpha1.Credentials{} }, "leave credentials out for an anonymous bucket"},
 	"a role without an account": {func(s *v1alpha1.S3SourceSpec) {
-		s.Credentials = &v1alpha1.Credentials{SecretRef: &v1alpha1.LocalReference{Name: "s3"}, RoleARN: "arn:aws:iam::1:role/r"}
+		s.Credentials = &v1alpha1.Credentials{SecretRef: &v1alpha1.SecretReference{Name: "s3"}, RoleARN: "arn:aws:iam::1:role/r"}
 	}, "credentials.roleARN: only with serviceAccountName"},
+	"an audience without an account": {func(s *v1alpha1.S3SourceSpec) {
+		s.Credentials = &v1alpha1.Credentials{SecretRef: &v1alpha1.SecretReference{Name: "s3"}, Audience: "x"}
+	}, "credentials.audience: only with serviceAccountName"},
+	"a pod of two accounts": {func(s *v1alpha1.S3SourceSpec) {
+		s.Credentials, s.Mover.ServiceAccountName = &v1alpha1.Credentials{ServiceAccountName: "a"}, "b"
+	}, "mover.serviceAccountName: remove it"},
+	"a key that no Secret can have": {func(s *v1alpha1.S3SourceSpec) {
+		s.Credentials = &v1alpha1.Credentials{SecretRef: &v1alpha1.SecretReference{Name: "s3", Keys: &v1alpha1.SecretKeys{AccessKey: "a/b"}}}
+	}, "spec.credentials.secretRef.keys.accessKey"},
+	"files that nobody can read":   {func(s *v1alpha1.S3SourceSpec) { s.Files = &v1alpha1.Files{Mode: new(int32(0o200))} }, "mode: the owner must be able to read"},
+	"directories without a way in": {func(s *v1alpha1.S3SourceSpec) { s.Files = &v1alpha1.Files{DirectoryMode: new(int32(0o644))} }, "directoryMode: the owner must be able to read, write and enter"},
+	"a mode with special bits":     {func(s *v1alpha1.S3SourceSpec) { s.Files = &v1alpha1.Files{Mode: new(int32(0o4755))} }, "spec.files.mode"},
 	"a bundle that nobody looks at": {func(s *v1alpha1.S3SourceSpec) {
 		s.TLS = &v1alpha1.TLS{InsecureSkipVerify: true, CABundles: []v1alpha1.CABundle{{ConfigMap: &v1alpha1.KeyReference{Name: "ca"}}}}
 	}, "tls: caBundles are pointless with insecureSkipVerify"},

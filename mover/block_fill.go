@@ -84,7 +84,7 @@ func (d *device) reveal(e entry, first []byte) error {
 
 func (d *device) fetch(ctx context.Context, e entry, to io.Writer) error {
 	sent := newDigester(expectation{method: bySize}) // It only counts: the device is read back.
-	return d.runMC(ctx, append(append([]string{"cat"}, d.limit(1)...), d.objectURL(e.key)), func(r io.Reader) error {
+	return d.objects(ctx, []entry{e}, 0, 1, func(r io.Reader) error {
 		if err := d.pump(to, sent, io.LimitReader(r, e.size)); err != nil {
 			return err
 		}

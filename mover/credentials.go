@@ -3,6 +3,7 @@
 package mover
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -69,7 +70,8 @@ func (s *identities) fromFiles() (identity, error) {
 	if err != nil {
 		return identity{}, err
 	}
-	access, secretKey := firstOf(present, accessKeyNames), firstOf(present, secretKeyNames)
+	keys := s.request.Credentials.Keys
+	access, secretKey := firstOf(present, namesOf(keys.AccessKey, accessKeyNames)), firstOf(present, namesOf(keys.SecretKey, secretKeyNames))
 	if access == "" || secretKey == "" {
 		return identity{}, s.missing(present)
 	}
@@ -77,7 +79,7 @@ func (s *identities) fromFiles() (identity, error) {
 		return identity{}, fail(wire.CredentialsInvalid, "the access key in Secret %q (spec.credentials.secretRef) contains "+
 			"white space; was it encoded twice?", s.request.Credentials.Name)
 	}
-	return identity{accessKey: access, secretKey: newSecret(secretKey), sessionToken: newSecret(firstOf(present, sessionTokenNames))}, nil
+	return identity{accessKey: access, secretKey: newSecret(secretKey), sessionToken: newSecret(firstOf(present, namesOf(keys.SessionToken, sessionTokenNames)))}, nil
 }
 
 // missing tells a Secret that does not exist from one with other keys in it.
@@ -92,8 +94,13 @@ func (s *identities) missing(present map[string]string) error {
 		names = append(names, quoteKey(n))
 	}
 	slices.Sort(names)
+	if k := s.request.Credentials.Keys; k.AccessKey != "" || k.SecretKey != "" {
+		return fail(wire.CredentialsMissing, "Secret %q (spec.credentials.secretRef) has the keys %s; it needs %s and %s, and none of them "+
+			"empty; correct spec.credentials.secretRef.keys or the Secret", name, strings.Join(names[:min(len(names), 10)], ", "),
+			cmp.Or(k.AccessKey, accessKeyNames[0]), cmp.Or(k.SecretKey, secretKeyNames[0]))
+	}
 	return fail(wire.CredentialsMissing, "Secret %q (spec.credentials.secretRef) has the keys %s; it needs access_key and "+
-		"secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and none of them empty",
+		"secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and none of them empty; other names go into spec.credentials.secretRef.keys",
 		name, strings.Join(names[:min(len(names), 10)], ", "))
 }
 
@@ -132,6 +139,14 @@ func pathless(err error) error {
 		return pe.Err
 	}
 	return err
+}
+
+// namesOf is the one name that a source gives, or the usual ones.
+func namesOf(own string, usual []string) []string {
+	if own != "" {
+		return []string{own}
+	}
+	return usual
 }
 
 func firstOf(values map[string]string, names []string) string {

@@ -55,6 +55,9 @@ func (m *mover) makePlan(ctx context.Context) (*plan, error) {
 func (m *mover) listObjects(ctx context.Context, p *planner) error {
 	source := m.request.Source
 	options := minio.ListObjectsOptions{Prefix: listPrefix(source), Recursive: true}
+	if source.RequestPayer {
+		options.Set(payerHeader, payer)
+	}
 	for o := range m.s3.ListObjectsIter(ctx, source.Bucket, options) {
 		if o.Err != nil {
 			return fmt.Errorf("list objects: %w", o.Err)
@@ -85,10 +88,12 @@ func (m *mover) statObjects(ctx context.Context, p *planner) error {
 	var missing []string
 	for i, err := range failed {
 		switch {
-		case isNoSuchKey(err):
-			missing = append(missing, quoteKey(wanted[i].Key))
+		case isNoSuchKey(err), wanted[i].VersionID != "" && (rejected(err, http.StatusBadRequest) || rejected(err, http.StatusMethodNotAllowed)):
+			missing = append(missing, named(wanted[i])) // No version, no possible name of one, or the mark of a deletion.
 		case err != nil:
 			return fmt.Errorf("look up %s: %w", quoteKey(wanted[i].Key), err)
+		case !sameVersion(wanted[i].VersionID, found[i].VersionID):
+			return m.otherVersion(wanted[i].Key, wanted[i].VersionID)
 		default:
 			p.addAs(wanted[i], found[i].Size, found[i].ETag)
 		}
@@ -103,6 +108,13 @@ func (m *mover) statObjects(ctx context.Context, p *planner) error {
 	return noSuchObjects(bucket, missing)
 }
 
+func named(o wire.Object) string {
+	if o.VersionID == "" {
+		return quoteKey(o.Key)
+	}
+	return quoteKey(o.Key) + " in version " + quoteKey(o.VersionID)
+}
+
 func noSuchObjects(bucket string, missing []string) error {
 	const most = 5 // In a message; the count is given anyway.
 	names := strings.Join(missing[:min(most, len(missing))], ", ")
@@ -115,6 +127,7 @@ func noSuchObjects(bucket string, missing []string) error {
 
 // head asks for one object's metadata.
 func (m *mover) head(ctx context.Context, key string, o minio.StatObjectOptions) (minio.ObjectInfo, error) {
+	m.complete(key, &o)
 	info, err := m.s3.StatObject(ctx, m.request.Source.Bucket, key, o)
 	if err != nil {
 		return info, fmt.Errorf("head object: %w", err)

@@ -141,6 +141,9 @@ func (t *transfer) finish(ctx context.Context) error {
 // complete makes everything durable, then removes the journal, then makes that durable. So
 // a volume without a journal is either untouched or complete.
 func (t *transfer) complete() error {
+	if err := t.setOwners(); err != nil {
+		return err
+	}
 	t.progress.enter(wire.Syncing)
 	start := time.Now() //nolint:forbidigo // Only ever subtracted from.
 	if err := t.volume.sync(); err != nil {

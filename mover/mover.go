@@ -165,6 +165,9 @@ func (m *mover) connect() error {
 	if m.bundles, err = readBundles(m.options.Paths.CABundles, m.request.TLS.CABundles); err != nil {
 		return err
 	}
+	if pem := m.request.TLS.CAPEM; pem != "" {
+		m.bundles = append(m.bundles, []byte(pem))
+	}
 	transport := newTransport(rootPool(m.bundles), m.request.TLS.InsecureSkipVerify)
 	m.ids = &identities{
 		request:  m.request,

@@ -54,7 +54,7 @@ func newPlanner(r wire.Request) (*planner, error) {
 	}
 	base, whole := basePrefix(r.Source)
 	return &planner{
-		plan:     plan{base: base, mirrorable: whole && f.empty() && len(r.Source.Objects) == 0},
+		plan:     plan{base: base, mirrorable: whole && f.empty() && len(r.Source.Objects) == 0 && !direct(r.Source)},
 		filter:   f,
 		target:   r.Volume.TargetPath,
 		tolerate: r.Policy.UnsafeKeys == wire.Skip || r.Operation == wire.Inventory,

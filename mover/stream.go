@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -120,19 +119,16 @@ func (t *transfer) streamBatch(ctx context.Context, batch []int, share int) erro
 	return nil
 }
 
-// cat runs one mc and returns how many of the objects arrived. The error
+// cat fetches a batch and returns how many of the objects arrived. The error
 // belongs to the one after them.
 func (t *transfer) cat(ctx context.Context, batch []int, share int) (done int, err error) {
-	args := append([]string{"cat"}, t.limit(share)...)
+	list := make([]entry, 0, len(batch))
 	for _, i := range batch {
-		args = append(args, t.objectURL(t.plan.entries[i].key))
+		list = append(list, t.plan.entries[i])
 	}
 	start := t.headStart(ctx, batch)
-	if start.bytes > 0 {
-		args = slices.Insert(args, 1, "--offset", strconv.FormatInt(start.bytes, 10))
-	}
 	var sizeOnly []int
-	err = t.runMC(ctx, args, func(r io.Reader) error {
+	err = t.objects(ctx, list, start.bytes, share, func(r io.Reader) error {
 		for _, i := range batch {
 			by, err := t.receive(ctx, r, i, start)
 			if err != nil {
@@ -273,7 +269,7 @@ func (m *mover) pump(f io.Writer, d *digester, r io.Reader) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("read from mc: %w", err)
+			return fmt.Errorf("read the object: %w", err)
 		}
 	}
 }

@@ -31,6 +31,8 @@ import (
 type Options struct {
 	// Image of the mover pods.
 	Image moverpod.Image
+	// Defaults of mover pods.
+	Defaults moverpod.Defaults
 	// ProgressURL is where movers send progress, without a path; empty turns it off.
 	ProgressURL string
 	// ProgressCA returns the PEM that signed the progress endpoint's certificate.
@@ -46,7 +48,7 @@ type Options struct {
 
 // mover is what a mover pod of now is built with.
 func (o Options) mover() protocol.MoverOptions {
-	return protocol.MoverOptions{Image: o.Image, ProgressURL: o.ProgressURL, ProgressCA: string(o.ProgressCA())}
+	return protocol.MoverOptions{Image: o.Image, Defaults: o.Defaults, ProgressURL: o.ProgressURL, ProgressCA: string(o.ProgressCA())}
 }
 
 // Reconciler drives claims. Its cached client reads what is watched; live reads the API

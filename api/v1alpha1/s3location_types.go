@@ -49,13 +49,15 @@ type Addressing string
 
 // Credentials names exactly one identity.
 //
+// +kubebuilder:validation:XValidation:rule="!has(self.audience) || has(self.serviceAccountName)",message="credentials.audience: only with serviceAccountName; remove it or use a ServiceAccount"
 // +kubebuilder:validation:XValidation:rule="has(self.secretRef) != (has(self.serviceAccountName) && size(self.serviceAccountName) > 0)",message="credentials: set exactly one of secretRef and serviceAccountName; leave credentials out for an anonymous bucket"
 // +kubebuilder:validation:XValidation:rule="!has(self.roleARN) || has(self.serviceAccountName)",message="credentials.roleARN: only with serviceAccountName; remove it or use a ServiceAccount"
 type Credentials struct {
 	// SecretRef names a Secret of this namespace with access_key, secret_key and optionally
 	// session_token, or with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.
+	// Other names of the keys go into keys.
 	// +optional
-	SecretRef *LocalReference `json:"secretRef,omitempty"`
+	SecretRef *SecretReference `json:"secretRef,omitempty"`
 	// ServiceAccountName is the identity of the mover pod: IRSA, EKS Pod Identity, or the
 	// web identity of an STS at the endpoint (MinIO).
 	// +optional
@@ -65,14 +67,49 @@ type Credentials struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
 	RoleARN string `json:"roleARN,omitempty"`
+	// Audience of the ServiceAccount's token that the mover shows to the endpoint's STS. Leave
+	// it out for sts.amazonaws.com towards AWS, and elsewhere for the endpoint's own scheme,
+	// host and port, such as https://minio.data.svc:9000. A platform that injects its own
+	// token (IRSA) chooses its audience itself.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Audience string `json:"audience,omitempty"`
 }
 
-// LocalReference names an object of the same namespace.
-type LocalReference struct {
+// SecretReference names a Secret of the same namespace, and which of its keys are meant.
+type SecretReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
+	// Keys of the Secret, where they have other names than those of secretRef.
+	// +optional
+	Keys *SecretKeys `json:"keys,omitempty"`
+}
+
+// SecretKeys are names of keys in a Secret, not their values. One that is left out is looked
+// for under its usual names.
+type SecretKeys struct {
+	// AccessKey is the key that holds the access key ID.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+	AccessKey string `json:"accessKey,omitempty"`
+	// SecretKey is the key that holds the secret access key.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+	SecretKey string `json:"secretKey,omitempty"`
+	// SessionToken is the key that holds the session token; without it there is none unless
+	// the Secret has one under a usual name.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+	SessionToken string `json:"sessionToken,omitempty"`
 }
 
 // TLS says how the endpoint's certificate is judged.

@@ -43,6 +43,8 @@ type S3SourceList struct {
 //
 // +kubebuilder:validation:XValidation:rule="!(has(self.objects) && size(self.objects) > 0) || !has(self.prefix) || size(self.prefix) == 0",message="prefix: remove it or remove objects, which names each object by its whole key"
 // +kubebuilder:validation:XValidation:rule="!(has(self.objects) && size(self.objects) > 0) || (!has(self.include) && !has(self.exclude))",message="include and exclude select from a prefix; remove them or remove objects, which already names each object"
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.mover) || !has(self.mover.serviceAccountName) || !has(self.credentials) || !has(self.credentials.serviceAccountName)",message="mover.serviceAccountName: remove it; the pod runs as credentials.serviceAccountName"
 type S3SourceSpec struct {
 	S3Location `json:",inline"`
 
@@ -89,6 +91,15 @@ type S3SourceSpec struct {
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:validation:XValidation:rule="self == '' || !self.matches('(^|/)[.]{0,2}(/|$)')",message="targetPath: a relative path without '.', '..' or empty parts, such as models/beta"
 	TargetPath string `json:"targetPath,omitempty"`
+
+	// RequestPayer accepts that the owner of these credentials pays for requests and traffic,
+	// which a bucket that is Requester Pays asks for.
+	// +optional
+	RequestPayer bool `json:"requestPayer,omitempty"`
+
+	// Files says who owns what is written to a Filesystem volume, and with which modes.
+	// +optional
+	Files *Files `json:"files,omitempty"`
 
 	// Sizing says what happens when the data does not fit.
 	// +optional
@@ -149,6 +160,44 @@ type S3Object struct {
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:validation:XValidation:rule="self == '' || !self.matches('(^|/)[.]{0,2}(/|$)')",message="path: a relative path without '.', '..' or empty parts, such as weights/model.bin"
 	Path string `json:"path,omitempty"`
+	// VersionID selects one version of the object, in a bucket that keeps versions; without it
+	// the current one is taken.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	VersionID string `json:"versionId,omitempty"`
+}
+
+// Files says who owns the files and directories of the data, and their modes. The root of the
+// volume stays as the platform made it. What is left out stays as it is written: owned by the
+// mover's user and the volume's group (fsGroup), files 0664 and directories 0775.
+type Files struct {
+	// UID owns files and directories. Unless mover.podSecurityContext is set, the mover runs as
+	// this user; otherwise it must be able to give files away, or be this user.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=2147483647
+	UID *int64 `json:"uid,omitempty"`
+	// GID is the group of files and directories. Unless mover.podSecurityContext is set, it is
+	// the fsGroup of the mover; otherwise the mover must be in that group. A pod that uses the
+	// volume with an fsGroup of its own may make the kubelet change it.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=2147483647
+	GID *int64 `json:"gid,omitempty"`
+	// Mode of files, such as 0640 in YAML or 416 in JSON.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=511
+	// +kubebuilder:validation:XValidation:rule="self / 64 >= 4",message="mode: the owner must be able to read (0400), or the next attempt could not verify; such as 0440 or 0640"
+	Mode *int32 `json:"mode,omitempty"`
+	// DirectoryMode is the mode of directories, such as 0750 in YAML or 488 in JSON. The setgid
+	// bit of a volume with an fsGroup is kept.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=511
+	// +kubebuilder:validation:XValidation:rule="self / 64 == 7",message="directoryMode: the owner must be able to read, write and enter (0700), or the next attempt could not go on; such as 0750"
+	DirectoryMode *int32 `json:"directoryMode,omitempty"`
 }
 
 // Sizing says how the data and the size of a claim are brought together.
@@ -219,12 +268,18 @@ type Mover struct {
 	// +optional
 	// +listType=atomic
 	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
+	// ServiceAccountName of the mover where credentials name a Secret or nothing: for pull
+	// secrets and policies that go by it. The mover uses no rights of it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 	// Labels and annotations are added to the mover pod; ours win.
 	// +optional
 	Labels map[string]string `json:"labels,omitempty"`
 	// +optional
 	Annotations map[string]string `json:"annotations,omitempty"`
-	// PodSecurityContext replaces the default one (non-root 65532, fsGroup 65532, RuntimeDefault seccomp).
+	// PodSecurityContext replaces the default one: non-root with the RuntimeDefault seccomp
+	// profile, user and fsGroup 65532, or those of files, or those that OpenShift assigns.
 	// +optional
 	PodSecurityContext *corev1.PodSecurityContext `json:"podSecurityContext,omitempty"`
 	// Env is added to the mover, for example HTTPS_PROXY. Credentials do not belong here.

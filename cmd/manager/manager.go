@@ -42,7 +42,7 @@ const leaderElectionID = "s3populator"
 // run builds the manager from one visible list and runs it until ctx ends.
 func run(ctx context.Context, o options, f *farewell) error {
 	ctrl.SetLogger(logger(o, os.Stderr))
-	mgr, authority, err := newManager(o, f)
+	mgr, authority, err := newManager(&o, f)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func run(ctx context.Context, o options, f *farewell) error {
 	return nil
 }
 
-func newManager(o options, f *farewell) (ctrl.Manager, *certs.Authority, error) {
+func newManager(o *options, f *farewell) (ctrl.Manager, *certs.Authority, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -72,6 +72,9 @@ func newManager(o options, f *farewell) (ctrl.Manager, *certs.Authority, error) 
 	}
 	config.QPS = -1 // The API server's own fairness is the limit; ours would delay rebinds.
 	config.UserAgent = "s3populator"
+	if err := o.completeMover(config); err != nil {
+		return nil, nil, err
+	}
 	authority, err := certs.New(certs.Options{
 		Namespace: o.Namespace, SecretName: o.Certificates.SecretName, ServiceName: o.ServiceName,
 		WebhookConfiguration: o.Certificates.WebhookConfiguration,
@@ -119,7 +122,7 @@ func addPopulation(ctx context.Context, mgr ctrl.Manager, o options, authority *
 	r := &populator.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner),
 		Options: populator.Options{
-			Image: image(o), ProgressURL: progressURL(o), ProgressCA: authority.CABundle,
+			Image: image(o), Defaults: o.MoverDefaults, ProgressURL: progressURL(o), ProgressCA: authority.CABundle,
 			CopiedAnnotations: o.CopiedAnnotations, Workers: o.Workers, Now: time.Now,
 		},
 	}
@@ -145,7 +148,7 @@ func addPopulation(ctx context.Context, mgr ctrl.Manager, o options, authority *
 func addInventory(_ context.Context, mgr ctrl.Manager, o options, _ *certs.Authority) error {
 	r := &inventory.Reconciler{
 		Client: mgr.GetClient(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner),
-		Image: image(o), Now: time.Now, Workers: o.Workers,
+		Image: image(o), Defaults: o.MoverDefaults, Now: time.Now, Workers: o.Workers,
 	}
 	return r.SetupWithManager(mgr)
 }

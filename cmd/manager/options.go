@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/s3populator/s3populator/internal/moverpod"
 )
 
 // options are all that an administrator can set; parse is the only writer.
@@ -18,6 +21,8 @@ type options struct {
 	ServiceName       string // In front of the webhook and the progress endpoint.
 	MoverImage        string
 	MoverPullPolicy   corev1.PullPolicy
+	MoverDefaults     moverpod.Defaults
+	moverRunAs        string // As it was given; completeMover resolves it.
 	Workers           int
 	CopiedAnnotations []string
 	LeaderElection    bool
@@ -49,6 +54,9 @@ func parse(args []string, getenv func(string) string) (options, error) {
 	f.StringVar(&o.ServiceName, "service-name", "s3populator", "Service in front of the webhook and the progress endpoint")
 	f.StringVar(&o.MoverImage, "mover-image", getenv("MOVER_IMAGE"), "image of the mover pods (default $MOVER_IMAGE)")
 	pull := f.String("mover-image-pull-policy", string(corev1.PullIfNotPresent), "Always, IfNotPresent or Never")
+	defaults := f.String("mover-defaults", getenv("MOVER_DEFAULTS"), "JSON of the form of spec.mover of a source, for all movers (default $MOVER_DEFAULTS)")
+	authorities := f.String("mover-ca-bundle", getenv("MOVER_CA_BUNDLE"), "file of certificates in PEM that all movers trust (default $MOVER_CA_BUNDLE)")
+	f.StringVar(&o.moverRunAs, "mover-run-as-user", cmp.Or(getenv("MOVER_RUN_AS_USER"), runAsAuto), "user, group and fsGroup of movers; 0 leaves them to the platform; auto is 65532, and 0 on OpenShift (default $MOVER_RUN_AS_USER, auto)")
 	f.IntVar(&o.Workers, "workers", 10, "claims, and sources, that are looked at at once")
 	copied := f.String("copy-annotations", "", "comma-separated annotations of a claim that its prime gets too, for class parameters that read them")
 	f.BoolVar(&o.LeaderElection, "leader-elect", true, "let one of several replicas run the controllers")
@@ -70,7 +78,7 @@ func parse(args []string, getenv func(string) string) (options, error) {
 	}
 	o.MoverPullPolicy = corev1.PullPolicy(*pull)
 	o.CopiedAnnotations = split(*copied)
-	return o, o.validate(f.Args())
+	return o, errors.Join(o.readMoverDefaults(*defaults, *authorities), o.validate(f.Args()))
 }
 
 func (o options) validate(rest []string) error {

@@ -5,6 +5,10 @@ package main
 import (
 	"strings"
 	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/s3populator/s3populator/internal/moverpod"
 )
 
 func TestParse(t *testing.T) {
@@ -22,6 +26,14 @@ func TestParse(t *testing.T) {
 		"arguments are flags":             {[]string{"run"}, env, `unexpected argument "run"`},
 		"own annotations may be copied":   {[]string{"--copy-annotations=example.com/a, example.com/b"}, env, ""},
 		"those of Kubernetes never are":   {[]string{"--copy-annotations=volume.kubernetes.io/selected-node"}, env, "never copied"},
+		"defaults of movers are JSON":     {[]string{`--mover-defaults={"imagePullSecrets":[{"name":"pull"}]}`}, env, ""},
+		"of the form of spec.mover":       {[]string{`--mover-defaults={"pullSecrets":[]}`}, env, "--mover-defaults: json: unknown field"},
+		"and of no more":                  {[]string{`--mover-defaults={} {}`}, env, "--mover-defaults: there is something behind"},
+		"and hold no credentials":         {[]string{`--mover-defaults={"env":[{"name":"AWS_SECRET_ACCESS_KEY","value":"x"}]}`}, env, "AWS_SECRET_ACCESS_KEY would be read"},
+		"a bundle is a file":              {[]string{"--mover-ca-bundle=/does/not/exist"}, env, "--mover-ca-bundle"},
+		"a bundle is PEM":                 {[]string{"--mover-ca-bundle=options_test.go"}, env, "holds no certificate in PEM"},
+		"a user is a number":              {[]string{"--mover-run-as-user=root"}, env, "--mover-run-as-user"},
+		"or the platform's":               {[]string{"--mover-run-as-user=0"}, env, ""},
 		"all mistakes are named together": {[]string{"--workers=0", "x"}, env, "--workers"},
 		"an unknown flag is told":         {[]string{"--nope"}, env, "nope"},
 		"the certificates may be files":   {[]string{"--certificate-directory=/certs"}, env, ""},
@@ -34,5 +46,17 @@ func TestParse(t *testing.T) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// On OpenShift a fixed user is refused, elsewhere no user means a volume that cannot be written.
+func TestRunAs(t *testing.T) {
+	groups := &metav1.APIGroupList{Groups: []metav1.APIGroup{{Name: "apps"}}}
+	if got := runAs(groups); got != moverpod.NonRoot {
+		t.Errorf("movers run as %d, want %d", got, moverpod.NonRoot)
+	}
+	groups.Groups = append(groups.Groups, metav1.APIGroup{Name: "security.openshift.io"})
+	if got := runAs(groups); got != 0 {
+		t.Errorf("on OpenShift movers run as %d, want what it assigns", got)
 	}
 }

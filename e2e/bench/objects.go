@@ -74,7 +74,7 @@ func (b *bench) source(ctx context.Context, namespace string) error {
 	source := &v1alpha1.S3Source{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: sourceName},
 		Spec: v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{
-			Endpoint: server.Endpoint, Bucket: bucket, Credentials: &v1alpha1.Credentials{SecretRef: &v1alpha1.LocalReference{Name: secretName}},
+			Endpoint: server.Endpoint, Bucket: bucket, Credentials: &v1alpha1.Credentials{SecretRef: &v1alpha1.SecretReference{Name: secretName}},
 		}},
 	}
 	if err := errors.Join(b.world.Client.Create(ctx, secret), b.world.Client.Create(ctx, source)); err != nil {

@@ -53,7 +53,7 @@ func userObjects(data *dataset) []client.Object {
 		&v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Name: sourceName, Namespace: namespace}, Spec: v1alpha1.S3SourceSpec{
 			S3Location: v1alpha1.S3Location{
 				Endpoint: data.server.Endpoint, Bucket: bucket,
-				Credentials: &v1alpha1.Credentials{SecretRef: &v1alpha1.LocalReference{Name: "s3-keys"}},
+				Credentials: &v1alpha1.Credentials{SecretRef: &v1alpha1.SecretReference{Name: "s3-keys"}},
 			},
 			Prefix: prefix,
 		}},

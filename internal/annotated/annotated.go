@@ -134,7 +134,7 @@ func credentials(a map[string]string, at *v1alpha1.S3Location) field.ErrorList {
 	case secret != "" && account != "":
 		return field.ErrorList{field.Invalid(path(v1alpha1.AnnotationServiceAccount), account, "excludes "+v1alpha1.AnnotationSecret+"; remove one of them")}
 	case secret != "":
-		at.Credentials = &v1alpha1.Credentials{SecretRef: &v1alpha1.LocalReference{Name: secret}}
+		at.Credentials = &v1alpha1.Credentials{SecretRef: &v1alpha1.SecretReference{Name: secret}}
 		return checkName(v1alpha1.AnnotationSecret, secret, "Secret")
 	case account != "":
 		at.Credentials = &v1alpha1.Credentials{ServiceAccountName: account}

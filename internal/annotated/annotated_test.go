@@ -43,7 +43,7 @@ func TestSpec(t *testing.T) {
 			want: v1alpha1.S3SourceSpec{
 				S3Location: v1alpha1.S3Location{
 					Endpoint: "https://minio:9000", Region: "x", Bucket: "datasets",
-					Credentials: &v1alpha1.Credentials{SecretRef: &v1alpha1.LocalReference{Name: "s3"}},
+					Credentials: &v1alpha1.Credentials{SecretRef: &v1alpha1.SecretReference{Name: "s3"}},
 					TLS:         &v1alpha1.TLS{CABundles: []v1alpha1.CABundle{{ConfigMap: &v1alpha1.KeyReference{Name: "ca"}}}},
 				},
 				Sizing: v1alpha1.Sizing{OnTooSmall: v1alpha1.TooSmallGrow},

@@ -18,8 +18,8 @@ import (
 // ContainerName is the container whose end decides; injected sidecars do not.
 const ContainerName = "mover"
 
-// nonRoot is the user and group of the mover: "nonroot" of the distroless images.
-const nonRoot int64 = 65532
+// NonRoot is the user and group of the image: "nonroot" of the distroless images.
+const NonRoot int64 = 65532
 
 // Image of the movers and how it is pulled.
 type Image struct {
@@ -34,22 +34,26 @@ type Spec struct {
 	Labels          map[string]string
 	Annotations     map[string]string
 	Image           Image
-	Source          v1alpha1.S3SourceSpec
-	Request         wire.Request
+	// Location has what is mounted to reach it: credentials and CA bundles.
+	Location v1alpha1.S3Location
+	Mover    v1alpha1.Mover
+	Defaults Defaults
+	Request  wire.Request
 	// ClaimName is mounted and filled; empty for an inventory.
 	ClaimName string
-	// Deadline of the pod; zero takes that of the source.
+	// Deadline of the pod; zero is none.
 	Deadline time.Duration
 }
 
 // New builds the pod. Its only error is a request that no process can be given; it names the
 // field.
 func New(s Spec) (*corev1.Pod, error) {
+	s.Request.TLS.CAPEM = s.Defaults.CAPEM
 	args, err := s.Request.EncodeArgs()
 	if err != nil {
 		return nil, err
 	}
-	m := s.Source.Mover
+	m := merged(s.Mover, s.Defaults.Mover)
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:            s.Name,
@@ -61,30 +65,30 @@ func New(s Spec) (*corev1.Pod, error) {
 		Spec: corev1.PodSpec{
 			RestartPolicy:                corev1.RestartPolicyNever,
 			ActiveDeadlineSeconds:        deadline(s),
-			ServiceAccountName:           serviceAccount(s.Source.Credentials),
+			ServiceAccountName:           serviceAccount(s.Location.Credentials, m),
 			AutomountServiceAccountToken: new(false),
 			EnableServiceLinks:           new(false),
-			SecurityContext:              podSecurity(m.PodSecurityContext),
+			SecurityContext:              podSecurity(m.PodSecurityContext, s),
 			NodeSelector:                 m.NodeSelector,
 			Tolerations:                  m.Tolerations,
 			Affinity:                     m.Affinity,
 			PriorityClassName:            m.PriorityClassName,
 			ImagePullSecrets:             m.ImagePullSecrets,
-			Containers:                   []corev1.Container{container(s, args)},
+			Containers:                   []corev1.Container{container(s, m, args)},
 		},
 	}
 	addVolumes(&pod.Spec, s)
 	return pod, nil
 }
 
-func container(s Spec, args []string) corev1.Container {
+func container(s Spec, m v1alpha1.Mover, args []string) corev1.Container {
 	return corev1.Container{
 		Name:                     ContainerName,
 		Image:                    s.Image.Name,
 		ImagePullPolicy:          s.Image.PullPolicy,
 		Args:                     args,
-		Env:                      environment(s),
-		Resources:                resources(s.Source.Mover.Resources),
+		Env:                      environment(s, m),
+		Resources:                resources(m.Resources),
 		TerminationMessagePath:   wire.TerminationPath,
 		TerminationMessagePolicy: corev1.TerminationMessageReadFile,
 		SecurityContext: &corev1.SecurityContext{
@@ -95,13 +99,13 @@ func container(s Spec, args []string) corev1.Container {
 	}
 }
 
-// environment is that of the source, and what tells the movers of one claim apart. Ours is
+// environment is that of the source and the installation, and what tells the movers of one claim apart. Ours is
 // last, because the last of a name counts.
-func environment(s Spec) []corev1.EnvVar {
+func environment(s Spec, m v1alpha1.Mover) []corev1.EnvVar {
 	if s.ClaimName == "" {
-		return s.Source.Mover.Env
+		return m.Env
 	}
-	return append(slices.Clip(s.Source.Mover.Env), corev1.EnvVar{
+	return append(slices.Clip(m.Env), corev1.EnvVar{
 		Name:      wire.PodUIDVariable,
 		ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.uid"}},
 	})
@@ -109,37 +113,42 @@ func environment(s Spec) []corev1.EnvVar {
 
 // deadline of one attempt in seconds, rounded up so that it is never zero.
 func deadline(s Spec) *int64 {
-	d := s.Deadline
-	if d == 0 && s.Source.Retries.AttemptTimeout != nil {
-		d = s.Source.Retries.AttemptTimeout.Duration
-	}
-	if d <= 0 {
+	if s.Deadline <= 0 {
 		return nil
 	}
-	return new(int64((d + time.Second - 1) / time.Second))
+	return new(int64((s.Deadline + time.Second - 1) / time.Second))
 }
 
-func serviceAccount(c *v1alpha1.Credentials) string {
-	if c == nil {
-		return ""
+// serviceAccount is the identity that S3 is shown, else the one that the pod is to have.
+func serviceAccount(c *v1alpha1.Credentials, m v1alpha1.Mover) string {
+	if c != nil && c.ServiceAccountName != "" {
+		return c.ServiceAccountName
 	}
-	return c.ServiceAccountName
+	return m.ServiceAccountName
 }
 
 // podSecurity satisfies the restricted profile. A source may replace it whole: volumes
-// whose driver ignores fsGroup need another user.
-func podSecurity(own *corev1.PodSecurityContext) *corev1.PodSecurityContext {
+// whose driver ignores fsGroup need another user. The owners that a source wants for its files
+// are those of the mover where that is allowed: nobody else may give files away.
+func podSecurity(own *corev1.PodSecurityContext, s Spec) *corev1.PodSecurityContext {
 	if own != nil {
 		return own
 	}
-	return &corev1.PodSecurityContext{
+	c := &corev1.PodSecurityContext{
 		RunAsNonRoot:        new(true),
-		RunAsUser:           new(nonRoot),
-		RunAsGroup:          new(nonRoot),
-		FSGroup:             new(nonRoot),
 		FSGroupChangePolicy: new(corev1.FSGroupChangeOnRootMismatch),
 		SeccompProfile:      &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 	}
+	if id := s.Defaults.RunAs; id > 0 {
+		c.RunAsUser, c.RunAsGroup, c.FSGroup = new(id), new(id), new(id)
+	}
+	if uid := s.Request.Files.UID; uid != nil && *uid > 0 {
+		c.RunAsUser = uid
+	}
+	if gid := s.Request.Files.GID; gid != nil && *gid > 0 {
+		c.RunAsGroup, c.FSGroup = gid, gid
+	}
+	return c
 }
 
 // resources: measured, a mover with mc stays below 150Mi beside its page cache, which the

@@ -24,8 +24,9 @@ func Request(op wire.Operation, spec v1alpha1.S3SourceSpec) (wire.Request, error
 		Operation:   op,
 		Source:      source(spec),
 		Policy:      wire.Policy{OnEmpty: string(spec.OnEmpty), UnsafeKeys: string(spec.UnsafeKeys)},
-		Credentials: credentials(spec.Credentials),
+		Credentials: credentials(spec.S3Location),
 		TLS:         trust(spec.TLS),
+		Files:       files(spec.Files),
 		Transfer: wire.Transfer{
 			Engine:         string(spec.Transfer.Engine),
 			Parallelism:    int(spec.Transfer.Parallelism),
@@ -38,7 +39,7 @@ func Request(op wire.Operation, spec v1alpha1.S3SourceSpec) (wire.Request, error
 func source(spec v1alpha1.S3SourceSpec) wire.Source {
 	objects := make([]wire.Object, 0, len(spec.Objects))
 	for _, o := range spec.Objects {
-		objects = append(objects, wire.Object{Key: o.Key, Path: o.Path})
+		objects = append(objects, wire.Object{Key: o.Key, Path: o.Path, VersionID: o.VersionID})
 	}
 	return wire.Source{
 		Endpoint:   spec.Endpoint,
@@ -50,18 +51,41 @@ func source(spec v1alpha1.S3SourceSpec) wire.Source {
 		Objects:    objects,
 		Include:    spec.Include,
 		Exclude:    spec.Exclude,
+
+		RequestPayer: spec.RequestPayer,
 	}
 }
 
-func credentials(c *v1alpha1.Credentials) wire.Credentials {
-	switch {
+func credentials(l v1alpha1.S3Location) wire.Credentials {
+	switch c := l.Credentials; {
 	case c == nil:
 		return wire.Credentials{Kind: wire.Anonymous}
 	case c.SecretRef != nil:
-		return wire.Credentials{Kind: wire.SecretFiles, Name: c.SecretRef.Name}
+		return wire.Credentials{Kind: wire.SecretFiles, Name: c.SecretRef.Name, Keys: keys(c.SecretRef.Keys)}
 	default:
-		return wire.Credentials{Kind: wire.WebIdentity, Name: c.ServiceAccountName, RoleARN: c.RoleARN}
+		return wire.Credentials{Kind: wire.WebIdentity, Name: c.ServiceAccountName, RoleARN: c.RoleARN, Audience: audience(l)}
 	}
+}
+
+func keys(k *v1alpha1.SecretKeys) wire.SecretKeys {
+	if k == nil {
+		return wire.SecretKeys{}
+	}
+	return wire.SecretKeys{AccessKey: k.AccessKey, SecretKey: k.SecretKey, SessionToken: k.SessionToken}
+}
+
+func files(f *v1alpha1.Files) wire.Files {
+	if f == nil {
+		return wire.Files{}
+	}
+	return wire.Files{UID: f.UID, GID: f.GID, Mode: permissions(f.Mode), DirMode: permissions(f.DirectoryMode)}
+}
+
+func permissions(mode *int32) *uint32 {
+	if mode == nil {
+		return nil
+	}
+	return new(uint32(*mode) & 0o777) //nolint:gosec // G115: the schema has it from 0 to 0777.
 }
 
 func trust(t *v1alpha1.TLS) wire.TLS {

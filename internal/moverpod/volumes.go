@@ -14,8 +14,19 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// readableByGroup: root owns projected files, fsGroup may read them.
-const readableByGroup int32 = 0o440
+// Modes of projected files, which root owns. An fsGroup may read them; without one the mover
+// is one of the others, in a file system that no other pod sees.
+const (
+	readableByGroup int32 = 0o440
+	readableByAll   int32 = 0o444
+)
+
+func readable(c *corev1.PodSecurityContext) *int32 {
+	if c == nil || c.FSGroup == nil {
+		return new(readableByAll)
+	}
+	return new(readableByGroup)
+}
 
 // tokenSeconds is how long a projected token lives; the kubelet renews it at 80 %.
 const tokenSeconds int64 = 3600
@@ -25,12 +36,13 @@ func addVolumes(pod *corev1.PodSpec, s Spec) {
 		Medium: corev1.StorageMediumMemory, SizeLimit: new(resource.MustParse("16Mi")),
 	}})
 	addClaim(pod, s)
-	addCredentials(pod, s.Source.Credentials)
-	addTokens(pod, s.Request)
-	if s.Source.TLS != nil {
-		for i, b := range s.Source.TLS.CABundles {
+	mode := readable(pod.SecurityContext)
+	addCredentials(pod, s.Location.Credentials, mode)
+	addTokens(pod, s.Request, mode)
+	if s.Location.TLS != nil {
+		for i, b := range s.Location.TLS.CABundles {
 			name := "ca-" + strconv.Itoa(i)
-			mount(pod, name, path.Join(wire.CABundlesPath, strconv.Itoa(i)), caBundle(b))
+			mount(pod, name, path.Join(wire.CABundlesPath, strconv.Itoa(i)), caBundle(b, mode))
 		}
 	}
 }
@@ -53,30 +65,30 @@ func addClaim(pod *corev1.PodSpec, s Spec) {
 
 // addCredentials mounts the Secret as optional: a missing one must not leave the pod
 // waiting in silence; the mover says what is missing instead.
-func addCredentials(pod *corev1.PodSpec, c *v1alpha1.Credentials) {
+func addCredentials(pod *corev1.PodSpec, c *v1alpha1.Credentials, mode *int32) {
 	if c == nil || c.SecretRef == nil {
 		return
 	}
 	mount(pod, "credentials", wire.CredentialsPath, corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
-		SecretName: c.SecretRef.Name, Optional: new(true), DefaultMode: new(readableByGroup),
+		SecretName: c.SecretRef.Name, Optional: new(true), DefaultMode: mode,
 	}})
 }
 
 // addTokens projects a token for the progress endpoint, useless against the API server,
 // and one for web identity.
-func addTokens(pod *corev1.PodSpec, r wire.Request) {
+func addTokens(pod *corev1.PodSpec, r wire.Request, mode *int32) {
 	var sources []corev1.VolumeProjection
 	if r.Progress.URL != "" {
 		sources = append(sources, token(wire.TokenAudience, wire.ProgressToken))
 	}
 	if r.Credentials.Kind == wire.WebIdentity {
-		sources = append(sources, token(wire.STSAudience, wire.IdentityToken))
+		sources = append(sources, token(r.Credentials.Audience, wire.IdentityToken))
 	}
 	if len(sources) == 0 {
 		return
 	}
 	mount(pod, "tokens", wire.TokenPath, corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
-		Sources: sources, DefaultMode: new(readableByGroup),
+		Sources: sources, DefaultMode: mode,
 	}})
 }
 
@@ -88,7 +100,7 @@ func token(audience, file string) corev1.VolumeProjection {
 
 // caBundle mounts one key under its own name. Optional for the same reason as the Secret:
 // the mover names the missing bundle.
-func caBundle(b v1alpha1.CABundle) corev1.VolumeSource {
+func caBundle(b v1alpha1.CABundle, mode *int32) corev1.VolumeSource {
 	if b.ConfigMap != nil {
 		return corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 			LocalObjectReference: corev1.LocalObjectReference{Name: b.ConfigMap.Name},
@@ -99,7 +111,7 @@ func caBundle(b v1alpha1.CABundle) corev1.VolumeSource {
 	return corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
 		SecretName: b.Secret.Name,
 		Items:      []corev1.KeyToPath{{Key: b.Secret.Key, Path: b.Secret.Key}},
-		Optional:   new(true), DefaultMode: new(readableByGroup),
+		Optional:   new(true), DefaultMode: mode,
 	}}
 }
 

@@ -28,7 +28,7 @@ const (
 	MaxReportBytes  = 4096                        // Kubernetes cuts termination messages there.
 	ProgressPath    = "/v1/progress"              // Path of the manager's progress endpoint.
 	TokenAudience   = "s3populator.io"            // #nosec G101 -- an audience, not a token.
-	STSAudience     = "sts.amazonaws.com"         // What AWS and MinIO STS expect.
+	STSAudience     = "sts.amazonaws.com"         // What the STS of AWS expects.
 )
 
 // Operation says what a mover does.
@@ -51,6 +51,7 @@ type Request struct {
 	Transfer    Transfer    `json:"transfer,omitzero"`
 	Credentials Credentials `json:"credentials,omitzero"`
 	TLS         TLS         `json:"tls,omitzero"`
+	Files       Files       `json:"files,omitzero"`
 	Progress    Progress    `json:"progress,omitzero"`
 	// Attempt counts from 1. The first one accepts an empty volume, or one of this claim.
 	Attempt int `json:"attempt,omitempty"`
@@ -87,12 +88,16 @@ type Source struct {
 	Objects    []Object `json:"objects,omitempty"` // Exactly these, instead of the prefix.
 	Include    []string `json:"include,omitempty"` // Doublestar globs on the path below the prefix.
 	Exclude    []string `json:"exclude,omitempty"`
+	// RequestPayer sends x-amz-request-payer: requester with everything that is asked of S3.
+	RequestPayer bool `json:"requestPayer,omitempty"`
 }
 
 // Object is one explicitly named object and where it goes, relative to the target path.
 type Object struct {
 	Key  string `json:"key"`
 	Path string `json:"path,omitempty"` // Empty: the key's own path below the prefix.
+	// VersionID is one version of the object; empty: the current one.
+	VersionID string `json:"versionId,omitempty"`
 }
 
 // VolumeMode is Filesystem or Block, as in a claim.
@@ -161,6 +166,25 @@ type Credentials struct {
 	Name string `json:"name,omitempty"`
 	// RoleARN for WebIdentity without an injecting platform; empty is right for MinIO.
 	RoleARN string `json:"roleARN,omitempty"`
+	// Audience of the token at IdentityToken, for messages; the pod builder has chosen it.
+	Audience string `json:"audience,omitempty"`
+	// Keys are the names of a Secret's keys where they are not the usual ones.
+	Keys SecretKeys `json:"keys,omitzero"`
+}
+
+// SecretKeys are names of files below CredentialsPath; an empty one means the usual names.
+type SecretKeys struct {
+	AccessKey    string `json:"accessKey,omitempty"`
+	SecretKey    string `json:"secretKey,omitempty"`
+	SessionToken string `json:"sessionToken,omitempty"`
+}
+
+// Files says what the files and directories of the data become; nil leaves them as they are written.
+type Files struct {
+	UID     *int64  `json:"uid,omitempty"`
+	GID     *int64  `json:"gid,omitempty"`
+	Mode    *uint32 `json:"mode,omitempty"`    // Of files; permission bits only.
+	DirMode *uint32 `json:"dirMode,omitempty"` // Of directories; permission bits only.
 }
 
 // TLS says how the S3 endpoint is trusted.
@@ -168,6 +192,8 @@ type TLS struct {
 	InsecureSkipVerify bool `json:"insecureSkipVerify,omitempty"`
 	// CABundles counts the directories below CABundlesPath; every file in them is PEM.
 	CABundles int `json:"caBundles,omitempty"`
+	// CAPEM are certificates that the whole installation trusts; public, so they may be an argument.
+	CAPEM string `json:"caPEM,omitempty"`
 }
 
 // Progress says where to send it. An empty URL turns it off; a failing endpoint never fails a transfer.

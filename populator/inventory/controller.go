@@ -40,6 +40,8 @@ type Reconciler struct {
 	client.Client
 	Events events.EventRecorder
 	Image  moverpod.Image
+	// Defaults of mover pods.
+	Defaults moverpod.Defaults
 	Now    func() time.Time
 	// Workers is how many sources are looked at at once.
 	Workers int
@@ -164,7 +166,8 @@ func (r *Reconciler) pod(s state) (*corev1.Pod, error) {
 			v1alpha1.AnnotationRequestHash: requestHash(s.Source),
 			v1alpha1.AnnotationAttempt:     strconv.Itoa(request.Attempt),
 		},
-		Image: r.Image, Source: s.Source.Spec, Request: request, Deadline: deadline,
+		Image: r.Image, Location: s.Source.Spec.S3Location, Mover: s.Source.Spec.Mover, Defaults: r.Defaults,
+		Request: request, Deadline: deadline,
 	})
 }
 

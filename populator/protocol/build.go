@@ -4,6 +4,7 @@ package protocol
 
 import (
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -112,6 +113,8 @@ func raise(p *corev1.PersistentVolumeClaim, need resource.Quantity) {
 type MoverOptions struct {
 	// Image of the mover pods.
 	Image moverpod.Image
+	// Defaults of mover pods.
+	Defaults moverpod.Defaults
 	// ProgressURL is where movers send progress, without a path; empty turns it off.
 	ProgressURL string
 	// ProgressCA is the PEM that signed the progress endpoint's certificate.
@@ -143,10 +146,21 @@ func Mover(s State, o MoverOptions) (*corev1.Pod, error) {
 			v1alpha1.AnnotationAttempt:     itoa(int64(request.Attempt)),
 		},
 		Image:     o.Image,
-		Source:    s.Source.Spec,
+		Location:  s.Source.Spec.S3Location,
+		Mover:     s.Source.Spec.Mover,
+		Defaults:  o.Defaults,
+		Deadline:  attemptTimeout(s.Source),
 		Request:   request,
 		ClaimName: s.Prime.Name,
 	})
+}
+
+// attemptTimeout of a source; zero is none.
+func attemptTimeout(source *v1alpha1.S3Source) time.Duration {
+	if t := source.Spec.Retries.AttemptTimeout; t != nil {
+		return t.Duration
+	}
+	return 0
 }
 
 func labels(claim *corev1.PersistentVolumeClaim, role string) map[string]string {

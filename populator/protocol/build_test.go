@@ -45,6 +45,7 @@ func golden(t *testing.T, name string, object any) {
 
 func testOptions() MoverOptions {
 	return MoverOptions{
+		Defaults:    moverpod.Defaults{RunAs: moverpod.NonRoot},
 		Image:       moverpod.Image{Name: "s3populator/mover:v1", PullPolicy: corev1.PullIfNotPresent},
 		ProgressURL: "https://s3populator.s3populator-system.svc",
 		ProgressCA:  "PEM",
@@ -61,7 +62,7 @@ func TestBuiltObjects(t *testing.T) {
 	})
 	t.Run("a mover", func(t *testing.T) {
 		s := world(boundPrime)
-		s.Source.Spec.Credentials = &v1alpha1.Credentials{SecretRef: &v1alpha1.LocalReference{Name: "keys"}}
+		s.Source.Spec.Credentials = &v1alpha1.Credentials{SecretRef: &v1alpha1.SecretReference{Name: "keys"}}
 		s.Source.Spec.TLS = &v1alpha1.TLS{CABundles: []v1alpha1.CABundle{{ConfigMap: &v1alpha1.KeyReference{Name: "ca", Key: "ca.crt"}}}}
 		pod, err := Mover(s, testOptions())
 		if err != nil {

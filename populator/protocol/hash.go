@@ -36,6 +36,8 @@ func RequestHash(source *v1alpha1.S3Source, claim *corev1.PersistentVolumeClaim)
 	f.location(spec.S3Location)
 	f.selection(spec)
 	f.text("targetPath", spec.TargetPath)
+	f.text("requestPayer", strconv.FormatBool(spec.RequestPayer), "false")
+	f.json("files", spec.Files, spec.Files == nil)
 	f.text("onEmpty", string(spec.OnEmpty), "Fail")
 	f.text("unsafeKeys", string(spec.UnsafeKeys), "Fail")
 	f.text("verify", string(spec.Transfer.Verify), "Checksum")
@@ -57,6 +59,7 @@ func PodHash(source *v1alpha1.S3Source) string {
 	f.json("annotations", m.Annotations, len(m.Annotations) == 0)
 	f.json("podSecurityContext", m.PodSecurityContext, m.PodSecurityContext == nil)
 	f.json("env", m.Env, len(m.Env) == 0)
+	f.text("serviceAccountName", m.ServiceAccountName)
 	f.text("engine", string(t.Engine), "Auto")
 	f.text("parallelism", strconv.Itoa(int(t.Parallelism)), "0")
 	f.text("bandwidth", t.Bandwidth)
@@ -108,9 +111,11 @@ func (f *fields) location(l v1alpha1.S3Location) {
 	if c := l.Credentials; c != nil {
 		if c.SecretRef != nil {
 			f.text("secret", c.SecretRef.Name)
+			f.secretKeys(c.SecretRef.Keys)
 		}
 		f.text("serviceAccount", c.ServiceAccountName)
 		f.text("roleARN", c.RoleARN)
+		f.text("audience", c.Audience)
 	}
 	if l.TLS == nil {
 		return
@@ -119,6 +124,14 @@ func (f *fields) location(l v1alpha1.S3Location) {
 	for _, b := range l.TLS.CABundles {
 		f.bundle("caConfigMap", b.ConfigMap)
 		f.bundle("caSecret", b.Secret)
+	}
+}
+
+func (f *fields) secretKeys(k *v1alpha1.SecretKeys) {
+	if k != nil {
+		f.text("secretAccessKey", k.AccessKey)
+		f.text("secretSecretKey", k.SecretKey)
+		f.text("secretSessionToken", k.SessionToken)
 	}
 }
 
@@ -140,6 +153,7 @@ func (f *fields) selection(spec v1alpha1.S3SourceSpec) {
 	for _, o := range objects {
 		f.text("object", o.Key)
 		f.text("objectPath", o.Path, o.Key)
+		f.text("objectVersion", o.VersionID)
 	}
 	f.set("include", spec.Include)
 	f.set("exclude", spec.Exclude)

@@ -20,8 +20,8 @@ import (
 const (
 	leastRequest = "1.eaa5deef8995b67c"
 	leastPod     = "1.e3b0c44298fc1c14"
-	fullRequest  = "1.ca3b8818336d8e9f"
-	fullPod      = "1.06a0d9930ef2a928"
+	fullRequest  = "1.8dd5b94f22601d5a"
+	fullPod      = "1.c46a6cd019a4f1db"
 )
 
 // fullSource sets every field that a request or a pod is made from.
@@ -29,19 +29,21 @@ func fullSource() v1alpha1.S3SourceSpec {
 	return v1alpha1.S3SourceSpec{
 		S3Location: v1alpha1.S3Location{
 			Endpoint: "https://minio.data.svc:9000", Region: "eu-1", Addressing: "Path", Bucket: "datasets",
-			Credentials: &v1alpha1.Credentials{SecretRef: &v1alpha1.LocalReference{Name: "s3"}, ServiceAccountName: "reader", RoleARN: "arn"},
+			Credentials: &v1alpha1.Credentials{SecretRef: &v1alpha1.SecretReference{Name: "s3", Keys: &v1alpha1.SecretKeys{AccessKey: "id", SecretKey: "key", SessionToken: "token"}},
+				ServiceAccountName: "reader", RoleARN: "arn", Audience: "minio"},
 			TLS: &v1alpha1.TLS{InsecureSkipVerify: true, CABundles: []v1alpha1.CABundle{
 				{ConfigMap: &v1alpha1.KeyReference{Name: "ca", Key: "root.pem"}}, {Secret: &v1alpha1.KeyReference{Name: "ca", Key: "ca.crt"}},
 			}},
 		},
-		Prefix: "imagenet/", PrefixMode: "Literal", Objects: []v1alpha1.S3Object{{Key: "a", Path: "b"}, {Key: "c"}},
+		Prefix: "imagenet/", PrefixMode: "Literal", Objects: []v1alpha1.S3Object{{Key: "a", Path: "b", VersionID: "v1"}, {Key: "c"}},
 		Include: []string{"**/*.jpg", "**/*.png"}, Exclude: []string{"tmp/**"}, TargetPath: "data",
+		RequestPayer: true, Files: &v1alpha1.Files{UID: new(int64(1000)), GID: new(int64(1000)), Mode: new(int32(0o640)), DirectoryMode: new(int32(0o750))},
 		OnEmpty: "Allow", UnsafeKeys: "Skip",
 		Transfer: v1alpha1.Transfer{Engine: "MC", Parallelism: 8, Bandwidth: "100Mi", Verify: "Size"},
 		Mover: v1alpha1.Mover{
 			Resources: &corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}}, NodeSelector: map[string]string{"disk": "fast", "a": "b"},
 			Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}}, Affinity: &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{}},
-			PriorityClassName: "high", ImagePullSecrets: []corev1.LocalObjectReference{{Name: "pull"}},
+			PriorityClassName: "high", ServiceAccountName: "puller", ImagePullSecrets: []corev1.LocalObjectReference{{Name: "pull"}},
 			Labels: map[string]string{"l": "1"}, Annotations: map[string]string{"a": "1"},
 			PodSecurityContext: &corev1.PodSecurityContext{RunAsUser: new(int64(1000))}, Env: []corev1.EnvVar{{Name: "HTTPS_PROXY", Value: "http://proxy"}},
 		},
@@ -127,7 +129,8 @@ const (
 // change of it mean other data on the volume (ofRequest), another pod (ofPod), or neither?
 var parts = map[string]part{
 	"endpoint": ofRequest, "region": ofRequest, "addressing": ofRequest, "bucket": ofRequest,
-	"credentials.secretRef.name": ofRequest, "credentials.serviceAccountName": ofRequest, "credentials.roleARN": ofRequest,
+	"credentials.secretRef.name": ofRequest, "credentials.secretRef.keys": ofRequest, "credentials.audience": ofRequest, "requestPayer": ofRequest,
+	"objects.versionId": ofRequest, "files": ofRequest, "credentials.serviceAccountName": ofRequest, "credentials.roleARN": ofRequest,
 	"tls.insecureSkipVerify": ofRequest, "tls.caBundles.configMap.name": ofRequest, "tls.caBundles.configMap.key": ofRequest,
 	"tls.caBundles.secret.name": ofRequest, "tls.caBundles.secret.key": ofRequest,
 	"prefix": ofRequest, "prefixMode": ofRequest, "objects.key": ofRequest, "objects.path": ofRequest, "include": ofRequest, "exclude": ofRequest,
@@ -136,7 +139,7 @@ var parts = map[string]part{
 	"transfer.engine": ofPod, "transfer.parallelism": ofPod, "transfer.bandwidth": ofPod, "retries.attemptTimeout": ofPod,
 	"mover.resources": ofPod, "mover.nodeSelector": ofPod, "mover.tolerations": ofPod, "mover.affinity": ofPod,
 	"mover.priorityClassName": ofPod, "mover.imagePullSecrets": ofPod, "mover.labels": ofPod, "mover.annotations": ofPod,
-	"mover.podSecurityContext": ofPod, "mover.env": ofPod,
+	"mover.podSecurityContext": ofPod, "mover.serviceAccountName": ofPod, "mover.env": ofPod,
 
 	"transfer.maxMovers": neither, "sizing": neither, "retries.limit": neither, "refreshInterval": neither, "claimSelector": neither,
 }

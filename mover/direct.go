@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"golang.org/x/time/rate"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// payerHeader accepts the costs of a request to a bucket that is Requester Pays. It has to be
+// signed, which mc's --custom-header is not: AWS refuses that.
+const payerHeader, payer = "x-amz-request-payer", "requester"
+
+// direct tells that objects are fetched by our own client, because mc cannot ask for them: it
+// signs no header of ours, and takes a version for one object per process only.
+func direct(s wire.Source) bool {
+	for _, o := range s.Objects {
+		if o.VersionID != "" {
+			return true
+		}
+	}
+	return s.RequestPayer
+}
+
+// version of a key that was asked for; empty is the current one.
+func (m *mover) version(key string) string {
+	for _, o := range m.request.Source.Objects { // At most 1000, and read once per request.
+		if o.Key == key {
+			return o.VersionID
+		}
+	}
+	return ""
+}
+
+// sameVersion tells whether S3 answered about the version that was asked for. A server that
+// knows no versions ignores the wish; "null" is the name of the one it has.
+func sameVersion(asked, answered string) bool {
+	return asked == "" || asked == answered || asked == "null" && answered == ""
+}
+
+// complete adds to a request what every one about this key has.
+func (m *mover) complete(key string, o *minio.GetObjectOptions) {
+	o.VersionID = m.version(key)
+	if m.request.Source.RequestPayer {
+		o.Set(payerHeader, payer)
+	}
+}
+
+// objects gives read the bytes of some objects, one after the other, the first one from an
+// offset on. The error belongs to the first object that did not arrive whole.
+func (m *mover) objects(ctx context.Context, list []entry, from int64, share int, read func(io.Reader) error) error {
+	if direct(m.request.Source) {
+		return m.get(ctx, list, from, share, read)
+	}
+	args := append([]string{"cat"}, m.limit(share)...)
+	if from > 0 {
+		args = append(args, "--offset", strconv.FormatInt(from, 10))
+	}
+	for _, e := range list {
+		args = append(args, m.objectURL(e.key))
+	}
+	return m.runMC(ctx, args, read)
+}
+
+// get is what `mc cat` is, with our own client.
+func (m *mover) get(ctx context.Context, list []entry, from int64, share int, read func(io.Reader) error) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	r, w := io.Pipe()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = w.CloseWithError(m.copyObjects(ctx, stop, w, list, from, share))
+	}()
+	err := read(r)
+	stop(err)
+	_ = r.Close()
+	<-ended
+	return err
+}
+
+func (m *mover) copyObjects(ctx context.Context, stop context.CancelCauseFunc, w io.Writer, list []entry, from int64, share int) error {
+	var limit *rate.Limiter
+	if n := m.request.Transfer.BytesPerSecond; n > 0 {
+		limit = rate.NewLimiter(rate.Limit(max(n/int64(share), 1)), copyBuffer)
+	}
+	buffer := make([]byte, copyBuffer)
+	for _, e := range list {
+		if err := m.copyObject(ctx, stop, w, e, from, limit, buffer); err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
+			return err
+		}
+		from = 0
+	}
+	return nil
+}
+
+// copyBuffer is a piece of an object in bytes.
+const copyBuffer = 64 << 10
+
+// copyObject asks for exactly the object that was listed, by its entity tag.
+func (m *mover) copyObject(ctx context.Context, stop context.CancelCauseFunc, w io.Writer, e entry, from int64, limit *rate.Limiter, buffer []byte) error {
+	var o minio.GetObjectOptions
+	m.complete(e.key, &o)
+	if err := o.SetMatchETag(m.plan.tagText(e.tag)); err != nil {
+		return fmt.Errorf("get object: %w", err)
+	}
+	if from > 0 {
+		if err := o.SetRange(from, 0); err != nil {
+			return fmt.Errorf("get object: %w", err)
+		}
+	}
+	body, info, _, err := minio.Core{Client: m.s3}.GetObject(ctx, m.request.Source.Bucket, e.key, o)
+	switch {
+	case isNoSuchKey(err), rejected(err, http.StatusPreconditionFailed):
+		return fail(wire.SourceChanged, "object %s was overwritten or deleted while the volume was loaded", quoteKey(e.key)).because(err)
+	case err != nil:
+		return fmt.Errorf("get object: %w", err)
+	}
+	defer func() { _ = body.Close() }()
+	if asked := m.version(e.key); !sameVersion(asked, info.VersionID) {
+		return m.otherVersion(e.key, asked)
+	}
+	idle := time.AfterFunc(m.options.IdleTimeout, func() { stop(fmt.Errorf("%w for %s", errStalled, m.options.IdleTimeout)) })
+	defer idle.Stop()
+	for {
+		idle.Reset(m.options.IdleTimeout)
+		n, err := body.Read(buffer)
+		idle.Stop() // A slow volume is no stall.
+		if _, err := w.Write(buffer[:n]); err != nil {
+			return err //nolint:wrapcheck // The reader's own.
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("get object: %w", err)
+		}
+		if limit != nil {
+			if err := limit.WaitN(ctx, n); err != nil {
+				return fmt.Errorf("get object: %w", err)
+			}
+		}
+	}
+}
+
+// otherVersion is for servers that answer about the current version whichever is asked for.
+func (m *mover) otherVersion(key, asked string) error {
+	return fail(wire.RequestRejected, "%s does not give version %q of object %s but another one: it may keep no versions; "+
+		"remove versionId from spec.objects", m.where(), asked, quoteKey(key))
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"bytes"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// Each named version is fetched and verified, whatever is current by now, large objects too.
+func TestVersions(t *testing.T) {
+	binary := tool(t, "MOVER_TEST_VERSITYGW")
+	dir, versions, port := t.TempDir(), t.TempDir(), freePort(t)
+	start(t, []string{"ROOT_ACCESS_KEY=" + testAccessKey, "ROOT_SECRET_KEY=" + testSecretKey}, binary,
+		"--port", "127.0.0.1:"+port, "posix", "--versioning-dir", versions, dir)
+	s := ready(t, &s3server{endpoint: "http://127.0.0.1:" + port, dir: dir})
+	if err := s.client.EnableVersioning(t.Context(), testBucket); err != nil {
+		t.Fatal(err)
+	}
+	put := func(key string, content []byte) string {
+		t.Helper()
+		info, err := s.client.PutObject(t.Context(), testBucket, key, bytes.NewReader(content), int64(len(content)), minio.PutObjectOptions{DisableMultipart: true})
+		if err != nil || info.VersionID == "" {
+			t.Fatalf("put %s: %v, version %q", key, err, info.VersionID)
+		}
+		return info.VersionID
+	}
+	old := map[string][]byte{"small": content(1, 100), "large": content(2, streamSize+5)}
+	small, large := put("small", old["small"]), put("large", old["large"])
+	put("small", content(3, 100))
+	put("large", content(4, 200))
+	current := content(5, 50)
+	put("other", current)
+
+	b := newBench(t, s.endpoint)
+	b.request.Source.Objects = []wire.Object{{Key: "small", VersionID: small}, {Key: "large", VersionID: large}, {Key: "other"}}
+	b.mustBeDone(b.run())
+	b.mustHold(map[string][]byte{"small": old["small"], "large": old["large"], "other": current})
+
+	for name, version := range map[string]string{"no such version": "01JZZZZZZZZZZZZZZZZZZZZZZZ", "no name of a version": "x"} {
+		b := newBench(t, s.endpoint)
+		b.request.Source.Objects = []wire.Object{{Key: "small", VersionID: version}}
+		if r := b.run(); r.Reason != wire.NoSuchObject || !strings.Contains(r.Message, version) {
+			t.Errorf("%s: report is %+v, want NoSuchObject with the version", name, r)
+		}
+	}
+}
+
+// A server that keeps no versions gives what it has, whichever is asked for: that is not it.
+func TestVersionsOfAServerWithoutAny(t *testing.T) {
+	s := startVersity(t)
+	s.put(t, "a", []byte("current"))
+	p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodHead || keyOf(r) == "" {
+			return false
+		}
+		w.Header().Set("ETag", `"0cc175b9c0f1b6a831c399e269772661"`)
+		w.Header().Set("Content-Length", "7")
+		w.Header().Set("Last-Modified", time.Unix(0, 0).UTC().Format(http.TimeFormat))
+		return true
+	})
+	b := newBench(t, p.URL)
+	b.request.Source.Objects = []wire.Object{{Key: "a", VersionID: "v1"}}
+	if r := b.run(); r.Reason != wire.RequestRejected || !strings.Contains(r.Message, "remove versionId") || p.gets.Load() > 0 {
+		t.Errorf("report is %+v after %d objects, want RequestRejected after none", r, p.gets.Load())
+	}
+}
+
+// Everything that is asked of a bucket that is Requester Pays accepts the costs, in a header
+// that is signed, as AWS wants it.
+func TestRequestPayer(t *testing.T) {
+	s := startVersity(t)
+	want := map[string][]byte{"small": content(1, 100), "dir/large": content(2, streamSize+5), "empty": {}}
+	for k, c := range want {
+		s.put(t, "pre/"+k, c)
+	}
+	var mu sync.Mutex
+	var asked []string
+	p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, r.Method+" "+r.URL.Path)
+		signed := strings.Contains(r.Header.Get("Authorization"), payerHeader)
+		if r.Header.Get(payerHeader) == payer && signed {
+			return false
+		}
+		t.Logf("refused: %s %s", r.Method, r.URL)
+		return s3Error(w, http.StatusForbidden, "AccessDenied")
+	})
+	b := newBench(t, p.URL)
+	b.request.Source.Prefix, b.request.Source.RequestPayer = "pre", true
+	b.mustBeDone(b.run())
+	b.mustHold(want)
+	if len(asked) < len(want) {
+		t.Errorf("only %v was asked", asked)
+	}
+	b = newBench(t, p.URL)
+	b.request.Source.Prefix = "pre"
+	if r := b.run(); r.Reason != wire.AccessDenied {
+		t.Errorf("without requestPayer: report is %+v, want AccessDenied", r)
+	}
+}
+
+// Our own client gives up a server that sends nothing more, keeps to the bandwidth, and
+// notices an object that is another one by now.
+func TestDirectFaults(t *testing.T) {
+	s := startVersity(t)
+	s.put(t, "a", content(1, 300<<10))
+	var changed sync.Once
+	for name, test := range map[string]struct {
+		fault func(http.ResponseWriter, *http.Request) bool
+		want  wire.Reason
+	}{
+		"silence": {func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodGet || keyOf(r) == "" {
+				return false
+			}
+			w.Header().Set("Content-Length", "307200")
+			w.Header().Set("Last-Modified", time.Unix(0, 0).UTC().Format(http.TimeFormat))
+			_, _ = w.Write(make([]byte, 1000))
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+			return true
+		}, wire.EndpointUnreachable},
+		"another object": {func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodGet && keyOf(r) != "" {
+				changed.Do(func() { s.put(t, "a", content(2, 300<<10)) })
+			}
+			return false
+		}, wire.SourceChanged},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, startProxy(t, s, test.fault).URL)
+			b.request.Source.RequestPayer = true
+			b.options.IdleTimeout = 200 * time.Millisecond
+			if r := b.run(); r.Reason != test.want {
+				t.Errorf("report is %+v, want %s", r, test.want)
+			}
+		})
+	}
+	b := newBench(t, s.endpoint)
+	b.request.Source.RequestPayer, b.request.Transfer.BytesPerSecond, b.request.Transfer.Parallelism = true, 200<<10, 1
+	begin := time.Now()
+	b.mustBeDone(b.run())
+	if took := time.Since(begin); took < 800*time.Millisecond { // The first piece costs nothing.
+		t.Errorf("300 KiB at 200 KiB per second took %s", took)
+	}
+}
+
+// Keys of a Secret may have any names, and the message says which are missing.
+func TestSecretKeyNames(t *testing.T) {
+	s := startVersity(t)
+	s.put(t, "a", []byte("a"))
+	b := newBench(t, s.endpoint)
+	if err := os.RemoveAll(b.paths.Credentials); err != nil {
+		t.Fatal(err)
+	}
+	b.secret(map[string]string{"MINIO_ID": testAccessKey, "password": testSecretKey})
+	b.request.Credentials.Keys = wire.SecretKeys{AccessKey: "MINIO_ID", SecretKey: "password"}
+	b.mustBeDone(b.run())
+	b.request.Credentials.Keys.SecretKey, b.request.Operation = "secret", wire.Inventory
+	if r := b.run(); r.Reason != wire.CredentialsMissing || !strings.Contains(r.Message, "it needs MINIO_ID and secret") || !strings.Contains(r.Message, "secretRef.keys") {
+		t.Errorf("report is %+v, want CredentialsMissing that names the keys", r)
+	}
+}
+
+// Owners and modes are what the source says; what cannot be is the user's to correct.
+func TestFiles(t *testing.T) {
+	s := startVersity(t)
+	for _, k := range []string{"a", "dir/b", "dir/sub/c"} {
+		s.put(t, k, []byte(k))
+	}
+	s.put(t, "void/", nil)
+	b := newBench(t, s.endpoint)
+	b.request.Volume.TargetPath = "data/set"
+	b.request.Files = wire.Files{Mode: new(uint32(0o440)), DirMode: new(uint32(0o710)), UID: new(int64(os.Getuid())), GID: new(int64(os.Getgid()))}
+	if os.Getuid() == 0 {
+		b.request.Files.UID, b.request.Files.GID = new(int64(1234)), new(int64(2345))
+	}
+	if err := os.Chmod(b.paths.Volume, 0o775|os.ModeSetgid); err != nil {
+		t.Fatal(err)
+	}
+	b.mustBeDone(b.run())
+	for name, mode := range map[string]os.FileMode{
+		"data": 0o710, "data/set": 0o710, "data/set/a": 0o440, "data/set/dir": 0o710, "data/set/dir/b": 0o440,
+		"data/set/dir/sub": 0o710, "data/set/dir/sub/c": 0o440, "data/set/void": 0o710, ".": 0o775,
+	} {
+		info, err := os.Lstat(filepath.Join(b.paths.Volume, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != mode {
+			t.Errorf("%s has mode %o, want %o", name, info.Mode().Perm(), mode)
+		}
+		if info.IsDir() && info.Mode()&os.ModeSetgid == 0 {
+			t.Errorf("%s has lost its setgid bit", name)
+		}
+		uid, gid := owner(t, info)
+		if name != "." && (int64(uid) != *b.request.Files.UID || int64(gid) != *b.request.Files.GID) {
+			t.Errorf("%s belongs to %d:%d, want %d:%d", name, uid, gid, *b.request.Files.UID, *b.request.Files.GID)
+		}
+	}
+}
+
+func owner(t *testing.T, info os.FileInfo) (uid, gid uint32) {
+	t.Helper()
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		t.Fatalf("no owner in %T", info.Sys())
+	}
+	return stat.Uid, stat.Gid
+}
+
+// Who may not give files away is told which field to correct.
+func TestOwnersThatCannotBe(t *testing.T) {
+	for name, test := range map[string]struct {
+		err  error
+		want string
+	}{
+		"a user":  {notOwned("a", 7, -1, syscall.EPERM), "spec.mover.podSecurityContext.runAsUser"},
+		"a group": {notOwned("a", -1, 7, syscall.EPERM), "spec.mover.podSecurityContext.fsGroup"},
+		"a mode":  {notModed("a", 0o600, syscall.EPERM), "remove spec.files.mode"},
+	} {
+		if reasonOf(test.err) != wire.VolumeNotWritable || !strings.Contains(test.err.Error(), test.want) {
+			t.Errorf("%s: %v, want VolumeNotWritable with %q", name, test.err, test.want)
+		}
+	}
+}

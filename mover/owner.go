@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"syscall"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// setOwners gives what is on the volume the owners and modes of spec.files, once all of it is
+// verified: an attempt must be able to read and remove what an earlier one wrote. Directories
+// come last and the deepest first. What is right already is left alone, so that nothing is
+// asked of a file system that knows no owners.
+func (t *transfer) setOwners() error {
+	want := t.request.Files
+	if want == (wire.Files{}) {
+		return nil
+	}
+	if err := t.journal.owned(); err != nil {
+		return err
+	}
+	for _, e := range t.plan.entries {
+		if e.isDir() {
+			continue
+		}
+		if err := own(t.volume.data, e.path, want, want.Mode); err != nil {
+			return err
+		}
+	}
+	var dirs []string
+	t.plan.eachDir(func(dir string) { dirs = append(dirs, dir) })
+	slices.Sort(dirs)
+	for _, dir := range slices.Backward(dirs) {
+		if err := own(t.volume.data, dir, want, want.DirMode); err != nil {
+			return err
+		}
+	}
+	for dir := t.volume.target; dir != "" && dir != "."; dir = path.Dir(dir) {
+		if err := own(t.volume.root, dir, want, want.DirMode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// own changes one file or directory as far as it differs.
+func own(root *os.Root, name string, want wire.Files, mode *uint32) error {
+	info, err := root.Lstat(name)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", quoteKey(name), err)
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		uid, gid := differs(want.UID, stat.Uid), differs(want.GID, stat.Gid)
+		if uid >= 0 || gid >= 0 {
+			if err := root.Lchown(name, uid, gid); err != nil {
+				return notOwned(name, uid, gid, err)
+			}
+		}
+	}
+	if mode == nil || info.Mode().Perm() == fs.FileMode(*mode) {
+		return nil
+	}
+	keep := info.Mode() & fs.ModeSetgid // What a volume's fsGroup goes by.
+	if err := root.Chmod(name, fs.FileMode(*mode)|keep); err != nil {
+		return notModed(name, *mode, err)
+	}
+	return nil
+}
+
+// differs is the wanted owner, or -1 where nothing has to change.
+func differs(want *int64, is uint32) int {
+	if want == nil || *want == int64(is) {
+		return -1
+	}
+	return int(*want)
+}
+
+func notOwned(name string, uid, gid int, err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("change the owner of %s: %w", quoteKey(name), err)
+	}
+	if uid >= 0 {
+		return fail(wire.VolumeNotWritable, "spec.files.uid: the mover, which runs as user %d, may not give %s to user %d; remove spec.files.uid, "+
+			"or set spec.mover.podSecurityContext.runAsUser to it (without spec.mover.podSecurityContext any user but 0 is set so)",
+			os.Getuid(), quoteKey(name), uid).because(err)
+	}
+	return fail(wire.VolumeNotWritable, "spec.files.gid: the mover may not give %s to group %d, which it is not in; remove spec.files.gid, "+
+		"or set spec.mover.podSecurityContext.fsGroup or supplementalGroups to it", quoteKey(name), gid).because(err)
+}
+
+func notModed(name string, mode uint32, err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("change the mode of %s: %w", quoteKey(name), err)
+	}
+	return fail(wire.VolumeNotWritable, "spec.files: the mode of %s cannot be set to %04o, because the file system or its owner does not allow it; "+
+		"remove spec.files.mode and spec.files.directoryMode", quoteKey(name), mode).because(err)
+}

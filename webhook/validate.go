@@ -96,7 +96,11 @@ func checkUnknown(s scene) field.ErrorList {
 	return errs
 }
 
-// unknown are the annotations with our prefix that nobody reads. Those of exports are the
+// mostNames is how many annotations one answer tells of: each takes a sentence, and a claim
+// may hold ten thousand.
+const mostNames = 5
+
+// unknown are the first annotations with our prefix that nobody reads. Those of exports are the
 // policy's to refuse, which needs no answer of ours.
 func unknown(claim *corev1.PersistentVolumeClaim) []string {
 	var names []string
@@ -106,7 +110,7 @@ func unknown(claim *corev1.PersistentVolumeClaim) []string {
 		}
 	}
 	slices.Sort(names)
-	return names
+	return names[:min(len(names), mostNames)]
 }
 
 // checkLabels refuses a claim that names its source by a label and would then stay empty.

@@ -31,10 +31,14 @@ type server struct {
 	admissionserver.Server
 
 	farewell *farewell
+	limits   map[string]*limits
 }
 
 // Register wraps the handler of a path.
 func (s server) Register(path string, hook http.Handler) {
+	if l := s.limits[path]; l != nil {
+		hook = l.wrap(hook)
+	}
 	s.Server.Register(path, s.farewell.wrap(hook))
 }
 

@@ -92,7 +92,7 @@ func newManager(o *options, f *farewell) (ctrl.Manager, *certs.Authority, error)
 		LeaderElectionID:              leaderElectionID,
 		LeaderElectionNamespace:       o.Namespace,
 		LeaderElectionReleaseOnCancel: true,
-		WebhookServer: server{farewell: f, Server: admissionserver.NewServer(admissionserver.Options{
+		WebhookServer: server{farewell: f, limits: newLimits(), Server: admissionserver.NewServer(admissionserver.Options{
 			Port:    o.ServingPort,
 			TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.GetCertificate = authority.GetCertificate }},
 		})},

@@ -83,8 +83,12 @@ func TestCertManagerComponent(t *testing.T) {
 	pod := deployment.Spec.Template.Spec
 	var mounted string
 	for _, v := range pod.Volumes {
-		if v.Secret != nil && v.Secret.SecretName == serving.Spec.SecretName {
-			mounted = v.Name
+		if v.Secret == nil || v.Secret.SecretName != serving.Spec.SecretName {
+			continue
+		}
+		mounted = v.Name
+		if *v.Secret.DefaultMode != 0o444 { // Root's, and there is no fsGroup: OpenShift assigns it.
+			t.Errorf("the certificate has mode %o, so that the manager cannot read it", *v.Secret.DefaultMode)
 		}
 	}
 	i := slices.IndexFunc(pod.Containers[0].VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == mounted })
@@ -92,6 +96,9 @@ func TestCertManagerComponent(t *testing.T) {
 		t.Errorf("the certificate's Secret %s is not where the manager looks: %v", serving.Spec.SecretName, pod.Containers[0].Args)
 	}
 	for _, o := range all {
+		if o.GetName() == "s3populator-certificates" {
+			t.Errorf("%s gives rights that nobody uses", o.GetKind())
+		}
 		if o.GetKind() == "MutatingWebhookConfiguration" && o.GetAnnotations()["cert-manager.io/inject-ca-from"] != serving.Namespace+"/"+serving.Name {
 			t.Errorf("annotations of the webhook configuration: %v", o.GetAnnotations())
 		}

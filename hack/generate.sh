@@ -6,13 +6,16 @@ gen=$(go run ./e2e/cluster tools controller-gen)
 cd "$1"
 "$gen" object paths=./api/...
 "$gen" crd:generateEmbeddedObjectMeta=false paths=./api/... output:crd:dir=manifests/crd
-"$gen" rbac:roleName=s3populator 'paths={./populator/...,./webhook/...,./certs/...,./cmd/manager/...}' output:rbac:dir=manifests/rbac
+# The rights on certificates are roles of their own: with a real cert-manager nobody needs them.
+"$gen" rbac:roleName=s3populator-certificates 'paths={./certs/...}' output:rbac:dir=manifests/rbac
+mv manifests/rbac/role.yaml manifests/rbac/certificates_role.yaml
+"$gen" rbac:roleName=s3populator 'paths={./populator/...,./webhook/...,./cmd/manager/...}' output:rbac:dir=manifests/rbac
 # Helm reads no file outside of a chart, so the chart has copies of what both ways of installing share.
 chart=manifests/chart/files
 rm -rf "$chart"
 mkdir -p "$chart/crd" "$chart/objects" "$chart/policy" "$chart/cert-manager"
 cp manifests/crd/s3populator.io_*.yaml "$chart/crd"
-cp manifests/rbac/{role,service_account,bindings,user_roles}.yaml manifests/manager/{services,disruption_budget,network_policy}.yaml "$chart/objects"
+cp manifests/rbac/{role,service_account,bindings,certificates_role,certificates_bindings,user_roles}.yaml manifests/manager/{services,disruption_budget,network_policy}.yaml "$chart/objects"
 cp manifests/policy/{claims,injection,rights,sources,manager}.yaml "$chart/policy"
 cp manifests/components/cert-manager/{certificate,issuers}.yaml "$chart/cert-manager"
 cp manifests/webhook/configuration.yaml "$chart/webhook.yaml"

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -31,8 +32,22 @@ func (r Right) String() string {
 	return strings.TrimPrefix(r.Group+"/"+r.Name, "/") + " " + r.Verb
 }
 
-// Rights are those of every Role and ClusterRole in a file.
-func Rights(path string) ([]Right, error) {
+// Manifests are the files with the manager's roles, from the top of the repository.
+var Manifests = []string{"manifests/rbac/role.yaml", "manifests/rbac/certificates_role.yaml"}
+
+// Rights are those of every Role and ClusterRole in Manifests, below the top of the repository.
+func Rights(top string) (all []Right, err error) {
+	for _, m := range Manifests {
+		more, err := rights(filepath.Join(top, m))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, more...)
+	}
+	return all, nil
+}
+
+func rights(path string) ([]Right, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read rights: %w", err)

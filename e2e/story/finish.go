@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -141,7 +140,7 @@ func (w *World) everyRightUsed() error {
 	if err != nil {
 		return err
 	}
-	rights, err := rbac.Rights(filepath.Join(source, "manifests/rbac/role.yaml"))
+	rights, err := rbac.Rights(source)
 	if err != nil {
 		return err
 	}

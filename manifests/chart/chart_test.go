@@ -6,6 +6,7 @@ package chart
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -85,7 +86,7 @@ func objects(t *testing.T, text string) map[string]*unstructured.Unstructured {
 }
 
 // TestChartAndKustomizeAreEqual: one installs what the other does. Only helm's policy on the
-// CRDs, and the namespace, which helm makes itself, differ.
+// CRDs, the labels of a release, and the namespace, which helm makes itself, differ.
 func TestChartAndKustomizeAreEqual(t *testing.T) {
 	text, err := run(t, "kubectl", "kustomize", "../default")
 	if err != nil {
@@ -96,7 +97,16 @@ func TestChartAndKustomizeAreEqual(t *testing.T) {
 	for name, o := range got {
 		if o.GetAnnotations()["helm.sh/hook"] != "" {
 			delete(got, name)
+			continue
 		}
+		labels := o.GetLabels()
+		for _, of := range []string{"app.kubernetes.io/instance", "app.kubernetes.io/managed-by", "app.kubernetes.io/version", "helm.sh/chart"} {
+			if labels[of] == "" {
+				t.Errorf("%s lacks the label %s", name, of)
+			}
+			delete(labels, of)
+		}
+		o.SetLabels(labels)
 		if o.GetKind() == "CustomResourceDefinition" {
 			unstructured.RemoveNestedField(o.Object, "metadata", "annotations", "helm.sh/resource-policy")
 		}
@@ -137,10 +147,127 @@ func TestCertManager(t *testing.T) {
 		t.Errorf("the certificate is for %v", names)
 	}
 	text, _ := got["Deployment s3populator"].MarshalJSON()
+	if mode, _, _ := unstructured.NestedFieldNoCopy(volumes(t, got)["certificate"], "secret", "defaultMode"); fmt.Sprint(mode) != "292" { // 0444.
+		t.Errorf("the certificate has mode %v, which a manager without a group that is known here cannot read", mode)
+	}
+	for name := range got {
+		if strings.HasSuffix(name, " s3populator-certificates") {
+			t.Errorf("%s gives rights that nobody uses", name)
+		}
+	}
 	for _, part := range []string{"--certificate-directory=/run/certificate", `"secretName":"s3populator-serving"`} {
 		if !bytes.Contains(text, []byte(part)) {
 			t.Errorf("the deployment lacks %s", part)
 		}
+	}
+}
+
+// podSpec of the manager.
+func podSpec(t *testing.T, all map[string]*unstructured.Unstructured) map[string]any {
+	t.Helper()
+	spec, ok, err := unstructured.NestedMap(all["Deployment s3populator"].Object, "spec", "template", "spec")
+	if err != nil || !ok {
+		t.Fatalf("the deployment has no pod: %v", err)
+	}
+	return spec
+}
+
+// volumes of the manager by their names.
+func volumes(t *testing.T, all map[string]*unstructured.Unstructured) map[string]map[string]any {
+	t.Helper()
+	byName := map[string]map[string]any{}
+	list, _, _ := unstructured.NestedSlice(podSpec(t, all), "volumes")
+	for _, v := range list {
+		volume := v.(map[string]any)
+		byName[volume["name"].(string)] = volume
+	}
+	return byName
+}
+
+// TestInstallsEverywhere: no platform has to be told about us first.
+func TestInstallsEverywhere(t *testing.T) {
+	all := template(t)
+	spec := podSpec(t, all)
+	if spec["priorityClassName"] != nil {
+		t.Errorf("priority class %v, for which GKE wants a quota outside of kube-system", spec["priorityClassName"])
+	}
+	security := spec["securityContext"].(map[string]any)
+	if security["runAsUser"] != nil || security["runAsGroup"] != nil || security["fsGroup"] != nil || security["runAsNonRoot"] != true {
+		t.Errorf("security context %v, where OpenShift assigns the user", security)
+	}
+	budget := all["PodDisruptionBudget s3populator"].Object["spec"].(map[string]any)
+	if fmt.Sprint(budget["maxUnavailable"]) != "1" || budget["minAvailable"] != nil {
+		t.Errorf("budget %v, with which a single replica could never be drained", budget)
+	}
+}
+
+// TestImages: a mirror, a tag and a digest reach the pods, and the policy that pins the images.
+func TestImages(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("a", 64)
+	for set, want := range map[string][2]string{
+		"images.manager.tag=v1,images.mover.tag=v2":                                  {"docker.io/s3populator/manager:v1", "docker.io/s3populator/mover:v2"},
+		"images.mover.digest=" + digest:                                              {"docker.io/s3populator/manager:dev", "docker.io/s3populator/mover@" + digest},
+		"global.imageRegistry=mirror.local:5000/x":                                   {"mirror.local:5000/x/s3populator/manager:dev", "mirror.local:5000/x/s3populator/mover:dev"},
+		"images.manager.name=registry:5000/m,images.mover.name=n,images.mover.tag=v": {"registry:5000/m", "n:v"},
+	} {
+		all := template(t, "--set", set)
+		containers, _, _ := unstructured.NestedSlice(podSpec(t, all), "containers")
+		manager := containers[0].(map[string]any)
+		var mover any
+		for _, e := range manager["env"].([]any) {
+			if e := e.(map[string]any); e["name"] == "MOVER_IMAGE" {
+				mover = e["value"]
+			}
+		}
+		if manager["image"] != want[0] || mover != want[1] {
+			t.Errorf("--set %s: images %v and %v, want %v", set, manager["image"], mover, want)
+		}
+		text, _ := all["ValidatingAdmissionPolicy s3populator-manager"].MarshalJSON()
+		if !strings.Contains(string(text), "['"+want[0]+"', '"+want[1]+"']") {
+			t.Errorf("--set %s: the policy allows others: %s", set, text)
+		}
+	}
+}
+
+// TestMoverDefaults are told to the manager, whose own options read them.
+func TestMoverDefaults(t *testing.T) {
+	all := template(t, "--set", "mover.defaults.imagePullSecrets[0].name=pull,mover.caBundle=PEM,mover.runAsUser=0,servingPort=10250")
+	containers, _, _ := unstructured.NestedSlice(podSpec(t, all), "containers")
+	manager := containers[0].(map[string]any)
+	want := []any{"--serving-port=10250", "--mover-run-as-user=0", `--mover-defaults={"imagePullSecrets":[{"name":"pull"}]}`, "--mover-ca-bundle=/run/mover-ca/ca.crt"}
+	if diff := cmp.Diff(want, manager["args"]); diff != "" {
+		t.Errorf("arguments (-want +got):\n%s", diff)
+	}
+	if port := manager["ports"].([]any)[0].(map[string]any)["containerPort"]; fmt.Sprint(port) != "10250" {
+		t.Errorf("the Service leads to port %v", port)
+	}
+	pem, _, _ := unstructured.NestedString(all["ConfigMap s3populator-mover-ca"].Object, "data", "ca.crt")
+	if name, _, _ := unstructured.NestedString(volumes(t, all)["mover-ca"], "configMap", "name"); name != "s3populator-mover-ca" || strings.TrimSpace(pem) != "PEM" {
+		t.Errorf("the manager has volume %q with %q", name, pem)
+	}
+}
+
+// TestParts that an administrator has by other means can be left out.
+func TestParts(t *testing.T) {
+	all := template(t, "--set", "crds.enabled=false,podDisruptionBudget.enabled=false,networkPolicy.enabled=false,hostNetwork=true",
+		"--set", "serviceAccount.annotations.a=b,podLabels.team=storage,commonLabels.cost=7a,extraArgs={--workers=3}")
+	for _, name := range []string{"CustomResourceDefinition s3sources.s3populator.io", "PodDisruptionBudget s3populator", "NetworkPolicy s3populator"} {
+		if all[name] != nil {
+			t.Errorf("%s is rendered", name)
+		}
+	}
+	if all["ServiceAccount s3populator"].GetAnnotations()["a"] != "b" || all["ClusterRole s3populator"].GetLabels()["cost"] != "7a" {
+		t.Error("annotations of the ServiceAccount or labels of everything are lost")
+	}
+	if policy := template(t, "--set", "crds.keep=false")["CustomResourceDefinition s3sources.s3populator.io"].GetAnnotations()["helm.sh/resource-policy"]; policy != "" {
+		t.Errorf("crds.keep=false leaves the policy %q", policy)
+	}
+	spec := podSpec(t, all)
+	labels, _, _ := unstructured.NestedStringMap(all["Deployment s3populator"].Object, "spec", "template", "metadata", "labels")
+	containers, _, _ := unstructured.NestedSlice(spec, "containers")
+	if spec["hostNetwork"] != true || labels["team"] != "storage" || labels["app.kubernetes.io/name"] != "s3populator" ||
+		!cmp.Equal(containers[0].(map[string]any)["args"], []any{"--workers=3"}) {
+		t.Errorf("the pod has labels %v and %v", labels, spec)
 	}
 }
 
@@ -223,6 +350,10 @@ func TestMistakesAreRefused(t *testing.T) {
 		"certificates.mode=letsEncrypt":       "mode",
 		"images.manager.pullPolicy=Sometimes": "pullPolicy",
 		"admission.injectionNamespaces={A_B}": "injectionNamespaces",
+		"images.mover.digest=latest":          "digest",
+		"servingPort=8080":                    "servingPort",
+		"mover.runAsUser=root":                "runAsUser",
+		"extraArgs={workers}":                 "extraArgs",
 	} {
 		_, err := run(t, "helm", "template", "s3populator", ".", "--set", set)
 		if err == nil || !strings.Contains(err.Error(), says) {

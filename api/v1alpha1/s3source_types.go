@@ -142,7 +142,7 @@ type S3SourceSpec struct {
 	RefreshInterval *metav1.Duration `json:"refreshInterval,omitempty"`
 
 	// ClaimSelector fills every new claim of this namespace whose labels match, unless the claim
-	// has a data source already. It works in namespaces labelled s3populator.io/injection=enabled.
+	// has a data source already. It works in namespaces labelled s3populator.io/injection=enabled or =required.
 	// Two sources must not match the same claim. Empty ({}) matches every claim.
 	// +optional
 	ClaimSelector *metav1.LabelSelector `json:"claimSelector,omitempty"`

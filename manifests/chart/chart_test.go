@@ -324,9 +324,9 @@ func TestTheOverlayCarriesItsImages(t *testing.T) {
 		t.Fatal(err)
 	}
 	variables, _, _ := unstructured.NestedSlice(objects(t, text)["ValidatingAdmissionPolicy s3populator-manager"].Object, "spec", "variables")
-	want := map[string]any{"name": "images", "expression": "['registry.example.com/s3populator/manager:dev', 'registry.example.com/s3populator/mover:dev']"}
-	if diff := cmp.Diff(want, variables[0]); diff != "" {
-		t.Errorf("images (-want +got):\n%s", diff)
+	want := any(map[string]any{"name": "images", "expression": "['registry.example.com/s3populator/manager:dev', 'registry.example.com/s3populator/mover:dev']"})
+	if !slices.ContainsFunc(variables, func(v any) bool { return cmp.Equal(v, want) }) {
+		t.Errorf("the variables are %v, want %v among them", variables, want)
 	}
 }
 

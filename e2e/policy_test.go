@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/e2e/story"
+)
+
+// With the webhook's configuration gone, an annotated claim is refused by the API server
+// instead of coming up empty. An exempt namespace gets the empty volume, and the claim
+// says so. It is not parallel: the other stories need the webhook.
+func TestWebhookGone(t *testing.T) {
+	s := story.Begin(t, world)
+	s.Warnings = []string{string(v1alpha1.ReasonNotPopulated)}
+	config := &admissionv1.MutatingWebhookConfiguration{}
+	if err := world.Client.Get(t.Context(), client.ObjectKey{Name: story.ManagerName}, config); err != nil {
+		t.Fatal(err)
+	}
+	s.Delete(config)
+	defer func() { // Not a cleanup: those run after the test's context has ended.
+		config.ResourceVersion, config.UID = "", ""
+		s.Create(config)
+	}()
+	annotated := story.Claim{Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}}
+	s.Await("the API server to forget the webhook", func() error {
+		err := world.Client.Create(t.Context(), s.Unborn(annotated), client.DryRunAll)
+		if err == nil || !strings.Contains(err.Error(), "s3populator-claims") {
+			return errors.Join(errors.New("the policy does not refuse it"), err)
+		}
+		return nil
+	})
+	s.Refused(s.Unborn(annotated), "annotation s3populator.io/source asks S3 volume populator for data")
+
+	space := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace}}
+	story.Update(s, space, func(n *corev1.Namespace) { n.Labels[v1alpha1.LabelAdmission] = v1alpha1.AdmissionExempt })
+	s.Await("the API server to know the exemption", func() error { return world.Client.Create(t.Context(), s.Unborn(annotated), client.DryRunAll) })
+	claim := s.Claim(annotated)
+	s.Tells(claim.Name, string(v1alpha1.ReasonNotPopulated), "was empty when it was bound")
+	s.Holds(s.Reader(claim), story.Content{})
+	story.Update(s, claim, func(c *corev1.PersistentVolumeClaim) { delete(c.Annotations, v1alpha1.AnnotationSource) })
+	s.Tells(claim.Name, "", "")
+}
+
+// Annotations that describe a source need the right to create pods; naming a source does not.
+func TestRightsOfAnnotations(t *testing.T) {
+	t.Parallel()
+	s := story.Begin(t, world)
+	bucket := s.Bucket(story.MinIO).Put(story.Small("", 3))
+	keys(s, bucket)
+	s.Source("source", bucket)
+	s.Grant("claimer", "persistentvolumeclaims")
+	s.Grant("podder", "persistentvolumeclaims", "pods")
+	claimer, podder := s.As("claimer"), s.As("podder")
+	err := claimer.Create(t.Context(), s.Unborn(story.Claim{Name: "described", Annotations: located(bucket, "")}))
+	if err == nil || !strings.Contains(err.Error(), "for claimer, who may not create pods there") {
+		t.Fatalf("one who may not create pods described a source: %v", err)
+	}
+	described := s.Unborn(story.Claim{Name: "described", Annotations: located(bucket, "")})
+	named := s.Unborn(story.Claim{Name: "named", Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}})
+	if err := errors.Join(podder.Create(t.Context(), described), claimer.Create(t.Context(), named)); err != nil {
+		t.Fatal(err)
+	}
+	change := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"annotations":{"s3populator.io/service-account":"admin"}}}`))
+	if err := claimer.Patch(t.Context(), described.DeepCopy(), change); err == nil || !strings.Contains(err.Error(), "s3populator.io/service-account makes") {
+		t.Errorf("one who may not create pods chose another identity: %v", err)
+	}
+	s.Populated(described, bucket.Under(""))
+	s.Populated(named, bucket.Under(""))
+	// The StatefulSet controller acts for somebody who was asked already.
+	s.StatefulSet("web", 1, story.Claim{Class: story.LateDelete, Annotations: located(bucket, "")})
+	set, _ := s.Bound("data-web-0")
+	s.Holds(s.Reader(set), bucket.Under(""))
+}
+
+// Whoever has the token of our ServiceAccount gets movers out of it, and nothing else. The
+// API server finds nothing wrong with the types of any expression.
+func TestManagerIsPinned(t *testing.T) {
+	t.Parallel()
+	s := story.Begin(t, world)
+	claim := s.Claim(story.Claim{Name: "users"})
+	thief := s.As(story.ManagerAccount, "system:serviceaccounts", "system:serviceaccounts:"+story.SystemNamespace, "system:authenticated")
+	shell := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "populate-shell", Namespace: s.Namespace}}
+	shell.Spec = story.PodSpec(claim.Name, false, false)
+	shell.Spec.Containers[0].Name = "mover" // Its image is not ours.
+	for what, err := range map[string]error{
+		"contain": thief.Create(t.Context(), shell),
+		"delete":  thief.Delete(t.Context(), claim.DeepCopy()),
+		"change":  thief.Patch(t.Context(), claim.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"resources":{"requests":{"storage":"1Gi"}}}}`))),
+		"change the webhook": thief.Patch(t.Context(), &admissionv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: story.ManagerName}},
+			client.RawPatch("application/json-patch+json", []byte(`[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]`))),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "s3populator-manager") {
+			t.Errorf("%s: %v, want the policy to refuse it", what, err)
+		}
+	}
+	var all admissionv1.ValidatingAdmissionPolicyList
+	if err := world.Client.List(t.Context(), &all, client.MatchingLabels{"app.kubernetes.io/part-of": "s3populator"}); err != nil || len(all.Items) != 5 {
+		t.Fatalf("there are %d policies (%v), want five", len(all.Items), err)
+	}
+	for _, p := range all.Items {
+		if p.Status.TypeChecking != nil && len(p.Status.TypeChecking.ExpressionWarnings) > 0 {
+			t.Errorf("%s: %+v", p.Name, p.Status.TypeChecking.ExpressionWarnings)
+		}
+	}
+}
+
+// A claim that is created for a volume, as a restore does, keeps it, whatever it carries; its
+// condition is no alarm, and tells nobody to delete it.
+func TestRestoredWithItsVolume(t *testing.T) {
+	t.Parallel()
+	s := story.Begin(t, world)
+	bucket := s.Bucket(story.MinIO).Put(story.Small("", 3))
+	s.Source("source", bucket)
+	first := s.Claim(story.Claim{Name: "first", Source: "source", Class: story.ImmediateRetain})
+	backup := bucket.Under("")
+	_, volume := s.Populated(first, backup)
+	s.Delete(first)
+	s.Gone(first)
+	story.Update(s, volume, func(v *corev1.PersistentVolume) { v.Spec.ClaimRef = nil })
+	bucket.Put(map[string][]byte{"later.txt": []byte("not in the backup")})
+	s.AbandonToBinder("restored")
+	claim := s.Unborn(story.Claim{Name: "restored", Source: "source", Class: story.ImmediateRetain, Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}})
+	claim.Spec.VolumeName = volume.Name
+	s.Create(claim)
+	c := s.Tells(claim.Name, string(v1alpha1.ReasonLeftAlone), volume.Name)
+	if c.Status != corev1.ConditionUnknown || strings.Contains(strings.ToLower(c.Message), "delete") {
+		t.Errorf("it tells %s: %s", c.Status, c.Message)
+	}
+	s.Holds(s.Reader(claim), backup)
+	s.NothingMade(claim)
+	s.Delete(claim)
+	s.Gone(claim)
+	s.Reclaim(volume)
+}
+
+// The example of the guide, as one Helm release: Helm creates the claim before its source.
+func TestOneRelease(t *testing.T) {
+	t.Parallel()
+	s := story.Begin(t, world)
+	bucket := s.Bucket(story.MinIO).Put(story.Small("llama/", 4))
+	s.Create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s3-reader", Namespace: s.Namespace}, StringData: map[string]string{
+		"access_key": bucket.Server.AccessKey, "secret_key": bucket.Server.SecretKey,
+	}})
+	chart := t.TempDir()
+	var text []byte
+	for _, o := range s.Sample("one-release.yaml") {
+		switch o := o.(type) {
+		case *corev1.PersistentVolumeClaim:
+			o.Spec.StorageClassName = new(story.ImmediateDelete)
+			o.Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse("32Mi")
+		case *v1alpha1.S3Source:
+			o.Spec.Endpoint, o.Spec.Bucket = bucket.Server.Endpoint, bucket.Name
+		}
+		document, err := yaml.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(append(text, "---\n"...), document...)
+	}
+	if err := errors.Join(
+		os.Mkdir(filepath.Join(chart, "templates"), 0o755),
+		os.WriteFile(filepath.Join(chart, "Chart.yaml"), []byte("apiVersion: v2\nname: weights\nversion: 0.1.0\n"), 0o600),
+		os.WriteFile(filepath.Join(chart, "templates", "all.yaml"), text, 0o600),
+	); err != nil {
+		t.Fatal(err)
+	}
+	s.Helm("install", "weights", chart)
+	claim, _ := s.Bound("weights")
+	s.Holds(s.Reader(claim), bucket.Under("llama/"))
+	s.Helm("uninstall", "weights")
+}

@@ -160,7 +160,7 @@ func TestObjectsWithoutDigestsStayApart(t *testing.T) {
 	})
 	b := newBench(t, p.URL)
 	b.request.Transfer.Verify = verifySize
-	if r := b.run(); r.Class != wire.RetryUncounted || r.Reason != wire.SourceChanged {
+	if r := b.run(); !r.Class.Again() || r.Reason != wire.SourceChanged {
 		t.Fatalf("report is %+v", r)
 	}
 	want["a"] = want["a"][:2000]

@@ -3,7 +3,9 @@
 package mover
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -88,69 +90,91 @@ func (m *mover) get(ctx context.Context, list []entry, from int64, share int, re
 	return err
 }
 
-func (m *mover) copyObjects(ctx context.Context, stop context.CancelCauseFunc, w io.Writer, list []entry, from int64, share int) error {
-	var limit *rate.Limiter
+// courier brings objects one after the other.
+type courier struct {
+	*mover
+
+	to     io.Writer
+	stop   context.CancelCauseFunc
+	limit  *rate.Limiter // nil: as fast as it goes.
+	buffer []byte
+}
+
+// copyBuffer is a piece of an object in bytes.
+const copyBuffer = 64 << 10
+
+// copyObjects returns why it was stopped rather than what followed from that.
+func (m *mover) copyObjects(ctx context.Context, stop context.CancelCauseFunc, to io.Writer, list []entry, from int64, share int) error {
+	c := courier{mover: m, to: to, stop: stop, buffer: make([]byte, copyBuffer)}
 	if n := m.request.Transfer.BytesPerSecond; n > 0 {
-		limit = rate.NewLimiter(rate.Limit(max(n/int64(share), 1)), copyBuffer)
+		c.limit = rate.NewLimiter(rate.Limit(max(n/int64(share), 1)), copyBuffer)
 	}
-	buffer := make([]byte, copyBuffer)
 	for _, e := range list {
-		if err := m.copyObject(ctx, stop, w, e, from, limit, buffer); err != nil {
-			if cause := context.Cause(ctx); cause != nil {
-				return cause
-			}
-			return err
+		if err := c.copyObject(ctx, e, from); err != nil {
+			return cmp.Or(context.Cause(ctx), err)
 		}
 		from = 0
 	}
 	return nil
 }
 
-// copyBuffer is a piece of an object in bytes.
-const copyBuffer = 64 << 10
+func (c courier) copyObject(ctx context.Context, e entry, from int64) error {
+	body, err := c.open(ctx, e, from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }()
+	return c.copy(ctx, body)
+}
 
-// copyObject asks for exactly the object that was listed, by its entity tag.
-func (m *mover) copyObject(ctx context.Context, stop context.CancelCauseFunc, w io.Writer, e entry, from int64, limit *rate.Limiter, buffer []byte) error {
+// open asks for exactly the object that was listed, by its entity tag.
+func (m *mover) open(ctx context.Context, e entry, from int64) (io.ReadCloser, error) {
 	var o minio.GetObjectOptions
 	m.complete(e.key, &o)
-	if err := o.SetMatchETag(m.plan.tagText(e.tag)); err != nil {
-		return fmt.Errorf("get object: %w", err)
+	var err error
+	if tag := m.plan.tagText(e.tag); tag != "" { // Some gateways list none.
+		err = o.SetMatchETag(tag)
 	}
 	if from > 0 {
-		if err := o.SetRange(from, 0); err != nil {
-			return fmt.Errorf("get object: %w", err)
-		}
+		err = errors.Join(err, o.SetRange(from, 0))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get object: %w", err)
 	}
 	body, info, _, err := minio.Core{Client: m.s3}.GetObject(ctx, m.request.Source.Bucket, e.key, o)
 	switch {
 	case isNoSuchKey(err), rejected(err, http.StatusPreconditionFailed):
-		return fail(wire.SourceChanged, "object %s was overwritten or deleted while the volume was loaded", quoteKey(e.key)).because(err)
+		return nil, fail(wire.SourceChanged, "object %s was overwritten or deleted while the volume was loaded", quoteKey(e.key)).because(err)
 	case err != nil:
-		return fmt.Errorf("get object: %w", err)
+		return nil, fmt.Errorf("get object: %w", err)
 	}
-	defer func() { _ = body.Close() }()
 	if asked := m.version(e.key); !sameVersion(asked, info.VersionID) {
-		return m.otherVersion(e.key, asked)
+		_ = body.Close()
+		return nil, m.otherVersion(e.key, asked)
 	}
-	idle := time.AfterFunc(m.options.IdleTimeout, func() { stop(fmt.Errorf("%w for %s", errStalled, m.options.IdleTimeout)) })
+	return body, nil
+}
+
+// copy gives a server up that sends nothing for too long. A slow volume is no stall.
+func (c courier) copy(ctx context.Context, body io.Reader) error {
+	patience := c.options.IdleTimeout
+	idle := time.AfterFunc(patience, func() { c.stop(fmt.Errorf("%w for %s", errStalled, patience)) })
 	defer idle.Stop()
 	for {
-		idle.Reset(m.options.IdleTimeout)
-		n, err := body.Read(buffer)
-		idle.Stop() // A slow volume is no stall.
-		if _, err := w.Write(buffer[:n]); err != nil {
+		idle.Reset(patience)
+		n, err := body.Read(c.buffer)
+		idle.Stop()
+		if _, err := c.to.Write(c.buffer[:n]); err != nil {
 			return err //nolint:wrapcheck // The reader's own.
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
+		}
+		if err == nil && c.limit != nil {
+			err = c.limit.WaitN(ctx, n)
 		}
 		if err != nil {
 			return fmt.Errorf("get object: %w", err)
-		}
-		if limit != nil {
-			if err := limit.WaitN(ctx, n); err != nil {
-				return fmt.Errorf("get object: %w", err)
-			}
 		}
 	}
 }

@@ -32,6 +32,7 @@ func TestCertificateOfCertManager(t *testing.T) {
 	pem := serving(t)
 	defer func() {
 		helm(t, "upgrade", "--reset-values")
+		kubectl(t, "delete", "--namespace", story.SystemNamespace, "secret/s3populator-serving")
 		works(t)
 	}()
 	helm(t, "upgrade", "--set", "certificates.mode=certManager")
@@ -79,7 +80,6 @@ func serving(t *testing.T) []byte {
 	if err := world.Client.Create(t.Context(), secret); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { kubectl(t, "delete", "--namespace", story.SystemNamespace, "secret/s3populator-serving") })
 	return ca.PEM()
 }
 

@@ -101,8 +101,8 @@ func (v *volume) close() {
 // notWritable makes a permission problem the user's and leaves the rest alone.
 func notWritable(err error) error {
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
-		return fail(wire.VolumeNotWritable, "the volume cannot be written: %v; the mover runs as user 65532 with an fsGroup: "+
-			"set spec.mover.podSecurityContext to what the storage class needs", err).because(err)
+		return fail(wire.VolumeNotWritable, "the volume cannot be written: %v; the mover runs as user %d: "+
+			"set spec.mover.podSecurityContext to what the storage class needs", err, os.Getuid()).because(err)
 	}
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
 		return noSpaceLeft(err)

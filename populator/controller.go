@@ -23,8 +23,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/populator/places"
 	"github.com/s3populator/s3populator/populator/protocol"
+	"github.com/s3populator/s3populator/populator/queue"
 )
 
 // Options are what an administrator decides.
@@ -58,6 +61,8 @@ type Reconciler struct {
 	Live    client.Reader
 	Events  events.EventRecorder
 	Options Options
+	// Places keeps movers waiting that are too many.
+	Places places.Office
 
 	troubles troubles
 	promised claimedVolumes
@@ -83,6 +88,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err := r.Get(ctx, request.NamespacedName, claim); err != nil {
 		r.setbacks.forget(request.NamespacedName)
 		r.movers.forget(request.NamespacedName)
+		r.Places.Leave(v1alpha1.RolePopulate, request.NamespacedName)
 		return ctrl.Result{}, client.IgnoreNotFound(err) // Garbage collection has the rest.
 	}
 	if !ours(claim) {
@@ -91,6 +97,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	s, err := r.observe(ctx, claim)
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("observe: %w", err)
+	}
+	if s.Queued, err = r.turn(ctx, s); err != nil {
+		return ctrl.Result{}, err
 	}
 	d := protocol.Decide(s)
 	log.FromContext(ctx).V(1).Info("Decided", "action", d.Action, "reason", d.Reason)
@@ -101,12 +110,19 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 func (r *Reconciler) carryOut(ctx context.Context, s protocol.State, d protocol.Decision) time.Duration {
 	step := write{client.ObjectKeyFromObject(s.Claim), string(d.Action)}
 	if left := r.setbacks.left(step, s.Now); left > 0 {
+		r.Places.Release(s.Claim.UID)
 		return left
 	}
 	done, err := r.act(ctx, s, d)
 	if err == nil {
 		r.setbacks.succeeded(step)
+		if done.Action != d.Action { // Refused: what was to take the place does not exist.
+			r.Places.Release(s.Claim.UID)
+		}
 		return r.report(ctx, s, done)
+	}
+	if !stale(err) {
+		r.Places.Release(s.Claim.UID)
 	}
 	after, tell := r.failed(ctx, step, err, s.Now)
 	if !tell { // What was not done is not told.
@@ -117,6 +133,19 @@ func (r *Reconciler) carryOut(ctx context.Context, s protocol.State, d protocol.
 		refused.Announce = "" // An event is told once, a condition stays.
 	}
 	return r.report(ctx, s, refused)
+}
+
+// turn asks the queue for a place when that is all that a mover still needs; nil is a place.
+func (r *Reconciler) turn(ctx context.Context, s protocol.State) (*queue.Position, error) {
+	if !protocol.WantsPlace(s) {
+		r.Places.Leave(v1alpha1.RolePopulate, client.ObjectKeyFromObject(s.Claim))
+		return nil, nil //nolint:nilnil // Whoever starts no mover does not wait for a place.
+	}
+	position, err := r.Places.Ask(ctx, protocol.PlaceFor(s))
+	if err != nil {
+		return nil, fmt.Errorf("ask for a place: %w", err)
+	}
+	return position, nil
 }
 
 // stale tells that the world was newer than what we decided on: nothing is wrong, and a

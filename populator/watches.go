@@ -53,6 +53,7 @@ func (r *Reconciler) watches() []watch {
 	return []watch{
 		{&corev1.PersistentVolumeClaim{}, fromClaim, []predicate.Predicate{claimsAndPrimes()}},
 		{&corev1.Pod{}, fromOwner, []predicate.Predicate{role(v1alpha1.RolePopulate)}},
+		{&corev1.Pod{}, r.Places.Waiting(v1alpha1.RolePopulate), []predicate.Predicate{r.Places.Freed()}},
 		{&corev1.PersistentVolume{}, r.fromVolume, nil},
 		{&v1alpha1.S3Source{}, r.fromSource, []predicate.Predicate{newWish()}},
 		{&storagev1.StorageClass{}, r.fromClass, []predicate.Predicate{onlyCreated()}},

@@ -36,6 +36,7 @@ const (
 	ReasonPrimeConflict        Reason = "PrimeConflict"
 	ReasonProvisioning         Reason = "Provisioning"
 	ReasonRescheduling         Reason = "Rescheduling"
+	ReasonQueued               Reason = "Queued"
 	ReasonPopulating           Reason = "Populating"
 	ReasonMoverPending         Reason = "MoverPending"
 	ReasonRequestChanged       Reason = "RequestChanged"

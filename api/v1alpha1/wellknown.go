@@ -20,7 +20,7 @@ const (
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	// LabelClaimUID is the UID of the claim that a prime, mover or S3Import serves.
 	LabelClaimUID = Group + "/claim-uid"
-	// LabelSourceUID is the UID of the S3Source whose inventory a mover takes.
+	// LabelSourceUID is the UID of the S3Source that a mover reads.
 	LabelSourceUID = Group + "/source-uid"
 	// LabelRole tells a mover's duty: RolePopulate or RoleInventory.
 	LabelRole = Group + "/role"
@@ -171,6 +171,10 @@ const (
 // AnnotationNextPrime on a claim, written and read by the manager: JSON of what must outlive
 // a prime (node, size, back-off), because the next one is made from it.
 const AnnotationNextPrime = Group + "/next-prime"
+
+// AnnotationEndpointHost on a mover: the host of the S3 server that it reads from, by which
+// movers are counted.
+const AnnotationEndpointHost = Group + "/endpoint-host"
 
 // AnnotationMirroredNode on a prime: the node we last gave it, so that a prime that has lost
 // its selected-node is told from a claim that got a new one.

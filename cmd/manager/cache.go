@@ -22,11 +22,28 @@ func cacheOptions() cache.Options {
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&corev1.Pod{}:                   {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})},
+			&corev1.Pod{}:                   {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}), Transform: slimPod},
 			&corev1.PersistentVolumeClaim{}: {Transform: slimClaim},
 			&corev1.PersistentVolume{}:      {Transform: slimVolume},
 		},
 	}
+}
+
+// slimPod drops what a mover was told, up to hundreds of KiB, and how it is placed: its
+// annotations have the hashes of both.
+func slimPod(o any) (any, error) {
+	pod, ok := o.(*corev1.Pod)
+	if !ok {
+		return o, nil
+	}
+	pod.ManagedFields = nil
+	pod.Spec.Volumes, pod.Spec.Affinity, pod.Spec.Tolerations = nil, nil, nil
+	for _, containers := range [][]corev1.Container{pod.Spec.Containers, pod.Spec.InitContainers} {
+		for i := range containers { // How many there are is looked at.
+			containers[i] = corev1.Container{Name: containers[i].Name}
+		}
+	}
+	return pod, nil
 }
 
 // slimClaim empties claims that are neither ours nor primes, nor ask us for anything.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -42,5 +43,24 @@ func TestClaimsInTheCache(t *testing.T) {
 		if err != nil || (len(got.(*corev1.PersistentVolumeClaim).Annotations) > 0) != tt.whole {
 			t.Errorf("%s: kept %+v (%v), want it whole: %t", name, got, err, tt.whole)
 		}
+	}
+}
+
+// TestPodsInTheCache: a thousand movers of sources with long lists of objects fit in memory.
+func TestPodsInTheCache(t *testing.T) {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "mover", Annotations: map[string]string{"a": "b"}},
+		Spec: corev1.PodSpec{
+			NodeName: "n", Volumes: make([]corev1.Volume, 3),
+			Containers: []corev1.Container{{Name: "mover", Args: []string{strings.Repeat("x", 128<<10)}}, {Name: "sidecar"}},
+		},
+	}
+	kept, err := slimPod(pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := kept.(*corev1.Pod)
+	if got.Size() > 200 || len(got.Spec.Containers) != 2 || got.Spec.NodeName != "n" || got.Annotations["a"] != "b" {
+		t.Errorf("%d bytes are kept: %+v", got.Size(), got)
 	}
 }

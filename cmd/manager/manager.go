@@ -20,6 +20,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	admissionserver "sigs.k8s.io/controller-runtime/pkg/webhook"
 
@@ -30,7 +31,9 @@ import (
 	"github.com/s3populator/s3populator/populator"
 	"github.com/s3populator/s3populator/populator/inventory"
 	"github.com/s3populator/s3populator/populator/materialise"
+	"github.com/s3populator/s3populator/populator/places"
 	"github.com/s3populator/s3populator/populator/progress"
+	"github.com/s3populator/s3populator/populator/queue"
 )
 
 // leaderElectionID is the Lease of the leader.
@@ -47,7 +50,7 @@ func run(ctx context.Context, o options, f *farewell) error {
 		return err
 	}
 	for _, register := range []func(context.Context, ctrl.Manager, options, *certs.Authority) error{
-		addCertificates, addPopulation, addInventory, addAdmission, addProgress, addProbes,
+		addCertificates, addMovers, addAdmission, addProgress, addProbes,
 	} {
 		if err := register(ctx, mgr, o, authority); err != nil {
 			return err
@@ -118,9 +121,21 @@ func addCertificates(_ context.Context, mgr ctrl.Manager, _ options, authority *
 	return mgr.Add(authority) //nolint:wrapcheck // It only fails when the manager was stopped.
 }
 
-func addPopulation(ctx context.Context, mgr ctrl.Manager, o options, authority *certs.Authority) error {
+// addMovers adds whatever starts movers; all of them ask one queue.
+func addMovers(ctx context.Context, mgr ctrl.Manager, o options, authority *certs.Authority) error {
+	office := places.Office{Queue: queue.New(o.MaxMovers, time.Now), Cache: mgr.GetClient(), Now: time.Now}
+	if err := metrics.Registry.Register(office); err != nil {
+		return fmt.Errorf("register metrics of the queue: %w", err)
+	}
+	if err := addPopulation(ctx, mgr, o, authority, office); err != nil {
+		return err
+	}
+	return addInventory(mgr, o, office)
+}
+
+func addPopulation(ctx context.Context, mgr ctrl.Manager, o options, authority *certs.Authority, office places.Office) error {
 	r := &populator.Reconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner),
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner), Places: office,
 		Options: populator.Options{
 			Image: image(o), Defaults: o.MoverDefaults, ProgressURL: progressURL(o), ProgressCA: authority.CABundle,
 			CopiedAnnotations: o.CopiedAnnotations, Workers: o.Workers, Now: time.Now,
@@ -145,10 +160,10 @@ func addPopulation(ctx context.Context, mgr ctrl.Manager, o options, authority *
 	return nil
 }
 
-func addInventory(_ context.Context, mgr ctrl.Manager, o options, _ *certs.Authority) error {
+func addInventory(mgr ctrl.Manager, o options, office places.Office) error {
 	r := &inventory.Reconciler{
 		Client: mgr.GetClient(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner),
-		Image: image(o), Defaults: o.MoverDefaults, Now: time.Now, Workers: o.Workers,
+		Image: image(o), Defaults: o.MoverDefaults, Now: time.Now, Workers: o.Workers, Places: office,
 	}
 	return r.SetupWithManager(mgr)
 }

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/populator/queue"
 )
 
 // options are all that an administrator can set; parse is the only writer.
@@ -24,6 +25,7 @@ type options struct {
 	MoverDefaults     moverpod.Defaults
 	moverRunAs        string // As it was given; completeMover resolves it.
 	Workers           int
+	MaxMovers         queue.Caps
 	CopiedAnnotations []string
 	LeaderElection    bool
 	MetricsAddress    string
@@ -57,6 +59,9 @@ func parse(args []string, getenv func(string) string) (options, error) {
 	defaults := f.String("mover-defaults", getenv("MOVER_DEFAULTS"), "JSON of the form of spec.mover of a source, for all movers (default $MOVER_DEFAULTS)")
 	authorities := f.String("mover-ca-bundle", getenv("MOVER_CA_BUNDLE"), "file of certificates in PEM that all movers trust (default $MOVER_CA_BUNDLE)")
 	f.StringVar(&o.moverRunAs, "mover-run-as-user", cmp.Or(getenv("MOVER_RUN_AS_USER"), runAsAuto), "user, group and fsGroup of movers; 0 leaves them to the platform; auto is 65532, and 0 on OpenShift (default $MOVER_RUN_AS_USER, auto)")
+	f.IntVar(&o.MaxMovers.Cluster, "max-movers", 200, "movers that run at once in the cluster; 0 for no cap")
+	f.IntVar(&o.MaxMovers.Namespace, "max-movers-per-namespace", 100, "movers that run at once in one namespace; 0 for no cap")
+	f.IntVar(&o.MaxMovers.Endpoint, "max-movers-per-endpoint", 0, "movers that read at once from one host of spec.endpoint; 0 for no cap")
 	f.IntVar(&o.Workers, "workers", 10, "claims, and sources, that are looked at at once")
 	copied := f.String("copy-annotations", "", "comma-separated annotations of a claim that its prime gets too, for class parameters that read them")
 	f.BoolVar(&o.LeaderElection, "leader-elect", true, "let one of several replicas run the controllers")
@@ -94,6 +99,9 @@ func (o options) validate(rest []string) error {
 	}
 	if o.Workers < 1 {
 		wrong = append(wrong, errors.New("--workers must be at least 1"))
+	}
+	if o.MaxMovers.Cluster < 0 || o.MaxMovers.Namespace < 0 || o.MaxMovers.Endpoint < 0 {
+		wrong = append(wrong, errors.New("--max-movers, --max-movers-per-namespace and --max-movers-per-endpoint must not be negative; 0 is no cap"))
 	}
 	switch o.MoverPullPolicy {
 	case corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever:

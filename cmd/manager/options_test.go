@@ -23,6 +23,8 @@ func TestParse(t *testing.T) {
 		"a mover image is needed":         {nil, map[string]string{"POD_NAMESPACE": "x"}, "--mover-image"},
 		"a pull policy is checked":        {[]string{"--mover-image-pull-policy=Sometimes"}, env, "Always, IfNotPresent or Never"},
 		"workers are counted from one":    {[]string{"--workers=0"}, env, "--workers"},
+		"a cap is not negative":           {[]string{"--max-movers-per-endpoint=-1"}, env, "--max-movers-per-endpoint"},
+		"zero is no cap":                  {[]string{"--max-movers=0"}, env, ""},
 		"arguments are flags":             {[]string{"run"}, env, `unexpected argument "run"`},
 		"own annotations may be copied":   {[]string{"--copy-annotations=example.com/a, example.com/b"}, env, ""},
 		"those of Kubernetes never are":   {[]string{"--copy-annotations=volume.kubernetes.io/selected-node"}, env, "never copied"},

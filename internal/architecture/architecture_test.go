@@ -65,8 +65,13 @@ var constraints = map[string]constraint{
 	"the protocol is pure": {
 		from: "populator/protocol", direct: true,
 		forbidden: outside("k8s.io/api", "k8s.io/apimachinery", module+"/api", module+"/internal/moverpod", module+"/internal/provisioner", module+"/internal/sizing",
-			module+"/mover/wire"),
+			module+"/mover/wire", module+"/populator/queue"),
 		why: "it decides and builds; who has a client observes, acts and reports",
+	},
+	"the queue is pure": {
+		from: "populator/queue", direct: true,
+		forbidden: outside("k8s.io/api", "k8s.io/apimachinery", module+"/api", module+"/internal/moverpod"),
+		why:       "who may start is decided on what it is given",
 	},
 	"populator does not import its siblings": {
 		from: "populator", forbidden: ours("certs", "webhook", "cmd"), why: "cmd/manager joins them",

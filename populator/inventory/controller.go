@@ -22,11 +22,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/mover/wire"
+	"github.com/s3populator/s3populator/populator/places"
+	"github.com/s3populator/s3populator/populator/queue"
 )
 
 // longestListing bounds an inventory pod: a million keys take minutes.
@@ -42,9 +45,11 @@ type Reconciler struct {
 	Image  moverpod.Image
 	// Defaults of mover pods.
 	Defaults moverpod.Defaults
-	Now    func() time.Time
+	Now      func() time.Time
 	// Workers is how many sources are looked at at once.
 	Workers int
+	// Places keeps listings waiting that are too many.
+	Places places.Office
 }
 
 // +kubebuilder:rbac:groups=s3populator.io,resources=s3sources/status,verbs=patch
@@ -55,6 +60,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	err := ctrl.NewControllerManagedBy(mgr).Named("inventory").
 		For(&v1alpha1.S3Source{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
 		Owns(&corev1.Pod{}).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(r.Places.Waiting(v1alpha1.RoleInventory)), builder.WithPredicates(r.Places.Freed())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
 		Complete(r)
 	if err != nil {
@@ -67,9 +73,17 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	s, err := r.observe(ctx, request.NamespacedName)
 	if err != nil || s.Source == nil {
+		r.Places.Leave(v1alpha1.RoleInventory, request.NamespacedName)
 		return ctrl.Result{}, err
 	}
-	d, err := r.act(ctx, s, decide(s))
+	if s.Queued, err = r.turn(ctx, s); err != nil {
+		return ctrl.Result{}, err
+	}
+	wish := decide(s)
+	d, err := r.act(ctx, s, wish)
+	if err != nil && !apierrors.IsConflict(err) || d.Action != wish.Action {
+		r.Places.Release(s.Source.UID) // What was to take the place does not exist.
+	}
 	if err == nil {
 		err = r.report(ctx, s, d)
 	}
@@ -163,8 +177,9 @@ func (r *Reconciler) pod(s state) (*corev1.Pod, error) {
 		},
 		Labels: map[string]string{v1alpha1.LabelRole: v1alpha1.RoleInventory, v1alpha1.LabelSourceUID: string(s.Source.UID)},
 		Annotations: map[string]string{
-			v1alpha1.AnnotationRequestHash: requestHash(s.Source),
-			v1alpha1.AnnotationAttempt:     strconv.Itoa(request.Attempt),
+			v1alpha1.AnnotationRequestHash:  requestHash(s.Source),
+			v1alpha1.AnnotationEndpointHost: queue.Host(s.Source.Spec.Endpoint),
+			v1alpha1.AnnotationAttempt:      strconv.Itoa(request.Attempt),
 		},
 		Image: r.Image, Location: s.Source.Spec.S3Location, Mover: s.Source.Spec.Mover, Defaults: r.Defaults,
 		Request: request, Deadline: deadline,
@@ -186,7 +201,7 @@ func (r *Reconciler) report(ctx context.Context, s state, d decision) error {
 		return fmt.Errorf("patch status: %w", err)
 	}
 	was := meta.FindStatusCondition(s.Source.Status.Conditions, v1alpha1.ConditionReady)
-	if d.Reason != v1alpha1.ReasonTakingInventory && (was == nil || was.Reason != string(d.Reason)) {
+	if d.Reason != v1alpha1.ReasonTakingInventory && d.Reason != v1alpha1.ReasonQueued && (was == nil || was.Reason != string(d.Reason)) {
 		kind := corev1.EventTypeWarning
 		if d.Status == metav1.ConditionTrue {
 			kind = corev1.EventTypeNormal

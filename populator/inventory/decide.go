@@ -17,6 +17,7 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/mover/wire"
+	"github.com/s3populator/s3populator/populator/queue"
 )
 
 // state is all that a decision may rest on.
@@ -24,6 +25,8 @@ type state struct {
 	Now    time.Time
 	Source *v1alpha1.S3Source
 	Pod    *corev1.Pod
+	// Queued is where the listing stands that may not start yet; nil lets it start.
+	Queued *queue.Position
 }
 
 type action string
@@ -70,7 +73,10 @@ const soon = time.Second
 //	succeeded, told          yes             delete it
 //	failed, told             yes             keep it for its logs until the next attempt is due
 //	none                     -               start one when it is due
-func decide(s state) decision {
+func decide(s state) decision { return inTurn(s, wish(s)) }
+
+// wish is what would be done with a place for a pod.
+func wish(s state) decision {
 	switch {
 	case s.Source.DeletionTimestamp != nil:
 		return decision{Action: wait}

@@ -14,6 +14,7 @@ import (
 	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/internal/sizing"
 	"github.com/s3populator/s3populator/mover/wire"
+	"github.com/s3populator/s3populator/populator/queue"
 )
 
 // PrimePrefix begins the name of every prime. Other populators say "prime-"; ours differs,
@@ -139,11 +140,12 @@ func Mover(s State, o MoverOptions) (*corev1.Pod, error) {
 		Name:      MoverName(s.Claim),
 		Namespace: s.Claim.Namespace,
 		Owner:     ownerReference(s.Claim),
-		Labels:    labels(s.Claim, v1alpha1.RolePopulate),
+		Labels:    moverLabels(s),
 		Annotations: map[string]string{
-			v1alpha1.AnnotationRequestHash: RequestHash(s.Source, s.Claim),
-			v1alpha1.AnnotationPodHash:     PodHash(s.Source),
-			v1alpha1.AnnotationAttempt:     itoa(int64(request.Attempt)),
+			v1alpha1.AnnotationRequestHash:  RequestHash(s.Source, s.Claim),
+			v1alpha1.AnnotationPodHash:      PodHash(s.Source),
+			v1alpha1.AnnotationAttempt:      itoa(int64(request.Attempt)),
+			v1alpha1.AnnotationEndpointHost: queue.Host(s.Source.Spec.Endpoint),
 		},
 		Image:     o.Image,
 		Location:  s.Source.Spec.S3Location,
@@ -153,6 +155,13 @@ func Mover(s State, o MoverOptions) (*corev1.Pod, error) {
 		Request:   request,
 		ClaimName: s.Prime.Name,
 	})
+}
+
+// moverLabels tell also which source is read, by which movers are counted.
+func moverLabels(s State) map[string]string {
+	all := labels(s.Claim, v1alpha1.RolePopulate)
+	all[v1alpha1.LabelSourceUID] = string(s.Source.UID)
+	return all
 }
 
 // attemptTimeout of a source; zero is none.

@@ -81,7 +81,7 @@ func rules() []rule {
 func Decide(s State) Decision {
 	for _, r := range rules() {
 		if d, ok := r(s); ok {
-			return hush(s, d)
+			return hush(s, inTurn(s, d))
 		}
 	}
 	return Decision{Action: Wait}

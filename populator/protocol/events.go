@@ -25,6 +25,7 @@ var quiet = map[v1alpha1.Reason]bool{
 	v1alpha1.ReasonRebinding:            true,
 	v1alpha1.ReasonRescheduling:         true, // Announced when the node is given up.
 	v1alpha1.ReasonInventoryPending:     true,
+	v1alpha1.ReasonQueued:               true,
 	v1alpha1.ReasonLeftAlone:            true,
 	v1alpha1.ReasonPopulated:            true, // PopulationSucceeded tells it.
 }

@@ -14,6 +14,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/populator/queue"
 )
 
 // State is all that a decision may rest on. A nil object is absent.
@@ -37,6 +38,8 @@ type State struct {
 	// Vanished is a mover as it was last seen, that is gone without a doing of ours.
 	Vanished *corev1.Pod
 	Import   *v1alpha1.S3Import
+	// Queued is where a mover stands that may not start yet; nil lets it start.
+	Queued *queue.Position
 	// Trouble is the latest Warning event of a prime or mover that has been waiting.
 	Trouble string
 }

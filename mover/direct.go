@@ -78,10 +78,14 @@ func (m *mover) get(ctx context.Context, list []entry, from int64, share int, re
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	r, w := io.Pipe()
+	c := courier{mover: m, to: w, stop: stop, buffer: make([]byte, copyBuffer)}
+	if n := m.request.Transfer.BytesPerSecond; n > 0 {
+		c.limit = rate.NewLimiter(rate.Limit(max(n/int64(share), 1)), copyBuffer)
+	}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = w.CloseWithError(m.copyObjects(ctx, stop, w, list, from, share))
+		_ = w.CloseWithError(c.copyObjects(ctx, list, from))
 	}()
 	err := read(r)
 	stop(err)
@@ -104,11 +108,7 @@ type courier struct {
 const copyBuffer = 64 << 10
 
 // copyObjects returns why it was stopped rather than what followed from that.
-func (m *mover) copyObjects(ctx context.Context, stop context.CancelCauseFunc, to io.Writer, list []entry, from int64, share int) error {
-	c := courier{mover: m, to: to, stop: stop, buffer: make([]byte, copyBuffer)}
-	if n := m.request.Transfer.BytesPerSecond; n > 0 {
-		c.limit = rate.NewLimiter(rate.Limit(max(n/int64(share), 1)), copyBuffer)
-	}
+func (c courier) copyObjects(ctx context.Context, list []entry, from int64) error {
 	for _, e := range list {
 		if err := c.copyObject(ctx, e, from); err != nil {
 			return cmp.Or(context.Cause(ctx), err)

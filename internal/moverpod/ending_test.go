@@ -61,7 +61,8 @@ func TestAnEndingWithoutAReport(t *testing.T) {
 	}{
 		"it was never started": {
 			corev1.ContainerStateTerminated{ExitCode: 128, Reason: "StartError", Message: "failed to create task: exec: \"/mover\":\n argument list too long"},
-			[]string{"128", "StartError", `exec: "/mover": argument list too long`}, "\n",
+			[]string{"128", "StartError", `exec: "/mover": argument list too long`},
+			"\n",
 		},
 		"a long text":    {corev1.ContainerStateTerminated{ExitCode: 1, Message: strings.Repeat("long ", 1000)}, []string{"long long", "…"}, strings.Repeat("long ", 200)},
 		"odd characters": {corev1.ContainerStateTerminated{ExitCode: 1, Message: "\x1b[31mred\x00\xff\u202e"}, []string{"[31mred"}, "\x1b"},

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -217,7 +218,7 @@ func ParseRequest(arg string) (Request, error) {
 		return Request{}, errors.New("parse request: source.bucket is empty")
 	case r.Operation == Populate && r.Volume.Mode != Filesystem && r.Volume.Mode != Block:
 		return Request{}, fmt.Errorf("parse request: unknown volume.mode %q", r.Volume.Mode)
-	case r.Transfer.Engine != "" && r.Transfer.Engine != EngineAuto && r.Transfer.Engine != EngineMC:
+	case !slices.Contains([]string{"", EngineAuto, EngineMC}, r.Transfer.Engine):
 		return Request{}, fmt.Errorf("parse request: unknown transfer.engine %q; the mover's image is older than the manager's, or spec.transfer.engine is wrong", r.Transfer.Engine)
 	case r.Operation == Populate && !IsUID(r.Volume.ClaimUID):
 		return Request{}, fmt.Errorf("parse request: volume.claimUID %q is not a UID", r.Volume.ClaimUID)

@@ -29,8 +29,10 @@ func fullSource() v1alpha1.S3SourceSpec {
 	return v1alpha1.S3SourceSpec{
 		S3Location: v1alpha1.S3Location{
 			Endpoint: "https://minio.data.svc:9000", Region: "eu-1", Addressing: "Path", Bucket: "datasets",
-			Credentials: &v1alpha1.Credentials{SecretRef: &v1alpha1.SecretReference{Name: "s3", Keys: &v1alpha1.SecretKeys{AccessKey: "id", SecretKey: "key", SessionToken: "token"}},
-				ServiceAccountName: "reader", RoleARN: "arn", Audience: "minio"},
+			Credentials: &v1alpha1.Credentials{
+				SecretRef:          &v1alpha1.SecretReference{Name: "s3", Keys: &v1alpha1.SecretKeys{AccessKey: "id", SecretKey: "key", SessionToken: "token"}},
+				ServiceAccountName: "reader", RoleARN: "arn", Audience: "minio",
+			},
 			TLS: &v1alpha1.TLS{InsecureSkipVerify: true, CABundles: []v1alpha1.CABundle{
 				{ConfigMap: &v1alpha1.KeyReference{Name: "ca", Key: "root.pem"}}, {Secret: &v1alpha1.KeyReference{Name: "ca", Key: "ca.crt"}},
 			}},

@@ -142,13 +142,15 @@ func installPolicies(t *testing.T, c client.Client) {
 
 func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for range 300 {
-		if done() {
-			return
+	patience, again := time.After(30*time.Second), time.NewTicker(100*time.Millisecond)
+	defer again.Stop()
+	for !done() {
+		select {
+		case <-again.C:
+		case <-patience:
+			t.Fatalf("waited in vain for %s", what)
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
-	t.Fatalf("waited in vain for %s", what)
 }
 
 // TestPolicies: who may do what, judged by the API server alone.

@@ -71,24 +71,32 @@ func (u *Unfilled) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Re
 		return ctrl.Result{}, nil
 	}
 	v := judge(claim, u.Now())
-	was, told := condition(claim)
-	if v.Recheck > 0 || v.Status == "" && !told || was.Status == v.Status && was.Reason == string(v.Reason) && was.Message == v.Message {
+	if v.Recheck > 0 {
 		return ctrl.Result{RequeueAfter: v.Recheck}, nil
+	}
+	return ctrl.Result{}, u.report(ctx, claim, v)
+}
+
+// report makes the condition what it is to be, and tells a new failure as an event.
+func (u *Unfilled) report(ctx context.Context, claim *corev1.PersistentVolumeClaim, v verdict) error {
+	was, _ := condition(claim) // The zero value where there is none, which a verdict without a status equals.
+	if was.Status == v.Status && was.Reason == string(v.Reason) && was.Message == v.Message {
+		return nil
 	}
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": claim.UID, "resourceVersion": claim.ResourceVersion},
 		"status":   map[string]any{"conditions": []any{v.change(was, u.Now())}},
 	})
 	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("encode condition: %w", err)
+		return fmt.Errorf("encode condition: %w", err)
 	}
-	if err := u.Status().Patch(ctx, claim.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch)); err != nil {
-		return ctrl.Result{}, fmt.Errorf("report condition: %w", client.IgnoreNotFound(err))
+	if err := u.Status().Patch(ctx, claim.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("report condition: %w", err)
 	}
 	if v.Status == corev1.ConditionFalse && was.Reason != string(v.Reason) {
 		u.Events.Eventf(claim, nil, corev1.EventTypeWarning, string(v.Reason), "Judge", "%s", v.Message)
 	}
-	return ctrl.Result{}, nil
+	return nil
 }
 
 // change is the entry of a strategic merge patch that makes the condition what it is to be.

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,7 @@ const (
 	progressFirst   = 2 * time.Second
 	progressEvery   = 2 * time.Second
 	progressLongest = time.Minute
+	progressRarest  = 10 * time.Minute // However long the manager asks us to wait.
 	progressTimeout = 5 * time.Second
 	rateWindow      = 5 // Samples in the moving average: about ten seconds.
 )
@@ -40,6 +42,8 @@ type progress struct {
 	ledger   atomic.Pointer[ledger]
 
 	samples []sample
+	// every is how often the manager wants to hear of us: more seldom, the more movers run.
+	every time.Duration
 }
 
 type sample struct {
@@ -48,7 +52,7 @@ type sample struct {
 }
 
 func newProgress(p wire.Progress, tokenFile string) (*progress, error) {
-	s := &progress{url: p.URL, tokenFile: tokenFile}
+	s := &progress{url: p.URL, tokenFile: tokenFile, every: progressEvery}
 	s.phase.Store(wire.Listing)
 	if p.URL == "" {
 		return s, nil
@@ -86,9 +90,9 @@ func (s *progress) run(ctx context.Context) {
 			return
 		case now := <-timer.C:
 			if err := s.send(ctx, s.snapshot(now)); err != nil {
-				wait = min(2*max(wait, progressEvery), progressLongest)
+				wait = max(min(2*max(wait, progressEvery), progressLongest), s.every)
 			} else {
-				wait = progressEvery
+				wait = s.every
 			}
 			timer.Reset(wait)
 		}
@@ -146,10 +150,21 @@ func (s *progress) send(ctx context.Context, shot wire.Snapshot) error {
 	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 4<<10))
 	_ = response.Body.Close()
+	s.every = interval(response.Header)
 	if response.StatusCode >= http.StatusBadRequest {
 		return fmt.Errorf("send progress: %s", response.Status)
 	}
 	return nil
+}
+
+// interval that an answer asks for; that of few movers where it asks for none.
+func interval(answer http.Header) time.Duration {
+	seconds, err := strconv.Atoi(answer.Get(wire.ProgressEvery))
+	if err != nil {
+		return progressEvery
+	}
+	rarest := int(progressRarest / time.Second)
+	return max(progressEvery, time.Duration(min(seconds, rarest))*time.Second)
 }
 
 // background runs the sender and returns what stops it.

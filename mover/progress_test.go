@@ -157,3 +157,25 @@ func TestRate(t *testing.T) {
 		}
 	}
 }
+
+// The manager says how often it wants to be told, within bounds.
+func TestProgressIsSentAsOftenAsAsked(t *testing.T) {
+	for asked, want := range map[string]time.Duration{
+		"": progressEvery, "soon": progressEvery, "-1": progressEvery, "1": progressEvery, "20": 20 * time.Second, "99999999": progressRarest,
+	} {
+		s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set(wire.ProgressEvery, asked)
+			w.WriteHeader(http.StatusTooManyRequests)
+		}))
+		t.Cleanup(s.Close)
+		token := filepath.Join(t.TempDir(), "token")
+		write(t, token, "token")
+		p, err := newProgress(wire.Progress{URL: s.URL, CABundle: (&manager{Server: s}).ca()}, token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.send(t.Context(), wire.Snapshot{Phase: wire.Listing}); err == nil || p.every != want {
+			t.Errorf("asked for %q: every %s, want %s (%v)", asked, p.every, want, err)
+		}
+	}
+}

@@ -28,6 +28,7 @@ const (
 	JournalDir      = ".s3populator"              // Below the volume's root; removed before the mover ends with Done.
 	MaxReportBytes  = 4096                        // Kubernetes cuts termination messages there.
 	ProgressPath    = "/v1/progress"              // Path of the manager's progress endpoint.
+	ProgressEvery   = "Progress-Every"            // Header of its answers: seconds until the next message, a whole number.
 	TokenAudience   = "s3populator.io"            // #nosec G101 -- an audience, not a token.
 	STSAudience     = "sts.amazonaws.com"         // What the STS of AWS expects.
 )

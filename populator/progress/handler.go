@@ -13,10 +13,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -33,6 +35,12 @@ const bodyLimit = 4 << 10
 // patchEvery is the least time between two patches of one pod.
 const patchEvery = 2 * time.Second
 
+// patchRate is how many patches per second all movers of the cluster together make.
+const patchRate = 50
+
+// countEvery is how long a count of movers is used.
+const countEvery = time.Second
+
 // slack forgives a mover that is a little early by its own clock.
 const slack = 200 * time.Millisecond
 
@@ -44,15 +52,18 @@ type Handler struct {
 	Reviewer *Reviewer
 	Now      func() time.Time
 
-	mu     sync.Mutex
-	recent map[types.UID]time.Time
+	mu      sync.Mutex
+	recent  map[types.UID]time.Time
+	every   time.Duration // Between two messages of one mover, as counted at.
+	counted time.Time
+	limit   *rate.Limiter // This replica's share is never more than all.
 }
 
 // +kubebuilder:rbac:groups="",resources=pods,verbs=patch
 
 var (
 	errNotMover = errors.New("the token is not that of a running mover")
-	errTooOften = fmt.Errorf("at most one message every %s", patchEvery)
+	errTooOften = errors.New("too many messages; the header " + wire.ProgressEvery + " says how often")
 )
 
 // ServeHTTP answers 204, or says in one line what was wrong.
@@ -61,12 +72,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "POST only", http.StatusMethodNotAllowed)
 		return
 	}
-	err := h.accept(req)
+	every := h.interval(req.Context())
+	w.Header().Set(wire.ProgressEvery, strconv.Itoa(int(every/time.Second)))
+	err := h.accept(req, every)
 	switch {
 	case err == nil:
 		w.WriteHeader(http.StatusNoContent)
 	case errors.Is(err, errTooOften), errors.Is(err, errBusy):
-		w.Header().Set("Retry-After", "2")
+		w.Header().Set("Retry-After", strconv.Itoa(int(every/time.Second)))
 		http.Error(w, err.Error(), http.StatusTooManyRequests)
 	case errors.Is(err, errNotMover), errors.Is(err, errToken):
 		http.Error(w, err.Error(), http.StatusUnauthorized)
@@ -80,7 +93,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 var errBody = errors.New("unreadable progress")
 
-func (h *Handler) accept(req *http.Request) error {
+func (h *Handler) accept(req *http.Request, every time.Duration) error {
 	token, ok := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
 	if !ok || token == "" {
 		return errToken
@@ -97,11 +110,11 @@ func (h *Handler) accept(req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return h.record(req.Context(), who, snapshot)
+	return h.record(req.Context(), who, snapshot, every)
 }
 
 // record patches only a pod that our cache of movers shows under the token's own UID.
-func (h *Handler) record(ctx context.Context, who Pod, snapshot wire.Snapshot) error {
+func (h *Handler) record(ctx context.Context, who Pod, snapshot wire.Snapshot, every time.Duration) error {
 	pod := &corev1.Pod{}
 	err := h.Client.Get(ctx, types.NamespacedName{Namespace: who.Namespace, Name: who.Name}, pod)
 	if apierrors.IsNotFound(err) {
@@ -113,7 +126,7 @@ func (h *Handler) record(ctx context.Context, who Pod, snapshot wire.Snapshot) e
 	if pod.UID != who.UID || pod.Labels[v1alpha1.LabelRole] != v1alpha1.RolePopulate {
 		return errNotMover
 	}
-	if !h.due(pod.UID) {
+	if !h.due(pod.UID, every) {
 		return errTooOften
 	}
 	value, err := json.Marshal(snapshot)
@@ -133,20 +146,45 @@ func (h *Handler) record(ctx context.Context, who Pod, snapshot wire.Snapshot) e
 	return err //nolint:wrapcheck // Answered as it is.
 }
 
+// interval is how often one mover may be heard, so that all movers of the cluster together
+// make no more than patchRate patches a second. Every replica counts all of them.
+func (h *Handler) interval(ctx context.Context) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.Now()
+	if h.every > 0 && now.Sub(h.counted) < countEvery {
+		return h.every
+	}
+	var pods corev1.PodList // From the cache, without a copy: it is only counted.
+	err := h.Client.List(ctx, &pods, client.MatchingLabels{v1alpha1.LabelRole: v1alpha1.RolePopulate}, client.UnsafeDisableDeepCopy)
+	if err != nil { // The manager stops.
+		return max(h.every, patchEvery)
+	}
+	running := 0
+	for i := range pods.Items {
+		if pods.Items[i].Status.Phase == corev1.PodRunning {
+			running++
+		}
+	}
+	seconds := (running + patchRate - 1) / patchRate
+	h.every, h.counted = max(patchEvery, time.Duration(seconds)*time.Second), now
+	return h.every
+}
+
 // due tells whether a pod may be patched again, and forgets pods that were silent for long.
-func (h *Handler) due(uid types.UID) bool {
+func (h *Handler) due(uid types.UID, every time.Duration) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.Now()
 	if h.recent == nil {
-		h.recent = map[types.UID]time.Time{}
+		h.recent, h.limit = map[types.UID]time.Time{}, rate.NewLimiter(patchRate, patchRate)
 	}
 	for k, t := range h.recent {
-		if now.Sub(t) > time.Minute {
+		if now.Sub(t) > max(time.Minute, every) {
 			delete(h.recent, k)
 		}
 	}
-	if now.Sub(h.recent[uid]) < patchEvery-slack {
+	if now.Sub(h.recent[uid]) < every-slack || !h.limit.AllowN(now, 1) {
 		return false
 	}
 	h.recent[uid] = now

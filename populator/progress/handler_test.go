@@ -4,8 +4,10 @@ package progress
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -36,9 +39,12 @@ func newBench(role string) *bench {
 	b := &bench{now: time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)}
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "populate-x", Namespace: "team", UID: "pod-uid", Labels: map[string]string{v1alpha1.LabelRole: role}}}
 	b.client = fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(pod).WithInterceptorFuncs(interceptor.Funcs{
-		Create: func(_ context.Context, _ client.WithWatch, o client.Object, _ ...client.CreateOption) error {
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			review, ok := o.(*authenticationv1.TokenReview)
+			if !ok {
+				return c.Create(ctx, o, opts...)
+			}
 			b.reviews++
-			review := o.(*authenticationv1.TokenReview)
 			if review.Spec.Token == "good" {
 				review.Status = reviewed()
 			}
@@ -62,13 +68,18 @@ func reviewed() authenticationv1.TokenReviewStatus {
 
 func (b *bench) post(t *testing.T, token, body string) int {
 	t.Helper()
+	return b.answer(t, token, body).Code
+}
+
+func (b *bench) answer(t *testing.T, token, body string) *httptest.ResponseRecorder {
+	t.Helper()
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, wire.ProgressPath, strings.NewReader(body))
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	w := httptest.NewRecorder()
 	b.handler.ServeHTTP(w, req)
-	return w.Code
+	return w
 }
 
 func (b *bench) recorded(t *testing.T) string {
@@ -125,6 +136,48 @@ func TestProgressIsThrottledAndTokensAreRemembered(t *testing.T) {
 	b.post(t, "good", goodBody)
 	if b.reviews != 2 {
 		t.Errorf("a token is believed for longer than %s", remember)
+	}
+}
+
+// The more movers run, the more seldom each is heard: together at most 50 patches a second.
+func TestManyMoversAreHeardMoreSeldom(t *testing.T) {
+	for movers, want := range map[int]int{1: 2, 100: 2, 101: 3, 1000: 20} {
+		b := newBench(v1alpha1.RolePopulate)
+		for i := range movers {
+			pod := &corev1.Pod{
+				ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("populate-", i), Namespace: "team", Labels: map[string]string{v1alpha1.LabelRole: v1alpha1.RolePopulate}},
+				Status:     corev1.PodStatus{Phase: corev1.PodRunning},
+			}
+			if err := b.client.Create(t.Context(), pod); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var codes []int
+		for _, after := range []time.Duration{0, time.Duration(want)*time.Second - time.Second, time.Second} {
+			b.now = b.now.Add(after)
+			w := b.answer(t, "good", goodBody)
+			if got := w.Header().Get(wire.ProgressEvery); got != fmt.Sprint(want) {
+				t.Errorf("%d movers: every %q s, want %d", movers, got, want)
+			}
+			codes = append(codes, w.Code)
+		}
+		if want := []int{http.StatusNoContent, http.StatusTooManyRequests, http.StatusNoContent}; !slices.Equal(codes, want) {
+			t.Errorf("%d movers: answers %v, want %v", movers, codes, want)
+		}
+	}
+}
+
+// Movers that do not keep to their interval, or begin all at once, do not make more.
+func TestPatchesOfAllMoversAreBounded(t *testing.T) {
+	b := newBench(v1alpha1.RolePopulate)
+	accepted := 0
+	for i := range 1000 {
+		if b.handler.due(types.UID(fmt.Sprint(i)), patchEvery) {
+			accepted++
+		}
+	}
+	if accepted != patchRate {
+		t.Errorf("%d patches at once, want %d", accepted, patchRate)
 	}
 }
 

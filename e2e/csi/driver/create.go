@@ -120,14 +120,21 @@ func (c *controller) fresh(ctx context.Context, volume store.Volume, path string
 	if c.opts.Shortfall != nil {
 		bytes -= c.opts.Shortfall(volume.Owner)
 	}
+	leftover := volume.Parameters[ParameterLeftover]
 	if volume.Block {
-		return image.Create(path, bytes)
+		if err := image.Create(path, bytes); err != nil || leftover == "" {
+			return err
+		}
+		return image.LeaveXFS(path)
 	}
 	ratio, err := inodeRatio(volume.Parameters)
 	if err != nil {
 		return err
 	}
-	return c.templates.Make(ctx, path, bytes, ratio)
+	if err := c.templates.Make(ctx, path, bytes, ratio); err != nil || leftover == "" {
+		return err
+	}
+	return image.LeaveFile(ctx, path, leftover)
 }
 
 func (c *controller) created(volume store.Volume, req *csi.CreateVolumeRequest) *csi.CreateVolumeResponse {

@@ -18,6 +18,9 @@ import (
 const (
 	// ParameterBytesPerInode is the class parameter that limits how many files fit on a volume.
 	ParameterBytesPerInode = "bytesPerInode"
+	// ParameterLeftover is the class parameter of storage that was used before: a file system has a file of
+	// this name, a device begins as one that XFS was on.
+	ParameterLeftover = "leftover"
 	// AttributeTier is the mutable parameter; it is recorded and changes nothing else.
 	AttributeTier = "tier"
 
@@ -61,8 +64,8 @@ func size(asked *csi.CapacityRange, block bool) (int64, error) {
 // inodeRatio reads the class parameters; 0 means the usual ratio.
 func inodeRatio(parameters map[string]string) (int64, error) {
 	for _, name := range slices.Sorted(maps.Keys(parameters)) {
-		if name != ParameterBytesPerInode && !strings.HasPrefix(name, reservedParameters) {
-			return 0, status.Errorf(codes.InvalidArgument, "parameters: %q is unknown, only %q can be set", name, ParameterBytesPerInode)
+		if name != ParameterBytesPerInode && name != ParameterLeftover && !strings.HasPrefix(name, reservedParameters) {
+			return 0, status.Errorf(codes.InvalidArgument, "parameters: %q is unknown, only %q and %q can be set", name, ParameterBytesPerInode, ParameterLeftover)
 		}
 	}
 	text, set := parameters[ParameterBytesPerInode]

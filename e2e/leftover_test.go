@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/e2e/csi/driver"
+	"github.com/s3populator/s3populator/e2e/story"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// A class hands out storage that was used before. The claim says what is on it and is not
+// bound; no file is touched, and no byte of a device.
+func TestUsedStorage(t *testing.T) {
+	t.Parallel()
+	s := story.Begin(t, world)
+	s.Warnings = []string{string(wire.VolumeNotEmpty)}
+	bucket := s.Bucket(story.VersityGW).Put(map[string][]byte{"disk.img": story.Bytes(1, story.MiB)})
+	s.Source("source", bucket, func(o *v1alpha1.S3Source) { o.Spec.Objects = []v1alpha1.S3Object{{Key: "disk.img"}} })
+	used := s.Class(corev1.PersistentVolumeReclaimDelete, map[string]string{driver.ParameterLeftover: "thesis.tex"})
+	files := s.Claim(story.Claim{Name: "files", Source: "source", Class: used, Size: "16Mi"})
+	device := s.Claim(story.Claim{Name: "device", Source: "source", Class: used, Size: "16Mi", Block: true})
+	s.Tells(files.Name, string(wire.VolumeNotEmpty), "thesis.tex")
+	s.Tells(device.Name, string(wire.VolumeNotEmpty), "XFS")
+	sum := sha256.Sum256([]byte("thesis.tex"))
+	s.Holds(s.Reader(s.PrimeOf(files)), story.Content{"thesis.tex": {Size: int64(len("thesis.tex")), SHA256: hex.EncodeToString(sum[:])}})
+}

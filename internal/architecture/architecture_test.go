@@ -64,7 +64,7 @@ var constraints = map[string]constraint{
 	},
 	"the protocol is pure": {
 		from: "populator/protocol", direct: true,
-		forbidden: outside("k8s.io/api", "k8s.io/apimachinery", module+"/api", module+"/internal/moverpod", module+"/internal/provisioner", module+"/internal/sizing",
+		forbidden: outside("k8s.io/api", "k8s.io/apimachinery", module+"/api", module+"/internal/annotated", module+"/internal/moverpod", module+"/internal/provisioner", module+"/internal/sizing",
 			module+"/mover/wire", module+"/populator/queue"),
 		why: "it decides and builds; who has a client observes, acts and reports",
 	},

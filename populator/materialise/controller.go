@@ -8,6 +8,7 @@ package materialise
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,6 +17,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
@@ -51,6 +53,10 @@ func wanted(claim *corev1.PersistentVolumeClaim) bool {
 	return annotated.Asked(claim) && annotated.Ours(claim)
 }
 
+// refusalDelay is how often a refused write is tried again: nothing tells that it would
+// succeed now.
+const refusalDelay = 30 * time.Second
+
 // Reconcile looks at one claim and writes at most one object.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	claim := &corev1.PersistentVolumeClaim{}
@@ -78,7 +84,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return ctrl.Result{}, nil
 	case err != nil:
-		return ctrl.Result{}, fmt.Errorf("%s S3Source: %w", d.Action, err)
+		log.FromContext(ctx).Info("Write failed, trying again later", "write", d.Action, "error", err.Error())
+		r.Events.Eventf(claim, nil, corev1.EventTypeWarning, string(v1alpha1.ReasonWriteRefused), "MakeSource",
+			"The API server did not let us write S3Source %s, which is made from the claim's annotations: %v", claim.Spec.DataSourceRef.Name, err)
+		return ctrl.Result{RequeueAfter: refusalDelay}, nil
 	}
 	return ctrl.Result{RequeueAfter: d.Recheck}, nil
 }

@@ -62,7 +62,7 @@ func rules() []rule {
 		waitForBinder,
 		// From here on the claim is unbound and no volume is promised to it.
 		clearOrphanedMover,
-		checkClaim, checkClass, waitForSource, waitForInventory, waitForConsumer, waitForSearch,
+		checkClaim, checkClass, waitForOwnSource, waitForSource, waitForInventory, waitForConsumer, waitForSearch,
 		createMissingPrime,
 		// From here on there is a prime.
 		refuseRelabelledPrime, refuseForeignPrime, waitForDeletedPrime,

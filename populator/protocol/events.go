@@ -23,6 +23,8 @@ var quiet = map[v1alpha1.Reason]bool{
 	v1alpha1.ReasonWaitForFirstConsumer: true,
 	v1alpha1.ReasonProvisioning:         true,
 	v1alpha1.ReasonRebinding:            true,
+	v1alpha1.ReasonSourceConflict:       true, // These two are told by whoever makes the source.
+	v1alpha1.ReasonInvalidAnnotations:   true,
 	v1alpha1.ReasonRescheduling:         true, // Announced when the node is given up.
 	v1alpha1.ReasonInventoryPending:     true,
 	v1alpha1.ReasonQueued:               true,

@@ -112,8 +112,8 @@ func waitForBinder(s State) (Decision, bool) {
 		return Decision{Action: Wait, Recheck: binderPatience}, true
 	}
 	return Because(corev1.ConditionFalse, v1alpha1.ReasonRebindBlocked, fmt.Sprintf(
-		"Volume %s is reserved for this claim, but the PV controller does not bind it: %s. Correct that, or delete the claim.",
-		s.Promised.Name, orElse(mismatch(s.Promised, s.Claim), "look at `kubectl describe pv "+s.Promised.Name+"`"))).Again(binderPatience), true
+		"Volume %s is reserved for this claim, but the PV controller does not bind it: %s. Correct that, or delete the claim and create it again.",
+		s.Promised.Name, orElse(mismatch(s.Promised, s.Claim), "`kubectl describe pv "+s.Promised.Name+"` may tell why"))).Again(binderPatience), true
 }
 
 // rebindTime is when the volume was last ours alone to write: the mover's end is the

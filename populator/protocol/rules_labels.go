@@ -34,14 +34,14 @@ func ChangedLabel(object metav1.Object, claim *corev1.PersistentVolumeClaim, mad
 // LabelsChanged tells of an object that was made, but that a policy changed so that it
 // cannot be watched.
 func LabelsChanged(kind string, object metav1.Object, label, want string) Decision {
-	is := "is missing"
+	has := "has none"
 	if v, ok := object.GetLabels()[label]; ok {
-		is = fmt.Sprintf("is %q", v)
+		has = fmt.Sprintf("has %q", v)
 	}
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonLabelsChanged, fmt.Sprintf(
-		"The label %s of %s %s %s instead of %q, so it cannot be watched: an admission policy or webhook changed it. "+
+		"Label %s of %s %s must be %q, but it %s: an admission policy or webhook changed it, so that population cannot go on. "+
 			"Exempt objects with the label %s=%s from that policy, then `kubectl delete %s %s`; it is made again within %s.",
-		label, kind, object.GetName(), is, want, v1alpha1.LabelManagedBy, v1alpha1.ManagedBy, kind, object.GetName(), labelsDelay)).Again(labelsDelay)
+		label, kind, object.GetName(), want, has, v1alpha1.LabelManagedBy, v1alpha1.ManagedBy, kind, object.GetName(), labelsDelay)).Again(labelsDelay)
 }
 
 // refuseRelabelledPrime comes before the rule for a prime that is not ours at all.

@@ -22,7 +22,7 @@ const lostPatience = time.Minute
 func WaitForEnd(s State, pod *corev1.Pod) Decision {
 	overdue := s.Now.Sub(pod.DeletionTimestamp.Time)
 	if overdue < lostPatience {
-		d := Because(corev1.ConditionUnknown, v1alpha1.ReasonPopulating, fmt.Sprintf("Pod %s is ending.", pod.Name))
+		d := Because(corev1.ConditionUnknown, v1alpha1.ReasonPopulating, fmt.Sprintf("Pod %s is ending; population goes on when it is gone.", pod.Name))
 		return d.Again(lostPatience - overdue).Quietly()
 	}
 	since := pod.DeletionTimestamp.UTC().Format(time.DateTime)

@@ -61,7 +61,7 @@ func refuseForeignMover(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	return Because(corev1.ConditionFalse, v1alpha1.ReasonPrimeConflict, fmt.Sprintf(
-		"A pod named %s exists that was not made by us. Delete it; population then goes on.", s.Mover.Name)), true
+		"A pod named %s exists that was not made for this claim. Delete it; population then goes on.", s.Mover.Name)), true
 }
 
 // waitForDeletedMover: two movers must never write to one volume.
@@ -104,7 +104,7 @@ func waitForMover(s State) (Decision, bool) {
 		return populating(s).Again(MoverPatience - age), true
 	}
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonMoverPending, fmt.Sprintf(
-		"Pod %s cannot start yet: %s", s.Mover.Name, moverpod.PendingReason(s.Mover, s.Trouble))).Again(lookAgain(age)), true
+		"Pod %s cannot start yet: %s", s.Mover.Name, sentence(moverpod.PendingReason(s.Mover, s.Trouble)))).Again(lookAgain(age)), true
 }
 
 // tryAgain is the only rule that starts a mover:
@@ -142,7 +142,7 @@ func tryAgain(s State) (Decision, bool) {
 
 func populating(s State) Decision {
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonPopulating, fmt.Sprintf(
-		"Pod %s is filling the volume; `kubectl get s3imports -w` shows how far it is.", MoverName(s.Claim)))
+		"Pod %s fills the volume as soon as it runs; `kubectl get s3imports -w` shows how far it is.", MoverName(s.Claim)))
 }
 
 // populationFailed shows the mover's own reason, which operations.md explains.

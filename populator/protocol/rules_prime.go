@@ -42,7 +42,7 @@ func refuseForeignPrime(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	return Because(corev1.ConditionFalse, v1alpha1.ReasonPrimeConflict, fmt.Sprintf(
-		"A claim named %s exists that was not made by us. Delete it; population then begins.", s.Prime.Name)), true
+		"A claim named %s exists that was not made for this one. Delete it; population then begins.", s.Prime.Name)), true
 }
 
 // waitForDeletedPrime: its volume will be reclaimed, so nothing on it may be promised.
@@ -136,7 +136,7 @@ func refuseStolenVolume(s State) (Decision, bool) {
 		why = "it is being deleted"
 	}
 	return Because(corev1.ConditionFalse, v1alpha1.ReasonRebindBlocked, fmt.Sprintf(
-		"Volume %s holds the data but cannot be handed over: %s. Delete and create the claim to begin again.", s.PrimeVolume.Name, why)), true
+		"Volume %s was to become this claim's, but cannot be handed over: %s. Delete the claim and create it again to begin anew.", s.PrimeVolume.Name, why)), true
 }
 
 // refuseMadeByHand: a free volume was faster than the provisioner. Its reclaim policy and

@@ -122,7 +122,7 @@ func kms(t *testing.T, s *s3server, object []byte) *httptest.Server {
 	target, err := url.Parse(s.endpoint)
 	mustDo(t, err)
 	sum := md5.Sum(object)
-	real, other := hex.EncodeToString(sum[:]), strings.Repeat("ab", 16)
+	listed, other := hex.EncodeToString(sum[:]), strings.Repeat("ab", 16)
 	forward := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
@@ -136,7 +136,7 @@ func kms(t *testing.T, s *s3server, object []byte) *httptest.Server {
 				return nil
 			}
 			body, err := io.ReadAll(r.Body)
-			body = bytes.ReplaceAll(body, []byte(real), []byte(other))
+			body = bytes.ReplaceAll(body, []byte(listed), []byte(other))
 			r.Body = io.NopCloser(bytes.NewReader(body))
 			return err
 		},

@@ -110,7 +110,7 @@ const maxPartLookups = 10_000
 // partSizes asks for the size of every part, or returns nil where the server does not tell.
 func (m *mover) partSizes(ctx context.Context, e entry) ([]int64, error) {
 	if e.tag.parts > maxPartLookups {
-		return nil, nil //nolint:nilnil // No server tells that.
+		return nil, nil // No server tells that.
 	}
 	sizes, errs := make([]int64, e.tag.parts), make([]error, e.tag.parts)
 	if sizes[0], errs[0] = m.partSize(ctx, e, 1); sizes[0] == 0 {
@@ -125,7 +125,7 @@ func (m *mover) partSizes(ctx context.Context, e entry) ([]int64, error) {
 		total += s
 	}
 	if total != e.size {
-		return nil, nil //nolint:nilnil // It told something else.
+		return nil, nil // It told something else.
 	}
 	return sizes, nil
 }

@@ -98,7 +98,8 @@ func (v *volume) look(claim string) (occupancy, error) {
 	if o.journal != nobodys {
 		return o, nil
 	}
-	return o, v.lookBeside(&o)
+	err = v.lookBeside(&o)
+	return o, err
 }
 
 // lookBeside reads what is in the directory of a journal that is not there. What an attempt

@@ -131,10 +131,10 @@ func mustDo(t *testing.T, err error) {
 	}
 }
 
-func odd(t *testing.T, dir string, make func(path string) error) {
+func odd(t *testing.T, dir string, create func(path string) error) {
 	t.Helper()
 	mustDo(t, os.Mkdir(filepath.Join(dir, wire.JournalDir), 0o755))
-	mustDo(t, make(filepath.Join(dir, journalName)))
+	mustDo(t, create(filepath.Join(dir, journalName)))
 }
 
 func journalOf(t *testing.T, dir, claim string) {
@@ -201,7 +201,7 @@ func TestAnEmptyVolumeIsFilled(t *testing.T) {
 		"a journal that was half written": func(t *testing.T, b *bench) { write(t, filepath.Join(b.paths.Volume, journalNext), "s3popu") },
 		"a target path":                   func(_ *testing.T, b *bench) { b.request.Volume.TargetPath = "deep/er" },
 		"a later attempt":                 func(_ *testing.T, b *bench) { b.request.Attempt = 3 },
-		"the journal of an earlier mover": func(t *testing.T, b *bench) { b.adopt() },
+		"the journal of an earlier mover": func(_ *testing.T, b *bench) { b.adopt() },
 		"a torn first attempt of ours":    func(t *testing.T, b *bench) { b.adopt(); write(t, filepath.Join(b.paths.Volume, "a"), "obj") },
 		"no journal, but we are told it is": func(t *testing.T, b *bench) {
 			b.request.Volume.Began = true

@@ -73,7 +73,7 @@ func (j *journal) take() error {
 func (j *journal) inherit() error {
 	h, err := j.volume.readHeader()
 	if err != nil || h.claim != j.own.claim || h.request != j.own.request {
-		return nil //nolint:nilerr // There is nothing to inherit.
+		return nil // There is nothing to inherit.
 	}
 	old, err := j.volume.root.OpenFile(journalName, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {

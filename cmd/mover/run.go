@@ -77,7 +77,7 @@ func limitMemory(o *options) {
 	o.mover.MCMemory = limit / 5 * 2
 }
 
-var errUsage = errors.New("usage: mover [--termination-log FILE] [--mc FILE] REQUEST...")
+var errUsage = errors.New("usage: mover [--termination-log FILE] [--mc FILE] REQUEST [PIECE ...]")
 
 // options are the parsed command line.
 type options struct {

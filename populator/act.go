@@ -45,18 +45,12 @@ func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decis
 		return d, r.deleteMover(ctx, s)
 	case protocol.MarkPopulated:
 		return d, r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationResult, protocol.ResultOf(s), map[string]any{v1alpha1.AnnotationPopulated: string(s.Mover.UID)})
-	case protocol.RecordEdit:
-		return d, r.recordEdit(ctx, s)
-	case protocol.RememberSize:
-		return d, r.rememberSize(ctx, s)
-	case protocol.ReplacePrime:
-		return d, r.replacePrime(ctx, s)
 	case protocol.Rebind:
 		return d, r.rebind(ctx, s)
 	case protocol.DeletePrime:
 		return d, r.delete(ctx, s.Prime)
 	}
-	return d, fmt.Errorf("unknown action %q", d.Action)
+	return d, r.follow(ctx, s, d.Action)
 }
 
 // createPrime asks the API server once more: a prime for a claim that is bound or gone

@@ -64,9 +64,9 @@ type Attempts struct {
 }
 
 // ReadAttempts is zero where there were none; a damaged annotation counts as none.
-func ReadAttempts(Prime *corev1.PersistentVolumeClaim) Attempts {
+func ReadAttempts(prime *corev1.PersistentVolumeClaim) Attempts {
 	var a Attempts
-	if json.Unmarshal([]byte(Prime.Annotations[v1alpha1.AnnotationAttempts]), &a) != nil {
+	if json.Unmarshal([]byte(prime.Annotations[v1alpha1.AnnotationAttempts]), &a) != nil {
 		return Attempts{}
 	}
 	a.Movers = max(a.Movers, a.Failures+a.Disruptions) // An earlier version counted only those.

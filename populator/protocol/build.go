@@ -24,6 +24,7 @@ const PrimePrefix = "s3prime-"
 // PrimeName and MoverName carry the claim's UID: a claim recreated under its name gets new ones.
 func PrimeName(claim *corev1.PersistentVolumeClaim) string { return PrimePrefix + string(claim.UID) }
 
+// MoverName is the one name that a claim's movers have, one after the other.
 func MoverName(claim *corev1.PersistentVolumeClaim) string {
 	return moverpod.PopulatorName(string(claim.UID))
 }

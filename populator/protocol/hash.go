@@ -75,12 +75,12 @@ func outdated(hash, now string) bool {
 }
 
 // fields are lines of name="value". Quoting keeps them apart whatever a value holds.
-type fields struct{ b strings.Builder }
+type fields struct{ b []byte }
 
 // text adds a value unless it is empty or one of those that count as absent.
 func (f *fields) text(name, value string, absent ...string) {
 	if value != "" && !slices.Contains(absent, value) {
-		fmt.Fprintf(&f.b, "%s=%q\n", name, value)
+		f.b = append(strconv.AppendQuote(append(append(f.b, name...), '='), value), '\n')
 	}
 }
 
@@ -161,6 +161,6 @@ func (f *fields) selection(spec v1alpha1.S3SourceSpec) {
 
 // sum is short, because nobody forges it: who can write an annotation can write a source.
 func (f *fields) sum() string {
-	sum := sha256.Sum256([]byte(f.b.String()))
+	sum := sha256.Sum256(f.b)
 	return hashScheme + hex.EncodeToString(sum[:8])
 }

@@ -169,8 +169,9 @@ func sentence(message string) string {
 	return strings.TrimRight(message, ". ") + "."
 }
 
-func Filled(Prime *corev1.PersistentVolumeClaim) bool {
-	return Prime.Annotations[v1alpha1.AnnotationPopulated] != ""
+// Filled tells that a prime's volume holds the whole verified data.
+func Filled(prime *corev1.PersistentVolumeClaim) bool {
+	return prime.Annotations[v1alpha1.AnnotationPopulated] != ""
 }
 
 func ended(pod *corev1.Pod) bool {

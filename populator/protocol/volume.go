@@ -116,16 +116,17 @@ func ResultOf(s State) StoredResult {
 	}
 }
 
-func Result(Prime *corev1.PersistentVolumeClaim) (r StoredResult, ok bool) {
-	err := json.Unmarshal([]byte(Prime.Annotations[v1alpha1.AnnotationResult]), &r)
+// Result is what is stored on a prime; false where nothing readable is.
+func Result(prime *corev1.PersistentVolumeClaim) (r StoredResult, ok bool) {
+	err := json.Unmarshal([]byte(prime.Annotations[v1alpha1.AnnotationResult]), &r)
 	return r, err == nil
 }
 
-func resultTime(Prime *corev1.PersistentVolumeClaim) time.Time {
-	if r, ok := Result(Prime); ok && !r.At.IsZero() {
+func resultTime(prime *corev1.PersistentVolumeClaim) time.Time {
+	if r, ok := Result(prime); ok && !r.At.IsZero() {
 		return r.At
 	}
-	return Prime.CreationTimestamp.Time
+	return prime.CreationTimestamp.Time
 }
 
 // AttemptOf is which attempt a mover is, from 1; zero is unknown.

@@ -45,7 +45,7 @@ func relabels(s *story.Story, want bool) {
 	s.Await("the policy to be noticed", func() error {
 		pod := &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Name: "asked", Namespace: s.Namespace, Labels: map[string]string{"s3populator.io/role": "none"}},
-			Spec:       story.PodSpec("", false, false, "sha256", "/data"),
+			Spec:       story.PodSpec("none", false, false, "sha256", "/data"),
 		}
 		if err := world.Client.Create(s.T.Context(), pod, client.DryRunAll); err != nil {
 			return err

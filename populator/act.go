@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/populator/protocol"
@@ -35,8 +36,16 @@ func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decis
 		return d, r.releaseNode(ctx, s)
 	case protocol.SelectNode:
 		return d, r.selectNode(ctx, s)
+	case protocol.StartConsumer:
+		return r.startConsumer(ctx, s, d)
+	case protocol.DeleteConsumer:
+		return d, r.deletePod(ctx, s.Consumer)
+	case protocol.ReleaseVolume:
+		return d, r.patchVolume(ctx, s.PrimeVolume, func() ([]byte, error) { return protocol.ReleasePatch(s.PrimeVolume, s.Claim) })
+	case protocol.RememberPrime:
+		return d, r.rememberPrime(ctx, s)
 	case protocol.MarkScratch:
-		return d, r.patchVolume(ctx, s.PrimeVolume, func() ([]byte, error) { return protocol.ScratchPatch(s.PrimeVolume, s.Claim) })
+		return d, r.patchVolume(ctx, s.PrimeVolume, func() ([]byte, error) { return protocol.ScratchPatch(s) })
 	case protocol.StartMover:
 		return r.startMover(ctx, s, d)
 	case protocol.RecordFailure:
@@ -73,8 +82,11 @@ func (r *Reconciler) startMover(ctx context.Context, s protocol.State, d protoco
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(s.Prime), live); err != nil {
 		return d, staleIfGone(err)
 	}
-	if live.UID != s.Prime.UID || live.DeletionTimestamp != nil || protocol.Filled(live) {
+	if live.UID != s.Prime.UID || live.DeletionTimestamp != nil || protocol.Filled(live) || live.Spec.VolumeName != s.PrimeVolume.Name {
 		return d, errStale
+	}
+	if err := r.forgetConsumer(ctx, s.PrimeVolume); err != nil {
+		return d, fmt.Errorf("forget consumer: %w", err)
 	}
 	pod, err := protocol.Mover(s, r.Options.mover())
 	if err != nil {
@@ -85,6 +97,30 @@ func (r *Reconciler) startMover(ctx context.Context, s protocol.State, d protoco
 		r.movers.saw(client.ObjectKeyFromObject(s.Claim), pod)
 	}
 	return refused(d, err, v1alpha1.ReasonMoverRefused, "The pod that loads the data was refused")
+}
+
+// forgetConsumer comes before the first mover: from then on an attachment to the consumer's
+// node may be the mover's.
+func (r *Reconciler) forgetConsumer(ctx context.Context, volume *corev1.PersistentVolume) error {
+	if _, ok := volume.Annotations[v1alpha1.AnnotationAttachedByConsumer]; !ok {
+		return nil
+	}
+	return r.patchVolume(ctx, volume, func() ([]byte, error) { return protocol.ForgetConsumerPatch(volume) })
+}
+
+// startConsumer makes a pod that cannot write.
+func (r *Reconciler) startConsumer(ctx context.Context, s protocol.State, d protocol.Decision) (protocol.Decision, error) {
+	err := r.create(ctx, s.Claim, protocol.Consumer(s, r.Options.mover()))
+	return refused(d, err, v1alpha1.ReasonMoverRefused, "The pod for which the volume is made was refused")
+}
+
+// rememberPrime writes to the claim what the next prime is made from.
+func (r *Reconciler) rememberPrime(ctx context.Context, s protocol.State) error {
+	patch, err := protocol.NextPrimePatch(s.Claim, protocol.NextAfterCapture(s))
+	if err != nil {
+		return fmt.Errorf("encode patch: %w", err)
+	}
+	return staleIfGone(r.Patch(ctx, s.Claim.DeepCopy(), client.RawPatch(types.MergePatchType, patch)))
 }
 
 // stillUnbound asks the API server whether the claim is the one we decided about.
@@ -105,11 +141,16 @@ func (r *Reconciler) unbound(ctx context.Context, claim *corev1.PersistentVolume
 	return live, nil
 }
 
-// nothingPromised asks the API server for a volume that carries the claim's UID, unless
-// the claim is too young, or was never told of a prime, to have one.
+// nothingPromised proves that no earlier prime of the claim was rebound: the S3Import is made
+// before the first prime, so where it was not there until now, there never was a prime. Any
+// other answer costs a look at all volumes, never the population.
 func (r *Reconciler) nothingPromised(ctx context.Context, s protocol.State) error {
-	if !protocol.MayHaveHadPrime(s) {
-		return nil
+	if s.Import == nil {
+		err := r.Create(ctx, protocol.ImportFor(s.Claim))
+		if err == nil {
+			return nil
+		}
+		log.FromContext(ctx).V(1).Info("Cannot make the import, looking at all volumes instead", "reason", err.Error())
 	}
 	promised, err := r.promised.has(ctx, r.Live, s.Claim.UID)
 	if err != nil {

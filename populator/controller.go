@@ -77,7 +77,7 @@ type Reconciler struct {
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;create;delete
 // +kubebuilder:rbac:groups="",resources=events,verbs=list
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
-// +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses;csidrivers,verbs=list;watch
+// +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses;csidrivers;volumeattachments,verbs=list;watch
 // +kubebuilder:rbac:groups=s3populator.io,resources=s3sources,verbs=get;list;watch
 // +kubebuilder:rbac:groups=s3populator.io,resources=s3imports,verbs=list;watch;create
 // +kubebuilder:rbac:groups=s3populator.io,resources=s3imports/status,verbs=patch

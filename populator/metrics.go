@@ -39,10 +39,14 @@ var (
 		Name: "s3populator_orphans_removed_total",
 		Help: "Primes and movers without a claim that the sweeper removed.",
 	})
+	orphansKept = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "s3populator_orphans",
+		Help: "Claims and volumes with a name of ours that nothing proves to be ours, so that they are kept, by kind.",
+	}, []string{"kind"})
 )
 
 func init() { //nolint:gochecknoinits // Collectors register once per process, as controller-runtime's own do.
-	metrics.Registry.MustRegister(duration, bytesLoaded, moverFailures, stuck, failedWrites, orphans)
+	metrics.Registry.MustRegister(duration, bytesLoaded, moverFailures, stuck, failedWrites, orphans, orphansKept)
 }
 
 // observeOutcome counts a decision once it was carried out and told.

@@ -30,6 +30,9 @@ func (r *Reconciler) observe(ctx context.Context, claim *corev1.PersistentVolume
 	if err = r.observeMover(ctx, &s); err != nil {
 		return protocol.State{}, err
 	}
+	if s.Consumer, err = find(ctx, r, key(claim, protocol.ConsumerName(claim)), &corev1.Pod{}); err != nil {
+		return protocol.State{}, err
+	}
 	if s.Import, err = find(ctx, r, key(claim, protocol.ImportName(claim)), &v1alpha1.S3Import{}); err != nil {
 		return protocol.State{}, err
 	}
@@ -37,6 +40,9 @@ func (r *Reconciler) observe(ctx context.Context, claim *corev1.PersistentVolume
 		return protocol.State{}, err
 	}
 	if err := r.observeVolumes(ctx, &s); err != nil {
+		return protocol.State{}, err
+	}
+	if err := r.observeAttachments(ctx, &s); err != nil {
 		return protocol.State{}, err
 	}
 	err = r.observeTrouble(ctx, &s)
@@ -78,6 +84,19 @@ func (r *Reconciler) observeVolumes(ctx context.Context, s *protocol.State) (err
 	if len(promised.Items) > 0 {
 		s.Promised = &promised.Items[0]
 	}
+	return nil
+}
+
+// observeAttachments only where no mover explains them.
+func (r *Reconciler) observeAttachments(ctx context.Context, s *protocol.State) error {
+	if s.PrimeVolume == nil || s.Mover != nil {
+		return nil
+	}
+	var found storagev1.VolumeAttachmentList
+	if err := r.List(ctx, &found, client.MatchingFields{indexAttachedVolume: s.PrimeVolume.Name}); err != nil {
+		return fmt.Errorf("list attachments of volume %s: %w", s.PrimeVolume.Name, err)
+	}
+	s.Attachments = found.Items
 	return nil
 }
 

@@ -52,6 +52,8 @@ type simulator struct {
 	filled map[string]string
 	// largest is what the largest prime asked for, in bytes.
 	largest int64
+	// full is a provisioner that has no room.
+	full bool
 }
 
 var (
@@ -79,6 +81,9 @@ func newSimulator(t *testing.T, changes ...change) *simulator {
 				return []string{string(ref.UID)}
 			}
 			return nil
+		}).
+		WithIndex(&storagev1.VolumeAttachment{}, indexAttachedVolume, func(o client.Object) []string {
+			return []string{attachedVolume(o.(*storagev1.VolumeAttachment))}
 		})
 	sim := &simulator{t: t, api: b.Build(), now: noon, policy: corev1.PersistentVolumeReclaimDelete, reports: []wire.Report{doneReport}}
 	sim.ours = interceptor.NewClient(sim.api, interceptor.Funcs{
@@ -179,7 +184,7 @@ func (sim *simulator) converge() {
 // play lets each part of the cluster take one step and tells whether any did.
 func (sim *simulator) play() bool {
 	moved := false
-	for _, part := range []func() bool{sim.provision, sim.bind, sim.runMovers, sim.collect} {
+	for _, part := range []func() bool{sim.capture, sim.provision, sim.bind, sim.runConsumers, sim.runMovers, sim.collect} {
 		moved = part() || moved
 	}
 	return moved
@@ -213,7 +218,7 @@ func (sim *simulator) must(err error) {
 // provision makes a volume for each unbound claim that names no source.
 func (sim *simulator) provision() bool {
 	for _, c := range sim.claims() {
-		if c.Spec.DataSourceRef != nil || c.Spec.VolumeName != "" {
+		if c.Spec.DataSourceRef != nil || c.Spec.VolumeName != "" || sim.full || !sim.placed(&c) || sim.given(&c) {
 			continue
 		}
 		v := volume("pv-"+string(c.UID), &c)
@@ -244,6 +249,9 @@ func (sim *simulator) complete(c *corev1.PersistentVolumeClaim) {
 // writes; a claim whose volume names another is lost.
 func (sim *simulator) bind() bool {
 	for _, v := range sim.volumes() {
+		if v.Spec.ClaimRef == nil {
+			continue
+		}
 		for _, c := range sim.claims() {
 			switch {
 			case c.UID == v.Spec.ClaimRef.UID && c.Spec.VolumeName == "":
@@ -267,6 +275,9 @@ func (sim *simulator) bind() bool {
 // be the worst of all faults.
 func (sim *simulator) runMovers() bool {
 	for _, p := range sim.pods() {
+		if p.Spec.Containers[0].Name != moverpod.ContainerName {
+			continue
+		}
 		switch p.Status.Phase {
 		case "":
 			p.Status.Phase = corev1.PodRunning
@@ -298,11 +309,19 @@ func (sim *simulator) endMover(p *corev1.Pod) {
 	}}}
 }
 
+// checkVolumeIsScratch: a mover empties and fills its volume, so it must have one, and that
+// must be known as ours.
 func (sim *simulator) checkVolumeIsScratch(p *corev1.Pod) {
 	for _, c := range sim.claims() {
 		for _, v := range sim.volumes() {
-			if c.Name == p.Spec.Volumes[1].PersistentVolumeClaim.ClaimName && c.Spec.VolumeName == v.Name && v.Annotations[v1alpha1.AnnotationPopulatedFor] != "" {
+			if c.Name != p.Spec.Volumes[1].PersistentVolumeClaim.ClaimName || c.Spec.VolumeName != v.Name {
+				continue
+			}
+			if v.Annotations[v1alpha1.AnnotationPopulatedFor] != "" {
 				sim.t.Errorf("a mover runs on volume %s, which is the user's", v.Name)
+			}
+			if v.Annotations[v1alpha1.AnnotationScratchFor] == "" || v.Annotations[v1alpha1.AnnotationBoundByController] != "" {
+				sim.t.Errorf("a mover runs on volume %s, which was not made for it: %v", v.Name, v.Annotations)
 			}
 		}
 	}
@@ -313,16 +332,17 @@ func (sim *simulator) checkVolumeIsScratch(p *corev1.Pod) {
 func (sim *simulator) release(alive map[types.UID]bool) bool {
 	for _, v := range sim.volumes() {
 		switch {
-		case alive[v.Spec.ClaimRef.UID]:
+		case sim.volumeController(&v):
+		case v.Spec.ClaimRef == nil && v.Status.Phase != corev1.VolumeAvailable:
+			v.Status.Phase = corev1.VolumeAvailable
+			sim.must(sim.api.Status().Update(sim.t.Context(), &v))
+		case v.Spec.ClaimRef == nil || alive[v.Spec.ClaimRef.UID]:
 			continue
 		case v.Status.Phase != corev1.VolumeReleased:
 			v.Status.Phase = corev1.VolumeReleased
 			sim.must(sim.api.Status().Update(sim.t.Context(), &v))
 		case v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete:
 			sim.must(sim.api.Delete(sim.t.Context(), &v))
-		case forsaken(&v):
-			_, err := (&Reclaimer{Client: sim.ours, Live: sim.ours}).Reconcile(sim.t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(&v)})
-			sim.must(err)
 		default:
 			continue
 		}

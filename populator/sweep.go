@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,13 +15,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/populator/protocol"
 )
 
 // sweepEvery is rare: garbage collection does the work, except after --cascade=orphan.
 const sweepEvery = 10 * time.Minute
 
-// Sweeper removes primes and movers whose claim is gone and which garbage collection
-// cannot reach because their owner reference was stripped.
+// Sweeper removes primes and pods whose claim is gone and which garbage collection cannot
+// reach because their owner reference was stripped. A prime goes only when the record on its
+// volume says that the volume was ours; what has no record is left and counted.
 type Sweeper struct{ Reconciler *Reconciler }
 
 // NeedLeaderElection keeps it to one replica.
@@ -50,18 +54,70 @@ func (w Sweeper) Sweep(ctx context.Context) error {
 	if err := r.List(ctx, &primes, client.MatchingLabels{v1alpha1.LabelRole: v1alpha1.RolePrime}); err != nil {
 		return fmt.Errorf("list primes: %w", err)
 	}
-	var movers corev1.PodList
-	if err := r.List(ctx, &movers, client.MatchingLabels{v1alpha1.LabelRole: v1alpha1.RolePopulate}); err != nil {
-		return fmt.Errorf("list movers: %w", err)
+	var pods corev1.PodList
+	if err := r.List(ctx, &pods, client.HasLabels{v1alpha1.LabelClaimUID}); err != nil {
+		return fmt.Errorf("list pods: %w", err)
 	}
 	var failed []error
-	for i := range movers.Items {
-		failed = append(failed, w.remove(ctx, &movers.Items[i]))
+	for i := range pods.Items {
+		if pod := &pods.Items[i]; oursByName(pod) {
+			failed = append(failed, w.remove(ctx, pod))
+		}
 	}
+	kept := 0
 	for i := range primes.Items {
-		failed = append(failed, w.remove(ctx, &primes.Items[i]))
+		left, err := w.removePrime(ctx, &primes.Items[i])
+		kept += left
+		failed = append(failed, err)
 	}
+	failed = append(failed, w.countOrphans(ctx, kept))
 	return errors.Join(failed...)
+}
+
+// oursByName tells that a pod's name, label and container agree that we made it.
+func oursByName(pod *corev1.Pod) bool {
+	uid := pod.Labels[v1alpha1.LabelClaimUID]
+	want := map[string]string{moverpod.PopulatorName(uid): moverpod.ContainerName, moverpod.ConsumerName(uid): moverpod.ConsumerContainer}[pod.Name]
+	return want != "" && slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == want })
+}
+
+// removePrime returns 1 for a prime that it leaves because nothing says that it is ours.
+func (w Sweeper) removePrime(ctx context.Context, prime *corev1.PersistentVolumeClaim) (left int, err error) {
+	if prime.DeletionTimestamp != nil {
+		return 0, nil
+	}
+	gone, err := w.claimGone(ctx, prime.Namespace, prime.Labels[v1alpha1.LabelClaimUID])
+	if err != nil || !gone {
+		return 0, err
+	}
+	var volume *corev1.PersistentVolume
+	if prime.Spec.VolumeName != "" {
+		if volume, err = find(ctx, w.Reconciler.Live, types.NamespacedName{Name: prime.Spec.VolumeName}, &corev1.PersistentVolume{}); err != nil {
+			return 0, err
+		}
+	}
+	if !protocol.SpentPrime(prime, volume) {
+		log.FromContext(ctx).Info("A claim has labels of ours, but no record on its volume says that it is; it is left alone", "namespace", prime.Namespace, "name", prime.Name)
+		return 1, nil
+	}
+	return 0, w.delete(ctx, prime)
+}
+
+// countOrphans keeps the metric of what is left for an administrator.
+func (w Sweeper) countOrphans(ctx context.Context, primes int) error {
+	var volumes corev1.PersistentVolumeList
+	if err := w.Reconciler.List(ctx, &volumes); err != nil {
+		return fmt.Errorf("list volumes: %w", err)
+	}
+	kept := 0
+	for i := range volumes.Items {
+		if protocol.StepOf(&volumes.Items[i]) == protocol.ReportOrphan {
+			kept++
+		}
+	}
+	orphansKept.WithLabelValues("PersistentVolumeClaim").Set(float64(primes))
+	orphansKept.WithLabelValues("PersistentVolume").Set(float64(kept))
+	return nil
 }
 
 func (w Sweeper) remove(ctx context.Context, object client.Object) error {
@@ -72,6 +128,10 @@ func (w Sweeper) remove(ctx context.Context, object client.Object) error {
 	if err != nil || !gone {
 		return err
 	}
+	return w.delete(ctx, object)
+}
+
+func (w Sweeper) delete(ctx context.Context, object client.Object) error {
 	log.FromContext(ctx).Info("Removing what its claim left behind", "namespace", object.GetNamespace(), "name", object.GetName())
 	orphans.Inc()
 	return w.Reconciler.delete(ctx, object)

@@ -30,6 +30,8 @@ const (
 	indexClass       = "ours.storageClassName"
 	indexUID         = "ours.uid"
 	indexClaimRefUID = "claimRef.uid"
+
+	indexAttachedVolume = "source.persistentVolumeName"
 )
 
 // ours tells that a claim is to be populated by us. The API server fills dataSourceRef
@@ -52,9 +54,10 @@ type watch struct {
 func (r *Reconciler) watches() []watch {
 	return []watch{
 		{&corev1.PersistentVolumeClaim{}, fromClaim, []predicate.Predicate{claimsAndPrimes()}},
-		{&corev1.Pod{}, fromOwner, []predicate.Predicate{role(v1alpha1.RolePopulate)}},
+		{&corev1.Pod{}, fromOwner, []predicate.Predicate{predicate.Or(role(v1alpha1.RolePopulate), role(v1alpha1.RoleConsumer))}},
 		{&corev1.Pod{}, r.Places.Waiting(v1alpha1.RolePopulate), []predicate.Predicate{r.Places.Freed()}},
 		{&corev1.PersistentVolume{}, r.fromVolume, nil},
+		{&storagev1.VolumeAttachment{}, r.fromAttachment, []predicate.Predicate{onlyDeleted()}},
 		{&v1alpha1.S3Source{}, r.fromSource, []predicate.Predicate{newWish()}},
 		{&storagev1.StorageClass{}, r.fromClass, []predicate.Predicate{onlyCreated()}},
 		{&storagev1.CSIDriver{}, r.fromDriver, []predicate.Predicate{onlyCreated()}},
@@ -108,6 +111,12 @@ func addIndexes(ctx context.Context, to client.FieldIndexer) error {
 	if err != nil {
 		return fmt.Errorf("index volumes by claimRef: %w", err)
 	}
+	err = to.IndexField(ctx, &storagev1.VolumeAttachment{}, indexAttachedVolume, func(o client.Object) []string {
+		return []string{attachedVolume(o.(*storagev1.VolumeAttachment))}
+	})
+	if err != nil {
+		return fmt.Errorf("index attachments by volume: %w", err)
+	}
 	return nil
 }
 
@@ -126,6 +135,13 @@ func onlyCreated() predicate.Predicate {
 	return predicate.Funcs{
 		UpdateFunc: func(event.UpdateEvent) bool { return false },
 		DeleteFunc: func(event.DeleteEvent) bool { return false },
+	}
+}
+
+func onlyDeleted() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return false },
+		UpdateFunc: func(event.UpdateEvent) bool { return false },
 	}
 }
 
@@ -167,6 +183,23 @@ func (r *Reconciler) fromVolume(ctx context.Context, o client.Object) []reconcil
 		uid = prime
 	}
 	return r.claims(ctx, client.InNamespace(ref.Namespace), client.MatchingFields{indexUID: uid})
+}
+
+// fromAttachment follows a volume that was detached.
+func (r *Reconciler) fromAttachment(ctx context.Context, o client.Object) []reconcile.Request {
+	name := attachedVolume(o.(*storagev1.VolumeAttachment))
+	v := &corev1.PersistentVolume{}
+	if name == "" || r.Get(ctx, types.NamespacedName{Name: name}, v) != nil {
+		return nil
+	}
+	return r.fromVolume(ctx, v)
+}
+
+func attachedVolume(a *storagev1.VolumeAttachment) string {
+	if a.Spec.Source.PersistentVolumeName == nil {
+		return ""
+	}
+	return *a.Spec.Source.PersistentVolumeName
 }
 
 func (r *Reconciler) fromSource(ctx context.Context, o client.Object) []reconcile.Request {

@@ -69,19 +69,23 @@ func (r *Reconciler) delete(ctx context.Context, object client.Object, options .
 	return err //nolint:wrapcheck // A conflict must stay one; the caller adds the action.
 }
 
-// deleteMover asks for no grace where nothing runs any more. The API server does the same
-// for a pod whose phase is Succeeded, but the kubelet reports that phase a second or two
-// after the containers' end.
+// deleteMover ends a mover by our own doing, so that it does not count as vanished.
 func (r *Reconciler) deleteMover(ctx context.Context, s protocol.State) error {
-	var options []client.DeleteOption
-	if moverpod.Stopped(s.Mover) {
-		options = append(options, client.GracePeriodSeconds(0))
-	}
-	err := r.delete(ctx, s.Mover, options...)
+	err := r.deletePod(ctx, s.Mover)
 	if err == nil {
 		r.movers.end(client.ObjectKeyFromObject(s.Claim), s.Mover)
 	}
 	return err
+}
+
+// deletePod asks for no grace where nothing runs any more. The API server does the same
+// for a pod whose phase is Succeeded, but the kubelet reports that phase a second or two
+// after the containers' end.
+func (r *Reconciler) deletePod(ctx context.Context, pod *corev1.Pod) error {
+	if moverpod.Stopped(pod) {
+		return r.delete(ctx, pod, client.GracePeriodSeconds(0))
+	}
+	return r.delete(ctx, pod)
 }
 
 // annotate merges annotations into a prime, guarded by its resourceVersion.

@@ -43,6 +43,8 @@ const (
 	ReasonMoverLost            Reason = "MoverLost"
 	ReasonRebinding            Reason = "Rebinding"
 	ReasonRebindBlocked        Reason = "RebindBlocked"
+	ReasonVolumeCaptured       Reason = "VolumeCaptured"
+	ReasonVolumeAttached       Reason = "VolumeAttached"
 	ReasonBoundElsewhere       Reason = "BoundElsewhere"
 	ReasonLeftAlone            Reason = "LeftAlone"
 	ReasonNotPopulated         Reason = "NotPopulated"
@@ -55,6 +57,9 @@ const (
 	ReasonPopulationSucceeded Reason = "PopulationSucceeded"
 	ReasonPopulationAborted   Reason = "PopulationAborted"
 )
+
+// ReasonVolumeOrphaned is an event on a volume.
+const ReasonVolumeOrphaned Reason = "VolumeOrphaned"
 
 // Reasons of ConditionReady on an S3Source; a failed inventory adds those of mover/wire.
 const (

@@ -22,7 +22,7 @@ const (
 	LabelClaimUID = Group + "/claim-uid"
 	// LabelSourceUID is the UID of the S3Source that a mover reads.
 	LabelSourceUID = Group + "/source-uid"
-	// LabelRole tells a mover's duty: RolePopulate or RoleInventory.
+	// LabelRole tells what an object is for: one of the values below.
 	LabelRole = Group + "/role"
 	// LabelVeleroExclude keeps primes and movers out of backups; read by Velero.
 	LabelVeleroExclude = "velero.io/exclude-from-backup"
@@ -32,6 +32,7 @@ const (
 const (
 	RolePrime     = "prime"
 	RolePopulate  = "populate"
+	RoleConsumer  = "consumer"
 	RoleInventory = "inventory"
 )
 
@@ -152,11 +153,17 @@ const (
 	AnnotationAttempt = Group + "/attempt"
 	// AnnotationProgress on a mover: its latest wire.Snapshot, written by the progress endpoint.
 	AnnotationProgress = Group + "/progress"
-	// AnnotationScratchFor on a volume: the claim UID it is being filled for; written only
-	// while the reclaim policy is forced to Delete.
+	// AnnotationScratchFor on a volume: the claim UID it is being filled for. The record that
+	// its content is ours to remove; written together with the reclaim policy Delete.
 	AnnotationScratchFor = Group + "/scratch-for"
-	// AnnotationReclaimPolicy on a volume: the policy to restore at the rebind.
+	// AnnotationReclaimPolicy on a volume: the policy to restore at the rebind or release.
 	AnnotationReclaimPolicy = Group + "/original-reclaim-policy"
+	// AnnotationReleasing on a volume: the claim UID whose prime got it although it was not
+	// made for it. It has the policy Retain until it is free again.
+	AnnotationReleasing = Group + "/releasing"
+	// AnnotationAttachedByConsumer on a volume: the node that it was attached to before its
+	// first mover; removed when that is started.
+	AnnotationAttachedByConsumer = Group + "/attached-by-consumer"
 	// AnnotationPopulatedFor on a volume: the UID of the claim that it holds complete data
 	// for. Written by the rebind alone, never before the data is complete.
 	AnnotationPopulatedFor = Group + "/populated-for"
@@ -195,7 +202,9 @@ const (
 const AnnotationProvisionedBy = "pv.kubernetes.io/provisioned-by"
 
 // AnnotationBoundByController on a claim is written by the PV controller when it chose the
-// volume; a claim that was created with spec.volumeName has none.
+// volume; a claim that was created with spec.volumeName has none. On a volume it is written
+// by the PV controller or the scheduler when they bind a claim to a volume that was free; one
+// that was made for its claim has none.
 const AnnotationBoundByController = "pv.kubernetes.io/bound-by-controller"
 
 // AnnotationBindCompleted on a claim is written by the PV controller once it is fully bound.

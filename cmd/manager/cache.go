@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,6 +26,7 @@ func cacheOptions() cache.Options {
 			&corev1.Pod{}:                   {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}), Transform: slimPod},
 			&corev1.PersistentVolumeClaim{}: {Transform: slimClaim},
 			&corev1.PersistentVolume{}:      {Transform: slimVolume},
+			&storagev1.VolumeAttachment{}:   {Transform: slimAttachment},
 		},
 	}
 }
@@ -77,4 +79,17 @@ func slimVolume(o any) (any, error) {
 	volume.Spec.PersistentVolumeSource = corev1.PersistentVolumeSource{}
 	volume.Spec.NodeAffinity = nil
 	return volume, nil
+}
+
+// slimAttachment keeps which volume is attached to which node.
+func slimAttachment(o any) (any, error) {
+	a, ok := o.(*storagev1.VolumeAttachment)
+	if !ok {
+		return o, nil
+	}
+	slim := &storagev1.VolumeAttachment{}
+	slim.Name, slim.UID, slim.ResourceVersion = a.Name, a.UID, a.ResourceVersion
+	slim.CreationTimestamp, slim.DeletionTimestamp = a.CreationTimestamp, a.DeletionTimestamp
+	slim.Spec.NodeName, slim.Spec.Source.PersistentVolumeName = a.Spec.NodeName, a.Spec.Source.PersistentVolumeName
+	return slim, nil
 }

@@ -144,7 +144,8 @@ func addPopulation(ctx context.Context, mgr ctrl.Manager, o options, authority *
 	if err := r.SetupWithManager(ctx, mgr); err != nil {
 		return err
 	}
-	if err := (&populator.Reclaimer{Client: mgr.GetClient(), Live: mgr.GetAPIReader()}).SetupWithManager(mgr); err != nil {
+	volumes := &populator.VolumeReconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: r.Events}
+	if err := volumes.SetupWithManager(mgr); err != nil {
 		return err
 	}
 	unfilled := &materialise.Unfilled{Client: mgr.GetClient(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner), Now: time.Now}

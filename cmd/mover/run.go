@@ -21,6 +21,9 @@ import (
 
 // run parses, moves and reports. It returns the exit code.
 func run(args []string, getenv func(string) string, log io.Writer) int {
+	if len(args) == 1 && args[0] == wire.ConsumerArgument {
+		return 0
+	}
 	o, err := parse(args, getenv)
 	if err != nil {
 		return finish(o.terminationLog, log, wire.Report{Class: wire.User, Reason: wire.MoverBroken, Message: err.Error()})

@@ -59,6 +59,14 @@ func TestRunReportsWhatItCannotDo(t *testing.T) {
 	}
 }
 
+// A consumer reports nothing: whoever started it looks at its claim.
+func TestAConsumerEndsAtOnce(t *testing.T) {
+	var log bytes.Buffer
+	if code := run([]string{wire.ConsumerArgument}, noEnv, &log); code != 0 || log.Len() > 0 {
+		t.Errorf("exit code %d\n%s", code, log.String())
+	}
+}
+
 func readReport(t *testing.T, file string) wire.Report {
 	t.Helper()
 	text, err := os.ReadFile(file)

@@ -53,8 +53,15 @@ func New(s Spec) (*corev1.Pod, error) {
 	if err != nil {
 		return nil, err
 	}
+	pod := pod(s, args)
+	addVolumes(&pod.Spec, s)
+	return pod, nil
+}
+
+// pod is what movers and consumers have in common: where they run, and as whom.
+func pod(s Spec, args []string) *corev1.Pod {
 	m := merged(s.Mover, s.Defaults.Mover)
-	pod := &corev1.Pod{
+	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:            s.Name,
 			Namespace:       s.Namespace,
@@ -77,8 +84,6 @@ func New(s Spec) (*corev1.Pod, error) {
 			Containers:                   []corev1.Container{container(s, m, args)},
 		},
 	}
-	addVolumes(&pod.Spec, s)
-	return pod, nil
 }
 
 func container(s Spec, m v1alpha1.Mover, args []string) corev1.Container {

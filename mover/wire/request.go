@@ -33,6 +33,10 @@ const (
 	STSAudience     = "sts.amazonaws.com"         // What the STS of AWS expects.
 )
 
+// ConsumerArgument instead of a request: the process ends at once. Its pod is there only so
+// that the scheduler has its claim bound.
+const ConsumerArgument = "consumer"
+
 // Operation says what a mover does.
 type Operation string
 

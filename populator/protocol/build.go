@@ -65,6 +65,8 @@ func Prime(s State, copied []string) *corev1.PersistentVolumeClaim {
 	if node := s.Claim.Annotations[v1alpha1.AnnotationSelectedNode]; waitsForConsumer(s) {
 		p.Annotations[v1alpha1.AnnotationSelectedNode] = node
 		p.Annotations[v1alpha1.AnnotationMirroredNode] = node
+	} else if next := ReadNextPrime(s.Claim); lateBinding(s) && next.Node != "" {
+		p.Annotations[v1alpha1.AnnotationSelectedNode] = next.Node // Keeps the scheduler from handing out a free volume.
 	}
 	grow(p, s.Source, s.Claim)
 	return p

@@ -80,6 +80,18 @@ func TestBuiltObjects(t *testing.T) {
 		}
 		golden(t, "mover_block.yaml", pod)
 	})
+	t.Run("a consumer", func(t *testing.T) {
+		s := world(immediately, withPrime)
+		s.Source.Spec.Credentials = &v1alpha1.Credentials{ServiceAccountName: "reader"}
+		s.Source.Spec.Mover.NodeSelector = map[string]string{"disk": "fast"}
+		golden(t, "consumer.yaml", Consumer(s, testOptions()))
+	})
+	t.Run("a prime that knows its node", func(t *testing.T) {
+		p := Prime(world(immediately, knowsCapture), nil)
+		if got := p.Annotations[v1alpha1.AnnotationSelectedNode]; got != "a" {
+			t.Errorf("its node is %q", got)
+		}
+	})
 	t.Run("the rebind of a retained volume", func(t *testing.T) {
 		s := world(filledPrime)
 		s.PrimeVolume.Annotations[v1alpha1.AnnotationReclaimPolicy] = "Retain"
@@ -87,7 +99,7 @@ func TestBuiltObjects(t *testing.T) {
 	})
 	t.Run("the mark of a scratch volume", func(t *testing.T) {
 		s := world(boundPrime, retained)
-		goldenPatch(t, "scratch.json", func() ([]byte, error) { return ScratchPatch(s.PrimeVolume, s.Claim) })
+		goldenPatch(t, "scratch.json", func() ([]byte, error) { return ScratchPatch(s) })
 	})
 }
 

@@ -19,6 +19,12 @@ const (
 	CreatePrime   Action = "CreatePrime"
 	ReleaseNode   Action = "ReleaseNode"
 	SelectNode    Action = "SelectNode"
+	StartConsumer Action = "StartConsumer"
+	// DeleteConsumer comes before anything else uses the volume.
+	DeleteConsumer Action = "DeleteConsumer"
+	// ReleaseVolume and RememberPrime are for a volume that is not ours to fill.
+	ReleaseVolume Action = "ReleaseVolume"
+	RememberPrime Action = "RememberPrime"
 	MarkScratch   Action = "MarkScratch"
 	StartMover    Action = "StartMover"
 	RecordFailure Action = "RecordFailure"
@@ -61,19 +67,19 @@ func rules() []rule {
 		leaveForeignVolume,
 		waitForBinder,
 		// From here on the claim is unbound and no volume is promised to it.
-		clearOrphanedMover,
-		checkClaim, checkClass, waitForOwnSource, waitForSource, waitForInventory, waitForConsumer, waitForSearch,
+		clearOrphanedPods,
+		checkClaim, checkClass, waitForOwnSource, waitForSource, waitForInventory, waitForConsumer, waitForSearch, waitForNextPrime,
 		createMissingPrime,
 		// From here on there is a prime.
 		refuseRelabelledPrime, refuseForeignPrime, waitForDeletedPrime,
-		replaceOversizedPrime, mirrorSelectedNode, waitForScheduler, waitForProvisioner,
-		replaceLostPrime, refuseStolenVolume, refuseMadeByHand, makeVolumeScratch,
-		// From here on its volume is ours to fill, or the mover is the prime's consumer.
+		replaceOversizedPrime, mirrorSelectedNode, waitForScheduler, runConsumer, waitForProvisioner,
+		replaceLostPrime, releaseCaptured, refuseStolenVolume, endConsumer, makeVolumeScratch,
+		// From here on its volume is bound, was made for it, and is ours to fill.
 		refuseRelabelledMover, refuseForeignMover,
 		discardOutdatedResult, detachMover, checkRebind, rebindVolume,
 		rememberDisruption, waitForDeletedMover,
 		endOutdatedMover, acceptResult, rememberFailure, tellLostNode, waitForMover, rememberVanished,
-		growVolume, tryAgain,
+		growVolume, fenced(tryAgain),
 	}
 }
 

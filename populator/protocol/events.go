@@ -26,6 +26,7 @@ var quiet = map[v1alpha1.Reason]bool{
 	v1alpha1.ReasonSourceConflict:       true, // These two are told by whoever makes the source.
 	v1alpha1.ReasonInvalidAnnotations:   true,
 	v1alpha1.ReasonRescheduling:         true, // Announced when the node is given up.
+	v1alpha1.ReasonVolumeAttached:       true,
 	v1alpha1.ReasonInventoryPending:     true,
 	v1alpha1.ReasonQueued:               true,
 	v1alpha1.ReasonLeftAlone:            true,

@@ -21,7 +21,9 @@ type NextPrime struct {
 	Node string `json:"node,omitempty"`
 	// After is when the next prime may be made; zero is now.
 	After time.Time `json:"after,omitzero"`
-	// Count of primes that got a volume which is not ours to fill.
+	// Prime is the UID of the latest prime that got a volume which is not ours to fill.
+	Prime string `json:"prime,omitempty"`
+	// Count of those primes.
 	Count int `json:"count,omitempty"`
 	// Volume is the latest of those volumes, for people.
 	Volume string `json:"volume,omitempty"`
@@ -37,6 +39,9 @@ type NextPrime struct {
 // another claim, count as none.
 func ReadNextPrime(claim *corev1.PersistentVolumeClaim) NextPrime {
 	var n NextPrime
+	if claim.Annotations[v1alpha1.AnnotationNextPrime] == "" {
+		return n
+	}
 	if json.Unmarshal([]byte(claim.Annotations[v1alpha1.AnnotationNextPrime]), &n) != nil || n.Claim != string(claim.UID) {
 		return NextPrime{}
 	}

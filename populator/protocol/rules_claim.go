@@ -32,12 +32,19 @@ func abandonDeletedClaim(s State) (Decision, bool) {
 	return d, true
 }
 
-// abandon removes a mover and a prime, and is silent when both are gone.
+// abandon removes pods and a prime, and is silent when all are gone. First the volume is
+// made safe against what deleting its prime means for it.
 func abandon(s State) Decision {
-	switch {
-	case s.Mover != nil && s.Mover.DeletionTimestamp == nil && OwnedBy(s.Mover, s.Claim):
-		return Decision{Action: DeleteMover, Announce: v1alpha1.ReasonPopulationAborted}
-	case s.Prime != nil && s.Prime.DeletionTimestamp == nil && OwnedBy(s.Prime, s.Claim):
+	if d, ok := secureVolume(s); ok {
+		return d
+	}
+	if d, ok := clearPods(s, Decision{}); ok {
+		if d.Action == DeleteMover {
+			d.Announce = v1alpha1.ReasonPopulationAborted
+		}
+		return d
+	}
+	if s.Prime != nil && s.Prime.DeletionTimestamp == nil && OwnedBy(s.Prime, s.Claim) {
 		return Decision{Action: DeletePrime}
 	}
 	return Decision{Action: Wait}

@@ -34,12 +34,13 @@ func WaitForEnd(s State, pod *corev1.Pod) Decision {
 	return moverLost(pod, fmt.Sprintf("Node %s has not confirmed that pod %s ended, which was due at %s.", pod.Spec.NodeName, pod.Name, since)).Again(lookAgain(overdue))
 }
 
-// untilEnd says something better than that a mover ends, for as long as that may take.
+// untilEnd says something better than that a pod ends, for as long as that may take.
 func untilEnd(s State, d Decision) Decision {
-	if s.Mover == nil || s.Mover.DeletionTimestamp == nil {
+	pod := podGoing(s)
+	if pod == nil {
 		return d
 	}
-	end := WaitForEnd(s, s.Mover)
+	end := WaitForEnd(s, pod)
 	if end.Reason == v1alpha1.ReasonMoverLost {
 		return end
 	}

@@ -60,8 +60,7 @@ func refuseForeignMover(s State) (Decision, bool) {
 	if s.Mover == nil || OwnedBy(s.Mover, s.Claim) {
 		return Decision{}, false
 	}
-	return Because(corev1.ConditionFalse, v1alpha1.ReasonPrimeConflict, fmt.Sprintf(
-		"A pod named %s exists that was not made for this claim. Delete it; population then goes on.", s.Mover.Name)), true
+	return nameTaken(s.Mover.Name), true
 }
 
 // waitForDeletedMover: two movers must never write to one volume.

@@ -17,16 +17,19 @@ import (
 // look at it, and say so, once more.
 const ProvisionPatience = 15 * time.Second
 
-// clearOrphanedMover removes a mover whose prime is gone, before a new prime is made:
-// it would hold the old volume.
-func clearOrphanedMover(s State) (Decision, bool) {
-	if s.Prime != nil || s.Mover == nil || !OwnedBy(s.Mover, s.Claim) {
+// clearOrphanedPods removes pods whose prime is gone, before a new prime is made: they
+// would hold the old volume.
+func clearOrphanedPods(s State) (Decision, bool) {
+	if s.Prime != nil {
 		return Decision{}, false
 	}
-	if s.Mover.DeletionTimestamp != nil {
-		return WaitForEnd(s, s.Mover), true
+	if d, ok := clearPods(s, Decision{}); ok {
+		return d, true
 	}
-	return Decision{Action: DeleteMover}, true
+	if p := podGoing(s); p != nil {
+		return WaitForEnd(s, p), true
+	}
+	return Decision{}, false
 }
 
 func createMissingPrime(s State) (Decision, bool) {
@@ -42,19 +45,29 @@ func refuseForeignPrime(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	return Because(corev1.ConditionFalse, v1alpha1.ReasonPrimeConflict, fmt.Sprintf(
-		"A claim named %s exists that was not made for this one. Delete it; population then begins.", s.Prime.Name)), true
+		"A claim named %s exists that was not made for this one. Delete it; population then begins.", s.Prime.Name)).Again(conflictRecheck), true
 }
 
 // waitForDeletedPrime: its volume will be reclaimed, so nothing on it may be promised.
-// The mover goes first, because it holds the prime.
+// Pods go first, because they hold the prime; before that the volume is made safe.
 func waitForDeletedPrime(s State) (Decision, bool) {
 	if s.Prime.DeletionTimestamp == nil {
 		return Decision{}, false
 	}
+	if d, ok := secureVolume(s); ok {
+		return d, true
+	}
+	if n := ReadNextPrime(s.Claim); n.Prime == string(s.Prime.UID) {
+		d, ok := clearPods(s, volumeCaptured(s, n.Volume))
+		if !ok {
+			d = untilEnd(s, d)
+		}
+		return d, true
+	}
 	d := Because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning, fmt.Sprintf(
 		"The prime claim %s is being deleted; population begins again when it is gone.", s.Prime.Name))
-	if s.Mover != nil && s.Mover.DeletionTimestamp == nil && OwnedBy(s.Mover, s.Claim) {
-		return d.Then(DeleteMover), true
+	if d, ok := clearPods(s, d); ok {
+		return d, true
 	}
 	return untilEnd(s, d), true
 }
@@ -99,7 +112,7 @@ func waitForScheduler(s State) (Decision, bool) {
 
 // waitForProvisioner explains a volume that does not come.
 func waitForProvisioner(s State) (Decision, bool) {
-	if Bound(s.Prime) || s.Prime.Status.Phase == corev1.ClaimLost || MoverIsConsumer(s) {
+	if Bound(s.Prime) || s.Prime.Status.Phase == corev1.ClaimLost {
 		return Decision{}, false
 	}
 	age := s.Now.Sub(s.Prime.CreationTimestamp.Time)
@@ -120,8 +133,8 @@ func replaceLostPrime(s State) (Decision, bool) {
 	}
 	d := Because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning, fmt.Sprintf(
 		"The volume of the prime claim %s is gone; population begins again with a new one.", s.Prime.Name))
-	if s.Mover != nil && s.Mover.DeletionTimestamp == nil && OwnedBy(s.Mover, s.Claim) {
-		return d.Then(DeleteMover), true
+	if d, ok := clearPods(s, d); ok {
+		return d, true
 	}
 	return d.Then(DeletePrime), true
 }
@@ -139,45 +152,12 @@ func refuseStolenVolume(s State) (Decision, bool) {
 		"Volume %s was to become this claim's, but cannot be handed over: %s. Delete the claim and create it again to begin anew.", s.PrimeVolume.Name, why)), true
 }
 
-// refuseMadeByHand: a free volume was faster than the provisioner. Its reclaim policy and
-// whatever is on it are an administrator's.
-func refuseMadeByHand(s State) (Decision, bool) {
-	if s.PrimeVolume == nil || s.PrimeVolume.Annotations[v1alpha1.AnnotationProvisionedBy] != "" {
-		return Decision{}, false
-	}
-	return Because(corev1.ConditionFalse, v1alpha1.ReasonBoundElsewhere, fmt.Sprintf(
-		"The prime claim %s was bound to volume %s, which no provisioner made and which we therefore leave alone. Delete the claim, make sure that no free volume fits it, and create it again.",
-		s.Prime.Name, s.PrimeVolume.Name)), true
-}
-
-// makeVolumeScratch: until the rebind a volume is worth nothing, so an aborted
-// population must not leave it behind, whatever its class says.
+// makeVolumeScratch: until the rebind a volume is worth nothing, so an aborted population
+// must not leave it behind, whatever its class says. The mark is also the record by which
+// it is known as ours, so a class that deletes gets it too.
 func makeVolumeScratch(s State) (Decision, bool) {
-	if s.PrimeVolume == nil || s.PrimeVolume.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete {
+	if s.PrimeVolume == nil || scratchFor(s.PrimeVolume, s.Claim) {
 		return Decision{}, false
 	}
 	return Decision{Action: MarkScratch}, true
-}
-
-// youngClaim: a claim below this age that was never told anything, and has no import, has
-// hardly had a prime that somebody else removed since.
-const youngClaim = 30 * time.Second
-
-// MayHaveHadPrime tells that an earlier life of ours may have rebound a volume already,
-// whose prime is gone: the name of one that is there is taken.
-func MayHaveHadPrime(s State) bool {
-	if s.Import != nil {
-		return true // It is made with the first mover.
-	}
-	was, ok := Populated(s.Claim)
-	if !ok {
-		return s.Now.Sub(s.Claim.CreationTimestamp.Time) > youngClaim
-	}
-	switch v1alpha1.Reason(was.Reason) {
-	case v1alpha1.ReasonSourceNotFound, v1alpha1.ReasonWaitForFirstConsumer, v1alpha1.ReasonStorageClassNotFound, v1alpha1.ReasonStorageClassUnset,
-		v1alpha1.ReasonUnsupportedClass, v1alpha1.ReasonUnsupportedClaim, v1alpha1.ReasonQuotaExceeded, v1alpha1.ReasonPrimeRefused, v1alpha1.ReasonInventoryPending:
-		return false // Written only before there was a prime.
-	default:
-		return true
-	}
 }

@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/populator/queue"
@@ -40,6 +41,10 @@ type State struct {
 	Import   *v1alpha1.S3Import
 	// Queued is where a mover stands that may not start yet; nil lets it start.
 	Queued *queue.Position
+	// Consumer is the pod that gets the prime bound where its class waits for one.
+	Consumer *corev1.Pod
+	// Attachments of PrimeVolume to nodes, while there is no mover.
+	Attachments []storagev1.VolumeAttachment
 	// Trouble is the latest Warning event of a prime or mover that has been waiting.
 	Trouble string
 }
@@ -49,12 +54,10 @@ func Bound(claim *corev1.PersistentVolumeClaim) bool {
 	return claim.Spec.VolumeName != "" && claim.Annotations[v1alpha1.AnnotationBindCompleted] != ""
 }
 
-// OwnedBy tells that an object was made for this very claim, not for an earlier one of its name.
-func OwnedBy(object interface {
-	GetLabels() map[string]string
-}, claim *corev1.PersistentVolumeClaim,
-) bool {
-	return object.GetLabels()[v1alpha1.LabelClaimUID] == string(claim.UID)
+// OwnedBy tells that an object was made for this very claim, not for an earlier one of its
+// name: it says so, and goes with it.
+func OwnedBy(object metav1.Object, claim *corev1.PersistentVolumeClaim) bool {
+	return object.GetLabels()[v1alpha1.LabelClaimUID] == string(claim.UID) && metav1.IsControlledBy(object, claim)
 }
 
 // RefersTo tells whose a volume is by the only key that cannot be reused.
@@ -79,12 +82,6 @@ func waitsForConsumer(s State) bool {
 
 func lateBinding(s State) bool {
 	return s.Class != nil && s.Class.VolumeBindingMode != nil && *s.Class.VolumeBindingMode == storagev1.VolumeBindingWaitForFirstConsumer
-}
-
-// MoverIsConsumer tells that the mover itself is the first consumer of the prime: the
-// class waits for one and the user asked not to wait for theirs.
-func MoverIsConsumer(s State) bool {
-	return lateBinding(s) && !waitsForConsumer(s) && s.Prime != nil && s.Prime.Annotations[v1alpha1.AnnotationSelectedNode] == ""
 }
 
 // onlyReaders tells that nothing could write through the claim's own access modes.

@@ -19,20 +19,36 @@ import (
 // changes what an earlier one built.
 var dimensions = [][]change{
 	{nothing, noSource, otherSpec, otherNodes},
-	{nothing, noClass, noCSI, lateClass, func(s *State) { lateClass(s); bindNow(s) }, class(storagev1.VolumeBindingImmediate, provisioner.None)},
+	{nothing, noClass, noCSI, lateClass, immediately, class(storagev1.VolumeBindingImmediate, provisioner.None)},
 	{nothing, claimNode, unsearched},
 	{
 		nothing, withPrime, oldPrime, primeOnNode, primeLostNode, foreignPrime, boundPrime, lostPrime, deletingPrime, filledPrime, oversizedPrime,
 		growingBeyond(1 << 30), growingBeyond(3 << 30),
 		failedBefore(false, noon), failedBefore(false, noon.Add(-time.Hour)), failedBefore(true, noon),
 	},
-	{nothing, retained, stolen, volumeGoes, tooSmall, madeByHand},
+	{nothing, unmarked, stolen, volumeGoes, tooSmall, free},
 	{
 		nothing, pendingMover, runningMover, doneMover, silentMover, lyingMover, retryMover, userMover, evictedMover,
 		deletingMover, foreignMover, overdueMover, silentMoverNode, evictedAndDeleted, vanished,
 	},
 	{nothing, rebound, bindingToOurs, boundToOurs, boundElsewhere},
 	{nothing, toldOfSuccess},
+	{nothing, deleting},
+}
+
+// volumeDimensions are those that decide which volume a mover gets.
+var volumeDimensions = [][]change{
+	{nothing, lateClass, immediately},
+	{
+		nothing, withPrime, oldPrime, primeOnNode, primeLostNode, foreignPrime, boundPrime, lostPrime, deletingPrime, filledPrime,
+		failedBefore(false, noon.Add(-time.Hour)),
+	},
+	{nothing, retained, unmarked, stolen, unclaimed, volumeGoes, madeByHand, free, freeToDelete, releasing},
+	{nothing, newConsumer, readyConsumer, withConsumer(0, unlabelled)},
+	{nothing, knowsCapture},
+	{nothing, attachedTo("a", 0)},
+	{nothing, runningMover, doneMover},
+	{nothing, rebound, boundToOurs, boundElsewhere},
 	{nothing, deleting},
 }
 
@@ -43,7 +59,7 @@ func TestDecideKeepsItsPromises(t *testing.T) {
 		t.Skip("walks hundreds of thousands of worlds")
 	}
 	worlds := 0
-	walk(dimensions, nil, func(changes []change) {
+	visit := func(changes []change) {
 		worlds++
 		s := world(changes...)
 		d := Decide(s)
@@ -52,7 +68,9 @@ func TestDecideKeepsItsPromises(t *testing.T) {
 				t.Fatalf("%s: decided %+v in\nclaim %+v\nprime %+v\nvolume %+v\nmover %+v", name, d, s.Claim, s.Prime, s.PrimeVolume, s.Mover)
 			}
 		}
-	})
+	}
+	walk(dimensions, nil, visit)
+	walk(volumeDimensions, nil, visit)
 	if worlds < 100_000 {
 		t.Errorf("only %d worlds were walked", worlds)
 	}
@@ -121,15 +139,36 @@ var promises = map[string]func(State, Decision) bool{
 		return d.Action != StartMover || s.Mover == nil && s.Source != nil && OwnedBy(s.Prime, s.Claim) && s.Prime.DeletionTimestamp == nil &&
 			s.Claim.Spec.VolumeName == "" && s.Claim.DeletionTimestamp == nil && s.Promised == nil
 	},
-	"a mover starts only on a volume that an abort would delete": func(s State, d Decision) bool {
-		return d.Action != StartMover || MoverIsConsumer(s) && s.PrimeVolume == nil ||
-			RefersTo(s.PrimeVolume, s.Prime) && s.PrimeVolume.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete
+	"no pod that can write starts on an unbound or unchecked volume": func(s State, d Decision) bool {
+		return d.Action != StartMover || Bound(s.Prime) && RefersTo(s.PrimeVolume, s.Prime) && s.PrimeVolume.DeletionTimestamp == nil &&
+			!captured(s.PrimeVolume) && scratchFor(s.PrimeVolume, s.Claim)
+	},
+	"no mover starts beside a consumer or an attachment": func(s State, d Decision) bool {
+		return d.Action != StartMover || len(s.Attachments) == 0 && (s.Consumer == nil || !OwnedBy(s.Consumer, s.Claim))
+	},
+	"a consumer starts only on a live, unbound prime of ours": func(s State, d Decision) bool {
+		return d.Action != StartConsumer || s.Consumer == nil && OwnedBy(s.Prime, s.Claim) && !Bound(s.Prime) && s.Prime.DeletionTimestamp == nil &&
+			s.Claim.DeletionTimestamp == nil && s.Claim.Spec.VolumeName == "" && s.Promised == nil
+	},
+	"a volume that is not ours is only released, and only while it is the prime's": func(s State, d Decision) bool {
+		if d.Action == ReleaseVolume {
+			return captured(s.PrimeVolume) && RefersTo(s.PrimeVolume, s.Prime) && OwnedBy(s.Prime, s.Claim)
+		}
+		return s.PrimeVolume == nil || !captured(s.PrimeVolume) || d.Action != MarkScratch && d.Action != StartMover && d.Action != Rebind && d.Action != MarkPopulated
+	},
+	"a prime goes only when its volume is known to be ours, or is released": func(s State, d Decision) bool {
+		return d.Action != DeletePrime && d.Action != ReplacePrime || s.PrimeVolume == nil || !RefersTo(s.PrimeVolume, s.Prime) || s.PrimeVolume.DeletionTimestamp != nil ||
+			scratchFor(s.PrimeVolume, s.Claim) || releasingFor(s.PrimeVolume, s.Claim)
+	},
+	"the next prime is thought of before a captured one goes": func(s State, d Decision) bool {
+		return d.Action != DeletePrime || s.Claim.DeletionTimestamp != nil || s.Claim.Spec.VolumeName != "" || s.PrimeVolume == nil ||
+			ReadNextPrime(s.Claim).Prime == string(s.Prime.UID)
 	},
 	"a prime is made only for a live, unbound claim without a promised volume": func(s State, d Decision) bool {
 		return d.Action != CreatePrime || s.Prime == nil && s.Claim.Spec.VolumeName == "" && s.Claim.DeletionTimestamp == nil && s.Promised == nil
 	},
-	"a prime goes only when the claim is bound or goes, or its volume is gone": func(s State, d Decision) bool {
-		return d.Action != DeletePrime || s.Claim.DeletionTimestamp != nil || s.Claim.Spec.VolumeName != "" || s.PrimeVolume == nil
+	"a prime goes only when the claim is bound or goes, or its volume is gone or released": func(s State, d Decision) bool {
+		return d.Action != DeletePrime || s.Claim.DeletionTimestamp != nil || s.Claim.Spec.VolumeName != "" || s.PrimeVolume == nil || releasingFor(s.PrimeVolume, s.Claim)
 	},
 	"a prime goes only after its mover": func(s State, d Decision) bool {
 		return d.Action != DeletePrime || s.Mover == nil || s.Mover.DeletionTimestamp != nil || !OwnedBy(s.Mover, s.Claim) || s.Claim.Spec.VolumeName != "" && PopulatedFor(s.ClaimVolume, s.Claim)
@@ -140,18 +179,17 @@ var promises = map[string]func(State, Decision) bool{
 			return OwnedBy(s.Prime, s.Claim)
 		case DeleteMover:
 			return OwnedBy(s.Mover, s.Claim)
+		case DeleteConsumer:
+			return OwnedBy(s.Consumer, s.Claim)
 		default:
 			return true
 		}
 	},
-	"a volume that no provisioner made is not touched": func(s State, d Decision) bool {
-		return s.PrimeVolume == nil || s.PrimeVolume.Annotations[v1alpha1.AnnotationProvisionedBy] != "" || d.Action != MarkScratch && d.Action != StartMover && d.Action != Rebind
-	},
 	"only a volume of the prime is written": func(s State, d Decision) bool {
 		return d.Action != MarkScratch || RefersTo(s.PrimeVolume, s.Prime)
 	},
-	"a deleted claim only loses things": func(s State, d Decision) bool {
-		return s.Claim.DeletionTimestamp == nil || d.Action == DeleteMover || d.Action == DeletePrime || d.Action == Wait
+	"a deleted claim only loses things, after their volume is safe": func(s State, d Decision) bool {
+		return s.Claim.DeletionTimestamp == nil || slices.Contains([]Action{DeleteMover, DeleteConsumer, DeletePrime, MarkScratch, ReleaseVolume, Wait}, d.Action)
 	},
 	"a claim at rest is left alone": func(s State, d Decision) bool {
 		was, _ := Populated(s.Claim)

@@ -55,16 +55,17 @@ func attributesClass(name *string) string {
 
 // ScratchPatch forces a volume's policy to Delete until the rebind, remembering its own.
 // Its resourceVersion turns a change in between into a conflict.
-func ScratchPatch(volume *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim) ([]byte, error) {
+func ScratchPatch(s State) ([]byte, error) {
+	annotations := map[string]any{
+		v1alpha1.AnnotationScratchFor:    string(s.Claim.UID),
+		v1alpha1.AnnotationReclaimPolicy: string(s.PrimeVolume.Spec.PersistentVolumeReclaimPolicy),
+	}
+	if node := consumerNode(s); node != "" {
+		annotations[v1alpha1.AnnotationAttachedByConsumer] = node
+	}
 	return json.Marshal(map[string]any{
-		"metadata": map[string]any{
-			"resourceVersion": volume.ResourceVersion,
-			"annotations": map[string]any{
-				v1alpha1.AnnotationScratchFor:    string(claim.UID),
-				v1alpha1.AnnotationReclaimPolicy: string(volume.Spec.PersistentVolumeReclaimPolicy),
-			},
-		},
-		"spec": map[string]any{"persistentVolumeReclaimPolicy": string(corev1.PersistentVolumeReclaimDelete)},
+		"metadata": map[string]any{"resourceVersion": s.PrimeVolume.ResourceVersion, "annotations": annotations},
+		"spec":     map[string]any{"persistentVolumeReclaimPolicy": string(corev1.PersistentVolumeReclaimDelete)},
 	})
 }
 
@@ -88,6 +89,8 @@ func RebindPatch(s State) ([]byte, error) {
 				v1alpha1.AnnotationManifestDigest: report.ManifestDigest,
 				v1alpha1.AnnotationScratchFor:     nil,
 				v1alpha1.AnnotationReclaimPolicy:  nil,
+
+				v1alpha1.AnnotationAttachedByConsumer: nil,
 			},
 		},
 		"spec": map[string]any{

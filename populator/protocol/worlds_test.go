@@ -179,6 +179,7 @@ func boundPrime(s *State) {
 	s.Prime.Annotations[v1alpha1.AnnotationBindCompleted] = "yes"
 	s.Prime.Status.Phase = corev1.ClaimBound
 	s.PrimeVolume = volume("pv-1", s.Prime)
+	s.PrimeVolume.Annotations[v1alpha1.AnnotationScratchFor] = claimUID
 }
 
 func lostPrime(s *State) {
@@ -280,12 +281,34 @@ var (
 		v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
 	})
 	stolen     = onVolume(func(v *corev1.PersistentVolume) { v.Spec.ClaimRef.UID = "somebody" })
-	madeByHand = onVolume(func(v *corev1.PersistentVolume) { delete(v.Annotations, v1alpha1.AnnotationProvisionedBy) })
+	madeByHand = onVolume(func(v *corev1.PersistentVolume) {
+		unmarkVolume(v)
+		delete(v.Annotations, v1alpha1.AnnotationProvisionedBy)
+	})
+	unmarked = onVolume(func(v *corev1.PersistentVolume) { delete(v.Annotations, v1alpha1.AnnotationScratchFor) })
+	free     = onVolume(func(v *corev1.PersistentVolume) {
+		unmarkVolume(v)
+		v.Annotations[v1alpha1.AnnotationBoundByController] = "yes"
+	})
+	freeToDelete = onVolume(func(v *corev1.PersistentVolume) { // An older version of ours took it for its own.
+		v.Annotations[v1alpha1.AnnotationBoundByController] = "yes"
+	})
+	releasing = onVolume(func(v *corev1.PersistentVolume) {
+		unmarkVolume(v)
+		v.Annotations[v1alpha1.AnnotationBoundByController], v.Annotations[v1alpha1.AnnotationReleasing] = "yes", claimUID
+		v.Annotations[v1alpha1.AnnotationReclaimPolicy] = string(corev1.PersistentVolumeReclaimDelete)
+		v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
+	})
+	consumed   = onVolume(func(v *corev1.PersistentVolume) { v.Annotations[v1alpha1.AnnotationAttachedByConsumer] = "a" })
 	unclaimed  = onVolume(func(v *corev1.PersistentVolume) { v.Spec.ClaimRef = nil })
 	volumeGoes = onVolume(func(v *corev1.PersistentVolume) { v.DeletionTimestamp = new(metav1.NewTime(noon)) })
 	tooSmall   = onVolume(func(v *corev1.PersistentVolume) { v.Spec.Capacity[corev1.ResourceStorage] = resource.MustParse("1Mi") })
 	otherVAC   = onVolume(func(v *corev1.PersistentVolume) { v.Spec.VolumeAttributesClassName = new("gold") })
 )
+
+func unmarkVolume(v *corev1.PersistentVolume) {
+	delete(v.Annotations, v1alpha1.AnnotationScratchFor)
+}
 
 // rebound is the world between the rebind and the bind.
 func rebound(s *State) {
@@ -332,6 +355,7 @@ func withMover(phase corev1.PodPhase, code int32, message string) change {
 		s.Mover = &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{
 				Name: MoverName(s.Claim), Namespace: "team", UID: moverUID, Labels: labels(s.Claim, v1alpha1.RolePopulate),
+				OwnerReferences:   []metav1.OwnerReference{ownerReference(s.Claim)},
 				CreationTimestamp: metav1.NewTime(noon.Add(-time.Second)),
 				Annotations: map[string]string{
 					v1alpha1.AnnotationRequestHash: baseHash(), v1alpha1.AnnotationPodHash: basePod(), v1alpha1.AnnotationAttempt: "1",
@@ -367,7 +391,7 @@ var (
 	}
 	foreignMover = func(s *State) {
 		runningMover(s)
-		s.Mover.Labels = nil
+		s.Mover.Labels, s.Mover.OwnerReferences = nil, nil
 	}
 	evictedMover = func(s *State) {
 		withMover(corev1.PodFailed, 137, "")(s)

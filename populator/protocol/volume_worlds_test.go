@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package protocol
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
+)
+
+// remembered is what the claim knows of a prime whose volume was not ours.
+func remembered(n NextPrime) change {
+	return func(s *State) {
+		n.Claim = claimUID
+		s.Claim.Annotations[v1alpha1.AnnotationNextPrime] = encoded(n)
+	}
+}
+
+var (
+	knowsCapture = remembered(NextPrime{Prime: primeUID, Node: "a", Count: 1, Volume: "pv-1"})
+	backsOff     = remembered(NextPrime{Prime: primeUID, Count: 1, Volume: "pv-1", After: noon.Add(10 * time.Second)})
+	waitedLong   = remembered(NextPrime{Prime: primeUID, Count: 1, Volume: "pv-1", After: noon})
+)
+
+// immediately is a class that waits, for a claim that does not.
+func immediately(s *State) {
+	lateClass(s)
+	bindNow(s)
+}
+
+// withConsumer has a consumer that is placed for the world's source.
+func withConsumer(age time.Duration, more ...func(*corev1.Pod)) change {
+	return func(s *State) {
+		source := world().Source
+		s.Consumer = &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{
+				Name: ConsumerName(s.Claim), Namespace: "team", UID: "consumer-uid", Labels: labels(s.Claim, v1alpha1.RoleConsumer),
+				OwnerReferences:   []metav1.OwnerReference{ownerReference(s.Claim)},
+				CreationTimestamp: metav1.NewTime(noon.Add(-age)),
+				Annotations:       map[string]string{v1alpha1.AnnotationPodHash: PodHash(source)},
+			},
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: moverpod.ConsumerContainer}}},
+		}
+		for _, f := range more {
+			f(s.Consumer)
+		}
+	}
+}
+
+func placedOnA(p *corev1.Pod)  { p.Spec.NodeName = "a" }
+func unlabelled(p *corev1.Pod) { p.Labels, p.OwnerReferences = nil, nil }
+func unschedulable(p *corev1.Pod) {
+	p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/3 nodes"}}
+}
+
+func consumerDone(p *corev1.Pod) {
+	placedOnA(p)
+	p.Status.Phase = corev1.PodSucceeded
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}}}
+}
+
+func goingSince(ago time.Duration) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		placedOnA(p)
+		p.DeletionTimestamp = new(metav1.NewTime(noon.Add(-ago)))
+	}
+}
+
+var (
+	newConsumer   = withConsumer(time.Second)
+	oldConsumer   = withConsumer(time.Hour, unschedulable)
+	readyConsumer = withConsumer(time.Second, consumerDone)
+)
+
+// attachedTo has the prime's volume attached to a node since a while ago.
+func attachedTo(node string, ago time.Duration) change {
+	return func(s *State) {
+		s.Attachments = []storagev1.VolumeAttachment{{
+			ObjectMeta: metav1.ObjectMeta{Name: "csi-" + node, CreationTimestamp: metav1.NewTime(noon.Add(-ago))},
+			Spec:       storagev1.VolumeAttachmentSpec{NodeName: node},
+		}}
+	}
+}

@@ -8,7 +8,6 @@ import (
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
@@ -31,6 +30,7 @@ type volumeRecord struct {
 	name       string
 	populated  map[types.UID]revision // by claim: when it was promised as complete
 	writtenFor map[types.UID]bool     // claimRefs under which the manager wrote to it
+	written    string                 // what the API server noted of the manager's latest writes
 	namespace  string                 // of its claims
 }
 
@@ -101,8 +101,10 @@ func (l *laws) volume(v *corev1.PersistentVolume) {
 	}
 	if v.Spec.ClaimRef != nil {
 		r.namespace = v.Spec.ClaimRef.Namespace
-		ours := func(e metav1.ManagedFieldsEntry) bool { return e.Manager == ManagerName }
-		if slices.ContainsFunc(v.ManagedFields, ours) {
+	}
+	if now := writesOfManager(v); now != r.written {
+		r.written = now
+		if v.Spec.ClaimRef != nil {
 			r.writtenFor[v.Spec.ClaimRef.UID] = true
 		}
 	}
@@ -131,6 +133,17 @@ type being struct {
 	uid   types.UID
 	name  string
 	lives bool
+}
+
+// writesOfManager changes with each write of the manager, and with nobody else's: a volume
+// keeps the names of those who wrote under an earlier claim.
+func writesOfManager(v *corev1.PersistentVolume) (all string) {
+	for _, e := range v.ManagedFields {
+		if e.Manager == ManagerName && e.Time != nil {
+			all += e.Time.String() + e.Subresource
+		}
+	}
+	return all
 }
 
 func (l *laws) live(kind, namespace, claim string, b being) {

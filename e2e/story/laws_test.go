@@ -17,7 +17,7 @@ type world struct {
 	filled, gone, promised, bound string // revisions
 	promisedTo                    string
 	secondMover, secondPrime      bool
-	foreign                       bool
+	foreign, handedOn             bool
 }
 
 func (w world) judge() []string {
@@ -61,10 +61,17 @@ func (w world) judge() []string {
 		volume.Annotations[v1alpha1.AnnotationPopulatedFor], volume.ResourceVersion = w.promisedTo, w.promised
 		l.volume(volume)
 	}
-	if w.foreign {
-		volume.Spec.ClaimRef.UID = "someone"
-		volume.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: ManagerName}}
+	wrote := func(at int64) {
+		volume.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: ManagerName, Time: new(metav1.Unix(at, 0))}}
 		l.volume(volume)
+	}
+	wrote(1)
+	if w.handedOn || w.foreign {
+		volume.Spec.ClaimRef.UID = "someone"
+		l.volume(volume)
+	}
+	if w.foreign {
+		wrote(2)
 	}
 	claim.Spec.VolumeName, claim.ResourceVersion = "v", w.bound
 	l.claim(claim, false)
@@ -79,17 +86,18 @@ func TestLaws(t *testing.T) {
 		world world
 		want  string // part of the only verdict; empty for none
 	}{
-		"a sound population":                 {sound, ""},
-		"bound to an unpromised volume":      {with(func(w *world) { w.promised = "" }), "never promised"},
-		"bound to another claim's volume":    {with(func(w *world) { w.promisedTo = "other" }), "never promised"},
-		"bound before the promise":           {with(func(w *world) { w.bound = "7"; w.promised = "8" }), "before volume v was promised"},
-		"promised before it was filled":      {with(func(w *world) { w.filled = "8" }), "without a prime"},
-		"promised without ever being filled": {with(func(w *world) { w.filled = "" }), "without a prime"},
-		"promised while the mover was there": {with(func(w *world) { w.gone = "8" }), "was still there"},
-		"promised and the mover never left":  {with(func(w *world) { w.gone = "" }), "was still there"},
-		"two movers at once":                 {with(func(w *world) { w.secondMover = true }), "2 living movers"},
-		"two primes at once":                 {with(func(w *world) { w.secondPrime = true }), "2 living primes"},
-		"a write to somebody else's volume":  {with(func(w *world) { w.foreign = true }), "neither a prime nor a claim of ours"},
+		"a sound population":                   {sound, ""},
+		"bound to an unpromised volume":        {with(func(w *world) { w.promised = "" }), "never promised"},
+		"bound to another claim's volume":      {with(func(w *world) { w.promisedTo = "other" }), "never promised"},
+		"bound before the promise":             {with(func(w *world) { w.bound = "7"; w.promised = "8" }), "before volume v was promised"},
+		"promised before it was filled":        {with(func(w *world) { w.filled = "8" }), "without a prime"},
+		"promised without ever being filled":   {with(func(w *world) { w.filled = "" }), "without a prime"},
+		"promised while the mover was there":   {with(func(w *world) { w.gone = "8" }), "was still there"},
+		"promised and the mover never left":    {with(func(w *world) { w.gone = "" }), "was still there"},
+		"two movers at once":                   {with(func(w *world) { w.secondMover = true }), "2 living movers"},
+		"two primes at once":                   {with(func(w *world) { w.secondPrime = true }), "2 living primes"},
+		"a volume that is somebody else's now": {with(func(w *world) { w.handedOn = true }), ""},
+		"a write to somebody else's volume":    {with(func(w *world) { w.foreign = true }), "neither a prime nor a claim of ours"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

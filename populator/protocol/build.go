@@ -143,7 +143,7 @@ func Mover(s State, o MoverOptions) (*corev1.Pod, error) {
 		Name:      MoverName(s.Claim),
 		Namespace: s.Claim.Namespace,
 		Owner:     ownerReference(s.Claim),
-		Labels:    moverLabels(s),
+		Labels:    moverLabels(s, v1alpha1.RolePopulate),
 		Annotations: map[string]string{
 			v1alpha1.AnnotationRequestHash:  RequestHash(s.Source, s.Claim),
 			v1alpha1.AnnotationPodHash:      PodHash(s.Source),
@@ -161,8 +161,8 @@ func Mover(s State, o MoverOptions) (*corev1.Pod, error) {
 }
 
 // moverLabels tell also which source is read, by which movers are counted.
-func moverLabels(s State) map[string]string {
-	all := labels(s.Claim, v1alpha1.RolePopulate)
+func moverLabels(s State, role string) map[string]string {
+	all := labels(s.Claim, role)
 	all[v1alpha1.LabelSourceUID] = string(s.Source.UID)
 	return all
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/populator/queue"
 )
 
 // ConsumerName carries the claim's UID, like the prime's and the mover's.
@@ -21,8 +22,8 @@ func Consumer(s State, o MoverOptions) *corev1.Pod {
 		Name:        ConsumerName(s.Claim),
 		Namespace:   s.Claim.Namespace,
 		Owner:       ownerReference(s.Claim),
-		Labels:      labels(s.Claim, v1alpha1.RoleConsumer),
-		Annotations: map[string]string{v1alpha1.AnnotationPodHash: PodHash(s.Source)},
+		Labels:      moverLabels(s, v1alpha1.RoleConsumer),
+		Annotations: map[string]string{v1alpha1.AnnotationPodHash: PodHash(s.Source), v1alpha1.AnnotationEndpointHost: queue.Host(s.Source.Spec.Endpoint)},
 		Image:       o.Image,
 		Location:    s.Source.Spec.S3Location,
 		Mover:       s.Source.Spec.Mover,

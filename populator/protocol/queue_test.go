@@ -47,6 +47,18 @@ func TestNothingStartsBeforeItsTurn(t *testing.T) {
 	}
 }
 
+// A consumer is the first pod of its mover's run: it waits for the same place.
+func TestAConsumerWaitsForItsTurn(t *testing.T) {
+	s := world(lateClass, bindNow, withPrime)
+	if d := Decide(s); d.Action != StartConsumer || !WantsPlace(s) {
+		t.Fatalf("decided %+v", d)
+	}
+	queued(time.Minute)(&s)
+	if d := Decide(s); d.Reason != v1alpha1.ReasonQueued {
+		t.Errorf("decided %+v while queued", d)
+	}
+}
+
 func TestQueuedIsToldAfterAWhile(t *testing.T) {
 	d := Decide(world(boundPrime, queued(time.Second)))
 	if d.Action != Wait || d.Reason != "" || d.Recheck <= 0 || d.Recheck > queueQuiet {
@@ -75,6 +87,9 @@ func TestAMoverCarriesWhatItIsCountedBy(t *testing.T) {
 	}
 	if got, want := queue.MoverOf(pod, noon).Use, PlaceFor(s).Use; got != want {
 		t.Errorf("the pod counts as %+v, asked for was %+v", got, want)
+	}
+	if got, want := queue.MoverOf(Consumer(s, MoverOptions{}), noon), PlaceFor(s).Use; got.Use != want || got.Last {
+		t.Errorf("its consumer counts as %+v, asked for was %+v", got, want)
 	}
 	if got := PlaceFor(s); got.Endpoint != "minio.data.svc:9000" {
 		t.Errorf("asks for %+v", got)

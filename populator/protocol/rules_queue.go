@@ -28,8 +28,9 @@ func inTurn(s State, d Decision) Decision {
 		"The volume is filled when there is a place for its mover: "+s.Queued.String()).Again(s.Queued.Recheck())
 }
 
-// starts tells that an action makes a pod that takes a place.
-func starts(a Action) bool { return a == StartMover }
+// starts tells that an action makes a pod that takes a place. A consumer takes that of the
+// mover that follows it.
+func starts(a Action) bool { return a == StartMover || a == StartConsumer }
 
 // WantsPlace tells that all that keeps a mover from starting is a place for it.
 func WantsPlace(s State) bool {

@@ -132,9 +132,9 @@ func (q *Queue) taken(movers []Mover, now time.Time) places {
 		kept, ok := q.reserved[m.UID]
 		switch {
 		case !ok:
-		case m.Last || !m.Runs:
+		case m.Last:
 			delete(q.reserved, m.UID)
-		default: // Another pod of the same run follows: its place is kept for it.
+		case m.Runs: // Another pod of the same run follows: its place is kept for it.
 			q.reserved[m.UID] = reserved{kept.use, now.Add(reservation)}
 		}
 		if m.Runs {

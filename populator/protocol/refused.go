@@ -51,6 +51,14 @@ func purpose(s State, a Action) string {
 		return "record on claim " + prime + " that what is asked for has changed"
 	case RememberSize:
 		return "record on this claim how large its volume has to be"
+	case StartConsumer:
+		return "create pod " + ConsumerName(s.Claim)
+	case DeleteConsumer:
+		return "delete pod " + ConsumerName(s.Claim)
+	case ReleaseVolume:
+		return "give volume " + volume + ", which is not ours to fill, back"
+	case RememberPrime:
+		return "record on this claim how its next claim for loading is made"
 	case DeletePrime, ReplacePrime:
 		return "delete claim " + prime
 	case Wait:

@@ -37,14 +37,6 @@ func purpose(s State, a Action) string {
 		return "annotate claim " + prime + " with its node"
 	case MarkScratch:
 		return "give volume " + volume + " the reclaim policy Delete until it is filled"
-	case StartConsumer:
-		return "create pod " + ConsumerName(s.Claim)
-	case DeleteConsumer:
-		return "delete pod " + ConsumerName(s.Claim)
-	case ReleaseVolume:
-		return "give volume " + volume + ", which was not made for this claim, the reclaim policy Retain"
-	case RememberPrime:
-		return "record on this claim how its next prime claim is made"
 	case StartMover:
 		return "create pod " + mover
 	case RecordFailure:

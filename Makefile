@@ -36,6 +36,10 @@ e2e-chart: ## Install, upgrade and remove the Helm chart on a real node of its o
 bench-control: ## Measure the control path on a real node; the last line is JSON
 	@go run ./e2e/bench control
 
+.PHONY: bench-tenants
+bench-tenants: ## Measure a claim beside 10,000 volumes and 2,500 claims of others; the last line is JSON
+	@go run ./e2e/bench tenants
+
 .PHONY: bench-webhook
 bench-webhook: ## Measure admission, and refusals while certificates rotate; the last line is JSON
 	@go run ./e2e/bench webhook

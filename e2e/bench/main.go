@@ -4,9 +4,10 @@
 // best, and prints a table and, as its last line, one JSON object.
 //
 //	go run ./e2e/bench control   the control path: claims from one tiny source
+//	go run ./e2e/bench tenants   a quiet tenant beside busy ones; fails when a promise is broken
 //	go run ./e2e/bench webhook   admission: its cost, and refusals while certificates rotate
 //
-// It asserts nothing: absolute times differ from machine to machine, so a person, or a
+// Only tenants asserts something, and that is relative: absolute times differ from machine to machine, so a person, or a
 // comparison of two runs on one machine, judges.
 package main
 
@@ -23,7 +24,7 @@ import (
 	"github.com/s3populator/s3populator/e2e/story"
 )
 
-const usage = "usage: bench control [--small] [--real-only] | bench webhook"
+const usage = "usage: bench control [--small] [--real-only] | bench tenants [--small] | bench webhook"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -39,6 +40,16 @@ func run(ctx context.Context, args []string) (err error) {
 	switch {
 	case len(args) == 1 && args[0] == "webhook":
 		return runAdmission(ctx, os.Stdout)
+	case len(args) > 0 && args[0] == "tenants":
+		small := flag.NewFlagSet("bench tenants", flag.ContinueOnError)
+		tenth := small.Bool("small", false, "a tenth of everything, to see that it works")
+		if err := small.Parse(args[1:]); err != nil {
+			return err
+		}
+		if *tenth {
+			return runTenants(ctx, os.Stdout, 10)
+		}
+		return runTenants(ctx, os.Stdout, 1)
 	case len(args) == 0 || args[0] != "control":
 		return errors.New(usage)
 	}

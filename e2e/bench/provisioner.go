@@ -72,7 +72,8 @@ func (p *provisioner) write(ctx context.Context, do func() error) {
 }
 
 func wantsVolume(c *corev1.PersistentVolumeClaim) bool {
-	return c.Spec.DataSourceRef == nil && c.Spec.VolumeName == "" && c.DeletionTimestamp == nil && c.Annotations[v1alpha1.AnnotationStorageProvisioner] == simulatedCSI
+	return c.Spec.DataSourceRef == nil && c.Spec.VolumeName == "" && c.DeletionTimestamp == nil && c.Annotations[v1alpha1.AnnotationStorageProvisioner] == simulatedCSI &&
+		c.Spec.StorageClassName != nil && *c.Spec.StorageClassName == simulatedClass // Others wait for ever.
 }
 
 func released(v *corev1.PersistentVolume) bool {

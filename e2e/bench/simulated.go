@@ -35,20 +35,11 @@ const (
 func (b *bench) simulated(ctx context.Context, f *figures) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if err := b.cordon(ctx); err != nil {
-		return err
-	}
-	stop, err := b.startKwok(ctx)
+	stop, err := b.startSimulation(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	if err := b.simulatedObjects(ctx); err != nil {
-		return err
-	}
-	if err := (&provisioner{client: b.world.Client, kube: b.world.Kube}).start(ctx); err != nil {
-		return err
-	}
 	if f.small, err = b.simulate(ctx, "simulated-100", 100/b.scale); err != nil {
 		return err
 	}
@@ -57,6 +48,21 @@ func (b *bench) simulated(ctx context.Context, f *figures) (err error) {
 	}
 	f.CPU1000, f.RSS1000 = f.large.cpu, f.large.rss
 	return nil
+}
+
+// startSimulation has kwok and the provisioner of this program play nodes and storage until
+// stop, or until ctx ends.
+func (b *bench) startSimulation(ctx context.Context) (stop func() error, err error) {
+	if err := b.cordon(ctx); err != nil {
+		return nil, err
+	}
+	if stop, err = b.startKwok(ctx); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(b.simulatedObjects(ctx), (&provisioner{client: b.world.Client, kube: b.world.Kube}).start(ctx)); err != nil {
+		return nil, errors.Join(err, stop())
+	}
+	return stop, nil
 }
 
 // cordon keeps simulated pods off the real node; what runs there stays.

@@ -255,61 +255,6 @@ func encoded(v any) string {
 	return string(b)
 }
 
-// Volumes.
-func volume(name string, claim *corev1.PersistentVolumeClaim) *corev1.PersistentVolume {
-	return &corev1.PersistentVolume{
-		ObjectMeta: metav1.ObjectMeta{Name: name, ResourceVersion: "30", Annotations: map[string]string{v1alpha1.AnnotationProvisionedBy: "csi.example.com"}},
-		Spec: corev1.PersistentVolumeSpec{
-			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
-			AccessModes:                   []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-			PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimDelete,
-			ClaimRef:                      &corev1.ObjectReference{Namespace: claim.Namespace, Name: claim.Name, UID: claim.UID},
-		},
-	}
-}
-
-func onVolume(f func(*corev1.PersistentVolume)) change {
-	return func(s *State) {
-		if s.PrimeVolume != nil {
-			f(s.PrimeVolume)
-		}
-	}
-}
-
-var (
-	retained = onVolume(func(v *corev1.PersistentVolume) {
-		v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
-	})
-	stolen     = onVolume(func(v *corev1.PersistentVolume) { v.Spec.ClaimRef.UID = "somebody" })
-	madeByHand = onVolume(func(v *corev1.PersistentVolume) {
-		unmarkVolume(v)
-		delete(v.Annotations, v1alpha1.AnnotationProvisionedBy)
-	})
-	unmarked = onVolume(func(v *corev1.PersistentVolume) { delete(v.Annotations, v1alpha1.AnnotationScratchFor) })
-	free     = onVolume(func(v *corev1.PersistentVolume) {
-		unmarkVolume(v)
-		v.Annotations[v1alpha1.AnnotationBoundByController] = "yes"
-	})
-	freeToDelete = onVolume(func(v *corev1.PersistentVolume) { // An older version of ours took it for its own.
-		v.Annotations[v1alpha1.AnnotationBoundByController] = "yes"
-	})
-	releasing = onVolume(func(v *corev1.PersistentVolume) {
-		unmarkVolume(v)
-		v.Annotations[v1alpha1.AnnotationBoundByController], v.Annotations[v1alpha1.AnnotationReleasing] = "yes", claimUID
-		v.Annotations[v1alpha1.AnnotationReclaimPolicy] = string(corev1.PersistentVolumeReclaimDelete)
-		v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
-	})
-	consumed   = onVolume(func(v *corev1.PersistentVolume) { v.Annotations[v1alpha1.AnnotationAttachedByConsumer] = "a" })
-	unclaimed  = onVolume(func(v *corev1.PersistentVolume) { v.Spec.ClaimRef = nil })
-	volumeGoes = onVolume(func(v *corev1.PersistentVolume) { v.DeletionTimestamp = new(metav1.NewTime(noon)) })
-	tooSmall   = onVolume(func(v *corev1.PersistentVolume) { v.Spec.Capacity[corev1.ResourceStorage] = resource.MustParse("1Mi") })
-	otherVAC   = onVolume(func(v *corev1.PersistentVolume) { v.Spec.VolumeAttributesClassName = new("gold") })
-)
-
-func unmarkVolume(v *corev1.PersistentVolume) {
-	delete(v.Annotations, v1alpha1.AnnotationScratchFor)
-}
-
 // rebound is the world between the rebind and the bind.
 func rebound(s *State) {
 	s.Promised = volume("pv-1", s.Claim)

@@ -41,15 +41,7 @@ func run(ctx context.Context, args []string) (err error) {
 	case len(args) == 1 && args[0] == "webhook":
 		return runAdmission(ctx, os.Stdout)
 	case len(args) > 0 && args[0] == "tenants":
-		small := flag.NewFlagSet("bench tenants", flag.ContinueOnError)
-		tenth := small.Bool("small", false, "a tenth of everything, to see that it works")
-		if err := small.Parse(args[1:]); err != nil {
-			return err
-		}
-		if *tenth {
-			return runTenants(ctx, os.Stdout, 10)
-		}
-		return runTenants(ctx, os.Stdout, 1)
+		return tenantsCommand(ctx, args[1:])
 	case len(args) == 0 || args[0] != "control":
 		return errors.New(usage)
 	}
@@ -74,4 +66,17 @@ func run(ctx context.Context, args []string) (err error) {
 	}
 	figures.table(os.Stdout)
 	return json.NewEncoder(os.Stdout).Encode(figures)
+}
+
+func tenantsCommand(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("bench tenants", flag.ContinueOnError)
+	small := flags.Bool("small", false, "a tenth of everything, to see that it works")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	scale := 1
+	if *small {
+		scale = 10
+	}
+	return runTenants(ctx, os.Stdout, scale)
 }

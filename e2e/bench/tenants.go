@@ -188,29 +188,19 @@ func (b *bench) busy(ctx context.Context, f tenantFigures) error {
 		b.createAll(ctx, f.Unschedulable, claims(unschedulable, simulatedClass))); err != nil {
 		return err
 	}
-	if err := b.stand(ctx, "the primes", pending, f.Pending, &corev1.PersistentVolumeClaimList{}, v1alpha1.RolePrime); err != nil {
-		return err
+	ofRole := func(namespace, role string) []client.ListOption {
+		return []client.ListOption{client.InNamespace(namespace), client.MatchingLabels{v1alpha1.LabelRole: role}}
 	}
-	return b.stand(ctx, "the unschedulable movers", unschedulable, f.Unschedulable, &corev1.PodList{}, v1alpha1.RolePopulate)
-}
-
-func (b *bench) stand(ctx context.Context, what, namespace string, n int, list client.ObjectList, role string) error {
 	began := time.Now()
-	defer func() { fmt.Fprintf(b.out, "%s stand after %.0f s\n", what, time.Since(began).Seconds()) }()
-	return poll(ctx, what, func() (bool, error) {
-		err := b.world.Client.List(ctx, list, client.InNamespace(namespace), client.MatchingLabels{v1alpha1.LabelRole: role})
-		return itemsOf(list) >= n, err
+	err := poll(ctx, "the primes and the unschedulable movers", func() (bool, error) {
+		var primes corev1.PersistentVolumeClaimList
+		var movers corev1.PodList
+		err := errors.Join(b.world.Client.List(ctx, &primes, ofRole(pending, v1alpha1.RolePrime)...),
+			b.world.Client.List(ctx, &movers, ofRole(unschedulable, v1alpha1.RolePopulate)...))
+		return len(primes.Items) >= f.Pending && len(movers.Items) >= f.Unschedulable, err
 	})
-}
-
-func itemsOf(list client.ObjectList) int {
-	switch l := list.(type) {
-	case *corev1.PodList:
-		return len(l.Items)
-	case *corev1.PersistentVolumeClaimList:
-		return len(l.Items)
-	}
-	return 0
+	fmt.Fprintf(b.out, "  they stand after %.0f s\n", time.Since(began).Seconds())
+	return err
 }
 
 func (b *bench) createAll(ctx context.Context, n int, object func(int) client.Object) error {

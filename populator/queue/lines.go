@@ -53,7 +53,7 @@ func inTurns(lines map[string]*line) []*line {
 //
 // A waiter that does not fit closes the cap that it does not fit for all behind it: else one
 // that needs several places would be passed by small ones for ever.
-func letIn(lines []*line, taken places, answers func(*waiter) bool, in func(*waiter) bool) {
+func letIn(lines []*line, taken places, answers, in func(*waiter) bool) {
 	next := make([]int, len(lines))
 	closed := map[bound]bool{}
 	for moved := true; moved; {

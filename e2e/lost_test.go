@@ -6,6 +6,7 @@ package e2e
 
 import (
 	"errors"
+	"maps"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,15 +21,13 @@ import (
 // ghost is a node whose machine was there once: its kubelet is played up to the moment at
 // which it falls silent. It offers what the real node offers, and only to who tolerates it.
 func ghost(s *story.Story) *corev1.Node {
-	real := &corev1.NodeList{}
+	found := &corev1.NodeList{}
 	s.T.Helper()
-	if err := world.Client.List(s.T.Context(), real); err != nil || len(real.Items) == 0 {
+	if err := world.Client.List(s.T.Context(), found); err != nil || len(found.Items) == 0 {
 		s.T.Fatalf("find the real node: %v", err)
 	}
 	labels := map[string]string{"e2e/ghost": s.Namespace}
-	for k, v := range real.Items[0].Labels {
-		labels[k] = v
-	}
+	maps.Copy(labels, found.Items[0].Labels)
 	labels[corev1.LabelHostname] = s.Namespace
 	node := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: s.Namespace, Labels: labels},

@@ -27,39 +27,60 @@ const refusalDelay = 30 * time.Second
 // resourceVersion, so that a stale view turns into a conflict, never into damage. The
 // decision comes back changed where the API server's answer is the user's to act on.
 func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decision) (protocol.Decision, error) {
-	switch d.Action {
-	case protocol.Wait:
+	if d.Action == protocol.Wait {
 		return d, nil
-	case protocol.CreatePrime:
-		return r.createPrime(ctx, s, d)
-	case protocol.ReleaseNode:
-		return d, r.releaseNode(ctx, s)
-	case protocol.SelectNode:
-		return d, r.selectNode(ctx, s)
-	case protocol.StartConsumer:
-		return r.startConsumer(ctx, s, d)
-	case protocol.DeleteConsumer:
-		return d, r.deletePod(ctx, s.Consumer)
-	case protocol.ReleaseVolume:
-		return d, r.patchVolume(ctx, s.PrimeVolume, func() ([]byte, error) { return protocol.ReleasePatch(s.PrimeVolume, s.Claim) })
-	case protocol.RememberPrime:
-		return d, r.rememberPrime(ctx, s)
-	case protocol.MarkScratch:
-		return d, r.patchVolume(ctx, s.PrimeVolume, func() ([]byte, error) { return protocol.ScratchPatch(s) })
-	case protocol.StartMover:
-		return r.startMover(ctx, s, d)
-	case protocol.RecordFailure:
-		return d, r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationAttempts, protocol.ReadAttempts(s.Prime).After(s.Ended(), s.Now), nil)
-	case protocol.DeleteMover:
-		return d, r.deleteMover(ctx, s)
-	case protocol.MarkPopulated:
-		return d, r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationResult, protocol.ResultOf(s), map[string]any{v1alpha1.AnnotationPopulated: string(s.Mover.UID)})
-	case protocol.Rebind:
-		return d, r.rebind(ctx, s)
-	case protocol.DeletePrime:
-		return d, r.delete(ctx, s.Prime)
 	}
-	return d, r.follow(ctx, s, d.Action)
+	write, known := r.writes()[d.Action]
+	if !known {
+		return d, fmt.Errorf("unknown action %q", d.Action)
+	}
+	return write(ctx, s, d)
+}
+
+// writing makes the one write of an action.
+type writing func(context.Context, protocol.State, protocol.Decision) (protocol.Decision, error)
+
+// writes has a row for each action but Wait.
+func (r *Reconciler) writes() map[protocol.Action]writing {
+	return map[protocol.Action]writing{
+		protocol.CreatePrime:    r.createPrime,
+		protocol.ReleaseNode:    alone(r.releaseNode),
+		protocol.SelectNode:     alone(r.selectNode),
+		protocol.StartConsumer:  r.startConsumer,
+		protocol.DeleteConsumer: alone(func(ctx context.Context, s protocol.State) error { return r.deletePod(ctx, s.Consumer) }),
+		protocol.ReleaseVolume: alone(func(ctx context.Context, s protocol.State) error {
+			return r.patchVolume(ctx, s.PrimeVolume, func() ([]byte, error) { return protocol.ReleasePatch(s.PrimeVolume, s.Claim) })
+		}),
+		protocol.RememberPrime: alone(r.rememberPrime),
+		protocol.MarkScratch: alone(func(ctx context.Context, s protocol.State) error {
+			return r.patchVolume(ctx, s.PrimeVolume, func() ([]byte, error) { return protocol.ScratchPatch(s) })
+		}),
+		protocol.StartMover:    r.startMover,
+		protocol.RecordFailure: alone(r.recordFailure),
+		protocol.DeleteMover:   alone(r.deleteMover),
+		protocol.MarkPopulated: alone(r.markPopulated),
+		protocol.Rebind:        alone(r.rebind),
+		protocol.DeletePrime:   alone(func(ctx context.Context, s protocol.State) error { return r.delete(ctx, s.Prime) }),
+		protocol.RecordEdit:    alone(r.recordEdit),
+		protocol.RememberSize:  alone(r.rememberSize),
+		protocol.ReplacePrime:  alone(r.replacePrime),
+	}
+}
+
+// alone is a write whose answer changes nothing of what is said.
+func alone(write func(context.Context, protocol.State) error) writing {
+	return func(ctx context.Context, s protocol.State, d protocol.Decision) (protocol.Decision, error) {
+		return d, write(ctx, s)
+	}
+}
+
+func (r *Reconciler) recordFailure(ctx context.Context, s protocol.State) error {
+	return r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationAttempts, protocol.ReadAttempts(s.Prime).After(s.Ended(), s.Now), nil)
+}
+
+func (r *Reconciler) markPopulated(ctx context.Context, s protocol.State) error {
+	return r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationResult, protocol.ResultOf(s),
+		map[string]any{v1alpha1.AnnotationPopulated: string(s.Mover.UID)})
 }
 
 // createPrime asks the API server once more: a prime for a claim that is bound or gone

@@ -26,19 +26,6 @@ func (r *Reconciler) request(ctx context.Context, s protocol.State) (*v1alpha1.S
 	return source, claim, err
 }
 
-// follow does what a changed request or size asks for.
-func (r *Reconciler) follow(ctx context.Context, s protocol.State, a protocol.Action) error {
-	switch a {
-	case protocol.RecordEdit:
-		return r.recordEdit(ctx, s)
-	case protocol.RememberSize:
-		return r.rememberSize(ctx, s)
-	case protocol.ReplacePrime:
-		return r.replacePrime(ctx, s)
-	}
-	return fmt.Errorf("unknown action %q", a)
-}
-
 // rebind hands the volume over, if it holds what is asked for at this moment. The patch is
 // guarded by the volume's resourceVersion: whatever happened to the prime since would have
 // changed the volume too.

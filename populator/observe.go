@@ -27,7 +27,7 @@ func (r *Reconciler) observe(ctx context.Context, claim *corev1.PersistentVolume
 	if s.Prime, err = find(ctx, r, key(claim, protocol.PrimeName(claim)), &corev1.PersistentVolumeClaim{}); err != nil {
 		return protocol.State{}, err
 	}
-	if err = r.observeMover(ctx, &s); err != nil {
+	if err := r.observeMover(ctx, &s); err != nil {
 		return protocol.State{}, err
 	}
 	if s.Consumer, err = find(ctx, r, key(claim, protocol.ConsumerName(claim)), &corev1.Pod{}); err != nil {

@@ -101,11 +101,11 @@ func (d *denied) told() string {
 }
 
 var (
-	byPolicy  = apierrors.NewForbidden(schema.GroupResource{Resource: "things"}, "x", errors.New("ValidatingAdmissionPolicy 'four-eyes' denied the request:\n  nobody asked"))
-	tooLarge  = apierrors.NewRequestEntityTooLargeError("limit is 3145728")
-	noWebhook = apierrors.NewInternalError(errors.New(`failed calling webhook "check.example.com": connection refused`))
-	noSuchPod = apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, "populate")
-	tooMany   = apierrors.NewTooManyRequests("please slow down", 1)
+	errPolicy    = apierrors.NewForbidden(schema.GroupResource{Resource: "things"}, "x", errors.New("ValidatingAdmissionPolicy 'four-eyes' denied the request:\n  nobody asked"))
+	errTooLarge  = apierrors.NewRequestEntityTooLargeError("limit is 3145728")
+	errNoWebhook = apierrors.NewInternalError(errors.New(`failed calling webhook "check.example.com": connection refused`))
+	errNoSuchPod = apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, "populate")
+	errTooMany   = apierrors.NewTooManyRequests("please slow down", 1)
 )
 
 // Every write of the protocol that the API server refuses is told on the claim, in its
@@ -124,7 +124,7 @@ func TestARefusedWriteIsTold(t *testing.T) {
 		"the record of a failure":      {"patch", isPrime, failing, "ended"},
 	}
 	for name, w := range writes {
-		for kind, answer := range map[string]error{"policy": byPolicy, "413": tooLarge, "webhook": noWebhook, "429": tooMany} {
+		for kind, answer := range map[string]error{"policy": errPolicy, "413": errTooLarge, "webhook": errNoWebhook, "429": errTooMany} {
 			t.Run(name+", "+kind, func(t *testing.T) {
 				d := newDenied(t, func(verb string, o client.Object) error {
 					if verb == w.verb && w.is(o) {
@@ -182,7 +182,7 @@ func failing(d *denied) {
 
 // What passes by itself within seconds is not worth a write to the claim.
 func TestAShortOutageIsNotTold(t *testing.T) {
-	d := newDenied(t, func(string, client.Object) error { return noWebhook })
+	d := newDenied(t, func(string, client.Object) error { return errNoWebhook })
 	d.run(transientPatience - time.Second)
 	d.deny = func(string, client.Object) error { return nil }
 	if told := d.told(); told != "" {
@@ -203,7 +203,7 @@ func TestAnImportHoldsNothingUp(t *testing.T) {
 	quota := apierrors.NewForbidden(schema.GroupResource{Group: v1alpha1.Group, Resource: "s3imports"}, "data",
 		errors.New("exceeded quota: few, requested: count/s3imports.s3populator.io=1, used: 0, limited: 0"))
 	for _, verb := range []string{"create", "patch status"} {
-		for kind, answer := range map[string]error{"quota": quota, "webhook": noWebhook} {
+		for kind, answer := range map[string]error{"quota": quota, "webhook": errNoWebhook} {
 			t.Run(verb+", "+kind, func(t *testing.T) {
 				d := newDenied(t, func(v string, o client.Object) error {
 					if v == verb && isImport(o) {
@@ -230,7 +230,7 @@ func TestAnImportHoldsNothingUp(t *testing.T) {
 func TestARefusedConditionIsAnEvent(t *testing.T) {
 	d := newDenied(t, func(verb string, o client.Object) error {
 		if _, ok := o.(*corev1.PersistentVolumeClaim); ok && verb == "patch status" {
-			return byPolicy
+			return errPolicy
 		}
 		return nil
 	})
@@ -253,7 +253,7 @@ func TestARefusedConditionIsAnEvent(t *testing.T) {
 func TestARefusedTidyingIsAnEvent(t *testing.T) {
 	d := newDenied(t, func(verb string, o client.Object) error {
 		if verb == "delete" && isPrime(o) {
-			return byPolicy
+			return errPolicy
 		}
 		return nil
 	})

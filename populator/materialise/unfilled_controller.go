@@ -90,7 +90,8 @@ func (u *Unfilled) report(ctx context.Context, claim *corev1.PersistentVolumeCla
 	if err != nil {
 		return fmt.Errorf("encode condition: %w", err)
 	}
-	if err := u.Status().Patch(ctx, claim.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch)); client.IgnoreNotFound(err) != nil {
+	err = u.Status().Patch(ctx, claim.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch))
+	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("report condition: %w", err)
 	}
 	if v.Status == corev1.ConditionFalse && was.Reason != string(v.Reason) {

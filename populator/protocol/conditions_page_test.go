@@ -59,7 +59,7 @@ func page() (string, map[string]bool) {
 			says = "In the event: " + d.Message
 		}
 		if d.Reason != "" {
-			condition, says = fmt.Sprintf("%s `%s`", d.Status, d.Reason), d.Message
+			condition, says = string(d.Status)+" `"+string(d.Reason)+"`", d.Message
 		}
 		fmt.Fprintf(&out, "| %s | %s | %s | %s |\n", row.state, condition, strings.ReplaceAll(says, "|", "\\|"), when(row.in, d))
 	}
@@ -70,7 +70,7 @@ func page() (string, map[string]bool) {
 func when(s State, d Decision) string {
 	event := ""
 	if d.Announce != "" {
-		event = fmt.Sprintf(", with the event `%s`", d.Announce)
+		event = ", with the event `" + string(d.Announce) + "`"
 	}
 	switch {
 	case d.Action != Wait && d.Reason != "":

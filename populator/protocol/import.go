@@ -63,20 +63,25 @@ func ImportStatus(s State, d Decision) v1alpha1.S3ImportStatus {
 		completeRun(&next, s)
 		return next
 	}
-	switch {
-	case d.Status == corev1.ConditionFalse:
-		failRun(&next, s, d)
-	case s.Mover != nil && s.Mover.Status.Phase == corev1.PodRunning:
-		next.Phase = v1alpha1.ImportRunning
-		clearFailure(&next)
-	case d.Reason != "", s.Mover != nil && s.Mover.Status.Phase == corev1.PodPending:
-		next.Phase = v1alpha1.ImportPending
-		clearFailure(&next)
-	}
+	standing(&next, s, d)
 	if next.Phase != "" {
 		next.ObservedGeneration = s.Import.Generation
 	}
 	return next
+}
+
+// standing is the phase of a run that is not complete.
+func standing(next *v1alpha1.S3ImportStatus, s State, d Decision) {
+	switch {
+	case d.Status == corev1.ConditionFalse:
+		failRun(next, s, d)
+	case s.Mover != nil && s.Mover.Status.Phase == corev1.PodRunning:
+		next.Phase = v1alpha1.ImportRunning
+		clearFailure(next)
+	case d.Reason != "", s.Mover != nil && s.Mover.Status.Phase == corev1.PodPending:
+		next.Phase = v1alpha1.ImportPending
+		clearFailure(next)
+	}
 }
 
 func startRun(next *v1alpha1.S3ImportStatus, mover *corev1.Pod) {

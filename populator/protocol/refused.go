@@ -28,40 +28,27 @@ func purpose(s State, a Action) string {
 	if s.PrimeVolume != nil {
 		volume = s.PrimeVolume.Name
 	}
-	switch a {
-	case CreatePrime:
-		return "create claim " + prime
-	case ReleaseNode:
-		return "take the annotation " + v1alpha1.AnnotationSelectedNode + " off this claim"
-	case SelectNode:
-		return "annotate claim " + prime + " with its node"
-	case MarkScratch:
-		return "give volume " + volume + " the reclaim policy Delete until it is filled"
-	case StartMover:
-		return "create pod " + mover
-	case RecordFailure:
-		return "record on claim " + prime + " how pod " + mover + " ended"
-	case DeleteMover:
-		return "delete pod " + mover
-	case MarkPopulated:
-		return "record on claim " + prime + " that its data is complete"
-	case Rebind:
-		return "hand volume " + volume + " over to this claim"
-	case RecordEdit:
-		return "record on claim " + prime + " that what is asked for has changed"
-	case RememberSize:
-		return "record on this claim how large its volume has to be"
-	case StartConsumer:
-		return "create pod " + ConsumerName(s.Claim)
-	case DeleteConsumer:
-		return "delete pod " + ConsumerName(s.Claim)
-	case ReleaseVolume:
-		return "give volume " + volume + ", which is not ours to fill, back"
-	case RememberPrime:
-		return "record on this claim how its next claim for loading is made"
-	case DeletePrime, ReplacePrime:
-		return "delete claim " + prime
-	case Wait:
+	words := map[Action]string{
+		CreatePrime:    "create claim " + prime,
+		ReleaseNode:    "take the annotation " + v1alpha1.AnnotationSelectedNode + " off this claim",
+		SelectNode:     "annotate claim " + prime + " with its node",
+		MarkScratch:    "give volume " + volume + " the reclaim policy Delete until it is filled",
+		StartMover:     "create pod " + mover,
+		RecordFailure:  "record on claim " + prime + " how pod " + mover + " ended",
+		DeleteMover:    "delete pod " + mover,
+		MarkPopulated:  "record on claim " + prime + " that its data is complete",
+		Rebind:         "hand volume " + volume + " over to this claim",
+		RecordEdit:     "record on claim " + prime + " that what is asked for has changed",
+		RememberSize:   "record on this claim how large its volume has to be",
+		StartConsumer:  "create pod " + ConsumerName(s.Claim),
+		DeleteConsumer: "delete pod " + ConsumerName(s.Claim),
+		ReleaseVolume:  "give volume " + volume + ", which is not ours to fill, back",
+		RememberPrime:  "record on this claim how its next claim for loading is made",
+		DeletePrime:    "delete claim " + prime,
+		ReplacePrime:   "delete claim " + prime,
+	}
+	if said, ok := words[a]; ok {
+		return said
 	}
 	return "write (" + string(a) + ")"
 }

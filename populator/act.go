@@ -55,6 +55,9 @@ func (r *Reconciler) writes() map[protocol.Action]writing {
 		protocol.MarkScratch: alone(func(ctx context.Context, s protocol.State) error {
 			return r.patchVolume(ctx, s.PrimeVolume, func() ([]byte, error) { return protocol.ScratchPatch(s) })
 		}),
+		protocol.KeepVolume: alone(func(ctx context.Context, s protocol.State) error {
+			return r.patchVolume(ctx, s.PrimeVolume, func() ([]byte, error) { return protocol.KeepPatch(s.PrimeVolume) })
+		}),
 		protocol.StartMover:    r.startMover,
 		protocol.RecordFailure: alone(r.recordFailure),
 		protocol.DeleteMover:   alone(r.deleteMover),

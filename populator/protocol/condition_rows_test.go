@@ -176,6 +176,8 @@ func rowsOfMover() []conditionRow {
 		{"S3 cannot be reached", world(waitedOut)},
 		{"a person is needed", world(failedBefore(true, noon), userMover)},
 		{"all attempts are used up", world(gaveUp)},
+		{"the volume held something before", world(heldSomething)},
+		{"the volume held something before, and is kept", world(heldSomething, kept)},
 		{"the data did not fit, and the volume may grow", world(growing, inventory, tooSmallBefore)},
 		{"the mover is done", world(boundPrime, doneMover)},
 	}

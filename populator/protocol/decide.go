@@ -26,6 +26,8 @@ const (
 	ReleaseVolume Action = "ReleaseVolume"
 	RememberPrime Action = "RememberPrime"
 	MarkScratch   Action = "MarkScratch"
+	// KeepVolume protects a volume that held something before its first mover.
+	KeepVolume    Action = "KeepVolume"
 	StartMover    Action = "StartMover"
 	RecordFailure Action = "RecordFailure"
 	DeleteMover   Action = "DeleteMover"
@@ -73,7 +75,7 @@ func rules() []rule {
 		// From here on there is a prime.
 		refuseRelabelledPrime, refuseForeignPrime, waitForDeletedPrime,
 		replaceOversizedPrime, mirrorSelectedNode, waitForScheduler, runConsumer, waitForProvisioner,
-		replaceLostPrime, releaseCaptured, refuseStolenVolume, endConsumer, makeVolumeScratch,
+		replaceLostPrime, releaseCaptured, refuseStolenVolume, endConsumer, keepVolume, makeVolumeScratch,
 		// From here on its volume is bound, was made for it, and is ours to fill.
 		refuseRelabelledMover, refuseForeignMover,
 		discardOutdatedResult, detachMover, checkRebind, rebindVolume,

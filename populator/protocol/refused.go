@@ -33,6 +33,7 @@ func purpose(s State, a Action) string {
 		ReleaseNode:    "take the annotation " + v1alpha1.AnnotationSelectedNode + " off this claim",
 		SelectNode:     "annotate claim " + prime + " with its node",
 		MarkScratch:    "give volume " + volume + " the reclaim policy Delete until it is filled",
+		KeepVolume:     "give volume " + volume + " the reclaim policy Retain, because it holds something",
 		StartMover:     "create pod " + mover,
 		RecordFailure:  "record on claim " + prime + " how pod " + mover + " ended",
 		DeleteMover:    "delete pod " + mover,

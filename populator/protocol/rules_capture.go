@@ -99,16 +99,16 @@ func volumeCaptured(s State, volume string) Decision {
 }
 
 // secureVolume is what a volume needs before its prime may be deleted: one that is not
-// ours is released, one that is ours goes with its prime.
+// ours, or holds something, is released; one that is ours goes with its prime.
 func secureVolume(s State) (Decision, bool) {
 	v := s.PrimeVolume
 	if s.Prime == nil || v == nil || !RefersTo(v, s.Prime) || v.DeletionTimestamp != nil || !OwnedBy(s.Prime, s.Claim) {
 		return Decision{}, false
 	}
 	switch {
-	case captured(v) && !releasingFor(v, s.Claim):
+	case (captured(v) || heldBefore(s)) && !releasingFor(v, s.Claim):
 		return Decision{Action: ReleaseVolume}, true
-	case !captured(v) && !scratchFor(v, s.Claim):
+	case !captured(v) && !heldBefore(s) && !scratchFor(v, s.Claim):
 		return Decision{Action: MarkScratch}, true
 	}
 	return Decision{}, false
@@ -134,16 +134,12 @@ func ForgetConsumerPatch(volume *corev1.PersistentVolume) ([]byte, error) {
 // ReleasePatch is the first write of a release: whatever happens to the prime from here on,
 // the volume stays. The policy that was found is kept, also over an earlier mark of ours.
 func ReleasePatch(volume *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim) ([]byte, error) {
-	policy := volume.Spec.PersistentVolumeReclaimPolicy
-	if own := volume.Annotations[v1alpha1.AnnotationReclaimPolicy]; own != "" {
-		policy = corev1.PersistentVolumeReclaimPolicy(own)
-	}
 	return json.Marshal(map[string]any{
 		"metadata": map[string]any{
 			"resourceVersion": volume.ResourceVersion,
 			"annotations": map[string]any{
 				v1alpha1.AnnotationReleasing:          string(claim.UID),
-				v1alpha1.AnnotationReclaimPolicy:      string(policy),
+				v1alpha1.AnnotationReclaimPolicy:      ownPolicy(volume),
 				v1alpha1.AnnotationScratchFor:         nil,
 				v1alpha1.AnnotationAttachedByConsumer: nil,
 			},

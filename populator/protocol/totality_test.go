@@ -4,6 +4,7 @@ package protocol
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,9 +42,10 @@ var volumeDimensions = [][]change{
 	{nothing, lateClass, immediately},
 	{
 		nothing, withPrime, oldPrime, primeOnNode, primeLostNode, foreignPrime, boundPrime, lostPrime, deletingPrime, filledPrime,
-		failedBefore(false, noon.Add(-time.Hour)),
+		failedBefore(false, noon.Add(-time.Hour)), heldSomething,
 	},
-	{nothing, retained, unmarked, stolen, unclaimed, volumeGoes, madeByHand, free, freeToDelete, releasing},
+	{nothing, otherSpec},
+	{nothing, retained, unmarked, stolen, unclaimed, volumeGoes, madeByHand, free, freeToDelete, releasing, kept},
 	{nothing, newConsumer, readyConsumer, withConsumer(0, unlabelled)},
 	{nothing, knowsCapture},
 	{nothing, attachedTo("a", 0)},
@@ -74,6 +76,11 @@ func TestDecideKeepsItsPromises(t *testing.T) {
 	if worlds < 100_000 {
 		t.Errorf("only %d worlds were walked", worlds)
 	}
+}
+
+// foundFull is what the mover of the world said, not what the rules make of it.
+func foundFull(s State) bool {
+	return s.Prime != nil && strings.Contains(s.Prime.Annotations[v1alpha1.AnnotationAttempts], "photos/cat.jpg")
 }
 
 func walk(left [][]change, chosen []change, visit func([]change)) {
@@ -152,9 +159,23 @@ var promises = map[string]func(State, Decision) bool{
 	},
 	"a volume that is not ours is only released, and only while it is the prime's": func(s State, d Decision) bool {
 		if d.Action == ReleaseVolume {
-			return captured(s.PrimeVolume) && RefersTo(s.PrimeVolume, s.Prime) && OwnedBy(s.Prime, s.Claim)
+			return (captured(s.PrimeVolume) || foundFull(s)) && RefersTo(s.PrimeVolume, s.Prime) && OwnedBy(s.Prime, s.Claim)
 		}
 		return s.PrimeVolume == nil || !captured(s.PrimeVolume) || d.Action != MarkScratch && d.Action != StartMover && d.Action != Rebind && d.Action != MarkPopulated
+	},
+	"a volume that held something is never filled, nor given to a deleter": func(s State, d Decision) bool {
+		if !foundFull(s) {
+			return true
+		}
+		asked := s.Source != nil && s.Source.Spec.Bucket == "elsewhere" // Somebody may have emptied it.
+		switch d.Action {
+		case DeletePrime, ReplacePrime:
+			return s.PrimeVolume == nil || !RefersTo(s.PrimeVolume, s.Prime) || s.PrimeVolume.DeletionTimestamp != nil || releasingFor(s.PrimeVolume, s.Claim)
+		case StartMover, MarkScratch:
+			return asked
+		default:
+			return true
+		}
 	},
 	"a prime goes only when its volume is known to be ours, or is released": func(s State, d Decision) bool {
 		return d.Action != DeletePrime && d.Action != ReplacePrime || s.PrimeVolume == nil || !RefersTo(s.PrimeVolume, s.Prime) || s.PrimeVolume.DeletionTimestamp != nil ||

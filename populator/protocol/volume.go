@@ -58,7 +58,7 @@ func attributesClass(name *string) string {
 func ScratchPatch(s State) ([]byte, error) {
 	annotations := map[string]any{
 		v1alpha1.AnnotationScratchFor:    string(s.Claim.UID),
-		v1alpha1.AnnotationReclaimPolicy: string(s.PrimeVolume.Spec.PersistentVolumeReclaimPolicy),
+		v1alpha1.AnnotationReclaimPolicy: ownPolicy(s.PrimeVolume),
 	}
 	if node := consumerNode(s); node != "" {
 		annotations[v1alpha1.AnnotationAttachedByConsumer] = node
@@ -74,10 +74,6 @@ func ScratchPatch(s State) ([]byte, error) {
 // one any later claim of that name could take the volume.
 func RebindPatch(s State) ([]byte, error) {
 	v, c := s.PrimeVolume, s.Claim
-	policy := v.Spec.PersistentVolumeReclaimPolicy
-	if own := v.Annotations[v1alpha1.AnnotationReclaimPolicy]; own != "" {
-		policy = corev1.PersistentVolumeReclaimPolicy(own)
-	}
 	stored, _ := Result(s.Prime)
 	report := stored.Report
 	return json.Marshal(map[string]any{
@@ -94,7 +90,7 @@ func RebindPatch(s State) ([]byte, error) {
 			},
 		},
 		"spec": map[string]any{
-			"persistentVolumeReclaimPolicy": string(policy),
+			"persistentVolumeReclaimPolicy": ownPolicy(v),
 			"claimRef": map[string]any{
 				"apiVersion": "v1", "kind": "PersistentVolumeClaim",
 				"namespace": c.Namespace, "name": c.Name, "uid": string(c.UID), "resourceVersion": nil,

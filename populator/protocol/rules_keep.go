@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package protocol
+
+import (
+	"encoding/json"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// heldBefore tells that a mover found something on the volume that no mover of this claim
+// wrote. The provisioner made the volume for the prime, but what is on it is somebody's.
+func heldBefore(s State) bool {
+	if s.Prime == nil || Filled(s.Prime) {
+		return false
+	}
+	past := ReadAttempts(s.Prime)
+	if past.Began {
+		return false
+	}
+	if past.Reason == wire.VolumeNotEmpty {
+		return true
+	}
+	if s.Mover == nil || !OwnedBy(s.Mover, s.Claim) || !ended(s.Mover) {
+		return false
+	}
+	report := Ending(s.Mover)
+	return report.Reason == wire.VolumeNotEmpty && !report.Began
+}
+
+// keepVolume makes sure that a volume which holds something outlives its prime, also when
+// the claim is deleted while nobody of us looks. A changed request or retry token lets the
+// volume be tried again: somebody may have emptied it.
+func keepVolume(s State) (Decision, bool) {
+	v, past := s.PrimeVolume, ReadAttempts(s.Prime)
+	if v == nil || s.Prime.DeletionTimestamp != nil || past.Reason != wire.VolumeNotEmpty || past.fresh(s) || !heldBefore(s) {
+		return Decision{}, false
+	}
+	d := populationFailed(past)
+	d.Message += fmt.Sprintf(" Volume %s is kept, also when the claim is deleted.", v.Name)
+	if v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimRetain || v.Annotations[v1alpha1.AnnotationScratchFor] != "" {
+		return d.Then(KeepVolume), true
+	}
+	return d, true
+}
+
+// KeepPatch takes the record of a scratch volume back. Its own policy stays remembered.
+func KeepPatch(volume *corev1.PersistentVolume) ([]byte, error) {
+	return json.Marshal(map[string]any{
+		"metadata": map[string]any{
+			"resourceVersion": volume.ResourceVersion,
+			"annotations": map[string]any{
+				v1alpha1.AnnotationReclaimPolicy: ownPolicy(volume),
+				v1alpha1.AnnotationScratchFor:    nil,
+			},
+		},
+		"spec": map[string]any{"persistentVolumeReclaimPolicy": string(corev1.PersistentVolumeReclaimRetain)},
+	})
+}
+
+// ownPolicy is the reclaim policy that a volume was found with.
+func ownPolicy(volume *corev1.PersistentVolume) string {
+	if own := volume.Annotations[v1alpha1.AnnotationReclaimPolicy]; own != "" {
+		return own
+	}
+	return string(volume.Spec.PersistentVolumeReclaimPolicy)
+}

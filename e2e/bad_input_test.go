@@ -65,18 +65,25 @@ func TestTooSmall(t *testing.T) {
 	s.Tells("inodes", string(wire.VolumeOutOfInodes), "the source takes 30")
 }
 
-// A class that could only hand out empty volumes is refused before anything is made.
+// A class that could only hand out empty volumes is refused: by admission, and where that is
+// turned off by the manager, before anything is made.
 func TestUnsupportedClass(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
 	s.Warnings = []string{string(v1alpha1.ReasonUnsupportedClass), string(v1alpha1.ReasonStorageClassNotFound)}
 	bucket := s.Bucket(story.MinIO).Put(story.Small("", 3))
 	s.Source("source", bucket)
+	unsupported := map[string]string{}
 	for name, provisioner := range map[string]string{"manual": "kubernetes.io/no-provisioner", "ignorant": "ignores.example/data-sources"} {
 		class := &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace + "-" + name}, Provisioner: provisioner}
 		s.Create(class)
 		t.Cleanup(func() { s.Remove(class) })
-		claim := s.Claim(story.Claim{Name: name, Source: "source", Class: class.Name})
+		s.Refused(s.Unborn(story.Claim{Name: name, Source: "source", Class: class.Name}), "cannot be populated")
+		unsupported[name] = class.Name
+	}
+	s.ExemptFromAdmission()
+	for name, class := range unsupported {
+		claim := s.Claim(story.Claim{Name: name, Source: "source", Class: class})
 		s.Condition(name, string(v1alpha1.ReasonUnsupportedClass))
 		s.NothingMade(claim)
 	}

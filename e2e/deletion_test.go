@@ -47,20 +47,26 @@ func TestClaimDeleted(t *testing.T) {
 	}
 }
 
-// A claim that is deleted while its volume is being made leaves neither claim nor volume,
-// although the provisioner only then gets to work.
+// A claim that is deleted while its volume is being made leaves no claim. A class that deletes
+// leaves no volume, although the provisioner only then gets to work. A class that retains keeps
+// the volume, which carries no record of ours, and an administrator hears of it.
 func TestClaimDeletedWhileProvisioning(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
 	bucket := s.Bucket(story.MinIO).Put(story.Small("", 4))
 	s.Source("source", bucket)
-	hold := s.Disturb(fault.Rule{Method: fault.CreateVolume, Count: 1, Hold: true})
-	claim := s.Claim(story.Claim{Source: "source", Class: story.ImmediateRetain})
-	s.Calls(func(n map[string]fault.Count) bool { return n[fault.CreateVolume].Waiting == 1 })
-	s.Delete(claim)
-	s.Gone(claim)
-	s.Undisturb(hold)
-	s.Calls(func(n map[string]fault.Count) bool { return n[fault.CreateVolume].Running == 0 })
+	for _, class := range []string{story.ImmediateDelete, story.ImmediateRetain} {
+		hold := s.Disturb(fault.Rule{Method: fault.CreateVolume, Count: 1, Hold: true})
+		claim := s.Claim(story.Claim{Name: class, Source: "source", Class: class})
+		s.Calls(func(n map[string]fault.Count) bool { return n[fault.CreateVolume].Waiting == 1 })
+		s.Delete(claim)
+		s.Gone(claim)
+		s.Undisturb(hold)
+		s.Calls(func(n map[string]fault.Count) bool { return n[fault.CreateVolume].Running == 0 })
+		if class == story.ImmediateRetain {
+			s.Reclaim(s.Orphaned(claim))
+		}
+	}
 }
 
 // A claim may be made before its source; it waits, says for what, and goes on by itself.

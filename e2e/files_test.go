@@ -19,6 +19,7 @@ import (
 func TestOwners(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
+	s.Warnings = []string{"VolumeNotWritable"}
 	bucket := s.Bucket(story.VersityGW).Put(story.Small("", 8))
 	s.Create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "vendor", Namespace: s.Namespace}, StringData: map[string]string{
 		"id": bucket.Server.AccessKey, "password": bucket.Server.SecretKey,

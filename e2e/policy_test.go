@@ -47,9 +47,7 @@ func TestWebhookGone(t *testing.T) {
 	})
 	s.Refused(s.Unborn(annotated), "annotation s3populator.io/source asks S3 volume populator for data")
 
-	space := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace}}
-	story.Update(s, space, func(n *corev1.Namespace) { n.Labels[v1alpha1.LabelAdmission] = v1alpha1.AdmissionExempt })
-	s.Await("the API server to know the exemption", func() error { return world.Client.Create(t.Context(), s.Unborn(annotated), client.DryRunAll) })
+	s.ExemptFromAdmission()
 	claim := s.Claim(annotated)
 	s.Tells(claim.Name, string(v1alpha1.ReasonNotPopulated), "was empty when it was bound")
 	s.Holds(s.Reader(claim), story.Content{})

@@ -43,7 +43,7 @@ func TestSourceNotReady(t *testing.T) {
 		"half-secret":    {plain, credentials("half"), wire.CredentialsMissing, "secret_key"},
 		"no-bucket":      {plain, func(o *v1alpha1.S3Source) { o.Spec.Bucket = "no-such-bucket" }, wire.NoSuchBucket, "no-such-bucket"},
 		"no-endpoint":    {plain, func(o *v1alpha1.S3Source) { o.Spec.Endpoint = "http://" + world.Node.Address() + ":1" }, wire.EndpointUnreachable, ":1"},
-		"no-such-host":   {plain, func(o *v1alpha1.S3Source) { o.Spec.Endpoint = "http://absent.default.svc:9000" }, wire.EndpointUnreachable, "absent.default.svc"},
+		"no-such-host":   {plain, func(o *v1alpha1.S3Source) { o.Spec.Endpoint = "http://absent.default.svc:9000" }, wire.EndpointNotResolved, "absent.default.svc"},
 		"unknown-signer": {secure, func(o *v1alpha1.S3Source) { o.Spec.TLS = nil }, wire.CertificateInvalid, "spec.tls"},
 		"no-object":      {plain, func(o *v1alpha1.S3Source) { o.Spec.Objects = []v1alpha1.S3Object{{Key: "absent.bin"}} }, wire.NoSuchObject, "absent.bin"},
 	}

@@ -67,15 +67,15 @@ func (r *Reconciler) observeVolumes(ctx context.Context, s *protocol.State) (err
 		if s.PrimeVolume, err = r.volume(ctx, s.Prime.Spec.VolumeName); err != nil {
 			return err
 		}
+		if s.PrimeVolume, err = r.unlessOld(ctx, s.PrimeVolume, protocol.RefersTo(s.PrimeVolume, s.Prime)); err != nil {
+			return err
+		}
 	}
 	if s.ClaimVolume, err = r.volume(ctx, s.Claim.Spec.VolumeName); err != nil {
 		return err
 	}
-	if s.ClaimVolume != nil && !protocol.PopulatedFor(s.ClaimVolume, s.Claim) {
-		// Our view of volumes may be older than that of claims, and not show the rebind yet.
-		if s.ClaimVolume, err = find(ctx, r.Live, types.NamespacedName{Name: s.ClaimVolume.Name}, &corev1.PersistentVolume{}); err != nil {
-			return err
-		}
+	if s.ClaimVolume, err = r.unlessOld(ctx, s.ClaimVolume, protocol.PopulatedFor(s.ClaimVolume, s.Claim)); err != nil {
+		return err
 	}
 	var promised corev1.PersistentVolumeList
 	if err := r.List(ctx, &promised, client.MatchingFields{indexClaimRefUID: string(s.Claim.UID)}, client.Limit(1)); err != nil {
@@ -98,6 +98,15 @@ func (r *Reconciler) observeAttachments(ctx context.Context, s *protocol.State) 
 	}
 	s.Attachments = found.Items
 	return nil
+}
+
+// unlessOld asks the API server for a volume that is not as its claim lets expect: our view
+// of volumes may be older than that of claims, and not show a bind or a rebind yet.
+func (r *Reconciler) unlessOld(ctx context.Context, v *corev1.PersistentVolume, expected bool) (*corev1.PersistentVolume, error) {
+	if v == nil || expected {
+		return v, nil
+	}
+	return find(ctx, r.Live, types.NamespacedName{Name: v.Name}, &corev1.PersistentVolume{})
 }
 
 // volume asks the API server where the cache has none: a volume that is only not seen

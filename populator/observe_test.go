@@ -32,3 +32,26 @@ func TestAnOldViewOfTheVolumeIsNotBelieved(t *testing.T) {
 		t.Errorf("decided %+v", d)
 	}
 }
+
+// A volume that changes hands is seen free for a moment when its claim is seen bound already.
+func TestAnOldViewOfThePrimesVolumeIsNotBelieved(t *testing.T) {
+	s := world(withPrime)
+	cached, live := newSimulator(t), newSimulator(t)
+	now := volume("pv-1", s.Prime)
+	old := now.DeepCopy()
+	old.Spec.ClaimRef = nil
+	for sim, v := range map[*simulator]client.Object{cached: old, live: now} {
+		sim.must(sim.api.Create(t.Context(), v))
+	}
+	prime := s.Prime.DeepCopy()
+	prime.ResourceVersion = ""
+	cached.must(cached.api.Create(t.Context(), prime))
+	r := &Reconciler{Client: cached.ours, Live: live.ours, Options: testOptions()}
+	seen, err := r.observe(t.Context(), s.Claim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := protocol.Decide(seen); d.Reason == v1alpha1.ReasonRebindBlocked {
+		t.Errorf("decided %+v", d)
+	}
+}

@@ -57,6 +57,13 @@ func (r *Reviews) count(err error) {
 	}
 }
 
+// Asked is how many claims there were so far.
+func (r *Reviews) Asked() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.asked
+}
+
 // End returns how many claims there were, and why some were refused.
 func (r *Reviews) End() (asked int, refused []error) {
 	r.stop()
@@ -67,11 +74,14 @@ func (r *Reviews) End() (asked int, refused []error) {
 // NoneRefused ends the reviews and fails the story if one was refused.
 func (s *Story) NoneRefused(r *Reviews) {
 	s.T.Helper()
-	const few = 20 // that many would have been possible in a second
+	const few = 20 // that many are possible in a second
+	s.Await("enough claims to be reviewed to tell", func() error {
+		if asked := r.Asked(); asked < few {
+			return fmt.Errorf("it were %d", asked)
+		}
+		return nil
+	})
 	asked, refused := r.End()
-	if asked < few {
-		s.T.Errorf("only %d claims were reviewed, too few to tell", asked)
-	}
 	if len(refused) > 0 {
 		s.T.Errorf("%d of %d claims were refused, the first: %v", len(refused), asked, refused[0])
 	}

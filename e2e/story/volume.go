@@ -11,7 +11,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/e2e/csi/class"
 )
 
@@ -40,6 +42,37 @@ func (s *Story) Reclaim(volume *corev1.PersistentVolume) {
 	Update(s, volume.DeepCopy(), func(v *corev1.PersistentVolume) {
 		v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimDelete
 	})
+}
+
+// Orphaned waits for the volume that was made for the prime of a claim which is gone, and
+// for the event that tells of it.
+func (s *Story) Orphaned(claim *corev1.PersistentVolumeClaim) *corev1.PersistentVolume {
+	s.T.Helper()
+	var found *corev1.PersistentVolume
+	s.Await("the volume that was made for claim "+claim.Name+" to be reported", func() error {
+		var volumes corev1.PersistentVolumeList
+		if err := s.World.Client.List(s.T.Context(), &volumes); err != nil {
+			return err
+		}
+		for i, v := range volumes.Items {
+			if ref := v.Spec.ClaimRef; ref == nil || !strings.HasSuffix(ref.Name, string(claim.UID)) {
+				continue
+			}
+			var told corev1.EventList
+			if err := s.World.Client.List(s.T.Context(), &told, client.MatchingFields{
+				"involvedObject.uid": string(v.UID), "reason": string(v1alpha1.ReasonVolumeOrphaned),
+			}); err != nil {
+				return err
+			}
+			if len(told.Items) == 0 {
+				return fmt.Errorf("volume %s is %s and nobody was told", v.Name, v.Status.Phase)
+			}
+			found = &volumes.Items[i]
+			return nil
+		}
+		return errors.New("there is none")
+	})
+	return found
 }
 
 // DeviceSum is the checksum of the first bytes of a Block claim's device, as a second pod

@@ -132,7 +132,7 @@ func Mover(s State, o MoverOptions) (*corev1.Pod, error) {
 		return nil, err
 	}
 	before := ReadAttempts(s.Prime)
-	request.Attempt = before.number()
+	request.Attempt = attemptNumber(s, before)
 	request.Volume = wire.Volume{Mode: wire.Filesystem, TargetPath: s.Source.Spec.TargetPath}
 	if block(s.Claim) {
 		request.Volume = wire.Volume{Mode: wire.Block}
@@ -158,6 +158,16 @@ func Mover(s State, o MoverOptions) (*corev1.Pod, error) {
 		Request:   request,
 		ClaimName: s.Prime.Name,
 	})
+}
+
+// attemptNumber counts movers from 1. One that nobody saw end, because no manager ran and its
+// pod was collected, is known from the import alone; what it wrote has to be proven, not refused.
+func attemptNumber(s State, before Attempts) int {
+	n := before.number()
+	if s.Import != nil {
+		n = max(n, int(s.Import.Status.Attempts)+1)
+	}
+	return n
 }
 
 // moverLabels tell also which source is read, by which movers are counted.

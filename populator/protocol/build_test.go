@@ -155,3 +155,16 @@ func TestImportNamesAreShortAndDistinct(t *testing.T) {
 		t.Errorf("name %q", name)
 	}
 }
+
+// A mover that nobody saw end, because no manager ran and its pod was collected, is known
+// from the import: what it left is to be proven, not refused.
+func TestAttemptsAreCountedFromTheImportToo(t *testing.T) {
+	s := world(boundPrime, withImport, func(s *State) { s.Import.Status.Attempts = 1 })
+	pod, err := Mover(s, testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := AttemptOf(pod); n != 2 {
+		t.Errorf("attempt %d after one that the import knows of", n)
+	}
+}

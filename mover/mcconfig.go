@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -72,44 +73,37 @@ func (m *mover) writeMCConfig(id identity) error {
 	return nil
 }
 
-// writeMCRoots gives mc the CAs to trust, once.
+// writeMCRoots gives mc the CAs to trust, once: those of the source and the public ones. They
+// are what mc takes for the system's, because those of its own directory certs/CAs it forgets
+// behind a proxy: its transport has them in DialTLSContext, which net/http does not call there.
 func (m *mover) writeMCRoots() error {
-	dir := filepath.Join(m.mcDir(), "certs", "CAs")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(m.mcDir(), 0o700); err != nil {
 		return fmt.Errorf("write mc's configuration: %w", err)
 	}
 	if m.endpoint.Scheme != "https" {
 		return nil
 	}
-	for i, pem := range m.bundles {
-		if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(i)+".pem"), pem, 0o600); err != nil {
-			return fmt.Errorf("write mc's CA bundle: %w", err)
-		}
-	}
-	if hasSystemRoots(m.options.Getenv) {
-		return nil
-	}
-	if err := os.WriteFile(filepath.Join(dir, "public.pem"), publicRoots(), 0o600); err != nil {
+	all := slices.Concat(m.bundles, [][]byte{systemRoots(m.options.Getenv)})
+	if err := os.WriteFile(m.mcRoots(), bytes.Join(all, []byte("\n")), 0o600); err != nil {
 		return fmt.Errorf("write mc's CA bundle: %w", err)
 	}
 	return nil
 }
 
-// hasSystemRoots reports whether mc finds roots by itself, as crypto/x509 looks
-// for them. An image made from scratch has none.
-func hasSystemRoots(getenv func(string) string) bool {
-	if getenv("SSL_CERT_FILE") != "" || getenv("SSL_CERT_DIR") != "" {
-		return true
-	}
+func (m *mover) mcRoots() string { return filepath.Join(m.mcDir(), "roots.pem") }
+
+// systemRoots are in the file in which crypto/x509 would find them. An image made from scratch
+// has none: then they are those compiled into this binary.
+func systemRoots(getenv func(string) string) []byte {
 	for _, file := range []string{
-		"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
+		getenv("SSL_CERT_FILE"), "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
 		"/etc/pki/tls/cacert.pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem",
 	} {
-		if _, err := os.Stat(file); err == nil {
-			return true
+		if text, err := os.ReadFile(file); err == nil { // #nosec G304 -- a fixed list, and what the pod's own environment names.
+			return text
 		}
 	}
-	return false
+	return publicRoots()
 }
 
 // publicRoots are the roots compiled into this binary, as PEM. A root that is
@@ -136,7 +130,7 @@ func (m *mover) mcEnvironment() []string {
 	}
 	passed := []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "GOMAXPROCS", "GODEBUG"}
 	if m.endpoint.Scheme == "https" {
-		passed = append(passed, "SSL_CERT_FILE", "SSL_CERT_DIR")
+		env, passed = append(env, "SSL_CERT_FILE="+m.mcRoots()), append(passed, "SSL_CERT_DIR")
 	} else {
 		// Reading 140 root certificates is half of what mc needs to start.
 		env = append(env, "SSL_CERT_FILE="+os.DevNull, "SSL_CERT_DIR="+os.DevNull)

@@ -9,14 +9,12 @@ import (
 	"strings"
 	"testing"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
-	"github.com/s3populator/s3populator/e2e/cluster/image"
 	"github.com/s3populator/s3populator/e2e/story"
 )
 
@@ -31,36 +29,6 @@ func TestAnnotatedStatefulSet(t *testing.T) {
 	for _, name := range []string{"data-web-0", "data-web-1"} {
 		claim, _ := s.Bound(name)
 		s.Holds(s.Reader(claim), bucket.Under(""))
-	}
-}
-
-// The example of the guide, as it stands there but for the image and the class.
-func TestAnnotatedStatefulSetSample(t *testing.T) {
-	t.Parallel()
-	s := story.Begin(t, world)
-	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"index.html": []byte("<h1>It works</h1>"), "img/logo.svg": []byte("<svg/>")})
-	s.Source("website", bucket)
-	for _, o := range s.Sample("annotated-statefulset.yaml") {
-		if set, ok := o.(*appsv1.StatefulSet); ok {
-			runsHere(&set.Spec.Template.Spec)
-			set.Spec.VolumeClaimTemplates[0].Spec.StorageClassName = new(story.LateDelete)
-		}
-		s.Create(o)
-	}
-	for _, name := range []string{"content-web-0", "content-web-1"} {
-		claim, _ := s.Bound(name)
-		s.Holds(s.Reader(claim), bucket.Under(""))
-	}
-}
-
-// runsHere changes only what a namespace with restricted pods and a node without a registry
-// need.
-func runsHere(pod *corev1.PodSpec) {
-	spec := story.PodSpec("", false, false)
-	pod.SecurityContext = spec.SecurityContext
-	for i := range pod.Containers {
-		pod.Containers[i].Image, pod.Containers[i].ImagePullPolicy = image.Name("pause"), corev1.PullNever
-		pod.Containers[i].SecurityContext = spec.Containers[0].SecurityContext
 	}
 }
 

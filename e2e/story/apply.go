@@ -26,3 +26,21 @@ func (s *Story) Apply(manifest client.Object, args ...string) {
 		s.T.Fatal(fmt.Errorf("kubectl apply %s %s: %w\n%s", kind.Kind, o.GetName(), err, out))
 	}
 }
+
+// Kubectl runs kubectl in the namespace of the story and returns what it printed.
+func (s *Story) Kubectl(args ...string) string {
+	s.T.Helper()
+	out, err := s.World.Node.Command(s.T.Context(), "kubectl", append(args, "--namespace", s.Namespace)...).CombinedOutput()
+	if err != nil {
+		s.T.Fatalf("kubectl %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// File is the absolute path of a file of this checkout.
+func (s *Story) File(path string) string {
+	s.T.Helper()
+	absolute, err := Checkout(path)
+	s.must("find "+path, err)
+	return absolute
+}

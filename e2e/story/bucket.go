@@ -37,10 +37,16 @@ func (s *Story) Bucket(on Server) *Bucket {
 	s.T.Helper()
 	server, err := s.World.Server(on)
 	s.must("start "+string(on), err)
+	s.buckets++
+	return s.BucketOf(server, s.Namespace+"-"+string(rune('a'+s.buckets-1)))
+}
+
+// BucketOf makes one of a name on a server of the story's own.
+func (s *Story) BucketOf(server *node.S3Server, name string) *Bucket {
+	s.T.Helper()
 	c, err := s.World.s3(server)
 	s.must("make an S3 client", err)
-	s.buckets++
-	b := &Bucket{Name: s.Namespace + "-" + string(rune('a'+s.buckets-1)), Server: server, story: s, s3: c, held: map[string]Object{}}
+	b := &Bucket{Name: name, Server: server, story: s, s3: c, held: map[string]Object{}}
 	s.must("make bucket "+b.Name, c.MakeBucket(s.T.Context(), b.Name, minio.MakeBucketOptions{Region: Region}))
 	s.T.Cleanup(b.checkUploads)
 	return b
@@ -92,6 +98,20 @@ func (b *Bucket) put(ctx context.Context, key string, content []byte) error {
 	defer b.mu.Unlock()
 	b.held[key] = Object{Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:])}
 	return nil
+}
+
+// Overwritten puts an object twice into a bucket that keeps versions, and returns the version
+// that is the older one. What the bucket holds for the story is that version.
+func (b *Bucket) Overwritten(key string, older, newer []byte) (version string) {
+	b.story.T.Helper()
+	ctx := b.story.T.Context()
+	b.story.must("keep versions in "+b.Name, b.s3.EnableVersioning(ctx, b.Name))
+	b.story.must("upload "+key, b.put(ctx, key, older))
+	info, err := b.s3.StatObject(ctx, b.Name, key, minio.StatObjectOptions{})
+	b.story.must("ask for "+key, err)
+	_, err = b.s3.PutObject(ctx, b.Name, key, bytes.NewReader(newer), int64(len(newer)), minio.PutObjectOptions{})
+	b.story.must("overwrite "+key, err)
+	return info.VersionID
 }
 
 // Remove deletes an object.

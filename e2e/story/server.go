@@ -39,12 +39,28 @@ func (w *World) Server(name Server) (*node.S3Server, error) {
 	if s, ok := w.servers[name]; ok {
 		return s, nil
 	}
-	s, err := w.Node.StartS3(context.Background(), serverOptions[name]) // until Close: it outlives the story that asks first
+	return w.startServer(name, serverOptions[name])
+}
+
+// startServer runs a server until Close: it outlives the story that asks first.
+func (w *World) startServer(name Server, options node.S3Options) (*node.S3Server, error) {
+	s, err := w.Node.StartS3(context.Background(), options)
 	if err != nil {
 		return nil, err
 	}
 	w.servers[name] = s
 	return s, nil
+}
+
+// OwnServer starts a server that ends with the story. Its secret key is searched for like any.
+func (s *Story) OwnServer(options node.S3Options) *node.S3Server {
+	s.T.Helper()
+	s.World.mu.Lock()
+	defer s.World.mu.Unlock()
+	server, err := s.World.startServer(Server(s.Namespace), options)
+	s.must("start an S3 server", err)
+	s.T.Cleanup(func() { _ = server.Stop() })
+	return server
 }
 
 // Region is what both kinds of server call theirs when nobody says otherwise.

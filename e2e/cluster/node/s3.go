@@ -34,6 +34,11 @@ type S3Options struct {
 	Kind S3Kind
 	TLS  *TLSOptions
 	Port int // zero: any free one
+	// Env is further environment of the server. With any, MinIO also logs what it says when
+	// it starts.
+	Env []string
+	// Trust are authorities in PEM, beside the public ones, that MinIO trusts as a client.
+	Trust []byte
 }
 
 // TLSOptions make the server speak TLS under a private authority. Its
@@ -51,6 +56,7 @@ type S3Server struct {
 	CABundle  []byte // PEM, nil without TLS
 	Dir       string // buckets, one directory each; the files in them are the objects with VersityGW only
 	Port      int
+	Log       string // file of what it prints
 
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended

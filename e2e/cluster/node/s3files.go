@@ -24,8 +24,13 @@ func (n *Node) newS3(ctx context.Context, options S3Options) (*S3Server, error) 
 		return nil, err
 	}
 	s := &S3Server{Dir: filepath.Join(root, "data"), Port: options.Port, done: make(chan struct{})}
-	for _, dir := range []string{s.Dir, filepath.Join(root, "certs"), filepath.Join(root, "config")} {
+	for _, dir := range []string{s.Dir, filepath.Join(root, "certs", "CAs"), filepath.Join(root, "config")} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	if options.Trust != nil {
+		if err := os.WriteFile(filepath.Join(root, "certs", "CAs", "trusted.crt"), options.Trust, 0o600); err != nil {
 			return nil, err
 		}
 	}

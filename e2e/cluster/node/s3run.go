@@ -16,7 +16,8 @@ import (
 
 // runS3 starts the server inside the node and waits until it answers.
 func (n *Node) runS3(ctx context.Context, s *S3Server, binary string, options S3Options) error {
-	log, err := os.OpenFile(n.dir.Log(filepath.Base(filepath.Dir(s.Dir))), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	s.Log = n.dir.Log(filepath.Base(filepath.Dir(s.Dir)))
+	log, err := os.OpenFile(s.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
@@ -47,7 +48,11 @@ func (s *S3Server) command(options S3Options) (env, args []string) {
 	address := fmt.Sprintf("%s:%d", rundir.NodeAddress, s.Port)
 	if options.Kind == MinIO {
 		env = []string{"HOME=" + root, "MINIO_ROOT_USER=" + s.AccessKey, "MINIO_ROOT_PASSWORD=" + s.SecretKey, "MINIO_BROWSER=off", "MINIO_DOMAIN=" + rundir.S3Domain}
-		return env, []string{"server", "--address", address, "--certs-dir", certs, "--quiet", s.Dir}
+		args = []string{"server", "--address", address, "--certs-dir", certs, s.Dir}
+		if len(options.Env) == 0 {
+			args = append(args, "--quiet")
+		}
+		return append(env, options.Env...), args
 	}
 	env = []string{"ROOT_ACCESS_KEY=" + s.AccessKey, "ROOT_SECRET_KEY=" + s.SecretKey}
 	args = []string{"--port", address, "--virtual-domain", rundir.S3Domain, "--iam-dir", filepath.Join(root, "config")}

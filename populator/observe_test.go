@@ -5,6 +5,7 @@ package populator
 import (
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
@@ -45,6 +46,8 @@ func TestAnOldViewOfThePrimesVolumeIsNotBelieved(t *testing.T) {
 	}
 	prime := s.Prime.DeepCopy()
 	prime.ResourceVersion = ""
+	prime.Annotations[v1alpha1.AnnotationBindCompleted] = "yes"
+	prime.Status.Phase = corev1.ClaimBound
 	cached.must(cached.api.Create(t.Context(), prime))
 	r := &Reconciler{Client: cached.ours, Live: live.ours, Options: testOptions()}
 	seen, err := r.observe(t.Context(), s.Claim)

@@ -78,7 +78,7 @@ func (m *mover) onlyObject() (entry, error) {
 	return m.plan.entries[0], nil
 }
 
-// enter decides whether the device may be written, as transfer.enter does. A later attempt
+// enter decides whether the device may be written, as transfer.enter does, in the phase Listing. A later attempt
 // may find it complete: then it says by which method.
 func (d *device) enter(ctx context.Context, e entry) (method, error) {
 	o, err := d.look()
@@ -86,13 +86,15 @@ func (d *device) enter(ctx context.Context, e entry) (method, error) {
 		return unverified, err
 	}
 	first, began := d.request.First(), d.request.Volume.Began
+	may := o.admit(first, began)
+	d.held.Store(may == refuse || may == prove)
 	if o.journal == nobodys && (!first || began) {
 		by, err := d.isComplete(ctx, e)
 		if err != nil || by != unverified {
 			return by, err
 		}
 	}
-	switch o.admit(first, began) {
+	switch may {
 	case refuse, prove: // It was not proven just now.
 		return unverified, o.refusal()
 	case begin, goOn:
@@ -121,7 +123,6 @@ func (d *device) look() (occupancy, error) {
 // isComplete compares the device with the object by content. What cannot be compared so is
 // not complete.
 func (d *device) isComplete(ctx context.Context, e entry) (method, error) {
-	d.progress.enter(wire.Verifying)
 	want, err := d.expectContent(ctx, e)
 	if err != nil || want.method == bySize {
 		return unverified, err

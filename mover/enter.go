@@ -10,18 +10,19 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // enter decides whether the volume may be filled, and makes its journal this
-// mover's. Before that, nothing on the volume is changed.
+// mover's. Before that, nothing on the volume is changed, and no phase but Listing is told:
+// the manager takes any other for the word that what is on the volume is ours.
 func (t *transfer) enter(ctx context.Context) error {
 	o, err := t.volume.look(t.request.Volume.ClaimUID)
 	if err != nil {
 		return err
 	}
-	switch o.admit(t.request.First(), t.request.Volume.Began) {
+	may := o.admit(t.request.First(), t.request.Volume.Began)
+	t.held.Store(may == refuse || may == prove)
+	switch may {
 	case refuse:
 		return o.refusal()
 	case prove:
@@ -66,7 +67,6 @@ func (t *transfer) prove(ctx context.Context) error {
 }
 
 func (t *transfer) proveFiles(ctx context.Context, found []int) error {
-	t.progress.enter(wire.Verifying)
 	if err := t.volume.sync(); err != nil {
 		return err
 	}

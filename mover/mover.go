@@ -108,6 +108,8 @@ type mover struct {
 	progressed atomic.Bool
 	// began is set once the volume was found empty or ours and carries our journal.
 	began atomic.Bool
+	// held is set once the volume was found to hold what nobody has proven to be ours.
+	held atomic.Bool
 
 	logMutex   sync.Mutex
 	mcMutex    sync.Mutex
@@ -225,7 +227,7 @@ func (m *mover) report(l *ledger, err error) wire.Report {
 	if err != nil {
 		f := m.classify(err)
 		r.Class, r.Reason, r.Message = classAfter(f.reason, r.Progressed), f.reason, m.scrub(f.message)
-		r.RequiredBytes = f.requiredBytes
+		r.RequiredBytes, r.Held = f.requiredBytes, m.held.Load() && !r.Began
 		m.logf("failed: %s: %s", r.Reason, r.Message)
 		if cause := errors.Unwrap(f); cause != nil {
 			m.logf("cause: %s", strings.ReplaceAll(m.scrub(cause.Error()), "\n", "; "))

@@ -97,6 +97,9 @@ type Report struct {
 	// Began means that the volume passed the check for foreign content and is being written:
 	// whatever is on it from now on is ours. The manager hands it on as Request.Volume.Began.
 	Began bool `json:"began,omitempty"`
+	// Held means that the volume holds something that this mover could not prove to be ours,
+	// whatever its reason is, so that the volume must outlive its claim. Never with Began.
+	Held bool `json:"held,omitempty"`
 	// RequiredBytes is the size in bytes of a volume that would have held the source, for
 	// VolumeTooSmall and VolumeOutOfInodes; 0 where the mover could not tell.
 	RequiredBytes int64 `json:"requiredBytes,omitempty"`
@@ -142,7 +145,7 @@ func ParseReport(message string) (Report, error) {
 // Phase is what a mover is busy with.
 type Phase string
 
-// The phases of a mover, in order.
+// The phases of a mover, in order. Any but Listing means that the mover has begun, see Report.
 const (
 	Listing      Phase = "Listing"
 	Transferring Phase = "Transferring"

@@ -52,6 +52,9 @@ type Attempts struct {
 	EditedAt time.Time `json:"editedAt,omitzero"`
 	// Began means that a mover found the volume to be ours to fill, so that all on it is.
 	Began bool `json:"began,omitempty"`
+	// Held means that a mover found something on the volume that may be somebody's, and that
+	// none has begun since. A later mover that ends before it looks does not take that back.
+	Held bool `json:"held,omitempty"`
 	// Mover is the UID of the latest ended pod, so that none is counted twice.
 	Mover string    `json:"mover"`
 	At    time.Time `json:"at"`
@@ -126,6 +129,7 @@ func (a Attempts) ended(mover *corev1.Pod) Attempts {
 	a.Mover = string(mover.UID)
 	a.Movers++
 	a.Began = a.Began || began(mover)
+	a.Held = !a.Began && (a.Held || held(mover))
 	return a
 }
 
@@ -168,11 +172,19 @@ func hashOf(mover *corev1.Pod) string {
 	return cmp.Or(mover.Annotations[v1alpha1.AnnotationRequestHash], mover.Annotations[v1alpha1.AnnotationSpecHash], "unknown")
 }
 
+// held tells that a mover has found something on its volume that may be somebody's.
+func held(mover *corev1.Pod) bool {
+	r, done := moverpod.Ending(mover)
+	return done && !r.Began && (r.Held || r.Reason == wire.VolumeNotEmpty)
+}
+
 // began tells that a mover has checked its volume and writes it: by its report, or by how
-// far it said to be.
+// far it said to be. One that refused the volume wrote nothing, however far that was.
 func began(mover *corev1.Pod) bool {
 	if r, done := moverpod.Ending(mover); done && (r.Began || r.Class == wire.Done) {
 		return true
+	} else if done && r.Reason == wire.VolumeNotEmpty {
+		return false
 	}
 	var snapshot wire.Snapshot
 	return json.Unmarshal([]byte(mover.Annotations[v1alpha1.AnnotationProgress]), &snapshot) == nil &&

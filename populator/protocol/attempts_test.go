@@ -79,6 +79,19 @@ func TestAttemptsAfter(t *testing.T) {
 			retryMover,
 			Attempts{Movers: 8, Failures: 2, Reason: wire.TransferFailed, Message: "No luck."},
 		},
+		"a volume that is only compared is not ours": {
+			Attempts{Hash: hash, Pod: pod, Movers: 1},
+			func(s *State) {
+				refusedMover(s)
+				s.Mover.Annotations[v1alpha1.AnnotationProgress] = `{"phase":"Verifying"}`
+			},
+			Attempts{Movers: 2, Failures: 1, Held: true, Terminal: true, Reason: wire.VolumeNotEmpty, Message: fullReport.Message},
+		},
+		"a volume that is ours is not somebody's": {
+			Attempts{Hash: hash, Pod: pod, Movers: 1, Held: true},
+			began,
+			Attempts{Movers: 2, Failures: 1, Began: true, Reason: wire.TransferFailed, Message: "Later."},
+		},
 		"a volume of ours stays ours": {
 			Attempts{Hash: hash, Pod: pod},
 			began,

@@ -20,18 +20,25 @@ var fullReport = wire.Report{Class: wire.User, Reason: wire.VolumeNotEmpty, Mess
 func heldSomething(s *State) {
 	boundPrime(s)
 	s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(Attempts{
-		Hash: baseHash(), Pod: basePod(), Failures: 1, Movers: 1, Mover: moverUID, At: noon.Add(-time.Hour), Terminal: true,
+		Hash: baseHash(), Pod: basePod(), Failures: 1, Movers: 1, Held: true, Mover: moverUID, At: noon.Add(-time.Hour), Terminal: true,
 		Reason: fullReport.Reason, Message: fullReport.Message,
 	})
 }
 
 var (
 	refusedMover = withMover(corev1.PodFailed, 2, string(fullReport.Encode()))
-	kept         = onVolume(func(v *corev1.PersistentVolume) {
+	// unprovenMover looked at the volume, and could not ask S3 whether what it holds is ours.
+	unprovenMover = withMover(corev1.PodFailed, 4, string(wire.Report{Class: wire.RetryUncounted, Reason: wire.EndpointUnreachable, Message: "No answer.", Held: true}.Encode()))
+	kept          = onVolume(func(v *corev1.PersistentVolume) {
 		v.Annotations[v1alpha1.AnnotationReclaimPolicy] = string(v.Spec.PersistentVolumeReclaimPolicy)
 		v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
 		delete(v.Annotations, v1alpha1.AnnotationScratchFor)
 	})
+	// laterFailure is recorded after the retry token changed: that mover never came to look.
+	laterFailure = func(s *State) {
+		past := ReadAttempts(s.Prime)
+		s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(past.After(world(retryMover).Mover, noon))
+	}
 	// afterBeginning: a mover of this claim wrote to the volume before, so what is on it is ours.
 	afterBeginning = func(s *State) {
 		var past Attempts
@@ -57,6 +64,8 @@ func TestDecideOfAVolumeThatHeldSomething(t *testing.T) {
 		"a deleted claim releases one that is kept":          {world(heldSomething, kept, deleting), ReleaseVolume},
 		"before its refusal is recorded too":                 {world(boundPrime, refusedMover, deleting), ReleaseVolume},
 		"only then its prime goes":                           {world(heldSomething, releasing, deleting), DeletePrime},
+		"a later mover that did not look changes nothing":    {world(heldSomething, laterFailure, deleting), ReleaseVolume},
+		"nor does one that could not prove what it found":    {world(boundPrime, unprovenMover, deleting), ReleaseVolume},
 		"a volume that we began to fill goes with its prime": {world(heldSomething, afterBeginning, deleting), DeletePrime},
 	}
 	for name, c := range cases {

@@ -22,14 +22,10 @@ func heldBefore(s State) bool {
 	if past.Began {
 		return false
 	}
-	if past.Reason == wire.VolumeNotEmpty {
+	if past.Held || past.Reason == wire.VolumeNotEmpty { // An earlier version has the reason only.
 		return true
 	}
-	if s.Mover == nil || !OwnedBy(s.Mover, s.Claim) || !ended(s.Mover) {
-		return false
-	}
-	report := Ending(s.Mover)
-	return report.Reason == wire.VolumeNotEmpty && !report.Began
+	return s.Mover != nil && OwnedBy(s.Mover, s.Claim) && held(s.Mover)
 }
 
 // keepVolume makes sure that a volume which holds something outlives its prime, also when

@@ -60,12 +60,11 @@ func TestDecideOfAVolumeThatHeldSomething(t *testing.T) {
 		"then nothing is done":                               {world(heldSomething, kept, refusedMover), Wait},
 		"a new request ends the refused mover":               {world(heldSomething, kept, otherSpec, refusedMover), MarkScratch},
 		"a new request tries the volume again":               {world(heldSomething, kept, otherSpec), MarkScratch},
-		"a deleted claim releases it":                        {world(heldSomething, deleting), ReleaseVolume},
-		"a deleted claim releases one that is kept":          {world(heldSomething, kept, deleting), ReleaseVolume},
-		"before its refusal is recorded too":                 {world(boundPrime, refusedMover, deleting), ReleaseVolume},
-		"only then its prime goes":                           {world(heldSomething, releasing, deleting), DeletePrime},
-		"a later mover that did not look changes nothing":    {world(heldSomething, laterFailure, deleting), ReleaseVolume},
-		"nor does one that could not prove what it found":    {world(boundPrime, unprovenMover, deleting), ReleaseVolume},
+		"a deleted claim keeps it":                           {world(heldSomething, deleting), KeepVolume},
+		"a deleted claim leaves one that is kept":            {world(heldSomething, kept, deleting), DeletePrime},
+		"before its refusal is recorded too":                 {world(boundPrime, refusedMover, deleting), KeepVolume},
+		"a later mover that did not look changes nothing":    {world(heldSomething, laterFailure, deleting), KeepVolume},
+		"nor does one that could not prove what it found":    {world(boundPrime, unprovenMover, deleting), KeepVolume},
 		"a volume that we began to fill goes with its prime": {world(heldSomething, afterBeginning, deleting), DeletePrime},
 	}
 	for name, c := range cases {

@@ -99,16 +99,19 @@ func volumeCaptured(s State, volume string) Decision {
 }
 
 // secureVolume is what a volume needs before its prime may be deleted: one that is not
-// ours, or holds something, is released; one that is ours goes with its prime.
+// ours is released, one that holds something is kept, and one that is ours goes with it.
 func secureVolume(s State) (Decision, bool) {
 	v := s.PrimeVolume
 	if s.Prime == nil || v == nil || !RefersTo(v, s.Prime) || v.DeletionTimestamp != nil || !OwnedBy(s.Prime, s.Claim) {
 		return Decision{}, false
 	}
 	switch {
-	case (captured(v) || heldBefore(s)) && !releasingFor(v, s.Claim):
+	case captured(v) && !releasingFor(v, s.Claim):
 		return Decision{Action: ReleaseVolume}, true
-	case !captured(v) && !heldBefore(s) && !scratchFor(v, s.Claim):
+	case captured(v):
+	case heldBefore(s) && !keptAside(v):
+		return Decision{Action: KeepVolume}, true
+	case !heldBefore(s) && !scratchFor(v, s.Claim):
 		return Decision{Action: MarkScratch}, true
 	}
 	return Decision{}, false

@@ -38,10 +38,16 @@ func keepVolume(s State) (Decision, bool) {
 	}
 	d := populationFailed(past)
 	d.Message += fmt.Sprintf(" Volume %s is kept, also when the claim is deleted.", v.Name)
-	if v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimRetain || v.Annotations[v1alpha1.AnnotationScratchFor] != "" {
+	if !keptAside(v) {
 		return d.Then(KeepVolume), true
 	}
 	return d, true
+}
+
+// keptAside tells that a volume stays when its prime goes: Kubernetes releases it to nobody,
+// and the volume controller reports it.
+func keptAside(v *corev1.PersistentVolume) bool {
+	return v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain && v.Annotations[v1alpha1.AnnotationScratchFor] == ""
 }
 
 // KeepPatch takes the record of a scratch volume back. Its own policy stays remembered.

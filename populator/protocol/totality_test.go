@@ -159,7 +159,7 @@ var promises = map[string]func(State, Decision) bool{
 	},
 	"a volume that is not ours is only released, and only while it is the prime's": func(s State, d Decision) bool {
 		if d.Action == ReleaseVolume {
-			return (captured(s.PrimeVolume) || foundFull(s)) && RefersTo(s.PrimeVolume, s.Prime) && OwnedBy(s.Prime, s.Claim)
+			return captured(s.PrimeVolume) && RefersTo(s.PrimeVolume, s.Prime) && OwnedBy(s.Prime, s.Claim)
 		}
 		return s.PrimeVolume == nil || !captured(s.PrimeVolume) || d.Action != MarkScratch && d.Action != StartMover && d.Action != Rebind && d.Action != MarkPopulated
 	},
@@ -170,7 +170,8 @@ var promises = map[string]func(State, Decision) bool{
 		asked := s.Source != nil && s.Source.Spec.Bucket == "elsewhere" // Somebody may have emptied it.
 		switch d.Action {
 		case DeletePrime, ReplacePrime:
-			return s.PrimeVolume == nil || !RefersTo(s.PrimeVolume, s.Prime) || s.PrimeVolume.DeletionTimestamp != nil || releasingFor(s.PrimeVolume, s.Claim)
+			return s.PrimeVolume == nil || !RefersTo(s.PrimeVolume, s.Prime) || s.PrimeVolume.DeletionTimestamp != nil ||
+				s.PrimeVolume.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain
 		case StartMover, MarkScratch:
 			return asked
 		default:
@@ -179,7 +180,8 @@ var promises = map[string]func(State, Decision) bool{
 	},
 	"a prime goes only when its volume is known to be ours, or is released": func(s State, d Decision) bool {
 		return d.Action != DeletePrime && d.Action != ReplacePrime || s.PrimeVolume == nil || !RefersTo(s.PrimeVolume, s.Prime) || s.PrimeVolume.DeletionTimestamp != nil ||
-			scratchFor(s.PrimeVolume, s.Claim) || releasingFor(s.PrimeVolume, s.Claim)
+			scratchFor(s.PrimeVolume, s.Claim) || releasingFor(s.PrimeVolume, s.Claim) || foundFull(s) ||
+			s.Mover != nil && Ending(s.Mover).Reason == wire.VolumeNotEmpty
 	},
 	"the next prime is thought of before a captured one goes": func(s State, d Decision) bool {
 		return d.Action != DeletePrime || s.Claim.DeletionTimestamp != nil || s.Claim.Spec.VolumeName != "" || s.PrimeVolume == nil ||
@@ -210,7 +212,7 @@ var promises = map[string]func(State, Decision) bool{
 		return d.Action != MarkScratch || RefersTo(s.PrimeVolume, s.Prime)
 	},
 	"a deleted claim only loses things, after their volume is safe": func(s State, d Decision) bool {
-		return s.Claim.DeletionTimestamp == nil || slices.Contains([]Action{DeleteMover, DeleteConsumer, DeletePrime, MarkScratch, ReleaseVolume, Wait}, d.Action)
+		return s.Claim.DeletionTimestamp == nil || slices.Contains([]Action{DeleteMover, DeleteConsumer, DeletePrime, MarkScratch, KeepVolume, ReleaseVolume, Wait}, d.Action)
 	},
 	"a claim at rest is left alone": func(s State, d Decision) bool {
 		was, _ := Populated(s.Claim)

@@ -32,4 +32,14 @@ func TestUsedStorage(t *testing.T) {
 	s.Tells(device.Name, string(wire.VolumeNotEmpty), "XFS")
 	sum := sha256.Sum256([]byte("thesis.tex"))
 	s.Holds(s.Reader(s.PrimeOf(files)), story.Content{"thesis.tex": {Size: int64(len("thesis.tex")), SHA256: hex.EncodeToString(sum[:])}})
+
+	// Both outlive their claims, although their class deletes.
+	for _, claim := range []*corev1.PersistentVolumeClaim{files, device} {
+		s.Delete(claim)
+		volume := s.Orphaned(claim)
+		if volume.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimRetain {
+			t.Errorf("volume %s of claim %s has policy %s", volume.Name, claim.Name, volume.Spec.PersistentVolumeReclaimPolicy)
+		}
+		s.Reclaim(volume)
+	}
 }

@@ -32,18 +32,22 @@ func run(args []string, getenv func(string) string, log io.Writer) int {
 	ctx, stop := context.WithCancelCause(context.Background())
 	defer stop(nil)
 	end := onSignal(o.terminationLog, log, stop)
-	defer end()
 	o.mover.Log = log
-	return finish(o.terminationLog, log, mover.Run(ctx, o.request, o.mover))
+	report := mover.Run(ctx, o.request, o.mover)
+	end()
+	return finish(o.terminationLog, log, report)
 }
 
 // onSignal ends the attempt when the pod is told to end. A report is left at
-// once: the last checkpoint may take longer than the grace period.
+// once: the last checkpoint may take longer than the grace period. After end nothing is
+// written any more, so that the report of how the attempt really ended stays; signals are
+// still caught, because one would end the process before that is written.
 func onSignal(terminationLog string, log io.Writer, stop context.CancelCauseFunc) (end func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	done := make(chan struct{})
+	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
+		defer close(ended)
 		select {
 		case s := <-signals:
 			_, _ = fmt.Fprintf(log, "%v: stopping\n", s)
@@ -52,7 +56,7 @@ func onSignal(terminationLog string, log io.Writer, stop context.CancelCauseFunc
 		case <-done:
 		}
 	}()
-	return func() { signal.Stop(signals); close(done) }
+	return func() { close(done); <-ended }
 }
 
 // finish leaves the report and returns its exit code.

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -108,6 +109,34 @@ func TestSIGTERM(t *testing.T) {
 	if d := time.Since(started); d > 20*time.Second {
 		t.Errorf("it took %s to stop", d)
 	}
+}
+
+// TestSIGTERMAtTheEnd: what a signal makes us write never lands on the report of an attempt
+// that was over by then. A volume that is done would be taken for one that is not.
+func TestSIGTERMAtTheEnd(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "termination-log")
+	if err := unix.Mkfifo(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stopping, log := io.Pipe()
+	end := onSignal(file, log, func(error) {})
+	if err := unix.Kill(os.Getpid(), unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stopping.Read(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { end(); close(ended) }()
+	select {
+	case <-ended:
+		t.Error("the attempt is reported while its interruption is still being written")
+	case <-time.After(200 * time.Millisecond):
+	}
+	if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), "Interrupted") {
+		t.Errorf("the report is %q (%v)", text, err)
+	}
+	<-ended
 }
 
 func TestCgroupLimit(t *testing.T) {

@@ -31,6 +31,7 @@ func (m *mover) readable(ctx context.Context, e entry) error {
 		return err
 	}
 	o := minio.GetObjectOptions{}
+	m.complete(e.key, &o)
 	if e.size > 0 {
 		if err := o.SetRange(0, 0); err != nil {
 			return fmt.Errorf("read object: %w", err)

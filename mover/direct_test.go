@@ -77,6 +77,27 @@ func TestVersionsOfAServerWithoutAny(t *testing.T) {
 	}
 }
 
+// What is asked to explain a failure is asked as the object was: without the header or the
+// version the answer is about something else, and may end the claim for good.
+func TestAFailureIsExplainedByWhatWasAsked(t *testing.T) {
+	s := startVersity(t)
+	s.put(t, "a", []byte("object a"))
+	p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case r.Header.Get(payerHeader) != payer && keyOf(r) != "":
+			return s3Error(w, http.StatusForbidden, "AccessDenied")
+		case r.Method == http.MethodGet && keyOf(r) != "":
+			return s3Error(w, http.StatusConflict, "Odd")
+		}
+		return false
+	})
+	b := newBench(t, p.URL)
+	b.request.Source.RequestPayer = true
+	if r := b.run(); r.Reason != wire.TransferFailed || !r.Class.Again() {
+		t.Errorf("report is %+v, want TransferFailed", r)
+	}
+}
+
 // Everything that is asked of a bucket that is Requester Pays accepts the costs, in a header
 // that is signed, as AWS wants it.
 func TestRequestPayer(t *testing.T) {

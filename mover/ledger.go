@@ -25,19 +25,21 @@ type ledger struct {
 	objects int64 // Verified, directories included.
 	bytes   int64
 	pending []int32 // Verified and not yet in the journal.
+	// contested entries are files that mc writes although they were there, or are on their way.
+	contested map[int]bool
 
 	partial partials
 }
 
 func newLedger(p *plan) *ledger {
-	return &ledger{plan: p, how: make([]method, len(p.entries)), failed: make(map[int]error)}
+	return &ledger{plan: p, how: make([]method, len(p.entries)), failed: make(map[int]error), contested: make(map[int]bool)}
 }
 
 // verified records a file that was compared with its object.
 func (l *ledger) verified(i int, by method, journalled bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.how[i] != unverified {
+	if l.how[i] != unverified || l.contested[i] {
 		return
 	}
 	l.how[i] = by
@@ -60,10 +62,12 @@ func (l *ledger) fail(i int, err error) {
 	}
 }
 
-// doubt takes a verification back, because the file was written again or is gone.
-func (l *ledger) doubt(i int) {
+// contest takes a verification back, because mc writes the file again, and takes none for as
+// long as anything writes: mc replaces the file, and who has it open verifies one without a name.
+func (l *ledger) contest(i int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.contested[i] = true
 	if l.how[i] == unverified {
 		return
 	}
@@ -71,6 +75,18 @@ func (l *ledger) doubt(i int) {
 	l.how[i] = unverified
 	l.objects--
 	l.bytes -= l.plan.entries[i].size
+}
+
+// uncontested hands out the contested entries once nothing writes any more.
+func (l *ledger) uncontested() []int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := slices.Sorted(maps.Keys(l.contested))
+	clear(l.contested)
+	for _, i := range list {
+		l.partial.drop(i) // What had arrived of it has no name either.
+	}
+	return list
 }
 
 func (l *ledger) isVerified(i int) bool { return l.method(i) != unverified }

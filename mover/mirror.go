@@ -59,7 +59,6 @@ type follower struct {
 
 	started chan int // Announced by mc.
 	ready   chan int // In place, to be verified.
-	late    []int    // Announced although they were there: only the end of mc says when they are complete.
 }
 
 // start begins to follow. The returned function is called once mc has ended
@@ -80,10 +79,6 @@ func (f *follower) start(ctx context.Context) (stop func()) {
 	return func() {
 		close(f.started)
 		follow.Wait()
-		for _, i := range f.late {
-			f.ledger.doubt(i)
-			f.ready <- i
-		}
 		close(f.ready)
 		workers.Wait()
 	}
@@ -132,7 +127,7 @@ func (f *follower) follow() {
 				return
 			}
 			if f.ledger.isVerified(i) || f.streaming[i] {
-				f.late = append(f.late, i)
+				f.ledger.contest(i)
 				continue
 			}
 			waiting = f.promote(append(waiting, i), 2)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -117,10 +118,23 @@ func (t *transfer) fetch(ctx context.Context, todo []int) error {
 		stop(err)
 	}
 	wg.Wait()
+	t.checkContested(ctx)
 	if errors.Is(err, streamErr) {
 		return err
 	}
 	return errors.Join(streamErr, err)
+}
+
+// checkContested verifies what mirror has replaced while the streams were running. When the
+// round has failed, the next one does.
+func (t *transfer) checkContested(ctx context.Context) {
+	list := t.ledger.uncontested()
+	parallel(runtime.GOMAXPROCS(0), len(list), func(n int) {
+		if ctx.Err() == nil {
+			t.fetched.Add(t.plan.entries[list[n]].size)
+			t.check(ctx, list[n])
+		}
+	})
 }
 
 // reserve gives large files their name and size before mc looks at the volume.

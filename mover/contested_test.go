@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// contest makes mc's mirror replace a large file while its stream is under way: mc copies what
+// is newer than the file. The stream, which began with the old object, ends last, on a file
+// that has no name any more.
+type contest struct {
+	s      *s3server
+	object []byte // As it was listed.
+	// list answers mc's listing once the stream has begun, and copy its copy of the object.
+	list, copy func(w http.ResponseWriter, r *http.Request) bool
+
+	gets  atomic.Int64
+	begun chan struct{}
+	taken chan struct{}
+	once  sync.Once
+}
+
+func (c *contest) fault(w http.ResponseWriter, r *http.Request) bool {
+	q := r.URL.Query()
+	switch {
+	case q.Has("list-type") && q.Get("prefix") == "" && bytes.Contains([]byte(r.UserAgent()), []byte("mc/")):
+		<-c.begun
+		return c.list(w, r)
+	case r.Method != http.MethodGet || keyOf(r) != "large":
+		return false
+	}
+	switch c.gets.Add(1) {
+	case 1: // The stream.
+		close(c.begun)
+		select {
+		case <-c.taken:
+			time.Sleep(2 * time.Second) // Until mc has ended, and what it wrote was looked at.
+		case <-time.After(20 * time.Second):
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(c.object)))
+		w.Header().Set("Last-Modified", "Mon, 02 Jan 2006 15:04:05 GMT")
+		_, _ = w.Write(c.object)
+		return true
+	case 2: // The mirror.
+		defer c.once.Do(func() { close(c.taken) })
+		return c.copy(w, r)
+	}
+	return false
+}
+
+func startContest(t *testing.T) (c *contest, b *bench, others map[string][]byte) {
+	forceMirror(t)
+	s := startVersity(t)
+	c = &contest{s: s, object: content(1, streamSize+5), begun: make(chan struct{}), taken: make(chan struct{})}
+	want := small(t, s, 5)
+	s.put(t, "large", c.object)
+	return c, newBench(t, startProxy(t, s, c.fault).URL), want
+}
+
+// TestALargeFileThatMCReplaces by another version of the object, which has the same size.
+func TestALargeFileThatMCReplaces(t *testing.T) {
+	c, b, _ := startContest(t)
+	other := content(9, len(c.object))
+	c.list = func(http.ResponseWriter, *http.Request) bool {
+		time.Sleep(1100 * time.Millisecond) // S3 tells whole seconds.
+		c.s.put(t, "large", other)
+		return false
+	}
+	c.copy = func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Content-Length", strconv.Itoa(len(other)))
+		w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+		_, _ = w.Write(other)
+		return true
+	}
+	r := b.run()
+	if c.gets.Load() < 2 {
+		t.Fatal("mc did not replace the file")
+	}
+	if r.Reason != wire.SourceChanged {
+		t.Errorf("report is %+v, want SourceChanged", r)
+	}
+	if got, _ := os.ReadFile(b.paths.Volume + "/large"); r.Class == wire.Done && !bytes.Equal(got, c.object) {
+		t.Error("the volume is done and holds what was not listed")
+	}
+}
+
+// TestALargeFileThatMCDamages: S3's clock is ahead, and mc's copy arrives with other bytes.
+func TestALargeFileThatMCDamages(t *testing.T) {
+	c, b, want := startContest(t)
+	stamp := regexp.MustCompile(`<LastModified>[^<]*<`)
+	c.list = func(w http.ResponseWriter, r *http.Request) bool {
+		answer := httptest.NewRecorder()
+		passOn(t, c.s, answer, r)
+		text, _ := io.ReadAll(answer.Body)
+		_, _ = w.Write(stamp.ReplaceAll(text, []byte("<LastModified>2030-01-01T00:00:00Z<")))
+		return true
+	}
+	c.copy = func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Content-Length", strconv.Itoa(len(c.object)))
+		w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+		_, _ = w.Write(make([]byte, len(c.object)))
+		return true
+	}
+	b.mustBeDone(b.run())
+	if c.gets.Load() < 2 {
+		t.Fatal("mc did not replace the file")
+	}
+	want["large"] = c.object
+	b.mustHold(want)
+}
+
+func passOn(t *testing.T, s *s3server, w http.ResponseWriter, r *http.Request) {
+	request := r.Clone(t.Context())
+	request.RequestURI, request.URL.Scheme, request.URL.Host = "", "http", s.endpoint[len("http://"):]
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(w, response.Body)
+}

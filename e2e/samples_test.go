@@ -15,7 +15,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/e2e/story"
@@ -160,11 +159,7 @@ func running(name string) func(*story.Story, *story.Bucket) {
 func selects(labels map[string]string) func(*story.Story, *story.Bucket) {
 	return func(s *story.Story, _ *story.Bucket) {
 		s.Await("claims to be selected", func() error {
-			claim := s.Unborn(story.Claim{Labels: labels})
-			if err := world.Client.Create(s.T.Context(), claim, client.DryRunAll); err != nil || claim.Spec.DataSourceRef == nil {
-				return errors.Join(errors.New("they are not"), err)
-			}
-			return nil
+			return s.Selected(s.Unborn(story.Claim{Labels: labels}))
 		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
@@ -149,4 +150,25 @@ func orElse[T ~string](s, fallback T) T {
 		return fallback
 	}
 	return s
+}
+
+// Refusal is an error unless a claim would be refused with this text.
+func (s *Story) Refusal(c Claim, says string) error {
+	err := s.World.Client.Create(s.T.Context(), s.Unborn(c), client.DryRunAll)
+	if err == nil || !strings.Contains(err.Error(), says) {
+		return fmt.Errorf("creating claim %s: got %w, want a refusal that says %q", c.Name, err, says)
+	}
+	return nil
+}
+
+// Selected is an error unless a claim would be given a source when it is created.
+func (s *Story) Selected(claim *corev1.PersistentVolumeClaim) error {
+	tried := claim.DeepCopy()
+	if err := s.World.Client.Create(s.T.Context(), tried, client.DryRunAll); err != nil {
+		return err
+	}
+	if tried.Spec.DataSourceRef == nil {
+		return errors.New("it is given no source")
+	}
+	return nil
 }

@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -80,11 +82,48 @@ func (w *World) install(ctx context.Context) error {
 }
 
 func applyManifests(ctx context.Context, w *World) error {
-	objects, err := w.manifests(ctx)
+	source, err := toolchain.SourceRoot()
+	if err != nil {
+		return err
+	}
+	objects, err := w.manifests(ctx, filepath.Join(source, "manifests/default"))
 	if err != nil {
 		return err
 	}
 	return w.apply(ctx, objects)
+}
+
+// Overlay applies manifests/default as an overlay with these lines changes it, and waits until
+// the manager is as it says, and alone. Undo applies manifests/default again.
+func (s *Story) Overlay(lines string) (undo func()) {
+	s.T.Helper()
+	dir := s.T.TempDir()
+	base, err := filepath.Rel(dir, s.File("manifests"))
+	s.must("find the manifests", err)
+	text := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [" + base + "/default]\n" + strings.ReplaceAll(lines, "MANIFESTS", base) + "\n"
+	s.must("write an overlay", os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600))
+	undo = func() {
+		s.T.Helper()
+		s.must("install again", applyManifests(s.T.Context(), s.World))
+		s.ManagerSettled()
+	}
+	objects, err := s.World.manifests(s.T.Context(), dir)
+	s.must("render an overlay", err)
+	s.must("apply an overlay", s.World.apply(s.T.Context(), objects))
+	s.ManagerSettled()
+	return undo
+}
+
+// ManagerSettled waits until the replicas are those of the Deployment, and no others.
+func (s *Story) ManagerSettled() {
+	s.T.Helper()
+	s.Await("the manager to be replaced", func() error {
+		d := &appsv1.Deployment{}
+		if err := s.World.Client.Get(s.T.Context(), client.ObjectKey{Namespace: SystemNamespace, Name: ManagerName}, d); err != nil {
+			return err
+		}
+		return errors.Join(s.World.managerAvailable(s.T.Context()), s.World.onlyReplicas(s.T.Context(), *d.Spec.Replicas))
+	})
 }
 
 func (w *World) apply(ctx context.Context, objects []*unstructured.Unstructured) error {
@@ -114,20 +153,16 @@ func classes() []client.Object {
 
 // manifests are those that users install, with the manager's pods stamped so that new
 // images restart them.
-func (w *World) manifests(ctx context.Context) ([]*unstructured.Unstructured, error) {
-	source, err := toolchain.SourceRoot()
-	if err != nil {
-		return nil, err
-	}
+func (w *World) manifests(ctx context.Context, dir string) ([]*unstructured.Unstructured, error) {
 	var out, trouble bytes.Buffer
-	cmd := w.Node.Command(ctx, "kubectl", "kustomize", filepath.Join(source, "manifests/default"))
+	cmd := w.Node.Command(ctx, "kubectl", "kustomize", dir)
 	cmd.Stdout, cmd.Stderr = &out, &trouble
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("render manifests/default: %w: %s", err, trouble.String())
+		return nil, fmt.Errorf("render %s: %w: %s", dir, err, trouble.String())
 	}
 	objects, err := decode(&out)
 	if err != nil {
-		return nil, fmt.Errorf("read manifests/default: %w", err)
+		return nil, fmt.Errorf("read %s: %w", dir, err)
 	}
 	stamp, err := imageStamp(ctx)
 	if err != nil {

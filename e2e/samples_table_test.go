@@ -86,6 +86,7 @@ var samples = map[string]sample{
 	"one-release.yaml": {keys: beside("llama/"), want: prefixed("llama/"), warns: []string{"SourceNotFound"}},
 	"grow.yaml":        {keys: map[string][]byte{"growing/big.bin": story.Bytes(3, 24*story.MiB)}, want: prefixed("growing/"), claim: &story.Claim{Source: "growing", Size: "4Mi"}},
 	"transfer.yaml":    {server: story.VersityGW, keys: story.Small("", 4), want: prefixed(""), claim: &story.Claim{Source: "archive"}},
+	"max-movers.yaml":  {keys: story.Small("", 4), want: prefixed(""), claim: &story.Claim{Source: "small-server"}},
 	"mover.yaml": {
 		keys: story.Small("", 4), want: prefixed(""), claim: &story.Claim{Source: "shared"},
 		given: func(s *story.Story, _ *story.Bucket, _ *story.Site) {

@@ -3,6 +3,7 @@
 package mover
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -87,7 +88,17 @@ func (d *device) enter(ctx context.Context, e entry) (method, error) {
 	}
 	first, began := d.request.First(), d.request.Volume.Began
 	may := o.admit(first, began)
-	d.held.Store(may == refuse || may == prove)
+	d.held.Store(may == refuse || may == prove || may == recognise)
+	if may == recognise {
+		by, err := d.recognise(ctx, e)
+		if ctx.Err() != nil {
+			return unverified, context.Cause(ctx)
+		}
+		if err == nil && by != unverified {
+			return by, nil
+		}
+		return unverified, o.refusal().because(err)
+	}
 	if o.journal == nobodys && (!first || began) {
 		by, err := d.isComplete(ctx, e)
 		if err != nil || by != unverified {
@@ -95,7 +106,7 @@ func (d *device) enter(ctx context.Context, e entry) (method, error) {
 		}
 	}
 	switch may {
-	case refuse, prove: // It was not proven just now.
+	case refuse, prove, recognise: // It was not proven just now.
 		return unverified, o.refusal()
 	case begin, goOn:
 	}
@@ -118,6 +129,36 @@ func (d *device) look() (occupancy, error) {
 		return occupancy{}, err
 	}
 	return occupancy{foreign: []string{found}}, nil
+}
+
+// recognise is isComplete for a first attempt, see transfer.recognise: nothing may lie behind the
+// object, as far as that can be told without reading all of a large device.
+func (d *device) recognise(ctx context.Context, e entry) (method, error) {
+	const blank = 1 << 20
+	found, err := findSignature(&zeroed{under: d.file, until: e.size}, d.size)
+	if err != nil || found != "" {
+		return unverified, err
+	}
+	rest := make([]byte, min(blank, d.size-e.size))
+	if err := readAt(d.file, rest, e.size); err != nil {
+		return unverified, err
+	}
+	if bytes.Count(rest, []byte{0}) < len(rest) {
+		return unverified, nil
+	}
+	return d.isComplete(ctx, e)
+}
+
+// zeroed reads a device as if nothing was on its first bytes.
+type zeroed struct {
+	under io.ReaderAt
+	until int64
+}
+
+func (z *zeroed) ReadAt(b []byte, off int64) (int, error) {
+	n, err := z.under.ReadAt(b, off)
+	clear(b[:max(0, min(int64(n), z.until-off))])
+	return n, err //nolint:wrapcheck // The caller names the device.
 }
 
 // isComplete compares the device with the object by content. What cannot be compared so is

@@ -93,6 +93,38 @@ func TestBlock(t *testing.T) {
 	}
 }
 
+// TestACompleteDeviceOfAnUnseenMover: the manager believes that there was none. Only the whole
+// object with nothing behind it is taken for its work.
+func TestACompleteDeviceOfAnUnseenMover(t *testing.T) {
+	s := startVersity(t)
+	image := content(1, 1<<20)
+	copy(image[510:], "\x55\xaa")
+	s.put(t, "disk", image)
+	for name, tt := range map[string]struct {
+		change func(device []byte)
+		done   bool
+	}{
+		"complete":                    {func([]byte) {}, true},
+		"booted":                      {func(d []byte) { d[len(image)-1]++ }, false},
+		"something behind it":         {func(d []byte) { d[len(image)+4711] = 1 }, false},
+		"a partition table behind it": {func(d []byte) { copy(d[len(d)-512:], "EFI PART") }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := blockBench(t, s.endpoint, 0)
+			device := append(bytes.Clone(image), make([]byte, 2<<20)...)
+			tt.change(device)
+			write(t, b.paths.Device, string(device))
+			r := b.run()
+			if tt.done && (r.Class != wire.Done || r.FetchedBytes > 0) || !tt.done && (r.Reason != wire.VolumeNotEmpty || r.Began || !r.Held) {
+				t.Errorf("report is %+v", r)
+			}
+			if got, _ := os.ReadFile(b.paths.Device); !bytes.Equal(got, device) {
+				t.Error("the device was changed")
+			}
+		})
+	}
+}
+
 func TestBlockIsWrittenAgainWhenTheBytesWereWrong(t *testing.T) {
 	s := startVersity(t)
 	image := content(1, 100_000)

@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // enter decides whether the volume may be filled, and makes its journal this
@@ -21,12 +23,16 @@ func (t *transfer) enter(ctx context.Context) error {
 		return err
 	}
 	may := o.admit(t.request.First(), t.request.Volume.Began)
-	t.held.Store(may == refuse || may == prove)
+	t.held.Store(may == refuse || may == prove || may == recognise)
 	switch may {
 	case refuse:
 		return o.refusal()
 	case prove:
 		if err := t.prove(ctx); err != nil {
+			return err
+		}
+	case recognise:
+		if err := t.recognise(ctx, o); err != nil {
 			return err
 		}
 	case begin, goOn:
@@ -36,6 +42,23 @@ func (t *transfer) enter(ctx context.Context) error {
 	}
 	t.began.Store(true)
 	return t.volume.makeTarget()
+}
+
+// recognise accepts the volume of a first attempt that a mover has completed whose pod was gone
+// before the manager had seen it. It has to be the whole of what is listed and nothing else:
+// then it holds no byte that is not in S3. Whatever keeps that from being shown refuses it.
+func (t *transfer) recognise(ctx context.Context, o occupancy) error {
+	err := t.prove(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err == nil && len(t.proven) == t.plan.files() {
+		return nil
+	}
+	if reasonOf(err) == wire.VolumeNotEmpty {
+		return err
+	}
+	return o.refusal().because(err)
 }
 
 // prove accepts a volume without a journal whose every entry is one that the

@@ -34,10 +34,11 @@ type occupancy struct {
 type admission int
 
 const (
-	refuse admission = iota // Nothing; the volume is left as it is.
-	begin                   // Write the journal and fill it.
-	goOn                    // Everything on it is ours: take the journal over and fill it.
-	prove                   // Compare first; fill it only when all of it is listed and proven.
+	refuse    admission = iota // Nothing; the volume is left as it is.
+	begin                      // Write the journal and fill it.
+	goOn                       // Everything on it is ours: take the journal over and fill it.
+	prove                      // Compare first; fill it only when all of it is listed and proven.
+	recognise                  // Compare first; take it only when it is all that is listed, proven, and nothing else.
 )
 
 // admit decides by what is there alone. First is the first attempt for this
@@ -52,8 +53,8 @@ func (o occupancy) admit(first, began bool) admission {
 		return begin
 	case began:
 		return begin
-	case first:
-		return refuse
+	case first: // As far as the manager knows: it may have missed a mover that came and went.
+		return recognise
 	}
 	return prove
 }

@@ -59,7 +59,7 @@ func (r *Reconciler) watches() []watch {
 		{&corev1.PersistentVolume{}, r.fromVolume, nil},
 		{&storagev1.VolumeAttachment{}, r.fromAttachment, []predicate.Predicate{onlyDeleted()}},
 		{&v1alpha1.S3Source{}, r.fromSource, []predicate.Predicate{newWish()}},
-		{&storagev1.StorageClass{}, r.fromClass, []predicate.Predicate{onlyCreated()}},
+		{&storagev1.StorageClass{}, r.fromClass, []predicate.Predicate{predicate.Or(onlyCreated(), vouched())}},
 		{&storagev1.CSIDriver{}, r.fromDriver, []predicate.Predicate{onlyCreated()}},
 	}
 }
@@ -134,6 +134,18 @@ func role(want string) predicate.Predicate {
 func onlyCreated() predicate.Predicate {
 	return predicate.Funcs{
 		UpdateFunc: func(event.UpdateEvent) bool { return false },
+		DeleteFunc: func(event.DeleteEvent) bool { return false },
+	}
+}
+
+// vouched wakes the claims of a class when an annotation of it changes: an administrator may
+// vouch for a provisioner whose claims were refused until then.
+func vouched() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			return e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationHonoursDataSource] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationHonoursDataSource]
+		},
 		DeleteFunc: func(event.DeleteEvent) bool { return false },
 	}
 }

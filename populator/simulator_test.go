@@ -320,7 +320,8 @@ func (sim *simulator) checkVolumeIsScratch(p *corev1.Pod) {
 			if v.Annotations[v1alpha1.AnnotationPopulatedFor] != "" {
 				sim.t.Errorf("a mover runs on volume %s, which is the user's", v.Name)
 			}
-			if v.Annotations[v1alpha1.AnnotationScratchFor] == "" || v.Annotations[v1alpha1.AnnotationBoundByController] != "" {
+			keptAsFound := v.Annotations[v1alpha1.AnnotationReclaimPolicy] != "" && v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain
+			if v.Annotations[v1alpha1.AnnotationScratchFor] == "" && !keptAsFound || v.Annotations[v1alpha1.AnnotationBoundByController] != "" {
 				sim.t.Errorf("a mover runs on volume %s, which was not made for it: %v", v.Name, v.Annotations)
 			}
 		}

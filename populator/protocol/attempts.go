@@ -73,6 +73,7 @@ func ReadAttempts(prime *corev1.PersistentVolumeClaim) Attempts {
 		return Attempts{}
 	}
 	a.Movers = max(a.Movers, a.Failures+a.Disruptions) // An earlier version counted only those.
+	a.Held = a.Held || a.Reason == wire.VolumeNotEmpty && !a.Began
 	return a
 }
 

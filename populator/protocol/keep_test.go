@@ -34,11 +34,6 @@ var (
 		v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
 		delete(v.Annotations, v1alpha1.AnnotationScratchFor)
 	})
-	// laterFailure is recorded after the retry token changed: that mover never came to look.
-	laterFailure = func(s *State) {
-		past := ReadAttempts(s.Prime)
-		s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(past.After(world(retryMover).Mover, noon))
-	}
 	// afterBeginning: a mover of this claim wrote to the volume before, so what is on it is ours.
 	afterBeginning = func(s *State) {
 		var past Attempts
@@ -50,22 +45,46 @@ var (
 	}
 )
 
+// thenUnreachable had a second mover, for the same request, which did not come to look.
+func thenUnreachable(s *State) {
+	second := *s
+	withMover(corev1.PodFailed, 3, string(wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Message: "No luck."}.Encode()))(&second)
+	second.Mover.UID = "second"
+	s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(ReadAttempts(s.Prime).After(second.Mover, noon.Add(-time.Hour)))
+}
+
+// heldThenEdited had its source changed before the refusal of its mover was recorded.
+func heldThenEdited(s *State) {
+	boundPrime(s)
+	first := *s
+	refusedMover(&first)
+	s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(Attempts{}.Superseded(first.Mover, noon))
+}
+
 func TestDecideOfAVolumeThatHeldSomething(t *testing.T) {
 	cases := map[string]struct {
 		in   State
 		want Action
 	}{
-		"the refusal is recorded first":                      {world(boundPrime, refusedMover), RecordFailure},
-		"then the volume is protected":                       {world(heldSomething, refusedMover), KeepVolume},
-		"then nothing is done":                               {world(heldSomething, kept, refusedMover), Wait},
-		"a new request ends the refused mover":               {world(heldSomething, kept, otherSpec, refusedMover), MarkScratch},
-		"a new request tries the volume again":               {world(heldSomething, kept, otherSpec), MarkScratch},
-		"a deleted claim keeps it":                           {world(heldSomething, deleting), KeepVolume},
-		"a deleted claim leaves one that is kept":            {world(heldSomething, kept, deleting), DeletePrime},
-		"before its refusal is recorded too":                 {world(boundPrime, refusedMover, deleting), KeepVolume},
-		"a later mover that did not look changes nothing":    {world(heldSomething, laterFailure, deleting), KeepVolume},
-		"nor does one that could not prove what it found":    {world(boundPrime, unprovenMover, deleting), KeepVolume},
-		"a volume that we began to fill goes with its prime": {world(heldSomething, afterBeginning, deleting), DeletePrime},
+		"the volume is protected first":                           {world(boundPrime, refusedMover), KeepVolume},
+		"then the refusal is recorded":                            {world(boundPrime, kept, refusedMover), RecordFailure},
+		"a refusal that was recorded first protects too":          {world(heldSomething, refusedMover), KeepVolume},
+		"then nothing is done":                                    {world(heldSomething, kept, refusedMover), Wait},
+		"a new request ends the refused mover":                    {world(heldSomething, kept, otherSpec, refusedMover), DeleteMover},
+		"a new request tries the volume again, which stays kept":  {world(heldSomething, kept, otherSpec), StartMover},
+		"a retry token too":                                       {world(heldSomething, kept, retried), StartMover},
+		"another failure of the next mover changes nothing":       {world(heldSomething, thenUnreachable), KeepVolume},
+		"it is tried again":                                       {world(heldSomething, thenUnreachable, kept), StartMover},
+		"its claim is deleted then":                               {world(heldSomething, thenUnreachable, deleting), KeepVolume},
+		"an edit while the refusal was not recorded keeps it":     {world(heldThenEdited, deleting), KeepVolume},
+		"a deleted claim keeps it":                                {world(heldSomething, deleting), KeepVolume},
+		"a deleted claim leaves one that is kept":                 {world(heldSomething, kept, deleting), DeletePrime},
+		"before its refusal is recorded too":                      {world(boundPrime, refusedMover, deleting), KeepVolume},
+		"only then its mover goes":                                {world(boundPrime, kept, refusedMover, deleting), DeleteMover},
+		"a mover that could not prove what it found protects too": {world(boundPrime, unprovenMover), KeepVolume},
+		"also when its claim is deleted":                          {world(boundPrime, unprovenMover, deleting), KeepVolume},
+		"a volume that we began to fill is marked again":          {world(heldSomething, kept, afterBeginning, retried), MarkScratch},
+		"a volume that we began to fill goes with its prime":      {world(heldSomething, afterBeginning, deleting), DeletePrime},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -98,23 +98,21 @@ func volumeCaptured(s State, volume string) Decision {
 			"Give that volume a claimRef of its own, or another storage class, so that it is not handed out again.", PrimeName(s.Claim), volume))
 }
 
-// secureVolume is what a volume needs before its prime may be deleted: one that is not
-// ours is released, one that holds something is kept, and one that is ours goes with it.
+// secureVolume is what a volume needs before its prime may be deleted: one that was free is
+// freed again; one that holds something is kept, but not free, because the next claim would
+// get what is on it; one that is ours goes with its prime.
 func secureVolume(s State) (Decision, bool) {
 	v := s.PrimeVolume
 	if s.Prime == nil || v == nil || !RefersTo(v, s.Prime) || v.DeletionTimestamp != nil || !OwnedBy(s.Prime, s.Claim) {
 		return Decision{}, false
 	}
 	switch {
-	case captured(v) && !releasingFor(v, s.Claim):
-		return Decision{Action: ReleaseVolume}, true
 	case captured(v):
-	case heldBefore(s) && !keptAside(v):
-		return Decision{Action: KeepVolume}, true
-	case !heldBefore(s) && !scratchFor(v, s.Claim):
-		return Decision{Action: MarkScratch}, true
+		return Decision{Action: ReleaseVolume}, !releasingFor(v, s.Claim)
+	case heldBefore(s):
+		return Decision{Action: KeepVolume}, !keptAside(v)
 	}
-	return Decision{}, false
+	return Decision{Action: MarkScratch}, !scratchFor(v, s.Claim)
 }
 
 func releasingFor(v *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim) bool {

@@ -13,28 +13,42 @@ import (
 )
 
 // heldBefore tells that a mover found something on the volume that no mover of this claim
-// wrote. The provisioner made the volume for the prime, but what is on it is somebody's.
+// wrote. The provisioner made the volume for the prime, but what is on it is somebody's. It
+// stays so until a mover began to fill the volume, whatever later attempts end with.
 func heldBefore(s State) bool {
 	if s.Prime == nil || Filled(s.Prime) {
 		return false
 	}
 	past := ReadAttempts(s.Prime)
-	if past.Began {
+	switch {
+	case past.Began:
 		return false
-	}
-	if past.Held || past.Reason == wire.VolumeNotEmpty { // An earlier version has the reason only.
+	case past.Held:
 		return true
 	}
 	return s.Mover != nil && OwnedBy(s.Mover, s.Claim) && held(s.Mover)
 }
 
+// keptAside tells that nothing which happens to a volume's prime deletes the volume.
+func keptAside(v *corev1.PersistentVolume) bool {
+	return v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain && v.Annotations[v1alpha1.AnnotationScratchFor] == ""
+}
+
 // keepVolume makes sure that a volume which holds something outlives its prime, also when
 // the claim is deleted while nobody of us looks. A changed request or retry token lets the
-// volume be tried again: somebody may have emptied it.
+// volume be tried again: somebody may have emptied it. It is kept until a mover agrees.
 func keepVolume(s State) (Decision, bool) {
-	v, past := s.PrimeVolume, ReadAttempts(s.Prime)
-	if v == nil || s.Prime.DeletionTimestamp != nil || past.Reason != wire.VolumeNotEmpty || past.fresh(s) || !heldBefore(s) {
+	v := s.PrimeVolume
+	if v == nil || s.Prime.DeletionTimestamp != nil || !heldBefore(s) {
 		return Decision{}, false
+	}
+	past := ReadAttempts(s.Prime)
+	told := past.Reason == wire.VolumeNotEmpty && !past.fresh(s)
+	switch {
+	case !told && keptAside(v):
+		return Decision{}, false
+	case !told:
+		return Decision{Action: KeepVolume}, true
 	}
 	d := populationFailed(past)
 	d.Message += fmt.Sprintf(" Volume %s is kept, also when the claim is deleted.", v.Name)
@@ -42,12 +56,6 @@ func keepVolume(s State) (Decision, bool) {
 		return d.Then(KeepVolume), true
 	}
 	return d, true
-}
-
-// keptAside tells that a volume stays when its prime goes: Kubernetes releases it to nobody,
-// and the volume controller reports it.
-func keptAside(v *corev1.PersistentVolume) bool {
-	return v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain && v.Annotations[v1alpha1.AnnotationScratchFor] == ""
 }
 
 // KeepPatch takes the record of a scratch volume back. Its own policy stays remembered.

@@ -154,9 +154,10 @@ func refuseStolenVolume(s State) (Decision, bool) {
 
 // makeVolumeScratch: until the rebind a volume is worth nothing, so an aborted population
 // must not leave it behind, whatever its class says. The mark is also the record by which
-// it is known as ours, so a class that deletes gets it too.
+// it is known as ours, so a class that deletes gets it too. One that held something is kept
+// until a mover began to fill it.
 func makeVolumeScratch(s State) (Decision, bool) {
-	if s.PrimeVolume == nil || scratchFor(s.PrimeVolume, s.Claim) {
+	if s.PrimeVolume == nil || scratchFor(s.PrimeVolume, s.Claim) || heldBefore(s) {
 		return Decision{}, false
 	}
 	return Decision{Action: MarkScratch}, true

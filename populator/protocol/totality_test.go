@@ -42,7 +42,7 @@ var volumeDimensions = [][]change{
 	{nothing, lateClass, immediately},
 	{
 		nothing, withPrime, oldPrime, primeOnNode, primeLostNode, foreignPrime, boundPrime, lostPrime, deletingPrime, filledPrime,
-		failedBefore(false, noon.Add(-time.Hour)), heldSomething,
+		failedBefore(false, noon.Add(-time.Hour)), heldSomething, heldThenUnreachable,
 	},
 	{nothing, otherSpec},
 	{nothing, retained, unmarked, stolen, unclaimed, volumeGoes, madeByHand, free, freeToDelete, releasing, kept},
@@ -80,7 +80,17 @@ func TestDecideKeepsItsPromises(t *testing.T) {
 
 // foundFull is what the mover of the world said, not what the rules make of it.
 func foundFull(s State) bool {
-	return s.Prime != nil && strings.Contains(s.Prime.Annotations[v1alpha1.AnnotationAttempts], "photos/cat.jpg")
+	return foundFullOnce(s) || s.Prime != nil && strings.Contains(s.Prime.Annotations[v1alpha1.AnnotationAttempts], "photos/cat.jpg")
+}
+
+// foundFullOnce: a later mover did not come to look.
+func foundFullOnce(s State) bool {
+	return s.Prime != nil && strings.Contains(s.Prime.Annotations[v1alpha1.AnnotationAttempts], `"held":true`)
+}
+
+func heldThenUnreachable(s *State) {
+	heldSomething(s)
+	thenUnreachable(s)
 }
 
 func walk(left [][]change, chosen []change, visit func([]change)) {
@@ -148,7 +158,7 @@ var promises = map[string]func(State, Decision) bool{
 	},
 	"no pod that can write starts on an unbound or unchecked volume": func(s State, d Decision) bool {
 		return d.Action != StartMover || Bound(s.Prime) && RefersTo(s.PrimeVolume, s.Prime) && s.PrimeVolume.DeletionTimestamp == nil &&
-			!captured(s.PrimeVolume) && scratchFor(s.PrimeVolume, s.Claim)
+			!captured(s.PrimeVolume) && (scratchFor(s.PrimeVolume, s.Claim) || foundFull(s) && keptAside(s.PrimeVolume))
 	},
 	"no mover starts beside a consumer or an attachment": func(s State, d Decision) bool {
 		return d.Action != StartMover || len(s.Attachments) == 0 && (s.Consumer == nil || !OwnedBy(s.Consumer, s.Claim))
@@ -167,21 +177,22 @@ var promises = map[string]func(State, Decision) bool{
 		if !foundFull(s) {
 			return true
 		}
-		asked := s.Source != nil && s.Source.Spec.Bucket == "elsewhere" // Somebody may have emptied it.
+		asked := editedAfter(s) || foundFullOnce(s) // Somebody may have emptied it.
 		switch d.Action {
 		case DeletePrime, ReplacePrime:
 			return s.PrimeVolume == nil || !RefersTo(s.PrimeVolume, s.Prime) || s.PrimeVolume.DeletionTimestamp != nil ||
-				s.PrimeVolume.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain
-		case StartMover, MarkScratch:
-			return asked
+				releasingFor(s.PrimeVolume, s.Claim) || keptAside(s.PrimeVolume)
+		case StartMover:
+			return asked && keptAside(s.PrimeVolume)
+		case MarkScratch:
+			return false
 		default:
 			return true
 		}
 	},
 	"a prime goes only when its volume is known to be ours, or is released": func(s State, d Decision) bool {
 		return d.Action != DeletePrime && d.Action != ReplacePrime || s.PrimeVolume == nil || !RefersTo(s.PrimeVolume, s.Prime) || s.PrimeVolume.DeletionTimestamp != nil ||
-			scratchFor(s.PrimeVolume, s.Claim) || releasingFor(s.PrimeVolume, s.Claim) || foundFull(s) ||
-			s.Mover != nil && Ending(s.Mover).Reason == wire.VolumeNotEmpty
+			scratchFor(s.PrimeVolume, s.Claim) || releasingFor(s.PrimeVolume, s.Claim) || foundFull(s) && keptAside(s.PrimeVolume)
 	},
 	"the next prime is thought of before a captured one goes": func(s State, d Decision) bool {
 		return d.Action != DeletePrime || s.Claim.DeletionTimestamp != nil || s.Claim.Spec.VolumeName != "" || s.PrimeVolume == nil ||
@@ -212,7 +223,7 @@ var promises = map[string]func(State, Decision) bool{
 		return d.Action != MarkScratch || RefersTo(s.PrimeVolume, s.Prime)
 	},
 	"a deleted claim only loses things, after their volume is safe": func(s State, d Decision) bool {
-		return s.Claim.DeletionTimestamp == nil || slices.Contains([]Action{DeleteMover, DeleteConsumer, DeletePrime, MarkScratch, KeepVolume, ReleaseVolume, Wait}, d.Action)
+		return s.Claim.DeletionTimestamp == nil || slices.Contains([]Action{DeleteMover, DeleteConsumer, DeletePrime, MarkScratch, ReleaseVolume, KeepVolume, Wait}, d.Action)
 	},
 	"a claim at rest is left alone": func(s State, d Decision) bool {
 		was, _ := Populated(s.Claim)

@@ -18,15 +18,11 @@ import (
 // container, because an injected sidecar may never end. Success without a report is no
 // success: nothing is bound on an exit code.
 func Ending(pod *corev1.Pod) (wire.Report, bool) {
-	for _, c := range pod.Status.ContainerStatuses {
-		if c.Name != ContainerName || c.State.Terminated == nil {
-			continue
-		}
-		r, err := wire.ParseReport(c.State.Terminated.Message)
-		if err == nil && r.Class.ExitCode() == int(c.State.Terminated.ExitCode) {
-			return r, true
-		}
-		return wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Message: withoutReport(c.State.Terminated)}, true
+	if r, ok := Report(pod); ok {
+		return r, true
+	}
+	if t := terminated(pod); t != nil {
+		return wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Message: withoutReport(t)}, true
 	}
 	if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
 		return wire.Report{}, false
@@ -36,6 +32,26 @@ func Ending(pod *corev1.Pod) (wire.Report, bool) {
 		message = "The mover pod ended without a report."
 	}
 	return wire.Report{Class: wire.Retry, Reason: wire.Interrupted, Message: message}, true
+}
+
+// Report is what a mover itself said when it ended; false where it left nothing to believe.
+func Report(pod *corev1.Pod) (wire.Report, bool) {
+	t := terminated(pod)
+	if t == nil {
+		return wire.Report{}, false
+	}
+	r, err := wire.ParseReport(t.Message)
+	return r, err == nil && r.Class.ExitCode() == int(t.ExitCode)
+}
+
+// terminated is the end of the mover's own container; nil before that.
+func terminated(pod *corev1.Pod) *corev1.ContainerStateTerminated {
+	for _, c := range pod.Status.ContainerStatuses {
+		if c.Name == ContainerName && c.State.Terminated != nil {
+			return c.State.Terminated
+		}
+	}
+	return nil
 }
 
 // Stopped tells that the kubelet has seen every container of a pod end: no process is left

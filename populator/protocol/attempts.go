@@ -179,15 +179,13 @@ func held(mover *corev1.Pod) bool {
 	return done && !r.Began && (r.Held || r.Reason == wire.VolumeNotEmpty)
 }
 
-// began tells that a mover has checked its volume and writes it: by its report, or by how
-// far it said to be. One that refused the volume wrote nothing, however far that was.
+// began tells that a mover has checked its volume and writes it: by its report, or, where it
+// left none, by how far it said to be. To compare what is there is part of the check.
 func began(mover *corev1.Pod) bool {
-	if r, done := moverpod.Ending(mover); done && (r.Began || r.Class == wire.Done) {
-		return true
-	} else if done && r.Reason == wire.VolumeNotEmpty {
-		return false
+	if r, reported := moverpod.Report(mover); reported {
+		return r.Began || r.Class == wire.Done
 	}
 	var snapshot wire.Snapshot
 	return json.Unmarshal([]byte(mover.Annotations[v1alpha1.AnnotationProgress]), &snapshot) == nil &&
-		snapshot.Phase != "" && snapshot.Phase != wire.Listing
+		(snapshot.Phase == wire.Transferring || snapshot.Phase == wire.Syncing)
 }

@@ -190,3 +190,31 @@ func TestADamagedAnnotationCountsAsNone(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// To compare what is on a volume comes before it is known to be ours.
+func TestAMoverThatOnlyComparedHasNotBegun(t *testing.T) {
+	saying := func(phase wire.Phase) change {
+		return func(s *State) {
+			s.Mover.Annotations[v1alpha1.AnnotationProgress] = encoded(wire.Snapshot{Phase: phase})
+		}
+	}
+	cases := map[string]struct {
+		in   State
+		want bool
+	}{
+		"it refused what it had compared":           {world(refusedMover, saying(wire.Verifying)), false},
+		"its report is the last word":               {world(refusedMover, saying(wire.Transferring)), false},
+		"it was lost while it listed":               {world(evictedMover, saying(wire.Listing)), false},
+		"it was lost while it compared":             {world(evictedMover, saying(wire.Verifying)), false},
+		"it was lost while it wrote":                {world(evictedMover, saying(wire.Transferring)), true},
+		"it was lost while it made it durable":      {world(evictedMover, saying(wire.Syncing)), true},
+		"it was deleted while it wrote":             {world(deletingMover, saying(wire.Transferring)), true},
+		"it is done":                                {world(doneMover), true},
+		"it ended with a code that is not a report": {world(lyingMover), false},
+	}
+	for name, c := range cases {
+		if got := (Attempts{}).After(c.in.Mover, noon).Began; got != c.want {
+			t.Errorf("%s: began is %v", name, got)
+		}
+	}
+}

@@ -26,9 +26,9 @@ func (r *Reconciler) request(ctx context.Context, s protocol.State) (*v1alpha1.S
 	return source, claim, err
 }
 
-// rebind hands the volume over, if it holds what is asked for at this moment. The patch is
-// guarded by the volume's resourceVersion: whatever happened to the prime since would have
-// changed the volume too.
+// rebind hands the volume over, if it holds what is asked for at this moment and its prime
+// lives. The patch is guarded by the volume's resourceVersion: a prime that goes after this
+// look changes its volume, and until it did, the PV controller has not reclaimed it.
 func (r *Reconciler) rebind(ctx context.Context, s protocol.State) error {
 	source, claim, err := r.request(ctx, s)
 	if err != nil {
@@ -37,7 +37,22 @@ func (r *Reconciler) rebind(ctx context.Context, s protocol.State) error {
 	if protocol.ResultOutdated(s.Prime, source, claim) {
 		return errStale
 	}
+	if err := r.primeLives(ctx, s); err != nil {
+		return err
+	}
 	return r.patchVolume(ctx, s.PrimeVolume, func() ([]byte, error) { return protocol.RebindPatch(s) })
+}
+
+// primeLives asks the API server whether the prime is the one we saw, filled and here to stay.
+func (r *Reconciler) primeLives(ctx context.Context, s protocol.State) error {
+	live := &corev1.PersistentVolumeClaim{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(s.Prime), live); err != nil {
+		return staleIfGone(err)
+	}
+	if live.UID != s.Prime.UID || live.DeletionTimestamp != nil || !protocol.Filled(live) || live.Spec.VolumeName != s.PrimeVolume.Name {
+		return errStale
+	}
+	return nil
 }
 
 // recordEdit remembers that a mover is ended because the request changed, if it did.

@@ -135,8 +135,9 @@ func rowsOfPrime() []conditionRow {
 		{"another pod has the consumer's name", world(immediately, withPrime, withConsumer(0, unlabelled))},
 		{"the consumer has done its work", world(immediately, boundPrime, readyConsumer)},
 		{"the consumer's node does not answer", world(immediately, boundPrime, withConsumer(0, goingSince(time.Hour)))},
+		{"the prime is gone, and its volume is being reclaimed", world(boundPrime, reclaimed)},
 		{"the volume has no record yet", world(boundPrime, unmarked)},
-		{"the volume's policy is Retain", world(boundPrime, retained)},
+		{"the volume's policy is Retain", world(boundPrime, unmarked, retained)},
 	}
 }
 
@@ -178,6 +179,7 @@ func rowsOfMover() []conditionRow {
 		{"all attempts are used up", world(gaveUp)},
 		{"the volume held something before", world(heldSomething)},
 		{"the volume held something before, and is kept", world(heldSomething, kept)},
+		{"it is kept before anything else is done", world(boundPrime, refusedMover)},
 		{"the data did not fit, and the volume may grow", world(growing, inventory, tooSmallBefore)},
 		{"the mover is done", world(boundPrime, doneMover)},
 	}

@@ -75,7 +75,7 @@ func rules() []rule {
 		// From here on there is a prime.
 		refuseRelabelledPrime, refuseForeignPrime, waitForDeletedPrime,
 		replaceOversizedPrime, mirrorSelectedNode, waitForScheduler, runConsumer, waitForProvisioner,
-		replaceLostPrime, releaseCaptured, refuseStolenVolume, endConsumer, keepVolume, makeVolumeScratch,
+		replaceLostPrime, releaseCaptured, refuseStolenVolume, endConsumer, keepVolume, waitForReclaim, makeVolumeScratch,
 		// From here on its volume is bound, was made for it, and is ours to fill.
 		refuseRelabelledMover, refuseForeignMover,
 		discardOutdatedResult, detachMover, checkRebind, rebindVolume,

@@ -152,6 +152,20 @@ func refuseStolenVolume(s State) (Decision, bool) {
 		"Volume %s was to become this claim's, but cannot be handed over: %s. Delete the claim and create it again to begin anew.", s.PrimeVolume.Name, why)), true
 }
 
+// waitForReclaim: the PV controller calls a volume released when its claim is gone, so that our
+// view of the prime is older than that of its volume. From then on the provisioner may delete
+// what is behind it, and nothing may be handed over.
+func waitForReclaim(s State) (Decision, bool) {
+	if s.PrimeVolume == nil || s.PrimeVolume.Status.Phase != corev1.VolumeReleased && s.PrimeVolume.Status.Phase != corev1.VolumeFailed {
+		return Decision{}, false
+	}
+	return Because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning, fmt.Sprintf(
+		"The prime claim %s was deleted by someone else; population begins again with a new one.", s.Prime.Name)).Again(reclaimRecheck).Quietly(), true
+}
+
+// reclaimRecheck is the net below the watch of primes.
+const reclaimRecheck = 10 * time.Second
+
 // makeVolumeScratch: until the rebind a volume is worth nothing, so an aborted population
 // must not leave it behind, whatever its class says. The mark is also the record by which
 // it is known as ours, so a class that deletes gets it too. One that held something is kept

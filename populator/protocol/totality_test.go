@@ -45,7 +45,7 @@ var volumeDimensions = [][]change{
 		failedBefore(false, noon.Add(-time.Hour)), heldSomething, heldThenUnreachable,
 	},
 	{nothing, otherSpec},
-	{nothing, retained, unmarked, stolen, unclaimed, volumeGoes, madeByHand, free, freeToDelete, releasing, kept},
+	{nothing, retained, reclaimed, unmarked, stolen, unclaimed, volumeGoes, madeByHand, free, freeToDelete, releasing, kept},
 	{nothing, newConsumer, readyConsumer, withConsumer(0, unlabelled)},
 	{nothing, knowsCapture},
 	{nothing, attachedTo("a", 0)},
@@ -126,7 +126,7 @@ var promises = map[string]func(State, Decision) bool{
 	"a reason has a status":    func(_ State, d Decision) bool { return (d.Reason == "") == (d.Status == "") },
 	"a volume is rebound only when it is complete, unmounted, the prime's, alive and fitting": func(s State, d Decision) bool {
 		return d.Action != Rebind || Filled(s.Prime) && s.Mover == nil && RefersTo(s.PrimeVolume, s.Prime) &&
-			s.PrimeVolume.DeletionTimestamp == nil && s.Prime.DeletionTimestamp == nil && mismatch(s.PrimeVolume, s.Claim) == "" &&
+			s.PrimeVolume.DeletionTimestamp == nil && s.PrimeVolume.Status.Phase != corev1.VolumeReleased && s.Prime.DeletionTimestamp == nil && mismatch(s.PrimeVolume, s.Claim) == "" &&
 			s.Claim.Spec.VolumeName == "" && s.Claim.DeletionTimestamp == nil && s.Promised == nil
 	},
 	"a prime is marked populated only by a report of success": func(s State, d Decision) bool {

@@ -38,6 +38,11 @@ var (
 	retained = onVolume(func(v *corev1.PersistentVolume) {
 		v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
 	})
+	retainedByHand = onVolume(func(v *corev1.PersistentVolume) { // Of a class that deletes, after it was marked.
+		v.Annotations[v1alpha1.AnnotationReclaimPolicy] = string(corev1.PersistentVolumeReclaimDelete)
+		v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
+	})
+	reclaimed  = onVolume(func(v *corev1.PersistentVolume) { v.Status.Phase = corev1.VolumeReleased })
 	stolen     = onVolume(func(v *corev1.PersistentVolume) { v.Spec.ClaimRef.UID = "somebody" })
 	madeByHand = onVolume(func(v *corev1.PersistentVolume) {
 		unmarkVolume(v)

@@ -84,3 +84,27 @@ func TestAVolumeThatHeldSomethingOutlivesItsClaim(t *testing.T) {
 		t.Errorf("the claim was deleted only %d times while the volume held something", held)
 	}
 }
+
+// An administrator, or a policy that does so with every volume, sets Retain at any moment. It
+// stays, and nobody fights over it.
+func TestARetainOfTheAdministratorStays(t *testing.T) {
+	undisturbed := newSimulator(t)
+	undisturbed.converge()
+	for n := 1; n <= undisturbed.writes; n++ {
+		t.Run(fmt.Sprintf("set after write %d", n), func(t *testing.T) {
+			sim := newSimulator(t)
+			want := corev1.PersistentVolumeReclaimDelete
+			sim.strikeAt, sim.strike = n, func() error {
+				for _, v := range sim.volumes() {
+					want = corev1.PersistentVolumeReclaimRetain
+					v.Spec.PersistentVolumeReclaimPolicy = want
+					sim.must(sim.api.Update(t.Context(), &v))
+				}
+				return nil
+			}
+			sim.converge()
+			sim.finished(want)
+			sim.atRest()
+		})
+	}
+}

@@ -101,6 +101,9 @@ func TestAKeptVolumeGetsItsOwnPolicyBack(t *testing.T) {
 	if got := ownPolicy(s.PrimeVolume); got != "Delete" {
 		t.Errorf("own policy is %s after it was kept", got)
 	}
+	if got := ownPolicy(world(boundPrime, retainedByHand).PrimeVolume); got != "Retain" {
+		t.Errorf("own policy is %s after an administrator set Retain", got)
+	}
 	patches := map[string]func() ([]byte, error){
 		"kept again":  func() ([]byte, error) { return KeepPatch(s.PrimeVolume) },
 		"tried again": func() ([]byte, error) { return ScratchPatch(s) },

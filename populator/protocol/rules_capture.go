@@ -119,9 +119,10 @@ func releasingFor(v *corev1.PersistentVolume, claim *corev1.PersistentVolumeClai
 	return v.Annotations[v1alpha1.AnnotationReleasing] == string(claim.UID)
 }
 
-// scratchFor tells that a volume was recorded as worth nothing, before a mover was started.
+// scratchFor tells that a volume was recorded as worth nothing, before a mover was started. An
+// administrator may have set another policy than ours since; it stays.
 func scratchFor(v *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim) bool {
-	return v.Annotations[v1alpha1.AnnotationScratchFor] == string(claim.UID) && v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete
+	return v.Annotations[v1alpha1.AnnotationScratchFor] == string(claim.UID)
 }
 
 // ForgetConsumerPatch ends what is known of the attachment before the first mover.

@@ -72,10 +72,12 @@ func KeepPatch(volume *corev1.PersistentVolume) ([]byte, error) {
 	})
 }
 
-// ownPolicy is the reclaim policy that a volume was found with.
+// ownPolicy is the reclaim policy that a volume was found with, or was given by somebody else
+// while it was ours: a scratch volume that is not to be deleted is not as we made it.
 func ownPolicy(volume *corev1.PersistentVolume) string {
-	if own := volume.Annotations[v1alpha1.AnnotationReclaimPolicy]; own != "" {
+	now, marks := volume.Spec.PersistentVolumeReclaimPolicy, volume.Annotations
+	if own := marks[v1alpha1.AnnotationReclaimPolicy]; own != "" && (marks[v1alpha1.AnnotationScratchFor] == "" || now == corev1.PersistentVolumeReclaimDelete) {
 		return own
 	}
-	return string(volume.Spec.PersistentVolumeReclaimPolicy)
+	return string(now)
 }

@@ -63,7 +63,7 @@ func (r *Reconciler) writes() map[protocol.Action]writing {
 		protocol.DeleteMover:   alone(r.deleteMover),
 		protocol.MarkPopulated: alone(r.markPopulated),
 		protocol.Rebind:        alone(r.rebind),
-		protocol.DeletePrime:   alone(func(ctx context.Context, s protocol.State) error { return r.delete(ctx, s.Prime) }),
+		protocol.DeletePrime:   alone(func(ctx context.Context, s protocol.State) error { return client.IgnoreNotFound(r.deletePrime(ctx, s.Prime)) }),
 		protocol.RecordEdit:    alone(r.recordEdit),
 		protocol.RememberSize:  alone(r.rememberSize),
 		protocol.ReplacePrime:  alone(r.replacePrime),

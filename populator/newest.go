@@ -77,8 +77,7 @@ func (r *Reconciler) replacePrime(ctx context.Context, s protocol.State) error {
 	if source == nil || protocol.RequestHash(source, claim) != protocol.RequestHash(s.Source, s.Claim) {
 		return errStale
 	}
-	err = r.Delete(ctx, s.Prime, client.Preconditions{UID: new(s.Prime.UID), ResourceVersion: new(s.Prime.ResourceVersion)}, client.PropagationPolicy("Background"))
-	return staleIfGone(err)
+	return staleIfGone(r.deletePrime(ctx, s.Prime))
 }
 
 // rememberSize writes the size of the next prime onto the claim, because the prime that

@@ -69,6 +69,13 @@ func (r *Reconciler) delete(ctx context.Context, object client.Object, options .
 	return err //nolint:wrapcheck // A conflict must stay one; the caller adds the action.
 }
 
+// deletePrime removes a prime exactly as it was observed: one that was bound since may have a
+// volume that was not made safe.
+func (r *Reconciler) deletePrime(ctx context.Context, prime *corev1.PersistentVolumeClaim) error {
+	seen := client.Preconditions{UID: new(prime.UID), ResourceVersion: new(prime.ResourceVersion)}
+	return r.Delete(ctx, prime, seen, client.PropagationPolicy("Background")) //nolint:wrapcheck // A conflict must stay one; the caller adds the action.
+}
+
 // deleteMover ends a mover by our own doing, so that it does not count as vanished.
 func (r *Reconciler) deleteMover(ctx context.Context, s protocol.State) error {
 	err := r.deletePod(ctx, s.Mover)

@@ -64,10 +64,10 @@ func finishBoundClaim(s State) (Decision, bool) {
 	if c, ok := Populated(s.Claim); !ok || c.Status != corev1.ConditionTrue {
 		return d.Announcing(v1alpha1.ReasonPopulationSucceeded), true
 	}
-	d = Decision{Action: Wait} // Told already; the prime that held the numbers may be gone.
-	if s.Prime != nil && s.Prime.DeletionTimestamp == nil && OwnedBy(s.Prime, s.Claim) {
-		return d.Then(DeletePrime), true
-	}
+	// Told already; the prime that held the numbers may be gone. One that was made too late has a
+	// volume of its own, which is made safe like that of every prime.
+	d = abandon(s)
+	d.Announce = ""
 	return d, true
 }
 

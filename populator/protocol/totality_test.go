@@ -205,7 +205,7 @@ var promises = map[string]func(State, Decision) bool{
 		return d.Action != DeletePrime || s.Claim.DeletionTimestamp != nil || s.Claim.Spec.VolumeName != "" || s.PrimeVolume == nil || releasingFor(s.PrimeVolume, s.Claim)
 	},
 	"a prime goes only after its mover": func(s State, d Decision) bool {
-		return d.Action != DeletePrime || s.Mover == nil || s.Mover.DeletionTimestamp != nil || !OwnedBy(s.Mover, s.Claim) || s.Claim.Spec.VolumeName != "" && PopulatedFor(s.ClaimVolume, s.Claim)
+		return d.Action != DeletePrime || s.Mover == nil || s.Mover.DeletionTimestamp != nil || !OwnedBy(s.Mover, s.Claim)
 	},
 	"only what is ours is deleted": func(s State, d Decision) bool {
 		switch d.Action {
@@ -227,7 +227,8 @@ var promises = map[string]func(State, Decision) bool{
 	},
 	"a claim at rest is left alone": func(s State, d Decision) bool {
 		was, _ := Populated(s.Claim)
-		atRest := Bound(s.Claim) && PopulatedFor(s.ClaimVolume, s.Claim) && was.Status == corev1.ConditionTrue && s.Prime == nil && s.Claim.DeletionTimestamp == nil
+		atRest := Bound(s.Claim) && PopulatedFor(s.ClaimVolume, s.Claim) && was.Status == corev1.ConditionTrue && s.Prime == nil && s.Claim.DeletionTimestamp == nil &&
+			(s.Mover == nil || !OwnedBy(s.Mover, s.Claim)) && (s.Consumer == nil || !OwnedBy(s.Consumer, s.Claim))
 		return !atRest || d.Action == Wait && d.Reason == "" && d.Recheck == 0
 	},
 	"a lost mover is told of, or the wait for something else before it is short": func(s State, d Decision) bool {

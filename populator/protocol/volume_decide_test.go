@@ -58,13 +58,15 @@ func TestDecideOfVolumes(t *testing.T) {
 		"one of a claim that was bound elsewhere is too": {
 			world(boundPrime, free, boundElsewhere), want{ReleaseVolume, "False", v1alpha1.ReasonBoundElsewhere}, "",
 		},
-		"one of a prime that somebody deletes is too": {world(deletingPrime, free), want{Action: ReleaseVolume}, ""},
-		"a prime without an owner is foreign":         {world(boundPrime, orphanedPrime), want{Wait, "False", v1alpha1.ReasonPrimeConflict}, "Delete it"},
-		"no mover starts beside an old attachment":    {world(boundPrime, attachedTo("a", 0)), want{Action: Wait}, ""},
-		"a node that does not let go is named":        {world(boundPrime, attachedTo("a", time.Hour)), want{Wait, late, v1alpha1.ReasonVolumeAttached}, "VolumeAttachment csi-a"},
-		"nor does the next after a failure":           {world(failedBefore(false, noon.Add(-time.Minute)), attachedTo("a", 0)), want{Wait, late, v1alpha1.ReasonVolumeAttached}, "node a"},
-		"the consumer's attachment hinders no mover":  {world(immediately, boundPrime, consumed, attachedTo("a", 0)), want{Action: StartMover}, ""},
-		"one to another node does":                    {world(immediately, boundPrime, consumed, attachedTo("b", 0)), want{Action: Wait}, ""},
+		"one of a prime that somebody deletes is too":         {world(deletingPrime, free), want{Action: ReleaseVolume}, ""},
+		"one of a prime beside a claim that is filled is too": {world(boundToOurs, toldOfSuccess, boundPrime, free), want{Action: ReleaseVolume}, ""},
+		"then the pods of that prime go":                      {world(boundToOurs, toldOfSuccess, boundPrime, runningMover), want{Action: DeleteMover}, ""},
+		"a prime without an owner is foreign":                 {world(boundPrime, orphanedPrime), want{Wait, "False", v1alpha1.ReasonPrimeConflict}, "Delete it"},
+		"no mover starts beside an old attachment":            {world(boundPrime, attachedTo("a", 0)), want{Action: Wait}, ""},
+		"a node that does not let go is named":                {world(boundPrime, attachedTo("a", time.Hour)), want{Wait, late, v1alpha1.ReasonVolumeAttached}, "VolumeAttachment csi-a"},
+		"nor does the next after a failure":                   {world(failedBefore(false, noon.Add(-time.Minute)), attachedTo("a", 0)), want{Wait, late, v1alpha1.ReasonVolumeAttached}, "node a"},
+		"the consumer's attachment hinders no mover":          {world(immediately, boundPrime, consumed, attachedTo("a", 0)), want{Action: StartMover}, ""},
+		"one to another node does":                            {world(immediately, boundPrime, consumed, attachedTo("b", 0)), want{Action: Wait}, ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -63,10 +63,12 @@ func (r *Reconciler) writes() map[protocol.Action]writing {
 		protocol.DeleteMover:   alone(r.deleteMover),
 		protocol.MarkPopulated: alone(r.markPopulated),
 		protocol.Rebind:        alone(r.rebind),
-		protocol.DeletePrime:   alone(func(ctx context.Context, s protocol.State) error { return client.IgnoreNotFound(r.deletePrime(ctx, s.Prime)) }),
-		protocol.RecordEdit:    alone(r.recordEdit),
-		protocol.RememberSize:  alone(r.rememberSize),
-		protocol.ReplacePrime:  alone(r.replacePrime),
+		protocol.DeletePrime: alone(func(ctx context.Context, s protocol.State) error {
+			return client.IgnoreNotFound(r.deletePrime(ctx, s.Prime))
+		}),
+		protocol.RecordEdit:   alone(r.recordEdit),
+		protocol.RememberSize: alone(r.rememberSize),
+		protocol.ReplacePrime: alone(r.replacePrime),
 	}
 }
 
@@ -100,7 +102,7 @@ func (r *Reconciler) createPrime(ctx context.Context, s protocol.State, d protoc
 }
 
 // startMover asks the API server once more: a mover empties and fills its volume, which
-// after the rebind is the user's.
+// after the rebind is the user's, and which an earlier one may still write to.
 func (r *Reconciler) startMover(ctx context.Context, s protocol.State, d protocol.Decision) (protocol.Decision, error) {
 	live := &corev1.PersistentVolumeClaim{}
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(s.Prime), live); err != nil {
@@ -108,6 +110,9 @@ func (r *Reconciler) startMover(ctx context.Context, s protocol.State, d protoco
 	}
 	if live.UID != s.Prime.UID || live.DeletionTimestamp != nil || protocol.Filled(live) || live.Spec.VolumeName != s.PrimeVolume.Name {
 		return d, errStale
+	}
+	if err := r.detached(ctx, s); err != nil {
+		return d, err
 	}
 	if err := r.forgetConsumer(ctx, s.PrimeVolume); err != nil {
 		return d, fmt.Errorf("forget consumer: %w", err)

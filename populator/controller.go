@@ -66,6 +66,7 @@ type Reconciler struct {
 
 	troubles troubles
 	promised claimedVolumes
+	attached attachedVolumes
 	setbacks setbacks
 	movers   sightings
 }

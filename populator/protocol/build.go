@@ -160,6 +160,10 @@ func Mover(s State, o MoverOptions) (*corev1.Pod, error) {
 	})
 }
 
+// HadMover tells that the mover which is started next is not the first on its volume, as far as
+// anybody knows.
+func HadMover(s State) bool { return attemptNumber(s, ReadAttempts(s.Prime)) > 1 }
+
 // attemptNumber counts movers from 1. One that nobody saw end, because no manager ran and its
 // pod was collected, is known from the import alone; what it wrote has to be proven, not refused.
 func attemptNumber(s State, before Attempts) int {

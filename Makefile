@@ -24,6 +24,10 @@ quick: ## The tests that need nothing but Go, without the long walks
 unit: ## Pure and API-server tests (they start etcd and a kube-apiserver of their own)
 	@hack/test.sh unit
 
+.PHONY: simulate
+simulate: ## Play the protocol on simulated clusters (SEEDS=number, 10000 when not given)
+	@go test -vet=off ./populator -run 'TestSeeds$$' -timeout 2h -v -seeds $(or $(SEEDS),10000)
+
 .PHONY: e2e
 e2e: ## End-to-end stories on a real node (RUN=regexp selects)
 	@hack/test.sh e2e $(if $(RUN),-run '$(RUN)')

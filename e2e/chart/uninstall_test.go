@@ -22,6 +22,8 @@ func TestInstallCommands(t *testing.T) {
 	}
 	fills := func(name string) {
 		t.Helper()
+		// Where everything is new, kube-proxy follows a moment after the replicas are ready.
+		s.Await("claims to be reviewed", func() error { return s.Selected(s.Unborn(annotated(name))) })
 		s.Populated(s.Claim(annotated(name)), bucket.Under(""))
 	}
 	written := s.Commands("README.md", "docs/operations.md")
@@ -49,7 +51,6 @@ func TestInstallCommands(t *testing.T) {
 	run(rolledOut)
 	fills("overlay")
 	run("kubectl apply --server-side -k manifests/default") // An upgrade, here to the images' own names.
-	run(rolledOut)
 	run("kubectl -n s3populator-system rollout restart deploy/s3populator")
 	run(rolledOut)
 	fills("upgraded")

@@ -37,6 +37,9 @@ func (t *transfer) enter(ctx context.Context) error {
 		}
 	case begin, goOn:
 	}
+	if t.whole {
+		return nil // Nothing is written to it: it might be in use by now.
+	}
 	if t.journal, err = takeOver(t.volume, t.header()); err != nil {
 		return err
 	}
@@ -52,7 +55,7 @@ func (t *transfer) recognise(ctx context.Context, o occupancy) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err == nil && len(t.proven) == t.plan.files() {
+	if err == nil && t.whole {
 		return nil
 	}
 	if reasonOf(err) == wire.VolumeNotEmpty {
@@ -86,7 +89,35 @@ func (t *transfer) prove(ctx context.Context) error {
 	if err := t.volume.openTarget(); err != nil {
 		return notWritable(err)
 	}
-	return t.proveFiles(ctx, p.found)
+	if err := t.proveFiles(ctx, p.found); err != nil {
+		return err
+	}
+	t.whole = t.isWhole()
+	return nil
+}
+
+// isWhole tells that nothing is left to do on a volume whose files are proven, and if so
+// enters all of it into the ledger.
+func (t *transfer) isWhole() bool {
+	if len(t.proven) < t.plan.files() || !t.ownersAreSet() {
+		return false
+	}
+	for _, e := range t.plan.entries {
+		if !e.isDir() {
+			continue
+		}
+		if info, err := t.volume.data.Lstat(e.path[:len(e.path)-1]); err != nil || !info.IsDir() {
+			return false
+		}
+	}
+	for i, e := range t.plan.entries {
+		if e.isDir() {
+			t.ledger.verified(i, byExistence, true)
+		} else {
+			t.ledger.verified(i, t.proven[i], true)
+		}
+	}
+	return true
 }
 
 func (t *transfer) proveFiles(ctx context.Context, found []int) error {

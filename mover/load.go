@@ -40,6 +40,10 @@ func (m *mover) loadVolume(ctx context.Context) (*ledger, error) {
 	if err := t.enter(ctx); err != nil {
 		return nil, err
 	}
+	if t.whole {
+		t.logf("the volume is complete: an earlier mover has filled it")
+		return t.ledger, nil
+	}
 	defer t.journal.close()
 	if err := t.makePlan(ctx); err != nil {
 		return nil, err

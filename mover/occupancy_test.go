@@ -248,6 +248,7 @@ func TestACompleteVolumeWithoutAJournal(t *testing.T) {
 		}{
 			"complete":                   {func(*testing.T, *bench, string) {}, 0, false},
 			"complete, compared by size": {func(_ *testing.T, b *bench, _ string) { b.request.Transfer.Verify = verifySize }, 0, false},
+			"complete, with other modes": {func(_ *testing.T, b *bench, _ string) { b.request.Files.Mode = new(uint32(0o600)) }, -1, false},
 			"one is missing":             {func(t *testing.T, _ *bench, dir string) { mustDo(t, os.Remove(dir+"/a")) }, 8, false},
 			"one differs":                {func(t *testing.T, _ *bench, dir string) { write(t, dir+"/a", "object b") }, 0, true},
 			"one is shorter":             {func(t *testing.T, _ *bench, dir string) { write(t, dir+"/a", "obj") }, 0, true},
@@ -266,14 +267,17 @@ func TestACompleteVolumeWithoutAJournal(t *testing.T) {
 				tt.change(t, b, filepath.Join(b.paths.Volume, target))
 				before := snapshot(t, b.paths.Volume)
 				r := b.run()
-				if tt.refused || attempt == 1 && tt.fetched > 0 {
+				if tt.refused || attempt == 1 && tt.fetched != 0 {
 					if r.Reason != wire.VolumeNotEmpty || snapshot(t, b.paths.Volume) != before {
 						t.Errorf("report is %+v, and the volume was left alone: %v", r, snapshot(t, b.paths.Volume) == before)
 					}
 					return
 				}
 				b.mustBeDone(r)
-				if r.FetchedBytes != tt.fetched {
+				if tt.fetched == 0 && snapshot(t, b.paths.Volume) != before {
+					t.Error("a complete volume was written to: it might be in use by now")
+				}
+				if r.FetchedBytes != max(0, tt.fetched) {
 					t.Errorf("fetched %d bytes, want %d", r.FetchedBytes, tt.fetched)
 				}
 			})

@@ -26,11 +26,38 @@ func (t *transfer) setOwners() error {
 	if err := t.journal.owned(); err != nil {
 		return err
 	}
+	return t.eachOwned(func(root *os.Root, name string, mode *uint32) error { return own(root, name, want, mode) })
+}
+
+// errOtherOwner stops the search for what setOwners would change.
+var errOtherOwner = errors.New("another owner or mode")
+
+// ownersAreSet tells that setOwners would change nothing.
+func (t *transfer) ownersAreSet() bool {
+	want := t.request.Files
+	if want == (wire.Files{}) {
+		return true
+	}
+	return t.eachOwned(func(root *os.Root, name string, mode *uint32) error {
+		info, err := root.Lstat(name)
+		if err != nil {
+			return err //nolint:wrapcheck // It is not shown.
+		}
+		if uid, gid := otherOwner(info, want); uid >= 0 || gid >= 0 || mode != nil && info.Mode().Perm() != fs.FileMode(*mode) {
+			return errOtherOwner
+		}
+		return nil
+	}) == nil
+}
+
+// eachOwned shows what spec.files speaks of, in the order in which it can be changed.
+func (t *transfer) eachOwned(visit func(root *os.Root, name string, mode *uint32) error) error {
+	want := t.request.Files
 	for _, e := range t.plan.entries {
 		if e.isDir() {
 			continue
 		}
-		if err := own(t.volume.data, e.path, want, want.Mode); err != nil {
+		if err := visit(t.volume.data, e.path, want.Mode); err != nil {
 			return err
 		}
 	}
@@ -38,12 +65,12 @@ func (t *transfer) setOwners() error {
 	t.plan.eachDir(func(dir string) { dirs = append(dirs, dir) })
 	slices.Sort(dirs)
 	for _, dir := range slices.Backward(dirs) {
-		if err := own(t.volume.data, dir, want, want.DirMode); err != nil {
+		if err := visit(t.volume.data, dir, want.DirMode); err != nil {
 			return err
 		}
 	}
 	for dir := t.volume.target; dir != "" && dir != "."; dir = path.Dir(dir) {
-		if err := own(t.volume.root, dir, want, want.DirMode); err != nil {
+		if err := visit(t.volume.root, dir, want.DirMode); err != nil {
 			return err
 		}
 	}
@@ -56,12 +83,9 @@ func own(root *os.Root, name string, want wire.Files, mode *uint32) error {
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", quoteKey(name), err)
 	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		uid, gid := differs(want.UID, stat.Uid), differs(want.GID, stat.Gid)
-		if uid >= 0 || gid >= 0 {
-			if err := root.Lchown(name, uid, gid); err != nil {
-				return notOwned(name, uid, gid, err)
-			}
+	if uid, gid := otherOwner(info, want); uid >= 0 || gid >= 0 {
+		if err := root.Lchown(name, uid, gid); err != nil {
+			return notOwned(name, uid, gid, err)
 		}
 	}
 	if mode == nil || info.Mode().Perm() == fs.FileMode(*mode) {
@@ -72,6 +96,15 @@ func own(root *os.Root, name string, want wire.Files, mode *uint32) error {
 		return notModed(name, *mode, err)
 	}
 	return nil
+}
+
+// otherOwner is what has to change of a file's owner and group; -1 where nothing has to.
+func otherOwner(info fs.FileInfo, want wire.Files) (uid, gid int) {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return -1, -1
+	}
+	return differs(want.UID, stat.Uid), differs(want.GID, stat.Gid)
 }
 
 // differs is the wanted owner, or -1 where nothing has to change.

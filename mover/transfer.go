@@ -28,6 +28,8 @@ type transfer struct {
 	ledger  *ledger
 	// proven are files of a volume without a journal that were compared before it was taken.
 	proven map[int]method
+	// whole means that the volume was found complete: nothing is written to it.
+	whole bool
 	// streaming marks the entries that mc cat writes while mc mirror runs.
 	streaming map[int]bool
 

@@ -102,10 +102,15 @@ func leaveForeignVolume(s State) (Decision, bool) {
 }
 
 // restored tells that a bound claim came with its volume, or its volume with the claim,
-// instead of being matched by the PV controller; that one marks what it matches.
+// instead of being matched by the PV controller; that one marks what it matches, the volume
+// too where nobody had reserved it: one that we filled for an earlier claim and that was freed
+// is no restore.
 func restored(s State) bool {
-	return s.Claim.Annotations[v1alpha1.AnnotationBoundByController] == "" || s.Claim.Spec.Selector != nil ||
-		s.ClaimVolume != nil && s.ClaimVolume.Annotations[v1alpha1.AnnotationPopulatedFor] != ""
+	if s.Claim.Annotations[v1alpha1.AnnotationBoundByController] == "" || s.Claim.Spec.Selector != nil {
+		return true
+	}
+	v := s.ClaimVolume
+	return v != nil && v.Annotations[v1alpha1.AnnotationPopulatedFor] != "" && v.Annotations[v1alpha1.AnnotationBoundByController] == ""
 }
 
 // waitForBinder holds still between the rebind and the bind. It is also what keeps a

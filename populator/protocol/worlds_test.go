@@ -294,6 +294,9 @@ func filledInAnotherLife(s *State) {
 	s.ClaimVolume.Annotations = map[string]string{v1alpha1.AnnotationPopulatedFor: "earlier"}
 }
 
+// matched is what the PV controller does to a volume that nobody had reserved.
+func matched(s *State) { s.ClaimVolume.Annotations[v1alpha1.AnnotationBoundByController] = "yes" }
+
 // Movers.
 func withMover(phase corev1.PodPhase, code int32, message string) change {
 	return func(s *State) {

@@ -163,7 +163,7 @@ func addPopulation(ctx context.Context, mgr ctrl.Manager, o options, authority *
 
 func addInventory(mgr ctrl.Manager, o options, office places.Office) error {
 	r := &inventory.Reconciler{
-		Client: mgr.GetClient(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner),
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner),
 		Image: image(o), Defaults: o.MoverDefaults, Now: time.Now, Workers: o.Workers, Places: office,
 	}
 	return r.SetupWithManager(mgr)

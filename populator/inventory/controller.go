@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
@@ -41,6 +41,8 @@ const refusalDelay = 30 * time.Second
 // Reconciler keeps the status of every S3Source true.
 type Reconciler struct {
 	client.Client
+	// Live reads the API server, where the cache does not show a pod of ours.
+	Live   client.Reader
 	Events events.EventRecorder
 	Image  moverpod.Image
 	// Defaults of mover pods.
@@ -84,16 +86,26 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err != nil && !apierrors.IsConflict(err) || d.Action != wish.Action {
 		r.Places.Release(s.Source.UID) // What was to take the place does not exist.
 	}
-	if err == nil {
-		err = r.report(ctx, s, d)
+	if err != nil {
+		return failed(d, err)
 	}
+	switch err := r.report(ctx, s, d); {
+	case apierrors.IsConflict(err):
+		return ctrl.Result{RequeueAfter: time.Second}, nil
+	case err != nil:
+		log.FromContext(ctx).Info("Write failed, trying again later", "write", "Status", "error", err.Error(), "after", refusalDelay)
+		r.Events.Eventf(s.Source, nil, corev1.EventTypeWarning, string(v1alpha1.ReasonWriteRefused), "TakeInventory", "The API server did not let us write the status of this source: %v", err)
+		return ctrl.Result{RequeueAfter: refusalDelay}, nil
+	}
+	return ctrl.Result{RequeueAfter: d.Recheck}, nil
+}
+
+// failed leaves the pace to controller-runtime, except after a conflict.
+func failed(d decision, err error) (ctrl.Result, error) {
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: time.Second}, nil
 	}
-	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("%s: %w", d.Action, err)
-	}
-	return ctrl.Result{RequeueAfter: d.Recheck}, nil
+	return ctrl.Result{}, fmt.Errorf("%s: %w", d.Action, err)
 }
 
 func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (state, error) {
@@ -117,43 +129,21 @@ func (r *Reconciler) act(ctx context.Context, s state, d decision) (decision, er
 	case wait:
 		return d, nil
 	case deletePod:
-		err := r.Delete(ctx, s.Pod, client.Preconditions{UID: &s.Pod.UID})
-		return d, client.IgnoreNotFound(err)
+		return refused(s, d, "delete pod "+s.Pod.Name, client.IgnoreNotFound(r.deletePod(ctx, s.Pod)))
 	case startPod:
-		pod, err := r.pod(s)
-		if err != nil {
-			return d, err
-		}
-		return refused(d, r.Create(ctx, pod))
+		err := r.create(ctx, s)
+		return refused(s, d, "create pod "+podName(s.Source)+", which lists the source", err)
 	}
 	return d, fmt.Errorf("unknown action %q", d.Action)
 }
 
-// refused tells the user what the API server said to the pod.
-func refused(d decision, err error) (decision, error) {
-	switch {
-	case err == nil:
-		return d, nil
-	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-		return decision{Action: wait}, nil
-	case apierrors.IsAlreadyExists(err): // The cache shows it in a moment, if it is ours.
-		d.Recheck = refusalDelay
-		return d, nil
-	case newKind(err):
-		return d, err // Back-off is all that it takes.
-	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-		return decision{
-			Action: wait, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonInventoryRefused, Recheck: refusalDelay,
-			Message: fmt.Sprintf("The pod that lists the source was refused: %v. It is tried again every %s.", err, refusalDelay),
-		}, nil
+// deletePod ends a pod by force that was deleted before and is still there.
+func (r *Reconciler) deletePod(ctx context.Context, pod *corev1.Pod) error {
+	options := []client.DeleteOption{client.Preconditions{UID: &pod.UID}}
+	if pod.DeletionTimestamp != nil {
+		options = append(options, client.GracePeriodSeconds(0))
 	}
-	return d, err
-}
-
-// newKind tells of an API server whose admission does not know S3Source yet, which was
-// defined a moment ago: it refuses the owner reference to one.
-func newKind(err error) bool {
-	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "cannot find RESTMapping")
+	return r.Delete(ctx, pod, options...) //nolint:wrapcheck // refused reads the API server's status.
 }
 
 func (r *Reconciler) pod(s state) (*corev1.Pod, error) {

@@ -8,6 +8,7 @@ package inventory
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -53,6 +54,9 @@ type decision struct {
 // podPatience is how long a pod may wait for a node or an image before the source says so.
 const podPatience = 10 * time.Second
 
+// endPatience is how long a pod may still exist after its grace period.
+const endPatience = time.Minute
+
 // Back-off between failed inventories: 10 s, doubled, at most 10 min, or 15 min where a
 // server is waited for.
 const (
@@ -68,6 +72,7 @@ const soon = time.Second
 //
 //	pod                      for this spec   decision
 //	any                      no              delete it
+//	being deleted            any             wait; after a minute end it by force
 //	pending, running         yes             wait
 //	ended, not yet told      yes             tell
 //	succeeded, told          yes             delete it
@@ -83,7 +88,7 @@ func wish(s state) decision {
 	case s.Source.Annotations[v1alpha1.AnnotationInventory] == v1alpha1.InventorySkip:
 		return skip(s)
 	case s.Pod != nil && s.Pod.DeletionTimestamp != nil:
-		return decision{Action: wait}
+		return waitForEnd(s)
 	case s.Pod != nil && s.Pod.Annotations[v1alpha1.AnnotationRequestHash] != requestHash(s.Source):
 		return decision{Action: deletePod}
 	case s.Pod == nil:
@@ -115,7 +120,7 @@ func startWhenDue(s state) decision {
 	next := s.Source.Status.NextInventoryTime
 	switch {
 	case !told(s.Source):
-		return decision{Action: startPod, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonTakingInventory, Message: "The source is being listed."}
+		return taking(startPod)
 	case next == nil:
 		return decision{Action: wait}
 	case s.Now.Before(next.Time):
@@ -139,15 +144,40 @@ func interval(source *v1alpha1.S3Source, from time.Time) *metav1.Time {
 	return new(metav1.NewTime(from.Add(source.Spec.RefreshInterval.Duration)))
 }
 
+// waitForPod tells what keeps a pod from starting, and takes that back when it runs.
 func waitForPod(s state) decision {
 	age := s.Now.Sub(s.Pod.CreationTimestamp.Time)
-	if s.Pod.Status.Phase != corev1.PodPending || age < podPatience {
-		return decision{Action: wait, Recheck: max(time.Second, podPatience-age)}
+	switch {
+	case s.Pod.Status.Phase == corev1.PodPending && age < podPatience:
+		return decision{Action: wait, Recheck: podPatience - age}
+	case s.Pod.Status.Phase == corev1.PodPending:
+		return pending(fmt.Sprintf("Pod %s cannot start yet: %s", s.Pod.Name, moverpod.PendingReason(s.Pod, "")))
+	case told(s.Source):
+		return decision{Action: wait} // The last verdict stands until the next one.
 	}
-	return decision{
-		Action: wait, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonInventoryPending,
-		Message: fmt.Sprintf("Pod %s cannot start yet: %s", s.Pod.Name, moverpod.PendingReason(s.Pod, "")), Recheck: podPatience,
+	return taking(wait)
+}
+
+func taking(a action) decision {
+	return decision{Action: a, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonTakingInventory, Message: "The source is being listed."}
+}
+
+func pending(message string) decision {
+	return decision{Action: wait, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonInventoryPending, Message: message, Recheck: podPatience}
+}
+
+// waitForEnd waits for a pod that is being deleted. A node that does not answer never
+// confirms its end; an inventory writes nothing, so that nothing is lost by not waiting.
+func waitForEnd(s state) decision {
+	overdue := s.Now.Sub(s.Pod.DeletionTimestamp.Time)
+	switch {
+	case overdue < endPatience:
+		return decision{Action: wait, Recheck: endPatience - overdue}
+	case len(s.Pod.Finalizers) > 0:
+		return pending(fmt.Sprintf("Pod %s was deleted, but its finalizers keep it since %s: %s. Whoever set them has to remove them; the source is then listed.",
+			s.Pod.Name, s.Pod.DeletionTimestamp.UTC().Format(time.DateTime), strings.Join(s.Pod.Finalizers, ", ")))
 	}
+	return decision{Action: deletePod, Recheck: endPatience}
 }
 
 // succeed tells the numbers first and removes the pod when they are told.

@@ -79,6 +79,13 @@ func pod(phase corev1.PodPhase, attempt string, r *wire.Report) change {
 	}
 }
 
+// going is a pod whose grace period ends in a while.
+func going(in time.Duration, finalizers ...string) change {
+	return func(s *state) {
+		s.Pod.DeletionTimestamp, s.Pod.Finalizers = new(metav1.NewTime(noon.Add(in))), finalizers
+	}
+}
+
 var (
 	done   = pod(corev1.PodSucceeded, "1", &wire.Report{Class: wire.Done, Objects: 7, Bytes: 1024, ManifestDigest: "sha256:a"})
 	denied = pod(corev1.PodFailed, "1", &wire.Report{Class: wire.User, Reason: wire.AccessDenied, Message: "Wrong keys."})
@@ -137,8 +144,12 @@ func TestDecide(t *testing.T) {
 		"a deleted source is left alone":                {world(done, deleting), want{Action: wait}, ""},
 		"a pod of another spec goes":                    {world(done, otherSpec), want{Action: deletePod}, ""},
 		"a pod of another refresh goes":                 {world(done, refreshed), want{Action: deletePod}, ""},
-		"a pod of an upgraded manager stays":            {world(pod(corev1.PodRunning, "1", nil), otherDefaults), want{Action: wait}, ""},
-		"a running pod is waited for":                   {world(pod(corev1.PodRunning, "1", nil)), want{Action: wait}, ""},
+		"a pod of an upgraded manager stays":            {world(pod(corev1.PodRunning, "1", nil), otherDefaults), want{wait, "Unknown", v1alpha1.ReasonTakingInventory}, ""},
+		"a running pod is waited for":                   {world(pod(corev1.PodRunning, "1", nil)), want{wait, "Unknown", v1alpha1.ReasonTakingInventory}, ""},
+		"a running pod of a refresh takes nothing back": {world(taken, pod(corev1.PodRunning, "1", nil)), want{Action: wait}, ""},
+		"a pod that ends is waited for":                 {world(done, going(-time.Second)), want{Action: wait}, ""},
+		"a pod on a node that is lost goes by force":    {world(pod(corev1.PodRunning, "1", nil), going(-endPatience)), want{Action: deletePod}, ""},
+		"a finalizer of somebody is told":               {world(done, going(-endPatience, "example.com/audit")), want{wait, "Unknown", v1alpha1.ReasonInventoryPending}, "example.com/audit"},
 		"a pod that cannot start is explained":          {world(pod(corev1.PodPending, "1", nil)), want{wait, "Unknown", v1alpha1.ReasonInventoryPending}, "inventory-u"},
 		"success is told first":                         {world(done), want{wait, "True", v1alpha1.ReasonInventoryTaken}, "7 objects, 1024 bytes"},
 		"then its pod goes":                             {world(done, taken), want{Action: deletePod}, ""},

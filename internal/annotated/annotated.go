@@ -182,6 +182,30 @@ func Named(claim *corev1.PersistentVolumeClaim, name string) bool {
 	return ok && len(hash) == 2*hashBytes
 }
 
+// OwnName tells whether the source of an existing claim may have this name: its own, or the one
+// that the API server completed, and a hash. Whatever the annotations said when the claim was
+// created, other names are somebody else's to give.
+func OwnName(claim *corev1.PersistentVolumeClaim, name string) bool {
+	for _, of := range []string{claim.Name, generatedFrom(claim)} {
+		hash, ok := strings.CutPrefix(name, trimmed(of)+"-")
+		if _, err := hex.DecodeString(hash); of != "" && ok && err == nil && len(hash) == 2*hashBytes {
+			return true
+		}
+	}
+	return false
+}
+
+// generatedFrom is the generateName that a claim's name was made from, or "": anybody may
+// write one beside any name.
+func generatedFrom(claim *corev1.PersistentVolumeClaim) string {
+	const random, most = 5, 63 // As in apiserver/pkg/storage/names.
+	base := claim.GenerateName[:min(len(claim.GenerateName), most-random)]
+	if base == "" || len(claim.Name) != len(base)+random || !strings.HasPrefix(claim.Name, base) {
+		return ""
+	}
+	return claim.GenerateName
+}
+
 // maxName is the length of the longest name of an object; hashBytes are what Name adds, in hex.
 const (
 	maxName   = 253
@@ -190,10 +214,13 @@ const (
 
 // stem is the beginning of the claim's name, fit to be continued.
 func stem(claim *corev1.PersistentVolumeClaim) string {
-	name := claim.Name
-	if name == "" {
-		name = claim.GenerateName
+	if claim.Name == "" {
+		return trimmed(claim.GenerateName)
 	}
+	return trimmed(claim.Name)
+}
+
+func trimmed(name string) string {
 	name = strings.TrimRight(name[:min(len(name), maxName-1-2*hashBytes)], "-.")
 	if name == "" {
 		return "claim"

@@ -43,6 +43,7 @@ const collection = 2 * time.Second
 //	source                               claim                          then
 //	any                                  being deleted, or bound        nothing: the data is there, or not wanted
 //	none, or ours                        annotations became invalid     tell, nothing else
+//	none                                 refers to a name not its own   tell, nothing else: others may wait for it
 //	none                                 -                              create it
 //	made for a claim of this name        created again                  wait until garbage collection took it
 //	somebody's                           -                              tell, nothing else
@@ -59,6 +60,10 @@ func decide(claim *corev1.PersistentVolumeClaim, existing *v1alpha1.S3Source) de
 	switch {
 	case len(errs) > 0:
 		return decision{Action: wait, Reason: v1alpha1.ReasonInvalidAnnotations, Note: fmt.Sprintf("The annotations that describe the source are no longer valid: %v.", errs.ToAggregate())}
+	case existing == nil && !annotated.OwnName(claim, claim.Spec.DataSourceRef.Name):
+		return decision{Action: wait, Reason: v1alpha1.ReasonSourceConflict, Note: fmt.Sprintf(
+			"S3Source %s is not made from the claim's annotations, because other claims may wait for a source of that name. Remove the annotation %s, or create the claim with it and without spec.dataSourceRef.",
+			claim.Spec.DataSourceRef.Name, v1alpha1.AnnotationURL)}
 	case existing == nil:
 		return decision{Action: create, Source: want}
 	case existing.Annotations[v1alpha1.AnnotationMadeFrom] == want.Annotations[v1alpha1.AnnotationMadeFrom] || existing.DeletionTimestamp != nil:

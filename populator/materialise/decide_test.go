@@ -53,6 +53,11 @@ func made(t *testing.T, from *corev1.PersistentVolumeClaim, change ...func(*v1al
 func TestDecide(t *testing.T) {
 	deleted := func(c *corev1.PersistentVolumeClaim) { c.DeletionTimestamp = &metav1.Time{} }
 	bound := func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "pv-1" }
+	named := func(name, generate, source string) func(*corev1.PersistentVolumeClaim) {
+		return func(c *corev1.PersistentVolumeClaim) {
+			c.Name, c.GenerateName, c.Spec.DataSourceRef.Name = name, generate, source
+		}
+	}
 	edited := func(s *v1alpha1.S3Source) { s.Spec.Prefix = "by-hand/"; s.Labels["team"] = "a" }
 	ownedBy := func(kind, name string, uid types.UID) func(*v1alpha1.S3Source) {
 		return func(s *v1alpha1.S3Source) {
@@ -81,6 +86,11 @@ func TestDecide(t *testing.T) {
 		"a source that somebody wrote is not touched":             {claim: claim(), existing: made(t, claim(), func(s *v1alpha1.S3Source) { s.OwnerReferences = nil }), want: wait, wantReason: v1alpha1.ReasonSourceConflict},
 		"a source of another kind's owner is not touched":         {claim: claim(), existing: made(t, claim(), ownedBy("Deployment", "data", "u-1x")), want: wait, wantReason: v1alpha1.ReasonSourceConflict},
 		"a source that is going is not updated":                   {claim: claim(annotate(v1alpha1.AnnotationURL, "s3://datasets/b")), existing: made(t, claim(), func(s *v1alpha1.S3Source) { s.DeletionTimestamp = &metav1.Time{} }), want: wait},
+		"a name that others wait for is not taken":                {claim: claim(named("data", "", "imagenet")), want: wait, wantReason: v1alpha1.ReasonSourceConflict},
+		"nor the name of another claim's source":                  {claim: claim(named("zzz", "", "data-1234567890")), want: wait, wantReason: v1alpha1.ReasonSourceConflict},
+		"nor that by way of a generated name":                     {claim: claim(named("zzz", "data", "data-1234567890")), want: wait, wantReason: v1alpha1.ReasonSourceConflict},
+		"nor one that only begins like it":                        {claim: claim(named("data", "", "data-of-everyone")), want: wait, wantReason: v1alpha1.ReasonSourceConflict},
+		"a generated claim gets its source":                       {claim: claim(named("data-x7k2p", "data-", "data-1234567890")), want: create, wantPrefix: "a"},
 		"a claim that is sized by its source gets inventory back": {claim: claim(annotate(v1alpha1.AnnotationAutoSize, "true")), existing: made(t, claim()), want: update, wantPrefix: "a"},
 	}
 	for name, tt := range tests {

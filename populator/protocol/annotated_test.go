@@ -17,12 +17,13 @@ func TestOnlyTheOwnSourceIsLoaded(t *testing.T) {
 		action Action
 		reason v1alpha1.Reason
 	}{
-		"its own":                    {world(own), CreatePrime, ""},
-		"somebody's":                 {world(annotatedClaim), Wait, v1alpha1.ReasonSourceConflict},
-		"that of an earlier claim":   {world(annotatedClaim, predecessors), Wait, v1alpha1.ReasonSourceConflict},
-		"the same, a moment ago":     {world(annotatedClaim, predecessors, newClaim), Wait, ""},
-		"none":                       {world(annotatedClaim, noSource), Wait, v1alpha1.ReasonSourceNotFound},
-		"none, by wrong annotations": {world(badURL, noSource), Wait, v1alpha1.ReasonInvalidAnnotations},
+		"its own":                              {world(own), CreatePrime, ""},
+		"somebody's":                           {world(annotatedClaim), Wait, v1alpha1.ReasonSourceConflict},
+		"that of an earlier claim":             {world(annotatedClaim, predecessors), Wait, v1alpha1.ReasonSourceConflict},
+		"the same, a moment ago":               {world(annotatedClaim, predecessors, newClaim), Wait, ""},
+		"none":                                 {world(annotatedClaim, noSource), Wait, v1alpha1.ReasonSourceNotFound},
+		"none, of a name that others wait for": {world(annotatedLater, noSource), Wait, v1alpha1.ReasonSourceConflict},
+		"none, by wrong annotations":           {world(badURL, noSource), Wait, v1alpha1.ReasonInvalidAnnotations},
 		"gone after there is a mover": {
 			world(annotatedClaim, boundPrime, longMover, noSource), Wait, v1alpha1.ReasonPopulating,
 		},

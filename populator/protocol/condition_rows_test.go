@@ -21,6 +21,15 @@ type conditionRow struct {
 }
 
 func annotatedClaim(s *State) {
+	s.Claim.Spec.DataSourceRef.Name = "data-0123456789"
+	if s.Source != nil {
+		s.Source.Name = s.Claim.Spec.DataSourceRef.Name
+	}
+	annotatedLater(s)
+}
+
+// annotatedLater keeps the name that the claim was created with.
+func annotatedLater(s *State) {
 	s.Claim.Annotations[v1alpha1.AnnotationURL] = "s3://datasets/models"
 	s.Claim.Annotations[v1alpha1.AnnotationEndpoint] = "http://s3"
 }
@@ -87,6 +96,7 @@ func rowsBefore() []conditionRow {
 		{"there is no S3Source of that name", world(noSource)},
 		{"annotations describe the source, which is not made yet", world(noSource, annotatedClaim, newClaim)},
 		{"annotations describe the source, which does not come", world(noSource, annotatedClaim)},
+		{"annotations describe a source, but were added to a claim with a reference", world(noSource, annotatedLater)},
 		{"annotations do not describe a source", world(noSource, badURL)},
 		{"the annotations' source is somebody else's", world(annotatedClaim)},
 		{"the annotations' source is that of an earlier claim", world(annotatedClaim, predecessors)},

@@ -24,6 +24,12 @@ func waitForOwnSource(s State) (Decision, bool) {
 			return Because(corev1.ConditionFalse, v1alpha1.ReasonInvalidAnnotations, fmt.Sprintf(
 				"The annotations that describe the source are not valid: %v. Correct them; population then begins.", errs.ToAggregate())), true
 		}
+		if !annotated.OwnName(s.Claim, name) {
+			return Because(corev1.ConditionFalse, v1alpha1.ReasonSourceConflict, fmt.Sprintf(
+				"S3Source %s is not there, and is not made from the claim's annotations, because other claims may wait for a source of that name. "+
+					"Remove the annotation %s, and population begins once that source exists; or create the claim with the annotation and without spec.dataSourceRef.",
+				name, v1alpha1.AnnotationURL)), true
+		}
 		return early(s, Because(corev1.ConditionUnknown, v1alpha1.ReasonSourceNotFound, fmt.Sprintf(
 			"S3Source %s is made from the claim's annotations, but is not there. If this stays, the API server refuses it: an event of the claim has its answer.", name))), true
 	}

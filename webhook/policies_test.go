@@ -196,6 +196,7 @@ func (c *cast) testCreation(t *testing.T) {
 		"a size of nothing":                           {claim: changes{annotate(v1alpha1.AnnotationAutoSize, "true")}, want: "annotation s3populator.io/auto-size asks"},
 		"a size that is switched off":                 {claim: changes{annotate(v1alpha1.AnnotationAutoSize, "false")}},
 		"a misspelt annotation":                       {claim: changes{annotate(v1alpha1.Group+"/sorce", "imagenet")}, want: "s3populator.io/sorce asks"},
+		"what the manager wrote, on a restored claim": {claim: changes{annotate(v1alpha1.AnnotationNextPrime, "{}")}},
 		"annotations that ask for nothing":            {claim: changes{annotate(v1alpha1.AnnotationBind, "Immediate"), annotate(v1alpha1.AnnotationRetry, "1")}},
 		"a source with its reference":                 {claim: changes{source, reference}},
 		"a restored snapshot":                         {claim: changes{source, snapshot}},

@@ -101,11 +101,13 @@ func checkUnknown(s scene) field.ErrorList {
 const mostNames = 5
 
 // unknown are the first annotations with our prefix that nobody reads. Those of exports are the
-// policy's to refuse, which needs no answer of ours.
+// policy's to refuse, which needs no answer of ours. What the manager wrote on an earlier claim
+// comes with one that was saved and is created again.
 func unknown(claim *corev1.PersistentVolumeClaim) []string {
 	var names []string
 	for name := range claim.Annotations {
-		if strings.HasPrefix(name, v1alpha1.Group+"/") && !strings.HasPrefix(name, v1alpha1.ExportPrefix) && !slices.Contains(known, name) {
+		if strings.HasPrefix(name, v1alpha1.Group+"/") && !strings.HasPrefix(name, v1alpha1.ExportPrefix) &&
+			name != v1alpha1.AnnotationNextPrime && !slices.Contains(known, name) {
 			names = append(names, name)
 		}
 	}
@@ -178,7 +180,15 @@ func checkLimit(s scene) field.ErrorList {
 
 // checkClass refuses a class whose provisioner would hand out an empty volume.
 func checkClass(s scene) field.ErrorList {
-	if s.Ask.Name == "" || s.Class == nil {
+	if s.Ask.Name == "" {
+		return nil
+	}
+	if name := s.Claim.Spec.StorageClassName; name != nil && *name == "" {
+		return field.ErrorList{field.Invalid(specPath.Child("storageClassName"), "",
+			"cannot be populated: a claim without a class gets no new volume, but may be bound to one that was made by hand, with what is on it; "+
+				"name a class of a CSI driver, or leave the field out for the default one")}
+	}
+	if s.Class == nil {
 		return nil
 	}
 	why := provisioner.Unsupported(s.Class, s.CSI)

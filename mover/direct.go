@@ -148,6 +148,10 @@ func (m *mover) open(ctx context.Context, e entry, from int64) (io.ReadCloser, e
 	case err != nil:
 		return nil, fmt.Errorf("get object: %w", err)
 	}
+	if info.Size != e.size-from { // The next object would begin in the wrong place.
+		_ = body.Close()
+		return nil, fmt.Errorf("%w: S3 sends %d bytes of %s, want %d", errDiffers, info.Size, quoteKey(e.key), e.size-from)
+	}
 	if asked := m.version(e.key); !sameVersion(asked, info.VersionID) {
 		_ = body.Close()
 		return nil, m.otherVersion(e.key, asked)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -96,6 +97,37 @@ func TestAFailureIsExplainedByWhatWasAsked(t *testing.T) {
 	if r := b.run(); r.Reason != wire.TransferFailed || !r.Class.Again() {
 		t.Errorf("report is %+v, want TransferFailed", r)
 	}
+}
+
+// An object that comes with more bytes than it has must not shift those behind it, which
+// nothing but their size tells from others.
+func TestAnObjectThatIsTooLong(t *testing.T) {
+	for _, payer := range []bool{true, false} {
+		anObjectThatIsTooLong(t, payer)
+	}
+}
+
+func anObjectThatIsTooLong(t *testing.T, payer bool) {
+	s := startVersity(t)
+	want := map[string][]byte{"a": content(1, 10), "b": content(2, 20), "c": content(3, 30)}
+	for k, c := range want {
+		s.put(t, k, c)
+	}
+	var lied atomic.Bool
+	p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet || keyOf(r) != "a" || lied.Swap(true) {
+			return false
+		}
+		w.Header().Set("Content-Length", "12")
+		w.Header().Set("Last-Modified", time.Unix(0, 0).UTC().Format(http.TimeFormat))
+		_, _ = w.Write(append(bytes.Clone(want["a"]), "xx"...))
+		return true
+	})
+	b := newBench(t, p.URL)
+	b.request.Source.RequestPayer = payer
+	b.request.Transfer.Verify = verifySize // As under a KMS key.
+	b.mustBeDone(b.run())
+	b.mustHold(want)
 }
 
 // Everything that is asked of a bucket that is Requester Pays accepts the costs, in a header

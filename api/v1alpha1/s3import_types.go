@@ -6,8 +6,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// S3Import is one run from a source into a claim. The manager makes one for every
-// population, owned by the claim, so that progress and provenance can be read.
+// S3Import shows the progress of filling one claim from one source, and where its data came
+// from. The manager creates one for every claim that it fills; the claim owns it.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -59,7 +59,7 @@ type S3ImportSpec struct {
 	ClaimName string `json:"claimName"`
 }
 
-// ImportPhase is where a run stands.
+// ImportPhase is Pending, Running, Succeeded or Failed.
 type ImportPhase string
 
 // The phases of an S3Import.
@@ -75,8 +75,10 @@ type S3ImportStatus struct {
 	// ObservedGeneration is the generation of the import that this status is about.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Phase is Pending, Running, Succeeded or Failed.
 	// +optional
 	Phase ImportPhase `json:"phase,omitempty"`
+	// Progress of the current attempt, or of the one that succeeded.
 	// +optional
 	Progress *ImportProgress `json:"progress,omitempty"`
 	// Attempts counts mover pods, the running one included.
@@ -85,8 +87,10 @@ type S3ImportStatus struct {
 	// ManifestDigest of what is on the volume; see S3Source.status.inventory.digest.
 	// +optional
 	ManifestDigest string `json:"manifestDigest,omitempty"`
+	// StartTime is when the first mover started.
 	// +optional
 	StartTime *metav1.Time `json:"startTime,omitempty"`
+	// CompletionTime is when the data was complete.
 	// +optional
 	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
 	// Conditions are Complete and Failed.
@@ -96,12 +100,14 @@ type S3ImportStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// ImportProgress moves while bytes move.
+// ImportProgress is how much of the data is on the volume.
 type ImportProgress struct {
 	// Percent of the bytes, or of the objects where there are no bytes; 100 only when done.
-	Percent int32   `json:"percent"`
+	Percent int32 `json:"percent"`
+	// Objects that are on the volume, of all that are selected.
 	Objects Counter `json:"objects"`
-	Bytes   Counter `json:"bytes"`
+	// Bytes that are on the volume, of all that are selected.
+	Bytes Counter `json:"bytes"`
 	// BytesPerSecond of the last seconds; of the whole last attempt when done.
 	// +optional
 	BytesPerSecond int64 `json:"bytesPerSecond,omitempty"`
@@ -115,7 +121,9 @@ type ImportProgress struct {
 
 // Counter is a part of a whole.
 type Counter struct {
-	Done  int64 `json:"done"`
+	// Done so far.
+	Done int64 `json:"done"`
+	// Total of all.
 	Total int64 `json:"total"`
 	// Text is done/total for people.
 	// +optional

@@ -35,11 +35,11 @@ type S3Location struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9][a-z0-9.-]+[a-z0-9]$') && !self.contains('..')",message="bucket: 3 to 63 lower-case letters, digits, dots and dashes, beginning and ending with a letter or digit; a path goes into prefix"
 	Bucket string `json:"bucket,omitempty"`
 
-	// Credentials to use; leave out for a bucket that is open to anyone.
+	// Credentials to use; leave them out for a public bucket.
 	// +optional
 	Credentials *Credentials `json:"credentials,omitempty"`
 
-	// TLS says how the endpoint is trusted.
+	// TLS configures how the endpoint's certificate is verified.
 	// +optional
 	TLS *TLS `json:"tls,omitempty"`
 }
@@ -63,7 +63,8 @@ type Credentials struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
-	// RoleARN to assume where the platform does not inject one; MinIO needs none.
+	// RoleARN to assume where the platform does not inject one. MinIO needs the ARN of its OpenID
+	// role policy, if it has one.
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
 	RoleARN string `json:"roleARN,omitempty"`
@@ -79,6 +80,7 @@ type Credentials struct {
 
 // SecretReference names a Secret of the same namespace, and which of its keys are meant.
 type SecretReference struct {
+	// Name of the Secret.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -116,7 +118,8 @@ type SecretKeys struct {
 //
 // +kubebuilder:validation:XValidation:rule="!(has(self.insecureSkipVerify) && self.insecureSkipVerify && has(self.caBundles) && size(self.caBundles) > 0)",message="tls: caBundles are pointless with insecureSkipVerify; remove one of them"
 type TLS struct {
-	// InsecureSkipVerify accepts any certificate. For tests; anyone on the way can change the data.
+	// InsecureSkipVerify accepts any certificate. For tests only: anyone between the mover and S3
+	// can change the data.
 	// +optional
 	InsecureSkipVerify bool `json:"insecureSkipVerify,omitempty"`
 	// CABundles are trusted besides the public roots; each may hold a chain in PEM.
@@ -130,18 +133,22 @@ type TLS struct {
 //
 // +kubebuilder:validation:XValidation:rule="has(self.configMap) != has(self.secret)",message="caBundles[]: set exactly one of configMap and secret"
 type CABundle struct {
+	// ConfigMap that holds the certificates.
 	// +optional
 	ConfigMap *KeyReference `json:"configMap,omitempty"`
+	// Secret that holds the certificates.
 	// +optional
 	Secret *KeyReference `json:"secret,omitempty"`
 }
 
 // KeyReference names one key of an object of the same namespace.
 type KeyReference struct {
+	// Name of the object.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
+	// Key whose value is meant.
 	// +optional
 	// +kubebuilder:default=ca.crt
 	// +kubebuilder:validation:MinLength=1

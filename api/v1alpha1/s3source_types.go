@@ -92,15 +92,15 @@ type S3SourceSpec struct {
 	TargetPath string `json:"targetPath,omitempty"`
 
 	// RequestPayer accepts that the owner of these credentials pays for requests and traffic,
-	// which a bucket that is Requester Pays asks for.
+	// which a Requester Pays bucket requires.
 	// +optional
 	RequestPayer bool `json:"requestPayer,omitempty"`
 
-	// Files says who owns what is written to a Filesystem volume, and with which modes.
+	// Files sets owners and modes of the files and directories on a Filesystem volume.
 	// +optional
 	Files *Files `json:"files,omitempty"`
 
-	// Sizing says what happens when the data does not fit.
+	// Sizing configures what happens when the data does not fit.
 	// +optional
 	// +kubebuilder:default={}
 	Sizing Sizing `json:"sizing,omitempty"`
@@ -119,17 +119,17 @@ type S3SourceSpec struct {
 	// +kubebuilder:validation:Enum=Fail;Skip
 	UnsafeKeys UnsafeKeys `json:"unsafeKeys,omitempty"`
 
-	// Transfer tunes the copy.
+	// Transfer configures the copy from S3 to the volume.
 	// +optional
 	// +kubebuilder:default={}
 	Transfer Transfer `json:"transfer,omitempty"`
 
-	// Mover shapes the pods that read this source.
+	// Mover configures the pods that read this source.
 	// +optional
 	// +kubebuilder:default={}
 	Mover Mover `json:"mover,omitempty"`
 
-	// Retries bounds what one claim may cost.
+	// Retries bounds the attempts for one claim.
 	// +optional
 	// +kubebuilder:default={}
 	Retries Retries `json:"retries,omitempty"`
@@ -149,7 +149,7 @@ type S3SourceSpec struct {
 
 // S3Object is one object and its place in the volume.
 type S3Object struct {
-	// Key of the object; with spec.prefix, relative to it.
+	// Key of the object, whole.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
@@ -172,6 +172,7 @@ type S3SourceStatus struct {
 	// ObservedGeneration is the generation of the source that this status is about.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Conditions has one condition, Ready: whether the source could be listed.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -193,13 +194,16 @@ type S3SourceStatus struct {
 
 // Inventory of a source, after its filters.
 type Inventory struct {
+	// Objects that are selected.
 	Objects int64 `json:"objects"`
-	Bytes   int64 `json:"bytes"`
+	// Bytes of those objects.
+	Bytes int64 `json:"bytes"`
 	// Digest is sha256 over the sorted lines "path\tsize\tetag"; equal content, equal digest.
 	Digest string `json:"digest"`
 	// UnsafeKeys counts keys that no volume can hold.
 	// +optional
-	UnsafeKeys int64       `json:"unsafeKeys,omitempty"`
+	UnsafeKeys int64 `json:"unsafeKeys,omitempty"`
+	// ObservedAt is when the listing ended.
 	ObservedAt metav1.Time `json:"observedAt"`
 	// ObservedGeneration is the generation of the source that was listed.
 	// +optional

@@ -39,7 +39,7 @@ type Files struct {
 	DirectoryMode *int32 `json:"directoryMode,omitempty"`
 }
 
-// Sizing says how the data and the size of a claim are brought together.
+// Sizing configures what happens when the data does not fit the claim.
 type Sizing struct {
 	// OveragePercent is added to the bytes of the inventory where a size is computed.
 	// +optional
@@ -47,7 +47,8 @@ type Sizing struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000
 	OveragePercent *int32 `json:"overagePercent,omitempty"`
-	// OnTooSmall Fail ends with both numbers; Grow asks for a larger volume than the claim.
+	// OnTooSmall Fail ends the population and names the size that is enough; Grow provisions a
+	// larger volume than the claim requests.
 	// +optional
 	// +kubebuilder:default=Fail
 	// +kubebuilder:validation:Enum=Fail;Grow
@@ -58,8 +59,8 @@ type Sizing struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.engine) || self.engine != 'Native'",message="engine: Native does not exist yet; use Auto, which takes it once it does, or MC"
 type Transfer struct {
-	// Engine that moves the bytes. Auto is the best one of this version, today MC. Native is
-	// refused until it exists.
+	// Engine is the program that transfers the objects. Auto is MC in this version. Native is
+	// reserved and refused.
 	// +optional
 	// +kubebuilder:default=Auto
 	// +kubebuilder:validation:Enum=Auto;MC;Native
@@ -81,40 +82,47 @@ type Transfer struct {
 	// +kubebuilder:validation:Enum=Checksum;Size
 	Verify Verify `json:"verify,omitempty"`
 	// MaxMovers caps the movers of this source that run at the same time, inventories
-	// included; the others wait as Queued. 0 is no cap of the source's own.
+	// included; the others wait as Queued. 0 is no cap for this source.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=10000
 	MaxMovers int32 `json:"maxMovers,omitempty"`
 }
 
-// Mover shapes a mover pod. The pod always satisfies the restricted Pod Security Standard
+// Mover configures a mover pod. The pod always satisfies the restricted Pod Security Standard
 // unless podSecurityContext says otherwise.
 type Mover struct {
 	// Resources of the mover; the default requests 100m CPU and 64Mi and limits memory to 512Mi.
 	// +optional
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
+	// NodeSelector of the mover pod.
 	// +optional
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+	// Tolerations of the mover pod.
 	// +optional
 	// +listType=atomic
 	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+	// Affinity of the mover pod.
 	// +optional
 	Affinity *corev1.Affinity `json:"affinity,omitempty"`
+	// PriorityClassName of the mover pod.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	PriorityClassName string `json:"priorityClassName,omitempty"`
+	// ImagePullSecrets of the mover pod; they must be in the namespace of the claim.
 	// +optional
 	// +listType=atomic
 	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
-	// ServiceAccountName of the mover where credentials name a Secret or nothing: for pull
-	// secrets and policies that go by it. The mover uses no rights of it.
+	// ServiceAccountName of the mover pod where credentials name a Secret or are left out, for
+	// image pull secrets and for policies that select pods by ServiceAccount. The mover gets no
+	// token for the API server.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
-	// Labels and annotations are added to the mover pod; ours win.
+	// Labels are added to the mover pod; those that the manager sets take precedence.
 	// +optional
 	Labels map[string]string `json:"labels,omitempty"`
+	// Annotations are added to the mover pod; those that the manager sets take precedence.
 	// +optional
 	Annotations map[string]string `json:"annotations,omitempty"`
 	// PodSecurityContext replaces the default one: non-root with the RuntimeDefault seccomp
@@ -130,10 +138,11 @@ type Mover struct {
 	Env []corev1.EnvVar `json:"env,omitempty"`
 }
 
-// Retries bounds what one population may cost.
+// Retries bounds the attempts of one population.
 type Retries struct {
-	// Limit of failed attempts; then the population is failed until the source changes or
-	// the annotation s3populator.io/retry on the claim does.
+	// Limit of failed attempts in a row that made no progress, after the first; then the
+	// population is failed until the source changes or the annotation s3populator.io/retry on the
+	// claim does. Attempts that S3 throttled or could not be reached for do not count.
 	// +optional
 	// +kubebuilder:default=6
 	// +kubebuilder:validation:Minimum=0

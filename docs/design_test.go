@@ -40,7 +40,7 @@ func TestDesignPages(t *testing.T) {
 		if n := strings.Count(text, "\n"); n > onePage {
 			t.Errorf("%s has %d lines, want at most %d", e.Name(), n, onePage)
 		}
-		for _, part := range []string{"Context", "Decision", "Consequences", "Rejected"} {
+		for _, part := range []string{"Context", "Decision", "Consequences"} {
 			section(t, text, part)
 		}
 		fmt.Fprintf(&index, "| [%s](%s) | %s |\n", want, e.Name(), title[2])

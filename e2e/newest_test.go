@@ -121,7 +121,7 @@ func TestUnreachableServerIsWaitedOut(t *testing.T) {
 		o.Spec.Retries.Limit = new(int32(0))
 	})
 	claim := s.Claim(story.Claim{Source: "source"})
-	c := s.Tells(claim.Name, string(wire.EndpointUnreachable), "It is waited out, since ")
+	c := s.Tells(claim.Name, string(wire.EndpointUnreachable), "That has lasted since ")
 	if c.Status != corev1.ConditionUnknown {
 		t.Errorf("the condition is %s: %s", c.Status, c.Message)
 	}

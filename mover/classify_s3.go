@@ -27,7 +27,7 @@ func (m *mover) classifyCode(code, message string) *failure {
 		return fail(wire.RequestRejected, "bucket %q is not in the region that was asked (spec.region %q, %s): %s", s.Bucket, s.Region, m.where(), message)
 	case "SlowDown", "SlowDownRead", "SlowDownWrite", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded",
 		"RequestThrottled", "ServiceUnavailable", "Busy":
-		return fail(wire.Throttled, "S3 asks for fewer requests or is not ready (%s); the mover tries again later, "+
+		return fail(wire.Throttled, "S3 throttles requests or is not ready (%s); the mover tries again later, "+
 			"spec.transfer.parallelism and spec.transfer.bandwidth lower the load", code)
 	case "InvalidObjectState":
 		return fail(wire.RequestRejected, "an object is archived and must be restored before it can be read, or left out with spec.exclude: %s", message)

@@ -47,7 +47,7 @@ func TestClassify(t *testing.T) {
 		"a redirect without a code":                {s3("301 Moved Permanently", 301), wire.RequestRejected, wire.User, "spec.region"},
 		"an archived object":                       {s3("InvalidObjectState", 403), wire.RequestRejected, wire.User, "restored"},
 		"throttling":                               {s3("SlowDown", 503), wire.Throttled, wire.RetryUncounted, "spec.transfer.parallelism"},
-		"a busy server without a code":             {s3("503 Service Unavailable", 503), wire.Throttled, wire.RetryUncounted, "fewer requests"},
+		"a busy server without a code":             {s3("503 Service Unavailable", 503), wire.Throttled, wire.RetryUncounted, "throttles"},
 		"a server error":                           {s3("InternalError", 500), wire.EndpointUnreachable, wire.RetryUncounted, "trouble"},
 		"clocks that differ":                       {s3("RequestTimeTooSkewed", 403), wire.RequestRejected, wire.User, "clocks"},
 		"a name that does not resolve":             {dial(&net.DNSError{Err: "no such host", Name: "s3", IsNotFound: true}), wire.EndpointNotResolved, wire.Retry, "spec.endpoint"},

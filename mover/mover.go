@@ -126,7 +126,7 @@ func Run(ctx context.Context, r wire.Request, o Options) (report wire.Report) {
 	defer func() {
 		if p := recover(); p != nil {
 			m.logf("panic: %v\n%s", p, debug.Stack())
-			report = wire.Report{Class: wire.Retry, Reason: wire.MoverBroken, Message: "the mover crashed, which is a bug of ours; see its log"}
+			report = wire.Report{Class: wire.Retry, Reason: wire.MoverBroken, Message: "the mover crashed, which is a bug; see its log"}
 		}
 		report.Seconds = time.Since(start).Seconds()
 	}()

@@ -38,7 +38,7 @@ func (r *Reconciler) report(ctx context.Context, s protocol.State, d protocol.De
 			return after // Whoever knew less than the API server does not know what was told.
 		}
 		if tell && r.setbacks.tell(condition, string(d.Status)+string(d.Reason)) {
-			r.warn(s, fmt.Sprintf("The API server did not let us write the condition %s of this claim: %s", v1alpha1.ConditionPopulated, words(err)))
+			r.warn(s, fmt.Sprintf("The API server did not let the manager write the condition %s of this claim: %s", v1alpha1.ConditionPopulated, words(err)))
 			r.tell(s, d)
 		}
 		return sooner(again, after)
@@ -82,7 +82,7 @@ func (r *Reconciler) tryImport(ctx context.Context, s protocol.State, d protocol
 		return after, true
 	}
 	if r.setbacks.tell(run, string(v1alpha1.ReasonWriteRefused)) {
-		r.warn(s, fmt.Sprintf("The API server did not let us write S3Import %s, which shows how far the claim is: %s The claim is filled all the same.",
+		r.warn(s, fmt.Sprintf("The API server did not let the manager write S3Import %s, which shows how far the claim is: %s The claim is filled all the same.",
 			protocol.ImportName(s.Claim), words(err)))
 	}
 	return after, false

@@ -240,7 +240,7 @@ func waitOut(s state, d *decision) {
 	}
 	d.Failures--
 	d.Next = new(metav1.NewTime(at.Add(min(max(at.Sub(since), firstBackoff), lastWait))))
-	d.Message += fmt.Sprintf(" The source could not be listed since %s; it is tried again at %s, and so on.", since.UTC().Format(time.RFC3339), d.Next.UTC().Format(time.TimeOnly))
+	d.Message += fmt.Sprintf(" The source could not be listed since %s; the next attempt is at %s UTC, and there is no limit.", since.UTC().Format(time.RFC3339), d.Next.UTC().Format(time.TimeOnly))
 }
 
 // defaultLimit is that of the schema, for sources made before it.

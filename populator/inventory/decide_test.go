@@ -161,7 +161,7 @@ func TestDecide(t *testing.T) {
 		"after the back-off its pod goes":               {world(down("1"), verdict("False")), want{Action: deletePod}, ""},
 		"too many failures are final":                   {world(down("3"), verdict("False")), want{wait, "False", v1alpha1.Reason(wire.EndpointUnreachable)}, "s3populator.io/refresh"},
 		"a server that throttles is waited out":         {world(throttled("9", noon.Add(-time.Minute)), verdict("False")), want{Action: deletePod}, ""},
-		"and says since when":                           {world(verdict("False"), throttled("9", noon.Add(-time.Hour))), want{wait, "False", v1alpha1.Reason(wire.Throttled)}, "since 2026-05-04T11:00:00Z; it is tried again at 12:14:00"},
+		"and says since when":                           {world(verdict("False"), throttled("9", noon.Add(-time.Hour))), want{wait, "False", v1alpha1.Reason(wire.Throttled)}, "since 2026-05-04T11:00:00Z; the next attempt is at 12:14:00"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

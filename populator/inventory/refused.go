@@ -84,7 +84,7 @@ func refused(s state, d decision, what string, err error) (decision, error) {
 	case passing(err) && s.Now.Sub(s.Source.CreationTimestamp.Time) < podPatience:
 		return d, err
 	}
-	no.Message = fmt.Sprintf("The API server did not let us %s: %s. It is tried again every %s.", what, words(err), refusalDelay)
+	no.Message = fmt.Sprintf("The API server did not let the manager %s: %s. It is tried again every %s.", what, words(err), refusalDelay)
 	return no, nil
 }
 

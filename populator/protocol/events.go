@@ -64,7 +64,7 @@ func announcement(s State, d Decision) (Notice, bool) {
 	switch d.Announce {
 	case v1alpha1.ReasonPopulationStarted:
 		return Notice{corev1.EventTypeNormal, d.Announce, fmt.Sprintf(
-			"Claim %s is made to receive the data of S3Source %s; its volume becomes this claim's when all of it is there.", PrimeName(s.Claim), s.Claim.Spec.DataSourceRef.Name)}, true
+			"Prime claim %s is created; its volume is filled from S3Source %s and then becomes this claim's.", PrimeName(s.Claim), s.Claim.Spec.DataSourceRef.Name)}, true
 	case v1alpha1.ReasonPopulationSucceeded:
 		note := "The claim is bound to its filled volume: " + d.Message
 		if s.Prime != nil {

@@ -69,7 +69,7 @@ func TestQueuedIsToldAfterAWhile(t *testing.T) {
 		t.Errorf("with a condition to correct: %+v", d)
 	}
 	d = Decide(world(boundPrime, queued(queueQuiet)))
-	want := "at most 100 movers run in namespace team at once (--max-movers-per-namespace); 12 before it."
+	want := "at most 100 movers run in namespace team at once (--max-movers-per-namespace); 12 ahead of it."
 	if d.Reason != v1alpha1.ReasonQueued || !strings.HasSuffix(d.Message, want) {
 		t.Errorf("after a while: %+v", d)
 	}

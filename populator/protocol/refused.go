@@ -14,14 +14,14 @@ import (
 // the server's words. A claim that is told to be complete stays so: what is refused then is
 // tidying up, and only an event speaks of it.
 func WriteRefused(s State, d Decision, words string) Decision {
-	message := fmt.Sprintf("The API server did not let us %s: %s It is tried again at least once a minute.", purpose(s, d.Action), sentence(words))
+	message := fmt.Sprintf("The API server did not let the manager %s: %s It is tried again at least once a minute.", purpose(s, d.Action), sentence(words))
 	if was, _ := Populated(s.Claim); was.Status == corev1.ConditionTrue || s.Claim.DeletionTimestamp != nil {
 		return Decision{Action: Wait, Announce: v1alpha1.ReasonWriteRefused, Message: message}
 	}
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonWriteRefused, message)
 }
 
-// purpose is what the write of an action is for, so that "let us" may stand before it.
+// purpose is what the write of an action is for, so that "let the manager" may stand before it.
 func purpose(s State, a Action) string {
 	prime, mover := PrimeName(s.Claim), MoverName(s.Claim)
 	volume := ""
@@ -33,18 +33,18 @@ func purpose(s State, a Action) string {
 		ReleaseNode:    "take the annotation " + v1alpha1.AnnotationSelectedNode + " off this claim",
 		SelectNode:     "annotate claim " + prime + " with its node",
 		MarkScratch:    "give volume " + volume + " the reclaim policy Delete until it is filled",
-		KeepVolume:     "give volume " + volume + " the reclaim policy Retain, because it holds something",
+		KeepVolume:     "give volume " + volume + " the reclaim policy Retain, because it is not empty",
 		StartMover:     "create pod " + mover,
 		RecordFailure:  "record on claim " + prime + " how pod " + mover + " ended",
 		DeleteMover:    "delete pod " + mover,
 		MarkPopulated:  "record on claim " + prime + " that its data is complete",
 		Rebind:         "hand volume " + volume + " over to this claim",
-		RecordEdit:     "record on claim " + prime + " that what is asked for has changed",
+		RecordEdit:     "record on claim " + prime + " that the request has changed",
 		RememberSize:   "record on this claim how large its volume has to be",
 		StartConsumer:  "create pod " + ConsumerName(s.Claim),
 		DeleteConsumer: "delete pod " + ConsumerName(s.Claim),
-		ReleaseVolume:  "give volume " + volume + ", which is not ours to fill, back",
-		RememberPrime:  "record on this claim how its next claim for loading is made",
+		ReleaseVolume:  "release volume " + volume + ", which was not provisioned for this claim",
+		RememberPrime:  "record on this claim how its next prime claim is created",
 		DeletePrime:    "delete claim " + prime,
 		ReplacePrime:   "delete claim " + prime,
 	}

@@ -88,14 +88,14 @@ func waitForNextPrime(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	d := volumeCaptured(s, n.Volume)
-	d.Message += fmt.Sprintf(" It is made at %s.", n.After.UTC().Format(time.TimeOnly))
+	d.Message += fmt.Sprintf(" That is done at %s UTC.", n.After.UTC().Format(time.TimeOnly))
 	return d.Again(n.After.Sub(s.Now)), true
 }
 
 func volumeCaptured(s State, volume string) Decision {
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonVolumeCaptured, fmt.Sprintf(
-		"The prime claim %s was bound to volume %s, which was free and not made for it. Nothing on it is touched: it is freed again with its own policy, and another prime is made. "+
-			"Give that volume a claimRef of its own, or another storage class, so that it is not handed out again.", PrimeName(s.Claim), volume))
+		"The prime claim %s was bound to volume %s, an existing free volume that was not provisioned for it. The volume is not changed: it is released with the reclaim policy that it had, and another prime claim is created. "+
+			"To reserve the volume for something else, set its claimRef, or change its storageClassName.", PrimeName(s.Claim), volume))
 }
 
 // secureVolume is what a volume needs before its prime may be deleted: one that was free is

@@ -125,7 +125,7 @@ func waitForBinder(s State) (Decision, bool) {
 	}
 	return Because(corev1.ConditionFalse, v1alpha1.ReasonRebindBlocked, fmt.Sprintf(
 		"Volume %s is reserved for this claim, but the PV controller does not bind it: %s. Correct that, or delete the claim and create it again.",
-		s.Promised.Name, orElse(mismatch(s.Promised, s.Claim), "`kubectl describe pv "+s.Promised.Name+"` may tell why"))).Again(binderPatience), true
+		s.Promised.Name, orElse(mismatch(s.Promised, s.Claim), "see `kubectl describe pv "+s.Promised.Name+"`"))).Again(binderPatience), true
 }
 
 // rebindTime is when the volume was last ours alone to write: the mover's end is the

@@ -28,10 +28,10 @@ func WaitForEnd(s State, pod *corev1.Pod) Decision {
 	since := pod.DeletionTimestamp.UTC().Format(time.DateTime)
 	if moverpod.Stopped(pod) && len(pod.Finalizers) > 0 {
 		return Because(corev1.ConditionUnknown, v1alpha1.ReasonMoverLost, fmt.Sprintf(
-			"Pod %s has ended, but its finalizers keep it since %s: %s. Whoever set them has to remove them; population then goes on.",
+			"Pod %s has ended, but its finalizers keep it since %s UTC: %s. Whoever set them has to remove them; population then goes on.",
 			pod.Name, since, strings.Join(pod.Finalizers, ", "))).Again(lookAgain(overdue))
 	}
-	return moverLost(pod, fmt.Sprintf("Node %s has not confirmed that pod %s ended, which was due at %s.", pod.Spec.NodeName, pod.Name, since)).Again(lookAgain(overdue))
+	return moverLost(pod, fmt.Sprintf("Node %s has not confirmed that pod %s ended, which was due at %s UTC.", pod.Spec.NodeName, pod.Name, since)).Again(lookAgain(overdue))
 }
 
 // untilEnd says something better than that a pod ends, for as long as that may take.

@@ -157,10 +157,10 @@ func populationFailed(past Attempts) Decision {
 func retrying(s State, past Attempts) Decision {
 	left, since := past.next().Sub(s.Now), ""
 	if past.Waits > 0 {
-		since = fmt.Sprintf(" It is waited out, since %s.", past.Since.UTC().Format(time.RFC3339))
+		since = fmt.Sprintf(" That has lasted since %s; there is no limit on these attempts.", past.Since.UTC().Format(time.RFC3339))
 	}
 	return Because(corev1.ConditionUnknown, v1alpha1.Reason(past.Reason), fmt.Sprintf(
-		"Attempt %d ended: %s%s It is tried again at %s.", past.Movers, sentence(past.Message), since, past.next().UTC().Format(time.TimeOnly))).Again(left)
+		"Attempt %d ended: %s%s It is tried again at %s UTC.", past.Movers, sentence(past.Message), since, past.next().UTC().Format(time.TimeOnly))).Again(left)
 }
 
 // sentence ends a mover's message, so that another one may follow.

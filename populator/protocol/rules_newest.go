@@ -56,9 +56,9 @@ func Outdated(mover *corev1.Pod, source *v1alpha1.S3Source, claim *corev1.Persis
 	case source == nil:
 		return ""
 	case outdated(mover.Annotations[v1alpha1.AnnotationRequestHash], RequestHash(source, claim)):
-		return fmt.Sprintf("S3Source %s, or the claim's annotation %s, asks for something else now.", source.Name, v1alpha1.AnnotationRetry)
+		return fmt.Sprintf("S3Source %s, or the claim's annotation %s, has changed.", source.Name, v1alpha1.AnnotationRetry)
 	case !ended(mover) && mover.Status.Phase == corev1.PodPending && outdated(mover.Annotations[v1alpha1.AnnotationPodHash], PodHash(source)):
-		return fmt.Sprintf("S3Source %s places the mover, which was still waiting, in another way now.", source.Name)
+		return fmt.Sprintf("S3Source %s has changed how the mover pod, which has not started, is made.", source.Name)
 	}
 	return ""
 }
@@ -81,7 +81,7 @@ func discardOutdatedResult(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	return replacePrime(s, requestChanged(fmt.Sprintf(
-		"The volume was filled, but S3Source %s, or the claim's annotation %s, asks for something else now. It is made anew.",
+		"The volume was filled, but S3Source %s, or the claim's annotation %s, has changed since. The volume is replaced and filled again.",
 		s.Source.Name, v1alpha1.AnnotationRetry))), true
 }
 
@@ -107,7 +107,7 @@ func replaceOversizedPrime(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	return replacePrime(s, requestChanged(fmt.Sprintf(
-		"S3Source %s has changed before there was a volume. A new one is asked for, by the size of what is selected now.", s.Source.Name))), true
+		"S3Source %s changed before the volume was provisioned. A volume of the size that is needed now is requested instead.", s.Source.Name))), true
 }
 
 // endOutdatedMover remembers that a mover was ended by a change, then ends it. What it has
@@ -120,7 +120,7 @@ func endOutdatedMover(s State) (Decision, bool) {
 	if why == "" {
 		return Decision{}, false
 	}
-	d := requestChanged(why + " The mover is ended and population goes on with the new request; what is verified is kept where it still applies.")
+	d := requestChanged(why + " The mover is stopped and population goes on with the new request; verified data that still applies is kept.")
 	if ReadAttempts(s.Prime).Mover != string(s.Mover.UID) {
 		return d.Then(RecordEdit), true
 	}
@@ -130,7 +130,7 @@ func endOutdatedMover(s State) (Decision, bool) {
 // waitForEdits slows a source down that is changed again and again.
 func waitForEdits(s State, past Attempts) Decision {
 	at := past.settled()
-	return requestChanged(fmt.Sprintf("S3Source %s has changed %d times in a row while the volume was filled. Population goes on at %s.",
+	return requestChanged(fmt.Sprintf("S3Source %s has changed %d times in a row while the volume was filled. Population goes on at %s UTC.",
 		s.Source.Name, past.Edits, at.UTC().Format(time.TimeOnly))).Again(at.Sub(s.Now))
 }
 
@@ -153,7 +153,7 @@ func growVolume(s State) (Decision, bool) {
 		next.Bytes = larger(past.RequiredBytes, storageOf(s.Prime))
 	}
 	d := Because(corev1.ConditionUnknown, v1alpha1.Reason(past.Reason), fmt.Sprintf(
-		"%s The volume may grow, so it is made anew with %s.", sentence(past.Message), size(next.Bytes)))
+		"%s The volume may grow, so it is replaced by one of %s.", sentence(past.Message), size(next.Bytes)))
 	if !remembered {
 		return d.Then(RememberSize), true
 	}

@@ -112,7 +112,7 @@ func waitForInventory(s State) (Decision, bool) {
 		return Decision{}, false // A mover has found the size already.
 	}
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonInventoryPending, fmt.Sprintf(
-		"The volume may grow to fit S3Source %s, whose inventory is not taken yet. If this stays, look at `kubectl describe s3source %s`.", s.Source.Name, s.Source.Name)), true
+		"The volume may grow to fit S3Source %s, which has not been listed yet. If this stays, look at `kubectl describe s3source %s`.", s.Source.Name, s.Source.Name)), true
 }
 
 func waitForConsumer(s State) (Decision, bool) {
@@ -145,7 +145,7 @@ func waitForSearch(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	d := Because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning,
-		"Kubernetes has not told yet whether a free volume fits the claim; if none does, kube-controller-manager sets the claim's annotation "+
+		"Kubernetes has not decided yet whether an existing free volume fits the claim; if none does, kube-controller-manager sets the claim's annotation "+
 			v1alpha1.AnnotationStorageProvisioner+", and population begins.")
 	if age := s.Now.Sub(s.Claim.CreationTimestamp.Time); age < ProvisionPatience {
 		return d.Again(ProvisionPatience - age).Quietly(), true

@@ -90,7 +90,7 @@ func mirrorSelectedNode(s State) (Decision, bool) {
 	}
 	if node == s.Prime.Annotations[v1alpha1.AnnotationMirroredNode] {
 		d := Decision{Action: ReleaseNode, Announce: v1alpha1.ReasonRescheduling}
-		d.Message = fmt.Sprintf("The provisioner cannot make a volume on node %s; the scheduler is asked for another one.", node)
+		d.Message = fmt.Sprintf("The provisioner cannot make a volume on node %s; the scheduler has to choose another one.", node)
 		return d, true
 	}
 	return Decision{Action: SelectNode}, true
@@ -103,7 +103,7 @@ func waitForScheduler(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	d := Because(corev1.ConditionUnknown, v1alpha1.ReasonRescheduling,
-		"The provisioner gave up the node that was chosen for the claim, and the scheduler has not chosen another one. Is there a pod that uses the claim, and does it fit any other node?")
+		"The provisioner gave up the node that was chosen for the claim, and the scheduler has not chosen another one. Check that a pod uses the claim and fits another node.")
 	if age := s.Now.Sub(s.Prime.CreationTimestamp.Time); age < ProvisionPatience {
 		return d.Again(ProvisionPatience - age).Quietly(), true
 	}

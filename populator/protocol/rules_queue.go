@@ -25,7 +25,7 @@ func inTurn(s State, d Decision) Decision {
 		return Decision{Action: Wait, Recheck: min(left, s.Queued.Recheck())}
 	}
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonQueued,
-		"The volume is filled when there is a place for its mover: "+s.Queued.String()).Again(s.Queued.Recheck())
+		"The mover of this claim is queued: "+s.Queued.String()).Again(s.Queued.Recheck())
 }
 
 // starts tells that an action makes a pod that takes a place. A consumer takes that of the

@@ -62,11 +62,11 @@ func (p Position) String() string {
 	}
 	switch {
 	case p.Ahead == 0:
-		return what + "; it is the next one."
+		return what + "; it is next."
 	case p.Ahead >= 100:
-		return fmt.Sprintf("%s; about %d are before it.", what, p.Ahead)
+		return fmt.Sprintf("%s; about %d movers are ahead.", what, p.Ahead)
 	}
-	return fmt.Sprintf("%s; %d before it.", what, p.Ahead)
+	return fmt.Sprintf("%s; %d ahead of it.", what, p.Ahead)
 }
 
 // Recheck is when to ask again without being woken: soon for the first ones, because a place

@@ -187,7 +187,7 @@ func TestPositions(t *testing.T) {
 	}
 	last := request("a", 151)
 	p := q.Ask(busy, last)
-	if want := "at most 1 movers run in the cluster at once (--max-movers); about 150 are before it."; p == nil || p.String() != want {
+	if want := "at most 1 movers run in the cluster at once (--max-movers); about 150 movers are ahead."; p == nil || p.String() != want {
 		t.Fatalf("says %q", p)
 	}
 	for i := range 100 {

@@ -66,6 +66,7 @@ type scene struct {
 
 // choose picks the source that selects the claim, if exactly one does.
 func (s *scene) choose(sources []v1alpha1.S3Source) {
+	s.Source, s.Selected, s.Broken = nil, nil, nil
 	for i := range sources {
 		source := &sources[i]
 		if source.Spec.ClaimSelector == nil || source.DeletionTimestamp != nil {

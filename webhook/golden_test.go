@@ -149,7 +149,7 @@ func (r *reviewed) add(document []byte) error {
 
 // claims is the handler that the API server calls for the review.
 func (r *reviewed) claims() *Claims {
-	return &Claims{Reader: r.cluster, Decoder: admission.NewDecoder(scheme()), Selecting: r.selecting}
+	return &Claims{Reader: r.cluster, Live: r.cluster, Decoder: admission.NewDecoder(scheme()), Selecting: r.selecting}
 }
 
 func scheme() *runtime.Scheme {
@@ -283,6 +283,23 @@ func TestAFaultyCacheRefuses(t *testing.T) {
 		if response.Allowed || response.Result.Code != 500 || !strings.Contains(response.Result.Message, "read S3Source: cache is not synced") {
 			t.Errorf("%s: allowed %t, %+v; want an internal error that says why", name, response.Allowed, response.Result)
 		}
+	}
+}
+
+// TestASourceThatTheCacheDoesNotKnowYet: source and claim may come within a millisecond.
+func TestASourceThatTheCacheDoesNotKnowYet(t *testing.T) {
+	r := load(t, "testdata/selected.in.yaml")
+	hook := r.claims()
+	old := *r.cluster
+	old.sources = nil
+	hook.Reader = &old
+	response := hook.Handle(t.Context(), r.request)
+	want, err := os.ReadFile("testdata/selected.patch.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), patchText(t, response)+"\n"); diff != "" {
+		t.Errorf("patch (-want +got):\n%s", diff)
 	}
 }
 

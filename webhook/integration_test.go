@@ -80,7 +80,7 @@ func newManager(t *testing.T) *manager {
 		t.Fatal(err)
 	}
 	m := &manager{Client: c, mux: http.NewServeMux(), calls: map[string]int{}}
-	Register(m, c, s)
+	Register(m, c, c, s)
 	pair, bundle := servingPair(t)
 	m.server = httptest.NewUnstartedServer(m.mux)
 	m.server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13}

@@ -2,7 +2,8 @@
 
 // Package webhook turns annotated and selected claims into populated ones when they are
 // created, and refuses those that would silently stay empty. It decides from the claim and
-// from cached objects; it makes no S3 call, writes nothing, and leaves updates alone.
+// from cached objects, and lists the sources of a labelled namespace where none of the cache
+// selects the claim; it makes no S3 call, writes nothing, and leaves updates alone.
 //
 // This file is the only one that knows admission and reads objects; ask.go, mutate.go and
 // validate.go are pure.
@@ -39,18 +40,22 @@ const (
 // +kubebuilder:rbac:groups=s3populator.io,resources=s3sources,verbs=list;watch
 // +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses;csidrivers,verbs=list;watch
 
-// Register serves both paths. The reader should be a cache's: a review waits for it.
-func Register(server webhook.Server, reader client.Reader, scheme *runtime.Scheme) {
+// Register serves both paths. The reader should be a cache's: a review waits for it. The live
+// one asks the API server.
+func Register(server webhook.Server, reader, live client.Reader, scheme *runtime.Scheme) {
 	for path, selecting := range map[string]bool{PathClaims: false, PathSelected: true} {
 		server.Register(path, &admission.Webhook{Handler: &Claims{
-			Reader: reader, Decoder: admission.NewDecoder(scheme), Selecting: selecting,
+			Reader: reader, Live: live, Decoder: admission.NewDecoder(scheme), Selecting: selecting,
 		}})
 	}
 }
 
 // Claims reviews the creation of claims.
 type Claims struct {
-	Reader  client.Reader
+	Reader client.Reader
+	// Live knows a source that was created a moment before its claim: a cache may not, and
+	// the claim would come up empty. It is asked where no source of the cache selects.
+	Live    client.Reader
 	Decoder admission.Decoder
 	// Selecting compares the claim with the claimSelector of its namespace's sources.
 	Selecting bool
@@ -110,11 +115,15 @@ func (h *Claims) lookAtSources(ctx context.Context, s *scene, namespace string) 
 		s.Source = source
 		return err
 	case s.Ask.Name == "" && h.Selecting:
-		var all v1alpha1.S3SourceList
-		if err := h.Reader.List(ctx, &all, client.InNamespace(namespace)); err != nil {
-			return err
+		for _, reader := range []client.Reader{h.Reader, h.Live} {
+			var all v1alpha1.S3SourceList
+			if err := reader.List(ctx, &all, client.InNamespace(namespace)); err != nil {
+				return err
+			}
+			if s.choose(all.Items); len(s.Selected) > 0 || notSelectable(s.Claim) != "" {
+				break
+			}
 		}
-		s.choose(all.Items)
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ func addAdmission(ctx context.Context, mgr ctrl.Manager, o options, _ *certs.Aut
 	if err := mgr.AddReadyzCheck("admission", warm.ready); err != nil {
 		return fmt.Errorf("add readiness check: %w", err)
 	}
-	webhook.Register(mgr.GetWebhookServer(), mgr.GetClient(), mgr.GetScheme())
+	webhook.Register(mgr.GetWebhookServer(), mgr.GetClient(), mgr.GetAPIReader(), mgr.GetScheme())
 	r := &materialise.Reconciler{Client: mgr.GetClient(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner)}
 	return r.SetupWithManager(mgr)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -321,8 +322,12 @@ type door struct {
 // before lets others act between two requests of a pass, refuses, or kills.
 func (g *door) before(write bool, verb string, o any) error {
 	w := g.w
-	if _, shared := o.(*corev1.PersistentVolumeList); shared || g.replica.mapping {
-		return nil // Passes may share a list of all volumes; one that acts meanwhile would wait for itself.
+	switch o.(type) {
+	case *corev1.PersistentVolumeList, *storagev1.VolumeAttachmentList:
+		return nil // Passes may share a list of all; one that acts meanwhile would wait for itself.
+	}
+	if g.replica.mapping {
+		return nil
 	}
 	if w.settling || w.depth > 0 {
 		return g.fate(write, verb, o)

@@ -34,7 +34,7 @@ func TestDesignPages(t *testing.T) {
 		text := document(t, filepath.Join(designs, e.Name()))
 		want := fmt.Sprintf("%04d", number)
 		title := designTitle.FindStringSubmatch(text)
-		if title == nil || title[1] != want || !strings.HasPrefix(e.Name(), want+"-") {
+		if len(title) < 2 || title[1] != want || !strings.HasPrefix(e.Name(), want+"-") {
 			t.Fatalf("%s: the name and the title must begin with %s", e.Name(), want)
 		}
 		if n := strings.Count(text, "\n"); n > onePage {

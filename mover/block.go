@@ -90,14 +90,7 @@ func (d *device) enter(ctx context.Context, e entry) (method, error) {
 	may := o.admit(first, began)
 	d.held.Store(may == refuse || may == prove || may == recognise)
 	if may == recognise {
-		by, err := d.recognise(ctx, e)
-		if ctx.Err() != nil {
-			return unverified, context.Cause(ctx)
-		}
-		if err == nil && by != unverified {
-			return by, nil
-		}
-		return unverified, o.refusal().because(err)
+		return d.recogniseOr(ctx, e, o.refusal())
 	}
 	if o.journal == nobodys && (!first || began) {
 		by, err := d.isComplete(ctx, e)
@@ -111,6 +104,18 @@ func (d *device) enter(ctx context.Context, e entry) (method, error) {
 	case begin, goOn:
 	}
 	return unverified, d.takeOver(e)
+}
+
+// recogniseOr refuses a device that is not recognised.
+func (d *device) recogniseOr(ctx context.Context, e entry, refusal *failure) (method, error) {
+	by, err := d.recognise(ctx, e)
+	switch {
+	case ctx.Err() != nil:
+		return unverified, context.Cause(ctx)
+	case err == nil && by != unverified:
+		return by, nil
+	}
+	return unverified, refusal.because(err)
 }
 
 // look reads what is on the device and changes nothing.

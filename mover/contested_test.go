@@ -47,7 +47,7 @@ func (c *contest) fault(w http.ResponseWriter, r *http.Request) bool {
 		close(c.begun)
 		select {
 		case <-c.taken:
-			time.Sleep(2 * time.Second) // Until mc has ended, and what it wrote was looked at.
+			time.Sleep(2 * time.Second) //nolint:forbidigo // Until mc has ended, and what it wrote was looked at.
 		case <-time.After(20 * time.Second):
 		}
 		w.Header().Set("Content-Length", strconv.Itoa(len(c.object)))
@@ -75,7 +75,7 @@ func TestALargeFileThatMCReplaces(t *testing.T) {
 	c, b, _ := startContest(t)
 	other := content(9, len(c.object))
 	c.list = func(http.ResponseWriter, *http.Request) bool {
-		time.Sleep(1100 * time.Millisecond) // S3 tells whole seconds.
+		time.Sleep(1100 * time.Millisecond) //nolint:forbidigo // S3 tells whole seconds.
 		c.s.put(t, "large", other)
 		return false
 	}

@@ -120,7 +120,8 @@ func (h *Claims) lookAtSources(ctx context.Context, s *scene, namespace string) 
 			if err := reader.List(ctx, &all, client.InNamespace(namespace)); err != nil {
 				return err
 			}
-			if s.choose(all.Items); len(s.Selected) > 0 || notSelectable(s.Claim) != "" {
+			s.choose(all.Items)
+			if len(s.Selected) > 0 || notSelectable(s.Claim) != "" {
 				break
 			}
 		}

@@ -6,6 +6,7 @@ package chart
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -125,9 +126,7 @@ func leaves(path string, all map[string]any) map[string]any {
 		below, isMap := value.(map[string]any)
 		here := path + key
 		if isMap && len(below) > 0 && here != "resources" && here != "podSecurityContext" && here != "securityContext" {
-			for p, v := range leaves(here+".", below) {
-				out[p] = v
-			}
+			maps.Copy(out, leaves(here+".", below))
 			continue
 		}
 		out[here] = value

@@ -76,7 +76,7 @@ func (s *Story) SyncManager() {
 	s.must("list the manager's pods", s.World.Client.List(s.T.Context(), &pods, client.InNamespace(SystemNamespace)))
 	for i := range pods.Items {
 		before := pods.Items[i].DeepCopy()
-		metav1.SetMetaDataAnnotation(&pods.Items[i].ObjectMeta, "e2e/synced", fmt.Sprint(pods.Items[i].ResourceVersion))
+		metav1.SetMetaDataAnnotation(&pods.Items[i].ObjectMeta, "e2e/synced", pods.Items[i].ResourceVersion)
 		s.must("touch a pod", s.World.Client.Patch(s.T.Context(), &pods.Items[i], client.MergeFrom(before)))
 	}
 }

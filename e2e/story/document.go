@@ -14,7 +14,7 @@ import (
 	"github.com/s3populator/s3populator/e2e/cluster/toolchain"
 )
 
-var scripts = regexp.MustCompile("(?ms)^( *)```sh\n(.*?)^ *```$")
+var scripts = regexp.MustCompile("(?ms)^( *)```sh\n(.*?)^ *```$") //nolint:gocritic // With (?m) a ^ stands at each line.
 
 // Scripts are the blocks of shell in a section of a document, in their order.
 func (s *Story) Scripts(document, section string) (all []string) {
@@ -68,8 +68,8 @@ func (w *World) shell(ctx context.Context, dir, script string, env ...string) (s
 }
 
 var (
-	fenced    = regexp.MustCompile("(?ms)^ *```(\\w*)\n(.*?)^ *```$")
-	heredoc   = regexp.MustCompile(`(?ms)<<'END'$.*?^ *END$`)
+	fenced    = regexp.MustCompile("(?ms)^ *```(\\w*)\n(.*?)^ *```$") //nolint:gocritic // As above.
+	heredoc   = regexp.MustCompile(`(?ms)<<'END'$.*?^ *END$`)         //nolint:gocritic // As above.
 	continued = regexp.MustCompile(`\\\n\s*`)
 	comment   = regexp.MustCompile(`\s+#.*$`)
 	shown     = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)

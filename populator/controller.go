@@ -68,6 +68,7 @@ type Reconciler struct {
 	promised claimedVolumes
 	attached attachedVolumes
 	setbacks setbacks
+	refusals refusals
 	movers   sightings
 }
 
@@ -88,6 +89,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	claim := &corev1.PersistentVolumeClaim{}
 	if err := r.Get(ctx, request.NamespacedName, claim); err != nil {
 		r.setbacks.forget(request.NamespacedName)
+		r.refusals.forget(request.NamespacedName)
 		r.movers.forget(request.NamespacedName)
 		r.Places.Leave(v1alpha1.RolePopulate, request.NamespacedName)
 		return ctrl.Result{}, client.IgnoreNotFound(err) // Garbage collection has the rest.
@@ -95,10 +97,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if !ours(claim) {
 		return ctrl.Result{}, nil
 	}
+	reading := write{request.NamespacedName, readAll}
+	if left := r.setbacks.left(reading, r.Options.Now()); left > 0 {
+		return ctrl.Result{RequeueAfter: left}, nil
+	}
 	s, err := r.observe(ctx, claim)
 	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("observe: %w", err)
+		return ctrl.Result{RequeueAfter: r.unread(ctx, claim, fmt.Errorf("observe: %w", err))}, nil
 	}
+	r.setbacks.succeeded(reading)
 	if s.Queued, err = r.turn(ctx, s); err != nil {
 		return ctrl.Result{}, err
 	}
@@ -114,7 +121,7 @@ func (r *Reconciler) carryOut(ctx context.Context, s protocol.State, d protocol.
 		r.Places.Release(s.Claim.UID)
 		return left
 	}
-	done, err := r.act(ctx, s, d)
+	done, err := r.try(ctx, step, s, d)
 	if err == nil {
 		r.setbacks.succeeded(step)
 		if done.Action != d.Action { // Refused: what was to take the place does not exist.

@@ -45,8 +45,8 @@ func (r *Reconciler) observe(ctx context.Context, claim *corev1.PersistentVolume
 	if err := r.observeAttachments(ctx, &s); err != nil {
 		return protocol.State{}, err
 	}
-	err = r.observeTrouble(ctx, &s)
-	return s, err
+	r.observeTrouble(ctx, &s)
+	return s, nil
 }
 
 func (r *Reconciler) observeClass(ctx context.Context, s *protocol.State) (err error) {

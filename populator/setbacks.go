@@ -22,13 +22,14 @@ const (
 )
 
 // transientPatience is how long writes may fail for a reason that passes by itself, such as
-// an API server that restarts, before the claim tells of it.
-const transientPatience = 15 * time.Second
+// an API server that restarts, before the claim tells of it. The fifth try, which is the first
+// after that, is due after 15 s at most.
+const transientPatience = 12 * time.Second
 
 // stalePatience is the same for a view that stays older than the API server's.
 const stalePatience = time.Minute
 
-// write is one kind of write for one claim: an action, or one of these two.
+// write is one kind of write for one claim: an action, or one of these.
 type write struct {
 	claim types.NamespacedName
 	what  string
@@ -37,6 +38,8 @@ type write struct {
 const (
 	writeCondition = "Condition"
 	writeImport    = "Import"
+	// readAll is not a write: all that a decision rests on. It is paced like one.
+	readAll = "Read"
 )
 
 // setback is how a write has failed so far, without a success in between.
@@ -129,7 +132,7 @@ func (b *setbacks) untold(w write) bool {
 func (b *setbacks) succeeded(w write) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	report := w.what == writeCondition || w.what == writeImport
+	report := w.what == writeCondition || w.what == writeImport || w.what == readAll
 	for what := range b.of[w.claim] {
 		if what == w.what || !report && what != writeCondition && what != writeImport {
 			delete(b.of[w.claim], what)

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/populator/protocol"
@@ -59,7 +60,8 @@ func (t *troubles) of(ctx context.Context, from client.Reader, now time.Time, ob
 	err := from.List(ctx, &found, client.InNamespace(object.GetNamespace()),
 		client.MatchingFields{"involvedObject.uid": string(object.GetUID()), "type": corev1.EventTypeWarning})
 	if err != nil {
-		return "", fmt.Errorf("list events of %s: %w", object.GetName(), err)
+		t.known.Add(object.GetUID(), trouble{read: now, text: was.text}) // The next look is as far away as after an answer.
+		return was.text, fmt.Errorf("list events of %s: %w", object.GetName(), err)
 	}
 	is := trouble{read: now, text: protocol.LatestEvent(found.Items)}
 	t.known.Add(object.GetUID(), is)
@@ -67,8 +69,9 @@ func (t *troubles) of(ctx context.Context, from client.Reader, now time.Time, ob
 }
 
 // observeTrouble reads events only of what has been waiting for long and whose own status
-// does not say why: a prime, or a mover that has a node.
-func (r *Reconciler) observeTrouble(ctx context.Context, s *protocol.State) (err error) {
+// does not say why: a prime, or a mover that has a node. They only explain: without them
+// everything else goes on.
+func (r *Reconciler) observeTrouble(ctx context.Context, s *protocol.State) {
 	var waiting client.Object
 	switch {
 	case s.Prime != nil && !protocol.Bound(s.Prime) && s.Now.Sub(s.Prime.CreationTimestamp.Time) >= protocol.ProvisionPatience:
@@ -77,8 +80,10 @@ func (r *Reconciler) observeTrouble(ctx context.Context, s *protocol.State) (err
 		s.Mover.Spec.NodeName != "" && moverpod.Waiting(s.Mover) == "":
 		waiting = s.Mover
 	default:
-		return nil
+		return
 	}
-	s.Trouble, err = r.troubles.of(ctx, r.Live, s.Now, waiting)
-	return err
+	var err error
+	if s.Trouble, err = r.troubles.of(ctx, r.Live, s.Now, waiting); err != nil {
+		log.FromContext(ctx).Info("Cannot read why it waits", "error", err.Error(), "after", troubleEvery)
+	}
 }

@@ -32,6 +32,7 @@ const (
 	ReasonPrimeRefused         Reason = "PrimeRefused"
 	ReasonMoverRefused         Reason = "MoverRefused"
 	ReasonWriteRefused         Reason = "WriteRefused"
+	ReasonReadFailed           Reason = "ReadFailed"
 	ReasonLabelsChanged        Reason = "LabelsChanged"
 	ReasonPrimeConflict        Reason = "PrimeConflict"
 	ReasonProvisioning         Reason = "Provisioning"

@@ -21,6 +21,16 @@ func WriteRefused(s State, d Decision, words string) Decision {
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonWriteRefused, message)
 }
 
+// ReadFailed is what is told of a claim for which the API server does not answer what a
+// decision rests on. A claim that is told to be complete stays so.
+func ReadFailed(s State, words string) Decision {
+	if was, _ := Populated(s.Claim); was.Status == corev1.ConditionTrue {
+		return Decision{Action: Wait}
+	}
+	return Because(corev1.ConditionUnknown, v1alpha1.ReasonReadFailed, fmt.Sprintf(
+		"The API server does not answer what has to be known before anything is written: %s It is asked again at least once a minute; population then goes on.", sentence(words)))
+}
+
 // purpose is what the write of an action is for, so that "let the manager" may stand before it.
 func purpose(s State, a Action) string {
 	prime, mover := PrimeName(s.Claim), MoverName(s.Claim)

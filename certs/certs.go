@@ -8,7 +8,7 @@
 // memory. The library hands over to a new CA at once, which would have reviews refused until
 // the API servers know it, so this package adds the order: a CA is first published, beside
 // its predecessors, in the Secret and in the webhook configuration, and only then served
-// from (see shelf and publisher). With Options.Files the certificate is somebody else's work,
+// from (see leafSelection and publisher). With Options.Files the certificate is somebody else's work,
 // normally a real cert-manager's, and this package only reads it.
 //
 // It never writes an object that it was not told the name of, never weakens or skips

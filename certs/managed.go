@@ -23,7 +23,7 @@ const caName = "s3populator-ca"
 // managed is the certificate that we make ourselves.
 type managed struct {
 	leaves    *cmtls.DynamicSource
-	shelf     *shelf
+	selection *leafSelection
 	publisher *publisher
 	now       func() time.Time
 }
@@ -40,8 +40,8 @@ func newManaged(o Options) (*managed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make client for certificates: %w", err)
 	}
-	m := &managed{shelf: &shelf{settle: settleTime(o.LeafDuration)}, now: o.Now}
-	m.publisher = newPublisher(o, client, m.shelf)
+	m := &managed{selection: &leafSelection{settle: settleTime(o.LeafDuration)}, now: o.Now}
+	m.publisher = newPublisher(o, client, m.selection)
 	m.leaves = &cmtls.DynamicSource{
 		DNSNames: dnsNames(o.ServiceName, o.Namespace),
 		Authority: &witness{before: m.remember, DynamicAuthority: &authority.DynamicAuthority{
@@ -76,7 +76,7 @@ func (w *witness) Sign(template *x509.Certificate) (*x509.Certificate, error) {
 
 func (m *managed) remember() {
 	if newest, err := m.leaves.GetCertificate(nil); err == nil {
-		m.shelf.pick(newest, m.now())
+		m.selection.pick(newest, m.now())
 	}
 }
 
@@ -92,7 +92,7 @@ func (m *managed) certificate() (*tls.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("serve: the first certificate is not signed yet: %w", err)
 	}
-	return m.shelf.pick(newest, m.now()), nil
+	return m.selection.pick(newest, m.now()), nil
 }
 
 func (m *managed) trusted() []byte { return m.publisher.trusted() }
@@ -104,7 +104,7 @@ func (m *managed) ready() error {
 		return err
 	case !m.now().Before(c.Leaf.NotAfter):
 		return fmt.Errorf("the serving certificate expired at %s and the CA signs no new one", c.Leaf.NotAfter.Format(time.RFC3339))
-	case !m.shelf.trusts(c):
+	case !m.selection.trusts(c):
 		return fmt.Errorf("the CA of the serving certificate is not published: %w", m.publisher.why())
 	}
 	return nil

@@ -38,19 +38,19 @@ const (
 // publisher keeps the Secret's bundle and the webhook configuration's caBundles equal to
 // what clients have to trust. Each replica runs one; they write the same.
 type publisher struct {
-	options Options
-	client  kubernetes.Interface
-	shelf   *shelf
-	view    view
-	wake    chan struct{}
+	options   Options
+	client    kubernetes.Interface
+	selection *leafSelection
+	view      view
+	wake      chan struct{}
 
 	mu      sync.Mutex
 	known   bundle // Survives the deletion of the Secret.
 	problem error
 }
 
-func newPublisher(o Options, client kubernetes.Interface, s *shelf) *publisher {
-	p := &publisher{options: o, client: client, shelf: s, wake: make(chan struct{}, 1)}
+func newPublisher(o Options, client kubernetes.Interface, s *leafSelection) *publisher {
+	p := &publisher{options: o, client: client, selection: s, wake: make(chan struct{}, 1)}
 	p.problem = fmt.Errorf("the Secret %s/%s and the MutatingWebhookConfiguration %q are not read yet", o.Namespace, o.SecretName, o.WebhookConfiguration)
 	return p
 }
@@ -123,10 +123,10 @@ func (p *publisher) pass(ctx context.Context) error {
 	case !bytes.Equal(secret.Data[bundleKey], text):
 		return p.record(ctx, secret, text)
 	case config == nil || len(config.Webhooks) == 0: // Nobody calls a webhook of ours.
-		p.shelf.publish(want.keys(), now)
+		p.selection.publish(want.keys(), now)
 		return nil
 	}
-	p.shelf.publish(inEveryEntry(config), now)
+	p.selection.publish(inEveryEntry(config), now)
 	patch, err := injection(config, text)
 	if err != nil || patch == nil {
 		return err

@@ -28,7 +28,7 @@ func TestAnnotatedStatefulSet(t *testing.T) {
 	s.StatefulSet("web", 2, story.Claim{Class: story.LateDelete, Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}})
 	for _, name := range []string{"data-web-0", "data-web-1"} {
 		claim, _ := s.Bound(name)
-		s.Holds(s.Reader(claim), bucket.Under(""))
+		s.AssertContent(s.Reader(claim), bucket.Under(""))
 	}
 }
 
@@ -75,19 +75,19 @@ func TestAnnotationsCorrected(t *testing.T) {
 	wrong := located(bucket, "")
 	wrong[v1alpha1.AnnotationURL] = "s3://no-such-bucket/"
 	claim := s.Claim(story.Claim{Annotations: wrong})
-	s.Tells(claim.Name, "NoSuchBucket", "no-such-bucket")
+	s.WaitForCondition(claim.Name, "NoSuchBucket", "no-such-bucket")
 	story.Update(s, claim, func(c *corev1.PersistentVolumeClaim) {
 		c.Annotations[v1alpha1.AnnotationURL] = located(bucket, "")[v1alpha1.AnnotationURL]
 	})
 	s.Recovered(claim.Name)
-	s.Holds(s.Reader(claim), bucket.Under(""))
+	s.AssertContent(s.Reader(claim), bucket.Under(""))
 }
 
 // A dry run makes nothing.
 func TestDryRun(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
-	claim := s.Unborn(story.Claim{Annotations: map[string]string{v1alpha1.AnnotationURL: "s3://datasets/", v1alpha1.AnnotationEndpoint: "http://s3.test:9000"}})
+	claim := s.NewClaim(story.Claim{Annotations: map[string]string{v1alpha1.AnnotationURL: "s3://datasets/", v1alpha1.AnnotationEndpoint: "http://s3.test:9000"}})
 	if err := world.Client.Create(t.Context(), claim, client.DryRunAll); err != nil || claim.Spec.DataSourceRef == nil {
 		t.Fatalf("dry run: %v, dataSourceRef %v", err, claim.Spec.DataSourceRef)
 	}
@@ -119,7 +119,7 @@ func TestSelected(t *testing.T) {
 	s.Source("models", bucket, selecting("models"))
 	// The manager's cache, and the API server's view of the namespace, follow in a moment.
 	s.Await("a claim to be selected", func() error {
-		claim := s.Unborn(story.Claim{Labels: map[string]string{"app": "models"}})
+		claim := s.NewClaim(story.Claim{Labels: map[string]string{"app": "models"}})
 		if err := world.Client.Create(t.Context(), claim, client.DryRunAll); err != nil || claim.Spec.DataSourceRef == nil {
 			return errors.Join(errors.New("it is not selected"), err)
 		}
@@ -132,7 +132,7 @@ func TestSelected(t *testing.T) {
 	}
 	s.Source("again", bucket, selecting("models"))
 	s.Await("the second source to be known", func() error {
-		err := world.Client.Create(t.Context(), s.Unborn(story.Claim{Name: "torn", Labels: map[string]string{"app": "models"}}), client.DryRunAll)
+		err := world.Client.Create(t.Context(), s.NewClaim(story.Claim{Name: "torn", Labels: map[string]string{"app": "models"}}), client.DryRunAll)
 		if err == nil || !strings.Contains(err.Error(), "S3Sources again, models all select this claim") {
 			return errors.Join(errors.New("the claim is not refused"), err)
 		}
@@ -158,7 +158,7 @@ func TestAutoSize(t *testing.T) {
 		"known":   {v1alpha1.AnnotationSource: "known"},
 		"unknown": located(bucket, ""),
 	} {
-		manifest := s.Unborn(story.Claim{Name: name, Size: "1Mi", Annotations: auto(annotations)})
+		manifest := s.NewClaim(story.Claim{Name: name, Size: "1Mi", Annotations: auto(annotations)})
 		s.Apply(manifest)
 		s.Apply(manifest) // The mover has not even begun.
 		claim, _ := s.Populated(manifest, bucket.Under(""))
@@ -176,15 +176,15 @@ func TestAutoSize(t *testing.T) {
 func TestRefusedClaims(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
-	old := s.Unborn(story.Claim{})
+	old := s.NewClaim(story.Claim{})
 	old.Spec.DataSource = &corev1.TypedLocalObjectReference{APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source, Name: "source"}
 	s.Refused(old, "write it as spec.dataSourceRef instead")
-	far := s.Unborn(story.Claim{Source: "source"})
+	far := s.NewClaim(story.Claim{Source: "source"})
 	far.Spec.DataSourceRef.Namespace = new("elsewhere")
 	s.Refused(far, "spec.dataSourceRef.namespace")
-	s.Refused(s.Unborn(story.Claim{Source: "one", Annotations: map[string]string{v1alpha1.AnnotationSource: "two"}}), "remove one of them")
-	s.Refused(s.Unborn(story.Claim{Annotations: map[string]string{v1alpha1.AnnotationURL: "https://minio:9000/datasets"}}), "must begin with s3://")
-	s.Refused(s.Unborn(story.Claim{Annotations: map[string]string{v1alpha1.Group + "/sorce": "x"}}), "s3populator.io/sorce asks S3 volume populator for data")
+	s.Refused(s.NewClaim(story.Claim{Source: "one", Annotations: map[string]string{v1alpha1.AnnotationSource: "two"}}), "remove one of them")
+	s.Refused(s.NewClaim(story.Claim{Annotations: map[string]string{v1alpha1.AnnotationURL: "https://minio:9000/datasets"}}), "must begin with s3://")
+	s.Refused(s.NewClaim(story.Claim{Annotations: map[string]string{v1alpha1.Group + "/sorce": "x"}}), "s3populator.io/sorce asks S3 volume populator for data")
 }
 
 // Without a manager, claims that ask for it are refused instead of coming up empty; all
@@ -203,8 +203,8 @@ func TestManagerDown(t *testing.T) {
 		}
 		return nil
 	})
-	s.Refused(s.Unborn(story.Claim{Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}}), "claims.s3populator.io")
-	s.Refused(s.Unborn(story.Claim{Source: "source"}), "claims.s3populator.io")
+	s.Refused(s.NewClaim(story.Claim{Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}}), "claims.s3populator.io")
+	s.Refused(s.NewClaim(story.Claim{Source: "source"}), "claims.s3populator.io")
 }
 
 // A manager that is replaced, replica by replica, refuses nobody meanwhile.

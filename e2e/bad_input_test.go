@@ -37,9 +37,9 @@ func TestUnsafeKeys(t *testing.T) {
 		s.Claim(story.Claim{Name: name + "-skip", Source: name + "-skip"})
 	}
 	for name, key := range keys {
-		s.Tells(name, string(wire.UnsafeKey), key[:min(len(key), 20)])
+		s.WaitForCondition(name, string(wire.UnsafeKey), key[:min(len(key), 20)])
 		claim, _ := s.Bound(name + "-skip")
-		s.Holds(s.Reader(claim), bucket.Under("set/"))
+		s.AssertContent(s.Reader(claim), bucket.Under("set/"))
 	}
 }
 
@@ -61,8 +61,8 @@ func TestTooSmall(t *testing.T) {
 	if have := volume.Spec.Capacity.Storage().Value(); have < 20*story.MiB {
 		t.Errorf("the grown volume has only %d bytes", have)
 	}
-	s.Tells("small", string(wire.VolumeTooSmall), "are free of")
-	s.Tells("inodes", string(wire.VolumeOutOfInodes), "the source takes 30")
+	s.WaitForCondition("small", string(wire.VolumeTooSmall), "are free of")
+	s.WaitForCondition("inodes", string(wire.VolumeOutOfInodes), "the source takes 30")
 }
 
 // A class that could only hand out empty volumes is refused: by admission, and where that is
@@ -78,7 +78,7 @@ func TestUnsupportedClass(t *testing.T) {
 		class := &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace + "-" + name}, Provisioner: provisioner}
 		s.Create(class)
 		t.Cleanup(func() { s.Remove(class) })
-		s.Refused(s.Unborn(story.Claim{Name: name, Source: "source", Class: class.Name}), "cannot be populated")
+		s.Refused(s.NewClaim(story.Claim{Name: name, Source: "source", Class: class.Name}), "cannot be populated")
 		unsupported[name] = class.Name
 	}
 	s.ExemptFromAdmission()
@@ -109,8 +109,8 @@ func TestRetry(t *testing.T) {
 	source := s.Source("bucket", bucket, func(o *v1alpha1.S3Source) { o.Spec.Bucket = "no-such-bucket" })
 	denied := s.Claim(story.Claim{Name: "denied", Source: "keys"})
 	missing := s.Claim(story.Claim{Name: "missing", Source: "bucket"})
-	s.Tells("denied", string(wire.AccessDenied), v1alpha1.AnnotationRetry)
-	s.Tells("missing", string(wire.NoSuchBucket), "no-such-bucket")
+	s.WaitForCondition("denied", string(wire.AccessDenied), v1alpha1.AnnotationRetry)
+	s.WaitForCondition("missing", string(wire.NoSuchBucket), "no-such-bucket")
 
 	story.Update(s, source, func(o *v1alpha1.S3Source) { o.Spec.Bucket = bucket.Name })
 	story.Update(s, wrong, func(o *corev1.Secret) { o.StringData = map[string]string{"secret_key": bucket.Server.SecretKey} })
@@ -119,7 +119,7 @@ func TestRetry(t *testing.T) {
 	})
 	for _, claim := range []*corev1.PersistentVolumeClaim{denied, missing} {
 		s.Recovered(claim.Name)
-		s.Holds(s.Reader(claim), bucket.Under(""))
+		s.AssertContent(s.Reader(claim), bucket.Under(""))
 	}
 }
 

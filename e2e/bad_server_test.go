@@ -24,13 +24,13 @@ func TestServerMisbehaves(t *testing.T) {
 	s := story.Begin(t, world)
 	s.Warnings = []string{string(wire.Throttled), string(wire.TransferFailed), string(wire.EndpointUnreachable), string(wire.VerificationFailed)}
 	bucket := s.Bucket(story.MinIO).Put(story.Small("", 10)).Put(map[string][]byte{"big.bin": story.Bytes(1, 2*story.MiB)})
-	misdeeds := map[string]story.Misdeed{
+	faults := map[string]story.Fault{
 		"throttled": {Of: story.Fetches, Times: 3, Do: story.SlowDown},
 		"reset":     {Of: story.Fetches, Times: 2, Do: story.Reset},
 		"cut":       {Of: ofObject("big.bin"), Times: 1, Do: story.Cut},
 		"unlisted":  {Of: story.Lists, Times: 1, Do: story.Reset},
 	}
-	for name, m := range misdeeds {
+	for name, m := range faults {
 		proxy := s.Proxy(bucket)
 		s.Source(name, bucket, through(proxy), func(o *v1alpha1.S3Source) {
 			o.Annotations = map[string]string{v1alpha1.AnnotationInventory: v1alpha1.InventorySkip} // or it would suffer instead
@@ -52,7 +52,7 @@ func TestServerStalls(t *testing.T) {
 	s.Warnings = []string{string(wire.Interrupted), string(wire.TransferFailed)}
 	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"a.bin": story.Bytes(1, story.MiB), "b.bin": story.Bytes(2, story.MiB)})
 	proxy := s.Proxy(bucket)
-	proxy.Misbehave(story.Misdeed{Of: ofObject("b.bin"), Times: 1, Do: story.Stall})
+	proxy.Misbehave(story.Fault{Of: ofObject("b.bin"), Times: 1, Do: story.Stall})
 	s.Source("source", bucket, through(proxy), func(o *v1alpha1.S3Source) {
 		o.Spec.Retries.AttemptTimeout = &metav1.Duration{Duration: 15 * time.Second}
 	})
@@ -80,7 +80,7 @@ func TestSourceChanges(t *testing.T) {
 	bucket.Put(map[string][]byte{"part-10.bin": story.Bytes(99, 512*story.KiB)})
 	bucket.Remove("part-11.bin")
 	s.Recovered(claim.Name)
-	s.Holds(s.Reader(claim), bucket.Under(""))
+	s.AssertContent(s.Reader(claim), bucket.Under(""))
 }
 
 // ofObject selects fetches of one object.

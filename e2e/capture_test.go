@@ -42,7 +42,7 @@ func TestCapturedByFreeVolume(t *testing.T) {
 	s.Await("the volume to be free", func() error { return s.VolumePhase(free.Name, corev1.VolumeAvailable) })
 	s.AbandonToBinder("data")
 	claim := s.Claim(story.Claim{Source: "source", Class: own.Name})
-	s.Tells(claim.Name, string(v1alpha1.ReasonBoundElsewhere), free.Name)
+	s.WaitForCondition(claim.Name, string(v1alpha1.ReasonBoundElsewhere), free.Name)
 	s.NothingMade(claim)
 	s.Delete(claim)
 	s.Gone(claim)

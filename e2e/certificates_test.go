@@ -113,7 +113,7 @@ func TestBundleOverwritten(t *testing.T) {
 		if err != nil || !bytes.Equal(bundle, good) {
 			return errors.Join(errors.New("the webhook does not trust what it did"), err)
 		}
-		claim := s.Unborn(story.Claim{Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}})
+		claim := s.NewClaim(story.Claim{Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}})
 		return world.Client.Create(ctx, claim, client.DryRunAll)
 	})
 }
@@ -131,7 +131,7 @@ func TestUnrelatedClaims(t *testing.T) {
 	}
 	create := func(c story.Claim) {
 		t.Helper()
-		if err := world.Client.Create(t.Context(), s.Unborn(c), client.DryRunAll); err != nil {
+		if err := world.Client.Create(t.Context(), s.NewClaim(c), client.DryRunAll); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -23,7 +23,7 @@ func TestCertManagerComponent(t *testing.T) {
 	bucket := s.Bucket(story.VersityGW).Put(story.Small("", 4))
 	s.Source("source", bucket)
 	annotated := story.Claim{Name: "filled", Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}}
-	reviewed := func() error { return world.Client.Create(t.Context(), s.Unborn(annotated), client.DryRunAll) }
+	reviewed := func() error { return world.Client.Create(t.Context(), s.NewClaim(annotated), client.DryRunAll) }
 
 	s.Shell("kubectl apply --server-side --filename " + s.CertManagerCRDs())
 	first := s.Serving()

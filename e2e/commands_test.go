@@ -52,7 +52,7 @@ func TestCommands(t *testing.T) {
 	}})
 	source := s.Source("imagenet", bucket)
 	claim := s.Claim(story.Claim{Name: "imagenet", Source: source.Name})
-	s.Tells(claim.Name, "AccessDenied", "")
+	s.WaitForCondition(claim.Name, "AccessDenied", "")
 	s.Ready(source, metav1.ConditionFalse, "AccessDenied")
 	class := s.Class(corev1.PersistentVolumeReclaimDelete, nil)
 	volume := s.PrimeOf(claim).Spec.VolumeName
@@ -78,7 +78,7 @@ func TestCommands(t *testing.T) {
 		}
 	}
 	s.Recovered(claim.Name)
-	s.Holds(s.Reader(claim), bucket.Under(""))
+	s.AssertContent(s.Reader(claim), bucket.Under(""))
 	s.Ready(source, metav1.ConditionTrue, string(v1alpha1.ReasonInventoryTaken))
 }
 

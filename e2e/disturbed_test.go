@@ -60,7 +60,7 @@ func TestScaled(t *testing.T) {
 	s.Scale(set, replicas)
 	for i := range replicas {
 		claim, _ := s.Bound(fmt.Sprintf("data-web-%d", i))
-		s.Holds(s.Reader(claim), bucket.Under(""))
+		s.AssertContent(s.Reader(claim), bucket.Under(""))
 	}
 }
 
@@ -77,7 +77,7 @@ func TestEphemeralVolume(t *testing.T) {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "batch", Namespace: s.Namespace}, Spec: spec}
 	s.Create(pod)
 	claim, _ := s.Bound("batch-data")
-	s.Holds(pod, bucket.Under("")) // and deletes the pod
+	s.AssertContent(pod, bucket.Under("")) // and deletes the pod
 	s.Gone(claim)
 }
 
@@ -96,10 +96,10 @@ func TestAttributesChangedMidway(t *testing.T) {
 		story.Update(s, prime, func(p *corev1.PersistentVolumeClaim) { p.Spec.VolumeAttributesClassName = new(class) })
 	}
 	set(story.Standard)
-	s.Tells(claim.Name, string(v1alpha1.ReasonRebindBlocked), "volumeAttributesClassName")
+	s.WaitForCondition(claim.Name, string(v1alpha1.ReasonRebindBlocked), "volumeAttributesClassName")
 	set(story.Fast)
 	s.Recovered(claim.Name)
-	s.Holds(s.Reader(claim), bucket.Under(""))
+	s.AssertContent(s.Reader(claim), bucket.Under(""))
 }
 
 // A manager that is restarted finds everything as it should be, and writes nothing.

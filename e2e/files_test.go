@@ -41,5 +41,5 @@ func TestOwners(t *testing.T) {
 		}
 	})
 	given := s.Claim(story.Claim{Name: "given", Source: "given"})
-	s.Tells(given.Name, "VolumeNotWritable", "spec.files.uid: the mover, which runs as user 1000, may not give")
+	s.WaitForCondition(given.Name, "VolumeNotWritable", "spec.files.uid: the mover, which runs as user 1000, may not give")
 }

@@ -33,6 +33,6 @@ func TestForeignClaim(t *testing.T) {
 		}
 		return nil
 	})
-	s.Holds(s.Reader(claim), story.Content{})
+	s.AssertContent(s.Reader(claim), story.Content{})
 	s.UntouchedByManager()
 }

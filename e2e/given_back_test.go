@@ -67,10 +67,10 @@ func (k keptVolume) givenBack() {
 			return nil
 		})
 	})
-	claim := k.Unborn(story.Claim{Name: "again", Class: k.class})
+	claim := k.NewClaim(story.Claim{Name: "again", Class: k.class})
 	claim.Spec.VolumeName = k.name
 	k.Create(claim)
-	k.Holds(k.Reader(claim), k.before)
+	k.AssertContent(k.Reader(claim), k.before)
 	v := &corev1.PersistentVolume{}
 	v.Name = k.name
 	story.Update(k.Story, v, func(v *corev1.PersistentVolume) {
@@ -122,7 +122,7 @@ func TestFullPoolGivesBack(t *testing.T) {
 	claim := s.Claim(story.Claim{Source: "source", Class: kept.class, Annotations: immediately})
 	s.Calls(func(calls map[string]fault.Count) bool { return calls[fault.CreateVolume].Failed > 0 })
 	kept.free("none")
-	s.Tells(claim.Name, string(v1alpha1.ReasonVolumeCaptured), kept.name)
+	s.WaitForCondition(claim.Name, string(v1alpha1.ReasonVolumeCaptured), kept.name)
 	s.Undisturb(full)
 	_, volume := s.Populated(claim, bucket.Under(""))
 	if volume.Name == kept.name {
@@ -140,7 +140,7 @@ func TestClaimThatLooksLikeAPrime(t *testing.T) {
 	claim := s.Claim(story.Claim{Name: "s3prime-x", Labels: map[string]string{
 		v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelRole: v1alpha1.RolePrime, v1alpha1.LabelClaimUID: "x",
 	}})
-	s.Holds(s.Reader(claim), story.Content{})
+	s.AssertContent(s.Reader(claim), story.Content{})
 	s.RestartManager() // A sweep is the first that it does.
 
 	// One more claim shows that the new manager has long begun.
@@ -176,7 +176,7 @@ func TestNextMoverWaitsForTheDetachment(t *testing.T) {
 	}
 	s.Create(attachment)
 	s.Evict(mover)
-	s.Tells(claim.Name, string(v1alpha1.ReasonVolumeAttached), attachment.Name)
+	s.WaitForCondition(claim.Name, string(v1alpha1.ReasonVolumeAttached), attachment.Name)
 	s.Remove(attachment)
 	s.Populated(claim, bucket.Under(""))
 }

@@ -21,7 +21,7 @@ func TestWaitForFirstConsumer(t *testing.T) {
 	waiting := s.Claim(story.Claim{Name: "waiting", Source: "source", Class: story.LateDelete})
 	claim := s.Claim(story.Claim{Source: "source", Class: story.LateDelete})
 	reader := s.Reader(claim)
-	s.Holds(reader, bucket.Under(""))
+	s.AssertContent(reader, bucket.Under(""))
 	s.Bound(claim.Name)
 	s.Condition(waiting.Name, string(v1alpha1.ReasonWaitForFirstConsumer))
 	if s.PrimeOf(waiting) != nil {

@@ -28,10 +28,10 @@ func TestUsedStorage(t *testing.T) {
 	used := s.Class(corev1.PersistentVolumeReclaimDelete, map[string]string{driver.ParameterLeftover: "thesis.tex"})
 	files := s.Claim(story.Claim{Name: "files", Source: "source", Class: used, Size: "16Mi"})
 	device := s.Claim(story.Claim{Name: "device", Source: "source", Class: used, Size: "16Mi", Block: true})
-	s.Tells(files.Name, string(wire.VolumeNotEmpty), "thesis.tex")
-	s.Tells(device.Name, string(wire.VolumeNotEmpty), "XFS")
+	s.WaitForCondition(files.Name, string(wire.VolumeNotEmpty), "thesis.tex")
+	s.WaitForCondition(device.Name, string(wire.VolumeNotEmpty), "XFS")
 	sum := sha256.Sum256([]byte("thesis.tex"))
-	s.Holds(s.Reader(s.PrimeOf(files)), story.Content{"thesis.tex": {Size: int64(len("thesis.tex")), SHA256: hex.EncodeToString(sum[:])}})
+	s.AssertContent(s.Reader(s.PrimeOf(files)), story.Content{"thesis.tex": {Size: int64(len("thesis.tex")), SHA256: hex.EncodeToString(sum[:])}})
 
 	// Both outlive their claims, although their class deletes.
 	for _, claim := range []*corev1.PersistentVolumeClaim{files, device} {

@@ -87,7 +87,7 @@ func TestNodeLost(t *testing.T) {
 			corev1.PodCondition{Type: corev1.ContainersReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()})
 		mover.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "mover", Ready: true, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}}}}
 	})
-	s.Tells(claim.Name, string(v1alpha1.ReasonMoverLost), "kubectl delete node "+node.Name)
+	s.WaitForCondition(claim.Name, string(v1alpha1.ReasonMoverLost), "kubectl delete node "+node.Name)
 	story.Update(s, source, func(o *v1alpha1.S3Source) { o.Spec.Mover.NodeSelector = nil })
 	s.Delete(node)
 	s.Gone(mover)

@@ -24,7 +24,7 @@ func TestPlacementCorrected(t *testing.T) {
 	bucket := s.Bucket(story.MinIO).Put(story.Small("", 4))
 	source := s.Source("source", bucket, func(o *v1alpha1.S3Source) { o.Spec.Mover.NodeSelector = map[string]string{"no-such": "node"} })
 	claim := s.Claim(story.Claim{Source: "source"})
-	s.Tells(claim.Name, string(v1alpha1.ReasonMoverPending), "node")
+	s.WaitForCondition(claim.Name, string(v1alpha1.ReasonMoverPending), "node")
 	story.Update(s, source, func(o *v1alpha1.S3Source) { o.Spec.Mover.NodeSelector = nil })
 	s.Populated(claim, bucket.Under(""))
 }
@@ -48,7 +48,7 @@ func TestPrefixCorrected(t *testing.T) {
 	claim := s.Claim(story.Claim{Source: "source"})
 	mover := s.Mover(claim, "mc")
 	story.Update(s, source, func(o *v1alpha1.S3Source) { o.Spec.Prefix, o.Spec.Transfer.Bandwidth = "right/", "" })
-	s.Tells(claim.Name, string(v1alpha1.ReasonRequestChanged), "kept where it still applies")
+	s.WaitForCondition(claim.Name, string(v1alpha1.ReasonRequestChanged), "kept where it still applies")
 	s.Gone(mover)
 	s.Populated(claim, bucket.Under("right/"))
 }
@@ -101,8 +101,8 @@ func TestGrowsAfterAll(t *testing.T) {
 		o.Spec.Sizing = v1alpha1.Sizing{OnTooSmall: v1alpha1.TooSmallGrow, OveragePercent: new(int32(0))}
 	})
 	claim := s.Claim(story.Claim{Source: "source", Size: "8Mi"})
-	s.Tells(claim.Name, string(wire.VolumeTooSmall), "made anew with")
 	now, volume := s.Populated(claim, bucket.Under(""))
+	s.WaitForEvent(claim, string(wire.VolumeTooSmall), "The volume may grow, so it is replaced by one of ")
 	if have, asked := volume.Spec.Capacity.Storage().Value(), now.Spec.Resources.Requests.Storage().Value(); have <= 20*story.MiB || asked != 8*story.MiB {
 		t.Errorf("the volume has %d bytes, the claim asks for %d", have, asked)
 	}
@@ -115,13 +115,13 @@ func TestUnreachableServerIsWaitedOut(t *testing.T) {
 	s.Warnings = []string{string(wire.EndpointUnreachable)}
 	bucket := s.Bucket(story.MinIO).Put(story.Small("", 4))
 	proxy := s.Proxy(bucket)
-	proxy.Misbehave(story.Misdeed{Do: story.Reset})
+	proxy.Misbehave(story.Fault{Do: story.Reset})
 	s.Source("source", bucket, through(proxy), func(o *v1alpha1.S3Source) {
 		o.Annotations = map[string]string{v1alpha1.AnnotationInventory: v1alpha1.InventorySkip}
 		o.Spec.Retries.Limit = new(int32(0))
 	})
 	claim := s.Claim(story.Claim{Source: "source"})
-	c := s.Tells(claim.Name, string(wire.EndpointUnreachable), "That has lasted since ")
+	c := s.WaitForCondition(claim.Name, string(wire.EndpointUnreachable), "That has lasted since ")
 	if c.Status != corev1.ConditionUnknown {
 		t.Errorf("the condition is %s: %s", c.Status, c.Message)
 	}

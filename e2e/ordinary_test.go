@@ -33,7 +33,7 @@ func TestOrdinaryVolume(t *testing.T) {
 	})
 	grown := resource.MustParse("64Mi")
 	story.Update(s, claim, func(c *corev1.PersistentVolumeClaim) { c.Spec.Resources.Requests[corev1.ResourceStorage] = grown })
-	s.Holds(s.Reader(claim), bucket.Under("")) // its mount lets the file system follow
+	s.AssertContent(s.Reader(claim), bucket.Under("")) // its mount lets the file system follow
 	s.Await("the claim to have grown", func() error {
 		if err := s.Find(claim); err != nil {
 			return err
@@ -55,7 +55,7 @@ func TestOrdinaryVolume(t *testing.T) {
 		copied := &corev1.PersistentVolumeClaim{Spec: story.Claim{Size: "64Mi"}.Spec()}
 		copied.Name, copied.Namespace, copied.Spec.DataSourceRef = name, s.Namespace, &from
 		s.Create(copied)
-		s.Holds(s.Reader(copied), bucket.Under(""))
+		s.AssertContent(s.Reader(copied), bucket.Under(""))
 	}
 	s.Delete(snapshot)
 	s.Gone(snapshot)

@@ -39,20 +39,20 @@ func TestWebhookGone(t *testing.T) {
 	}()
 	annotated := story.Claim{Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}}
 	s.Await("the API server to forget the webhook", func() error {
-		err := world.Client.Create(t.Context(), s.Unborn(annotated), client.DryRunAll)
+		err := world.Client.Create(t.Context(), s.NewClaim(annotated), client.DryRunAll)
 		if err == nil || !strings.Contains(err.Error(), "s3populator-claims") {
 			return errors.Join(errors.New("the policy does not refuse it"), err)
 		}
 		return nil
 	})
-	s.Refused(s.Unborn(annotated), "annotation s3populator.io/source asks S3 volume populator for data")
+	s.Refused(s.NewClaim(annotated), "annotation s3populator.io/source asks S3 volume populator for data")
 
 	s.ExemptFromAdmission()
 	claim := s.Claim(annotated)
-	s.Tells(claim.Name, string(v1alpha1.ReasonNotPopulated), "was empty when it was bound")
-	s.Holds(s.Reader(claim), story.Content{})
+	s.WaitForCondition(claim.Name, string(v1alpha1.ReasonNotPopulated), "was empty when it was bound")
+	s.AssertContent(s.Reader(claim), story.Content{})
 	story.Update(s, claim, func(c *corev1.PersistentVolumeClaim) { delete(c.Annotations, v1alpha1.AnnotationSource) })
-	s.Tells(claim.Name, "", "")
+	s.WaitForCondition(claim.Name, "", "")
 }
 
 // Annotations that describe a source need the right to create pods; naming a source does not.
@@ -65,12 +65,12 @@ func TestRightsOfAnnotations(t *testing.T) {
 	s.Grant("claimer", "persistentvolumeclaims")
 	s.Grant("podder", "persistentvolumeclaims", "pods")
 	claimer, podder := s.As("claimer"), s.As("podder")
-	err := claimer.Create(t.Context(), s.Unborn(story.Claim{Name: "described", Annotations: located(bucket, "")}))
+	err := claimer.Create(t.Context(), s.NewClaim(story.Claim{Name: "described", Annotations: located(bucket, "")}))
 	if err == nil || !strings.Contains(err.Error(), "for claimer, who may not create pods there") {
 		t.Fatalf("one who may not create pods described a source: %v", err)
 	}
-	described := s.Unborn(story.Claim{Name: "described", Annotations: located(bucket, "")})
-	named := s.Unborn(story.Claim{Name: "named", Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}})
+	described := s.NewClaim(story.Claim{Name: "described", Annotations: located(bucket, "")})
+	named := s.NewClaim(story.Claim{Name: "named", Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}})
 	if err := errors.Join(podder.Create(t.Context(), described), claimer.Create(t.Context(), named)); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestRightsOfAnnotations(t *testing.T) {
 	// The StatefulSet controller acts for somebody who was asked already.
 	s.StatefulSet("web", 1, story.Claim{Class: story.LateDelete, Annotations: located(bucket, "")})
 	set, _ := s.Bound("data-web-0")
-	s.Holds(s.Reader(set), bucket.Under(""))
+	s.AssertContent(s.Reader(set), bucket.Under(""))
 }
 
 // Whoever has the token of our ServiceAccount gets movers out of it, and nothing else. The
@@ -92,6 +92,7 @@ func TestManagerIsPinned(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
 	claim := s.Claim(story.Claim{Name: "users"})
+	s.Bound(claim.Name) // A Pending claim cannot ask for more: no policy would be asked.
 	thief := s.As(story.ManagerAccount, "system:serviceaccounts", "system:serviceaccounts:"+story.SystemNamespace, "system:authenticated")
 	shell := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "populate-shell", Namespace: s.Namespace}}
 	shell.Spec = story.PodSpec(claim.Name, false, false)
@@ -133,14 +134,14 @@ func TestRestoredWithItsVolume(t *testing.T) {
 	story.Update(s, volume, func(v *corev1.PersistentVolume) { v.Spec.ClaimRef = nil })
 	bucket.Put(map[string][]byte{"later.txt": []byte("not in the backup")})
 	s.AbandonToBinder("restored")
-	claim := s.Unborn(story.Claim{Name: "restored", Source: "source", Class: story.ImmediateRetain, Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}})
+	claim := s.NewClaim(story.Claim{Name: "restored", Source: "source", Class: story.ImmediateRetain, Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}})
 	claim.Spec.VolumeName = volume.Name
 	s.Create(claim)
-	c := s.Tells(claim.Name, string(v1alpha1.ReasonLeftAlone), volume.Name)
+	c := s.WaitForCondition(claim.Name, string(v1alpha1.ReasonLeftAlone), volume.Name)
 	if c.Status != corev1.ConditionUnknown || strings.Contains(strings.ToLower(c.Message), "delete") {
 		t.Errorf("it tells %s: %s", c.Status, c.Message)
 	}
-	s.Holds(s.Reader(claim), backup)
+	s.AssertContent(s.Reader(claim), backup)
 	s.NothingMade(claim)
 	s.Delete(claim)
 	s.Gone(claim)
@@ -180,6 +181,6 @@ func TestOneRelease(t *testing.T) {
 	}
 	s.Helm("install", "weights", chart)
 	claim, _ := s.Bound("weights")
-	s.Holds(s.Reader(claim), bucket.Under("llama/"))
+	s.AssertContent(s.Reader(claim), bucket.Under("llama/"))
 	s.Helm("uninstall", "weights")
 }

@@ -34,7 +34,7 @@ func TestProvisionerStuck(t *testing.T) {
 	s.Source("source", bucket)
 	stuck := s.Disturb(fault.Rule{Method: fault.CreateVolume, Fail: codes.Internal, Message: "the array is on fire"})
 	claim := s.Claim(story.Claim{Source: "source"})
-	s.Tells(claim.Name, string(v1alpha1.ReasonProvisioning), "the array is on fire")
+	s.WaitForCondition(claim.Name, string(v1alpha1.ReasonProvisioning), "the array is on fire")
 	s.Undisturb(stuck)
 	s.Populated(claim, bucket.Under(""))
 }
@@ -51,5 +51,5 @@ func TestProvisionerReschedules(t *testing.T) {
 	claim := s.Claim(story.Claim{Source: "source", Class: story.LateDelete})
 	reader := s.Reader(claim)
 	s.Bound(claim.Name)
-	s.Holds(reader, bucket.Under(""))
+	s.AssertContent(reader, bucket.Under(""))
 }

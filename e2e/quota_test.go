@@ -30,7 +30,7 @@ func TestQuota(t *testing.T) {
 	s.Create(quota)
 	s.QuotaCounts(quota)
 	claim := s.Claim(story.Claim{Source: "source"})
-	s.Tells(claim.Name, string(v1alpha1.ReasonQuotaExceeded), "counts twice")
+	s.WaitForCondition(claim.Name, string(v1alpha1.ReasonQuotaExceeded), "counts twice")
 	story.Update(s, quota, func(q *corev1.ResourceQuota) {
 		q.Spec.Hard[corev1.ResourcePersistentVolumeClaims] = resource.MustParse("2")
 	})

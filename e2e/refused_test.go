@@ -31,7 +31,7 @@ func TestImportsForbidden(t *testing.T) {
 	s.Create(quota)
 	s.QuotaCounts(quota)
 	claim, _ := s.Bound(s.Claim(story.Claim{Source: "source"}).Name)
-	s.Holds(s.Reader(claim), bucket.Under(""))
+	s.AssertContent(s.Reader(claim), bucket.Under(""))
 	s.NothingMade(claim)
 	if told := s.Events(claim); !slices.Contains(told, string(v1alpha1.ReasonWriteRefused)) {
 		t.Errorf("no event tells of the quota: %q", told)

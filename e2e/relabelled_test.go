@@ -71,7 +71,7 @@ func TestMoverRelabelled(t *testing.T) {
 	t.Cleanup(func() { s.Remove(binding); s.Remove(policy) })
 	relabels(s, true)
 	claim := s.Claim(story.Claim{Source: "source"})
-	s.Tells(claim.Name, string(v1alpha1.ReasonLabelsChanged), `"platform"`)
+	s.WaitForCondition(claim.Name, string(v1alpha1.ReasonLabelsChanged), `"platform"`)
 	s.Delete(binding)
 	relabels(s, false)
 	s.Delete(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "populate-" + string(claim.UID), Namespace: s.Namespace}})

@@ -98,7 +98,7 @@ func play(t *testing.T, file string, row sample) {
 	for _, name := range claims {
 		claim, _ := s.Bound(name)
 		if !row.isBlock(s, claim, bucket) {
-			s.Holds(s.Reader(claim), row.want(bucket))
+			s.AssertContent(s.Reader(claim), row.want(bucket))
 		}
 	}
 }
@@ -159,7 +159,7 @@ func running(name string) func(*story.Story, *story.Bucket) {
 func selects(labels map[string]string) func(*story.Story, *story.Bucket) {
 	return func(s *story.Story, _ *story.Bucket) {
 		s.Await("claims to be selected", func() error {
-			return s.Selected(s.Unborn(story.Claim{Labels: labels}))
+			return s.Selected(s.NewClaim(story.Claim{Labels: labels}))
 		})
 	}
 }

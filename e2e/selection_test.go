@@ -58,6 +58,6 @@ func TestSelection(t *testing.T) {
 			t.Fatalf("%s: the story selects nothing", name)
 		}
 		claim, _ := s.Bound(name)
-		s.Holds(s.Reader(claim), test.want)
+		s.AssertContent(s.Reader(claim), test.want)
 	}
 }

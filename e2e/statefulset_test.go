@@ -23,7 +23,7 @@ func TestStatefulSet(t *testing.T) {
 	for i := range replicas {
 		claim, _ := s.Bound(fmt.Sprintf("data-web-%d", i))
 		volumes[claim.Spec.VolumeName] = true
-		s.Holds(s.Reader(claim), bucket.Under(""))
+		s.AssertContent(s.Reader(claim), bucket.Under(""))
 	}
 	if len(volumes) != replicas {
 		t.Errorf("%d replicas share %d volumes", replicas, len(volumes))

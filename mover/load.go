@@ -95,7 +95,7 @@ func (t *transfer) fill(ctx context.Context) error {
 		}
 	}
 	t.progress.enter(wire.Transferring)
-	k := &keeper{volume: t.volume, ledger: t.ledger, journal: t.journal, every: t.options.CheckpointEvery, progressed: func() { t.progressed.Store(true) }}
+	k := &checkpointer{volume: t.volume, ledger: t.ledger, journal: t.journal, every: t.options.CheckpointEvery, progressed: func() { t.progressed.Store(true) }}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	kept := make(chan error, 1)

@@ -20,8 +20,8 @@ func (v *volume) sync() error {
 	return nil
 }
 
-// keeper makes verified files durable while others are still on their way.
-type keeper struct {
+// checkpointer makes verified files durable while others are still on their way.
+type checkpointer struct {
 	volume  *volume
 	ledger  *ledger
 	journal *journal
@@ -32,7 +32,7 @@ type keeper struct {
 
 // run checkpoints until the context ends. A sync may hold up writers, so a
 // slow device is given four times as long as its last one took.
-func (k *keeper) run(ctx context.Context) error {
+func (k *checkpointer) run(ctx context.Context) error {
 	timer := time.NewTimer(k.every)
 	defer timer.Stop()
 	for {
@@ -51,7 +51,7 @@ func (k *keeper) run(ctx context.Context) error {
 // checkpoint syncs the volume and then notes in the journal what was verified
 // before, and how much of large files had arrived. When the device refuses data, the files in question are removed:
 // read again they might come from memory and look sound.
-func (k *keeper) checkpoint() error {
+func (k *checkpointer) checkpoint() error {
 	if err := k.journal.owned(); err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (k *keeper) checkpoint() error {
 	return nil
 }
 
-func (k *keeper) describe(i int) (journalled, bool) {
+func (k *checkpointer) describe(i int) (journalled, bool) {
 	e := k.ledger.plan.entries[i]
 	stat, err := k.volume.stat(e.path)
 	if err != nil || stat.Size != e.size || !k.ledger.isVerified(i) {

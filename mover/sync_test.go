@@ -31,7 +31,7 @@ func TestTheJournalFollowsTheDevice(t *testing.T) {
 			write(t, filepath.Join(dir, "small"), "hello")
 			j, _ := read(t, v, "source")
 			progressed := false
-			k := &keeper{volume: v, ledger: newLedger(p), journal: j, progressed: func() { progressed = true }}
+			k := &checkpointer{volume: v, ledger: newLedger(p), journal: j, progressed: func() { progressed = true }}
 			k.ledger.partial.reached(0, 2*streamSize)
 			k.ledger.verified(1, byMD5, false)
 			if refused {
@@ -64,7 +64,7 @@ func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
 		want   string // What is verified after the resume.
 	}{
 		"no sync failed":       {func(*transfer) error { return nil }, "a b"},
-		"a checkpoint failed":  {func(t *transfer) error { t.ledger.verified(0, byMD5, false); return t.keeper().checkpoint() }, "b"},
+		"a checkpoint failed":  {func(t *transfer) error { t.ledger.verified(0, byMD5, false); return t.checkpointer().checkpoint() }, "b"},
 		"the last sync failed": {func(t *transfer) error { return t.complete() }, "b"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -84,7 +84,7 @@ func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
 			first := attempt()
 			write(t, dir+"/b", "world")
 			first.ledger.verified(1, byMD5, false)
-			mustDo(t, first.keeper().checkpoint())
+			mustDo(t, first.checkpointer().checkpoint())
 			write(t, dir+"/a", "hello")
 			_ = first.volume.dir.Close() // A sync by it fails.
 			if err := tt.refuse(first); (err == nil) != (tt.want == "a b") {
@@ -113,8 +113,8 @@ func hexMD5(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func (t *transfer) keeper() *keeper {
-	return &keeper{volume: t.volume, ledger: t.ledger, journal: t.journal, progressed: func() {}}
+func (t *transfer) checkpointer() *checkpointer {
+	return &checkpointer{volume: t.volume, ledger: t.ledger, journal: t.journal, progressed: func() {}}
 }
 
 // TestProgressIsWhatNoAttemptHadBefore: an attempt that only reaches the point of an earlier
@@ -139,7 +139,7 @@ func TestProgressIsWhatNoAttemptHadBefore(t *testing.T) {
 			}
 			j, _ := read(t, v, "source")
 			progressed := false
-			k := &keeper{volume: v, ledger: newLedger(p), journal: j, progressed: func() { progressed = true }}
+			k := &checkpointer{volume: v, ledger: newLedger(p), journal: j, progressed: func() { progressed = true }}
 			k.ledger.partial.inherit(map[int]int64{0: tt.before})
 			k.ledger.partial.reached(0, tt.arrived)
 			if err := k.checkpoint(); err != nil || progressed != tt.want {

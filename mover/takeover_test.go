@@ -80,10 +80,10 @@ func TestAFencedMoverWritesNoMore(t *testing.T) {
 		for what, act := range map[string]func(ctx context.Context, t *transfer) error{
 			"a checkpoint": func(_ context.Context, t *transfer) error {
 				t.ledger.verified(0, byMD5, false)
-				return (&keeper{volume: t.volume, ledger: t.ledger, journal: t.journal, progressed: func() {}}).checkpoint()
+				return (&checkpointer{volume: t.volume, ledger: t.ledger, journal: t.journal, progressed: func() {}}).checkpoint()
 			},
 			"a checkpoint with nothing to say": func(_ context.Context, t *transfer) error {
-				return (&keeper{volume: t.volume, ledger: t.ledger, journal: t.journal, progressed: func() {}}).checkpoint()
+				return (&checkpointer{volume: t.volume, ledger: t.ledger, journal: t.journal, progressed: func() {}}).checkpoint()
 			},
 			"a resume":         func(ctx context.Context, t *transfer) error { return t.resume(ctx) },
 			"the next round":   func(ctx context.Context, t *transfer) error { return t.prepareRound(ctx, 2) },

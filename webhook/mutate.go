@@ -16,12 +16,12 @@ var leastRequest = resource.MustParse("1Mi")
 
 // mutate returns the claim as it should be, which is the same object when nothing changes.
 // It may rely on validate having found nothing. Done twice it changes nothing more.
-func mutate(s scene) *corev1.PersistentVolumeClaim {
-	if s.Ask.Name == "" || s.Left != "" {
+func mutate(s observed) *corev1.PersistentVolumeClaim {
+	if s.Ref.Name == "" || s.Left != "" {
 		return s.Claim
 	}
 	after := s.Claim.DeepCopy()
-	changed := refer(after, s.Ask.Name)
+	changed := refer(after, s.Ref.Name)
 	if resize(after, s.Source) || changed {
 		return after
 	}

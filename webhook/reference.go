@@ -15,7 +15,7 @@ import (
 
 // checkDataSource refuses our kind in the field where the API server would drop it and
 // have an empty volume made.
-func checkDataSource(s scene) field.ErrorList {
+func checkDataSource(s observed) field.ErrorList {
 	from, ref, at := s.Claim.Spec.DataSource, s.Claim.Spec.DataSourceRef, specPath.Child("dataSource")
 	switch {
 	case from == nil:
@@ -47,7 +47,7 @@ func group(name *string) string {
 }
 
 // checkDataSourceRef refuses a reference that the API server would drop.
-func checkDataSourceRef(s scene) field.ErrorList {
+func checkDataSourceRef(s observed) field.ErrorList {
 	ref, at := s.Claim.Spec.DataSourceRef, specPath.Child("dataSourceRef")
 	switch {
 	case ref == nil:
@@ -64,7 +64,7 @@ func checkDataSourceRef(s scene) field.ErrorList {
 }
 
 // checkSources refuses two answers to the question where the data comes from.
-func checkSources(s scene) field.ErrorList {
+func checkSources(s observed) field.ErrorList {
 	claim := s.Claim
 	name, named := claim.Annotations[v1alpha1.AnnotationSource]
 	url, annotation, value := annotated.Asked(claim), v1alpha1.AnnotationSource, name
@@ -80,7 +80,7 @@ func checkSources(s scene) field.ErrorList {
 	case named && len(validation.NameIsDNSSubdomain(name, false)) > 0:
 		return field.ErrorList{field.Invalid(at, value, "is not the name of an S3Source of this namespace; set it, or remove the annotation")}
 	}
-	if other := otherSource(claim, s.Ask.Name); other != "" {
+	if other := otherSource(claim, s.Ref.Name); other != "" {
 		return field.ErrorList{field.Invalid(at, value, "conflicts with "+other+"; remove one of them")}
 	}
 	return nil

@@ -29,12 +29,12 @@ var (
 // validate tells everything that is wrong with a new claim, each with its fix. What it lets
 // through either gets the data that it asks for or says why not in its condition. A claim
 // that is being restored is nobody's to judge.
-func validate(s scene) field.ErrorList {
+func validate(s observed) field.ErrorList {
 	if s.Left != "" {
 		return nil
 	}
 	var errs field.ErrorList
-	for _, check := range []func(scene) field.ErrorList{
+	for _, check := range []func(observed) field.ErrorList{
 		checkDataSource, checkDataSourceRef, checkSources, checkURL, checkValues, checkUnknown, checkLabels, checkSelected, checkObjects,
 		checkLimit, checkClass,
 	} {
@@ -44,7 +44,7 @@ func validate(s scene) field.ErrorList {
 }
 
 // checkURL judges the URL and its companions together.
-func checkURL(s scene) field.ErrorList {
+func checkURL(s observed) field.ErrorList {
 	if annotated.Asked(s.Claim) {
 		_, errs := annotated.Spec(s.Claim)
 		return errs
@@ -69,14 +69,14 @@ var switches = []struct {
 }
 
 // checkValues judges the annotations that have a fixed set of values.
-func checkValues(s scene) field.ErrorList {
+func checkValues(s observed) field.ErrorList {
 	var errs field.ErrorList
 	for _, choice := range switches {
 		if value := s.Claim.Annotations[choice.name]; value != "" && !slices.Contains(choice.values, value) {
 			errs = append(errs, field.NotSupported(annotationsPath.Key(choice.name), value, choice.values))
 		}
 	}
-	if annotated.AutoSize(s.Claim) && s.Ask.Name == "" {
+	if annotated.AutoSize(s.Claim) && s.Ref.Name == "" {
 		errs = append(errs, field.Forbidden(annotationsPath.Key(v1alpha1.AnnotationAutoSize),
 			"the claim has no source to take the size from; set "+v1alpha1.AnnotationSource+" or "+v1alpha1.AnnotationURL))
 	}
@@ -85,8 +85,8 @@ func checkValues(s scene) field.ErrorList {
 
 // checkUnknown refuses a misspelt annotation on a claim that would then stay empty; on one
 // that has a source it is a warning.
-func checkUnknown(s scene) field.ErrorList {
-	if s.Ask.Name != "" {
+func checkUnknown(s observed) field.ErrorList {
+	if s.Ref.Name != "" {
 		return nil
 	}
 	var errs field.ErrorList
@@ -116,8 +116,8 @@ func unknown(claim *corev1.PersistentVolumeClaim) []string {
 }
 
 // checkLabels refuses a claim that names its source by a label and would then stay empty.
-func checkLabels(s scene) field.ErrorList {
-	if s.Ask.Name != "" || notSelectable(s.Claim) != "" {
+func checkLabels(s observed) field.ErrorList {
+	if s.Ref.Name != "" || notSelectable(s.Claim) != "" {
 		return nil
 	}
 	var errs field.ErrorList
@@ -141,7 +141,7 @@ func mislaid(claim *corev1.PersistentVolumeClaim) []string {
 }
 
 // checkSelected refuses to guess between two sources.
-func checkSelected(s scene) field.ErrorList {
+func checkSelected(s observed) field.ErrorList {
 	if len(s.Selected) < 2 || s.Skipped != "" {
 		return nil
 	}
@@ -150,7 +150,7 @@ func checkSelected(s scene) field.ErrorList {
 }
 
 // checkObjects: a Block volume is one object.
-func checkObjects(s scene) field.ErrorList {
+func checkObjects(s observed) field.ErrorList {
 	mode := s.Claim.Spec.VolumeMode
 	if s.Source == nil || mode == nil || *mode != corev1.PersistentVolumeBlock || len(s.Source.Spec.Objects) == 1 {
 		return nil
@@ -164,7 +164,7 @@ func checkObjects(s scene) field.ErrorList {
 }
 
 // checkLimit refuses a limit below the size that the volume is to have.
-func checkLimit(s scene) field.ErrorList {
+func checkLimit(s observed) field.ErrorList {
 	limit, limited := s.Claim.Spec.Resources.Limits[corev1.ResourceStorage]
 	need, known := needed(s.Source)
 	have, sized := size(s.Claim)
@@ -175,12 +175,12 @@ func checkLimit(s scene) field.ErrorList {
 		return nil // It is not to grow.
 	}
 	return field.ErrorList{field.Invalid(specPath.Child("resources", "limits").Key(string(corev1.ResourceStorage)), limit.String(),
-		fmt.Sprintf("S3Source %s needs a volume of %s; raise the limit to that, or remove it", s.Ask.Name, need.String()))}
+		fmt.Sprintf("S3Source %s needs a volume of %s; raise the limit to that, or remove it", s.Ref.Name, need.String()))}
 }
 
 // checkClass refuses a class whose provisioner would hand out an empty volume.
-func checkClass(s scene) field.ErrorList {
-	if s.Ask.Name == "" {
+func checkClass(s observed) field.ErrorList {
+	if s.Ref.Name == "" {
 		return nil
 	}
 	if name := s.Claim.Spec.StorageClassName; name != nil && *name == "" {

@@ -13,9 +13,9 @@ import (
 
 // warnings tells of what is allowed but may surprise; kubectl prints them. The claim is the
 // one that will be created.
-func warnings(s scene, claim *corev1.PersistentVolumeClaim) []string {
+func warnings(s observed, claim *corev1.PersistentVolumeClaim) []string {
 	all := selectionWarnings(s)
-	if s.Ask.Name == "" {
+	if s.Ref.Name == "" {
 		if claim.Annotations[v1alpha1.AnnotationBind] != "" {
 			all = append(all, fmt.Sprintf("annotation %s has no effect: the claim has no S3Source", v1alpha1.AnnotationBind))
 		}
@@ -25,7 +25,7 @@ func warnings(s scene, claim *corev1.PersistentVolumeClaim) []string {
 		all = append(all, fmt.Sprintf("annotation %s is not known and has no effect; known are %s", name, strings.Join(known, ", ")))
 	}
 	if s.Left != "" {
-		return append(all, fmt.Sprintf("%s: the claim is left alone and not filled from S3Source %s", s.Left, s.Ask.Name))
+		return append(all, fmt.Sprintf("%s: the claim is left alone and not filled from S3Source %s", s.Left, s.Ref.Name))
 	}
 	if len(s.Selected) == 0 {
 		for _, name := range mislaid(claim) {
@@ -35,7 +35,7 @@ func warnings(s scene, claim *corev1.PersistentVolumeClaim) []string {
 	return append(append(all, classWarnings(s)...), sizeWarnings(s, claim)...)
 }
 
-func selectionWarnings(s scene) []string {
+func selectionWarnings(s observed) []string {
 	var all []string
 	for _, name := range s.Broken {
 		all = append(all, fmt.Sprintf("spec.claimSelector of S3Source %s cannot be read and selects nothing; correct it", name))
@@ -46,7 +46,7 @@ func selectionWarnings(s scene) []string {
 	return all
 }
 
-func classWarnings(s scene) []string {
+func classWarnings(s observed) []string {
 	if s.Class == nil {
 		return nil
 	}
@@ -58,7 +58,7 @@ func classWarnings(s scene) []string {
 }
 
 // sizeWarnings: a population that cannot fit ends with a failure hours later.
-func sizeWarnings(s scene, claim *corev1.PersistentVolumeClaim) []string {
+func sizeWarnings(s observed, claim *corev1.PersistentVolumeClaim) []string {
 	if s.Source == nil || s.Source.Status.Inventory == nil || s.Source.Spec.Sizing.OnTooSmall == v1alpha1.TooSmallGrow ||
 		claim.Annotations[v1alpha1.AnnotationGrowTo] == v1alpha1.GrowToInventory {
 		return nil

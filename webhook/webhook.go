@@ -5,7 +5,7 @@
 // from cached objects, and lists the sources of a labelled namespace where none of the cache
 // selects the claim; it makes no S3 call, writes nothing, and leaves updates alone.
 //
-// This file is the only one that knows admission and reads objects; ask.go, mutate.go and
+// This file is the only one that knows admission and reads objects; observe.go, mutate.go and
 // validate.go are pure.
 package webhook
 
@@ -92,12 +92,12 @@ func (h *Claims) Handle(ctx context.Context, req admission.Request) admission.Re
 }
 
 // look reads what a decision about the claim needs, and no more.
-func (h *Claims) look(ctx context.Context, claim *corev1.PersistentVolumeClaim, req admission.Request) (scene, error) {
-	s := scene{Claim: claim, Ask: askOf(claim, string(req.UID))}
+func (h *Claims) look(ctx context.Context, claim *corev1.PersistentVolumeClaim, req admission.Request) (observed, error) {
+	s := observed{Claim: claim, Ref: sourceOf(claim, string(req.UID))}
 	if err := h.lookAtSources(ctx, &s, req.Namespace); err != nil {
 		return s, fmt.Errorf("read S3Source: %w", err)
 	}
-	if s.Ask.Name == "" {
+	if s.Ref.Name == "" {
 		return s, nil
 	}
 	s.Left = leftAlone(claim)
@@ -108,13 +108,13 @@ func (h *Claims) look(ctx context.Context, claim *corev1.PersistentVolumeClaim, 
 	return s, err
 }
 
-func (h *Claims) lookAtSources(ctx context.Context, s *scene, namespace string) error {
+func (h *Claims) lookAtSources(ctx context.Context, s *observed, namespace string) error {
 	switch {
-	case s.Ask.Existing:
-		source, err := get(ctx, h.Reader, client.ObjectKey{Namespace: namespace, Name: s.Ask.Name}, &v1alpha1.S3Source{})
+	case s.Ref.Existing:
+		source, err := get(ctx, h.Reader, client.ObjectKey{Namespace: namespace, Name: s.Ref.Name}, &v1alpha1.S3Source{})
 		s.Source = source
 		return err
-	case s.Ask.Name == "" && h.Selecting:
+	case s.Ref.Name == "" && h.Selecting:
 		for _, reader := range []client.Reader{h.Reader, h.Live} {
 			var all v1alpha1.S3SourceList
 			if err := reader.List(ctx, &all, client.InNamespace(namespace)); err != nil {
@@ -129,7 +129,7 @@ func (h *Claims) lookAtSources(ctx context.Context, s *scene, namespace string) 
 	return nil
 }
 
-func (h *Claims) lookAtClass(ctx context.Context, s *scene) error {
+func (h *Claims) lookAtClass(ctx context.Context, s *observed) error {
 	class, err := get(ctx, h.Reader, client.ObjectKey{Name: *s.Claim.Spec.StorageClassName}, &storagev1.StorageClass{})
 	if err != nil {
 		return fmt.Errorf("read StorageClass: %w", err)

@@ -16,7 +16,7 @@ import (
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/certs"
-	"github.com/s3populator/s3populator/populator/materialise"
+	"github.com/s3populator/s3populator/populator/claimsources"
 	"github.com/s3populator/s3populator/webhook"
 )
 
@@ -40,7 +40,7 @@ func addAdmission(ctx context.Context, mgr ctrl.Manager, o options, _ *certs.Aut
 		return fmt.Errorf("add readiness check: %w", err)
 	}
 	webhook.Register(mgr.GetWebhookServer(), mgr.GetClient(), mgr.GetAPIReader(), mgr.GetScheme())
-	r := &materialise.Reconciler{Client: mgr.GetClient(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner)}
+	r := &claimsources.Reconciler{Client: mgr.GetClient(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner)}
 	return r.SetupWithManager(mgr)
 }
 

@@ -26,6 +26,6 @@ func command(args []string) error {
 	if err != nil {
 		return err
 	}
-	f := &farewell{signalled: ctrl.SetupSignalHandler(), quiet: opts.ShutdownDelay, longest: opts.ShutdownLimit}
+	f := &drain{signalled: ctrl.SetupSignalHandler(), quiet: opts.ShutdownDelay, longest: opts.ShutdownLimit}
 	return run(f.context(), opts, f)
 }

@@ -29,8 +29,8 @@ import (
 	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/mover/wire"
 	"github.com/s3populator/s3populator/populator"
+	"github.com/s3populator/s3populator/populator/claimsources"
 	"github.com/s3populator/s3populator/populator/inventory"
-	"github.com/s3populator/s3populator/populator/materialise"
 	"github.com/s3populator/s3populator/populator/places"
 	"github.com/s3populator/s3populator/populator/progress"
 	"github.com/s3populator/s3populator/populator/queue"
@@ -43,7 +43,7 @@ const leaderElectionID = "s3populator"
 // +kubebuilder:rbac:groups="",namespace=s3populator-system,resources=events,verbs=create
 
 // run builds the manager from one visible list and runs it until ctx ends.
-func run(ctx context.Context, o options, f *farewell) error {
+func run(ctx context.Context, o options, f *drain) error {
 	ctrl.SetLogger(logger(o, os.Stderr))
 	mgr, authority, err := newManager(&o, f)
 	if err != nil {
@@ -62,7 +62,7 @@ func run(ctx context.Context, o options, f *farewell) error {
 	return nil
 }
 
-func newManager(o *options, f *farewell) (ctrl.Manager, *certs.Authority, error) {
+func newManager(o *options, f *drain) (ctrl.Manager, *certs.Authority, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -95,7 +95,7 @@ func newManager(o *options, f *farewell) (ctrl.Manager, *certs.Authority, error)
 		LeaderElectionID:              leaderElectionID,
 		LeaderElectionNamespace:       o.Namespace,
 		LeaderElectionReleaseOnCancel: true,
-		WebhookServer: server{farewell: f, limits: newLimits(), Server: admissionserver.NewServer(admissionserver.Options{
+		WebhookServer: server{drain: f, limits: newLimits(), Server: admissionserver.NewServer(admissionserver.Options{
 			Port:    o.ServingPort,
 			TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.GetCertificate = authority.GetCertificate }},
 		})},
@@ -148,7 +148,7 @@ func addPopulation(ctx context.Context, mgr ctrl.Manager, o options, authority *
 	if err := volumes.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	unfilled := &materialise.Unfilled{Client: mgr.GetClient(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner), Now: time.Now}
+	unfilled := &claimsources.Unfilled{Client: mgr.GetClient(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner), Now: time.Now}
 	if err := unfilled.SetupWithManager(mgr); err != nil {
 		return err
 	}

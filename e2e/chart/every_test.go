@@ -77,7 +77,7 @@ func TestEveryValue(t *testing.T) {
 	works(t)
 	var selected *corev1.PersistentVolumeClaim
 	s.Await("a claim to be selected", func() error {
-		selected = s.Unborn(story.Claim{Name: "selected", Labels: map[string]string{"e2e": "selected"}, Annotations: map[string]string{"example.com/tier": "gold"}})
+		selected = s.NewClaim(story.Claim{Name: "selected", Labels: map[string]string{"e2e": "selected"}, Annotations: map[string]string{"example.com/tier": "gold"}})
 		return s.Selected(selected)
 	})
 	s.Create(selected)

@@ -41,7 +41,7 @@ func TestLifeOfARelease(t *testing.T) {
 	helm(t, "upgrade", "--set", "verbose=true")
 	works(t)
 	survives()
-	s.Holds(s.Reader(waiting), bucket.Under("")) // the reader is the consumer that it waits for
+	s.AssertContent(s.Reader(waiting), bucket.Under("")) // the reader is the consumer that it waits for
 	annotated := s.Claim(story.Claim{Name: "upgraded", Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}})
 	s.Populated(annotated, bucket.Under(""))
 

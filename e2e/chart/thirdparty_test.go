@@ -30,7 +30,7 @@ func TestThirdPartyChart(t *testing.T) {
 		o.Spec.ClaimSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"content": "website"}}
 	})
 	s.Await("the source to select claims", func() error {
-		claim := s.Unborn(story.Claim{Labels: map[string]string{"content": "website"}})
+		claim := s.NewClaim(story.Claim{Labels: map[string]string{"content": "website"}})
 		if err := world.Client.Create(t.Context(), claim, client.DryRunAll); err != nil || claim.Spec.DataSourceRef == nil {
 			return errors.Join(errors.New("a claim is not selected"), err)
 		}
@@ -41,7 +41,7 @@ func TestThirdPartyChart(t *testing.T) {
 		s.Helm("install", name, viewer, "--values", viewer+"/"+values+".values.yaml",
 			"--set", "image="+image.Name("pause"), "--set", "persistence.storageClass="+story.LateDelete)
 		claim, _ := s.Bound(name + "-content")
-		s.Holds(s.Reader(claim), bucket.Under("site/"))
+		s.AssertContent(s.Reader(claim), bucket.Under("site/"))
 		s.Await("the chart's own pod to run", func() error {
 			d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: s.Namespace}}
 			if err := s.Find(d); err != nil || d.Status.AvailableReplicas != 1 {

@@ -24,7 +24,7 @@ func TestInstallCommands(t *testing.T) {
 	fills := func(name string) {
 		t.Helper()
 		// Where everything is new, kube-proxy follows a moment after the replicas are ready.
-		s.Await("claims to be reviewed", func() error { return s.Selected(s.Unborn(annotated(name))) })
+		s.Await("claims to be reviewed", func() error { return s.Selected(s.NewClaim(annotated(name))) })
 		s.Populated(s.Claim(annotated(name)), bucket.Under(""))
 	}
 	written := s.Commands("README.md", "docs/operations.md")
@@ -59,7 +59,7 @@ func TestInstallCommands(t *testing.T) {
 	run("kubectl delete -k manifests/default")
 	run("kubectl delete volumepopulator s3source.s3populator.io --ignore-not-found")
 	for _, name := range []string{"helm", "overlay", "upgraded"} {
-		s.Holds(s.Reader(s.Unborn(story.Claim{Name: name})), bucket.Under(""))
+		s.AssertContent(s.Reader(s.NewClaim(story.Claim{Name: name})), bucket.Under(""))
 	}
 	run("kubectl apply -f manifests/policy/claims.yaml")
 	s.Await("the policy to be in force", func() error { return s.Refusal(annotated("empty"), "asks S3 volume populator for data") })

@@ -50,13 +50,13 @@ func (c Claim) Spec() corev1.PersistentVolumeClaimSpec {
 // Claim makes a claim.
 func (s *Story) Claim(c Claim) *corev1.PersistentVolumeClaim {
 	s.T.Helper()
-	claim := s.Unborn(c)
+	claim := s.NewClaim(c)
 	s.Create(claim)
 	return claim
 }
 
-// Unborn is a claim that is not created yet.
-func (s *Story) Unborn(c Claim) *corev1.PersistentVolumeClaim {
+// NewClaim is a claim that is not created yet.
+func (s *Story) NewClaim(c Claim) *corev1.PersistentVolumeClaim {
 	return &corev1.PersistentVolumeClaim{
 		ObjectMeta: metav1.ObjectMeta{Name: orElse(c.Name, "data"), Namespace: s.Namespace, Annotations: c.Annotations, Labels: c.Labels},
 		Spec:       c.Spec(),
@@ -125,11 +125,11 @@ func (s *Story) bound(name string, failed error) (*corev1.PersistentVolumeClaim,
 // Condition waits until a claim's condition has a reason, and returns it.
 func (s *Story) Condition(claim, reason string) corev1.PersistentVolumeClaimCondition {
 	s.T.Helper()
-	return s.Tells(claim, reason, "")
+	return s.WaitForCondition(claim, reason, "")
 }
 
-// Tells waits until a claim's condition has a reason and its message contains a text.
-func (s *Story) Tells(claim, reason, text string) corev1.PersistentVolumeClaimCondition {
+// WaitForCondition waits until a claim's condition has a reason and its message contains a text.
+func (s *Story) WaitForCondition(claim, reason, text string) corev1.PersistentVolumeClaimCondition {
 	s.T.Helper()
 	var c corev1.PersistentVolumeClaimCondition
 	s.Await(fmt.Sprintf("claim %s to tell %s %s", claim, reason, text), func() error {
@@ -154,7 +154,7 @@ func orElse[T ~string](s, fallback T) T {
 
 // Refusal is an error unless a claim would be refused with this text.
 func (s *Story) Refusal(c Claim, says string) error {
-	err := s.World.Client.Create(s.T.Context(), s.Unborn(c), client.DryRunAll)
+	err := s.World.Client.Create(s.T.Context(), s.NewClaim(c), client.DryRunAll)
 	if err == nil || !strings.Contains(err.Error(), says) {
 		return fmt.Errorf("creating claim %s: got %w, want a refusal that says %q", c.Name, err, says)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
 
-// end explains a failure, judges the laws and the events, deletes what the user made,
+// end explains a failure, judges the invariants and the events, deletes what the user made,
 // and asserts that nothing of ours stays behind.
 func (s *Story) end() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -39,14 +39,14 @@ func (s *Story) end() {
 		s.T.Errorf("after everything was deleted in %s: %v\n%s", s.Namespace, err, s.World.describeNamespace(ctx, s.Namespace))
 	}
 	for _, broken := range s.World.Seen.verdict(s.Namespace) {
-		s.T.Errorf("law broken: %s", broken)
+		s.T.Errorf("invariant broken: %s", broken)
 	}
 	if err := client.IgnoreNotFound(s.World.Client.Delete(ctx, &corev1.Namespace{ObjectMeta: objectMeta(s.Namespace)})); err != nil {
 		s.T.Errorf("delete namespace: %v", err)
 	}
 }
 
-// AbandonToBinder waives the first law for a claim that the story lets the PV controller
+// AbandonToBinder waives the first invariant for a claim that the story lets the PV controller
 // bind to a volume of its own.
 func (s *Story) AbandonToBinder(claim string) {
 	s.World.Seen.waive(s.Namespace + "/" + claim)

@@ -4,7 +4,9 @@ package story
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -53,6 +55,26 @@ func (s *Story) Events(o client.Object) []string {
 		}
 	}
 	return reasons
+}
+
+// WaitForEvent waits until the manager told an object something for a reason. What a
+// condition says for a moment only may be gone before anybody looks; an event stays.
+func (s *Story) WaitForEvent(o client.Object, reason, text string) {
+	s.T.Helper()
+	s.Await(fmt.Sprintf("event %s: %s", reason, text), func() error {
+		var all corev1.EventList
+		err := s.World.Client.List(s.T.Context(), &all, client.InNamespace(s.Namespace),
+			client.MatchingFields{"involvedObject.uid": string(o.GetUID())})
+		if err != nil {
+			return err
+		}
+		for _, e := range all.Items {
+			if e.Reason == reason && strings.Contains(e.Message, text) {
+				return nil
+			}
+		}
+		return fmt.Errorf("it is none of %d events", len(all.Items))
+	})
 }
 
 func objectMeta(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Name: name} }

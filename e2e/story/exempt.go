@@ -24,7 +24,7 @@ func (s *Story) ExemptFromAdmission() {
 		}
 		n.Labels[v1alpha1.LabelAdmission] = v1alpha1.AdmissionExempt
 	})
-	asking := s.Unborn(Claim{Annotations: map[string]string{v1alpha1.AnnotationSource: "none"}})
+	asking := s.NewClaim(Claim{Annotations: map[string]string{v1alpha1.AnnotationSource: "none"}})
 	s.Await("the API server to know the exemption", func() error {
 		claim := asking.DeepCopy()
 		if err := s.World.Client.Create(s.T.Context(), claim, client.DryRunAll); err != nil {

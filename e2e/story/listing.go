@@ -15,8 +15,8 @@ import (
 
 // Claiming makes listings name keys besides the honest ones, such as no real server of
 // ours would store but S3 does. Each pretends to hold size bytes.
-func Claiming(size int64, keys ...string) Misdeed {
-	return Misdeed{Of: Lists, Do: func(w http.ResponseWriter, r *http.Request, honest http.Handler) {
+func Claiming(size int64, keys ...string) Fault {
+	return Fault{Of: Lists, Do: func(w http.ResponseWriter, r *http.Request, honest http.Handler) {
 		answer := httptest.NewRecorder()
 		r.Header.Set("Accept-Encoding", "identity")
 		honest.ServeHTTP(answer, r)

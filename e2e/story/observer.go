@@ -22,11 +22,11 @@ import (
 )
 
 // Observer watches everything that a story is about, wakes those who wait for it,
-// and holds every change against the laws.
+// and holds every change against the invariants.
 type Observer struct {
-	cache cache.Cache
-	laws  *laws
-	onPod func(podEvent)
+	cache      cache.Cache
+	invariants *invariants
+	onPod      func(podEvent)
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next change
@@ -45,7 +45,7 @@ func newObserver(ctx context.Context, config *rest.Config, scheme *runtime.Schem
 	if err != nil {
 		return nil, fmt.Errorf("make the cache: %w", err)
 	}
-	o := &Observer{cache: c, laws: newLaws(), changed: make(chan struct{}), imports: map[string][]v1alpha1.S3ImportStatus{}, results: map[string]string{}, onPod: func(podEvent) {}}
+	o := &Observer{cache: c, invariants: newInvariants(), changed: make(chan struct{}), imports: map[string][]v1alpha1.S3ImportStatus{}, results: map[string]string{}, onPod: func(podEvent) {}}
 	for _, kind := range []client.Object{
 		&corev1.PersistentVolumeClaim{}, &corev1.PersistentVolume{}, &corev1.Pod{}, &corev1.Event{}, &v1alpha1.S3Source{}, &v1alpha1.S3Import{},
 	} {
@@ -90,14 +90,14 @@ func (o *Observer) note(obj any, gone bool) {
 	defer o.mu.Unlock()
 	switch v := obj.(type) {
 	case *corev1.PersistentVolumeClaim:
-		o.laws.claim(v, gone)
+		o.invariants.claim(v, gone)
 		if result := v.Annotations[v1alpha1.AnnotationResult]; result != "" {
 			o.results[v.Labels[v1alpha1.LabelClaimUID]] = result
 		}
 	case *corev1.PersistentVolume:
-		o.laws.volume(v)
+		o.invariants.volume(v)
 	case *corev1.Pod:
-		o.laws.pod(v, gone)
+		o.invariants.pod(v, gone)
 		o.onPod(podEvent{v, gone})
 	case *v1alpha1.S3Import:
 		k := v.Namespace + "/" + v.Spec.ClaimName
@@ -132,13 +132,13 @@ func (o *Observer) result(claim types.UID) string {
 func (o *Observer) verdict(namespace string) []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.laws.verdict(namespace)
+	return o.invariants.verdict(namespace)
 }
 
 func (o *Observer) waive(claim string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.laws.waived[claim] = true
+	o.invariants.waived[claim] = true
 }
 
 // seen reads an object as it was last seen; false when there is none.

@@ -72,9 +72,9 @@ func (s *Story) pod(name string, spec corev1.PodSpec) *corev1.Pod {
 	return pod
 }
 
-// Holds waits for a reader's list, compares it with what the volume must hold, and
+// AssertContent waits for a reader's list, compares it with what the volume must hold, and
 // removes the reader.
-func (s *Story) Holds(reader *corev1.Pod, want Content) {
+func (s *Story) AssertContent(reader *corev1.Pod, want Content) {
 	s.T.Helper()
 	text := s.output(reader)
 	var found []entry
@@ -102,7 +102,7 @@ func (s *Story) Holds(reader *corev1.Pod, want Content) {
 func (s *Story) Populated(claim *corev1.PersistentVolumeClaim, want Content) (*corev1.PersistentVolumeClaim, *corev1.PersistentVolume) {
 	s.T.Helper()
 	bound, volume := s.Bound(claim.Name)
-	s.Holds(s.Reader(claim), want)
+	s.AssertContent(s.Reader(claim), want)
 	return bound, volume
 }
 
@@ -128,7 +128,7 @@ func (s *Story) output(pod *corev1.Pod) []byte {
 	return text
 }
 
-// pods are ours, with a duty, for a claim.
+// pods are ours, with a role, for a claim.
 func (s *Story) pods(role string, claim types.UID) []corev1.Pod {
 	s.T.Helper()
 	var all corev1.PodList

@@ -19,12 +19,12 @@ type Proxy struct {
 	// Endpoint is for S3Sources.
 	Endpoint string
 
-	mu       sync.Mutex
-	misdeeds []*Misdeed
+	mu     sync.Mutex
+	faults []*Fault
 }
 
-// Misdeed is what happens to requests instead of an honest answer.
-type Misdeed struct {
+// Fault is what happens to requests instead of an honest answer.
+type Fault struct {
 	// Of selects requests; nil takes all.
 	Of func(*http.Request) bool
 	// Times is how many requests suffer; 0 means all until Behave.
@@ -61,32 +61,32 @@ func (s *Story) Proxy(b *Bucket) *Proxy {
 	return p
 }
 
-// Misbehave adds a misdeed; the first that applies to a request happens.
-func (p *Proxy) Misbehave(m Misdeed) *Misdeed {
+// Misbehave adds a fault; the first that applies to a request happens.
+func (p *Proxy) Misbehave(m Fault) *Fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.misdeeds = append(p.misdeeds, &m)
+	p.faults = append(p.faults, &m)
 	return &m
 }
 
-// Behave ends all misdeeds.
+// Behave ends all faults.
 func (p *Proxy) Behave() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.misdeeds = nil
+	p.faults = nil
 }
 
-// Suffered is how many requests a misdeed has hit.
-func (p *Proxy) Suffered(m *Misdeed) int {
+// Suffered is how many requests a fault has hit.
+func (p *Proxy) Suffered(m *Fault) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return m.suffered
 }
 
-func (p *Proxy) next(r *http.Request) *Misdeed {
+func (p *Proxy) next(r *http.Request) *Fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, m := range p.misdeeds {
+	for _, m := range p.faults {
 		if (m.Of == nil || m.Of(r)) && (m.Times == 0 || m.suffered < m.Times) {
 			m.suffered++
 			return m

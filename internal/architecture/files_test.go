@@ -15,16 +15,16 @@ import (
 // top of the repository, from here.
 var top = filepath.Join("..", "..")
 
-// mostLines of a file that people write. Longer ones hold more than one duty.
+// mostLines of a file that people write. Longer ones hold more than one role.
 const mostLines = 400
 
 // license is the first line of every Go file.
 const license = "// SPDX-License-Identifier: Apache-2.0\n"
 
-// vague names say nothing about a duty.
+// vague names say nothing about a role.
 var vague = []string{"utils", "util", "common", "helpers", "helper", "types", "misc", "shared", "constants"}
 
-func TestFilesAreShortLicensedAndNamedByDuty(t *testing.T) {
+func TestFilesAreShortLicensedAndNamedByRole(t *testing.T) {
 	seen := 0
 	eachGoFile(t, func(path string, text []byte) {
 		seen++
@@ -71,12 +71,12 @@ func problems(path string, text []byte) []string {
 		found = append(found, "its first line is not "+strings.TrimSpace(license))
 	}
 	if n := bytes.Count(text, []byte("\n")); n > mostLines {
-		found = append(found, "it has more than 400 lines; split it by duty")
+		found = append(found, "it has more than 400 lines; split it by role")
 	}
 	parts := append(strings.Split(filepath.ToSlash(filepath.Dir(path)), "/"), strings.TrimSuffix(name, "_test"))
 	for _, part := range parts {
 		if slices.Contains(vague, part) {
-			found = append(found, "the name "+part+" does not tell its duty")
+			found = append(found, "the name "+part+" does not tell its role")
 		}
 	}
 	return found

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package moverpod turns a source and a duty into a hardened mover pod. It is
+// Package moverpod turns a source and a role into a hardened mover pod. It is
 // pure: no client, no clock, no lookups; the pod it returns is what is created.
 package moverpod
 

@@ -44,7 +44,7 @@ type Use struct {
 // Request asks for the places of one mover.
 type Request struct {
 	Use
-	// Role is the duty of the mover, a value of v1alpha1.LabelRole.
+	// Role of the mover, a value of v1alpha1.LabelRole.
 	Role string
 	// Name of the claim or source that is looked at again when its turn comes.
 	Name types.NamespacedName

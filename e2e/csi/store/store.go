@@ -70,7 +70,7 @@ type Shelf[T any] struct {
 	dir string
 }
 
-// Open makes a shelf in dir and throws away what a killed driver left half made.
+// Open makes a store in dir and throws away what a killed driver left half made.
 func Open[T any](dir string) (*Shelf[T], error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)

@@ -15,11 +15,11 @@ import (
 
 func open(t *testing.T, dir string) *Shelf[Volume] {
 	t.Helper()
-	shelf, err := Open[Volume](dir)
+	store, err := Open[Volume](dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return shelf
+	return store
 }
 
 func fill(content string) func(string) error {
@@ -36,9 +36,9 @@ func TestRecordsSurviveReopening(t *testing.T) {
 	if err := open(t, dir).Create("pvc-1", want, fill("data")); err != nil {
 		t.Fatalf("create: %v", err)
 	}
-	shelf := open(t, dir)
+	store := open(t, dir)
 	want.CapacityBytes *= 2
-	if err := shelf.Put("pvc-1", want); err != nil {
+	if err := store.Put("pvc-1", want); err != nil {
 		t.Fatalf("put: %v", err)
 	}
 	got, err := open(t, dir).List()
@@ -48,7 +48,7 @@ func TestRecordsSurviveReopening(t *testing.T) {
 	if diff := cmp.Diff([]Volume{want}, got); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
-	if content, err := os.ReadFile(shelf.Image("pvc-1")); err != nil || string(content) != "data" {
+	if content, err := os.ReadFile(store.Image("pvc-1")); err != nil || string(content) != "data" {
 		t.Errorf("image holds %q, %v", content, err)
 	}
 }
@@ -67,16 +67,16 @@ func TestFailedCreateLeavesNothing(t *testing.T) {
 
 func TestDeletedRecordIsGone(t *testing.T) {
 	dir := t.TempDir()
-	shelf := open(t, dir)
-	if err := shelf.Create("pvc-1", Volume{ID: "pvc-1"}, fill("data")); err != nil {
+	store := open(t, dir)
+	if err := store.Create("pvc-1", Volume{ID: "pvc-1"}, fill("data")); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := shelf.Delete("pvc-1"); err != nil {
+		if err := store.Delete("pvc-1"); err != nil {
 			t.Errorf("delete: %v", err)
 		}
 	}
-	if _, err := shelf.Get("pvc-1"); !errors.Is(err, ErrNotFound) {
+	if _, err := store.Get("pvc-1"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("get: %v, want not found", err)
 	}
 	wantEmpty(t, dir)
@@ -85,19 +85,19 @@ func TestDeletedRecordIsGone(t *testing.T) {
 func TestIdsThatAreNoDirectoryOfOurs(t *testing.T) {
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "volumes")
-	shelf := open(t, dir)
+	store := open(t, dir)
 	precious := filepath.Join(parent, "precious")
 	if err := os.Mkdir(precious, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range []string{"", ".", "..", "../precious", "a/b", ".draft-x", "A", strings.Repeat("a", 200)} {
-		if err := shelf.Create(id, Volume{}, fill("data")); err == nil {
+		if err := store.Create(id, Volume{}, fill("data")); err == nil {
 			t.Errorf("created %q", id)
 		}
-		if err := shelf.Delete(id); err != nil {
+		if err := store.Delete(id); err != nil {
 			t.Errorf("delete %q: %v", id, err)
 		}
-		if _, err := shelf.Get(id); !errors.Is(err, ErrNotFound) {
+		if _, err := store.Get(id); !errors.Is(err, ErrNotFound) {
 			t.Errorf("get %q: %v, want not found", id, err)
 		}
 	}

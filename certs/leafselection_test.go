@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// leafOf is a leaf as the shelf sees it: made at noon+made, valid for life.
+// leafOf is a leaf as the selection sees it: made at noon+made, valid for life.
 func leafOf(ca string, made, life time.Duration) *tls.Certificate {
 	return &tls.Certificate{Leaf: &x509.Certificate{
 		AuthorityKeyId: []byte(ca), NotBefore: noon.Add(made), NotAfter: noon.Add(made + life),
@@ -63,7 +63,7 @@ func TestShelfServesOnlyWhatAPIServersKnow(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			s := &shelf{settle: settle, serving: tt.serving, published: map[string]time.Time{}}
+			s := &leafSelection{settle: settle, serving: tt.serving, published: map[string]time.Time{}}
 			for ca, since := range tt.published {
 				s.published[ca] = noon.Add(since)
 			}
@@ -79,7 +79,7 @@ func TestShelfServesOnlyWhatAPIServersKnow(t *testing.T) {
 }
 
 func TestShelfCountsFromTheFirstSight(t *testing.T) {
-	s := &shelf{settle: 10 * time.Second, serving: leafOf("old", -time.Hour, time.Hour+time.Minute)}
+	s := &leafSelection{settle: 10 * time.Second, serving: leafOf("old", -time.Hour, time.Hour+time.Minute)}
 	next := leafOf("new", -time.Hour, time.Hour)
 	steps := []struct {
 		at      time.Duration

@@ -11,7 +11,7 @@ import (
 	admissionserver "sigs.k8s.io/controller-runtime/pkg/webhook"
 )
 
-// farewell is how a replica ends without refusing anybody. Kubernetes sends the signal to
+// drain is how a replica ends without refusing anybody. Kubernetes sends the signal to
 // end and takes the pod out of its Service at the same time, so that API servers go on
 // calling for a while, on connections that they have and on new ones.
 //
@@ -19,7 +19,7 @@ import (
 // where the Service leads it: to close one only when the server stops may meet a request
 // that is just being sent. The server stops when nobody has come for a while; then the
 // Service has forgotten this replica.
-type farewell struct {
+type drain struct {
 	signalled context.Context //nolint:containedctx // It is the signal.
 	quiet     time.Duration   // For so long nobody must have come.
 	longest   time.Duration   // After the signal; the pod is killed not long after.
@@ -30,8 +30,8 @@ type farewell struct {
 type server struct {
 	admissionserver.Server
 
-	farewell *farewell
-	limits   map[string]*limits
+	drain  *drain
+	limits map[string]*limits
 }
 
 // Register wraps the handler of a path.
@@ -39,10 +39,10 @@ func (s server) Register(path string, hook http.Handler) {
 	if l := s.limits[path]; l != nil {
 		hook = l.wrap(hook)
 	}
-	s.Server.Register(path, s.farewell.wrap(hook))
+	s.Server.Register(path, s.drain.wrap(hook))
 }
 
-func (f *farewell) wrap(hook http.Handler) http.Handler {
+func (f *drain) wrap(hook http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.last.Store(time.Now().UnixNano())
 		if f.signalled.Err() != nil {
@@ -53,7 +53,7 @@ func (f *farewell) wrap(hook http.Handler) http.Handler {
 }
 
 // context ends when the server may stop.
-func (f *farewell) context() context.Context {
+func (f *drain) context() context.Context {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(f.signalled))
 	context.AfterFunc(f.signalled, func() {
 		defer cancel()
@@ -71,7 +71,7 @@ func (f *farewell) context() context.Context {
 }
 
 // since is the later of the signal and the last request.
-func (f *farewell) since(began time.Time) time.Time {
+func (f *drain) since(began time.Time) time.Time {
 	if last := time.Unix(0, f.last.Load()); last.After(began) {
 		return last
 	}

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package materialise makes the S3Source of a claim that names its source by annotations:
+// Package claimsources makes the S3Source of a claim that names its source by annotations:
 // one for each such claim, owned by it, so that it goes when the claim goes. It never touches
 // a source that it did not make for that very claim, and never one whose claim is bound.
-package materialise
+package claimsources
 
 import (
 	"context"
@@ -36,7 +36,7 @@ type Reconciler struct {
 
 // SetupWithManager watches annotated claims and the sources made from them.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
-	err := ctrl.NewControllerManagedBy(mgr).Named("materialise").
+	err := ctrl.NewControllerManagedBy(mgr).Named("claimsources").
 		For(&corev1.PersistentVolumeClaim{}, builder.WithPredicates(predicate.NewPredicateFuncs(func(o client.Object) bool {
 			return wanted(o.(*corev1.PersistentVolumeClaim))
 		}))).

@@ -21,7 +21,7 @@ type world struct {
 }
 
 func (w world) judge() []string {
-	l := newLaws()
+	l := newInvariants()
 	claim := &corev1.PersistentVolumeClaim{
 		ObjectMeta: metav1.ObjectMeta{Name: "data", Namespace: "n", UID: "c", ResourceVersion: "1"},
 		Spec:       corev1.PersistentVolumeClaimSpec{DataSourceRef: &corev1.TypedObjectReference{Kind: v1alpha1.KindS3Source}},
@@ -78,8 +78,8 @@ func (w world) judge() []string {
 	return l.verdict("n")
 }
 
-// Every law notices when it is broken.
-func TestLaws(t *testing.T) {
+// Every invariant notices when it is broken.
+func TestInvariants(t *testing.T) {
 	sound := world{filled: "5", gone: "6", promised: "7", promisedTo: "c", bound: "8"}
 	with := func(change func(*world)) world { w := sound; change(&w); return w }
 	tests := map[string]struct {

@@ -41,7 +41,7 @@ type moverRecord struct {
 	gone            revision // zero while it exists
 }
 
-// laws are what must hold at every moment, whatever a story does:
+// invariants are what must hold at every moment, whatever a story does:
 //
 //  1. A claim of ours is only ever bound to a volume that was promised to it as complete,
 //     and the promise came before the bind.
@@ -49,7 +49,7 @@ type moverRecord struct {
 //     of the claim was gone.
 //  3. A claim has at most one prime and one living mover.
 //  4. The manager writes only to volumes of its primes and of claims of its own kind.
-type laws struct {
+type invariants struct {
 	claims  map[types.UID]*claimRecord // ours
 	primes  map[types.UID]*claimRecord
 	volumes map[string]*volumeRecord
@@ -59,14 +59,14 @@ type laws struct {
 	waived  map[string]bool                 // claims, by namespace/name, that a story lets be bound elsewhere
 }
 
-func newLaws() *laws {
-	return &laws{
+func newInvariants() *invariants {
+	return &invariants{
 		claims: map[types.UID]*claimRecord{}, primes: map[types.UID]*claimRecord{}, volumes: map[string]*volumeRecord{},
 		movers: map[types.UID]*moverRecord{}, living: map[string]map[types.UID]string{}, broken: map[string][]string{}, waived: map[string]bool{},
 	}
 }
 
-func (l *laws) claim(c *corev1.PersistentVolumeClaim, gone bool) {
+func (l *invariants) claim(c *corev1.PersistentVolumeClaim, gone bool) {
 	if c.Labels[v1alpha1.LabelRole] == v1alpha1.RolePrime {
 		r := record(l.primes, c)
 		if r.filledAt == 0 && c.Annotations[v1alpha1.AnnotationPopulated] != "" {
@@ -93,7 +93,7 @@ func record(in map[types.UID]*claimRecord, c *corev1.PersistentVolumeClaim) *cla
 	return r
 }
 
-func (l *laws) volume(v *corev1.PersistentVolume) {
+func (l *invariants) volume(v *corev1.PersistentVolume) {
 	r, ok := l.volumes[v.Name]
 	if !ok {
 		r = &volumeRecord{name: v.Name, populated: map[types.UID]revision{}, writtenFor: map[types.UID]bool{}}
@@ -113,7 +113,7 @@ func (l *laws) volume(v *corev1.PersistentVolume) {
 	}
 }
 
-func (l *laws) pod(p *corev1.Pod, gone bool) {
+func (l *invariants) pod(p *corev1.Pod, gone bool) {
 	if p.Labels[v1alpha1.LabelRole] != v1alpha1.RolePopulate || p.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
 		return
 	}
@@ -146,7 +146,7 @@ func writesOfManager(v *corev1.PersistentVolume) (all string) {
 	return all
 }
 
-func (l *laws) live(kind, namespace, claim string, b being) {
+func (l *invariants) live(kind, namespace, claim string, b being) {
 	key := kind + " " + claim
 	if l.living[key] == nil {
 		l.living[key] = map[types.UID]string{}
@@ -173,7 +173,7 @@ func revisionOf(version string) revision {
 }
 
 // verdict judges what a namespace went through, once its story has ended.
-func (l *laws) verdict(namespace string) []string {
+func (l *invariants) verdict(namespace string) []string {
 	out := slices.Clone(l.broken[namespace])
 	for _, c := range l.claims {
 		if c.namespace == namespace && c.boundAt > 0 && !l.waived[c.namespace+"/"+c.name] {
@@ -194,7 +194,7 @@ func (l *laws) verdict(namespace string) []string {
 }
 
 // filledBefore tells whether a prime of the claim was marked as filled before a revision.
-func (l *laws) filledBefore(c *claimRecord, r revision) bool {
+func (l *invariants) filledBefore(c *claimRecord, r revision) bool {
 	for _, p := range l.primes {
 		if p.name == "s3prime-"+string(c.uid) && p.filledAt > 0 && p.filledAt < r {
 			return true
@@ -203,7 +203,7 @@ func (l *laws) filledBefore(c *claimRecord, r revision) bool {
 	return false
 }
 
-func (l *laws) judgeBound(c *claimRecord) (out []string) {
+func (l *invariants) judgeBound(c *claimRecord) (out []string) {
 	v := l.volumes[c.boundTo]
 	if v == nil || v.populated[c.uid] == 0 {
 		return []string{fmt.Sprintf("claim %s was bound to volume %s, which was never promised to it as complete", c.name, c.boundTo)}

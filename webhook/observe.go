@@ -15,28 +15,28 @@ import (
 	"github.com/s3populator/s3populator/internal/annotated"
 )
 
-// ask is which S3Source a claim asks for by itself.
-type ask struct {
+// sourceRef is which S3Source a claim asks for by itself.
+type sourceRef struct {
 	// Name of the source; empty when the claim asks for none.
 	Name string
 	// Existing sources are a user's; the others will be made from the claim's annotations.
 	Existing bool
 }
 
-// askOf prefers an annotation over a reference that is there already: validate compares them.
-func askOf(claim *corev1.PersistentVolumeClaim, unique string) ask {
+// sourceOf prefers an annotation over a reference that is there already: validate compares them.
+func sourceOf(claim *corev1.PersistentVolumeClaim, unique string) sourceRef {
 	ref := claim.Spec.DataSourceRef
 	switch {
 	case annotated.Asked(claim) && isSource(ref) && annotated.Named(claim, ref.Name):
-		return ask{Name: ref.Name} // Reviewed before, or saved and created again.
+		return sourceRef{Name: ref.Name} // Reviewed before, or saved and created again.
 	case annotated.Asked(claim):
-		return ask{Name: annotated.Name(claim, unique)}
+		return sourceRef{Name: annotated.Name(claim, unique)}
 	case claim.Annotations[v1alpha1.AnnotationSource] != "":
-		return ask{Name: claim.Annotations[v1alpha1.AnnotationSource], Existing: true}
+		return sourceRef{Name: claim.Annotations[v1alpha1.AnnotationSource], Existing: true}
 	case isSource(ref):
-		return ask{Name: ref.Name, Existing: true}
+		return sourceRef{Name: ref.Name, Existing: true}
 	}
-	return ask{}
+	return sourceRef{}
 }
 
 // isSource tells whether a reference names our kind.
@@ -44,10 +44,10 @@ func isSource(ref *corev1.TypedObjectReference) bool {
 	return ref != nil && ref.APIGroup != nil && *ref.APIGroup == v1alpha1.Group && ref.Kind == v1alpha1.KindS3Source
 }
 
-// scene is everything that a decision about a new claim rests on.
-type scene struct {
+// observed is everything that a decision about a new claim rests on.
+type observed struct {
 	Claim *corev1.PersistentVolumeClaim
-	Ask   ask
+	Ref   sourceRef
 	// Source is nil when it does not exist yet.
 	Source *v1alpha1.S3Source
 	// Class is nil when the claim names none, or one that does not exist.
@@ -65,7 +65,7 @@ type scene struct {
 }
 
 // choose picks the source that selects the claim, if exactly one does.
-func (s *scene) choose(sources []v1alpha1.S3Source) {
+func (s *observed) choose(sources []v1alpha1.S3Source) {
 	s.Source, s.Selected, s.Broken = nil, nil, nil
 	for i := range sources {
 		source := &sources[i]
@@ -90,7 +90,7 @@ func (s *scene) choose(sources []v1alpha1.S3Source) {
 		s.Source = nil
 		return
 	}
-	s.Ask = ask{Name: s.Source.Name, Existing: true}
+	s.Ref = sourceRef{Name: s.Source.Name, Existing: true}
 }
 
 // leftAlone tells why a claim that asks for a source is not given one. Whoever names another

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// shelf decides which leaf is served while its successor waits for its CA to be known.
-type shelf struct {
+// leafSelection decides which leaf is served while its successor waits for its CA to be known.
+type leafSelection struct {
 	// settle is how long a CA must have been published, and a leaf have existed, before it
 	// is served: API servers learn of a caBundle by a watch, and their clocks differ from
 	// ours.
@@ -26,7 +26,7 @@ type shelf struct {
 func settleTime(leaf time.Duration) time.Duration { return min(10*time.Second, leaf/12) }
 
 // publish records which CAs API servers are told to trust.
-func (s *shelf) publish(keys map[string]bool, now time.Time) {
+func (s *leafSelection) publish(keys map[string]bool, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := make(map[string]time.Time, len(keys))
@@ -40,7 +40,7 @@ func (s *shelf) publish(keys map[string]bool, now time.Time) {
 }
 
 // pick returns the leaf to serve, given the newest; it remembers what it returned.
-func (s *shelf) pick(newest *tls.Certificate, now time.Time) *tls.Certificate {
+func (s *leafSelection) pick(newest *tls.Certificate, now time.Time) *tls.Certificate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.serving == nil || s.replaces(newest, now) {
@@ -50,7 +50,7 @@ func (s *shelf) pick(newest *tls.Certificate, now time.Time) *tls.Certificate {
 }
 
 // trusts tells whether the CA of a leaf is published.
-func (s *shelf) trusts(leaf *tls.Certificate) bool {
+func (s *leafSelection) trusts(leaf *tls.Certificate) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, ok := s.published[string(leaf.Leaf.AuthorityKeyId)]
@@ -60,7 +60,7 @@ func (s *shelf) trusts(leaf *tls.Certificate) bool {
 // replaces is the order of a hand-over. After a change of CA the old leaf is served as long
 // as it can be: a mover that began before the change knows only the old CA. With the default
 // of 7 days that is at least 28 h, and a mover's attempt ends after 24 h by default.
-func (s *shelf) replaces(newest *tls.Certificate, now time.Time) bool {
+func (s *leafSelection) replaces(newest *tls.Certificate, now time.Time) bool {
 	was, next := s.serving.Leaf, newest.Leaf
 	since, published := s.published[string(next.AuthorityKeyId)]
 	_, stillPublished := s.published[string(was.AuthorityKeyId)]

@@ -21,8 +21,8 @@ func TestConnectionsEnd(t *testing.T) {
 	mux := http.NewServeMux()
 	signalled, signal := context.WithCancel(t.Context())
 	s := server{
-		Server:   &admissionserver.DefaultServer{Options: admissionserver.Options{WebhookMux: mux}},
-		farewell: &farewell{signalled: signalled},
+		Server: &admissionserver.DefaultServer{Options: admissionserver.Options{WebhookMux: mux}},
+		drain:  &drain{signalled: signalled},
 	}
 	s.Register("/claims", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "reviewed") }))
 	listening := httptest.NewServer(mux)
@@ -67,7 +67,7 @@ func TestFarewell(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				signalled, signal := context.WithCancel(t.Context())
-				f := &farewell{signalled: signalled, quiet: 5 * time.Second, longest: 20 * time.Second}
+				f := &drain{signalled: signalled, quiet: 5 * time.Second, longest: 20 * time.Second}
 				visit := f.wrap(http.NotFoundHandler())
 				ctx := f.context()
 				time.Sleep(time.Hour)

@@ -57,16 +57,48 @@ func TestOverlapKeepsWhatAReplicaMayStillServeFrom(t *testing.T) {
 		known   []string
 		want    []string
 	}{
-		"the first CA stands alone":                                  {current: "new", want: []string{"new"}},
-		"a predecessor stays while its leaves may live":              {current: "new", known: []string{"recent"}, want: []string{"new", "recent"}},
-		"a predecessor goes when its successor is old enough":        {current: "new", known: []string{"recent", "old"}, want: []string{"new", "recent"}},
-		"an expired CA goes":                                         {current: "new", known: []string{"expired"}, want: []string{"new"}},
-		"a CA stays up to its last second":                           {current: "new", known: []string{"expiring"}, want: []string{"new", "expiring"}},
-		"duplicates are one":                                         {current: "new", known: []string{"new", "new", "recent", "recent"}, want: []string{"new", "recent"}},
-		"order of knowledge does not matter":                         {current: "recent", known: []string{"new"}, want: []string{"new", "recent"}},
-		"a newer CA that another replica has published is not lost":  {current: "new", known: []string{"newer", "recent"}, want: []string{"newer", "new", "recent"}},
-		"a restored old CA is current although its successors exist": {current: "old", known: []string{"recent", "new"}, want: []string{"new", "recent", "old"}},
-		"an expired CA that still signs is published":                {current: "expired", want: []string{"expired"}},
+		"the first CA stands alone": {current: "new", want: []string{"new"}},
+		"a predecessor stays while its leaves may live": {
+			current: "new",
+			known:   []string{"recent"},
+			want:    []string{"new", "recent"},
+		},
+		"a predecessor goes when its successor is old enough": {
+			current: "new",
+			known:   []string{"recent", "old"},
+			want:    []string{"new", "recent"},
+		},
+		"an expired CA goes": {
+			current: "new",
+			known:   []string{"expired"},
+			want:    []string{"new"},
+		},
+		"a CA stays up to its last second": {
+			current: "new",
+			known:   []string{"expiring"},
+			want:    []string{"new", "expiring"},
+		},
+		"duplicates are one": {
+			current: "new",
+			known:   []string{"new", "new", "recent", "recent"},
+			want:    []string{"new", "recent"},
+		},
+		"order of knowledge does not matter": {
+			current: "recent",
+			known:   []string{"new"},
+			want:    []string{"new", "recent"},
+		},
+		"a newer CA that another replica has published is not lost": {
+			current: "new",
+			known:   []string{"newer", "recent"},
+			want:    []string{"newer", "new", "recent"},
+		},
+		"a restored old CA is current although its successors exist": {
+			current: "old",
+			known:   []string{"recent", "new"},
+			want:    []string{"new", "recent", "old"},
+		},
+		"an expired CA that still signs is published": {current: "expired", want: []string{"expired"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -97,7 +129,12 @@ func TestOverlapIsBounded(t *testing.T) {
 	current := newCA(t, caName, -50*time.Minute, time.Hour)
 	got := overlap(current, known, noon, time.Hour)
 	if len(got) != mostCAs+1 || !got[len(got)-1].Equal(current) {
-		t.Errorf("kept %d CAs, current last: %t; want the %d newest and the current one", len(got), got[len(got)-1].Equal(current), mostCAs)
+		t.Errorf(
+			"kept %d CAs, current last: %t; want the %d newest and the current one",
+			len(got),
+			got[len(got)-1].Equal(current),
+			mostCAs,
+		)
 	}
 }
 
@@ -110,11 +147,15 @@ func TestParseForgivesWhatPeopleLeave(t *testing.T) {
 		wantCount int
 		wantOurs  int
 	}{
-		"nothing":                {},
-		"no PEM at all":          {text: "caBundle goes here"},
-		"our own text":           {text: string(bundle{ours}.text()), wantCount: 1, wantOurs: 1},
-		"a foreign CA":           {text: string(bundle{other, ours}.text()), wantCount: 2, wantOurs: 1},
-		"remarks between blocks": {text: "# by hand\n" + string(bundle{ours}.text()) + "\n\n# end", wantCount: 1, wantOurs: 1},
+		"nothing":       {},
+		"no PEM at all": {text: "caBundle goes here"},
+		"our own text":  {text: string(bundle{ours}.text()), wantCount: 1, wantOurs: 1},
+		"a foreign CA":  {text: string(bundle{other, ours}.text()), wantCount: 2, wantOurs: 1},
+		"remarks between blocks": {
+			text:      "# by hand\n" + string(bundle{ours}.text()) + "\n\n# end",
+			wantCount: 1,
+			wantOurs:  1,
+		},
 		"a key and a broken one": {text: key + broken + string(bundle{ours}.text()), wantCount: 1, wantOurs: 1},
 		"cut off in the middle":  {text: strings.TrimSuffix(string(bundle{ours}.text()), "-----\n")},
 	}

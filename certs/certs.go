@@ -128,7 +128,12 @@ func (o Options) validate() error {
 	case o.LeafDuration < LeastLeafDuration:
 		return fmt.Errorf("option LeafDuration is %s: it must be at least %s", o.LeafDuration, LeastLeafDuration)
 	case o.CADuration < LeastCADuration || o.CADuration < 3*o.LeafDuration:
-		return fmt.Errorf("option CADuration is %s: it must be at least %s and three times LeafDuration (%s)", o.CADuration, LeastCADuration, o.LeafDuration)
+		return fmt.Errorf(
+			"option CADuration is %s: it must be at least %s and three times LeafDuration (%s)",
+			o.CADuration,
+			LeastCADuration,
+			o.LeafDuration,
+		)
 	}
 	return nil
 }

@@ -55,7 +55,10 @@ func render(t *testing.T) []*unstructured.Unstructured {
 // find converts the one object of a kind and name.
 func find[T any](t *testing.T, all []*unstructured.Unstructured, kind, name string) *T {
 	t.Helper()
-	i := slices.IndexFunc(all, func(o *unstructured.Unstructured) bool { return o.GetKind() == kind && o.GetName() == name })
+	i := slices.IndexFunc(
+		all,
+		func(o *unstructured.Unstructured) bool { return o.GetKind() == kind && o.GetName() == name },
+	)
 	if i < 0 {
 		t.Fatalf("%s %s is not rendered", kind, name)
 	}
@@ -74,7 +77,8 @@ func TestCertManagerComponent(t *testing.T) {
 	serving := find[cmapi.Certificate](t, all, "Certificate", "s3populator")
 	deployment := find[appsv1.Deployment](t, all, "Deployment", "s3populator")
 	service := find[corev1.Service](t, all, "Service", "s3populator")
-	if !root.Spec.IsCA || issuer.Spec.CA == nil || issuer.Spec.CA.SecretName != root.Spec.SecretName || serving.Spec.IssuerRef.Name != issuer.Name {
+	if !root.Spec.IsCA || issuer.Spec.CA == nil || issuer.Spec.CA.SecretName != root.Spec.SecretName ||
+		serving.Spec.IssuerRef.Name != issuer.Name {
 		t.Errorf("the CA's Secret %s is not that of the issuer %+v of the certificate", root.Spec.SecretName, issuer.Spec.CA)
 	}
 	if diff := cmp.Diff(dnsNames(service.Name, service.Namespace), serving.Spec.DNSNames); diff != "" {
@@ -92,14 +96,20 @@ func TestCertManagerComponent(t *testing.T) {
 		}
 	}
 	i := slices.IndexFunc(pod.Containers[0].VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == mounted })
-	if i < 0 || !slices.Contains(pod.Containers[0].Args, "--certificate-directory="+pod.Containers[0].VolumeMounts[i].MountPath) {
-		t.Errorf("the certificate's Secret %s is not where the manager looks: %v", serving.Spec.SecretName, pod.Containers[0].Args)
+	if i < 0 ||
+		!slices.Contains(pod.Containers[0].Args, "--certificate-directory="+pod.Containers[0].VolumeMounts[i].MountPath) {
+		t.Errorf(
+			"the certificate's Secret %s is not where the manager looks: %v",
+			serving.Spec.SecretName,
+			pod.Containers[0].Args,
+		)
 	}
 	for _, o := range all {
 		if o.GetName() == "s3populator-certificates" {
 			t.Errorf("%s gives rights that nobody uses", o.GetKind())
 		}
-		if o.GetKind() == "MutatingWebhookConfiguration" && o.GetAnnotations()["cert-manager.io/inject-ca-from"] != serving.Namespace+"/"+serving.Name {
+		if o.GetKind() == "MutatingWebhookConfiguration" &&
+			o.GetAnnotations()["cert-manager.io/inject-ca-from"] != serving.Namespace+"/"+serving.Name {
 			t.Errorf("annotations of the webhook configuration: %v", o.GetAnnotations())
 		}
 	}
@@ -108,7 +118,15 @@ func TestCertManagerComponent(t *testing.T) {
 // TestCertManagerAcceptsTheComponent asks an API server with cert-manager's own CRDs.
 func TestCertManagerAcceptsTheComponent(t *testing.T) {
 	all := render(t)
-	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/cert-manager/cert-manager").Output()
+	dir, err := exec.CommandContext(
+		t.Context(),
+		"go",
+		"list",
+		"-m",
+		"-f",
+		"{{.Dir}}",
+		"github.com/cert-manager/cert-manager",
+	).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,12 @@ func writePair(t *testing.T, names Files, serial int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(serial), DNSNames: []string{"s.n.svc"}, NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial),
+		DNSNames:     []string{"s.n.svc"},
+		NotBefore:    time.Now(),
+		NotAfter:     time.Now().Add(time.Hour),
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +83,11 @@ func serial(a *Authority) int64 {
 
 func TestFilesAreReadAgainWhenTheyChange(t *testing.T) {
 	dir := t.TempDir()
-	names := Files{CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key"), CAFile: filepath.Join(dir, "ca.crt")}
+	names := Files{
+		CertFile: filepath.Join(dir, "tls.crt"),
+		KeyFile:  filepath.Join(dir, "tls.key"),
+		CAFile:   filepath.Join(dir, "ca.crt"),
+	}
 	a, err := New(Options{Files: names})
 	if err != nil {
 		t.Fatal(err)
@@ -98,13 +107,23 @@ func TestFilesAreReadAgainWhenTheyChange(t *testing.T) {
 		t.Errorf("Ready without files: %v, want an error that names %s", err, names.CertFile)
 	}
 	writePair(t, names, 1)
-	eventually(t, 10*time.Second, "the first pair served", func() bool { return serial(a) == 1 && len(a.CABundle()) > 0 && a.Ready() == nil })
+	eventually(
+		t,
+		10*time.Second,
+		"the first pair served",
+		func() bool { return serial(a) == 1 && len(a.CABundle()) > 0 && a.Ready() == nil },
+	)
 
 	write(t, names.KeyFile, []byte("cut off"))
 	write(t, names.CAFile, []byte("cut off"))
 	before := a.CABundle()
 	writePair(t, names, 2)
-	eventually(t, 10*time.Second, "the renewed pair served", func() bool { return serial(a) == 2 && !bytes.Equal(a.CABundle(), before) })
+	eventually(
+		t,
+		10*time.Second,
+		"the renewed pair served",
+		func() bool { return serial(a) == 2 && !bytes.Equal(a.CABundle(), before) },
+	)
 
 	for _, name := range []string{names.CertFile, names.KeyFile, names.CAFile} {
 		if err := os.Remove(name); err != nil {

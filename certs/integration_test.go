@@ -77,7 +77,8 @@ func testDeletedSecret(t *testing.T, config *rest.Config) {
 		})
 		eventually(t, healing, "published, old and new", func() bool {
 			text := w.configuration(t).Webhooks[0].ClientConfig.CABundle
-			return bytes.Contains(text, before.Data["tls.crt"]) && bytes.Contains(text, w.secret(t).Data["tls.crt"]) && bytes.Equal(text, a.CABundle())
+			return bytes.Contains(text, before.Data["tls.crt"]) && bytes.Contains(text, w.secret(t).Data["tls.crt"]) &&
+				bytes.Equal(text, a.CABundle())
 		})
 		eventually(t, 2*LeastLeafDuration, "served by both", func() bool {
 			casA, _ := a.tally()
@@ -100,7 +101,8 @@ func testDeletedSecretAndRestart(t *testing.T, config *rest.Config) {
 		fresh := w.start(t, service, change)
 		eventually(t, healing, "the new replica ready", func() bool { return fresh.Ready() == nil })
 		eventually(t, healing, "one bundle for all", func() bool {
-			return bytes.Equal(fresh.CABundle(), a.CABundle()) && bytes.Equal(fresh.CABundle(), w.configuration(t).Webhooks[0].ClientConfig.CABundle)
+			return bytes.Equal(fresh.CABundle(), a.CABundle()) &&
+				bytes.Equal(fresh.CABundle(), w.configuration(t).Webhooks[0].ClientConfig.CABundle)
 		})
 		fresh.stop()
 	}
@@ -124,7 +126,8 @@ func testOverwrittenBundle(t *testing.T, config *rest.Config) {
 		w.overwrite(t, text)
 		eventually(t, healing, "healed after it was "+name, func() bool {
 			c := w.configuration(t)
-			return bytes.Equal(c.Webhooks[0].ClientConfig.CABundle, good) && bytes.Equal(c.Webhooks[1].ClientConfig.CABundle, good)
+			return bytes.Equal(c.Webhooks[0].ClientConfig.CABundle, good) &&
+				bytes.Equal(c.Webhooks[1].ClientConfig.CABundle, good)
 		})
 		eventually(t, healing, "a review allowed after it was "+name, func() bool { return w.review(t.Context()) == nil })
 	}
@@ -147,7 +150,8 @@ func testNothingIsWrittenAtRest(t *testing.T, config *rest.Config) {
 	a, b := w.start(t, "a", func(*Options) {}), w.start(t, "b", func(*Options) {})
 	w.register(t, a, b)
 	eventually(t, healing, "settled", func() bool {
-		return a.Ready() == nil && b.Ready() == nil && bytes.Equal(w.configuration(t).Webhooks[1].ClientConfig.CABundle, w.secret(t).Data[bundleKey])
+		return a.Ready() == nil && b.Ready() == nil &&
+			bytes.Equal(w.configuration(t).Webhooks[1].ClientConfig.CABundle, w.secret(t).Data[bundleKey])
 	})
 	secret, configuration := w.secret(t).ResourceVersion, w.configuration(t).ResourceVersion
 	ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
@@ -177,7 +181,8 @@ func testMissingRight(t *testing.T, config *rest.Config) {
 	w.register(t, a)
 	eventually(t, healing, "told why it is not ready", func() bool {
 		err := a.Ready()
-		return err != nil && strings.Contains(err.Error(), "MutatingWebhookConfiguration missing-right") && strings.Contains(err.Error(), "forbidden")
+		return err != nil && strings.Contains(err.Error(), "MutatingWebhookConfiguration missing-right") &&
+			strings.Contains(err.Error(), "forbidden")
 	})
 	role.Rules[0].Verbs = complete
 	if _, err = roles.Update(t.Context(), role, metav1.UpdateOptions{}); err != nil {

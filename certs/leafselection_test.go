@@ -33,7 +33,11 @@ func TestShelfServesOnlyWhatAPIServersKnow(t *testing.T) {
 			serving: leafOf("old", -5*24*time.Hour, life), newest: leafOf("old", -settle+time.Second, life), published: longAgo,
 		},
 		"a renewed leaf is served after that": {
-			serving: leafOf("old", -5*24*time.Hour, life), newest: leafOf("old", -settle, life), published: longAgo, wantNew: true,
+			serving: leafOf(
+				"old",
+				-5*24*time.Hour,
+				life,
+			), newest: leafOf("old", -settle, life), published: longAgo, wantNew: true,
 		},
 		"a leaf of an unpublished CA is not served": {
 			serving: leafOf("old", -5*24*time.Hour, life), newest: leafOf("new", -time.Hour, life), published: longAgo,
@@ -45,13 +49,25 @@ func TestShelfServesOnlyWhatAPIServersKnow(t *testing.T) {
 			serving: leafOf("old", -life, life), newest: leafOf("new", -time.Hour, life), published: longAgo, wantNew: true,
 		},
 		"a CA that was published a moment ago is not known everywhere": {
-			serving: leafOf("old", -life+time.Minute, life), newest: leafOf("new", -time.Hour, life), published: both(-settle + time.Second),
+			serving: leafOf(
+				"old",
+				-life+time.Minute,
+				life,
+			), newest: leafOf("new", -time.Hour, life), published: both(-settle + time.Second),
 		},
 		"movers that know the old CA alone are served as long as possible": {
-			serving: leafOf("old", -4*24*time.Hour, life), newest: leafOf("new", -24*time.Hour, life), published: both(-24 * time.Hour),
+			serving: leafOf(
+				"old",
+				-4*24*time.Hour,
+				life,
+			), newest: leafOf("new", -24*time.Hour, life), published: both(-24 * time.Hour),
 		},
 		"the new CA takes over in the last sixth": {
-			serving: leafOf("old", -6*24*time.Hour, life), newest: leafOf("new", -24*time.Hour, life), published: both(-24 * time.Hour), wantNew: true,
+			serving: leafOf(
+				"old",
+				-6*24*time.Hour,
+				life,
+			), newest: leafOf("new", -24*time.Hour, life), published: both(-24 * time.Hour), wantNew: true,
 		},
 		"the new CA takes over when the old one is no longer published": {
 			serving: leafOf("old", -24*time.Hour, life), newest: leafOf("new", -time.Hour, life),

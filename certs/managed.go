@@ -59,7 +59,11 @@ func newManaged(o Options) (*managed, error) {
 
 // dnsNames are those under which a Service is called: API servers use the first.
 func dnsNames(service, namespace string) []string {
-	return []string{service + "." + namespace + ".svc", service + "." + namespace, service + "." + namespace + ".svc.cluster.local"}
+	return []string{
+		service + "." + namespace + ".svc",
+		service + "." + namespace,
+		service + "." + namespace + ".svc.cluster.local",
+	}
 }
 
 // witness sees to it that the leaf being served is remembered before it is replaced.
@@ -103,7 +107,10 @@ func (m *managed) ready() error {
 	case err != nil:
 		return err
 	case !m.now().Before(c.Leaf.NotAfter):
-		return fmt.Errorf("the serving certificate expired at %s and the CA signs no new one", c.Leaf.NotAfter.Format(time.RFC3339))
+		return fmt.Errorf(
+			"the serving certificate expired at %s and the CA signs no new one",
+			c.Leaf.NotAfter.Format(time.RFC3339),
+		)
 	case !m.selection.trusts(c):
 		return fmt.Errorf("the CA of the serving certificate is not published: %w", m.publisher.why())
 	}

@@ -51,7 +51,12 @@ type publisher struct {
 
 func newPublisher(o Options, client kubernetes.Interface, s *leafSelection) *publisher {
 	p := &publisher{options: o, client: client, selection: s, wake: make(chan struct{}, 1)}
-	p.problem = fmt.Errorf("the Secret %s/%s and the MutatingWebhookConfiguration %q are not read yet", o.Namespace, o.SecretName, o.WebhookConfiguration)
+	p.problem = fmt.Errorf(
+		"the Secret %s/%s and the MutatingWebhookConfiguration %q are not read yet",
+		o.Namespace,
+		o.SecretName,
+		o.WebhookConfiguration,
+	)
 	return p
 }
 
@@ -137,7 +142,12 @@ func (p *publisher) pass(ctx context.Context) error {
 // learn adds what the Secret holds to what we know, and forgets what is over. A Secret
 // without a bundle is new: then a replica that has just started takes the CAs of its
 // siblings from where they are published.
-func (p *publisher) learn(current *x509.Certificate, secret *corev1.Secret, config *admissionv1.MutatingWebhookConfiguration, now time.Time) bundle {
+func (p *publisher) learn(
+	current *x509.Certificate,
+	secret *corev1.Secret,
+	config *admissionv1.MutatingWebhookConfiguration,
+	now time.Time,
+) bundle {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	known := append(bundle{}, p.known...)
@@ -156,7 +166,8 @@ func (p *publisher) learn(current *x509.Certificate, secret *corev1.Secret, conf
 func (p *publisher) record(ctx context.Context, secret *corev1.Secret, text []byte) error {
 	secret = secret.DeepCopy()
 	secret.Data[bundleKey] = text
-	if _, err := p.client.CoreV1().Secrets(secret.Namespace).Update(ctx, secret, metav1.UpdateOptions{}); err != nil && !apierrors.IsNotFound(err) {
+	if _, err := p.client.CoreV1().Secrets(secret.Namespace).Update(ctx, secret, metav1.UpdateOptions{}); err != nil &&
+		!apierrors.IsNotFound(err) {
 		return fmt.Errorf("write %s into Secret %s/%s: %w", bundleKey, secret.Namespace, secret.Name, err)
 	}
 	return nil

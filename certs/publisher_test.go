@@ -14,11 +14,16 @@ import (
 )
 
 func configuration(bundles ...string) *admissionv1.MutatingWebhookConfiguration {
-	c := &admissionv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "s3populator", ResourceVersion: "7"}}
+	c := &admissionv1.MutatingWebhookConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Name: "s3populator", ResourceVersion: "7"},
+	}
 	for i, b := range bundles {
 		c.Webhooks = append(c.Webhooks, admissionv1.MutatingWebhook{
-			Name:                    string(rune('a'+i)) + ".s3populator.io",
-			ClientConfig:            admissionv1.WebhookClientConfig{CABundle: []byte(b), Service: &admissionv1.ServiceReference{Name: "s", Namespace: "n"}},
+			Name: string(rune('a'+i)) + ".s3populator.io",
+			ClientConfig: admissionv1.WebhookClientConfig{
+				CABundle: []byte(b),
+				Service:  &admissionv1.ServiceReference{Name: "s", Namespace: "n"},
+			},
 			AdmissionReviewVersions: []string{"v1"},
 		})
 	}

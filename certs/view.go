@@ -43,7 +43,12 @@ func (v view) config() *admissionv1.MutatingWebhookConfiguration {
 // suffice, and returns when both were read. The returned function waits for its end.
 func (p *publisher) watch(ctx context.Context) (func(), error) {
 	o := p.options
-	secrets := informers.NewSharedInformerFactoryWithOptions(p.client, 0, informers.WithNamespace(o.Namespace), only(o.SecretName))
+	secrets := informers.NewSharedInformerFactoryWithOptions(
+		p.client,
+		0,
+		informers.WithNamespace(o.Namespace),
+		only(o.SecretName),
+	)
 	configs := informers.NewSharedInformerFactoryWithOptions(p.client, 0, only(o.WebhookConfiguration))
 	watched := []cache.SharedIndexInformer{secrets.Core().V1().Secrets().Informer()}
 	p.view = view{secrets: watched[0].GetStore(), secretKey: o.Namespace + "/" + o.SecretName}

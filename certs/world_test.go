@@ -61,7 +61,12 @@ func (w *world) grant(t *testing.T) {
 	user := []rbacv1.Subject{{Kind: rbacv1.UserKind, Name: w.name, APIGroup: rbacv1.GroupName}}
 	role := &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"create"}},
-		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{secretName}, Verbs: []string{"get", "list", "watch", "update"}},
+		{
+			APIGroups:     []string{""},
+			Resources:     []string{"secrets"},
+			ResourceNames: []string{secretName},
+			Verbs:         []string{"get", "list", "watch", "update"},
+		},
 	}}
 	clusterRole := &rbacv1.ClusterRole{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
 		{
@@ -100,7 +105,14 @@ type replica struct {
 // start begins a replica; a service that exists is taken over, as after a restart.
 func (w *world) start(t *testing.T, service string, change func(*Options)) *replica {
 	t.Helper()
-	o := Options{Namespace: w.name, SecretName: secretName, ServiceName: service, WebhookConfiguration: w.name, RESTConfig: w.manager, Now: time.Now}
+	o := Options{
+		Namespace:            w.name,
+		SecretName:           secretName,
+		ServiceName:          service,
+		WebhookConfiguration: w.name,
+		RESTConfig:           w.manager,
+		Now:                  time.Now,
+	}
 	change(&o)
 	a, err := New(o)
 	if err != nil {
@@ -189,8 +201,10 @@ func (w *world) register(t *testing.T, replicas ...*replica) {
 	config := &admissionv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
 	for _, r := range replicas {
 		config.Webhooks = append(config.Webhooks, admissionv1.MutatingWebhook{
-			Name:                    r.service + ".certs.test",
-			ClientConfig:            admissionv1.WebhookClientConfig{Service: &admissionv1.ServiceReference{Namespace: w.name, Name: r.service, Path: &path, Port: &r.port}},
+			Name: r.service + ".certs.test",
+			ClientConfig: admissionv1.WebhookClientConfig{
+				Service: &admissionv1.ServiceReference{Namespace: w.name, Name: r.service, Path: &path, Port: &r.port},
+			},
 			NamespaceSelector:       &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: w.name}},
 			FailurePolicy:           &fail,
 			SideEffects:             &none,
@@ -198,7 +212,11 @@ func (w *world) register(t *testing.T, replicas ...*replica) {
 			AdmissionReviewVersions: []string{"v1"},
 			Rules: []admissionv1.RuleWithOperations{{
 				Operations: []admissionv1.OperationType{admissionv1.Create},
-				Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"configmaps"}},
+				Rule: admissionv1.Rule{
+					APIGroups:   []string{""},
+					APIVersions: []string{"v1"},
+					Resources:   []string{"configmaps"},
+				},
 			}},
 		})
 	}

@@ -96,7 +96,8 @@ func TestEveryPermissionIsExplained(t *testing.T) {
 		for _, rule := range r.Rules {
 			for _, resource := range rule.Resources {
 				found++
-				if !strings.Contains(explained, "`"+resource+"`") && !strings.Contains(explained, "`"+strings.TrimSuffix(resource, "/status")+"`") {
+				if !strings.Contains(explained, "`"+resource+"`") &&
+					!strings.Contains(explained, "`"+strings.TrimSuffix(resource, "/status")+"`") {
 					t.Errorf("no row for %s", resource)
 				}
 			}

@@ -25,7 +25,11 @@ func TestAnnotatedStatefulSet(t *testing.T) {
 	s := story.Begin(t, world)
 	bucket := s.Bucket(story.VersityGW).Put(story.Small("", 6))
 	s.Source("source", bucket)
-	s.StatefulSet("web", 2, story.Claim{Class: story.LateDelete, Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}})
+	s.StatefulSet(
+		"web",
+		2,
+		story.Claim{Class: story.LateDelete, Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}},
+	)
 	for _, name := range []string{"data-web-0", "data-web-1"} {
 		claim, _ := s.Bound(name)
 		s.AssertContent(s.Reader(claim), bucket.Under(""))
@@ -40,9 +44,11 @@ func located(b *story.Bucket, path string) map[string]string {
 }
 
 func keys(s *story.Story, b *story.Bucket) {
-	s.Create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "keys", Namespace: s.Namespace}, StringData: map[string]string{
-		"access_key": b.Server.AccessKey, "secret_key": b.Server.SecretKey,
-	}})
+	s.Create(
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "keys", Namespace: s.Namespace}, StringData: map[string]string{
+			"access_key": b.Server.AccessKey, "secret_key": b.Server.SecretKey,
+		}},
+	)
 }
 
 // Claims that name a URL get a source each, which goes with them; equal annotations share
@@ -57,7 +63,11 @@ func TestAnnotatedURL(t *testing.T) {
 	s.Populated(one, bucket.Under("set/"))
 	source := s.Get(one.Spec.DataSourceRef.Name)
 	if !metav1.IsControlledBy(source, one) || source.Status.Inventory != nil {
-		t.Errorf("the source of the claim is owned by %v and has inventory %v", source.OwnerReferences, source.Status.Inventory)
+		t.Errorf(
+			"the source of the claim is owned by %v and has inventory %v",
+			source.OwnerReferences,
+			source.Status.Inventory,
+		)
 	}
 	s.Delete(one)
 	s.Gone(source)
@@ -87,14 +97,23 @@ func TestAnnotationsCorrected(t *testing.T) {
 func TestDryRun(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
-	claim := s.NewClaim(story.Claim{Annotations: map[string]string{v1alpha1.AnnotationURL: "s3://datasets/", v1alpha1.AnnotationEndpoint: "http://s3.test:9000"}})
+	claim := s.NewClaim(
+		story.Claim{
+			Annotations: map[string]string{
+				v1alpha1.AnnotationURL:      "s3://datasets/",
+				v1alpha1.AnnotationEndpoint: "http://s3.test:9000",
+			},
+		},
+	)
 	if err := world.Client.Create(t.Context(), claim, client.DryRunAll); err != nil || claim.Spec.DataSourceRef == nil {
 		t.Fatalf("dry run: %v, dataSourceRef %v", err, claim.Spec.DataSourceRef)
 	}
 	// What the manager makes for a claim that does exist shows that it had the time.
 	other := s.Claim(story.Claim{Name: "real", Annotations: claim.Annotations})
 	s.Await("the real claim's source", func() error {
-		return s.Find(&v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: other.Spec.DataSourceRef.Name}})
+		return s.Find(
+			&v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: other.Spec.DataSourceRef.Name}},
+		)
 	})
 	var all v1alpha1.S3SourceList
 	if err := world.Client.List(t.Context(), &all, client.InNamespace(s.Namespace)); err != nil || len(all.Items) != 1 {
@@ -132,7 +151,11 @@ func TestSelected(t *testing.T) {
 	}
 	s.Source("again", bucket, selecting("models"))
 	s.Await("the second source to be known", func() error {
-		err := world.Client.Create(t.Context(), s.NewClaim(story.Claim{Name: "torn", Labels: map[string]string{"app": "models"}}), client.DryRunAll)
+		err := world.Client.Create(
+			t.Context(),
+			s.NewClaim(story.Claim{Name: "torn", Labels: map[string]string{"app": "models"}}),
+			client.DryRunAll,
+		)
 		if err == nil || !strings.Contains(err.Error(), "S3Sources again, models all select this claim") {
 			return errors.Join(errors.New("the claim is not refused"), err)
 		}
@@ -177,14 +200,27 @@ func TestRefusedClaims(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
 	old := s.NewClaim(story.Claim{})
-	old.Spec.DataSource = &corev1.TypedLocalObjectReference{APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source, Name: "source"}
+	old.Spec.DataSource = &corev1.TypedLocalObjectReference{
+		APIGroup: new(v1alpha1.Group),
+		Kind:     v1alpha1.KindS3Source,
+		Name:     "source",
+	}
 	s.Refused(old, "write it as spec.dataSourceRef instead")
 	far := s.NewClaim(story.Claim{Source: "source"})
 	far.Spec.DataSourceRef.Namespace = new("elsewhere")
 	s.Refused(far, "spec.dataSourceRef.namespace")
-	s.Refused(s.NewClaim(story.Claim{Source: "one", Annotations: map[string]string{v1alpha1.AnnotationSource: "two"}}), "remove one of them")
-	s.Refused(s.NewClaim(story.Claim{Annotations: map[string]string{v1alpha1.AnnotationURL: "https://minio:9000/datasets"}}), "must begin with s3://")
-	s.Refused(s.NewClaim(story.Claim{Annotations: map[string]string{v1alpha1.Group + "/sorce": "x"}}), "s3populator.io/sorce asks S3 volume populator for data")
+	s.Refused(
+		s.NewClaim(story.Claim{Source: "one", Annotations: map[string]string{v1alpha1.AnnotationSource: "two"}}),
+		"remove one of them",
+	)
+	s.Refused(
+		s.NewClaim(story.Claim{Annotations: map[string]string{v1alpha1.AnnotationURL: "https://minio:9000/datasets"}}),
+		"must begin with s3://",
+	)
+	s.Refused(
+		s.NewClaim(story.Claim{Annotations: map[string]string{v1alpha1.Group + "/sorce": "x"}}),
+		"s3populator.io/sorce asks S3 volume populator for data",
+	)
 }
 
 // Without a manager, claims that ask for it are refused instead of coming up empty; all
@@ -203,7 +239,10 @@ func TestManagerDown(t *testing.T) {
 		}
 		return nil
 	})
-	s.Refused(s.NewClaim(story.Claim{Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}}), "claims.s3populator.io")
+	s.Refused(
+		s.NewClaim(story.Claim{Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}}),
+		"claims.s3populator.io",
+	)
 	s.Refused(s.NewClaim(story.Claim{Source: "source"}), "claims.s3populator.io")
 }
 

@@ -33,7 +33,13 @@ func TestUnsafeKeys(t *testing.T) {
 		proxy.Misbehave(story.Claiming(0, key))
 		s.Source(name, bucket, under("set"), through(proxy))
 		s.Claim(story.Claim{Name: name, Source: name})
-		s.Source(name+"-skip", bucket, under("set"), through(proxy), func(o *v1alpha1.S3Source) { o.Spec.UnsafeKeys = "Skip" })
+		s.Source(
+			name+"-skip",
+			bucket,
+			under("set"),
+			through(proxy),
+			func(o *v1alpha1.S3Source) { o.Spec.UnsafeKeys = "Skip" },
+		)
 		s.Claim(story.Claim{Name: name + "-skip", Source: name + "-skip"})
 	}
 	for name, key := range keys {
@@ -51,7 +57,12 @@ func TestTooSmall(t *testing.T) {
 	s.Warnings = []string{string(wire.VolumeTooSmall), string(wire.VolumeOutOfInodes), string(v1alpha1.ReasonInventoryPending)}
 	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"big/one.bin": story.Bytes(1, 20*story.MiB)}).Put(story.Small("many/", 300))
 	s.Source("big", bucket, under("big"))
-	s.Source("growing", bucket, under("big"), func(o *v1alpha1.S3Source) { o.Spec.Sizing.OnTooSmall = v1alpha1.TooSmallGrow })
+	s.Source(
+		"growing",
+		bucket,
+		under("big"),
+		func(o *v1alpha1.S3Source) { o.Spec.Sizing.OnTooSmall = v1alpha1.TooSmallGrow },
+	)
 	s.Source("many", bucket, under("many"))
 	few := s.Class(corev1.PersistentVolumeReclaimDelete, map[string]string{driver.ParameterBytesPerInode: "65536"})
 	s.Claim(story.Claim{Name: "small", Source: "big", Size: "16Mi"})
@@ -75,7 +86,10 @@ func TestUnsupportedClass(t *testing.T) {
 	s.Source("source", bucket)
 	unsupported := map[string]string{}
 	for name, provisioner := range map[string]string{"manual": "kubernetes.io/no-provisioner", "ignorant": "ignores.example/data-sources"} {
-		class := &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace + "-" + name}, Provisioner: provisioner}
+		class := &storagev1.StorageClass{
+			ObjectMeta:  metav1.ObjectMeta{Name: s.Namespace + "-" + name},
+			Provisioner: provisioner,
+		}
 		s.Create(class)
 		t.Cleanup(func() { s.Remove(class) })
 		s.Refused(s.NewClaim(story.Claim{Name: name, Source: "source", Class: class.Name}), "cannot be populated")
@@ -101,9 +115,12 @@ func TestRetry(t *testing.T) {
 	s := story.Begin(t, world)
 	s.Warnings = []string{string(wire.AccessDenied), string(wire.NoSuchBucket)}
 	bucket := s.Bucket(story.VersityGW).Put(story.Small("", 3))
-	wrong := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "wrong", Namespace: s.Namespace}, StringData: map[string]string{
-		"access_key": bucket.Server.AccessKey, "secret_key": "not-the-secret-key",
-	}}
+	wrong := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "wrong", Namespace: s.Namespace},
+		StringData: map[string]string{
+			"access_key": bucket.Server.AccessKey, "secret_key": "not-the-secret-key",
+		},
+	}
 	s.Create(wrong)
 	s.Source("keys", bucket, func(o *v1alpha1.S3Source) { o.Spec.Credentials.SecretRef.Name = wrong.Name })
 	source := s.Source("bucket", bucket, func(o *v1alpha1.S3Source) { o.Spec.Bucket = "no-such-bucket" })
@@ -113,7 +130,11 @@ func TestRetry(t *testing.T) {
 	s.WaitForCondition("missing", string(wire.NoSuchBucket), "no-such-bucket")
 
 	story.Update(s, source, func(o *v1alpha1.S3Source) { o.Spec.Bucket = bucket.Name })
-	story.Update(s, wrong, func(o *corev1.Secret) { o.StringData = map[string]string{"secret_key": bucket.Server.SecretKey} })
+	story.Update(
+		s,
+		wrong,
+		func(o *corev1.Secret) { o.StringData = map[string]string{"secret_key": bucket.Server.SecretKey} },
+	)
 	story.Update(s, denied, func(c *corev1.PersistentVolumeClaim) {
 		c.Annotations = map[string]string{v1alpha1.AnnotationRetry: "1"}
 	})

@@ -22,7 +22,12 @@ import (
 func TestServerMisbehaves(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
-	s.Warnings = []string{string(wire.Throttled), string(wire.TransferFailed), string(wire.EndpointUnreachable), string(wire.VerificationFailed)}
+	s.Warnings = []string{
+		string(wire.Throttled),
+		string(wire.TransferFailed),
+		string(wire.EndpointUnreachable),
+		string(wire.VerificationFailed),
+	}
 	bucket := s.Bucket(story.MinIO).Put(story.Small("", 10)).Put(map[string][]byte{"big.bin": story.Bytes(1, 2*story.MiB)})
 	faults := map[string]story.Fault{
 		"throttled": {Of: story.Fetches, Times: 3, Do: story.SlowDown},

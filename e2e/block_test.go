@@ -34,7 +34,11 @@ func TestBlock(t *testing.T) {
 	}
 	s.Condition(early.Name, string(v1alpha1.ReasonUnsupportedClaim)) // admission could not know the source
 	s.Await("the source to be known", func() error {
-		err := world.Client.Create(t.Context(), s.NewClaim(story.Claim{Name: "refused", Source: "prefix", Block: true}), client.DryRunAll)
+		err := world.Client.Create(
+			t.Context(),
+			s.NewClaim(story.Claim{Name: "refused", Source: "prefix", Block: true}),
+			client.DryRunAll,
+		)
 		if err == nil || !strings.Contains(err.Error(), "exactly one object") {
 			return fmt.Errorf("a Block claim of a whole prefix is not refused: %w", err)
 		}

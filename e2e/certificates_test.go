@@ -138,7 +138,12 @@ func TestUnrelatedClaims(t *testing.T) {
 	before := reviewed()
 	for range 10 {
 		create(story.Claim{})
-		create(story.Claim{Labels: map[string]string{"app": "models"}, Annotations: map[string]string{"example.com/s3populator.io": "no"}})
+		create(
+			story.Claim{
+				Labels:      map[string]string{"app": "models"},
+				Annotations: map[string]string{"example.com/s3populator.io": "no"},
+			},
+		)
 	}
 	if n := reviewed() - before; n != 0 {
 		t.Errorf("the manager was asked %v times about claims that are not ours", n)

@@ -47,17 +47,38 @@ func TestCommands(t *testing.T) {
 
 	s.Warnings = []string{"AccessDenied"}
 	bucket := s.Bucket(story.MinIO).Put(story.Small("", 3))
-	s.Create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s3-" + bucket.Name, Namespace: s.Namespace}, StringData: map[string]string{
-		"access_key": bucket.Server.AccessKey, "secret_key": "not-the-one",
-	}})
+	s.Create(
+		&corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Name: "s3-" + bucket.Name, Namespace: s.Namespace},
+			StringData: map[string]string{
+				"access_key": bucket.Server.AccessKey, "secret_key": "not-the-one",
+			},
+		},
+	)
 	source := s.Source("imagenet", bucket)
 	claim := s.Claim(story.Claim{Name: "imagenet", Source: source.Name})
 	s.WaitForCondition(claim.Name, "AccessDenied", "")
 	s.Ready(source, metav1.ConditionFalse, "AccessDenied")
 	class := s.Class(corev1.PersistentVolumeReclaimDelete, nil)
 	volume := s.PrimeOf(claim).Spec.VolumeName
-	in := strings.NewReplacer("CLAIM", claim.Name, "SOURCE", source.Name, "UID", string(claim.UID), "NODE", rundir.NodeName, "VOLUME", volume,
-		"NAMESPACE", s.Namespace, "NAME", class, "namespace ml ", "namespace "+s.Namespace+" ")
+	in := strings.NewReplacer(
+		"CLAIM",
+		claim.Name,
+		"SOURCE",
+		source.Name,
+		"UID",
+		string(claim.UID),
+		"NODE",
+		rundir.NodeName,
+		"VOLUME",
+		volume,
+		"NAMESPACE",
+		s.Namespace,
+		"NAME",
+		class,
+		"namespace ml ",
+		"namespace "+s.Namespace+" ",
+	)
 	kubeconfig := s.Kubeconfig()
 	for _, c := range commands {
 		if c.story != "" || c.why != "" {

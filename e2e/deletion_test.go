@@ -27,10 +27,17 @@ func TestClaimDeleted(t *testing.T) {
 		"without-consumer": {class: story.LateRetain, reach: func(s *story.Story, c *corev1.PersistentVolumeClaim) {
 			s.Condition(c.Name, string(v1alpha1.ReasonWaitForFirstConsumer))
 		}},
-		"failed": {class: story.ImmediateRetain, source: []func(*v1alpha1.S3Source){under("absent")}, reach: func(s *story.Story, c *corev1.PersistentVolumeClaim) {
-			s.Condition(c.Name, "SourceEmpty")
-		}},
-		"bound": {class: story.ImmediateDelete, reach: func(s *story.Story, c *corev1.PersistentVolumeClaim) { s.Bound(c.Name) }},
+		"failed": {
+			class:  story.ImmediateRetain,
+			source: []func(*v1alpha1.S3Source){under("absent")},
+			reach: func(s *story.Story, c *corev1.PersistentVolumeClaim) {
+				s.Condition(c.Name, "SourceEmpty")
+			},
+		},
+		"bound": {
+			class: story.ImmediateDelete,
+			reach: func(s *story.Story, c *corev1.PersistentVolumeClaim) { s.Bound(c.Name) },
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -91,7 +98,9 @@ func TestSourceDeletedMidway(t *testing.T) {
 	claim := s.Claim(story.Claim{Source: "source"})
 	s.Mover(claim, "mc")
 	s.Delete(source)
-	s.Delete(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: source.Spec.Credentials.SecretRef.Name, Namespace: s.Namespace}})
+	s.Delete(
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: source.Spec.Credentials.SecretRef.Name, Namespace: s.Namespace}},
+	)
 	s.Populated(claim, bucket.Under(""))
 }
 

@@ -72,7 +72,9 @@ func TestEphemeralVolume(t *testing.T) {
 	s.Source("source", bucket)
 	spec := story.PodSpec("", false, false, "sha256", "/data")
 	spec.Volumes[0].VolumeSource = corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{
-		VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{Spec: story.Claim{Source: "source", Class: story.LateDelete}.Spec()},
+		VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{
+			Spec: story.Claim{Source: "source", Class: story.LateDelete}.Spec(),
+		},
 	}}
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "batch", Namespace: s.Namespace}, Spec: spec}
 	s.Create(pod)

@@ -21,14 +21,24 @@ func TestOwners(t *testing.T) {
 	s := story.Begin(t, world)
 	s.Warnings = []string{"VolumeNotWritable"}
 	bucket := s.Bucket(story.VersityGW).Put(story.Small("", 8))
-	s.Create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "vendor", Namespace: s.Namespace}, StringData: map[string]string{
-		"id": bucket.Server.AccessKey, "password": bucket.Server.SecretKey,
-	}})
+	s.Create(
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "vendor", Namespace: s.Namespace}, StringData: map[string]string{
+			"id": bucket.Server.AccessKey, "password": bucket.Server.SecretKey,
+		}},
+	)
 	s.Create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "puller", Namespace: s.Namespace}})
 	s.Source("owned", bucket, func(o *v1alpha1.S3Source) {
-		o.Spec.Credentials.SecretRef = &v1alpha1.SecretReference{Name: "vendor", Keys: &v1alpha1.SecretKeys{AccessKey: "id", SecretKey: "password"}}
+		o.Spec.Credentials.SecretRef = &v1alpha1.SecretReference{
+			Name: "vendor",
+			Keys: &v1alpha1.SecretKeys{AccessKey: "id", SecretKey: "password"},
+		}
 		o.Spec.RequestPayer, o.Spec.Mover.ServiceAccountName = true, "puller"
-		o.Spec.Files = &v1alpha1.Files{UID: new(int64(1234)), GID: new(int64(2345)), Mode: new(int32(0o640)), DirectoryMode: new(int32(0o750))}
+		o.Spec.Files = &v1alpha1.Files{
+			UID:           new(int64(1234)),
+			GID:           new(int64(2345)),
+			Mode:          new(int32(0o640)),
+			DirectoryMode: new(int32(0o750)),
+		}
 	})
 	s.Populated(s.Claim(story.Claim{Name: "owned", Source: "owned"}), bucket.Under(""))
 

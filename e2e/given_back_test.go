@@ -32,7 +32,12 @@ type keptVolume struct {
 
 func keepVolume(s *story.Story) keptVolume {
 	s.T.Helper()
-	own := class.Storage(s.Namespace, storagev1.VolumeBindingWaitForFirstConsumer, corev1.PersistentVolumeReclaimRetain, nil)
+	own := class.Storage(
+		s.Namespace,
+		storagev1.VolumeBindingWaitForFirstConsumer,
+		corev1.PersistentVolumeReclaimRetain,
+		nil,
+	)
 	s.Create(own)
 	s.T.Cleanup(func() { s.Remove(own) })
 	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"thesis.tex": []byte("years of work")})
@@ -60,9 +65,16 @@ func (k keptVolume) givenBack() {
 	k.T.Helper()
 	k.Await("the volume to be as it was", func() error {
 		return k.Volume(k.name, func(v *corev1.PersistentVolume) error {
-			if v.Status.Phase != corev1.VolumeAvailable || v.Spec.ClaimRef != nil || v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimRetain ||
+			if v.Status.Phase != corev1.VolumeAvailable || v.Spec.ClaimRef != nil ||
+				v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimRetain ||
 				v.Annotations[v1alpha1.AnnotationReleasing] != "" {
-				return fmt.Errorf("it is %s, %s, with %v and %v", v.Status.Phase, v.Spec.PersistentVolumeReclaimPolicy, v.Spec.ClaimRef, v.Annotations)
+				return fmt.Errorf(
+					"it is %s, %s, with %v and %v",
+					v.Status.Phase,
+					v.Spec.PersistentVolumeReclaimPolicy,
+					v.Spec.ClaimRef,
+					v.Annotations,
+				)
 			}
 			return nil
 		})

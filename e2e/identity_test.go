@@ -60,7 +60,9 @@ func TestMinIOSTS(t *testing.T) {
 	for _, o := range s.Sample("minio-sts.yaml") {
 		if source, ok := o.(*v1alpha1.S3Source); ok {
 			source.Spec.Credentials.RoleARN = string(role)
-			source.Spec.TLS = &v1alpha1.TLS{CABundles: []v1alpha1.CABundle{{ConfigMap: &v1alpha1.KeyReference{Name: s.Authority("minio", bucket)}}}}
+			source.Spec.TLS = &v1alpha1.TLS{
+				CABundles: []v1alpha1.CABundle{{ConfigMap: &v1alpha1.KeyReference{Name: s.Authority("minio", bucket)}}},
+			}
 		}
 		s.Create(o)
 	}
@@ -71,7 +73,10 @@ func TestMinIOSTS(t *testing.T) {
 func clusterAuthority(t *testing.T, s *story.Story) []byte {
 	t.Helper()
 	root := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: "kube-root-ca.crt"}}
-	s.Await("the ConfigMap kube-root-ca.crt", func() error { return world.Client.Get(t.Context(), client.ObjectKeyFromObject(root), root) })
+	s.Await(
+		"the ConfigMap kube-root-ca.crt",
+		func() error { return world.Client.Get(t.Context(), client.ObjectKeyFromObject(root), root) },
+	)
 	return []byte(root.Data["ca.crt"])
 }
 
@@ -89,7 +94,11 @@ func service(s *story.Story, server *node.S3Server) {
 	space := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "data"}}
 	s.Create(space)
 	s.T.Cleanup(func() { s.Remove(space) })
-	meta := metav1.ObjectMeta{Namespace: "data", Name: "minio", Labels: map[string]string{discoveryv1.LabelServiceName: "minio"}}
+	meta := metav1.ObjectMeta{
+		Namespace: "data",
+		Name:      "minio",
+		Labels:    map[string]string{discoveryv1.LabelServiceName: "minio"},
+	}
 	s.Create(&corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 9000}}}})
 	s.Create(&discoveryv1.EndpointSlice{
 		ObjectMeta: meta, AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{at.Hostname()}}},

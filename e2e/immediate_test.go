@@ -32,12 +32,20 @@ func TestImmediate(t *testing.T) {
 				t.Errorf("events on the claim (-want +got):\n%s", d)
 			}
 			run := s.Import(claim)
-			if run.Status.Phase != v1alpha1.ImportSucceeded || run.Status.Progress.Percent != 100 || run.Status.Progress.Objects.Done != 20 || run.Status.Attempts != 1 {
+			if run.Status.Phase != v1alpha1.ImportSucceeded || run.Status.Progress.Percent != 100 ||
+				run.Status.Progress.Objects.Done != 20 ||
+				run.Status.Attempts != 1 {
 				t.Errorf("the import ended as %+v", run.Status)
 			}
 			source := s.Ready(s.Get("source"), "True", string(v1alpha1.ReasonInventoryTaken))
-			if i := source.Status.Inventory; i.Objects != 20 || i.Digest != run.Status.ManifestDigest || i.Digest != volume.Annotations[v1alpha1.AnnotationManifestDigest] {
-				t.Errorf("the inventory is %+v; the import has digest %s, the volume %s", i, run.Status.ManifestDigest, volume.Annotations[v1alpha1.AnnotationManifestDigest])
+			if i := source.Status.Inventory; i.Objects != 20 || i.Digest != run.Status.ManifestDigest ||
+				i.Digest != volume.Annotations[v1alpha1.AnnotationManifestDigest] {
+				t.Errorf(
+					"the inventory is %+v; the import has digest %s, the volume %s",
+					i,
+					run.Status.ManifestDigest,
+					volume.Annotations[v1alpha1.AnnotationManifestDigest],
+				)
 			}
 		})
 	}

@@ -43,7 +43,13 @@ func TestMoverKilled(t *testing.T) {
 	}
 	second := s.Report(claim)
 	if again := done + second.FetchedBytes - objects*size; again >= done/2 {
-		t.Errorf("the first mover had %d bytes when it was killed; the second fetched %d of %d, so %d again", done, second.FetchedBytes, objects*size, again)
+		t.Errorf(
+			"the first mover had %d bytes when it was killed; the second fetched %d of %d, so %d again",
+			done,
+			second.FetchedBytes,
+			objects*size,
+			again,
+		)
 	}
 	if got := s.Events(claim); !slices.Contains(got, "TransferFailed") {
 		t.Errorf("events on the claim are only %v", got)

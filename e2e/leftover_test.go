@@ -31,7 +31,10 @@ func TestUsedStorage(t *testing.T) {
 	s.WaitForCondition(files.Name, string(wire.VolumeNotEmpty), "thesis.tex")
 	s.WaitForCondition(device.Name, string(wire.VolumeNotEmpty), "XFS")
 	sum := sha256.Sum256([]byte("thesis.tex"))
-	s.AssertContent(s.Reader(s.PrimeOf(files)), story.Content{"thesis.tex": {Size: int64(len("thesis.tex")), SHA256: hex.EncodeToString(sum[:])}})
+	s.AssertContent(
+		s.Reader(s.PrimeOf(files)),
+		story.Content{"thesis.tex": {Size: int64(len("thesis.tex")), SHA256: hex.EncodeToString(sum[:])}},
+	)
 
 	// Both outlive their claims, although their class deletes.
 	for _, claim := range []*corev1.PersistentVolumeClaim{files, device} {

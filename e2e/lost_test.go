@@ -35,7 +35,11 @@ func ghost(s *story.Story) *corev1.Node {
 	}
 	s.Create(node)
 	s.T.Cleanup(func() { s.Remove(node) })
-	some := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("4"), corev1.ResourceMemory: resource.MustParse("4Gi"), corev1.ResourcePods: resource.MustParse("10")}
+	some := corev1.ResourceList{
+		corev1.ResourceCPU:    resource.MustParse("4"),
+		corev1.ResourceMemory: resource.MustParse("4Gi"),
+		corev1.ResourcePods:   resource.MustParse("10"),
+	}
 	status(s, node, func() {
 		node.Status = corev1.NodeStatus{Capacity: some, Allocatable: some, Conditions: []corev1.NodeCondition{{
 			Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady", LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now(),
@@ -85,7 +89,13 @@ func TestNodeLost(t *testing.T) {
 		mover.Status.Conditions = append(mover.Status.Conditions,
 			corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()},
 			corev1.PodCondition{Type: corev1.ContainersReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()})
-		mover.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "mover", Ready: true, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}}}}
+		mover.Status.ContainerStatuses = []corev1.ContainerStatus{
+			{
+				Name:  "mover",
+				Ready: true,
+				State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}},
+			},
+		}
 	})
 	s.WaitForCondition(claim.Name, string(v1alpha1.ReasonMoverLost), "kubectl delete node "+node.Name)
 	story.Update(s, source, func(o *v1alpha1.S3Source) { o.Spec.Mover.NodeSelector = nil })

@@ -18,7 +18,8 @@ func TestMany(t *testing.T) {
 	s.Source("source", bucket, under("set"))
 	claim := s.Claim(story.Claim{Source: "source", Size: "128Mi"})
 	s.Populated(claim, bucket.Under("set/"))
-	if run := s.Import(claim); run.Status.Progress.Objects.Total != 2000 || run.Status.Progress.Bytes.Total != bucket.Total() {
+	if run := s.Import(claim); run.Status.Progress.Objects.Total != 2000 ||
+		run.Status.Progress.Bytes.Total != bucket.Total() {
 		t.Errorf("the import counts %+v, the bucket holds 2000 objects of %d bytes", run.Status.Progress, bucket.Total())
 	}
 }

@@ -22,7 +22,11 @@ func TestPlacementCorrected(t *testing.T) {
 	s := story.Begin(t, world)
 	s.Warnings = []string{string(v1alpha1.ReasonMoverPending), string(v1alpha1.ReasonInventoryPending)}
 	bucket := s.Bucket(story.MinIO).Put(story.Small("", 4))
-	source := s.Source("source", bucket, func(o *v1alpha1.S3Source) { o.Spec.Mover.NodeSelector = map[string]string{"no-such": "node"} })
+	source := s.Source(
+		"source",
+		bucket,
+		func(o *v1alpha1.S3Source) { o.Spec.Mover.NodeSelector = map[string]string{"no-such": "node"} },
+	)
 	claim := s.Claim(story.Claim{Source: "source"})
 	s.WaitForCondition(claim.Name, string(v1alpha1.ReasonMoverPending), "node")
 	story.Update(s, source, func(o *v1alpha1.S3Source) { o.Spec.Mover.NodeSelector = nil })
@@ -103,7 +107,8 @@ func TestGrowsAfterAll(t *testing.T) {
 	claim := s.Claim(story.Claim{Source: "source", Size: "8Mi"})
 	now, volume := s.Populated(claim, bucket.Under(""))
 	s.WaitForEvent(claim, string(wire.VolumeTooSmall), "The volume may grow, so it is replaced by one of ")
-	if have, asked := volume.Spec.Capacity.Storage().Value(), now.Spec.Resources.Requests.Storage().Value(); have <= 20*story.MiB || asked != 8*story.MiB {
+	if have, asked := volume.Spec.Capacity.Storage().Value(), now.Spec.Resources.Requests.Storage().Value(); have <= 20*story.MiB ||
+		asked != 8*story.MiB {
 		t.Errorf("the volume has %d bytes, the claim asks for %d", have, asked)
 	}
 }

@@ -32,7 +32,11 @@ func TestOrdinaryVolume(t *testing.T) {
 		return n[fault.NodeUnstage].Calls > 0 && n[fault.NodeUnstage].Running == 0
 	})
 	grown := resource.MustParse("64Mi")
-	story.Update(s, claim, func(c *corev1.PersistentVolumeClaim) { c.Spec.Resources.Requests[corev1.ResourceStorage] = grown })
+	story.Update(
+		s,
+		claim,
+		func(c *corev1.PersistentVolumeClaim) { c.Spec.Resources.Requests[corev1.ResourceStorage] = grown },
+	)
 	s.AssertContent(s.Reader(claim), bucket.Under("")) // its mount lets the file system follow
 	s.Await("the claim to have grown", func() error {
 		if err := s.Find(claim); err != nil {
@@ -65,7 +69,10 @@ func snapshotOf(s *story.Story, claim *corev1.PersistentVolumeClaim, snapshotCla
 	snapshot := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshot",
 		"metadata": map[string]any{"name": "before", "namespace": s.Namespace},
-		"spec":     map[string]any{"volumeSnapshotClassName": snapshotClass, "source": map[string]any{"persistentVolumeClaimName": claim.Name}},
+		"spec": map[string]any{
+			"volumeSnapshotClassName": snapshotClass,
+			"source":                  map[string]any{"persistentVolumeClaimName": claim.Name},
+		},
 	}}
 	s.Create(snapshot)
 	s.Await("the snapshot to be ready", func() error {

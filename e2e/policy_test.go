@@ -74,8 +74,12 @@ func TestRightsOfAnnotations(t *testing.T) {
 	if err := errors.Join(podder.Create(t.Context(), described), claimer.Create(t.Context(), named)); err != nil {
 		t.Fatal(err)
 	}
-	change := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"annotations":{"s3populator.io/service-account":"admin"}}}`))
-	if err := claimer.Patch(t.Context(), described.DeepCopy(), change); err == nil || !strings.Contains(err.Error(), "s3populator.io/service-account makes") {
+	change := client.RawPatch(
+		"application/merge-patch+json",
+		[]byte(`{"metadata":{"annotations":{"s3populator.io/service-account":"admin"}}}`),
+	)
+	if err := claimer.Patch(t.Context(), described.DeepCopy(), change); err == nil ||
+		!strings.Contains(err.Error(), "s3populator.io/service-account makes") {
 		t.Errorf("one who may not create pods chose another identity: %v", err)
 	}
 	s.Populated(described, bucket.Under(""))
@@ -93,7 +97,12 @@ func TestManagerIsPinned(t *testing.T) {
 	s := story.Begin(t, world)
 	claim := s.Claim(story.Claim{Name: "users"})
 	s.Bound(claim.Name) // A Pending claim cannot ask for more: no policy would be asked.
-	thief := s.As(story.ManagerAccount, "system:serviceaccounts", "system:serviceaccounts:"+story.SystemNamespace, "system:authenticated")
+	thief := s.As(
+		story.ManagerAccount,
+		"system:serviceaccounts",
+		"system:serviceaccounts:"+story.SystemNamespace,
+		"system:authenticated",
+	)
 	shell := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "populate-shell", Namespace: s.Namespace}}
 	shell.Spec = story.PodSpec(claim.Name, false, false)
 	shell.Spec.Containers[0].Name = "mover" // Its image is not ours.
@@ -109,7 +118,8 @@ func TestManagerIsPinned(t *testing.T) {
 		}
 	}
 	var all admissionv1.ValidatingAdmissionPolicyList
-	if err := world.Client.List(t.Context(), &all, client.MatchingLabels{"app.kubernetes.io/part-of": "s3populator"}); err != nil || len(all.Items) != 5 {
+	if err := world.Client.List(t.Context(), &all, client.MatchingLabels{"app.kubernetes.io/part-of": "s3populator"}); err != nil ||
+		len(all.Items) != 5 {
 		t.Fatalf("there are %d policies (%v), want five", len(all.Items), err)
 	}
 	for _, p := range all.Items {
@@ -134,7 +144,14 @@ func TestRestoredWithItsVolume(t *testing.T) {
 	story.Update(s, volume, func(v *corev1.PersistentVolume) { v.Spec.ClaimRef = nil })
 	bucket.Put(map[string][]byte{"later.txt": []byte("not in the backup")})
 	s.AbandonToBinder("restored")
-	claim := s.NewClaim(story.Claim{Name: "restored", Source: "source", Class: story.ImmediateRetain, Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}})
+	claim := s.NewClaim(
+		story.Claim{
+			Name:        "restored",
+			Source:      "source",
+			Class:       story.ImmediateRetain,
+			Annotations: map[string]string{v1alpha1.AnnotationSource: "source"},
+		},
+	)
 	claim.Spec.VolumeName = volume.Name
 	s.Create(claim)
 	c := s.WaitForCondition(claim.Name, string(v1alpha1.ReasonLeftAlone), volume.Name)
@@ -153,9 +170,14 @@ func TestOneRelease(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
 	bucket := s.Bucket(story.MinIO).Put(story.Small("llama/", 4))
-	s.Create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s3-reader", Namespace: s.Namespace}, StringData: map[string]string{
-		"access_key": bucket.Server.AccessKey, "secret_key": bucket.Server.SecretKey,
-	}})
+	s.Create(
+		&corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Name: "s3-reader", Namespace: s.Namespace},
+			StringData: map[string]string{
+				"access_key": bucket.Server.AccessKey, "secret_key": bucket.Server.SecretKey,
+			},
+		},
+	)
 	chart := t.TempDir()
 	var text []byte
 	for _, o := range s.Sample("one-release.yaml") {

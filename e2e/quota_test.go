@@ -25,7 +25,9 @@ func TestQuota(t *testing.T) {
 	s.Source("source", bucket)
 	quota := &corev1.ResourceQuota{
 		ObjectMeta: metav1.ObjectMeta{Name: "quota", Namespace: s.Namespace},
-		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePersistentVolumeClaims: resource.MustParse("1")}},
+		Spec: corev1.ResourceQuotaSpec{
+			Hard: corev1.ResourceList{corev1.ResourcePersistentVolumeClaims: resource.MustParse("1")},
+		},
 	}
 	s.Create(quota)
 	s.QuotaCounts(quota)
@@ -45,8 +47,18 @@ func TestLimitRange(t *testing.T) {
 	s.Create(&corev1.LimitRange{
 		ObjectMeta: metav1.ObjectMeta{Name: "limits", Namespace: s.Namespace},
 		Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{
-			{Type: corev1.LimitTypeContainer, Max: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("512Mi"), corev1.ResourceCPU: resource.MustParse("1")}},
-			{Type: corev1.LimitTypePersistentVolumeClaim, Min: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("16Mi")}, Max: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("64Mi")}},
+			{
+				Type: corev1.LimitTypeContainer,
+				Max: corev1.ResourceList{
+					corev1.ResourceMemory: resource.MustParse("512Mi"),
+					corev1.ResourceCPU:    resource.MustParse("1"),
+				},
+			},
+			{
+				Type: corev1.LimitTypePersistentVolumeClaim,
+				Min:  corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("16Mi")},
+				Max:  corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("64Mi")},
+			},
 		}},
 	})
 	s.Source("source", bucket)

@@ -25,8 +25,14 @@ func TestSourceNotReady(t *testing.T) {
 	s := story.Begin(t, world)
 	plain := s.Bucket(story.MinIO).Put(story.Small("", 3))
 	secure := s.Bucket(story.MinIOTLS).Put(story.Small("", 3))
-	wrong := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "wrong", Namespace: s.Namespace}, StringData: map[string]string{"access_key": plain.Server.AccessKey, "secret_key": "not-the-secret-key"}}
-	half := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "half", Namespace: s.Namespace}, StringData: map[string]string{"access_key": plain.Server.AccessKey}}
+	wrong := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "wrong", Namespace: s.Namespace},
+		StringData: map[string]string{"access_key": plain.Server.AccessKey, "secret_key": "not-the-secret-key"},
+	}
+	half := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "half", Namespace: s.Namespace},
+		StringData: map[string]string{"access_key": plain.Server.AccessKey},
+	}
 	s.Create(wrong)
 	s.Create(half)
 	credentials := func(name string) func(*v1alpha1.S3Source) {
@@ -41,11 +47,31 @@ func TestSourceNotReady(t *testing.T) {
 		"wrong-keys":     {plain, credentials("wrong"), wire.AccessDenied, "wrong"},
 		"missing-secret": {plain, credentials("absent"), wire.CredentialsMissing, "absent"},
 		"half-secret":    {plain, credentials("half"), wire.CredentialsMissing, "secret_key"},
-		"no-bucket":      {plain, func(o *v1alpha1.S3Source) { o.Spec.Bucket = "no-such-bucket" }, wire.NoSuchBucket, "no-such-bucket"},
-		"no-endpoint":    {plain, func(o *v1alpha1.S3Source) { o.Spec.Endpoint = "http://" + world.Node.Address() + ":1" }, wire.EndpointUnreachable, ":1"},
-		"no-such-host":   {plain, func(o *v1alpha1.S3Source) { o.Spec.Endpoint = "http://absent.default.svc:9000" }, wire.EndpointNotResolved, "absent.default.svc"},
+		"no-bucket": {
+			plain,
+			func(o *v1alpha1.S3Source) { o.Spec.Bucket = "no-such-bucket" },
+			wire.NoSuchBucket,
+			"no-such-bucket",
+		},
+		"no-endpoint": {
+			plain,
+			func(o *v1alpha1.S3Source) { o.Spec.Endpoint = "http://" + world.Node.Address() + ":1" },
+			wire.EndpointUnreachable,
+			":1",
+		},
+		"no-such-host": {
+			plain,
+			func(o *v1alpha1.S3Source) { o.Spec.Endpoint = "http://absent.default.svc:9000" },
+			wire.EndpointNotResolved,
+			"absent.default.svc",
+		},
 		"unknown-signer": {secure, func(o *v1alpha1.S3Source) { o.Spec.TLS = nil }, wire.CertificateInvalid, "spec.tls"},
-		"no-object":      {plain, func(o *v1alpha1.S3Source) { o.Spec.Objects = []v1alpha1.S3Object{{Key: "absent.bin"}} }, wire.NoSuchObject, "absent.bin"},
+		"no-object": {
+			plain,
+			func(o *v1alpha1.S3Source) { o.Spec.Objects = []v1alpha1.S3Object{{Key: "absent.bin"}} },
+			wire.NoSuchObject,
+			"absent.bin",
+		},
 	}
 	for name, test := range tests {
 		s.Warnings = append(s.Warnings, string(test.reason))
@@ -86,7 +112,11 @@ func TestRefresh(t *testing.T) {
 	holds("periodic", 1, 3)
 	before := s.Get("source").Status.Inventory.Digest
 	bucket.Put(map[string][]byte{"a/4": []byte("4444"), "b/5": []byte("55555")})
-	story.Update(s, source, func(o *v1alpha1.S3Source) { o.Annotations = map[string]string{v1alpha1.AnnotationRefresh: "1"} })
+	story.Update(
+		s,
+		source,
+		func(o *v1alpha1.S3Source) { o.Annotations = map[string]string{v1alpha1.AnnotationRefresh: "1"} },
+	)
 	holds("source", 3, 7)
 	if after := s.Get("source").Status.Inventory.Digest; after == before {
 		t.Errorf("other objects, but the same digest %s", after)

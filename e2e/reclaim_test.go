@@ -36,7 +36,10 @@ func TestReclaimPolicy(t *testing.T) {
 		}
 		s.Delete(claim)
 		if want == corev1.PersistentVolumeReclaimRetain {
-			s.Await("the retained volume to be released", func() error { return s.VolumePhase(volume.Name, corev1.VolumeReleased) })
+			s.Await(
+				"the retained volume to be released",
+				func() error { return s.VolumePhase(volume.Name, corev1.VolumeReleased) },
+			)
 			s.Reclaim(volume)
 		}
 	}

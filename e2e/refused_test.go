@@ -26,7 +26,9 @@ func TestImportsForbidden(t *testing.T) {
 	s.Source("source", bucket)
 	quota := &corev1.ResourceQuota{
 		ObjectMeta: metav1.ObjectMeta{Name: "imports", Namespace: s.Namespace},
-		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{"count/s3imports.s3populator.io": resource.MustParse("0")}},
+		Spec: corev1.ResourceQuotaSpec{
+			Hard: corev1.ResourceList{"count/s3imports.s3populator.io": resource.MustParse("0")},
+		},
 	}
 	s.Create(quota)
 	s.QuotaCounts(quota)

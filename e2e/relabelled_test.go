@@ -29,13 +29,20 @@ func relabelling(s *story.Story) (*admissionv1.MutatingAdmissionPolicy, *admissi
 				Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
 			}}},
 		},
-		MatchConditions: []admissionv1.MatchCondition{{Name: "managed", Expression: `has(object.metadata.labels) && "s3populator.io/role" in object.metadata.labels`}},
+		MatchConditions: []admissionv1.MatchCondition{
+			{Name: "managed", Expression: `has(object.metadata.labels) && "s3populator.io/role" in object.metadata.labels`},
+		},
 		Mutations: []admissionv1.Mutation{{
-			PatchType:          admissionv1.PatchTypeApplyConfiguration,
-			ApplyConfiguration: &admissionv1.ApplyConfiguration{Expression: `Object{metadata: Object.metadata{labels: {"app.kubernetes.io/managed-by": "platform"}}}`},
+			PatchType: admissionv1.PatchTypeApplyConfiguration,
+			ApplyConfiguration: &admissionv1.ApplyConfiguration{
+				Expression: `Object{metadata: Object.metadata{labels: {"app.kubernetes.io/managed-by": "platform"}}}`,
+			},
 		}},
 	}}
-	return policy, &admissionv1.MutatingAdmissionPolicyBinding{ObjectMeta: meta, Spec: admissionv1.MutatingAdmissionPolicyBindingSpec{PolicyName: meta.Name}}
+	return policy, &admissionv1.MutatingAdmissionPolicyBinding{
+		ObjectMeta: meta,
+		Spec:       admissionv1.MutatingAdmissionPolicyBindingSpec{PolicyName: meta.Name},
+	}
 }
 
 // relabels waits until the API server has noticed that the policy came or went, by asking for
@@ -44,8 +51,12 @@ func relabels(s *story.Story, want bool) {
 	s.T.Helper()
 	s.Await("the policy to be noticed", func() error {
 		pod := &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Name: "asked", Namespace: s.Namespace, Labels: map[string]string{"s3populator.io/role": "none"}},
-			Spec:       story.PodSpec("none", false, false, "sha256", "/data"),
+			ObjectMeta: metav1.ObjectMeta{
+				Name:      "asked",
+				Namespace: s.Namespace,
+				Labels:    map[string]string{"s3populator.io/role": "none"},
+			},
+			Spec: story.PodSpec("none", false, false, "sha256", "/data"),
 		}
 		if err := world.Client.Create(s.T.Context(), pod, client.DryRunAll); err != nil {
 			return err
@@ -64,7 +75,11 @@ func TestMoverRelabelled(t *testing.T) {
 	s := story.Begin(t, world)
 	s.Warnings = []string{string(v1alpha1.ReasonLabelsChanged), "Interrupted"}
 	bucket := s.Bucket(story.MinIO).Put(story.Small("", 4))
-	s.Source("source", bucket, func(o *v1alpha1.S3Source) { o.Annotations = map[string]string{v1alpha1.AnnotationInventory: "Skip"} })
+	s.Source(
+		"source",
+		bucket,
+		func(o *v1alpha1.S3Source) { o.Annotations = map[string]string{v1alpha1.AnnotationInventory: "Skip"} },
+	)
 	policy, binding := relabelling(s)
 	s.Create(policy)
 	s.Create(binding)

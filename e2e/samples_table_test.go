@@ -25,8 +25,14 @@ var website = map[string][]byte{"index.html": []byte("<h1>It works</h1>"), "img/
 
 // samples has a row for each file of manifests/samples.
 var samples = map[string]sample{
-	"quickstart.yaml":     {keys: beside("imagenet/"), want: prefixed("imagenet/")},
-	"reader.yaml":         {first: quickstart, keys: beside("imagenet/"), want: prefixed("imagenet/"), ordinary: true, ends: running("trainer")},
+	"quickstart.yaml": {keys: beside("imagenet/"), want: prefixed("imagenet/")},
+	"reader.yaml": {
+		first:    quickstart,
+		keys:     beside("imagenet/"),
+		want:     prefixed("imagenet/"),
+		ordinary: true,
+		ends:     running("trainer"),
+	},
 	"annotated.yaml":      {first: quickstart, keys: beside("imagenet/"), want: prefixed("imagenet/")},
 	"bind-immediate.yaml": {first: quickstart, keys: beside("imagenet/"), want: prefixed("imagenet/")},
 	"anonymous.yaml": {
@@ -39,7 +45,13 @@ var samples = map[string]sample{
 			s.Keys("aws-reader", "access_key", "secret_key", b)
 		},
 	},
-	"private-ca.yaml": {server: story.MinIOTLS, keys: story.Small("", 4), want: prefixed(""), claim: &story.Claim{Source: "internal"}, given: corporate},
+	"private-ca.yaml": {
+		server: story.MinIOTLS,
+		keys:   story.Small("", 4),
+		want:   prefixed(""),
+		claim:  &story.Claim{Source: "internal"},
+		given:  corporate,
+	},
 	"filters.yaml": {
 		keys: map[string][]byte{
 			"photos/a.jpg": []byte("a"), "photos/2024/b.jpg": []byte("b"), "photos/thumbnails/a.jpg": []byte("t"), "photos/2024/thumbnails/b.jpg": []byte("u"),
@@ -67,7 +79,11 @@ var samples = map[string]sample{
 		},
 		want: prefixed(""), claim: &story.Claim{Source: "pinned"},
 	},
-	"target-path.yaml": {keys: website, want: func(b *story.Bucket) story.Content { return b.Under("").In("var/www/html") }, claim: &story.Claim{Source: "site"}},
+	"target-path.yaml": {
+		keys:  website,
+		want:  func(b *story.Bucket) story.Content { return b.Under("").In("var/www/html") },
+		claim: &story.Claim{Source: "site"},
+	},
 	"files.yaml": {
 		keys: beside("pgdata/"), want: prefixed("pgdata/"), claim: &story.Claim{Source: "database"},
 		given: func(s *story.Story, _ *story.Bucket, _ *story.Site) {
@@ -84,9 +100,18 @@ var samples = map[string]sample{
 		claim: &story.Claim{Labels: map[string]string{"app": "inference"}},
 	},
 	"one-release.yaml": {keys: beside("llama/"), want: prefixed("llama/"), warns: []string{"SourceNotFound"}},
-	"grow.yaml":        {keys: map[string][]byte{"growing/big.bin": story.Bytes(3, 24*story.MiB)}, want: prefixed("growing/"), claim: &story.Claim{Source: "growing", Size: "4Mi"}},
-	"transfer.yaml":    {server: story.VersityGW, keys: story.Small("", 4), want: prefixed(""), claim: &story.Claim{Source: "archive"}},
-	"max-movers.yaml":  {keys: story.Small("", 4), want: prefixed(""), claim: &story.Claim{Source: "small-server"}},
+	"grow.yaml": {
+		keys:  map[string][]byte{"growing/big.bin": story.Bytes(3, 24*story.MiB)},
+		want:  prefixed("growing/"),
+		claim: &story.Claim{Source: "growing", Size: "4Mi"},
+	},
+	"transfer.yaml": {
+		server: story.VersityGW,
+		keys:   story.Small("", 4),
+		want:   prefixed(""),
+		claim:  &story.Claim{Source: "archive"},
+	},
+	"max-movers.yaml": {keys: story.Small("", 4), want: prefixed(""), claim: &story.Claim{Source: "small-server"}},
 	"mover.yaml": {
 		keys: story.Small("", 4), want: prefixed(""), claim: &story.Claim{Source: "shared"},
 		given: func(s *story.Story, _ *story.Bucket, _ *story.Site) {
@@ -122,8 +147,18 @@ func corporate(s *story.Story, b *story.Bucket, _ *story.Site) {
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	s.Create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "corporate-ca", Namespace: s.Namespace}, Data: map[string]string{"root.pem": string(other.PEM())}})
-	s.Create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "minio-tls", Namespace: s.Namespace}, Data: map[string][]byte{"ca.crt": b.Server.CABundle}})
+	s.Create(
+		&corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Name: "corporate-ca", Namespace: s.Namespace},
+			Data:       map[string]string{"root.pem": string(other.PEM())},
+		},
+	)
+	s.Create(
+		&corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Name: "minio-tls", Namespace: s.Namespace},
+			Data:       map[string][]byte{"ca.crt": b.Server.CABundle},
+		},
+	)
 }
 
 // The example of a proxy is followed: S3 is reached through it, and progress is not.

@@ -73,7 +73,14 @@ func play(t *testing.T, file string, row sample) {
 	s := story.Begin(t, world)
 	s.Warnings = row.warns
 	if row.read != "" {
-		s.Kubectl("apply", "--server-side", "--validate=strict", "--dry-run=server", "--filename", s.File("manifests/samples/"+file))
+		s.Kubectl(
+			"apply",
+			"--server-side",
+			"--validate=strict",
+			"--dry-run=server",
+			"--filename",
+			s.File("manifests/samples/"+file),
+		)
 		return
 	}
 	if row.ordinary {

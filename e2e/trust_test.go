@@ -18,7 +18,11 @@ func TestPrivateAuthority(t *testing.T) {
 	s := story.Begin(t, world)
 	for name, server := range map[string]story.Server{"minio": story.MinIOTLS, "versitygw": story.VersityGWTLS} {
 		bucket := s.Bucket(server).Put(story.Small("", 6))
-		s.Source(name, bucket, func(o *v1alpha1.S3Source) { o.Spec.TLS.CABundles[0].ConfigMap.Name = s.Authority(name, bucket) })
+		s.Source(
+			name,
+			bucket,
+			func(o *v1alpha1.S3Source) { o.Spec.TLS.CABundles[0].ConfigMap.Name = s.Authority(name, bucket) },
+		)
 		s.Populated(s.Claim(story.Claim{Name: name, Source: name}), bucket.Under(""))
 	}
 }

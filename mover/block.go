@@ -73,8 +73,12 @@ func (m *mover) fillDevice(ctx context.Context) (*ledger, error) {
 
 func (m *mover) onlyObject() (entry, error) {
 	if n := len(m.plan.entries); n != 1 || m.plan.entries[0].isDir() {
-		return entry{}, fail(wire.NotOneObject, "a volume with volumeMode Block takes exactly one object and the source has %d; "+
-			"name it in spec.objects", n)
+		return entry{}, fail(
+			wire.NotOneObject,
+			"a volume with volumeMode Block takes exactly one object and the source has %d; "+
+				"name it in spec.objects",
+			n,
+		)
 	}
 	return m.plan.entries[0], nil
 }

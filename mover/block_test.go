@@ -115,7 +115,8 @@ func TestACompleteDeviceOfAnUnseenMover(t *testing.T) {
 			tt.change(device)
 			write(t, b.paths.Device, string(device))
 			r := b.run()
-			if tt.done && (r.Class != wire.Done || r.FetchedBytes > 0) || !tt.done && (r.Reason != wire.VolumeNotEmpty || r.Began || !r.Held) {
+			if tt.done && (r.Class != wire.Done || r.FetchedBytes > 0) ||
+				!tt.done && (r.Reason != wire.VolumeNotEmpty || r.Began || !r.Held) {
 				t.Errorf("report is %+v", r)
 			}
 			if got, _ := os.ReadFile(b.paths.Device); !bytes.Equal(got, device) {

@@ -27,7 +27,9 @@ func TestDigester(t *testing.T) {
 	crc := crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))
 	sha := sha256.Sum256(b)
 	crcSum, crcAlgo := objectChecksum(minio.ObjectInfo{
-		ChecksumCRC32C: base64.StdEncoding.EncodeToString([]byte{byte(crc >> 24), byte(crc >> 16), byte(crc >> 8), byte(crc)}), ChecksumMode: "FULL_OBJECT",
+		ChecksumCRC32C: base64.StdEncoding.EncodeToString(
+			[]byte{byte(crc >> 24), byte(crc >> 16), byte(crc >> 8), byte(crc)},
+		), ChecksumMode: "FULL_OBJECT",
 	})
 	shaSum, shaAlgo := objectChecksum(minio.ObjectInfo{ChecksumSHA256: base64.StdEncoding.EncodeToString(sha[:])})
 	for name, want := range map[string]expectation{

@@ -57,8 +57,11 @@ func (m *mover) classify(err error) *failure {
 }
 
 func interrupted() *failure {
-	return fail(wire.Interrupted, "the mover was stopped, as when its node is drained; what is verified is kept and the next "+
-		"attempt goes on from there")
+	return fail(
+		wire.Interrupted,
+		"the mover was stopped, as when its node is drained; what is verified is kept and the next "+
+			"attempt goes on from there",
+	)
 }
 
 // InterruptedReport is what a mover leaves when it is told to stop, before it
@@ -116,7 +119,9 @@ func (m *mover) classifyTLS(err error) *failure {
 	case errors.As(err, &invalid):
 		return m.badCertificate("is not valid (" + invalid.Error() + "); renew it on the server")
 	case errors.As(err, &host):
-		return m.badCertificate("is for another name (" + host.Error() + "); correct the host in spec.endpoint or renew the certificate")
+		return m.badCertificate(
+			"is for another name (" + host.Error() + "); correct the host in spec.endpoint or renew the certificate",
+		)
 	case errors.As(err, &verification):
 		return m.badCertificate("is refused: " + verification.Err.Error())
 	}
@@ -136,9 +141,18 @@ func (m *mover) classifyNetwork(err error) *failure {
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return m.notResolved(dns.Error())
 	case errors.As(err, &dns):
-		return fail(wire.EndpointUnreachable, "%s cannot be looked up: %v; does the cluster's DNS server answer?", m.where(), dns)
+		return fail(
+			wire.EndpointUnreachable,
+			"%s cannot be looked up: %v; does the cluster's DNS server answer?",
+			m.where(),
+			dns,
+		)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &ue) && ue.Timeout():
-		return fail(wire.EndpointUnreachable, "%s does not answer in time; is there a NetworkPolicy or proxy between?", m.where())
+		return fail(
+			wire.EndpointUnreachable,
+			"%s does not answer in time; is there a NetworkPolicy or proxy between?",
+			m.where(),
+		)
 	case errors.As(err, &op):
 		return fail(wire.EndpointUnreachable, "%s cannot be reached: %v", m.where(), op)
 	}
@@ -148,7 +162,12 @@ func (m *mover) classifyNetwork(err error) *failure {
 // notResolved is for a host that the DNS server denies. Unlike one that does not answer, it
 // is mostly misspelt, so it is not waited out.
 func (m *mover) notResolved(text string) *failure {
-	return fail(wire.EndpointNotResolved, "the host of %s does not exist: %s; correct spec.endpoint or create the Service", m.where(), text)
+	return fail(
+		wire.EndpointNotResolved,
+		"the host of %s does not exist: %s; correct spec.endpoint or create the Service",
+		m.where(),
+		text,
+	)
 }
 
 // classifyResponse reads an answer of S3.

@@ -17,20 +17,48 @@ func (m *mover) classifyCode(code, message string) *failure {
 	s := m.request.Source
 	switch code {
 	case minio.NoSuchBucket:
-		return fail(wire.NoSuchBucket, "bucket %q does not exist at %s; correct spec.bucket, spec.endpoint or spec.region", s.Bucket, m.where())
+		return fail(
+			wire.NoSuchBucket,
+			"bucket %q does not exist at %s; correct spec.bucket, spec.endpoint or spec.region",
+			s.Bucket,
+			m.where(),
+		)
 	case minio.NoSuchKey:
 		return fail(wire.SourceChanged, "an object was deleted while the volume was loaded: %s", message)
 	case "InvalidBucketName":
 		return fail(wire.RequestRejected, "spec.bucket %q is not a valid bucket name", s.Bucket)
-	case "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "InvalidRegion", "IllegalLocationConstraintException",
+	case "PermanentRedirect",
+		"TemporaryRedirect",
+		"AuthorizationHeaderMalformed",
+		"InvalidRegion",
+		"IllegalLocationConstraintException",
 		"AuthorizationQueryParametersError":
-		return fail(wire.RequestRejected, "bucket %q is not in the region that was asked (spec.region %q, %s): %s", s.Bucket, s.Region, m.where(), message)
-	case "SlowDown", "SlowDownRead", "SlowDownWrite", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded",
-		"RequestThrottled", "ServiceUnavailable", "Busy":
+		return fail(
+			wire.RequestRejected,
+			"bucket %q is not in the region that was asked (spec.region %q, %s): %s",
+			s.Bucket,
+			s.Region,
+			m.where(),
+			message,
+		)
+	case "SlowDown",
+		"SlowDownRead",
+		"SlowDownWrite",
+		"Throttling",
+		"ThrottlingException",
+		"TooManyRequests",
+		"RequestLimitExceeded",
+		"RequestThrottled",
+		"ServiceUnavailable",
+		"Busy":
 		return fail(wire.Throttled, "S3 throttles requests or is not ready (%s); the mover tries again later, "+
 			"spec.transfer.parallelism and spec.transfer.bandwidth lower the load", code)
 	case "InvalidObjectState":
-		return fail(wire.RequestRejected, "an object is archived and must be restored before it can be read, or left out with spec.exclude: %s", message)
+		return fail(
+			wire.RequestRejected,
+			"an object is archived and must be restored before it can be read, or left out with spec.exclude: %s",
+			message,
+		)
 	case "RequestTimeTooSkewed":
 		return fail(wire.RequestRejected, "the clocks of this node and of %s differ too much: %s", m.where(), message)
 	case "InternalError", "XMinioServerNotInitialized":
@@ -51,8 +79,13 @@ func (m *mover) classifyRefusal(code, message string) *failure {
 	case "InvalidToken", "InvalidSecurity", "InvalidClientTokenId":
 		return fail(wire.AccessDenied, "the session token of %s is refused: %s", m.who(), message)
 	case "AccessDenied", "AllAccessDisabled", "AccountProblem", "Forbidden", "NotSignedUp", "UnauthorizedAccess":
-		return fail(wire.AccessDenied, "S3 denies access to bucket %q with %s; allow s3:ListBucket on the bucket and s3:GetObject "+
-			"on its objects", m.request.Source.Bucket, m.who())
+		return fail(
+			wire.AccessDenied,
+			"S3 denies access to bucket %q with %s; allow s3:ListBucket on the bucket and s3:GetObject "+
+				"on its objects",
+			m.request.Source.Bucket,
+			m.who(),
+		)
 	}
 	return nil
 }
@@ -71,7 +104,10 @@ var texts = []struct {
 	contains []string
 	make     func(m *mover, text string) *failure
 }{
-	{[]string{"no space left on device", "disk quota exceeded"}, func(*mover, string) *failure { return noSpaceLeft(nil) }},
+	{
+		[]string{"no space left on device", "disk quota exceeded"},
+		func(*mover, string) *failure { return noSpaceLeft(nil) },
+	},
 	{[]string{"read-only file system"}, func(_ *mover, text string) *failure {
 		return fail(wire.VolumeNotWritable, "the volume cannot be written: %s", text)
 	}},
@@ -79,24 +115,59 @@ var texts = []struct {
 		return m.badCertificate("is signed by an authority that is not trusted; add its CA to spec.tls.caBundles")
 	}},
 	{
-		[]string{"certificate has expired", "certificate is valid for", "doesn't contain any ip sans", "x509:", "tls: failed to verify"},
+		[]string{
+			"certificate has expired",
+			"certificate is valid for",
+			"doesn't contain any ip sans",
+			"x509:",
+			"tls: failed to verify",
+		},
 		func(m *mover, text string) *failure { return m.badCertificate("is refused: " + text) },
 	},
 	{[]string{"server gave http response to https client"}, func(m *mover, _ string) *failure {
-		return fail(wire.RequestRejected, "%s is https, but the server speaks plain http there; correct the scheme or the port", m.where())
+		return fail(
+			wire.RequestRejected,
+			"%s is https, but the server speaks plain http there; correct the scheme or the port",
+			m.where(),
+		)
 	}},
-	{[]string{"http request to an https server", "http request was sent to https port", "http: server gave https response"}, func(m *mover, _ string) *failure {
-		return fail(wire.RequestRejected, "%s is http, but the server speaks https there; correct the scheme", m.where())
-	}},
-	{[]string{"bucket does not exist", "specified bucket does not exist"}, func(m *mover, text string) *failure { return m.classifyCode(minio.NoSuchBucket, text) }},
-	{[]string{"object does not exist", "specified key does not exist"}, func(m *mover, text string) *failure { return m.classifyCode(minio.NoSuchKey, text) }},
-	{[]string{"access key id you provided does not exist", "no user exists with the provided access key"}, func(m *mover, text string) *failure { return m.classifyCode("InvalidAccessKeyId", text) }},
-	{[]string{"signature we calculated does not match"}, func(m *mover, text string) *failure { return m.classifyCode("SignatureDoesNotMatch", text) }},
-	{[]string{"access denied", "insufficient permissions to access this path `http", "403 forbidden"}, func(m *mover, text string) *failure { return m.classifyCode("AccessDenied", text) }},
+	{
+		[]string{
+			"http request to an https server",
+			"http request was sent to https port",
+			"http: server gave https response",
+		},
+		func(m *mover, _ string) *failure {
+			return fail(wire.RequestRejected, "%s is http, but the server speaks https there; correct the scheme", m.where())
+		},
+	},
+	{
+		[]string{"bucket does not exist", "specified bucket does not exist"},
+		func(m *mover, text string) *failure { return m.classifyCode(minio.NoSuchBucket, text) },
+	},
+	{
+		[]string{"object does not exist", "specified key does not exist"},
+		func(m *mover, text string) *failure { return m.classifyCode(minio.NoSuchKey, text) },
+	},
+	{
+		[]string{"access key id you provided does not exist", "no user exists with the provided access key"},
+		func(m *mover, text string) *failure { return m.classifyCode("InvalidAccessKeyId", text) },
+	},
+	{
+		[]string{"signature we calculated does not match"},
+		func(m *mover, text string) *failure { return m.classifyCode("SignatureDoesNotMatch", text) },
+	},
+	{
+		[]string{"access denied", "insufficient permissions to access this path `http", "403 forbidden"},
+		func(m *mover, text string) *failure { return m.classifyCode("AccessDenied", text) },
+	},
 	{[]string{"permission denied", "insufficient permissions"}, func(_ *mover, text string) *failure {
 		return fail(wire.VolumeNotWritable, "the volume cannot be written: %s", text)
 	}},
-	{[]string{"reduce your request rate", "slow down", "too many requests", "503 "}, func(m *mover, text string) *failure { return m.classifyCode("SlowDown", text) }},
+	{
+		[]string{"reduce your request rate", "slow down", "too many requests", "503 "},
+		func(m *mover, text string) *failure { return m.classifyCode("SlowDown", text) },
+	},
 	{[]string{
 		"token has expired", "token is expired", "request is expired", "token expired", "expiredtoken", "expired token", "request has expired",
 		"session has expired", "credentials have expired",

@@ -89,7 +89,15 @@ func TestClassify(t *testing.T) {
 			}}
 			got := m.classify(tt.err)
 			if got.reason != tt.want || classOf(got.reason) != tt.wantClass || !strings.Contains(got.message, tt.wantText) {
-				t.Errorf("got %s (%s): %s\nwant %s (%s) with %q", got.reason, classOf(got.reason), got.message, tt.want, tt.wantClass, tt.wantText)
+				t.Errorf(
+					"got %s (%s): %s\nwant %s (%s) with %q",
+					got.reason,
+					classOf(got.reason),
+					got.message,
+					tt.want,
+					tt.wantClass,
+					tt.wantText,
+				)
 			}
 		})
 	}
@@ -139,7 +147,8 @@ func TestNamesDoNotSteer(t *testing.T) {
 func TestExpiredSessionOfAServiceAccountIsRenewed(t *testing.T) {
 	m := &mover{request: wire.Request{Credentials: wire.Credentials{Kind: wire.WebIdentity, Name: "reader"}}}
 	f := m.classify(minio.ErrorResponse{Code: "ExpiredToken", StatusCode: 400})
-	if !errors.Is(f, errExpired) || classOf(f.reason) != wire.Retry || !strings.Contains(f.message, `ServiceAccount "reader"`) {
+	if !errors.Is(f, errExpired) || classOf(f.reason) != wire.Retry ||
+		!strings.Contains(f.message, `ServiceAccount "reader"`) {
 		t.Errorf("got %s: %s", f.reason, f.message)
 	}
 }

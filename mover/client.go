@@ -43,7 +43,11 @@ func parseEndpoint(s wire.Source) (*url.URL, error) {
 	case err != nil:
 		return nil, fail(wire.RequestRejected, "spec.endpoint is not a URL: %v", err).because(err)
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
-		return nil, fail(wire.RequestRejected, "spec.endpoint %q must be http://HOST[:PORT] or https://HOST[:PORT]", u.Redacted())
+		return nil, fail(
+			wire.RequestRejected,
+			"spec.endpoint %q must be http://HOST[:PORT] or https://HOST[:PORT]",
+			u.Redacted(),
+		)
 	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.User != nil:
 		return nil, fail(wire.RequestRejected, "spec.endpoint %q must have nothing but scheme, host and port; the bucket "+
 			"belongs in spec.bucket and credentials in spec.credentials", u.Redacted())
@@ -102,7 +106,11 @@ func readBundles(dir string, count int) ([][]byte, error) {
 			bundles, found = append(bundles, pem), true
 		}
 		if !found {
-			return nil, fail(wire.CertificateInvalid, "spec.tls.caBundles[%d] is empty: the ConfigMap or Secret, or its key, does not exist", i)
+			return nil, fail(
+				wire.CertificateInvalid,
+				"spec.tls.caBundles[%d] is empty: the ConfigMap or Secret, or its key, does not exist",
+				i,
+			)
 		}
 	}
 	return bundles, nil
@@ -123,7 +131,12 @@ func rootPool(bundles [][]byte) *x509.CertPool {
 	return pool
 }
 
-func newClient(endpoint *url.URL, s wire.Source, creds *credentials.Credentials, transport http.RoundTripper) (*minio.Client, error) {
+func newClient(
+	endpoint *url.URL,
+	s wire.Source,
+	creds *credentials.Credentials,
+	transport http.RoundTripper,
+) (*minio.Client, error) {
 	lookup := minio.BucketLookupAuto
 	switch s.Addressing {
 	case "Path":

@@ -71,7 +71,13 @@ func (s *identities) fromFiles() (identity, error) {
 		return identity{}, err
 	}
 	keys := s.request.Credentials.Keys
-	access, secretKey := firstOf(present, namesOf(keys.AccessKey, accessKeyNames)), firstOf(present, namesOf(keys.SecretKey, secretKeyNames))
+	access, secretKey := firstOf(
+		present,
+		namesOf(keys.AccessKey, accessKeyNames),
+	), firstOf(
+		present,
+		namesOf(keys.SecretKey, secretKeyNames),
+	)
 	if access == "" || secretKey == "" {
 		return identity{}, s.missing(present)
 	}
@@ -79,7 +85,11 @@ func (s *identities) fromFiles() (identity, error) {
 		return identity{}, fail(wire.CredentialsInvalid, "the access key in Secret %q (spec.credentials.secretRef) contains "+
 			"white space; was it encoded twice?", s.request.Credentials.Name)
 	}
-	return identity{accessKey: access, secretKey: newSecret(secretKey), sessionToken: newSecret(firstOf(present, namesOf(keys.SessionToken, sessionTokenNames)))}, nil
+	return identity{
+		accessKey:    access,
+		secretKey:    newSecret(secretKey),
+		sessionToken: newSecret(firstOf(present, namesOf(keys.SessionToken, sessionTokenNames))),
+	}, nil
 }
 
 // missing tells a Secret that does not exist from one with other keys in it.
@@ -95,13 +105,23 @@ func (s *identities) missing(present map[string]string) error {
 	}
 	slices.Sort(names)
 	if k := s.request.Credentials.Keys; k.AccessKey != "" || k.SecretKey != "" {
-		return fail(wire.CredentialsMissing, "Secret %q (spec.credentials.secretRef) has the keys %s; it needs %s and %s, and none of them "+
-			"empty; correct spec.credentials.secretRef.keys or the Secret", name, strings.Join(names[:min(len(names), 10)], ", "),
-			cmp.Or(k.AccessKey, accessKeyNames[0]), cmp.Or(k.SecretKey, secretKeyNames[0]))
+		return fail(
+			wire.CredentialsMissing,
+			"Secret %q (spec.credentials.secretRef) has the keys %s; it needs %s and %s, and none of them "+
+				"empty; correct spec.credentials.secretRef.keys or the Secret",
+			name,
+			strings.Join(names[:min(len(names), 10)], ", "),
+			cmp.Or(k.AccessKey, accessKeyNames[0]),
+			cmp.Or(k.SecretKey, secretKeyNames[0]),
+		)
 	}
-	return fail(wire.CredentialsMissing, "Secret %q (spec.credentials.secretRef) has the keys %s; it needs access_key and "+
-		"secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and none of them empty; other names go into spec.credentials.secretRef.keys",
-		name, strings.Join(names[:min(len(names), 10)], ", "))
+	return fail(
+		wire.CredentialsMissing,
+		"Secret %q (spec.credentials.secretRef) has the keys %s; it needs access_key and "+
+			"secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and none of them empty; other names go into spec.credentials.secretRef.keys",
+		name,
+		strings.Join(names[:min(len(names), 10)], ", "),
+	)
 }
 
 // secretFiles reads a mounted Secret: one file per key.

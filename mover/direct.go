@@ -185,6 +185,12 @@ func (c courier) copy(ctx context.Context, body io.Reader) error {
 
 // otherVersion is for servers that answer about the current version whichever is asked for.
 func (m *mover) otherVersion(key, asked string) error {
-	return fail(wire.RequestRejected, "%s does not give version %q of object %s but another one: it may keep no versions; "+
-		"remove versionId from spec.objects", m.where(), asked, quoteKey(key))
+	return fail(
+		wire.RequestRejected,
+		"%s does not give version %q of object %s but another one: it may keep no versions; "+
+			"remove versionId from spec.objects",
+		m.where(),
+		asked,
+		quoteKey(key),
+	)
 }

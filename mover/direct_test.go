@@ -31,7 +31,14 @@ func TestVersions(t *testing.T) {
 	}
 	put := func(key string, content []byte) string {
 		t.Helper()
-		info, err := s.client.PutObject(t.Context(), testBucket, key, bytes.NewReader(content), int64(len(content)), minio.PutObjectOptions{DisableMultipart: true})
+		info, err := s.client.PutObject(
+			t.Context(),
+			testBucket,
+			key,
+			bytes.NewReader(content),
+			int64(len(content)),
+			minio.PutObjectOptions{DisableMultipart: true},
+		)
 		if err != nil || info.VersionID == "" {
 			t.Fatalf("put %s: %v, version %q", key, err, info.VersionID)
 		}
@@ -45,7 +52,11 @@ func TestVersions(t *testing.T) {
 	put("other", current)
 
 	b := newBench(t, s.endpoint)
-	b.request.Source.Objects = []wire.Object{{Key: "small", VersionID: small}, {Key: "large", VersionID: large}, {Key: "other"}}
+	b.request.Source.Objects = []wire.Object{
+		{Key: "small", VersionID: small},
+		{Key: "large", VersionID: large},
+		{Key: "other"},
+	}
 	b.mustBeDone(b.run())
 	b.mustHold(map[string][]byte{"small": old["small"], "large": old["large"], "other": current})
 
@@ -73,7 +84,8 @@ func TestVersionsOfAServerWithoutAny(t *testing.T) {
 	})
 	b := newBench(t, p.URL)
 	b.request.Source.Objects = []wire.Object{{Key: "a", VersionID: "v1"}}
-	if r := b.run(); r.Reason != wire.RequestRejected || !strings.Contains(r.Message, "remove versionId") || p.gets.Load() > 0 {
+	if r := b.run(); r.Reason != wire.RequestRejected || !strings.Contains(r.Message, "remove versionId") ||
+		p.gets.Load() > 0 {
 		t.Errorf("report is %+v after %d objects, want RequestRejected after none", r, p.gets.Load())
 	}
 }
@@ -223,7 +235,8 @@ func TestSecretKeyNames(t *testing.T) {
 	b.request.Credentials.Keys = wire.SecretKeys{AccessKey: "MINIO_ID", SecretKey: "password"}
 	b.mustBeDone(b.run())
 	b.request.Credentials.Keys.SecretKey, b.request.Operation = "secret", wire.Inventory
-	if r := b.run(); r.Reason != wire.CredentialsMissing || !strings.Contains(r.Message, "it needs MINIO_ID and secret") || !strings.Contains(r.Message, "secretRef.keys") {
+	if r := b.run(); r.Reason != wire.CredentialsMissing || !strings.Contains(r.Message, "it needs MINIO_ID and secret") ||
+		!strings.Contains(r.Message, "secretRef.keys") {
 		t.Errorf("report is %+v, want CredentialsMissing that names the keys", r)
 	}
 }
@@ -237,7 +250,12 @@ func TestFiles(t *testing.T) {
 	s.put(t, "void/", nil)
 	b := newBench(t, s.endpoint)
 	b.request.Volume.TargetPath = "data/set"
-	b.request.Files = wire.Files{Mode: new(uint32(0o440)), DirMode: new(uint32(0o710)), UID: new(int64(os.Getuid())), GID: new(int64(os.Getgid()))}
+	b.request.Files = wire.Files{
+		Mode:    new(uint32(0o440)),
+		DirMode: new(uint32(0o710)),
+		UID:     new(int64(os.Getuid())),
+		GID:     new(int64(os.Getgid())),
+	}
 	if os.Getuid() == 0 {
 		b.request.Files.UID, b.request.Files.GID = new(int64(1234)), new(int64(2345))
 	}

@@ -79,6 +79,10 @@ func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter 
 func s3Error(w http.ResponseWriter, status int, code string) bool {
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(status)
-	fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>made by a test</Message></Error>`, code)
+	fmt.Fprintf(
+		w,
+		`<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>made by a test</Message></Error>`,
+		code,
+	)
 	return true
 }

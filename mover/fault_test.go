@@ -47,7 +47,8 @@ func TestABrokenConnectionIsRetried(t *testing.T) {
 		want := small(t, s, 10)
 		var once sync.Map
 		p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
-			if _, seen := once.LoadOrStore(keyOf(r), true); seen || r.Method != http.MethodGet || !strings.HasSuffix(keyOf(r), "7") {
+			if _, seen := once.LoadOrStore(keyOf(r), true); seen || r.Method != http.MethodGet ||
+				!strings.HasSuffix(keyOf(r), "7") {
 				return false
 			}
 			w.Header().Set("Content-Length", "2007")
@@ -100,7 +101,8 @@ func TestBytesThatStayWrongFail(t *testing.T) {
 		})
 		b := newBench(t, p.URL)
 		r := b.run()
-		if r.Class != wire.RetryUncounted || r.Reason != wire.VerificationFailed || !strings.Contains(r.Message, `"dir/o005"`) {
+		if r.Class != wire.RetryUncounted || r.Reason != wire.VerificationFailed ||
+			!strings.Contains(r.Message, `"dir/o005"`) {
 			t.Errorf("report is %+v", r)
 		}
 		if p.gets.Load() > 40 {
@@ -307,7 +309,8 @@ func TestASignalKeepsWhatIsVerified(t *testing.T) {
 func TestNothingListensThere(t *testing.T) {
 	b := newBench(t, "http://127.0.0.1:"+freePort(t))
 	b.options.MC = "/nonexistent"
-	if r := b.run(); r.Reason != wire.EndpointUnreachable || r.Class != wire.RetryUncounted || !strings.Contains(r.Message, "spec.endpoint") {
+	if r := b.run(); r.Reason != wire.EndpointUnreachable || r.Class != wire.RetryUncounted ||
+		!strings.Contains(r.Message, "spec.endpoint") {
 		t.Errorf("report is %+v", r)
 	}
 }

@@ -32,7 +32,12 @@ type ledger struct {
 }
 
 func newLedger(p *plan) *ledger {
-	return &ledger{plan: p, how: make([]method, len(p.entries)), failed: make(map[int]error), contested: make(map[int]bool)}
+	return &ledger{
+		plan:      p,
+		how:       make([]method, len(p.entries)),
+		failed:    make(map[int]error),
+		contested: make(map[int]bool),
+	}
 }
 
 // verified records a file that was compared with its object.

@@ -88,7 +88,8 @@ func (m *mover) statObjects(ctx context.Context, p *planner) error {
 	var missing []string
 	for i, err := range failed {
 		switch {
-		case isNoSuchKey(err), wanted[i].VersionID != "" && (rejected(err, http.StatusBadRequest) || rejected(err, http.StatusMethodNotAllowed)):
+		case isNoSuchKey(err),
+			wanted[i].VersionID != "" && (rejected(err, http.StatusBadRequest) || rejected(err, http.StatusMethodNotAllowed)):
 			missing = append(missing, named(wanted[i])) // No version, no possible name of one, or the mark of a deletion.
 		case err != nil:
 			return fmt.Errorf("look up %s: %w", quoteKey(wanted[i].Key), err)
@@ -180,13 +181,18 @@ func (t *transfer) confirmSource(ctx context.Context) error {
 		return err
 	}
 	for _, e := range p.entries {
-		if i, ok := t.plan.find(e.path); ok && p.tagText(e.tag) == t.plan.tagText(t.plan.entries[i].tag) && e.size == t.plan.entries[i].size {
+		if i, ok := t.plan.find(e.path); ok && p.tagText(e.tag) == t.plan.tagText(t.plan.entries[i].tag) &&
+			e.size == t.plan.entries[i].size {
 			seen[i] = true
 		}
 	}
 	for _, i := range left {
 		if !seen[i] {
-			return fail(wire.SourceChanged, "object %s was overwritten or deleted while the volume was loaded", quoteKey(t.plan.entries[i].key))
+			return fail(
+				wire.SourceChanged,
+				"object %s was overwritten or deleted while the volume was loaded",
+				quoteKey(t.plan.entries[i].key),
+			)
 		}
 	}
 	return nil

@@ -29,7 +29,12 @@ func (m *mover) loadDevice(ctx context.Context) (*ledger, error) {
 // room, transfers, and ends with a volume that holds the plan and nothing else.
 func (m *mover) loadVolume(ctx context.Context) (*ledger, error) {
 	if problem := checkTarget(m.request.Volume.TargetPath); problem != "" {
-		return nil, fail(wire.MoverBroken, "spec.targetPath %s cannot be used: %s", quoteKey(m.request.Volume.TargetPath), problem)
+		return nil, fail(
+			wire.MoverBroken,
+			"spec.targetPath %s cannot be used: %s",
+			quoteKey(m.request.Volume.TargetPath),
+			problem,
+		)
 	}
 	v, err := openVolume(m.options.Paths.Volume, m.request.Volume.TargetPath)
 	if err != nil {
@@ -95,7 +100,13 @@ func (t *transfer) fill(ctx context.Context) error {
 		}
 	}
 	t.progress.enter(wire.Transferring)
-	k := &checkpointer{volume: t.volume, ledger: t.ledger, journal: t.journal, every: t.options.CheckpointEvery, progressed: func() { t.progressed.Store(true) }}
+	k := &checkpointer{
+		volume:     t.volume,
+		ledger:     t.ledger,
+		journal:    t.journal,
+		every:      t.options.CheckpointEvery,
+		progressed: func() { t.progressed.Store(true) },
+	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	kept := make(chan error, 1)
@@ -137,7 +148,12 @@ func (t *transfer) finish(ctx context.Context) error {
 		return err
 	}
 	if want := t.plan.files(); files != want {
-		return fail(wire.VerificationFailed, "the volume holds %d of %d files after the transfer; does something else write to it?", files, want)
+		return fail(
+			wire.VerificationFailed,
+			"the volume holds %d of %d files after the transfer; does something else write to it?",
+			files,
+			want,
+		)
 	}
 	return t.complete()
 }

@@ -41,7 +41,14 @@ func beMover(text string) int {
 		return 99
 	}
 	_ = os.Unsetenv(childVariable)
-	o := Options{Paths: c.Paths, MC: c.MC, PodUID: c.PodUID, Getenv: func(string) string { return "" }, Log: os.Stderr, CheckpointEvery: c.CheckpointEvery}
+	o := Options{
+		Paths:           c.Paths,
+		MC:              c.MC,
+		PodUID:          c.PodUID,
+		Getenv:          func(string) string { return "" },
+		Log:             os.Stderr,
+		CheckpointEvery: c.CheckpointEvery,
+	}
 	r := Run(testContext(), c.Request, o)
 	fmt.Fprintln(os.Stdout, string(r.Encode()))
 	return r.Class.ExitCode()
@@ -50,7 +57,15 @@ func beMover(text string) int {
 // spawn starts the bench's mover as a process, which the test's end kills.
 func (b *bench) spawn() *exec.Cmd {
 	b.t.Helper()
-	text, err := json.Marshal(child{Request: b.request, Paths: b.paths, MC: b.options.MC, PodUID: "killed-pod", CheckpointEvery: b.options.CheckpointEvery})
+	text, err := json.Marshal(
+		child{
+			Request:         b.request,
+			Paths:           b.paths,
+			MC:              b.options.MC,
+			PodUID:          "killed-pod",
+			CheckpointEvery: b.options.CheckpointEvery,
+		},
+	)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -126,7 +126,11 @@ func Run(ctx context.Context, r wire.Request, o Options) (report wire.Report) {
 	defer func() {
 		if p := recover(); p != nil {
 			m.logf("panic: %v\n%s", p, debug.Stack())
-			report = wire.Report{Class: wire.Retry, Reason: wire.MoverBroken, Message: "the mover crashed, which is a bug; see its log"}
+			report = wire.Report{
+				Class:   wire.Retry,
+				Reason:  wire.MoverBroken,
+				Message: "the mover crashed, which is a bug; see its log",
+			}
 		}
 		report.Seconds = time.Since(start).Seconds()
 	}()
@@ -144,8 +148,13 @@ func (m *mover) run(ctx context.Context) (*ledger, error) {
 		return nil, m.list(ctx)
 	}
 	if !wire.IsUID(m.options.PodUID) {
-		return nil, fail(wire.MoverBroken, "the variable %s holds %q, which is not the UID of this pod; use the same version of "+
-			"manager and mover", wire.PodUIDVariable, m.options.PodUID)
+		return nil, fail(
+			wire.MoverBroken,
+			"the variable %s holds %q, which is not the UID of this pod; use the same version of "+
+				"manager and mover",
+			wire.PodUIDVariable,
+			m.options.PodUID,
+		)
 	}
 	unix.Umask(umask)
 	if m.request.Volume.Mode == wire.Block {
@@ -214,13 +223,24 @@ func (m *mover) refuseEmpty(ctx context.Context) error {
 			hint = fmt.Sprintf(" there is an object with exactly the key %s: name it in spec.objects;", quoteKey(s.Prefix))
 		}
 	}
-	return fail(wire.SourceEmpty, "nothing is selected below prefix %s of bucket %q;%s correct spec.prefix, spec.include and "+
-		"spec.exclude, or set spec.onEmpty: Allow", quoteKey(listPrefix(s)), s.Bucket, hint)
+	return fail(
+		wire.SourceEmpty,
+		"nothing is selected below prefix %s of bucket %q;%s correct spec.prefix, spec.include and "+
+			"spec.exclude, or set spec.onEmpty: Allow",
+		quoteKey(listPrefix(s)),
+		s.Bucket,
+		hint,
+	)
 }
 
 // report turns the outcome into the last word.
 func (m *mover) report(l *ledger, err error) wire.Report {
-	r := wire.Report{Class: wire.Done, FetchedBytes: m.fetched.Load(), Progressed: m.progressed.Load(), Began: m.began.Load()}
+	r := wire.Report{
+		Class:        wire.Done,
+		FetchedBytes: m.fetched.Load(),
+		Progressed:   m.progressed.Load(),
+		Began:        m.began.Load(),
+	}
 	if m.plan != nil {
 		r.Objects, r.Bytes, r.SkippedKeys = int64(len(m.plan.entries)), m.plan.bytes, m.plan.skipped
 	}

@@ -68,8 +68,12 @@ func (o occupancy) refusal() *failure {
 }
 
 func notEmpty(what string) *failure {
-	return fail(wire.VolumeNotEmpty, "the volume is not empty and no mover of this claim wrote to it: %s; nothing on it was changed. "+
-		"Keep what is wanted elsewhere and empty the volume, or use a storage class that hands out empty volumes", what)
+	return fail(
+		wire.VolumeNotEmpty,
+		"the volume is not empty and no mover of this claim wrote to it: %s; nothing on it was changed. "+
+			"Keep what is wanted elsewhere and empty the volume, or use a storage class that hands out empty volumes",
+		what,
+	)
 }
 
 // storageOwn are directories at the root that the file system or the storage

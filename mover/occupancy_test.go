@@ -104,24 +104,51 @@ var occupied = map[string]struct {
 		}
 	}, []string{`"`, ", ", ", "}},
 	"an empty directory": {func(t *testing.T, dir string) { mustDo(t, os.Mkdir(dir+"/empty", 0o755)) }, []string{"empty"}},
-	"a link":             {func(t *testing.T, dir string) { mustDo(t, os.Symlink("/etc", dir+"/link")) }, []string{"link"}},
-	"a FIFO":             {func(t *testing.T, dir string) { mustDo(t, unix.Mkfifo(dir+"/pipe", 0o644)) }, []string{"pipe"}},
-	"a hidden file":      {func(t *testing.T, dir string) { write(t, dir+"/.hidden", "x") }, []string{".hidden"}},
+	"a link": {
+		func(t *testing.T, dir string) { mustDo(t, os.Symlink("/etc", dir+"/link")) },
+		[]string{"link"},
+	},
+	"a FIFO": {
+		func(t *testing.T, dir string) { mustDo(t, unix.Mkfifo(dir+"/pipe", 0o644)) },
+		[]string{"pipe"},
+	},
+	"a hidden file": {func(t *testing.T, dir string) { write(t, dir+"/.hidden", "x") }, []string{".hidden"}},
 	"a file called lost+found": {
 		func(t *testing.T, dir string) { write(t, dir+"/lost+found", "x") }, []string{"lost+found"},
 	},
 	"the right object":              {func(t *testing.T, dir string) { write(t, dir+"/a", "object a") }, []string{`"a"`}},
 	"the right name, wrong content": {func(t *testing.T, dir string) { write(t, dir+"/a", "object b") }, []string{`"a"`}},
-	"an object and something else":  {func(t *testing.T, dir string) { write(t, dir+"/a", "object a"); write(t, dir+"/z", "z") }, []string{`"z"`}},
-	"the journal of another claim":  {func(t *testing.T, dir string) { journalOf(t, dir, "another-claim") }, []string{"another claim"}},
-	"a journal that is none":        {func(t *testing.T, dir string) { write(t, dir+"/"+journalName, "hello\n") }, []string{"another claim"}},
-	"a journal that is a FIFO":      {func(t *testing.T, dir string) { odd(t, dir, func(p string) error { return unix.Mkfifo(p, 0o644) }) }, []string{"another claim"}},
-	"a journal that is a directory": {func(t *testing.T, dir string) { odd(t, dir, func(p string) error { return os.Mkdir(p, 0o755) }) }, []string{"another claim"}},
+	"an object and something else": {
+		func(t *testing.T, dir string) { write(t, dir+"/a", "object a"); write(t, dir+"/z", "z") },
+		[]string{`"z"`},
+	},
+	"the journal of another claim": {
+		func(t *testing.T, dir string) { journalOf(t, dir, "another-claim") },
+		[]string{"another claim"},
+	},
+	"a journal that is none": {
+		func(t *testing.T, dir string) { write(t, dir+"/"+journalName, "hello\n") },
+		[]string{"another claim"},
+	},
+	"a journal that is a FIFO": {
+		func(t *testing.T, dir string) { odd(t, dir, func(p string) error { return unix.Mkfifo(p, 0o644) }) },
+		[]string{"another claim"},
+	},
+	"a journal that is a directory": {
+		func(t *testing.T, dir string) { odd(t, dir, func(p string) error { return os.Mkdir(p, 0o755) }) },
+		[]string{"another claim"},
+	},
 	"a journal that is a link": {func(t *testing.T, dir string) {
 		odd(t, dir, func(p string) error { return os.Symlink("/etc/passwd", p) })
 	}, []string{"another claim"}},
-	"something beside no journal":    {func(t *testing.T, dir string) { write(t, dir+"/"+wire.JournalDir+"/notes", "x") }, []string{"notes"}},
-	"a file called like our journal": {func(t *testing.T, dir string) { write(t, dir+"/"+wire.JournalDir, "x") }, []string{wire.JournalDir}},
+	"something beside no journal": {
+		func(t *testing.T, dir string) { write(t, dir+"/"+wire.JournalDir+"/notes", "x") },
+		[]string{"notes"},
+	},
+	"a file called like our journal": {
+		func(t *testing.T, dir string) { write(t, dir+"/"+wire.JournalDir, "x") },
+		[]string{wire.JournalDir},
+	},
 }
 
 func mustDo(t *testing.T, err error) {
@@ -215,13 +242,15 @@ func TestAnEmptyVolumeIsFilled(t *testing.T) {
 			if !r.Began {
 				t.Error("the report does not say that it began")
 			}
-			if got, err := os.ReadFile(filepath.Join(b.paths.Volume, b.request.Volume.TargetPath, "a")); err != nil || string(got) != "object a" {
+			if got, err := os.ReadFile(filepath.Join(b.paths.Volume, b.request.Volume.TargetPath, "a")); err != nil ||
+				string(got) != "object a" {
 				t.Errorf("the object is %q (%v)", got, err)
 			}
 			if _, err := os.Stat(filepath.Join(b.paths.Volume, "z")); err == nil {
 				t.Error("a leftover is still there")
 			}
-			if kept, _ := filepath.Glob(filepath.Join(b.paths.Volume, "*", "kept")); name == "what the file system brings along" && len(kept) < 1 {
+			if kept, _ := filepath.Glob(filepath.Join(b.paths.Volume, "*", "kept")); name == "what the file system brings along" &&
+				len(kept) < 1 {
 				t.Error("a directory of the file system was swept")
 			}
 		})

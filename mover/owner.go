@@ -43,7 +43,8 @@ func (t *transfer) ownersAreSet() bool {
 		if err != nil {
 			return err //nolint:wrapcheck // It is not shown.
 		}
-		if uid, gid := otherOwner(info, want); uid >= 0 || gid >= 0 || mode != nil && info.Mode().Perm() != fs.FileMode(*mode) {
+		if uid, gid := otherOwner(info, want); uid >= 0 || gid >= 0 ||
+			mode != nil && info.Mode().Perm() != fs.FileMode(*mode) {
 			return errOtherOwner
 		}
 		return nil

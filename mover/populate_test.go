@@ -236,7 +236,12 @@ func TestPopulateReplacesWrongBytes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := startVersity(t)
-			want := map[string][]byte{"same-size": content(1, 5000), "truncated": content(2, 5000), "right": content(3, 5000), "dir": content(4, 10)}
+			want := map[string][]byte{
+				"same-size": content(1, 5000),
+				"truncated": content(2, 5000),
+				"right":     content(3, 5000),
+				"dir":       content(4, 10),
+			}
 			for k, v := range want {
 				s.put(t, k, v)
 			}

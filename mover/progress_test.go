@@ -101,7 +101,8 @@ func TestProgressTrustsOnlyItsCA(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.send(t.Context(), wire.Snapshot{Phase: wire.Listing}); err == nil || m.calls.Load() > 0 || other.calls.Load() > 0 {
+	if err := p.send(t.Context(), wire.Snapshot{Phase: wire.Listing}); err == nil || m.calls.Load() > 0 ||
+		other.calls.Load() > 0 {
 		t.Errorf("a message reached an endpoint of another CA (%v)", err)
 	}
 }

@@ -96,7 +96,12 @@ func TestAKilledMoverResumes(t *testing.T) {
 		r := b.mustBeDone(b.run())
 		b.mustHold(want)
 		if total := totalSize(want); p.sent.Load() > total/2 || r.FetchedBytes > total/2 {
-			t.Errorf("fetched %d bytes again (reported %d) of %d, although 60 of 100 objects had arrived", p.sent.Load(), r.FetchedBytes, total)
+			t.Errorf(
+				"fetched %d bytes again (reported %d) of %d, although 60 of 100 objects had arrived",
+				p.sent.Load(),
+				r.FetchedBytes,
+				total,
+			)
 		}
 	})
 }
@@ -263,7 +268,12 @@ func TestALargeObjectGoesOnWhereItWasInterrupted(t *testing.T) {
 		r := b.mustBeDone(b.run())
 		b.mustHold(want)
 		if most := int64(2 * streamSize); r.FetchedBytes > most || p.sent.Load() > most {
-			t.Errorf("fetched %d bytes again (reported %d) of %d, although two thirds had arrived", p.sent.Load(), r.FetchedBytes, len(want["large"]))
+			t.Errorf(
+				"fetched %d bytes again (reported %d) of %d, although two thirds had arrived",
+				p.sent.Load(),
+				r.FetchedBytes,
+				len(want["large"]),
+			)
 		}
 	})
 }

@@ -81,9 +81,17 @@ func (r *room) require(p *plan, have func(i int) (int64, bool)) {
 // check compares, and names both numbers and the way out.
 func (r room) check() error {
 	if r.needBytes > r.freeBytes {
-		return fail(wire.VolumeTooSmall, "the source takes %s on the volume and %s are free of %s; raise "+
-			"spec.resources.requests.storage of the claim to at least %s, or set spec.sizing.onTooSmall: Grow",
-			inUnits(r.needBytes), inUnits(r.freeBytes), inUnits(r.totalBytes), inUnits(r.enoughBytes())).requiring(r.enoughBytes())
+		return fail(
+			wire.VolumeTooSmall,
+			"the source takes %s on the volume and %s are free of %s; raise "+
+				"spec.resources.requests.storage of the claim to at least %s, or set spec.sizing.onTooSmall: Grow",
+			inUnits(
+				r.needBytes,
+			),
+			inUnits(r.freeBytes),
+			inUnits(r.totalBytes),
+			inUnits(r.enoughBytes()),
+		).requiring(r.enoughBytes())
 	}
 	if r.totalInodes > 0 && r.needInodes > r.freeInodes {
 		return fail(wire.VolumeOutOfInodes, "the source takes %d files and directories and the volume has room for %d of them; "+

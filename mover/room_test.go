@@ -55,7 +55,8 @@ func TestRoom(t *testing.T) {
 			}
 			mustFail(t, err, tt.want, tt.wantText...)
 			// The manager grows volumes by this number; the words are for people.
-			if r := (&mover{options: Options{Log: io.Discard}}).report(nil, err); r.RequiredBytes <= tt.room.totalBytes || !strings.Contains(r.Message, inUnits(r.RequiredBytes)) {
+			if r := (&mover{options: Options{Log: io.Discard}}).report(nil, err); r.RequiredBytes <= tt.room.totalBytes ||
+				!strings.Contains(r.Message, inUnits(r.RequiredBytes)) {
 				t.Errorf("the report requires %d bytes, the volume has %d: %s", r.RequiredBytes, tt.room.totalBytes, r.Message)
 			}
 		})

@@ -128,7 +128,14 @@ func (s *s3server) clientAt(t testing.TB, endpoint string, transport http.RoundT
 // put uploads one object.
 func (s *s3server) put(t testing.TB, key string, content []byte) {
 	t.Helper()
-	_, err := s.client.PutObject(t.Context(), testBucket, key, bytes.NewReader(content), int64(len(content)), minio.PutObjectOptions{DisableMultipart: true})
+	_, err := s.client.PutObject(
+		t.Context(),
+		testBucket,
+		key,
+		bytes.NewReader(content),
+		int64(len(content)),
+		minio.PutObjectOptions{DisableMultipart: true},
+	)
 	if err != nil {
 		t.Fatalf("put %q: %v", key, err)
 	}
@@ -137,7 +144,14 @@ func (s *s3server) put(t testing.TB, key string, content []byte) {
 // putParts uploads one object in parts of the given size.
 func (s *s3server) putParts(t testing.TB, key string, content []byte, part uint64) {
 	t.Helper()
-	_, err := s.client.PutObject(t.Context(), testBucket, key, bytes.NewReader(content), int64(len(content)), minio.PutObjectOptions{PartSize: part})
+	_, err := s.client.PutObject(
+		t.Context(),
+		testBucket,
+		key,
+		bytes.NewReader(content),
+		int64(len(content)),
+		minio.PutObjectOptions{PartSize: part},
+	)
 	if err != nil {
 		t.Fatalf("put %q: %v", key, err)
 	}

@@ -44,7 +44,11 @@ func (s *identities) fromSession(ctx context.Context) (identity, error) {
 	if err != nil {
 		return identity{}, s.sessionFailure(err)
 	}
-	return identity{accessKey: v.AccessKeyID, secretKey: newSecret(v.SecretAccessKey), sessionToken: newSecret(v.SessionToken)}, nil
+	return identity{
+		accessKey:    v.AccessKeyID,
+		secretKey:    newSecret(v.SecretAccessKey),
+		sessionToken: newSecret(v.SessionToken),
+	}, nil
 }
 
 // sessionProvider picks who exchanges the token: the platform that injected
@@ -64,8 +68,14 @@ func (s *identities) sessionProvider() (credentials.Provider, error) {
 		}
 	}
 	if u, err := url.Parse(endpoint); err != nil || !staysPrivate(u) {
-		return nil, fail(wire.CredentialsInvalid, "the token of ServiceAccount %q (spec.credentials.serviceAccountName) is sent over https only, "+
-			"and %s is %q; use https there, or the keys of a Secret (spec.credentials.secretRef)", s.request.Credentials.Name, field, endpoint)
+		return nil, fail(
+			wire.CredentialsInvalid,
+			"the token of ServiceAccount %q (spec.credentials.serviceAccountName) is sent over https only, "+
+				"and %s is %q; use https there, or the keys of a Secret (spec.credentials.secretRef)",
+			s.request.Credentials.Name,
+			field,
+			endpoint,
+		)
 	}
 	return &credentials.STSWebIdentity{
 		Client:      client,
@@ -92,8 +102,13 @@ func staysPrivate(u *url.URL) bool {
 // and a redirect with 307 or 308 would have it posted to another one.
 func tokenClient(transport http.RoundTripper) *http.Client {
 	return &http.Client{Transport: transport, CheckRedirect: func(to *http.Request, via []*http.Request) error {
-		return fail(wire.CredentialsInvalid, "%s wants the token to be sent to %s instead, which is refused; name that host in spec.endpoint "+
-			"if it is the right one", via[0].URL.Host, to.URL.Host)
+		return fail(
+			wire.CredentialsInvalid,
+			"%s wants the token to be sent to %s instead, which is refused; name that host in spec.endpoint "+
+				"if it is the right one",
+			via[0].URL.Host,
+			to.URL.Host,
+		)
 	}}
 }
 
@@ -176,13 +191,21 @@ func (p *containerProvider) ask(request *http.Request) (credentials.Value, error
 	}
 	body := io.LimitReader(response.Body, 64<<10) // Keys are well under 4 KiB.
 	if response.StatusCode != http.StatusOK {
-		return credentials.Value{}, fail(wire.AccessDenied, "the credentials agent of the platform answered %s", response.Status)
+		return credentials.Value{}, fail(
+			wire.AccessDenied,
+			"the credentials agent of the platform answered %s",
+			response.Status,
+		)
 	}
 	if err := json.NewDecoder(body).Decode(&keys); err != nil {
 		return credentials.Value{}, fmt.Errorf("read container credentials: %w", err)
 	}
 	p.SetExpiration(keys.Expiration, credentials.DefaultExpiryWindow)
-	return credentials.Value{AccessKeyID: keys.AccessKeyID, SecretAccessKey: keys.SecretAccessKey, SessionToken: keys.Token}, nil
+	return credentials.Value{
+		AccessKeyID:     keys.AccessKeyID,
+		SecretAccessKey: keys.SecretAccessKey,
+		SessionToken:    keys.Token,
+	}, nil
 }
 
 // agentHost reports whether a token may be sent there in the clear.

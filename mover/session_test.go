@@ -35,12 +35,22 @@ func startSTS(t *testing.T, expiry time.Duration) *sts {
 		s.role.Store(r.FormValue("RoleArn"))
 		if r.FormValue("Action") != "AssumeRoleWithWebIdentity" || r.FormValue("WebIdentityToken") != "good" {
 			w.WriteHeader(http.StatusBadRequest)
-			fmt.Fprint(w, `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Code>InvalidIdentityToken</Code><Message>the token is bad</Message></Error></ErrorResponse>`)
+			fmt.Fprint(
+				w,
+				`<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Code>InvalidIdentityToken</Code><Message>the token is bad</Message></Error></ErrorResponse>`,
+			)
 			return
 		}
-		fmt.Fprintf(w, `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult><Credentials>`+
-			`<AccessKeyId>key-%d</AccessKeyId><SecretAccessKey>secret-%d</SecretAccessKey><SessionToken>session-%d</SessionToken><Expiration>%s</Expiration>`+
-			`</Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`, n, n, n, time.Now().Add(s.expiry).UTC().Format(time.RFC3339))
+		fmt.Fprintf(
+			w,
+			`<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult><Credentials>`+
+				`<AccessKeyId>key-%d</AccessKeyId><SecretAccessKey>secret-%d</SecretAccessKey><SessionToken>session-%d</SessionToken><Expiration>%s</Expiration>`+
+				`</Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`,
+			n,
+			n,
+			n,
+			time.Now().Add(s.expiry).UTC().Format(time.RFC3339),
+		)
 	}))
 	t.Cleanup(s.Close)
 	return s
@@ -100,7 +110,8 @@ func TestWebIdentity(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if id.accessKey != "key-1" || id.secretKey.reveal() != "secret-1" || id.sessionToken.reveal() != "session-1" || s.role.Load() != tt.wantRole {
+			if id.accessKey != "key-1" || id.secretKey.reveal() != "secret-1" || id.sessionToken.reveal() != "session-1" ||
+				s.role.Load() != tt.wantRole {
 				t.Errorf("got %s %s %s, role %v", id.accessKey, id.secretKey.reveal(), id.sessionToken.reveal(), s.role.Load())
 			}
 			if _, err := ids.get(t.Context()); err != nil || s.calls.Load() != 1 {
@@ -134,7 +145,11 @@ func TestContainerCredentials(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		fmt.Fprintf(w, `{"AccessKeyId":"k","SecretAccessKey":"s","Token":"t","Expiration":%q}`, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+		fmt.Fprintf(
+			w,
+			`{"AccessKeyId":"k","SecretAccessKey":"s","Token":"t","Expiration":%q}`,
+			time.Now().Add(time.Hour).UTC().Format(time.RFC3339),
+		)
 	}))
 	t.Cleanup(agent.Close)
 	r := wire.Request{Credentials: wire.Credentials{Kind: wire.WebIdentity, Name: "reader"}}
@@ -184,7 +199,10 @@ func TestATokenStaysPrivate(t *testing.T) {
 		"a name that looks like this pod": {"http://localhost.example.com", nil, []string{"spec.endpoint"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := wire.Request{Source: wire.Source{Endpoint: tt.endpoint}, Credentials: wire.Credentials{Kind: wire.WebIdentity, Name: "reader"}}
+			r := wire.Request{
+				Source:      wire.Source{Endpoint: tt.endpoint},
+				Credentials: wire.Credentials{Kind: wire.WebIdentity, Name: "reader"},
+			}
 			ids := identitiesFor(r, Paths{IdentityToken: token}, tt.env, tt.endpoint)
 			refuse := tokenClient(roundTrip(func(*http.Request) (*http.Response, error) {
 				t.Error("something was sent")
@@ -199,7 +217,9 @@ func TestATokenStaysPrivate(t *testing.T) {
 	}
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		t.Run(fmt.Sprintf("a redirect with %d", status), func(t *testing.T) {
-			elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the redirect was followed") }))
+			elsewhere := httptest.NewServer(
+				http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the redirect was followed") }),
+			)
 			t.Cleanup(elsewhere.Close)
 			s := httptest.NewServer(http.RedirectHandler(elsewhere.URL, status))
 			t.Cleanup(s.Close)
@@ -208,10 +228,14 @@ func TestATokenStaysPrivate(t *testing.T) {
 				"AWS":          {envTokenFile: token, envSTSEndpoint: s.URL},
 				"an agent":     {envContainerURI: s.URL, envContainerTokenFile: token},
 			} {
-				r := wire.Request{Source: wire.Source{Endpoint: s.URL}, Credentials: wire.Credentials{Kind: wire.WebIdentity, Name: "reader"}}
+				r := wire.Request{
+					Source:      wire.Source{Endpoint: s.URL},
+					Credentials: wire.Credentials{Kind: wire.WebIdentity, Name: "reader"},
+				}
 				_, err := identitiesFor(r, Paths{IdentityToken: token}, env, s.URL).get(t.Context())
 				m := &mover{request: r}
-				if f := m.classify(err); f.reason != wire.CredentialsInvalid || !strings.Contains(f.message, elsewhere.Listener.Addr().String()) {
+				if f := m.classify(err); f.reason != wire.CredentialsInvalid ||
+					!strings.Contains(f.message, elsewhere.Listener.Addr().String()) {
 					t.Errorf("%s: %s: %s", how, f.reason, f.message)
 				}
 			}
@@ -227,7 +251,9 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 func TestInsecureSkipVerifyIsAboutTheEndpoint(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token")
 	write(t, token, "good")
-	impostor := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the token was sent to an impostor") }))
+	impostor := httptest.NewTLSServer(
+		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the token was sent to an impostor") }),
+	)
 	t.Cleanup(impostor.Close)
 	impostor.Config.ErrorLog = log.New(io.Discard, "", 0)
 	b := newBench(t, impostor.URL)

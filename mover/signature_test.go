@@ -65,8 +65,36 @@ var made = map[string]struct {
 	"gpt":                {[]string{"sgdisk", "-n", "1:2048:+100M"}, "GUID partition table"},
 	"vfat":               {[]string{"mkfs.vfat"}, "boot sector"},
 	"ntfs":               {[]string{"mkfs.ntfs", "-q", "-F", "-f"}, "NTFS"},
-	"luks1":              {[]string{"cryptsetup", "luksFormat", "--type", "luks1", "-q", "--pbkdf-force-iterations", "1000", "--key-file", "/etc/hostname"}, "LUKS"},
-	"luks2":              {[]string{"cryptsetup", "luksFormat", "--type", "luks2", "-q", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", "--key-file", "/etc/hostname"}, "LUKS"},
+	"luks1": {
+		[]string{
+			"cryptsetup",
+			"luksFormat",
+			"--type",
+			"luks1",
+			"-q",
+			"--pbkdf-force-iterations",
+			"1000",
+			"--key-file",
+			"/etc/hostname",
+		},
+		"LUKS",
+	},
+	"luks2": {
+		[]string{
+			"cryptsetup",
+			"luksFormat",
+			"--type",
+			"luks2",
+			"-q",
+			"--pbkdf",
+			"pbkdf2",
+			"--pbkdf-force-iterations",
+			"1000",
+			"--key-file",
+			"/etc/hostname",
+		},
+		"LUKS",
+	},
 }
 
 // lay puts bytes on an image of zeroes, as it would be left by tools that may be absent here.
@@ -171,7 +199,8 @@ func TestADeviceThatHoldsSomethingIsLeftAlone(t *testing.T) {
 				before := hashOf(t, b.options.Paths.Device)
 				b.request.Attempt = attempt
 				r := b.run()
-				if r.Reason != wire.VolumeNotEmpty || r.Class != wire.User || !strings.Contains(r.Message, tt.want) || r.Began || r.FetchedBytes > 0 {
+				if r.Reason != wire.VolumeNotEmpty || r.Class != wire.User || !strings.Contains(r.Message, tt.want) || r.Began ||
+					r.FetchedBytes > 0 {
 					t.Errorf("report is %+v, want %s with %q", r, wire.VolumeNotEmpty, tt.want)
 				}
 				if hashOf(t, b.options.Paths.Device) != before {

@@ -92,5 +92,11 @@ func (k *checkpointer) describe(i int) (journalled, bool) {
 	if err != nil || stat.Size != e.size || !k.ledger.isVerified(i) {
 		return journalled{}, false
 	}
-	return journalled{path: e.path, size: e.size, mtime: stat.Mtim.Nano(), by: k.ledger.method(i), etag: k.ledger.plan.tagText(e.tag)}, true
+	return journalled{
+		path:  e.path,
+		size:  e.size,
+		mtime: stat.Mtim.Nano(),
+		by:    k.ledger.method(i),
+		etag:  k.ledger.plan.tagText(e.tag),
+	}, true
 }

@@ -24,7 +24,12 @@ func TestTheJournalFollowsTheDevice(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			v, _ := journalVolume(t)
 			dir := v.root.Name()
-			p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "large", size: 3 * streamSize}, listed{key: "small", size: 5})
+			p, err := planOf(
+				t,
+				wire.Request{Operation: wire.Populate},
+				listed{key: "large", size: 3 * streamSize},
+				listed{key: "small", size: 5},
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -69,7 +74,12 @@ func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "a", size: 5, etag: hexMD5("hello")}, listed{key: "b", size: 5, etag: hexMD5("world")})
+			p, err := planOf(
+				t,
+				wire.Request{Operation: wire.Populate},
+				listed{key: "a", size: 5, etag: hexMD5("hello")},
+				listed{key: "b", size: 5, etag: hexMD5("world")},
+			)
 			mustDo(t, err)
 			attempt := func() *transfer {
 				v, err := openVolume(dir, "")
@@ -79,7 +89,12 @@ func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
 				mustDo(t, err)
 				t.Cleanup(j.close)
 				mustDo(t, v.makeTarget())
-				return &transfer{mover: &mover{plan: p, options: Options{Log: io.Discard}, progress: &progress{}}, volume: v, journal: j, ledger: newLedger(p)}
+				return &transfer{
+					mover:   &mover{plan: p, options: Options{Log: io.Discard}, progress: &progress{}},
+					volume:  v,
+					journal: j,
+					ledger:  newLedger(p),
+				}
 			}
 			first := attempt()
 			write(t, dir+"/b", "world")

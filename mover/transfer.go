@@ -77,7 +77,12 @@ func (t *transfer) prepareRound(ctx context.Context, round int) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	s := sweep{volume: t.volume, owned: t.journal.owned, plan: t.plan, keep: func(i int, _ *unix.Stat_t) bool { return t.ledger.isVerified(i) || t.ledger.partial.of(i) > 0 }}
+	s := sweep{
+		volume: t.volume,
+		owned:  t.journal.owned,
+		plan:   t.plan,
+		keep:   func(i int, _ *unix.Stat_t) bool { return t.ledger.isVerified(i) || t.ledger.partial.of(i) > 0 },
+	}
 	return s.run(ctx)
 }
 
@@ -198,10 +203,19 @@ func (t *transfer) verdict(ctx context.Context, err error, left []int) error {
 	case (why == nil || errors.Is(why, errNotThere)) && last != nil:
 		return t.explained(ctx, t.classify(last), t.plan.entries[i])
 	case why == nil || errors.Is(why, errNotThere):
-		missing := fail(wire.TransferFailed, "%d files did not arrive, the first is %s", len(left), quoteKey(t.plan.entries[i].path))
+		missing := fail(
+			wire.TransferFailed,
+			"%d files did not arrive, the first is %s",
+			len(left),
+			quoteKey(t.plan.entries[i].path),
+		)
 		return t.explained(ctx, missing, t.plan.entries[i])
 	}
-	return t.explained(ctx, t.classify(fmt.Errorf("transfer %s: %w", quoteKey(t.plan.entries[i].key), why)), t.plan.entries[i])
+	return t.explained(
+		ctx,
+		t.classify(fmt.Errorf("transfer %s: %w", quoteKey(t.plan.entries[i].key), why)),
+		t.plan.entries[i],
+	)
 }
 
 // retryable reports whether another round of this attempt may help. A changed

@@ -43,13 +43,19 @@ type writing func(context.Context, protocol.State, protocol.Decision) (protocol.
 // writes has a row for each action but Wait.
 func (r *Reconciler) writes() map[protocol.Action]writing {
 	return map[protocol.Action]writing{
-		protocol.CreatePrime:    r.createPrime,
-		protocol.ReleaseNode:    alone(r.releaseNode),
-		protocol.SelectNode:     alone(r.selectNode),
-		protocol.StartConsumer:  r.startConsumer,
-		protocol.DeleteConsumer: alone(func(ctx context.Context, s protocol.State) error { return r.deletePod(ctx, s.Consumer) }),
+		protocol.CreatePrime:   r.createPrime,
+		protocol.ReleaseNode:   alone(r.releaseNode),
+		protocol.SelectNode:    alone(r.selectNode),
+		protocol.StartConsumer: r.startConsumer,
+		protocol.DeleteConsumer: alone(
+			func(ctx context.Context, s protocol.State) error { return r.deletePod(ctx, s.Consumer) },
+		),
 		protocol.ReleaseVolume: alone(func(ctx context.Context, s protocol.State) error {
-			return r.patchVolume(ctx, s.PrimeVolume, func() ([]byte, error) { return protocol.ReleasePatch(s.PrimeVolume, s.Claim) })
+			return r.patchVolume(
+				ctx,
+				s.PrimeVolume,
+				func() ([]byte, error) { return protocol.ReleasePatch(s.PrimeVolume, s.Claim) },
+			)
 		}),
 		protocol.RememberPrime: alone(r.rememberPrime),
 		protocol.MarkScratch: alone(func(ctx context.Context, s protocol.State) error {
@@ -80,7 +86,13 @@ func alone(write func(context.Context, protocol.State) error) writing {
 }
 
 func (r *Reconciler) recordFailure(ctx context.Context, s protocol.State) error {
-	return r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationAttempts, protocol.ReadAttempts(s.Prime).After(s.Ended(), s.Now), nil)
+	return r.annotatePrime(
+		ctx,
+		s.Prime,
+		v1alpha1.AnnotationAttempts,
+		protocol.ReadAttempts(s.Prime).After(s.Ended(), s.Now),
+		nil,
+	)
 }
 
 func (r *Reconciler) markPopulated(ctx context.Context, s protocol.State) error {
@@ -90,7 +102,11 @@ func (r *Reconciler) markPopulated(ctx context.Context, s protocol.State) error 
 
 // createPrime asks the API server once more: a prime for a claim that is bound or gone
 // would be a second volume for nothing.
-func (r *Reconciler) createPrime(ctx context.Context, s protocol.State, d protocol.Decision) (protocol.Decision, error) {
+func (r *Reconciler) createPrime(
+	ctx context.Context,
+	s protocol.State,
+	d protocol.Decision,
+) (protocol.Decision, error) {
 	if err := r.stillUnbound(ctx, s.Claim); err != nil {
 		return d, err
 	}
@@ -108,7 +124,8 @@ func (r *Reconciler) startMover(ctx context.Context, s protocol.State, d protoco
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(s.Prime), live); err != nil {
 		return d, staleIfGone(err)
 	}
-	if live.UID != s.Prime.UID || live.DeletionTimestamp != nil || protocol.Filled(live) || live.Spec.VolumeName != s.PrimeVolume.Name {
+	if live.UID != s.Prime.UID || live.DeletionTimestamp != nil || protocol.Filled(live) ||
+		live.Spec.VolumeName != s.PrimeVolume.Name {
 		return d, errStale
 	}
 	if err := r.detached(ctx, s); err != nil {
@@ -138,7 +155,11 @@ func (r *Reconciler) forgetConsumer(ctx context.Context, volume *corev1.Persiste
 }
 
 // startConsumer makes a pod that cannot write.
-func (r *Reconciler) startConsumer(ctx context.Context, s protocol.State, d protocol.Decision) (protocol.Decision, error) {
+func (r *Reconciler) startConsumer(
+	ctx context.Context,
+	s protocol.State,
+	d protocol.Decision,
+) (protocol.Decision, error) {
 	err := r.create(ctx, s.Claim, protocol.Consumer(s, r.Options.mover()))
 	return refused(d, err, v1alpha1.ReasonMoverRefused, "The pod for which the volume is made was refused")
 }
@@ -159,7 +180,10 @@ func (r *Reconciler) stillUnbound(ctx context.Context, claim *corev1.PersistentV
 }
 
 // unbound is the claim as the API server has it now, if it is the one we decided about.
-func (r *Reconciler) unbound(ctx context.Context, claim *corev1.PersistentVolumeClaim) (*corev1.PersistentVolumeClaim, error) {
+func (r *Reconciler) unbound(
+	ctx context.Context,
+	claim *corev1.PersistentVolumeClaim,
+) (*corev1.PersistentVolumeClaim, error) {
 	live := &corev1.PersistentVolumeClaim{}
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(claim), live); err != nil {
 		return nil, staleIfGone(err)
@@ -214,5 +238,9 @@ func (r *Reconciler) releaseNode(ctx context.Context, s protocol.State) error {
 
 func (r *Reconciler) selectNode(ctx context.Context, s protocol.State) error {
 	node := s.Claim.Annotations[v1alpha1.AnnotationSelectedNode]
-	return r.annotate(ctx, s.Prime, map[string]any{v1alpha1.AnnotationSelectedNode: node, v1alpha1.AnnotationMirroredNode: node})
+	return r.annotate(
+		ctx,
+		s.Prime,
+		map[string]any{v1alpha1.AnnotationSelectedNode: node, v1alpha1.AnnotationMirroredNode: node},
+	)
 }

@@ -29,9 +29,14 @@ func TestNoMoverFollowsAnotherThatIsAttached(t *testing.T) {
 			sim := newSimulator(t)
 			s := emptyPrime(t, sim)
 			s.Prime.Annotations[v1alpha1.AnnotationAttempts] = c.attempts
-			sim.must(sim.api.Create(t.Context(), &storagev1.VolumeAttachment{ObjectMeta: metav1.ObjectMeta{Name: "csi-a"}, Spec: storagev1.VolumeAttachmentSpec{
-				NodeName: "a", Source: storagev1.VolumeAttachmentSource{PersistentVolumeName: &c.volume},
-			}}))
+			sim.must(
+				sim.api.Create(
+					t.Context(),
+					&storagev1.VolumeAttachment{ObjectMeta: metav1.ObjectMeta{Name: "csi-a"}, Spec: storagev1.VolumeAttachmentSpec{
+						NodeName: "a", Source: storagev1.VolumeAttachmentSource{PersistentVolumeName: &c.volume},
+					}},
+				),
+			)
 			r := &Reconciler{Client: sim.api, Live: sim.api, Options: testOptions()}
 			_, err := r.act(t.Context(), s, protocol.Decision{Action: protocol.StartMover})
 			if errors.Is(err, errStale) != c.stale || err != nil && !c.stale {

@@ -51,7 +51,12 @@ type Options struct {
 
 // mover is what a mover pod of now is built with.
 func (o Options) mover() protocol.MoverOptions {
-	return protocol.MoverOptions{Image: o.Image, Defaults: o.Defaults, ProgressURL: o.ProgressURL, ProgressCA: string(o.ProgressCA())}
+	return protocol.MoverOptions{
+		Image:       o.Image,
+		Defaults:    o.Defaults,
+		ProgressURL: o.ProgressURL,
+		ProgressCA:  string(o.ProgressCA()),
+	}
 }
 
 // Reconciler drives claims. Its cached client reads what is watched; live reads the API

@@ -85,7 +85,11 @@ type scenario struct {
 var scenarios = map[string]scenario{
 	"a class that deletes": {nil, corev1.PersistentVolumeReclaimDelete, []wire.Report{doneReport}},
 	"a class that retains": {nil, corev1.PersistentVolumeReclaimRetain, []wire.Report{doneReport}},
-	"a late class":         {[]change{lateClass, claimNode}, corev1.PersistentVolumeReclaimRetain, []wire.Report{doneReport}},
+	"a late class": {
+		[]change{lateClass, claimNode},
+		corev1.PersistentVolumeReclaimRetain,
+		[]wire.Report{doneReport},
+	},
 	"a mover that fails twice": {nil, corev1.PersistentVolumeReclaimRetain, []wire.Report{
 		{Class: wire.Retry, Reason: wire.EndpointUnreachable, Message: "No route."},
 		{Class: wire.Retry, Reason: wire.Throttled, Message: "Slow down."},

@@ -30,7 +30,8 @@ func foundFull(t *testing.T) *simulator {
 // tryAgain is what the user does who reads that the volume is kept.
 func (sim *simulator) tryAgain() {
 	for _, c := range sim.claims() {
-		if was, told := protocol.Populated(&c); told && was.Reason == string(wire.VolumeNotEmpty) && c.Annotations[v1alpha1.AnnotationRetry] == "" {
+		if was, told := protocol.Populated(&c); told && was.Reason == string(wire.VolumeNotEmpty) &&
+			c.Annotations[v1alpha1.AnnotationRetry] == "" {
 			c.Annotations[v1alpha1.AnnotationRetry] = "1"
 			sim.must(sim.api.Update(sim.t.Context(), &c))
 		}
@@ -75,7 +76,8 @@ func TestAVolumeThatHeldSomethingOutlivesItsClaim(t *testing.T) {
 			}
 			held++
 			left := sim.volumes()
-			if len(left) != 1 || left[0].Status.Phase != corev1.VolumeReleased || left[0].Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimRetain {
+			if len(left) != 1 || left[0].Status.Phase != corev1.VolumeReleased ||
+				left[0].Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimRetain {
 				t.Errorf("the volume is not kept: %+v", left)
 			}
 		})

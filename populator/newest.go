@@ -17,7 +17,10 @@ import (
 // request is what the API server says is asked for now: our caches may be older, and after
 // a restart older than what an earlier life of ours has acted on. Without a source the
 // latest request stands.
-func (r *Reconciler) request(ctx context.Context, s protocol.State) (*v1alpha1.S3Source, *corev1.PersistentVolumeClaim, error) {
+func (r *Reconciler) request(
+	ctx context.Context,
+	s protocol.State,
+) (*v1alpha1.S3Source, *corev1.PersistentVolumeClaim, error) {
 	claim, err := r.unbound(ctx, s.Claim)
 	if err != nil {
 		return nil, nil, err
@@ -49,7 +52,8 @@ func (r *Reconciler) primeLives(ctx context.Context, s protocol.State) error {
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(s.Prime), live); err != nil {
 		return staleIfGone(err)
 	}
-	if live.UID != s.Prime.UID || live.DeletionTimestamp != nil || !protocol.Filled(live) || live.Spec.VolumeName != s.PrimeVolume.Name {
+	if live.UID != s.Prime.UID || live.DeletionTimestamp != nil || !protocol.Filled(live) ||
+		live.Spec.VolumeName != s.PrimeVolume.Name {
 		return errStale
 	}
 	return nil
@@ -64,7 +68,13 @@ func (r *Reconciler) recordEdit(ctx context.Context, s protocol.State) error {
 	if protocol.Outdated(s.Mover, source, claim) == "" {
 		return errStale
 	}
-	return r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationAttempts, protocol.ReadAttempts(s.Prime).Superseded(s.Mover, s.Now), nil)
+	return r.annotatePrime(
+		ctx,
+		s.Prime,
+		v1alpha1.AnnotationAttempts,
+		protocol.ReadAttempts(s.Prime).Superseded(s.Mover, s.Now),
+		nil,
+	)
 }
 
 // replacePrime deletes a prime whose volume the claim shall not get, if the API server

@@ -208,7 +208,12 @@ func TestARebindAsksForTheSource(t *testing.T) {
 		sim.play()
 	}
 	edits["another prefix"](sim)
-	r := &Reconciler{Client: sim.behind(before), Live: sim.ours, Events: events.NewFakeRecorder(100), Options: testOptions()}
+	r := &Reconciler{
+		Client:  sim.behind(before),
+		Live:    sim.ours,
+		Events:  events.NewFakeRecorder(100),
+		Options: testOptions(),
+	}
 	for range 3 {
 		result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: claimKey})
 		if err != nil || result.RequeueAfter == 0 {
@@ -232,13 +237,22 @@ func (sim *simulator) prime() *corev1.PersistentVolumeClaim {
 // TestGrowsToWhatMoversNeed plays volumes that are too small: each is larger than the last,
 // the claim's request stays, and there is an end.
 func TestGrowsToWhatMoversNeed(t *testing.T) {
-	tooSmall := wire.Report{Class: wire.User, Reason: wire.VolumeTooSmall, Message: "It does not fit.", RequiredBytes: 3 << 30}
+	tooSmall := wire.Report{
+		Class:         wire.User,
+		Reason:        wire.VolumeTooSmall,
+		Message:       "It does not fit.",
+		RequiredBytes: 3 << 30,
+	}
 	grows := func(s *protocol.State) {
 		s.Source.Spec.Sizing.OnTooSmall = v1alpha1.TooSmallGrow
 		s.Source.Status.Inventory = &v1alpha1.Inventory{Objects: 1, Bytes: 1, ObservedGeneration: 1}
 	}
 	t.Run("once", func(t *testing.T) {
-		sc := scenario{changes: []change{grows}, policy: corev1.PersistentVolumeReclaimRetain, reports: []wire.Report{tooSmall, doneReport}}
+		sc := scenario{
+			changes: []change{grows},
+			policy:  corev1.PersistentVolumeReclaimRetain,
+			reports: []wire.Report{tooSmall, doneReport},
+		}
 		undisturbed := sc.simulator(t)
 		undisturbed.converge()
 		for n := 0; n <= undisturbed.writes; n++ {
@@ -248,7 +262,12 @@ func TestGrowsToWhatMoversNeed(t *testing.T) {
 			sim.finished(sc.policy)
 			sim.atRest()
 			if sim.largest != 3<<30 || sim.request() != 1<<30 {
-				t.Errorf("struck at write %d: the last prime asked for %d bytes, the claim asks for %d", n, sim.largest, sim.request())
+				t.Errorf(
+					"struck at write %d: the last prime asked for %d bytes, the claim asks for %d",
+					n,
+					sim.largest,
+					sim.request(),
+				)
 			}
 		}
 	})
@@ -258,7 +277,9 @@ func TestGrowsToWhatMoversNeed(t *testing.T) {
 		sim.atRest()
 		c := &corev1.PersistentVolumeClaim{}
 		sim.must(sim.api.Get(t.Context(), claimKey, c))
-		if was, _ := protocol.Populated(c); was.Status != corev1.ConditionFalse || was.Reason != string(wire.VolumeTooSmall) || sim.movers > 10 {
+		if was, _ := protocol.Populated(c); was.Status != corev1.ConditionFalse ||
+			was.Reason != string(wire.VolumeTooSmall) ||
+			sim.movers > 10 {
 			t.Errorf("after %d movers the condition is %+v", sim.movers, was)
 		}
 	})

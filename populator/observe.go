@@ -102,7 +102,11 @@ func (r *Reconciler) observeAttachments(ctx context.Context, s *protocol.State) 
 
 // unlessOld asks the API server for a volume that is not as its claim lets expect: our view
 // of volumes may be older than that of claims, and not show a bind or a rebind yet.
-func (r *Reconciler) unlessOld(ctx context.Context, v *corev1.PersistentVolume, expected bool) (*corev1.PersistentVolume, error) {
+func (r *Reconciler) unlessOld(
+	ctx context.Context,
+	v *corev1.PersistentVolume,
+	expected bool,
+) (*corev1.PersistentVolume, error) {
 	if v == nil || expected {
 		return v, nil
 	}

@@ -87,8 +87,15 @@ func TestManyClaimsShareOneListOfVolumes(t *testing.T) {
 		ask(200)
 		close(volumes.proceed)
 		wg.Wait()
-		if volumes.lists.Load() != 2 || volumes.most.Load() != 1 || volumes.largest.Load() > listPage || volumes.pages.Load() != 6 {
-			t.Errorf("%d lists, %d at once, %d pages of at most %d volumes", volumes.lists.Load(), volumes.most.Load(), volumes.pages.Load(), volumes.largest.Load())
+		if volumes.lists.Load() != 2 || volumes.most.Load() != 1 || volumes.largest.Load() > listPage ||
+			volumes.pages.Load() != 6 {
+			t.Errorf(
+				"%d lists, %d at once, %d pages of at most %d volumes",
+				volumes.lists.Load(),
+				volumes.most.Load(),
+				volumes.pages.Load(),
+				volumes.largest.Load(),
+			)
 		}
 	})
 }

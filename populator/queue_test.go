@@ -85,7 +85,9 @@ func TestUnschedulableMoversFillNoCap(t *testing.T) {
 	for i := range 500 {
 		w.must(w.api.Create(t.Context(), somebodysMover(func(p *corev1.Pod) {
 			p.Name, p.Spec.NodeName = fmt.Sprint("populate-", i), ""
-			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable}}
+			p.Status.Conditions = []corev1.PodCondition{
+				{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable},
+			}
 		})))
 	}
 	if d := w.decide(s.Claim); d.Action != protocol.StartMover {

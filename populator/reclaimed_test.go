@@ -48,7 +48,12 @@ func TestAVolumeThatIsReclaimedIsNotHandedOver(t *testing.T) {
 				v.Status.Phase = corev1.VolumeReleased
 				sim.must(sim.api.Status().Update(t.Context(), &v))
 			}
-			r := &Reconciler{Client: sim.remembering(prime), Live: sim.ours, Events: events.NewFakeRecorder(100), Options: testOptions()}
+			r := &Reconciler{
+				Client:  sim.remembering(prime),
+				Live:    sim.ours,
+				Events:  events.NewFakeRecorder(100),
+				Options: testOptions(),
+			}
 			for range 3 {
 				result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: claimKey})
 				if err != nil || result.RequeueAfter == 0 {

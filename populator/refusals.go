@@ -56,7 +56,11 @@ func (f *refusals) remember(claim types.NamespacedName, s protocol.State, d, tol
 }
 
 // standing is what was told of an action that was refused, and is not to be tried again yet.
-func (f *refusals) standing(claim types.NamespacedName, s protocol.State, d protocol.Decision) (protocol.Decision, bool) {
+func (f *refusals) standing(
+	claim types.NamespacedName,
+	s protocol.State,
+	d protocol.Decision,
+) (protocol.Decision, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	was, ok := f.of[claim]
@@ -73,7 +77,12 @@ func (f *refusals) forget(claim types.NamespacedName) {
 }
 
 // try makes the write of a decision, unless it was refused a moment ago.
-func (r *Reconciler) try(ctx context.Context, step write, s protocol.State, d protocol.Decision) (protocol.Decision, error) {
+func (r *Reconciler) try(
+	ctx context.Context,
+	step write,
+	s protocol.State,
+	d protocol.Decision,
+) (protocol.Decision, error) {
 	if told, ok := r.refusals.standing(step.claim, s, d); ok {
 		return told, nil
 	}

@@ -101,7 +101,11 @@ func (d *denied) told() string {
 }
 
 var (
-	errPolicy    = apierrors.NewForbidden(schema.GroupResource{Resource: "things"}, "x", errors.New("ValidatingAdmissionPolicy 'four-eyes' denied the request:\n  nobody asked"))
+	errPolicy = apierrors.NewForbidden(
+		schema.GroupResource{Resource: "things"},
+		"x",
+		errors.New("ValidatingAdmissionPolicy 'four-eyes' denied the request:\n  nobody asked"),
+	)
 	errTooLarge  = apierrors.NewRequestEntityTooLargeError("limit is 3145728")
 	errNoWebhook = apierrors.NewInternalError(errors.New(`failed calling webhook "check.example.com": connection refused`))
 	errNoSuchPod = apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, "populate")
@@ -118,10 +122,20 @@ func TestARefusedWriteIsTold(t *testing.T) {
 		setUp func(*denied)
 		says  string
 	}{
-		"the mark of a scratch volume": {"patch", func(o client.Object) bool { _, ok := o.(*corev1.PersistentVolume); return ok && !populated(o) }, retaining, "reclaim policy"},
-		"the mark of a filled prime":   {"patch", isPrime, nil, "complete"},
-		"the end of a mover":           {"delete", func(o client.Object) bool { _, ok := o.(*corev1.Pod); return ok }, nil, "delete pod"},
-		"the record of a failure":      {"patch", isPrime, failing, "ended"},
+		"the mark of a scratch volume": {
+			"patch",
+			func(o client.Object) bool { _, ok := o.(*corev1.PersistentVolume); return ok && !populated(o) },
+			retaining,
+			"reclaim policy",
+		},
+		"the mark of a filled prime": {"patch", isPrime, nil, "complete"},
+		"the end of a mover": {
+			"delete",
+			func(o client.Object) bool { _, ok := o.(*corev1.Pod); return ok },
+			nil,
+			"delete pod",
+		},
+		"the record of a failure": {"patch", isPrime, failing, "ended"},
 	}
 	for name, w := range writes {
 		for kind, answer := range map[string]error{"policy": errPolicy, "413": errTooLarge, "webhook": errNoWebhook, "429": errTooMany} {
@@ -140,7 +154,8 @@ func TestARefusedWriteIsTold(t *testing.T) {
 				if c.Reason != string(v1alpha1.ReasonWriteRefused) || c.Status != corev1.ConditionUnknown {
 					t.Fatalf("the condition is %s %s: %s", c.Status, c.Reason, c.Message)
 				}
-				if !strings.Contains(c.Message, w.says) || !strings.Contains(c.Message, words(answer)) || strings.Contains(c.Message, "\n") {
+				if !strings.Contains(c.Message, w.says) || !strings.Contains(c.Message, words(answer)) ||
+					strings.Contains(c.Message, "\n") {
 					t.Errorf("message %q", c.Message)
 				}
 				d.pace(t)
@@ -270,7 +285,11 @@ func TestARefusedTidyingIsAnEvent(t *testing.T) {
 // A view that stays older than the API server's neither loops five times a second nor stays
 // unexplained.
 func TestAStaleViewSlowsDown(t *testing.T) {
-	conflict := apierrors.NewConflict(schema.GroupResource{Resource: "persistentvolumeclaims"}, "s3prime", errors.New("the object has been modified"))
+	conflict := apierrors.NewConflict(
+		schema.GroupResource{Resource: "persistentvolumeclaims"},
+		"s3prime",
+		errors.New("the object has been modified"),
+	)
 	d := newDenied(t, func(verb string, o client.Object) error {
 		if verb == "patch" && isPrime(o) {
 			return conflict

@@ -18,7 +18,11 @@ import (
 
 // populatorKind is the advisory register that volume-data-source-validator reads; without
 // an entry it warns on every claim of ours. The CRD is often not installed, which is fine.
-var populatorKind = schema.GroupVersionKind{Group: "populator.storage.k8s.io", Version: "v1beta1", Kind: "VolumePopulator"}
+var populatorKind = schema.GroupVersionKind{
+	Group:   "populator.storage.k8s.io",
+	Version: "v1beta1",
+	Kind:    "VolumePopulator",
+}
 
 // +kubebuilder:rbac:groups=populator.storage.k8s.io,resources=volumepopulators,verbs=create
 

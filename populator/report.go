@@ -38,7 +38,14 @@ func (r *Reconciler) report(ctx context.Context, s protocol.State, d protocol.De
 			return after // Whoever knew less than the API server does not know what was told.
 		}
 		if tell && r.setbacks.tell(condition, string(d.Status)+string(d.Reason)) {
-			r.warn(s, fmt.Sprintf("The API server did not let the manager write the condition %s of this claim: %s", v1alpha1.ConditionPopulated, words(err)))
+			r.warn(
+				s,
+				fmt.Sprintf(
+					"The API server did not let the manager write the condition %s of this claim: %s",
+					v1alpha1.ConditionPopulated,
+					words(err),
+				),
+			)
 			r.tell(s, d)
 		}
 		return sooner(again, after)
@@ -65,7 +72,11 @@ func (r *Reconciler) warn(s protocol.State, note string) {
 
 // tryImport writes the import. It holds the rest up only for what mostly passes by itself, and
 // not for long: otherwise a finished import would go on saying that it runs.
-func (r *Reconciler) tryImport(ctx context.Context, s protocol.State, d protocol.Decision) (again time.Duration, held bool) {
+func (r *Reconciler) tryImport(
+	ctx context.Context,
+	s protocol.State,
+	d protocol.Decision,
+) (again time.Duration, held bool) {
 	run := write{client.ObjectKeyFromObject(s.Claim), writeImport}
 	if left := r.setbacks.left(run, s.Now); left > 0 {
 		return left, r.setbacks.untold(run)
@@ -82,8 +93,14 @@ func (r *Reconciler) tryImport(ctx context.Context, s protocol.State, d protocol
 		return after, true
 	}
 	if r.setbacks.tell(run, string(v1alpha1.ReasonWriteRefused)) {
-		r.warn(s, fmt.Sprintf("The API server did not let the manager write S3Import %s, which shows how far the claim is: %s The claim is filled all the same.",
-			protocol.ImportName(s.Claim), words(err)))
+		r.warn(
+			s,
+			fmt.Sprintf(
+				"The API server did not let the manager write S3Import %s, which shows how far the claim is: %s The claim is filled all the same.",
+				protocol.ImportName(s.Claim),
+				words(err),
+			),
+		)
 	}
 	return after, false
 }
@@ -99,7 +116,11 @@ func sooner(a, b time.Duration) time.Duration {
 // reportCondition patches our one condition by its type, so that no other writer's is
 // touched. The resourceVersion turns an old view, which knows nothing of what was told
 // already, into a conflict, so that nothing is told twice.
-func (r *Reconciler) reportCondition(ctx context.Context, s protocol.State, d protocol.Decision) (wrote bool, err error) {
+func (r *Reconciler) reportCondition(
+	ctx context.Context,
+	s protocol.State,
+	d protocol.Decision,
+) (wrote bool, err error) {
 	next, changed := protocol.Condition(s, d)
 	if !changed {
 		return false, nil
@@ -111,7 +132,9 @@ func (r *Reconciler) reportCondition(ctx context.Context, s protocol.State, d pr
 	if err != nil {
 		return false, fmt.Errorf("encode patch: %w", err)
 	}
-	return true, client.IgnoreNotFound(r.Status().Patch(ctx, s.Claim.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch)))
+	return true, client.IgnoreNotFound(
+		r.Status().Patch(ctx, s.Claim.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch)),
+	)
 }
 
 // reportImport makes the S3Import with the first mover and keeps its status true.

@@ -100,16 +100,27 @@ func joined(ctx context.Context, cachedClient client.Client, live client.Reader,
 	o := testOptions()
 	o.Now = now
 	recorder := &events.FakeRecorder{} // Without a channel it drops events.
-	r := &Reconciler{Client: cachedClient, Live: live, Events: recorder, Options: o, Places: places.Office{Cache: cachedClient, Now: now}}
+	r := &Reconciler{
+		Client:  cachedClient,
+		Live:    live,
+		Events:  recorder,
+		Options: o,
+		Places:  places.Office{Cache: cachedClient, Now: now},
+	}
 	population := cluster.Controller{Name: "population", Reconciler: r}
 	for _, w := range r.watches() {
-		population.Watches = append(population.Watches, cluster.Watch{Object: w.object, Requests: w.claims, Predicates: w.predicates})
+		population.Watches = append(
+			population.Watches,
+			cluster.Watch{Object: w.object, Requests: w.claims, Predicates: w.predicates},
+		)
 	}
 	volumes := &VolumeReconciler{Client: cachedClient, Live: live, Events: recorder}
 	return cluster.Manager{
 		Controllers: []cluster.Controller{population, {
 			Name: "volume", Reconciler: volumes,
-			Watches: []cluster.Watch{{Object: &corev1.PersistentVolume{}, Requests: itself, Predicates: []predicate.Predicate{volumesWithAStep()}}},
+			Watches: []cluster.Watch{
+				{Object: &corev1.PersistentVolume{}, Requests: itself, Predicates: []predicate.Predicate{volumesWithAStep()}},
+			},
 		}},
 		Index:      func(to client.FieldIndexer) error { return addIndexes(ctx, to) },
 		Sweep:      Sweeper{Reconciler: r}.Sweep,

@@ -74,8 +74,18 @@ func newSimulator(t *testing.T, changes ...change) *simulator {
 	// The plain tracker: bookkeeping of field owners would take most of the test's time.
 	tracker := clienttesting.NewObjectTracker(scheme, serializer.NewCodecFactory(scheme).UniversalDecoder())
 	b := fake.NewClientBuilder().WithScheme(scheme).WithObjectTracker(tracker).
-		WithStatusSubresource(&corev1.PersistentVolumeClaim{}, &v1alpha1.S3Import{}, &corev1.Pod{}, &corev1.PersistentVolume{}).
-		WithObjects(s.Claim, s.Source, s.Class, &storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: s.Class.Provisioner}}).
+		WithStatusSubresource(
+			&corev1.PersistentVolumeClaim{},
+			&v1alpha1.S3Import{},
+			&corev1.Pod{},
+			&corev1.PersistentVolume{},
+		).
+		WithObjects(
+			s.Claim,
+			s.Source,
+			s.Class,
+			&storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: s.Class.Provisioner}},
+		).
 		WithIndex(&corev1.PersistentVolume{}, indexClaimRefUID, func(o client.Object) []string {
 			if ref := o.(*corev1.PersistentVolume).Spec.ClaimRef; ref != nil {
 				return []string{string(ref.UID)}
@@ -85,7 +95,13 @@ func newSimulator(t *testing.T, changes ...change) *simulator {
 		WithIndex(&storagev1.VolumeAttachment{}, indexAttachedVolume, func(o client.Object) []string {
 			return []string{attachedVolume(o.(*storagev1.VolumeAttachment))}
 		})
-	sim := &simulator{t: t, api: b.Build(), now: noon, policy: corev1.PersistentVolumeReclaimDelete, reports: []wire.Report{doneReport}}
+	sim := &simulator{
+		t:       t,
+		api:     b.Build(),
+		now:     noon,
+		policy:  corev1.PersistentVolumeReclaimDelete,
+		reports: []wire.Report{doneReport},
+	}
 	sim.ours = interceptor.NewClient(sim.api, interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			sim.uids++
@@ -320,8 +336,10 @@ func (sim *simulator) checkVolumeIsScratch(p *corev1.Pod) {
 			if v.Annotations[v1alpha1.AnnotationPopulatedFor] != "" {
 				sim.t.Errorf("a mover runs on volume %s, which is the user's", v.Name)
 			}
-			keptAsFound := v.Annotations[v1alpha1.AnnotationReclaimPolicy] != "" && v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain
-			if v.Annotations[v1alpha1.AnnotationScratchFor] == "" && !keptAsFound || v.Annotations[v1alpha1.AnnotationBoundByController] != "" {
+			keptAsFound := v.Annotations[v1alpha1.AnnotationReclaimPolicy] != "" &&
+				v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain
+			if v.Annotations[v1alpha1.AnnotationScratchFor] == "" && !keptAsFound ||
+				v.Annotations[v1alpha1.AnnotationBoundByController] != "" {
 				sim.t.Errorf("a mover runs on volume %s, which was not made for it: %v", v.Name, v.Annotations)
 			}
 		}

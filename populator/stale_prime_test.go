@@ -32,7 +32,10 @@ func TestNoPrimeGoesWithAVolumeThatWasNotSeen(t *testing.T) {
 			if sim.prime() == nil {
 				t.Fatal("there is no prime")
 			}
-			sim.withOldVolume(corev1.PersistentVolumeReclaimDelete, map[string]string{v1alpha1.AnnotationProvisionedBy: "csi.example.com"})
+			sim.withOldVolume(
+				corev1.PersistentVolumeReclaimDelete,
+				map[string]string{v1alpha1.AnnotationProvisionedBy: "csi.example.com"},
+			)
 			claim := &corev1.PersistentVolumeClaim{}
 			sim.must(sim.api.Get(t.Context(), claimKey, claim))
 			claim.Finalizers = []string{"kubernetes.io/pvc-protection"}

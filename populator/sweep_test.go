@@ -83,8 +83,13 @@ func TestSweepOfPods(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			pod := &corev1.Pod{
-				ObjectMeta: metav1.ObjectMeta{Name: c.name, Namespace: "team", UID: "pod-uid", Labels: map[string]string{v1alpha1.LabelClaimUID: goneUID}},
-				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: c.container}}},
+				ObjectMeta: metav1.ObjectMeta{
+					Name:      c.name,
+					Namespace: "team",
+					UID:       "pod-uid",
+					Labels:    map[string]string{v1alpha1.LabelClaimUID: goneUID},
+				},
+				Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: c.container}}},
 			}
 			w := sweeperOf(t, pod)
 			if err := w.Sweep(t.Context()); err != nil {

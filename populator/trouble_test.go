@@ -83,7 +83,9 @@ func TestEventsAreReadOnlyWhereNothingElseTells(t *testing.T) {
 		want   int
 	}{
 		"unschedulable": {func(p *corev1.Pod) {
-			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/3 nodes"}}
+			p.Status.Conditions = []corev1.PodCondition{
+				{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/3 nodes"},
+			}
 		}, 0},
 		"without a node": {func(*corev1.Pod) {}, 0},
 		"an image that cannot be pulled": {func(p *corev1.Pod) {
@@ -134,7 +136,9 @@ func TestEventsOfManyObjectsAreReadSlowly(t *testing.T) {
 	const objects, seconds = 1000, 10
 	for range seconds {
 		for i := range objects {
-			o := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "mover", Namespace: "team", UID: types.UID(fmt.Sprint("uid-", i))}}
+			o := &corev1.Pod{
+				ObjectMeta: metav1.ObjectMeta{Name: "mover", Namespace: "team", UID: types.UID(fmt.Sprint("uid-", i))},
+			}
 			if _, err := w.r.troubles.of(t.Context(), w.events, w.now, o); err != nil {
 				t.Fatal(err)
 			}

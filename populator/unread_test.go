@@ -54,7 +54,11 @@ func TestEventsThatCannotBeReadHoldNothingUp(t *testing.T) {
 // answer is told of within 20 s, and the claim goes on when it does.
 func TestAnAPIServerThatDoesNotAnswerIsTold(t *testing.T) {
 	timeout := apierrors.NewTimeoutError("etcd does not answer", 1)
-	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "persistentvolumes"}, "pv-1", errors.New("no rights"))
+	forbidden := apierrors.NewForbidden(
+		schema.GroupResource{Resource: "persistentvolumes"},
+		"pv-1",
+		errors.New("no rights"),
+	)
 	for name, answer := range map[string]error{"forbidden": forbidden, "timeout": timeout, "connection": errors.New("EOF")} {
 		t.Run(name, func(t *testing.T) {
 			d := newDenied(t, func(string, client.Object) error { return nil })
@@ -97,7 +101,11 @@ func TestARefusalWithAnotherWordEachTimeIsNotALoop(t *testing.T) {
 			return nil
 		}
 		n++
-		return apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "x", fmt.Errorf("admission webhook denied request %d", n))
+		return apierrors.NewForbidden(
+			schema.GroupResource{Resource: "pods"},
+			"x",
+			fmt.Errorf("admission webhook denied request %d", n),
+		)
 	})
 	d.reports = []wire.Report{doneReport}
 	version := func() string {

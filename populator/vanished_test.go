@@ -107,7 +107,8 @@ func TestChangedLabelsAreTold(t *testing.T) {
 					t.Errorf("%d passes in five minutes", passes)
 				}
 				got := d.condition()
-				if got.Reason != string(v1alpha1.ReasonLabelsChanged) || !strings.Contains(got.Message, c.label) || !strings.Contains(got.Message, `"platform"`) {
+				if got.Reason != string(v1alpha1.ReasonLabelsChanged) || !strings.Contains(got.Message, c.label) ||
+					!strings.Contains(got.Message, `"platform"`) {
 					t.Errorf("condition %+v", got)
 				}
 				d.policyIsCorrected(t, c.of)

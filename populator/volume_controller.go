@@ -106,5 +106,8 @@ func (r *VolumeReconciler) reportOrphan(ctx context.Context, v *corev1.Persisten
 	log.FromContext(ctx).Info("A volume outlived a claim with a name of ours and has no record of ours; it is left alone", "claim", ref.Namespace+"/"+ref.Name)
 	r.Events.Eventf(v, nil, corev1.EventTypeWarning, string(v1alpha1.ReasonVolumeOrphaned), "Reclaim",
 		"The claim %s/%s that this volume was bound to is gone, and nothing says that the volume was ours to fill, so it is kept. "+
-			"If no data on it is needed, set its persistentVolumeReclaimPolicy to Delete.", ref.Namespace, ref.Name)
+			"If no data on it is needed, set its persistentVolumeReclaimPolicy to Delete.",
+		ref.Namespace,
+		ref.Name,
+	)
 }

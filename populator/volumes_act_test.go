@@ -103,9 +103,12 @@ func emptyPrime(t *testing.T, sim *simulator) protocol.State {
 func TestTheFirstMoverEndsWhatTheConsumerExcused(t *testing.T) {
 	sim := newSimulator(t)
 	s := emptyPrime(t, sim)
-	attachment := &storagev1.VolumeAttachment{ObjectMeta: metav1.ObjectMeta{Name: "csi-a"}, Spec: storagev1.VolumeAttachmentSpec{
-		NodeName: "a", Source: storagev1.VolumeAttachmentSource{PersistentVolumeName: &s.PrimeVolume.Name},
-	}}
+	attachment := &storagev1.VolumeAttachment{
+		ObjectMeta: metav1.ObjectMeta{Name: "csi-a"},
+		Spec: storagev1.VolumeAttachmentSpec{
+			NodeName: "a", Source: storagev1.VolumeAttachmentSource{PersistentVolumeName: &s.PrimeVolume.Name},
+		},
+	}
 	sim.must(sim.api.Create(t.Context(), attachment))
 	r := &Reconciler{Client: sim.api, Live: sim.api, Options: testOptions()}
 	if err := r.observeAttachments(t.Context(), &s); err != nil || len(s.Attachments) != 1 {

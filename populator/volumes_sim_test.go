@@ -52,11 +52,13 @@ func (sim *simulator) consumerOf(c *corev1.PersistentVolumeClaim) *corev1.Pod {
 // volume: a claim that asks for one gets it. Only a claim that has its node is provisioned.
 func (sim *simulator) capture() bool {
 	v := &corev1.PersistentVolume{}
-	if sim.api.Get(sim.t.Context(), client.ObjectKey{Name: oldVolume}, v) != nil || v.Status.Phase != corev1.VolumeAvailable {
+	if sim.api.Get(sim.t.Context(), client.ObjectKey{Name: oldVolume}, v) != nil ||
+		v.Status.Phase != corev1.VolumeAvailable {
 		return false
 	}
 	for _, c := range sim.claims() {
-		if c.Spec.VolumeName != "" || c.Spec.DataSourceRef != nil || sim.late() && (c.Annotations[v1alpha1.AnnotationSelectedNode] != "" || sim.consumerOf(&c) == nil) {
+		if c.Spec.VolumeName != "" || c.Spec.DataSourceRef != nil ||
+			sim.late() && (c.Annotations[v1alpha1.AnnotationSelectedNode] != "" || sim.consumerOf(&c) == nil) {
 			continue
 		}
 		v.Spec.ClaimRef = &corev1.ObjectReference{Namespace: c.Namespace, Name: c.Name, UID: c.UID}
@@ -76,13 +78,20 @@ func (sim *simulator) runConsumers() bool {
 			continue
 		}
 		c := &corev1.PersistentVolumeClaim{}
-		if sim.api.Get(sim.t.Context(), client.ObjectKey{Namespace: p.Namespace, Name: p.Spec.Volumes[0].PersistentVolumeClaim.ClaimName}, c) != nil || !protocol.Bound(c) {
+		if sim.api.Get(
+			sim.t.Context(),
+			client.ObjectKey{Namespace: p.Namespace, Name: p.Spec.Volumes[0].PersistentVolumeClaim.ClaimName},
+			c,
+		) != nil ||
+			!protocol.Bound(c) {
 			continue
 		}
 		p.Spec.NodeName = "a"
 		sim.must(sim.api.Update(sim.t.Context(), &p))
 		p.Status.Phase = corev1.PodSucceeded
-		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: moverpod.ConsumerContainer, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}}}
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{
+			{Name: moverpod.ConsumerContainer, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}},
+		}
 		sim.must(sim.api.Status().Update(sim.t.Context(), &p))
 		return true
 	}
@@ -130,9 +139,17 @@ func (sim *simulator) asItWas(policy corev1.PersistentVolumeReclaimPolicy) {
 	sim.t.Helper()
 	v := &corev1.PersistentVolume{}
 	sim.must(sim.api.Get(sim.t.Context(), client.ObjectKey{Name: oldVolume}, v))
-	if v.Spec.ClaimRef != nil || v.Status.Phase != corev1.VolumeAvailable || v.Spec.PersistentVolumeReclaimPolicy != policy ||
-		v.Annotations[v1alpha1.AnnotationReleasing] != "" || v.Annotations[v1alpha1.AnnotationReclaimPolicy] != "" {
-		sim.t.Errorf("the old volume is left as %s, %s, claimRef %v, %v", v.Status.Phase, v.Spec.PersistentVolumeReclaimPolicy, v.Spec.ClaimRef, v.Annotations)
+	if v.Spec.ClaimRef != nil || v.Status.Phase != corev1.VolumeAvailable ||
+		v.Spec.PersistentVolumeReclaimPolicy != policy ||
+		v.Annotations[v1alpha1.AnnotationReleasing] != "" ||
+		v.Annotations[v1alpha1.AnnotationReclaimPolicy] != "" {
+		sim.t.Errorf(
+			"the old volume is left as %s, %s, claimRef %v, %v",
+			v.Status.Phase,
+			v.Spec.PersistentVolumeReclaimPolicy,
+			v.Spec.ClaimRef,
+			v.Annotations,
+		)
 	}
 }
 
@@ -146,10 +163,16 @@ var captures = map[string]struct {
 		[]change{lateClass, bindNow}, corev1.PersistentVolumeReclaimRetain, map[string]string{},
 	},
 	"retained by its class, for a claim that does not wait": {
-		[]change{lateClass, bindNow}, corev1.PersistentVolumeReclaimRetain, map[string]string{v1alpha1.AnnotationProvisionedBy: "csi.example.com"},
+		[]change{
+			lateClass,
+			bindNow,
+		}, corev1.PersistentVolumeReclaimRetain, map[string]string{v1alpha1.AnnotationProvisionedBy: "csi.example.com"},
 	},
 	"free, although its policy is Delete": {
-		[]change{lateClass, bindNow}, corev1.PersistentVolumeReclaimDelete, map[string]string{v1alpha1.AnnotationProvisionedBy: "csi.example.com"},
+		[]change{
+			lateClass,
+			bindNow,
+		}, corev1.PersistentVolumeReclaimDelete, map[string]string{v1alpha1.AnnotationProvisionedBy: "csi.example.com"},
 	},
 }
 
@@ -217,7 +240,10 @@ func TestACapturedVolumeOutlivesItsClaim(t *testing.T) {
 func TestAFullPoolDoesNotWearAFreeVolumeOut(t *testing.T) {
 	sim := newSimulator(t)
 	sim.full = true
-	sim.withOldVolume(corev1.PersistentVolumeReclaimRetain, map[string]string{v1alpha1.AnnotationProvisionedBy: "csi.example.com"})
+	sim.withOldVolume(
+		corev1.PersistentVolumeReclaimRetain,
+		map[string]string{v1alpha1.AnnotationProvisionedBy: "csi.example.com"},
+	)
 	for range 120 {
 		if err := sim.reconcile(); err != nil {
 			t.Fatal(err)

@@ -38,7 +38,8 @@ const (
 // from dataSource only for kinds it knows, so the one field suffices.
 func ours(claim *corev1.PersistentVolumeClaim) bool {
 	ref := claim.Spec.DataSourceRef
-	return ref != nil && ref.APIGroup != nil && *ref.APIGroup == v1alpha1.Group && ref.Kind == v1alpha1.KindS3Source && ref.Name != ""
+	return ref != nil && ref.APIGroup != nil && *ref.APIGroup == v1alpha1.Group && ref.Kind == v1alpha1.KindS3Source &&
+		ref.Name != ""
 }
 
 // watch is one kind whose changes concern claims.
@@ -54,7 +55,11 @@ type watch struct {
 func (r *Reconciler) watches() []watch {
 	return []watch{
 		{&corev1.PersistentVolumeClaim{}, fromClaim, []predicate.Predicate{claimsAndPrimes()}},
-		{&corev1.Pod{}, fromOwner, []predicate.Predicate{predicate.Or(role(v1alpha1.RolePopulate), role(v1alpha1.RoleConsumer))}},
+		{
+			&corev1.Pod{},
+			fromOwner,
+			[]predicate.Predicate{predicate.Or(role(v1alpha1.RolePopulate), role(v1alpha1.RoleConsumer))},
+		},
 		{&corev1.Pod{}, r.Places.Waiting(v1alpha1.RolePopulate), []predicate.Predicate{r.Places.Freed()}},
 		{&corev1.PersistentVolume{}, r.fromVolume, nil},
 		{&storagev1.VolumeAttachment{}, r.fromAttachment, []predicate.Predicate{onlyDeleted()}},
@@ -162,7 +167,8 @@ func onlyDeleted() predicate.Predicate {
 func newWish() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		was, is := e.ObjectOld.(*v1alpha1.S3Source), e.ObjectNew.(*v1alpha1.S3Source)
-		return was.Generation != is.Generation || was.UID != is.UID || !protocol.InventoryCurrent(was) && protocol.InventoryCurrent(is)
+		return was.Generation != is.Generation || was.UID != is.UID ||
+			!protocol.InventoryCurrent(was) && protocol.InventoryCurrent(is)
 	}}
 }
 

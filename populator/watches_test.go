@@ -33,7 +33,10 @@ func updated(was, is client.Object) bool {
 // What the message of UnsupportedStorageClass asks an administrator for wakes the claim.
 func TestAVouchedClassWakesItsClaims(t *testing.T) {
 	class := func(annotations map[string]string) *storagev1.StorageClass {
-		return &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "local", Annotations: annotations}, Provisioner: "rancher.io/local-path"}
+		return &storagev1.StorageClass{
+			ObjectMeta:  metav1.ObjectMeta{Name: "local", Annotations: annotations},
+			Provisioner: "rancher.io/local-path",
+		}
 	}
 	if !updated(class(nil), class(map[string]string{v1alpha1.AnnotationHonoursDataSource: v1alpha1.HonoursDataSource})) {
 		t.Error("a class that was vouched for wakes nobody")

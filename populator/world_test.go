@@ -39,16 +39,27 @@ func world(changes ...change) protocol.State {
 			Spec: corev1.PersistentVolumeClaimSpec{
 				StorageClassName: new("fast"),
 				AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-				Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
-				DataSourceRef:    &corev1.TypedObjectReference{APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source, Name: "models"},
+				Resources: corev1.VolumeResourceRequirements{
+					Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
+				},
+				DataSourceRef: &corev1.TypedObjectReference{
+					APIGroup: new(v1alpha1.Group),
+					Kind:     v1alpha1.KindS3Source,
+					Name:     "models",
+				},
 			},
 		},
 		Source: &v1alpha1.S3Source{
 			ObjectMeta: metav1.ObjectMeta{Name: "models", Namespace: "team", UID: "source-uid", Generation: 1},
-			Spec:       v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{Bucket: "datasets", Endpoint: "http://s3"}, Retries: v1alpha1.Retries{Limit: new(int32(3))}},
+			Spec: v1alpha1.S3SourceSpec{
+				S3Location: v1alpha1.S3Location{Bucket: "datasets", Endpoint: "http://s3"},
+				Retries:    v1alpha1.Retries{Limit: new(int32(3))},
+			},
 		},
 		Class: &storagev1.StorageClass{
-			ObjectMeta: metav1.ObjectMeta{Name: "fast"}, Provisioner: "csi.example.com", VolumeBindingMode: new(storagev1.VolumeBindingImmediate),
+			ObjectMeta: metav1.ObjectMeta{
+				Name: "fast",
+			}, Provisioner: "csi.example.com", VolumeBindingMode: new(storagev1.VolumeBindingImmediate),
 		},
 		CSI: true,
 	}
@@ -66,7 +77,10 @@ func claimNode(s *protocol.State) { s.Claim.Annotations[v1alpha1.AnnotationSelec
 
 func volume(name string, claim *corev1.PersistentVolumeClaim) *corev1.PersistentVolume {
 	return &corev1.PersistentVolume{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{v1alpha1.AnnotationProvisionedBy: "csi.example.com"}},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        name,
+			Annotations: map[string]string{v1alpha1.AnnotationProvisionedBy: "csi.example.com"},
+		},
 		Spec: corev1.PersistentVolumeSpec{
 			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
 			AccessModes:                   []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
@@ -109,7 +123,10 @@ func moverIn(phase corev1.PodPhase, statuses ...corev1.ContainerStatus) change {
 }
 
 func ended(code int32) corev1.ContainerStatus {
-	return corev1.ContainerStatus{Name: moverpod.ContainerName, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code}}}
+	return corev1.ContainerStatus{
+		Name:  moverpod.ContainerName,
+		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code}},
+	}
 }
 
 func testOptions() Options {

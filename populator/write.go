@@ -73,7 +73,12 @@ func (r *Reconciler) delete(ctx context.Context, object client.Object, options .
 // volume that was not made safe.
 func (r *Reconciler) deletePrime(ctx context.Context, prime *corev1.PersistentVolumeClaim) error {
 	seen := client.Preconditions{UID: new(prime.UID), ResourceVersion: new(prime.ResourceVersion)}
-	return r.Delete(ctx, prime, seen, client.PropagationPolicy("Background")) //nolint:wrapcheck // A conflict must stay one; the caller adds the action.
+	return r.Delete(
+		ctx,
+		prime,
+		seen,
+		client.PropagationPolicy("Background"),
+	) //nolint:wrapcheck // A conflict must stay one; the caller adds the action.
 }
 
 // deleteMover ends a mover by our own doing, so that it does not count as vanished.
@@ -96,7 +101,11 @@ func (r *Reconciler) deletePod(ctx context.Context, pod *corev1.Pod) error {
 }
 
 // annotate merges annotations into a prime, guarded by its resourceVersion.
-func (r *Reconciler) annotate(ctx context.Context, prime *corev1.PersistentVolumeClaim, annotations map[string]any) error {
+func (r *Reconciler) annotate(
+	ctx context.Context,
+	prime *corev1.PersistentVolumeClaim,
+	annotations map[string]any,
+) error {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
 		"resourceVersion": prime.ResourceVersion, "annotations": annotations,
 	}})
@@ -107,7 +116,13 @@ func (r *Reconciler) annotate(ctx context.Context, prime *corev1.PersistentVolum
 }
 
 // annotatePrime writes a value as JSON beside other annotations.
-func (r *Reconciler) annotatePrime(ctx context.Context, prime *corev1.PersistentVolumeClaim, name string, value any, more map[string]any) error {
+func (r *Reconciler) annotatePrime(
+	ctx context.Context,
+	prime *corev1.PersistentVolumeClaim,
+	name string,
+	value any,
+	more map[string]any,
+) error {
 	encoded, err := json.Marshal(value)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", name, err)
@@ -117,7 +132,11 @@ func (r *Reconciler) annotatePrime(ctx context.Context, prime *corev1.Persistent
 	return r.annotate(ctx, prime, annotations)
 }
 
-func (r *Reconciler) patchVolume(ctx context.Context, volume *corev1.PersistentVolume, build func() ([]byte, error)) error {
+func (r *Reconciler) patchVolume(
+	ctx context.Context,
+	volume *corev1.PersistentVolume,
+	build func() ([]byte, error),
+) error {
 	patch, err := build()
 	if err != nil {
 		return fmt.Errorf("encode patch: %w", err)
@@ -146,12 +165,18 @@ func refused(d protocol.Decision, err error, reason v1alpha1.Reason, what string
 		return protocol.LabelsChanged(kind, relabelled.object, relabelled.label, relabelled.want), nil
 	case errors.Is(err, errForeign):
 		return protocol.Because(corev1.ConditionFalse, v1alpha1.ReasonPrimeConflict, fmt.Sprintf(
-			"%s, because its name is taken: %v. Delete that object; population then goes on.", what, err)).Again(refusalDelay), nil
+			"%s, because its name is taken: %v. Delete that object; population then goes on.",
+			what,
+			err,
+		)).Again(refusalDelay), nil
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return protocol.Decision{Action: protocol.Wait}, nil
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
 		return protocol.Because(corev1.ConditionUnknown, v1alpha1.ReasonQuotaExceeded, fmt.Sprintf(
-			"%s by a quota: %v. While loading, a claim counts twice; raise the quota or delete something.", what, err)).Again(refusalDelay), nil
+			"%s by a quota: %v. While loading, a claim counts twice; raise the quota or delete something.",
+			what,
+			err,
+		)).Again(refusalDelay), nil
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
 		return protocol.Because(corev1.ConditionUnknown, reason, fmt.Sprintf("%s: %v. It is tried again every %s.", what, err, refusalDelay)).Again(refusalDelay), nil
 	}

@@ -18,7 +18,10 @@ import (
 // A mover that still runs, or of which the kubelet has not said that it ended, is never
 // taken out of the API at once: the next one would write to the same volume beside it.
 func TestOnlyAStoppedMoverGetsNoGrace(t *testing.T) {
-	sidecar := corev1.ContainerStatus{Name: "sidecar", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}
+	sidecar := corev1.ContainerStatus{
+		Name:  "sidecar",
+		State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
+	}
 	running := corev1.ContainerStatus{Name: moverpod.ContainerName, State: sidecar.State}
 	cases := map[string]struct {
 		mover  change

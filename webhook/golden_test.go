@@ -95,7 +95,13 @@ func load(t testing.TB, file string) reviewed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := reviewed{cluster: &cluster{sources: map[client.ObjectKey]*v1alpha1.S3Source{}, classes: map[string]*storagev1.StorageClass{}, drivers: map[string]*storagev1.CSIDriver{}}}
+	r := reviewed{
+		cluster: &cluster{
+			sources: map[client.ObjectKey]*v1alpha1.S3Source{},
+			classes: map[string]*storagev1.StorageClass{},
+			drivers: map[string]*storagev1.CSIDriver{},
+		},
+	}
 	documents := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
 	for {
 		document, err := documents.Read()
@@ -189,7 +195,12 @@ func againUnchanged(t *testing.T, r reviewed, response admission.Response) {
 	r.request.UID = "another"
 	again := r.claims().Handle(t.Context(), r.request)
 	if !again.Allowed || len(again.Patches) > 0 {
-		t.Errorf("reviewed again: allowed %t (%s), patch %v; want it allowed and unchanged", again.Allowed, errorText(again), again.Patches)
+		t.Errorf(
+			"reviewed again: allowed %t (%s), patch %v; want it allowed and unchanged",
+			again.Allowed,
+			errorText(again),
+			again.Patches,
+		)
 	}
 	for _, w := range again.Warnings { // The API server shows those of both reviews, each once.
 		if !slices.Contains(response.Warnings, w) {
@@ -280,7 +291,8 @@ func TestAFaultyCacheRefuses(t *testing.T) {
 		r := load(t, "testdata/"+name+".in.yaml")
 		r.cluster.fault = errors.New("cache is not synced")
 		response := r.claims().Handle(t.Context(), r.request)
-		if response.Allowed || response.Result.Code != 500 || !strings.Contains(response.Result.Message, "read S3Source: cache is not synced") {
+		if response.Allowed || response.Result.Code != 500 ||
+			!strings.Contains(response.Result.Message, "read S3Source: cache is not synced") {
 			t.Errorf("%s: allowed %t, %+v; want an internal error that says why", name, response.Allowed, response.Result)
 		}
 	}

@@ -61,8 +61,16 @@ func TestLoad(t *testing.T) {
 	slices.Sort(latencies)
 	m.Rate = rate
 	m.P99Millis = float64(latencies[len(latencies)*99/100].Microseconds()) / 1e3
-	if m.HandlerMicros > mostHandlerMicros || m.HandlerBytes > mostHandlerBytes || m.P99Millis > mostP99Millis || rate < 0.98*float64(*loadRate) {
-		t.Errorf("%+v is beyond %d us, %d bytes, %d ms or below %d reviews/s", m, mostHandlerMicros, mostHandlerBytes, mostP99Millis, *loadRate)
+	if m.HandlerMicros > mostHandlerMicros || m.HandlerBytes > mostHandlerBytes || m.P99Millis > mostP99Millis ||
+		rate < 0.98*float64(*loadRate) {
+		t.Errorf(
+			"%+v is beyond %d us, %d bytes, %d ms or below %d reviews/s",
+			m,
+			mostHandlerMicros,
+			mostHandlerBytes,
+			mostP99Millis,
+			*loadRate,
+		)
 	}
 	line, err := json.Marshal(m)
 	if err != nil {
@@ -84,7 +92,11 @@ func drive(t *testing.T, r reviewed) ([]time.Duration, float64) {
 	pool.AppendCertsFromPEM(bundle)
 	client := &http.Client{Transport: &http.Transport{
 		ForceAttemptHTTP2: true,
-		TLSClientConfig:   &tls.Config{RootCAs: pool, ServerName: "s3populator." + ownNamespace + ".svc", MinVersion: tls.VersionTLS13},
+		TLSClientConfig: &tls.Config{
+			RootCAs:    pool,
+			ServerName: "s3populator." + ownNamespace + ".svc",
+			MinVersion: tls.VersionTLS13,
+		},
 	}}
 	body, err := json.Marshal(review(r))
 	if err != nil {

@@ -33,7 +33,11 @@ func refer(claim *corev1.PersistentVolumeClaim, name string) bool {
 	if claim.Spec.DataSourceRef != nil {
 		return false
 	}
-	claim.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source, Name: name}
+	claim.Spec.DataSourceRef = &corev1.TypedObjectReference{
+		APIGroup: new(v1alpha1.Group),
+		Kind:     v1alpha1.KindS3Source,
+		Name:     name,
+	}
 	return true
 }
 

@@ -24,10 +24,18 @@ func moverPod(change ...func(*corev1.Pod)) *corev1.Pod {
 		ServiceAccountName: "default", AutomountServiceAccountToken: new(false), RestartPolicy: corev1.RestartPolicyNever,
 		Containers: []corev1.Container{{
 			Name: "mover", Image: ownImage, Args: []string{"{}"},
-			SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: new(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}},
+			SecurityContext: &corev1.SecurityContext{
+				AllowPrivilegeEscalation: new(false),
+				Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+			},
 		}},
 		Volumes: []corev1.Volume{
-			{Name: "data", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "s3prime-1"}}},
+			{
+				Name: "data",
+				VolumeSource: corev1.VolumeSource{
+					PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "s3prime-1"},
+				},
+			},
 			token(v1alpha1.Group),
 		},
 	}}
@@ -38,9 +46,14 @@ func moverPod(change ...func(*corev1.Pod)) *corev1.Pod {
 }
 
 func token(audience string) corev1.Volume {
-	return corev1.Volume{Name: "t" + strings.ReplaceAll(audience, ".", "-"), VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
-		Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: audience, Path: "token"}}},
-	}}}
+	return corev1.Volume{
+		Name: "t" + strings.ReplaceAll(audience, ".", "-"),
+		VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+			Sources: []corev1.VolumeProjection{
+				{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: audience, Path: "token"}},
+			},
+		}},
+	}
 }
 
 // testManager: rights that it has, and what it may do with them.
@@ -49,37 +62,65 @@ func (c *cast) testManager(t *testing.T) {
 		pod  *corev1.Pod
 		want string
 	}{
-		"a mover":           {pod: moverPod()},
-		"an inventory":      {pod: moverPod(func(p *corev1.Pod) { p.Name = "inventory-0b1c" })},
-		"a consumer":        {pod: moverPod(func(p *corev1.Pod) { p.Name = "s3consumer-0b1c"; p.Spec.Containers[0].Name = "consumer" })},
-		"a web identity":    {pod: moverPod(func(p *corev1.Pod) { p.Spec.Volumes = append(p.Spec.Volumes, token("sts.amazonaws.com")) })},
-		"another name":      {pod: moverPod(func(p *corev1.Pod) { p.Name = "shell" }), want: "nothing to do with pod shell"},
-		"another image":     {pod: moverPod(func(p *corev1.Pod) { p.Spec.Containers[0].Image = "example.com/shell" }), want: "mover with example.com/shell"},
-		"another container": {pod: moverPod(func(p *corev1.Pod) { p.Spec.Containers[0].Name = "shell" }), want: "shell with " + ownImage},
+		"a mover":      {pod: moverPod()},
+		"an inventory": {pod: moverPod(func(p *corev1.Pod) { p.Name = "inventory-0b1c" })},
+		"a consumer": {
+			pod: moverPod(func(p *corev1.Pod) { p.Name = "s3consumer-0b1c"; p.Spec.Containers[0].Name = "consumer" }),
+		},
+		"a web identity": {
+			pod: moverPod(func(p *corev1.Pod) { p.Spec.Volumes = append(p.Spec.Volumes, token("sts.amazonaws.com")) }),
+		},
+		"another name": {pod: moverPod(func(p *corev1.Pod) { p.Name = "shell" }), want: "nothing to do with pod shell"},
+		"another image": {
+			pod:  moverPod(func(p *corev1.Pod) { p.Spec.Containers[0].Image = "example.com/shell" }),
+			want: "mover with example.com/shell",
+		},
+		"another container": {
+			pod:  moverPod(func(p *corev1.Pod) { p.Spec.Containers[0].Name = "shell" }),
+			want: "shell with " + ownImage,
+		},
 		"a second container": {pod: moverPod(func(p *corev1.Pod) {
 			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "shell", Image: "example.com/shell"})
 		}), want: "shell with example.com/shell"},
 		"an init container": {pod: moverPod(func(p *corev1.Pod) {
 			p.Spec.InitContainers = []corev1.Container{{Name: "shell", Image: "example.com/shell"}}
 		}), want: "shell with example.com/shell"},
-		"a command": {pod: moverPod(func(p *corev1.Pod) { p.Spec.Containers[0].Command = []string{"sh"} }), want: "no command"},
+		"a command": {
+			pod:  moverPod(func(p *corev1.Pod) { p.Spec.Containers[0].Command = []string{"sh"} }),
+			want: "no command",
+		},
 		"privileged": {pod: moverPod(func(p *corev1.Pod) {
 			p.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{Privileged: new(true)}
 		}), want: "privilege"},
 		"a capability": {pod: moverPod(func(p *corev1.Pod) {
 			p.Spec.Containers[0].SecurityContext.Capabilities.Add = []corev1.Capability{"SYS_ADMIN"}
 		}), want: "privilege"},
-		"no security context": {pod: moverPod(func(p *corev1.Pod) { p.Spec.Containers[0].SecurityContext = nil }), want: "privilege"},
-		"a port":              {pod: moverPod(func(p *corev1.Pod) { p.Spec.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 80}} }), want: "port"},
+		"no security context": {
+			pod:  moverPod(func(p *corev1.Pod) { p.Spec.Containers[0].SecurityContext = nil }),
+			want: "privilege",
+		},
+		"a port": {
+			pod:  moverPod(func(p *corev1.Pod) { p.Spec.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 80}} }),
+			want: "port",
+		},
 		"a path of the node": {pod: moverPod(func(p *corev1.Pod) {
-			p.Spec.Volumes = append(p.Spec.Volumes, corev1.Volume{Name: "h", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}})
+			p.Spec.Volumes = append(
+				p.Spec.Volumes,
+				corev1.Volume{Name: "h", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}},
+			)
 		}), want: "hostPath"},
-		"the network of the node":    {pod: moverPod(func(p *corev1.Pod) { p.Spec.HostNetwork = true }), want: "hostNetwork"},
-		"the processes of the node":  {pod: moverPod(func(p *corev1.Pod) { p.Spec.HostPID = true }), want: "hostPID"},
-		"the memory of the node":     {pod: moverPod(func(p *corev1.Pod) { p.Spec.HostIPC = true }), want: "hostIPC"},
-		"a node":                     {pod: moverPod(func(p *corev1.Pod) { p.Spec.NodeName = "n" }), want: "nodeName"},
-		"a mounted token":            {pod: moverPod(func(p *corev1.Pod) { p.Spec.AutomountServiceAccountToken = nil }), want: "token for the API server"},
-		"a token for the API server": {pod: moverPod(func(p *corev1.Pod) { p.Spec.Volumes = append(p.Spec.Volumes, token("")) }), want: "token for the API server"},
+		"the network of the node":   {pod: moverPod(func(p *corev1.Pod) { p.Spec.HostNetwork = true }), want: "hostNetwork"},
+		"the processes of the node": {pod: moverPod(func(p *corev1.Pod) { p.Spec.HostPID = true }), want: "hostPID"},
+		"the memory of the node":    {pod: moverPod(func(p *corev1.Pod) { p.Spec.HostIPC = true }), want: "hostIPC"},
+		"a node":                    {pod: moverPod(func(p *corev1.Pod) { p.Spec.NodeName = "n" }), want: "nodeName"},
+		"a mounted token": {
+			pod:  moverPod(func(p *corev1.Pod) { p.Spec.AutomountServiceAccountToken = nil }),
+			want: "token for the API server",
+		},
+		"a token for the API server": {
+			pod:  moverPod(func(p *corev1.Pod) { p.Spec.Volumes = append(p.Spec.Volumes, token("")) }),
+			want: "token for the API server",
+		},
 	}
 	for name, tt := range pods {
 		t.Run(name, func(t *testing.T) {
@@ -104,7 +145,12 @@ func (c *cast) testManagerWrites(t *testing.T) {
 	us := c.as[ourselves]
 	patch := func(o client.Object, text string) func() error {
 		return func() error {
-			return us.Patch(t.Context(), o.DeepCopyObject().(client.Object), client.RawPatch("application/strategic-merge-patch+json", []byte(text)), client.DryRunAll)
+			return us.Patch(
+				t.Context(),
+				o.DeepCopyObject().(client.Object),
+				client.RawPatch("application/strategic-merge-patch+json", []byte(text)),
+				client.DryRunAll,
+			)
 		}
 	}
 	remove := func(o client.Object) func() error {

@@ -27,9 +27,17 @@ func checkDataSource(s observed) field.ErrorList {
 	case from.Kind != v1alpha1.KindS3Source:
 		return field.ErrorList{field.NotSupported(at.Child("kind"), from.Kind, kinds)}
 	case ref == nil:
-		return field.ErrorList{field.Invalid(at, from.Kind+" "+from.Name, "the API server would ignore it and the volume would be empty; write it as spec.dataSourceRef instead")}
+		return field.ErrorList{
+			field.Invalid(
+				at,
+				from.Kind+" "+from.Name,
+				"the API server would ignore it and the volume would be empty; write it as spec.dataSourceRef instead",
+			),
+		}
 	case !isSource(ref) || ref.Name != from.Name:
-		return field.ErrorList{field.Invalid(at, from.Kind+" "+from.Name, "differs from spec.dataSourceRef; remove spec.dataSource")}
+		return field.ErrorList{
+			field.Invalid(at, from.Kind+" "+from.Name, "differs from spec.dataSourceRef; remove spec.dataSource"),
+		}
 	}
 	return nil
 }
@@ -57,8 +65,11 @@ func checkDataSourceRef(s observed) field.ErrorList {
 	case group(ref.APIGroup) == v1alpha1.Group && ref.Kind != v1alpha1.KindS3Source:
 		return field.ErrorList{field.NotSupported(at.Child("kind"), ref.Kind, kinds)}
 	case isSource(ref) && ref.Namespace != nil && *ref.Namespace != "":
-		return field.ErrorList{field.Invalid(at.Child("namespace"), *ref.Namespace,
-			"a source must be in the claim's own namespace, and with this field set the API server may ignore the whole reference; create the S3Source there and leave the field out")}
+		return field.ErrorList{field.Invalid(
+			at.Child("namespace"),
+			*ref.Namespace,
+			"a source must be in the claim's own namespace, and with this field set the API server may ignore the whole reference; create the S3Source there and leave the field out",
+		)}
 	}
 	return nil
 }
@@ -78,7 +89,9 @@ func checkSources(s observed) field.ErrorList {
 	case named && url:
 		return field.ErrorList{field.Invalid(at, value, "excludes "+v1alpha1.AnnotationSource+"; remove one of them")}
 	case named && len(validation.NameIsDNSSubdomain(name, false)) > 0:
-		return field.ErrorList{field.Invalid(at, value, "is not the name of an S3Source of this namespace; set it, or remove the annotation")}
+		return field.ErrorList{
+			field.Invalid(at, value, "is not the name of an S3Source of this namespace; set it, or remove the annotation"),
+		}
 	}
 	if other := otherSource(claim, s.Ref.Name); other != "" {
 		return field.ErrorList{field.Invalid(at, value, "conflicts with "+other+"; remove one of them")}

@@ -52,7 +52,13 @@ func checkURL(s observed) field.ErrorList {
 	var errs field.ErrorList
 	for _, name := range annotated.Companions {
 		if value := s.Claim.Annotations[name]; value != "" {
-			errs = append(errs, field.Forbidden(annotationsPath.Key(name), "says more about "+v1alpha1.AnnotationURL+", which is not set; set it, or remove this annotation"))
+			errs = append(
+				errs,
+				field.Forbidden(
+					annotationsPath.Key(name),
+					"says more about "+v1alpha1.AnnotationURL+", which is not set; set it, or remove this annotation",
+				),
+			)
 		}
 	}
 	return errs
@@ -146,7 +152,10 @@ func checkSelected(s observed) field.ErrorList {
 		return nil
 	}
 	return field.ErrorList{field.Forbidden(field.NewPath("metadata", "labels"), fmt.Sprintf(
-		"S3Sources %s all select this claim; change spec.claimSelector of all but one, or name one with the annotation %s", strings.Join(s.Selected, ", "), v1alpha1.AnnotationSource))}
+		"S3Sources %s all select this claim; change spec.claimSelector of all but one, or name one with the annotation %s",
+		strings.Join(s.Selected, ", "),
+		v1alpha1.AnnotationSource,
+	))}
 }
 
 // checkObjects: a Block volume is one object.
@@ -160,7 +169,10 @@ func checkObjects(s observed) field.ErrorList {
 		selects = "a whole prefix"
 	}
 	return field.ErrorList{field.Invalid(specPath.Child("volumeMode"), *mode, fmt.Sprintf(
-		"a Block volume takes exactly one object, but S3Source %s selects %s; list one in its spec.objects, or use Filesystem", s.Source.Name, selects))}
+		"a Block volume takes exactly one object, but S3Source %s selects %s; list one in its spec.objects, or use Filesystem",
+		s.Source.Name,
+		selects,
+	))}
 }
 
 // checkLimit refuses a limit below the size that the volume is to have.
@@ -174,8 +186,10 @@ func checkLimit(s observed) field.ErrorList {
 	if sized && !annotated.AutoSize(s.Claim) && s.Source.Spec.Sizing.OnTooSmall != v1alpha1.TooSmallGrow {
 		return nil // It is not to grow.
 	}
-	return field.ErrorList{field.Invalid(specPath.Child("resources", "limits").Key(string(corev1.ResourceStorage)), limit.String(),
-		fmt.Sprintf("S3Source %s needs a volume of %s; raise the limit to that, or remove it", s.Ref.Name, need.String()))}
+	return field.ErrorList{
+		field.Invalid(specPath.Child("resources", "limits").Key(string(corev1.ResourceStorage)), limit.String(),
+			fmt.Sprintf("S3Source %s needs a volume of %s; raise the limit to that, or remove it", s.Ref.Name, need.String())),
+	}
 }
 
 // checkClass refuses a class whose provisioner would hand out an empty volume.
@@ -184,9 +198,12 @@ func checkClass(s observed) field.ErrorList {
 		return nil
 	}
 	if name := s.Claim.Spec.StorageClassName; name != nil && *name == "" {
-		return field.ErrorList{field.Invalid(specPath.Child("storageClassName"), "",
+		return field.ErrorList{field.Invalid(
+			specPath.Child("storageClassName"),
+			"",
 			"cannot be populated: a claim without a class gets no new volume, but may be bound to one that was made by hand, with what is on it; "+
-				"name a class of a CSI driver, or leave the field out for the default one")}
+				"name a class of a CSI driver, or leave the field out for the default one",
+		)}
 	}
 	if s.Class == nil {
 		return nil
@@ -197,7 +214,13 @@ func checkClass(s observed) field.ErrorList {
 	}
 	fix := "use a class of a CSI driver"
 	if !strings.HasPrefix(s.Class.Provisioner, provisioner.BuiltIn) {
-		fix += fmt.Sprintf(", or annotate the class with %s=%s if its provisioner does leave such claims to populators", v1alpha1.AnnotationHonoursDataSource, v1alpha1.HonoursDataSource)
+		fix += fmt.Sprintf(
+			", or annotate the class with %s=%s if its provisioner does leave such claims to populators",
+			v1alpha1.AnnotationHonoursDataSource,
+			v1alpha1.HonoursDataSource,
+		)
 	}
-	return field.ErrorList{field.Invalid(specPath.Child("storageClassName"), s.Class.Name, "cannot be populated: "+why+"; "+fix)}
+	return field.ErrorList{
+		field.Invalid(specPath.Child("storageClassName"), s.Class.Name, "cannot be populated: "+why+"; "+fix),
+	}
 }

@@ -22,7 +22,10 @@ func warnings(s observed, claim *corev1.PersistentVolumeClaim) []string {
 		return all
 	}
 	for _, name := range unknown(claim) {
-		all = append(all, fmt.Sprintf("annotation %s is not known and has no effect; known are %s", name, strings.Join(known, ", ")))
+		all = append(
+			all,
+			fmt.Sprintf("annotation %s is not known and has no effect; known are %s", name, strings.Join(known, ", ")),
+		)
 	}
 	if s.Left != "" {
 		return append(all, fmt.Sprintf("%s: the claim is left alone and not filled from S3Source %s", s.Left, s.Ref.Name))
@@ -38,10 +41,20 @@ func warnings(s observed, claim *corev1.PersistentVolumeClaim) []string {
 func selectionWarnings(s observed) []string {
 	var all []string
 	for _, name := range s.Broken {
-		all = append(all, fmt.Sprintf("spec.claimSelector of S3Source %s cannot be read and selects nothing; correct it", name))
+		all = append(
+			all,
+			fmt.Sprintf("spec.claimSelector of S3Source %s cannot be read and selects nothing; correct it", name),
+		)
 	}
 	if s.Skipped != "" {
-		all = append(all, fmt.Sprintf("the claim is selected by S3Source %s but left alone, because %s", strings.Join(s.Selected, ", "), s.Skipped))
+		all = append(
+			all,
+			fmt.Sprintf(
+				"the claim is selected by S3Source %s but left alone, because %s",
+				strings.Join(s.Selected, ", "),
+				s.Skipped,
+			),
+		)
 	}
 	return all
 }
@@ -52,7 +65,13 @@ func classWarnings(s observed) []string {
 	}
 	var all []string
 	if policy := s.Class.ReclaimPolicy; policy != nil && *policy == corev1.PersistentVolumeReclaimRetain {
-		all = append(all, fmt.Sprintf("StorageClass %s retains volumes: when the claim is deleted, its volume and the copy of the data stay until somebody deletes them", s.Class.Name))
+		all = append(
+			all,
+			fmt.Sprintf(
+				"StorageClass %s retains volumes: when the claim is deleted, its volume and the copy of the data stay until somebody deletes them",
+				s.Class.Name,
+			),
+		)
 	}
 	return all
 }
@@ -69,6 +88,15 @@ func sizeWarnings(s observed, claim *corev1.PersistentVolumeClaim) []string {
 		return nil
 	}
 	need, _ := needed(s.Source)
-	return []string{fmt.Sprintf("S3Source %s holds %d bytes, the claim requests %s: the population will fail; request %s, or annotate the claim with %s=%s",
-		s.Source.Name, bytes, request.String(), need.String(), v1alpha1.AnnotationAutoSize, v1alpha1.AutoSizeOn)}
+	return []string{
+		fmt.Sprintf(
+			"S3Source %s holds %d bytes, the claim requests %s: the population will fail; request %s, or annotate the claim with %s=%s",
+			s.Source.Name,
+			bytes,
+			request.String(),
+			need.String(),
+			v1alpha1.AnnotationAutoSize,
+			v1alpha1.AutoSizeOn,
+		),
+	}
 }

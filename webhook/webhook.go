@@ -92,7 +92,11 @@ func (h *Claims) Handle(ctx context.Context, req admission.Request) admission.Re
 }
 
 // look reads what a decision about the claim needs, and no more.
-func (h *Claims) look(ctx context.Context, claim *corev1.PersistentVolumeClaim, req admission.Request) (observed, error) {
+func (h *Claims) look(
+	ctx context.Context,
+	claim *corev1.PersistentVolumeClaim,
+	req admission.Request,
+) (observed, error) {
 	s := observed{Claim: claim, Ref: sourceOf(claim, string(req.UID))}
 	if err := h.lookAtSources(ctx, &s, req.Namespace); err != nil {
 		return s, fmt.Errorf("read S3Source: %w", err)

@@ -23,7 +23,10 @@ func cacheOptions() cache.Options {
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&corev1.Pod{}:                   {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}), Transform: slimPod},
+			&corev1.Pod{}: {
+				Label:     labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
+				Transform: slimPod,
+			},
 			&corev1.PersistentVolumeClaim{}: {Transform: slimClaim},
 			&corev1.PersistentVolume{}:      {Transform: slimVolume},
 			&storagev1.VolumeAttachment{}:   {Transform: slimAttachment},
@@ -55,7 +58,8 @@ func slimClaim(o any) (any, error) {
 		return o, nil
 	}
 	claim.ManagedFields = nil
-	if annotated.Ours(claim) || annotated.Mention(claim) != "" || told(claim) || claim.Labels[v1alpha1.LabelRole] == v1alpha1.RolePrime ||
+	if annotated.Ours(claim) || annotated.Mention(claim) != "" || told(claim) ||
+		claim.Labels[v1alpha1.LabelRole] == v1alpha1.RolePrime ||
 		strings.HasPrefix(claim.Name, protocol.PrimePrefix) { // Also one that lost its labels.
 		return claim, nil
 	}
@@ -66,7 +70,10 @@ func slimClaim(o any) (any, error) {
 
 // told tells whether a claim has our condition, which goes when its annotation goes.
 func told(claim *corev1.PersistentVolumeClaim) bool {
-	return slices.ContainsFunc(claim.Status.Conditions, func(c corev1.PersistentVolumeClaimCondition) bool { return c.Type == v1alpha1.ConditionPopulated })
+	return slices.ContainsFunc(
+		claim.Status.Conditions,
+		func(c corev1.PersistentVolumeClaimCondition) bool { return c.Type == v1alpha1.ConditionPopulated },
+	)
 }
 
 // slimVolume drops where a volume is: nothing here looks at that.

@@ -37,7 +37,9 @@ func TestClaimsInTheCache(t *testing.T) {
 			c.Status.Conditions = []corev1.PersistentVolumeClaimCondition{{Type: "Resizing"}}
 		}},
 	} {
-		claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "data", Annotations: map[string]string{"a": "b"}}}
+		claim := &corev1.PersistentVolumeClaim{
+			ObjectMeta: metav1.ObjectMeta{Name: "data", Annotations: map[string]string{"a": "b"}},
+		}
 		tt.change(claim)
 		got, err := slimClaim(claim)
 		if err != nil || (len(got.(*corev1.PersistentVolumeClaim).Annotations) > 0) != tt.whole {

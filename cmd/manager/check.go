@@ -35,7 +35,12 @@ type installation struct {
 func runCheck(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
 	i := installation{every: 2 * time.Second}
 	f := flag.NewFlagSet("manager check", flag.ContinueOnError)
-	f.StringVar(&i.namespace, "namespace", getenv("POD_NAMESPACE"), "namespace to try a claim in, in a dry run (default $POD_NAMESPACE)")
+	f.StringVar(
+		&i.namespace,
+		"namespace",
+		getenv("POD_NAMESPACE"),
+		"namespace to try a claim in, in a dry run (default $POD_NAMESPACE)",
+	)
 	f.BoolVar(&i.admission, "admission", true, "expect that claims are reviewed")
 	patience := f.Duration("timeout", time.Minute, "how long to try")
 	if err := f.Parse(args); err != nil {
@@ -88,18 +93,27 @@ func (i *installation) try(ctx context.Context) error {
 	}
 	const source = "s3populator-check"
 	claim := &corev1.PersistentVolumeClaim{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: source + "-", Namespace: i.namespace, Annotations: map[string]string{v1alpha1.AnnotationSource: source}},
+		ObjectMeta: metav1.ObjectMeta{
+			GenerateName: source + "-",
+			Namespace:    i.namespace,
+			Annotations:  map[string]string{v1alpha1.AnnotationSource: source},
+		},
 		Spec: corev1.PersistentVolumeClaimSpec{
 			StorageClassName: new(source), // There is none: the default class may be one that cannot be populated.
 			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-			Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Mi")}},
+			Resources: corev1.VolumeResourceRequirements{
+				Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Mi")},
+			},
 		},
 	}
 	if err := i.client.Create(ctx, claim, client.DryRunAll); err != nil {
 		return fmt.Errorf("create an annotated claim in a dry run: %w", err)
 	}
 	if ref := claim.Spec.DataSourceRef; ref == nil || ref.Kind != v1alpha1.KindS3Source || ref.Name != source {
-		return fmt.Errorf("an annotated claim came through with dataSourceRef %v: no webhook has reviewed it (is the MutatingWebhookConfiguration there?)", ref)
+		return fmt.Errorf(
+			"an annotated claim came through with dataSourceRef %v: no webhook has reviewed it (is the MutatingWebhookConfiguration there?)",
+			ref,
+		)
 	}
 	return nil
 }

@@ -43,7 +43,10 @@ func pretend(t *testing.T, review func(*corev1.PersistentVolumeClaim) error, lis
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	good := func(c *corev1.PersistentVolumeClaim) error {
-		c.Spec.DataSourceRef = &corev1.TypedObjectReference{Kind: v1alpha1.KindS3Source, Name: c.Annotations[v1alpha1.AnnotationSource]}
+		c.Spec.DataSourceRef = &corev1.TypedObjectReference{
+			Kind: v1alpha1.KindS3Source,
+			Name: c.Annotations[v1alpha1.AnnotationSource],
+		}
 		return nil
 	}
 	absent := func(*corev1.PersistentVolumeClaim) error { return nil }
@@ -62,13 +65,22 @@ func TestCheck(t *testing.T) {
 		admission bool
 		want      string
 	}{
-		"it works":                    {review: good, admission: true},
-		"it works a moment later":     {review: late, admission: true},
-		"no webhook is registered":    {review: absent, admission: true, want: "no webhook has reviewed it"},
-		"nobody answers":              {review: down, admission: true, want: "connection refused"},
-		"admission is turned off":     {review: down},
-		"the CRDs are not installed":  {review: good, list: errors.New("no matches for kind"), admission: true, want: "are the CRDs installed?"},
-		"off, and no CRDs either way": {review: good, list: errors.New("no matches for kind"), want: "are the CRDs installed?"},
+		"it works":                 {review: good, admission: true},
+		"it works a moment later":  {review: late, admission: true},
+		"no webhook is registered": {review: absent, admission: true, want: "no webhook has reviewed it"},
+		"nobody answers":           {review: down, admission: true, want: "connection refused"},
+		"admission is turned off":  {review: down},
+		"the CRDs are not installed": {
+			review:    good,
+			list:      errors.New("no matches for kind"),
+			admission: true,
+			want:      "are the CRDs installed?",
+		},
+		"off, and no CRDs either way": {
+			review: good,
+			list:   errors.New("no matches for kind"),
+			want:   "are the CRDs installed?",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -76,7 +88,12 @@ func TestCheck(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
 			var out bytes.Buffer
-			i := installation{client: pretend(t, c.review, c.list), namespace: "s3populator-system", admission: c.admission, every: time.Millisecond}
+			i := installation{
+				client:    pretend(t, c.review, c.list),
+				namespace: "s3populator-system",
+				admission: c.admission,
+				every:     time.Millisecond,
+			}
 			err := i.check(ctx, &out)
 			switch {
 			case c.want == "" && (err != nil || !strings.Contains(out.String(), "works here")):

@@ -24,12 +24,20 @@ func TestConnectionsEnd(t *testing.T) {
 		Server: &admissionserver.DefaultServer{Options: admissionserver.Options{WebhookMux: mux}},
 		drain:  &drain{signalled: signalled},
 	}
-	s.Register("/claims", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "reviewed") }))
+	s.Register(
+		"/claims",
+		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "reviewed") }),
+	)
 	listening := httptest.NewServer(mux)
 	defer listening.Close()
 	closes := func() bool {
 		t.Helper()
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, listening.URL+"/claims", strings.NewReader("{}"))
+		request, err := http.NewRequestWithContext(
+			t.Context(),
+			http.MethodPost,
+			listening.URL+"/claims",
+			strings.NewReader("{}"),
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,9 +66,12 @@ func TestFarewell(t *testing.T) {
 		visits []time.Duration // After the signal.
 		want   time.Duration
 	}{
-		"nobody comes":         {want: 5 * time.Second},
-		"somebody comes":       {visits: []time.Duration{3 * time.Second}, want: 8 * time.Second},
-		"they come and come":   {visits: []time.Duration{4 * time.Second, 8 * time.Second, 12 * time.Second, 16 * time.Second}, want: 20 * time.Second},
+		"nobody comes":   {want: 5 * time.Second},
+		"somebody comes": {visits: []time.Duration{3 * time.Second}, want: 8 * time.Second},
+		"they come and come": {
+			visits: []time.Duration{4 * time.Second, 8 * time.Second, 12 * time.Second, 16 * time.Second},
+			want:   20 * time.Second,
+		},
 		"somebody was earlier": {visits: []time.Duration{-time.Second}, want: 5 * time.Second},
 	}
 	for name, c := range cases {

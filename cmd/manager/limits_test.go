@@ -134,28 +134,50 @@ func TestWorstReviews(t *testing.T) {
 	for i := 0; len(annotations)*28 < int(l.body)-4096; i++ {
 		annotations[fmt.Sprintf("s3populator.io/%06d", i)] = ""
 	}
-	claim, err := json.Marshal(map[string]any{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": map[string]any{"name": "data", "namespace": "ml", "annotations": annotations}})
+	claim, err := json.Marshal(
+		map[string]any{
+			"apiVersion": "v1",
+			"kind":       "PersistentVolumeClaim",
+			"metadata":   map[string]any{"name": "data", "namespace": "ml", "annotations": annotations},
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	review := admissionv1.AdmissionReview{TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"}, Request: &admissionv1.AdmissionRequest{
-		UID: "u", Operation: admissionv1.Create, Namespace: "ml", Object: runtime.RawExtension{Raw: claim},
-	}}
+	review := admissionv1.AdmissionReview{
+		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"},
+		Request: &admissionv1.AdmissionRequest{
+			UID: "u", Operation: admissionv1.Create, Namespace: "ml", Object: runtime.RawExtension{Raw: claim},
+		},
+	}
 	body, err := json.Marshal(review)
 	if err != nil || int64(len(body)) > l.body {
 		t.Fatalf("the review has %d bytes (%v)", len(body), err)
 	}
 	reader := fake.NewClientBuilder().Build()
-	hook := l.wrap(&admission.Webhook{Handler: &webhook.Claims{Reader: reader, Decoder: admission.NewDecoder(clientgoscheme.Scheme)}})
+	hook := l.wrap(
+		&admission.Webhook{Handler: &webhook.Claims{Reader: reader, Decoder: admission.NewDecoder(clientgoscheme.Scheme)}},
+	)
 	result := testing.Benchmark(func(b *testing.B) {
 		for b.Loop() {
-			request := httptest.NewRequestWithContext(b.Context(), http.MethodPost, webhook.PathClaims, strings.NewReader(string(body)))
+			request := httptest.NewRequestWithContext(
+				b.Context(),
+				http.MethodPost,
+				webhook.PathClaims,
+				strings.NewReader(string(body)),
+			)
 			request.Header.Set("Content-Type", "application/json")
 			hook.ServeHTTP(httptest.NewRecorder(), request)
 		}
 	})
 	if each := result.AllocedBytesPerOp(); each*int64(cap(l.place)) > memory*3/4 {
-		t.Errorf("a review takes %d KiB, so %d of them take %d MiB of %d", each>>10, cap(l.place), each*int64(cap(l.place))>>20, memory>>20)
+		t.Errorf(
+			"a review takes %d KiB, so %d of them take %d MiB of %d",
+			each>>10,
+			cap(l.place),
+			each*int64(cap(l.place))>>20,
+			memory>>20,
+		)
 	} else {
 		t.Logf("a review takes %d KiB", each>>10)
 	}

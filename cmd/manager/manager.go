@@ -133,7 +133,13 @@ func addMovers(ctx context.Context, mgr ctrl.Manager, o options, authority *cert
 	return addInventory(mgr, o, office)
 }
 
-func addPopulation(ctx context.Context, mgr ctrl.Manager, o options, authority *certs.Authority, office places.Office) error {
+func addPopulation(
+	ctx context.Context,
+	mgr ctrl.Manager,
+	o options,
+	authority *certs.Authority,
+	office places.Office,
+) error {
 	r := &populator.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner), Places: office,
 		Options: populator.Options{
@@ -148,7 +154,11 @@ func addPopulation(ctx context.Context, mgr ctrl.Manager, o options, authority *
 	if err := volumes.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	unfilled := &claimsources.Unfilled{Client: mgr.GetClient(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner), Now: time.Now}
+	unfilled := &claimsources.Unfilled{
+		Client: mgr.GetClient(),
+		Events: mgr.GetEventRecorder(v1alpha1.FieldOwner),
+		Now:    time.Now,
+	}
 	if err := unfilled.SetupWithManager(mgr); err != nil {
 		return err
 	}

@@ -40,7 +40,10 @@ func (o *options) readMoverDefaults(text, authorities string) error {
 	}
 	for _, e := range o.MoverDefaults.Mover.Env {
 		if slices.Contains(secretNames, e.Name) {
-			wrong = append(wrong, fmt.Errorf("--mover-defaults: env: %s would be read by everyone who may read pods; sources name Secrets", e.Name))
+			wrong = append(
+				wrong,
+				fmt.Errorf("--mover-defaults: env: %s would be read by everyone who may read pods; sources name Secrets", e.Name),
+			)
 		}
 	}
 	if authorities != "" {
@@ -78,7 +81,12 @@ func readAuthorities(name string) (string, error) {
 	case err != nil:
 		return "", err //nolint:wrapcheck // It names the file.
 	case len(pem) > maxAuthorities:
-		return "", fmt.Errorf("%s has %d bytes, which is over %d; leave out the public authorities, which movers trust anyway", name, len(pem), maxAuthorities)
+		return "", fmt.Errorf(
+			"%s has %d bytes, which is over %d; leave out the public authorities, which movers trust anyway",
+			name,
+			len(pem),
+			maxAuthorities,
+		)
 	case !x509.NewCertPool().AppendCertsFromPEM(pem):
 		return "", fmt.Errorf("%s holds no certificate in PEM", name)
 	}

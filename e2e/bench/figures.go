@@ -42,14 +42,35 @@ func (f *figures) table(out io.Writer) {
 	line("floor: one pod writes into a claim", fmt.Sprintf("%.1f s", f.Floor1), "", "1.5 s")
 	line("one claim Bound", fmt.Sprintf("%.1f s", f.Bound1), "2.6 s", "2.6 s")
 	line("floor: many pods at once", fmt.Sprintf("%.1f s", f.Floor50), "", "32 s")
-	line("as many claims Bound", fmt.Sprintf("%.1f s, %.2f x floor", f.Bound50, f.Bound50/f.Floor50), "1.25 x", "62 s, 1.9 x")
-	line("API requests per claim, no watches", fmt.Sprintf("%.1f, floor %.1f", f.RequestsPerClaim, f.floorRequests.total()), "60, floor 44", "64")
+	line(
+		"as many claims Bound",
+		fmt.Sprintf("%.1f s, %.2f x floor", f.Bound50, f.Bound50/f.Floor50),
+		"1.25 x",
+		"62 s, 1.9 x",
+	)
+	line(
+		"API requests per claim, no watches",
+		fmt.Sprintf("%.1f, floor %.1f", f.RequestsPerClaim, f.floorRequests.total()),
+		"60, floor 44",
+		"64",
+	)
 	line("manager, resident", fmt.Sprintf("%.0f MB", f.RSS), "60 MB", "46 MB")
 	line("left 20 s later", fmt.Sprint(f.Leftovers), "0", "22")
 	line("Warning events of ours", fmt.Sprint(f.Warnings), "0", "170")
 	for _, s := range []simulation{f.small, f.large} {
 		n := float64(s.claims)
-		line(fmt.Sprintf("%d simulated claims", s.claims), fmt.Sprintf("%.1f s; each %.1f ms of processor, %.1f requests of the manager; %.0f MB", s.seconds, 1000*s.cpu/n, s.requests/n, s.rss), "flat; 100 MB", "")
+		line(
+			fmt.Sprintf("%d simulated claims", s.claims),
+			fmt.Sprintf(
+				"%.1f s; each %.1f ms of processor, %.1f requests of the manager; %.0f MB",
+				s.seconds,
+				1000*s.cpu/n,
+				s.requests/n,
+				s.rss,
+			),
+			"flat; 100 MB",
+			"",
+		)
 	}
 	_ = w.Flush() // to a terminal; nothing to do about it
 }

@@ -36,7 +36,10 @@ func (b *bench) leftovers(ctx context.Context, namespace string) (int, error) {
 	ours := client.MatchingLabels{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
 	var pods corev1.PodList
 	var claims corev1.PersistentVolumeClaimList
-	err := errors.Join(b.world.Client.List(ctx, &pods, client.InNamespace(namespace), ours), b.world.Client.List(ctx, &claims, client.InNamespace(namespace), ours))
+	err := errors.Join(
+		b.world.Client.List(ctx, &pods, client.InNamespace(namespace), ours),
+		b.world.Client.List(ctx, &claims, client.InNamespace(namespace), ours),
+	)
 	return len(pods.Items) + len(claims.Items), err
 }
 

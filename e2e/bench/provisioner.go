@@ -73,21 +73,34 @@ func (p *provisioner) write(ctx context.Context, do func() error) {
 
 func wantsVolume(c *corev1.PersistentVolumeClaim) bool {
 	return c.Spec.DataSourceRef == nil && c.Spec.VolumeName == "" && c.DeletionTimestamp == nil && c.Annotations[v1alpha1.AnnotationStorageProvisioner] == simulatedCSI &&
-		c.Spec.StorageClassName != nil && *c.Spec.StorageClassName == simulatedClass // Others wait for ever.
+		c.Spec.StorageClassName != nil &&
+		*c.Spec.StorageClassName == simulatedClass // Others wait for ever.
 }
 
 func released(v *corev1.PersistentVolume) bool {
-	return v.Spec.StorageClassName == simulatedClass && v.Status.Phase == corev1.VolumeReleased && v.DeletionTimestamp == nil
+	return v.Spec.StorageClassName == simulatedClass && v.Status.Phase == corev1.VolumeReleased &&
+		v.DeletionTimestamp == nil
 }
 
 func volumeFor(c *corev1.PersistentVolumeClaim) *corev1.PersistentVolume {
 	return &corev1.PersistentVolume{
-		ObjectMeta: metav1.ObjectMeta{Name: "pvc-" + string(c.UID), Annotations: map[string]string{v1alpha1.AnnotationProvisionedBy: simulatedCSI}},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        "pvc-" + string(c.UID),
+			Annotations: map[string]string{v1alpha1.AnnotationProvisionedBy: simulatedCSI},
+		},
 		Spec: corev1.PersistentVolumeSpec{
 			AccessModes: c.Spec.AccessModes, Capacity: c.Spec.Resources.Requests, StorageClassName: simulatedClass,
 			PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimDelete,
-			ClaimRef:                      &corev1.ObjectReference{APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: c.Namespace, Name: c.Name, UID: c.UID},
-			PersistentVolumeSource:        corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: simulatedCSI, VolumeHandle: string(c.UID)}},
+			ClaimRef: &corev1.ObjectReference{
+				APIVersion: "v1",
+				Kind:       "PersistentVolumeClaim",
+				Namespace:  c.Namespace,
+				Name:       c.Name,
+				UID:        c.UID,
+			},
+			PersistentVolumeSource: corev1.PersistentVolumeSource{
+				CSI: &corev1.CSIPersistentVolumeSource{Driver: simulatedCSI, VolumeHandle: string(c.UID)},
+			},
 		},
 	}
 }

@@ -100,8 +100,20 @@ func (b *bench) startKwok(ctx context.Context) (stop func() error, err error) {
 	}
 	defer func() { _ = log.Close() }()
 	ctx, cancel := context.WithCancel(ctx)
-	cmd := b.world.Node.Command(ctx, binaries["kwok"], "--kubeconfig", b.world.Node.Kubeconfig(), "--config", stages,
-		"--manage-nodes-with-annotation-selector", "kwok.x-k8s.io/node=fake", "--node-ip", b.world.Node.Address(), "--cidr", "10.250.0.0/16")
+	cmd := b.world.Node.Command(
+		ctx,
+		binaries["kwok"],
+		"--kubeconfig",
+		b.world.Node.Kubeconfig(),
+		"--config",
+		stages,
+		"--manage-nodes-with-annotation-selector",
+		"kwok.x-k8s.io/node=fake",
+		"--node-ip",
+		b.world.Node.Address(),
+		"--cidr",
+		"10.250.0.0/16",
+	)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		cancel()
@@ -123,13 +135,29 @@ func stagesFor() string {
 func (b *bench) simulatedObjects(ctx context.Context) error {
 	immediate, reclaim := storagev1.VolumeBindingImmediate, corev1.PersistentVolumeReclaimDelete
 	objects := []client.Object{
-		&storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: simulatedCSI}, Spec: storagev1.CSIDriverSpec{AttachRequired: new(false)}},
-		&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: simulatedClass}, Provisioner: simulatedCSI, VolumeBindingMode: &immediate, ReclaimPolicy: &reclaim},
+		&storagev1.CSIDriver{
+			ObjectMeta: metav1.ObjectMeta{Name: simulatedCSI},
+			Spec:       storagev1.CSIDriverSpec{AttachRequired: new(false)},
+		},
+		&storagev1.StorageClass{
+			ObjectMeta:        metav1.ObjectMeta{Name: simulatedClass},
+			Provisioner:       simulatedCSI,
+			VolumeBindingMode: &immediate,
+			ReclaimPolicy:     &reclaim,
+		},
 	}
 	for i := range simulatedNodes {
 		objects = append(objects, &corev1.Node{
-			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("simulated-%d", i), Annotations: map[string]string{"kwok.x-k8s.io/node": "fake"}, Labels: map[string]string{"kubernetes.io/hostname": fmt.Sprintf("simulated-%d", i), "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}},
-			Status:     corev1.NodeStatus{Allocatable: plenty(), Capacity: plenty()},
+			ObjectMeta: metav1.ObjectMeta{
+				Name:        fmt.Sprintf("simulated-%d", i),
+				Annotations: map[string]string{"kwok.x-k8s.io/node": "fake"},
+				Labels: map[string]string{
+					"kubernetes.io/hostname": fmt.Sprintf("simulated-%d", i),
+					"kubernetes.io/os":       "linux",
+					"kubernetes.io/arch":     "amd64",
+				},
+			},
+			Status: corev1.NodeStatus{Allocatable: plenty(), Capacity: plenty()},
 		})
 	}
 	for _, o := range objects {
@@ -141,7 +169,11 @@ func (b *bench) simulatedObjects(ctx context.Context) error {
 }
 
 func plenty() corev1.ResourceList {
-	return corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1000"), corev1.ResourceMemory: resource.MustParse("4Ti"), corev1.ResourcePods: resource.MustParse("2000")}
+	return corev1.ResourceList{
+		corev1.ResourceCPU:    resource.MustParse("1000"),
+		corev1.ResourceMemory: resource.MustParse("4Ti"),
+		corev1.ResourcePods:   resource.MustParse("2000"),
+	}
 }
 
 // simulate fills n claims and takes the manager's costs.
@@ -150,9 +182,12 @@ func (b *bench) simulate(ctx context.Context, namespace string, n int) (s simula
 	if err := b.namespace(ctx, namespace); err != nil {
 		return s, err
 	}
-	source := &v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: sourceName}, Spec: v1alpha1.S3SourceSpec{
-		S3Location: v1alpha1.S3Location{Endpoint: "http://s3.test:9000", Bucket: bucket},
-	}}
+	source := &v1alpha1.S3Source{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: sourceName},
+		Spec: v1alpha1.S3SourceSpec{
+			S3Location: v1alpha1.S3Location{Endpoint: "http://s3.test:9000", Bucket: bucket},
+		},
+	}
 	if err := b.world.Client.Create(ctx, source); err != nil {
 		return s, fmt.Errorf("create source: %w", err)
 	}

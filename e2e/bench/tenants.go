@@ -58,7 +58,15 @@ type tenantFigures struct {
 func (f tenantFigures) broken() error {
 	var all []error
 	if f.Busy > promisedFactor*f.Idle {
-		all = append(all, fmt.Errorf("a claim beside busy tenants is Bound after %.1f s, promised is %.1f x %.1f s", f.Busy, promisedFactor, f.Idle))
+		all = append(
+			all,
+			fmt.Errorf(
+				"a claim beside busy tenants is Bound after %.1f s, promised is %.1f x %.1f s",
+				f.Busy,
+				promisedFactor,
+				f.Idle,
+			),
+		)
 	}
 	if f.RSSBusy*1e6 > promisedRSS {
 		all = append(all, fmt.Errorf("the manager takes %.0f MB, its limit is %.0f MB", f.RSSBusy, promisedRSS/1e6))
@@ -86,8 +94,22 @@ func runTenants(ctx context.Context, out io.Writer, scale int) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "one claim Bound: %.1f s idle, %.1f s beside %d volumes, %d Pending claims and %d unschedulable movers\n", f.Idle, f.Busy, f.Volumes, f.Pending, f.Unschedulable)
-	fmt.Fprintf(out, "manager: %.0f MB idle, %.0f MB busy; %.1f requests a second while nothing changes\n", f.RSSIdle, f.RSSBusy, f.AtRest)
+	fmt.Fprintf(
+		out,
+		"one claim Bound: %.1f s idle, %.1f s beside %d volumes, %d Pending claims and %d unschedulable movers\n",
+		f.Idle,
+		f.Busy,
+		f.Volumes,
+		f.Pending,
+		f.Unschedulable,
+	)
+	fmt.Fprintf(
+		out,
+		"manager: %.0f MB idle, %.0f MB busy; %.1f requests a second while nothing changes\n",
+		f.RSSIdle,
+		f.RSSBusy,
+		f.AtRest,
+	)
 	return errors.Join(f.broken(), json.NewEncoder(out).Encode(f))
 }
 
@@ -157,9 +179,12 @@ func (b *bench) simulatedSource(ctx context.Context, namespace string, mover v1a
 	if err := b.namespace(ctx, namespace); err != nil {
 		return err
 	}
-	source := &v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: sourceName}, Spec: v1alpha1.S3SourceSpec{
-		S3Location: v1alpha1.S3Location{Endpoint: "http://s3.test:9000", Bucket: bucket}, Mover: mover,
-	}}
+	source := &v1alpha1.S3Source{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: sourceName},
+		Spec: v1alpha1.S3SourceSpec{
+			S3Location: v1alpha1.S3Location{Endpoint: "http://s3.test:9000", Bucket: bucket}, Mover: mover,
+		},
+	}
 	if err := b.world.Client.Create(ctx, source); err != nil {
 		return fmt.Errorf("create source: %w", err)
 	}
@@ -170,7 +195,11 @@ func (b *bench) simulatedSource(ctx context.Context, namespace string, mover v1a
 func (b *bench) busy(ctx context.Context, f tenantFigures) error {
 	const unprovisioned, pending, unschedulable = "unprovisioned", "busy-pending", "busy-unschedulable"
 	immediate := storagev1.VolumeBindingImmediate
-	class := &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: unprovisioned}, Provisioner: simulatedCSI, VolumeBindingMode: &immediate}
+	class := &storagev1.StorageClass{
+		ObjectMeta:        metav1.ObjectMeta{Name: unprovisioned},
+		Provisioner:       simulatedCSI,
+		VolumeBindingMode: &immediate,
+	}
 	if err := b.world.Client.Create(ctx, class); err != nil {
 		return fmt.Errorf("create class: %w", err)
 	}
@@ -219,9 +248,15 @@ func (b *bench) createAll(ctx context.Context, n int, object func(int) client.Ob
 func someVolume(i int) client.Object {
 	name := fmt.Sprintf("tenant-%05d", i)
 	return &corev1.PersistentVolume{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"team": "data"}, Annotations: map[string]string{v1alpha1.AnnotationProvisionedBy: "csi.example.com"}},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        name,
+			Labels:      map[string]string{"team": "data"},
+			Annotations: map[string]string{v1alpha1.AnnotationProvisionedBy: "csi.example.com"},
+		},
 		Spec: corev1.PersistentVolumeSpec{
-			Capacity: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("10Gi")}, AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany},
+			Capacity: corev1.ResourceList{
+				corev1.ResourceStorage: resource.MustParse("10Gi"),
+			}, AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany},
 			StorageClassName: "elsewhere", PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimRetain,
 			PersistentVolumeSource: corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{
 				Driver: "csi.example.com", VolumeHandle: name, VolumeAttributes: map[string]string{"storage.kubernetes.io/csiProvisionerIdentity": name},

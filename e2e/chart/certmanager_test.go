@@ -31,7 +31,10 @@ func TestCertificateOfCertManager(t *testing.T) {
 	helm(t, "upgrade", "--set", "certificates.mode=certManager")
 	s.Inject(pem)
 	works(t)
-	s.Populated(s.Claim(story.Claim{Name: "filled", Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}}), bucket.Under(""))
+	s.Populated(
+		s.Claim(story.Claim{Name: "filled", Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}}),
+		bucket.Under(""),
+	)
 	err := world.Client.Get(t.Context(), client.ObjectKey{Name: "s3populator-certificates"}, &rbacv1.ClusterRole{})
 	if !apierrors.IsNotFound(err) {
 		t.Errorf("the rights of an own authority are still there: %v", err)

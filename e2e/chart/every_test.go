@@ -59,7 +59,9 @@ func TestEveryValue(t *testing.T) {
 	// has the new images only.
 	s.Warnings = []string{"CertificateInvalid", string(v1alpha1.ReasonMoverRefused)}
 	for _, image := range []string{"manager", "mover"} {
-		s.Shell("ctr -n k8s.io images tag --force docker.io/s3populator/" + image + ":dev registry.example.com/mirrored/" + image + ":played")
+		s.Shell(
+			"ctr -n k8s.io images tag --force docker.io/s3populator/" + image + ":dev registry.example.com/mirrored/" + image + ":played",
+		)
 	}
 	s.Shell("kubectl apply --server-side --filename e2e/chart/testdata/servicemonitors.yaml\n" +
 		"kubectl wait --for=condition=Established crd/servicemonitors.monitoring.coreos.com")
@@ -67,7 +69,15 @@ func TestEveryValue(t *testing.T) {
 	if err := os.WriteFile(ca, bucket.Server.CABundle, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	more := []string{"--reset-values", "--values", file, "--set", "admission.injectionNamespaces={" + s.Namespace + "}", "--set-file", "mover.caBundle=" + ca}
+	more := []string{
+		"--reset-values",
+		"--values",
+		file,
+		"--set",
+		"admission.injectionNamespaces={" + s.Namespace + "}",
+		"--set-file",
+		"mover.caBundle=" + ca,
+	}
 	defer func() { // Not a cleanup: those run after the test's context has ended.
 		helm(t, "upgrade", "--reset-values")
 		works(t)
@@ -77,7 +87,13 @@ func TestEveryValue(t *testing.T) {
 	works(t)
 	var selected *corev1.PersistentVolumeClaim
 	s.Await("a claim to be selected", func() error {
-		selected = s.NewClaim(story.Claim{Name: "selected", Labels: map[string]string{"e2e": "selected"}, Annotations: map[string]string{"example.com/tier": "gold"}})
+		selected = s.NewClaim(
+			story.Claim{
+				Name:        "selected",
+				Labels:      map[string]string{"e2e": "selected"},
+				Annotations: map[string]string{"example.com/tier": "gold"},
+			},
+		)
 		return s.Selected(selected)
 	})
 	s.Create(selected)

@@ -42,7 +42,9 @@ func TestLifeOfARelease(t *testing.T) {
 	works(t)
 	survives()
 	s.AssertContent(s.Reader(waiting), bucket.Under("")) // the reader is the consumer that it waits for
-	annotated := s.Claim(story.Claim{Name: "upgraded", Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}})
+	annotated := s.Claim(
+		story.Claim{Name: "upgraded", Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}},
+	)
 	s.Populated(annotated, bucket.Under(""))
 
 	if out, err := world.Helm(t.Context(), "uninstall", release, "--namespace", story.SystemNamespace, "--wait"); err != nil {
@@ -57,7 +59,10 @@ func TestLifeOfARelease(t *testing.T) {
 	helm(t, "install")
 	works(t)
 	survives()
-	s.Populated(s.Claim(story.Claim{Name: "again", Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}}), bucket.Under(""))
+	s.Populated(
+		s.Claim(story.Claim{Name: "again", Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}}),
+		bucket.Under(""),
+	)
 }
 
 func helm(t *testing.T, verb string, more ...string) {
@@ -103,7 +108,11 @@ func removed(t *testing.T) {
 			t.Errorf("helm uninstall left %T %v", kind, text)
 		}
 	}
-	err := world.Client.Get(t.Context(), client.ObjectKey{Name: release}, &admissionregistrationv1.MutatingWebhookConfiguration{})
+	err := world.Client.Get(
+		t.Context(),
+		client.ObjectKey{Name: release},
+		&admissionregistrationv1.MutatingWebhookConfiguration{},
+	)
 	if !apierrors.IsNotFound(err) {
 		t.Errorf("the webhook is still there: %v", err)
 	}

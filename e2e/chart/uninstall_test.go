@@ -16,7 +16,9 @@ import (
 // because what the others stand on goes meanwhile.
 func TestInstallCommands(t *testing.T) {
 	s := story.Begin(t, world)
-	s.Warnings = []string{string(v1alpha1.ReasonMoverRefused)} // Of an old leader that ends while the policy has the new images.
+	s.Warnings = []string{
+		string(v1alpha1.ReasonMoverRefused),
+	} // Of an old leader that ends while the policy has the new images.
 	bucket := s.Bucket(story.VersityGW).Put(story.Small("", 4))
 	annotated := func(name string) story.Claim {
 		return story.Claim{Name: name, Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}}
@@ -37,7 +39,9 @@ func TestInstallCommands(t *testing.T) {
 	}
 	const rolledOut = "kubectl -n s3populator-system rollout status deploy/s3populator"
 	for _, image := range []string{"manager", "mover"} { // There is no registry that the node could pull from.
-		s.Shell("ctr -n k8s.io images tag --force docker.io/s3populator/" + image + ":dev registry.example.com/s3populator/" + image + ":dev")
+		s.Shell(
+			"ctr -n k8s.io images tag --force docker.io/s3populator/" + image + ":dev registry.example.com/s3populator/" + image + ":dev",
+		)
 	}
 	s.Shell("helm uninstall s3populator --namespace s3populator-system --wait")
 	run("helm install s3populator ./manifests/chart --namespace s3populator-system --create-namespace " +
@@ -62,7 +66,10 @@ func TestInstallCommands(t *testing.T) {
 		s.AssertContent(s.Reader(s.NewClaim(story.Claim{Name: name})), bucket.Under(""))
 	}
 	run("kubectl apply -f manifests/policy/claims.yaml")
-	s.Await("the policy to be in force", func() error { return s.Refusal(annotated("empty"), "asks S3 volume populator for data") })
+	s.Await(
+		"the policy to be in force",
+		func() error { return s.Refusal(annotated("empty"), "asks S3 volume populator for data") },
+	)
 	s.Shell("kubectl apply --server-side --force-conflicts -k manifests/default")
 	run(rolledOut)
 }

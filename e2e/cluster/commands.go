@@ -53,11 +53,18 @@ func newFlags(name string) (*flag.FlagSet, *string) {
 func up(ctx context.Context, args []string) error {
 	flags, dir := newFlags("up")
 	skip := flags.String("skip", "", "comma-separated components to leave out, such as snapshot-controller")
-	targets := flags.String("images", "pause,probe", "comma-separated images to build and load: "+strings.Join(image.Targets(), ", "))
+	targets := flags.String(
+		"images",
+		"pause,probe",
+		"comma-separated images to build and load: "+strings.Join(image.Targets(), ", "),
+	)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	n, err := node.Up(ctx, node.Options{Dir: *dir, Components: node.Components{Skip: split(*skip)}, Images: split(*targets), Log: os.Stderr})
+	n, err := node.Up(
+		ctx,
+		node.Options{Dir: *dir, Components: node.Components{Skip: split(*skip)}, Images: split(*targets), Log: os.Stderr},
+	)
 	if err != nil {
 		return err
 	}
@@ -128,7 +135,10 @@ func initialise(_ context.Context, args []string) error {
 		return err
 	}
 	unix.CloseOnExec(daemon.ReadyFD)
-	return inside.Run(rundir.Dir(*dir), os.NewFile(daemon.ReadyFD, "ready")) //nolint:contextcheck // The daemon ends it by killing it.
+	return inside.Run(
+		rundir.Dir(*dir),
+		os.NewFile(daemon.ReadyFD, "ready"),
+	) //nolint:contextcheck // The daemon ends it by killing it.
 }
 
 func split(list string) []string {

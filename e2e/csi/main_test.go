@@ -118,7 +118,8 @@ func TestKubeletRegistersTheDriver(t *testing.T) {
 		t.Fatalf("plugin info: %v, %v", info, err)
 	}
 	node, err := csi.NewNodeClient(p.dial(info.GetEndpoint())).NodeGetInfo(ctx, &csi.NodeGetInfoRequest{})
-	if err != nil || node.GetNodeId() != "node-1" || node.GetAccessibleTopology().GetSegments()[driver.TopologyKey] != "node-1" {
+	if err != nil || node.GetNodeId() != "node-1" ||
+		node.GetAccessibleTopology().GetSegments()[driver.TopologyKey] != "node-1" {
 		t.Errorf("node: %v, %v", node, err)
 	}
 	if health, err := p.faults.Health(ctx); err != nil || health.Registered {
@@ -129,7 +130,8 @@ func TestKubeletRegistersTheDriver(t *testing.T) {
 			t.Fatal(err)
 		}
 		health, err := p.faults.Health(ctx)
-		if err != nil || health.Registered != decision.GetPluginRegistered() || health.RegistrationError != decision.GetError() {
+		if err != nil || health.Registered != decision.GetPluginRegistered() ||
+			health.RegistrationError != decision.GetError() {
 			t.Errorf("health after %v: %+v, %v", decision, health, err)
 		}
 	}
@@ -155,10 +157,12 @@ func TestFaultsReachTheDriver(t *testing.T) {
 		t.Errorf("volumes: %+v, %v; want one that claims 4 MiB and has 3", volumes, err)
 	}
 	calls, err := p.faults.Calls(ctx, "mine")
-	if count := calls[fault.CreateVolume]; err != nil || count.Calls != 2 || count.Failed != 1 || count.Codes["ResourceExhausted"] != 1 {
+	if count := calls[fault.CreateVolume]; err != nil || count.Calls != 2 || count.Failed != 1 ||
+		count.Codes["ResourceExhausted"] != 1 {
 		t.Errorf("calls: %+v, %v", calls, err)
 	}
-	if _, err := p.faults.Add(ctx, fault.Rule{Method: fault.CreateVolume}); err == nil || !strings.Contains(err.Error(), "disturbs nothing") {
+	if _, err := p.faults.Add(ctx, fault.Rule{Method: fault.CreateVolume}); err == nil ||
+		!strings.Contains(err.Error(), "disturbs nothing") {
 		t.Errorf("a rule without effect: %v, want it refused with the reason", err)
 	}
 	if err := p.faults.Wipe(ctx, "mine"); err != nil {

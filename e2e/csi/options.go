@@ -68,7 +68,12 @@ func (o options) check() error {
 	}
 	for _, path := range []string{o.socket, o.register, o.control} {
 		if len(path) > maxSocketPath {
-			return fmt.Errorf("socket path %q: has %d bytes, at most %d are possible; use a shorter directory", path, len(path), maxSocketPath)
+			return fmt.Errorf(
+				"socket path %q: has %d bytes, at most %d are possible; use a shorter directory",
+				path,
+				len(path),
+				maxSocketPath,
+			)
 		}
 	}
 	return nil

@@ -27,13 +27,22 @@ func TestParse(t *testing.T) {
 				data: "/data", node: "n", kubeletRoot: "/kubelet", capacity: 5, verbose: true,
 			},
 		},
-		"a release needs only the data":      {args: []string{"--release", "--data=/data"}, want: options{data: "/data", capacity: 1 << 40, release: true}},
+		"a release needs only the data": {
+			args: []string{"--release", "--data=/data"},
+			want: options{data: "/data", capacity: 1 << 40, release: true},
+		},
 		"no data directory":                  {args: good[:1], wantErr: "--data"},
 		"a release without a data directory": {args: []string{"--release"}, wantErr: "--data"},
 		"no endpoint":                        {args: good[1:], wantErr: "--endpoint"},
-		"an endpoint that is no path":        {args: []string{"--endpoint=tcp://x", "--data=/data", "--node=n"}, wantErr: "--endpoint"},
-		"no node":                            {args: good[:2], wantErr: "--node"},
-		"a socket path too long for Linux":   {args: append([]string{"--control=/" + strings.Repeat("x", 107)}, good...), wantErr: "socket path"},
+		"an endpoint that is no path": {
+			args:    []string{"--endpoint=tcp://x", "--data=/data", "--node=n"},
+			wantErr: "--endpoint",
+		},
+		"no node": {args: good[:2], wantErr: "--node"},
+		"a socket path too long for Linux": {
+			args:    append([]string{"--control=/" + strings.Repeat("x", 107)}, good...),
+			wantErr: "socket path",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -74,12 +74,26 @@ func (d *demo) fillBucket(ctx context.Context) (*dataset, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(d.out, "         %d objects, %d MiB, uploaded to %s/%s\n", len(data.objects), data.bytes>>20, bucket, prefix)
+	fmt.Fprintf(
+		d.out,
+		"         %d objects, %d MiB, uploaded to %s/%s\n",
+		len(data.objects),
+		data.bytes>>20,
+		bucket,
+		prefix,
+	)
 	return data, nil
 }
 
 func put(ctx context.Context, s3 *minio.Client, key string, body []byte) error {
-	_, err := s3.PutObject(ctx, bucket, key, bytes.NewReader(body), int64(len(body)), minio.PutObjectOptions{PartSize: 16 << 20})
+	_, err := s3.PutObject(
+		ctx,
+		bucket,
+		key,
+		bytes.NewReader(body),
+		int64(len(body)),
+		minio.PutObjectOptions{PartSize: 16 << 20},
+	)
 	if err != nil {
 		return fmt.Errorf("upload %s: %w", key, err)
 	}

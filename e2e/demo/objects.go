@@ -46,7 +46,12 @@ func (d *demo) apply(ctx context.Context, data *dataset) error {
 
 func userObjects(data *dataset) []client.Object {
 	return []client.Object{
-		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}}},
+		&corev1.Namespace{
+			ObjectMeta: metav1.ObjectMeta{
+				Name:   namespace,
+				Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
+			},
+		},
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s3-keys", Namespace: namespace}, StringData: map[string]string{
 			"access_key": data.server.AccessKey, "secret_key": data.server.SecretKey,
 		}},
@@ -57,12 +62,21 @@ func userObjects(data *dataset) []client.Object {
 			},
 			Prefix: prefix,
 		}},
-		&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: claimName, Namespace: namespace}, Spec: corev1.PersistentVolumeClaimSpec{
-			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-			StorageClassName: new(story.ImmediateDelete),
-			Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
-			DataSourceRef:    &corev1.TypedObjectReference{APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source, Name: sourceName},
-		}},
+		&corev1.PersistentVolumeClaim{
+			ObjectMeta: metav1.ObjectMeta{Name: claimName, Namespace: namespace},
+			Spec: corev1.PersistentVolumeClaimSpec{
+				AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+				StorageClassName: new(story.ImmediateDelete),
+				Resources: corev1.VolumeResourceRequirements{
+					Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
+				},
+				DataSourceRef: &corev1.TypedObjectReference{
+					APIGroup: new(v1alpha1.Group),
+					Kind:     v1alpha1.KindS3Source,
+					Name:     sourceName,
+				},
+			},
+		},
 	}
 }
 

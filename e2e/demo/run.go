@@ -84,7 +84,13 @@ func (d *demo) show(ctx context.Context) error {
 	} else if err := d.remove(ctx, claim); err != nil {
 		return fmt.Errorf("remove the claim: %w", err)
 	}
-	fmt.Fprintf(d.out, "demo: %d objects, %d bytes, verified, bound in %.1f s\n", len(data.objects), data.bytes, took.Seconds())
+	fmt.Fprintf(
+		d.out,
+		"demo: %d objects, %d bytes, verified, bound in %.1f s\n",
+		len(data.objects),
+		data.bytes,
+		took.Seconds(),
+	)
 	return nil
 }
 

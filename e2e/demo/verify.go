@@ -76,7 +76,11 @@ func compare(listing []byte, objects map[string]string) error {
 		delete(left, file.Path)
 	}
 	if len(left) > 0 {
-		return fmt.Errorf("%d objects are missing on the volume, the first is %s", len(left), slices.Min(slices.Collect(maps.Keys(left))))
+		return fmt.Errorf(
+			"%d objects are missing on the volume, the first is %s",
+			len(left),
+			slices.Min(slices.Collect(maps.Keys(left))),
+		)
 	}
 	return nil
 }

@@ -57,7 +57,8 @@ func (d *demo) awaitBound(ctx context.Context) (*corev1.PersistentVolumeClaim, e
 // importLine is what `kubectl get s3imports` would show, or what the claim waits for.
 func (d *demo) importLine(ctx context.Context, reason string) string {
 	var all v1alpha1.S3ImportList
-	if err := d.world.Client.List(ctx, &all, client.InNamespace(namespace)); err != nil || len(all.Items) == 0 || all.Items[0].Status.Progress == nil {
+	if err := d.world.Client.List(ctx, &all, client.InNamespace(namespace)); err != nil || len(all.Items) == 0 ||
+		all.Items[0].Status.Progress == nil {
 		return reason
 	}
 	p := all.Items[0].Status.Progress

@@ -43,10 +43,13 @@ func TestForbidden(t *testing.T) {
 		"exec":                       {Right{Verb: "create", Resource: Resource{"", "pods/exec"}}, true},
 		"tokens of others":           {Right{Verb: "create", Resource: Resource{"", "serviceaccounts/token"}}, true},
 		"impersonation":              {Right{Verb: "impersonate", Resource: Resource{"", "users"}}, true},
-		"its own roles":              {Right{Verb: "update", Resource: Resource{"rbac.authorization.k8s.io", "clusterroles"}}, true},
-		"volumes to remove":          {Right{Verb: "delete", Resource: Resource{"", "persistentvolumes"}}, true},
-		"volumes to rebind":          {Right{Verb: "patch", Resource: Resource{"", "persistentvolumes"}}, false},
-		"a plain URL":                {Right{Verb: "get", Resource: Resource{"", "/metrics"}}, true},
+		"its own roles": {
+			Right{Verb: "update", Resource: Resource{"rbac.authorization.k8s.io", "clusterroles"}},
+			true,
+		},
+		"volumes to remove": {Right{Verb: "delete", Resource: Resource{"", "persistentvolumes"}}, true},
+		"volumes to rebind": {Right{Verb: "patch", Resource: Resource{"", "persistentvolumes"}}, false},
+		"a plain URL":       {Right{Verb: "get", Resource: Resource{"", "/metrics"}}, true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -30,7 +30,10 @@ func (s *Story) Apply(manifest client.Object, args ...string) {
 // Kubectl runs kubectl in the namespace of the story and returns what it printed.
 func (s *Story) Kubectl(args ...string) string {
 	s.T.Helper()
-	out, err := s.World.Node.Command(s.T.Context(), "kubectl", append(args, "--namespace", s.Namespace)...).CombinedOutput()
+	out, err := s.World.Node.Command(
+		s.T.Context(),
+		"kubectl",
+		append(args, "--namespace", s.Namespace)...).CombinedOutput()
 	if err != nil {
 		s.T.Fatalf("kubectl %v: %v\n%s", args, err, out)
 	}

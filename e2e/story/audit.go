@@ -94,7 +94,8 @@ func parseRequest(line []byte) (Request, bool, error) {
 		return Request{}, false, err
 	}
 	// A watch is told when it begins and when it ends; everything else once.
-	if e.ObjectRef == nil || e.Stage == "ResponseStarted" && e.Verb != "watch" || e.Stage == "ResponseComplete" && e.Verb == "watch" {
+	if e.ObjectRef == nil || e.Stage == "ResponseStarted" && e.Verb != "watch" ||
+		e.Stage == "ResponseComplete" && e.Verb == "watch" {
 		return Request{}, false, nil
 	}
 	o := e.ObjectRef

@@ -128,7 +128,10 @@ func (b *Bucket) AllowAnyone() *Bucket {
 	b.story.T.Helper()
 	policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["*"]},"Action":["s3:GetBucketLocation","s3:ListBucket"],"Resource":["arn:aws:s3:::BUCKET"]},` +
 		`{"Effect":"Allow","Principal":{"AWS":["*"]},"Action":["s3:GetObject"],"Resource":["arn:aws:s3:::BUCKET/*"]}]}`
-	b.story.must("open bucket "+b.Name, b.s3.SetBucketPolicy(b.story.T.Context(), b.Name, strings.ReplaceAll(policy, "BUCKET", b.Name)))
+	b.story.must(
+		"open bucket "+b.Name,
+		b.s3.SetBucketPolicy(b.story.T.Context(), b.Name, strings.ReplaceAll(policy, "BUCKET", b.Name)),
+	)
 	return b
 }
 

@@ -145,7 +145,10 @@ func (w *World) handshake(ctx context.Context, address string, roots *x509.CertP
 		return time.Time{}, err
 	}
 	defer func() { _ = connection.Close() }()
-	secured := tls.Client(connection, &tls.Config{RootCAs: roots, ServerName: ManagerName + "." + SystemNamespace + ".svc", MinVersion: tls.VersionTLS12})
+	secured := tls.Client(
+		connection,
+		&tls.Config{RootCAs: roots, ServerName: ManagerName + "." + SystemNamespace + ".svc", MinVersion: tls.VersionTLS12},
+	)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return time.Time{}, err
 	}

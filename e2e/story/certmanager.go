@@ -27,7 +27,15 @@ const servingSecret = "s3populator-serving"
 // to apply. What it would do a story does with Serving and Inject.
 func (s *Story) CertManagerCRDs() string {
 	s.T.Helper()
-	dir, err := exec.CommandContext(s.T.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/cert-manager/cert-manager").Output()
+	dir, err := exec.CommandContext(
+		s.T.Context(),
+		"go",
+		"list",
+		"-m",
+		"-f",
+		"{{.Dir}}",
+		"github.com/cert-manager/cert-manager",
+	).Output()
 	s.must("find cert-manager's module", err)
 	return filepath.Join(strings.TrimSpace(string(dir)), "deploy", "crds")
 }

@@ -33,10 +33,16 @@ func (c Claim) Spec() corev1.PersistentVolumeClaimSpec {
 	spec := corev1.PersistentVolumeClaimSpec{
 		AccessModes:      []corev1.PersistentVolumeAccessMode{orElse(c.Mode, corev1.ReadWriteOnce)},
 		StorageClassName: new(orElse(c.Class, ImmediateDelete)),
-		Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(orElse(c.Size, "32Mi"))}},
+		Resources: corev1.VolumeResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(orElse(c.Size, "32Mi"))},
+		},
 	}
 	if c.Source != "" {
-		spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source, Name: c.Source}
+		spec.DataSourceRef = &corev1.TypedObjectReference{
+			APIGroup: new(v1alpha1.Group),
+			Kind:     v1alpha1.KindS3Source,
+			Name:     c.Source,
+		}
 	}
 	if c.Block {
 		spec.VolumeMode = new(corev1.PersistentVolumeBlock)
@@ -58,8 +64,13 @@ func (s *Story) Claim(c Claim) *corev1.PersistentVolumeClaim {
 // NewClaim is a claim that is not created yet.
 func (s *Story) NewClaim(c Claim) *corev1.PersistentVolumeClaim {
 	return &corev1.PersistentVolumeClaim{
-		ObjectMeta: metav1.ObjectMeta{Name: orElse(c.Name, "data"), Namespace: s.Namespace, Annotations: c.Annotations, Labels: c.Labels},
-		Spec:       c.Spec(),
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        orElse(c.Name, "data"),
+			Namespace:   s.Namespace,
+			Annotations: c.Annotations,
+			Labels:      c.Labels,
+		},
+		Spec: c.Spec(),
 	}
 }
 

@@ -18,14 +18,26 @@ func TestDifferences(t *testing.T) {
 		found []entry
 		want  []string
 	}{
-		"all there":            {sound, nil},
-		"a file is missing":    {sound[1:], []string{`"a.txt" is missing`}},
-		"a directory missing":  {sound[:3], []string{`directory "empty" is missing`}},
-		"another size":         {append([]entry{file("a.txt", 2, "aa")}, sound[1:]...), []string{`"a.txt" has 2 bytes, sha256 aa…, the object 1 bytes, sha256 aa…`}},
-		"other bytes":          {append([]entry{file("a.txt", 1, "ab")}, sound[1:]...), []string{`"a.txt" has 1 bytes, sha256 ab…, the object 1 bytes, sha256 aa…`}},
-		"a file too many":      {append([]entry{file(".s3populator/journal", 1, "")}, sound...), []string{`".s3populator/journal" (-rw-rw-r--, 1 bytes) should not be there`}},
+		"all there":           {sound, nil},
+		"a file is missing":   {sound[1:], []string{`"a.txt" is missing`}},
+		"a directory missing": {sound[:3], []string{`directory "empty" is missing`}},
+		"another size": {
+			append([]entry{file("a.txt", 2, "aa")}, sound[1:]...),
+			[]string{`"a.txt" has 2 bytes, sha256 aa…, the object 1 bytes, sha256 aa…`},
+		},
+		"other bytes": {
+			append([]entry{file("a.txt", 1, "ab")}, sound[1:]...),
+			[]string{`"a.txt" has 1 bytes, sha256 ab…, the object 1 bytes, sha256 aa…`},
+		},
+		"a file too many": {
+			append([]entry{file(".s3populator/journal", 1, "")}, sound...),
+			[]string{`".s3populator/journal" (-rw-rw-r--, 1 bytes) should not be there`},
+		},
 		"a directory too many": {append([]entry{dir("x")}, sound...), []string{`directory "x" should not be there`}},
-		"a link instead":       {append([]entry{{"a.txt", 1, "aa", "Lrwxrwxrwx"}}, sound[1:]...), []string{`"a.txt" is no regular file but Lrwxrwxrwx`}},
+		"a link instead": {
+			append([]entry{{"a.txt", 1, "aa", "Lrwxrwxrwx"}}, sound[1:]...),
+			[]string{`"a.txt" is no regular file but Lrwxrwxrwx`},
+		},
 		"an empty volume": {nil, []string{
 			`"a.txt" is missing`, `"d/b.txt" is missing`, `directory "d" is missing`, `directory "empty" is missing`,
 		}},

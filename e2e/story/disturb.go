@@ -77,7 +77,11 @@ func (s *Story) NothingMade(claim *corev1.PersistentVolumeClaim) {
 
 // made tells what exists for a claim.
 func (s *Story) made(claim *corev1.PersistentVolumeClaim) error {
-	err := s.Find(&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: "s3prime-" + string(claim.UID)}})
+	err := s.Find(
+		&corev1.PersistentVolumeClaim{
+			ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: "s3prime-" + string(claim.UID)},
+		},
+	)
 	if !apierrors.IsNotFound(err) {
 		return fmt.Errorf("claim %s has a prime (error: %w)", claim.Name, err)
 	}

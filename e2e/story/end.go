@@ -36,7 +36,12 @@ func (s *Story) end() {
 	s.deleteUsers(ctx)
 	err := await(ctx, s.World.Seen.Changed, func() error { return s.World.leftIn(ctx, s.Namespace) })
 	if err != nil {
-		s.T.Errorf("after everything was deleted in %s: %v\n%s", s.Namespace, err, s.World.describeNamespace(ctx, s.Namespace))
+		s.T.Errorf(
+			"after everything was deleted in %s: %v\n%s",
+			s.Namespace,
+			err,
+			s.World.describeNamespace(ctx, s.Namespace),
+		)
 	}
 	for _, broken := range s.World.Seen.verdict(s.Namespace) {
 		s.T.Errorf("invariant broken: %s", broken)
@@ -108,13 +113,18 @@ func (w *World) leftIn(ctx context.Context, namespace string) error {
 	ofNamespace := slices.DeleteFunc(volumes.Items, func(v corev1.PersistentVolume) bool {
 		return v.Spec.ClaimRef == nil || v.Spec.ClaimRef.Namespace != namespace
 	})
-	left = append(left, names("PersistentVolume", ofNamespace, func(v corev1.PersistentVolume) string { return v.Name })...)
+	left = append(
+		left,
+		names("PersistentVolume", ofNamespace, func(v corev1.PersistentVolume) string { return v.Name })...)
 	stored, err := w.Faults.Volumes(ctx, namespace)
 	if err != nil {
 		return fmt.Errorf("ask the CSI driver: %w", err)
 	}
 	for _, v := range stored {
-		left = append(left, fmt.Sprintf("CSI volume %s of claim %s, devices %v, mounts %v", v.ID, v.Claim, v.Devices, v.Mounts))
+		left = append(
+			left,
+			fmt.Sprintf("CSI volume %s of claim %s, devices %v, mounts %v", v.ID, v.Claim, v.Devices, v.Mounts),
+		)
 	}
 	if len(left) > 0 {
 		return fmt.Errorf("still there: %v", left)

@@ -29,7 +29,15 @@ func (w *World) describeNamespace(ctx context.Context, namespace string) string 
 	_ = w.Client.List(ctx, &imports, in)
 	for i := range imports.Items {
 		st := imports.Items[i].Status
-		fmt.Fprintf(&out, "S3Import %s: %s, attempts %d, progress %+v%s\n", imports.Items[i].Name, st.Phase, st.Attempts, st.Progress, conditions(st.Conditions))
+		fmt.Fprintf(
+			&out,
+			"S3Import %s: %s, attempts %d, progress %+v%s\n",
+			imports.Items[i].Name,
+			st.Phase,
+			st.Attempts,
+			st.Progress,
+			conditions(st.Conditions),
+		)
 	}
 	var claims corev1.PersistentVolumeClaimList
 	_ = w.Client.List(ctx, &claims, in)
@@ -45,7 +53,16 @@ func (w *World) describeNamespace(ctx context.Context, namespace string) string 
 	_ = w.Client.List(ctx, &events, in)
 	slices.SortFunc(events.Items, func(a, b corev1.Event) int { return eventTime(a).Compare(eventTime(b).Time) })
 	for _, e := range events.Items {
-		fmt.Fprintf(&out, "event %s %s %s/%s: %s: %s\n", eventTime(e).Format("15:04:05.000"), e.Type, strings.ToLower(e.InvolvedObject.Kind), e.InvolvedObject.Name, e.Reason, e.Message)
+		fmt.Fprintf(
+			&out,
+			"event %s %s %s/%s: %s: %s\n",
+			eventTime(e).Format("15:04:05.000"),
+			e.Type,
+			strings.ToLower(e.InvolvedObject.Kind),
+			e.InvolvedObject.Name,
+			e.Reason,
+			e.Message,
+		)
 	}
 	out.WriteString(w.moverTails(namespace))
 	return out.String()
@@ -76,7 +93,14 @@ func (w *World) describePod(ctx context.Context, p *corev1.Pod) string {
 		case c.State.Waiting != nil:
 			fmt.Fprintf(&out, "\n  %s waits: %s %s", c.Name, c.State.Waiting.Reason, c.State.Waiting.Message)
 		case c.State.Terminated != nil:
-			fmt.Fprintf(&out, "\n  %s ended with %d: %s %s", c.Name, c.State.Terminated.ExitCode, c.State.Terminated.Reason, c.State.Terminated.Message)
+			fmt.Fprintf(
+				&out,
+				"\n  %s ended with %d: %s %s",
+				c.Name,
+				c.State.Terminated.ExitCode,
+				c.State.Terminated.Reason,
+				c.State.Terminated.Message,
+			)
 		}
 		if c.RestartCount > 0 {
 			fmt.Fprintf(&out, " (restarted %d times)", c.RestartCount)

@@ -95,7 +95,9 @@ func (w *World) oursLeft(ctx context.Context) error {
 		return err
 	}
 	left := names("pod", pods.Items, func(p corev1.Pod) string { return p.Namespace + "/" + p.Name })
-	left = append(left, names("claim", claims.Items, func(c corev1.PersistentVolumeClaim) string { return c.Namespace + "/" + c.Name })...)
+	left = append(
+		left,
+		names("claim", claims.Items, func(c corev1.PersistentVolumeClaim) string { return c.Namespace + "/" + c.Name })...)
 	left = append(left, names("volume", volumes.Items, func(v corev1.PersistentVolume) string { return v.Name })...)
 	devices, err := w.Faults.Devices(ctx)
 	if err != nil {
@@ -163,8 +165,12 @@ func (w *World) everyRightUsed() error {
 	for _, r := range rights {
 		// Watches stream what lists would bring, except from API servers that cannot.
 		streamed := r.Verb == "list" && used[use{"watch", r.Resource}]
-		if !used[use{r.Verb, r.Resource}] && !streamed && !provenByAdmission[r.Resource] && !seldom[r.Group+" "+r.Name+" "+r.Verb] {
-			errs = append(errs, fmt.Errorf("the manager may %s but never did: take the right away, or tell a story that needs it", r))
+		if !used[use{r.Verb, r.Resource}] && !streamed && !provenByAdmission[r.Resource] &&
+			!seldom[r.Group+" "+r.Name+" "+r.Verb] {
+			errs = append(
+				errs,
+				fmt.Errorf("the manager may %s but never did: take the right away, or tell a story that needs it", r),
+			)
 		}
 	}
 	return errors.Join(errs...)

@@ -24,16 +24,19 @@ func (s *Story) ForwardProxy() *ForwardProxy {
 	listener, err := s.World.Node.Listen(s.T.Context())
 	s.must("listen inside the node", err)
 	p := &ForwardProxy{URL: "http://" + listener.Addr().String()}
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodConnect {
-			w.WriteHeader(http.StatusMethodNotAllowed)
-			return
-		}
-		p.mu.Lock()
-		p.hosts = append(p.hosts, r.Host)
-		p.mu.Unlock()
-		s.World.tunnel(w, r)
-	})}
+	server := &http.Server{
+		ReadHeaderTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodConnect {
+				w.WriteHeader(http.StatusMethodNotAllowed)
+				return
+			}
+			p.mu.Lock()
+			p.hosts = append(p.hosts, r.Host)
+			p.mu.Unlock()
+			s.World.tunnel(w, r)
+		}),
+	}
 	go func() { _ = server.Serve(listener) }() // ends with Close
 	s.T.Cleanup(func() { _ = server.Close() })
 	return p

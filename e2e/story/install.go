@@ -100,7 +100,11 @@ func (s *Story) Overlay(lines string) (undo func()) {
 	dir := s.T.TempDir()
 	base, err := filepath.Rel(dir, s.File("manifests"))
 	s.must("find the manifests", err)
-	text := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [" + base + "/default]\n" + strings.ReplaceAll(lines, "MANIFESTS", base) + "\n"
+	text := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [" + base + "/default]\n" + strings.ReplaceAll(
+		lines,
+		"MANIFESTS",
+		base,
+	) + "\n"
 	s.must("write an overlay", os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600))
 	undo = func() {
 		s.T.Helper()

@@ -160,7 +160,10 @@ func (l *invariants) live(kind, namespace, claim string, b being) {
 	}
 	l.living[key][b.uid] = b.name
 	if len(l.living[key]) > 1 {
-		l.broken[namespace] = append(l.broken[namespace], fmt.Sprintf("claim %s has %d living %ss at once: %v", claim, len(l.living[key]), kind, l.living[key]))
+		l.broken[namespace] = append(
+			l.broken[namespace],
+			fmt.Sprintf("claim %s has %d living %ss at once: %v", claim, len(l.living[key]), kind, l.living[key]),
+		)
 	}
 }
 
@@ -186,7 +189,14 @@ func (l *invariants) verdict(namespace string) []string {
 		}
 		for uid := range v.writtenFor {
 			if l.claims[uid] == nil && l.primes[uid] == nil {
-				out = append(out, fmt.Sprintf("the manager wrote to volume %s of claim UID %s, which is neither a prime nor a claim of ours", v.name, uid))
+				out = append(
+					out,
+					fmt.Sprintf(
+						"the manager wrote to volume %s of claim UID %s, which is neither a prime nor a claim of ours",
+						v.name,
+						uid,
+					),
+				)
 			}
 		}
 	}
@@ -206,18 +216,46 @@ func (l *invariants) filledBefore(c *claimRecord, r revision) bool {
 func (l *invariants) judgeBound(c *claimRecord) (out []string) {
 	v := l.volumes[c.boundTo]
 	if v == nil || v.populated[c.uid] == 0 {
-		return []string{fmt.Sprintf("claim %s was bound to volume %s, which was never promised to it as complete", c.name, c.boundTo)}
+		return []string{
+			fmt.Sprintf("claim %s was bound to volume %s, which was never promised to it as complete", c.name, c.boundTo),
+		}
 	}
 	promised := v.populated[c.uid]
 	if promised >= c.boundAt {
-		out = append(out, fmt.Sprintf("claim %s was bound at revision %d, before volume %s was promised as complete at %d", c.name, c.boundAt, v.name, promised))
+		out = append(
+			out,
+			fmt.Sprintf(
+				"claim %s was bound at revision %d, before volume %s was promised as complete at %d",
+				c.name,
+				c.boundAt,
+				v.name,
+				promised,
+			),
+		)
 	}
 	if !l.filledBefore(c, promised) {
-		out = append(out, fmt.Sprintf("volume %s was promised to claim %s at revision %d without a prime that was marked as filled before", v.name, c.name, promised))
+		out = append(
+			out,
+			fmt.Sprintf(
+				"volume %s was promised to claim %s at revision %d without a prime that was marked as filled before",
+				v.name,
+				c.name,
+				promised,
+			),
+		)
 	}
 	for _, m := range l.movers {
 		if m.claim == c.uid && (m.gone == 0 || m.gone > promised) {
-			out = append(out, fmt.Sprintf("mover %s was still there (gone at %d) when volume %s was promised at %d", m.name, m.gone, v.name, promised))
+			out = append(
+				out,
+				fmt.Sprintf(
+					"mover %s was still there (gone at %d) when volume %s was promised at %d",
+					m.name,
+					m.gone,
+					v.name,
+					promised,
+				),
+			)
 		}
 	}
 	return out

@@ -24,14 +24,39 @@ func (w world) judge() []string {
 	l := newInvariants()
 	claim := &corev1.PersistentVolumeClaim{
 		ObjectMeta: metav1.ObjectMeta{Name: "data", Namespace: "n", UID: "c", ResourceVersion: "1"},
-		Spec:       corev1.PersistentVolumeClaimSpec{DataSourceRef: &corev1.TypedObjectReference{Kind: v1alpha1.KindS3Source}},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			DataSourceRef: &corev1.TypedObjectReference{Kind: v1alpha1.KindS3Source},
+		},
 	}
 	labels := func(role string) map[string]string {
-		return map[string]string{v1alpha1.LabelRole: role, v1alpha1.LabelClaimUID: "c", v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
+		return map[string]string{
+			v1alpha1.LabelRole:      role,
+			v1alpha1.LabelClaimUID:  "c",
+			v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
+		}
 	}
-	prime := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "s3prime-c", Namespace: "n", UID: "p", ResourceVersion: "2", Labels: labels(v1alpha1.RolePrime), Annotations: map[string]string{}}}
-	mover := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "populate-c", Namespace: "n", UID: "m", ResourceVersion: "3", Labels: labels(v1alpha1.RolePopulate)}}
-	volume := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "v", ResourceVersion: "4", Annotations: map[string]string{}}}
+	prime := &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:            "s3prime-c",
+			Namespace:       "n",
+			UID:             "p",
+			ResourceVersion: "2",
+			Labels:          labels(v1alpha1.RolePrime),
+			Annotations:     map[string]string{},
+		},
+	}
+	mover := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:            "populate-c",
+			Namespace:       "n",
+			UID:             "m",
+			ResourceVersion: "3",
+			Labels:          labels(v1alpha1.RolePopulate),
+		},
+	}
+	volume := &corev1.PersistentVolume{
+		ObjectMeta: metav1.ObjectMeta{Name: "v", ResourceVersion: "4", Annotations: map[string]string{}},
+	}
 	volume.Spec.ClaimRef = &corev1.ObjectReference{Namespace: "n", UID: "p"}
 	l.claim(claim, false)
 	l.claim(prime, false)
@@ -86,10 +111,13 @@ func TestInvariants(t *testing.T) {
 		world world
 		want  string // part of the only verdict; empty for none
 	}{
-		"a sound population":                   {sound, ""},
-		"bound to an unpromised volume":        {with(func(w *world) { w.promised = "" }), "never promised"},
-		"bound to another claim's volume":      {with(func(w *world) { w.promisedTo = "other" }), "never promised"},
-		"bound before the promise":             {with(func(w *world) { w.bound = "7"; w.promised = "8" }), "before volume v was promised"},
+		"a sound population":              {sound, ""},
+		"bound to an unpromised volume":   {with(func(w *world) { w.promised = "" }), "never promised"},
+		"bound to another claim's volume": {with(func(w *world) { w.promisedTo = "other" }), "never promised"},
+		"bound before the promise": {
+			with(func(w *world) { w.bound = "7"; w.promised = "8" }),
+			"before volume v was promised",
+		},
 		"promised before it was filled":        {with(func(w *world) { w.filled = "8" }), "without a prime"},
 		"promised without ever being filled":   {with(func(w *world) { w.filled = "" }), "without a prime"},
 		"promised while the mover was there":   {with(func(w *world) { w.gone = "8" }), "was still there"},
@@ -97,7 +125,10 @@ func TestInvariants(t *testing.T) {
 		"two movers at once":                   {with(func(w *world) { w.secondMover = true }), "2 living movers"},
 		"two primes at once":                   {with(func(w *world) { w.secondPrime = true }), "2 living primes"},
 		"a volume that is somebody else's now": {with(func(w *world) { w.handedOn = true }), ""},
-		"a write to somebody else's volume":    {with(func(w *world) { w.foreign = true }), "neither a prime nor a claim of ours"},
+		"a write to somebody else's volume": {
+			with(func(w *world) { w.foreign = true }),
+			"neither a prime nor a claim of ours",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -43,7 +43,11 @@ func contents(size int64, keys []string, encoded bool) []byte {
 		}
 		out.WriteString("<Contents><Key>")
 		_ = xml.EscapeText(&out, []byte(text)) // a buffer takes everything
-		fmt.Fprintf(&out, `</Key><LastModified>2026-01-02T03:04:05.000Z</LastModified><ETag>&#34;d41d8cd98f00b204e9800998ecf8427e&#34;</ETag><Size>%d</Size><StorageClass>STANDARD</StorageClass></Contents>`, size)
+		fmt.Fprintf(
+			&out,
+			`</Key><LastModified>2026-01-02T03:04:05.000Z</LastModified><ETag>&#34;d41d8cd98f00b204e9800998ecf8427e&#34;</ETag><Size>%d</Size><StorageClass>STANDARD</StorageClass></Contents>`,
+			size,
+		)
 	}
 	return out.Bytes()
 }

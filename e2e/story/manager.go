@@ -34,7 +34,10 @@ func (s *Story) ScaleManager(replicas int32) {
 	s.T.Helper()
 	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: SystemNamespace, Name: ManagerName}}
 	Update(s, d, func(d *appsv1.Deployment) { d.Spec.Replicas = new(replicas) })
-	s.Await(fmt.Sprintf("%d replicas of the manager", replicas), func() error { return s.World.managerAvailable(s.T.Context()) })
+	s.Await(
+		fmt.Sprintf("%d replicas of the manager", replicas),
+		func() error { return s.World.managerAvailable(s.T.Context()) },
+	)
 	if replicas > 0 {
 		return
 	}
@@ -54,7 +57,12 @@ func (s *Story) InventoryGone() {
 	s.T.Helper()
 	s.Await("the inventory pods to be gone", func() error {
 		var pods corev1.PodList
-		err := s.World.Client.List(s.T.Context(), &pods, client.InNamespace(s.Namespace), client.MatchingLabels{v1alpha1.LabelRole: v1alpha1.RoleInventory})
+		err := s.World.Client.List(
+			s.T.Context(),
+			&pods,
+			client.InNamespace(s.Namespace),
+			client.MatchingLabels{v1alpha1.LabelRole: v1alpha1.RoleInventory},
+		)
 		if err == nil && len(pods.Items) > 0 {
 			err = fmt.Errorf("pod %s is still there", pods.Items[0].Name)
 		}

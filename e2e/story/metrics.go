@@ -43,7 +43,12 @@ func (w *World) ManagerMetrics(ctx context.Context) ([]Metrics, error) {
 
 func (w *World) scrape(ctx context.Context, address string) (Metrics, error) {
 	c := http.Client{Transport: &http.Transport{DialContext: w.Node.Dial, DisableKeepAlives: true}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(address, "8080")+"/metrics", http.NoBody)
+	request, err := http.NewRequestWithContext(
+		ctx,
+		http.MethodGet,
+		"http://"+net.JoinHostPort(address, "8080")+"/metrics",
+		http.NoBody,
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,14 @@ func newObserver(ctx context.Context, config *rest.Config, scheme *runtime.Schem
 	if err != nil {
 		return nil, fmt.Errorf("make the cache: %w", err)
 	}
-	o := &Observer{cache: c, invariants: newInvariants(), changed: make(chan struct{}), imports: map[string][]v1alpha1.S3ImportStatus{}, results: map[string]string{}, onPod: func(podEvent) {}}
+	o := &Observer{
+		cache:      c,
+		invariants: newInvariants(),
+		changed:    make(chan struct{}),
+		imports:    map[string][]v1alpha1.S3ImportStatus{},
+		results:    map[string]string{},
+		onPod:      func(podEvent) {},
+	}
 	for _, kind := range []client.Object{
 		&corev1.PersistentVolumeClaim{}, &corev1.PersistentVolume{}, &corev1.Pod{}, &corev1.Event{}, &v1alpha1.S3Source{}, &v1alpha1.S3Import{},
 	} {
@@ -150,7 +157,9 @@ func seen[T client.Object](o *Observer, namespace, name string, into T) bool {
 	if apierrors.IsNotFound(err) {
 		return false
 	}
-	panic(fmt.Sprintf("read %s/%s from the watch: %v", namespace, name, err)) // only before start or for a kind not watched
+	panic(
+		fmt.Sprintf("read %s/%s from the watch: %v", namespace, name, err),
+	) // only before start or for a kind not watched
 }
 
 // errNever ends a wait at once: what is waited for cannot come any more.

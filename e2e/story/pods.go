@@ -99,7 +99,10 @@ func (s *Story) AssertContent(reader *corev1.Pod, want Content) {
 
 // Populated is the usual end: the claim is Bound, and a second pod finds on its volume
 // exactly what must be there.
-func (s *Story) Populated(claim *corev1.PersistentVolumeClaim, want Content) (*corev1.PersistentVolumeClaim, *corev1.PersistentVolume) {
+func (s *Story) Populated(
+	claim *corev1.PersistentVolumeClaim,
+	want Content,
+) (*corev1.PersistentVolumeClaim, *corev1.PersistentVolume) {
 	s.T.Helper()
 	bound, volume := s.Bound(claim.Name)
 	s.AssertContent(s.Reader(claim), want)

@@ -49,13 +49,16 @@ func (s *Story) Proxy(b *Bucket) *Proxy {
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 	}
 	p := &Proxy{Endpoint: "http://" + listener.Addr().String()}
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if m := p.next(r); m != nil {
-			m.Do(w, r, honest)
-			return
-		}
-		honest.ServeHTTP(w, r)
-	})}
+	server := &http.Server{
+		ReadHeaderTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if m := p.next(r); m != nil {
+				m.Do(w, r, honest)
+				return
+			}
+			honest.ServeHTTP(w, r)
+		}),
+	}
 	go func() { _ = server.Serve(listener) }() // ends with Close
 	s.T.Cleanup(func() { _ = server.Close() })
 	return p
@@ -109,7 +112,10 @@ func Lists(r *http.Request) bool {
 func SlowDown(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(http.StatusServiceUnavailable)
-	_, _ = io.WriteString(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>`)
+	_, _ = io.WriteString(
+		w,
+		`<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>`,
+	)
 }
 
 // Reset breaks the connection off without a word.

@@ -33,8 +33,12 @@ func (w *World) Reviews(ctx context.Context, namespace string) *Reviews {
 	r.wait.Go(func() {
 		for ctx.Err() == nil {
 			claim := &corev1.PersistentVolumeClaim{
-				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "reviewed", Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}},
-				Spec:       Claim{}.Spec(),
+				ObjectMeta: metav1.ObjectMeta{
+					Namespace:   namespace,
+					Name:        "reviewed",
+					Annotations: map[string]string{v1alpha1.AnnotationSource: "source"},
+				},
+				Spec: Claim{}.Spec(),
 			}
 			err := w.Client.Create(ctx, claim, client.DryRunAll)
 			if err == nil && claim.Spec.DataSourceRef == nil {

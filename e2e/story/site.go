@@ -61,7 +61,12 @@ func (s *Story) fitSource(spec *v1alpha1.S3SourceSpec, at Site) {
 		}
 	}
 	if ca := at.Bucket.Server.CABundle; ca != nil && spec.TLS == nil {
-		s.ensure(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: AuthorityName, Namespace: s.Namespace}, Data: map[string]string{"ca.crt": string(ca)}})
+		s.ensure(
+			&corev1.ConfigMap{
+				ObjectMeta: metav1.ObjectMeta{Name: AuthorityName, Namespace: s.Namespace},
+				Data:       map[string]string{"ca.crt": string(ca)},
+			},
+		)
 		spec.TLS = &v1alpha1.TLS{CABundles: []v1alpha1.CABundle{{ConfigMap: &v1alpha1.KeyReference{Name: AuthorityName}}}}
 	}
 }
@@ -87,9 +92,11 @@ func fitImages(pod *corev1.PodSpec) {
 // Keys makes a Secret that an example names and does not show, unless it is there.
 func (s *Story) Keys(name, accessKey, secretKey string, b *Bucket) {
 	s.T.Helper()
-	s.ensure(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: s.Namespace}, StringData: map[string]string{
-		accessKey: b.Server.AccessKey, secretKey: b.Server.SecretKey,
-	}})
+	s.ensure(
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: s.Namespace}, StringData: map[string]string{
+			accessKey: b.Server.AccessKey, secretKey: b.Server.SecretKey,
+		}},
+	)
 }
 
 // Label changes a label of the story's namespace.

@@ -26,9 +26,11 @@ const (
 func (s *Story) Source(name string, b *Bucket, changes ...func(*v1alpha1.S3Source)) *v1alpha1.S3Source {
 	s.T.Helper()
 	secret := SecretName + "-" + b.Name
-	s.ensure(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: secret, Namespace: s.Namespace}, StringData: map[string]string{
-		"access_key": b.Server.AccessKey, "secret_key": b.Server.SecretKey,
-	}})
+	s.ensure(
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: secret, Namespace: s.Namespace}, StringData: map[string]string{
+			"access_key": b.Server.AccessKey, "secret_key": b.Server.SecretKey,
+		}},
+	)
 	source := &v1alpha1.S3Source{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: s.Namespace},
 		Spec: v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{
@@ -36,8 +38,15 @@ func (s *Story) Source(name string, b *Bucket, changes ...func(*v1alpha1.S3Sourc
 		}},
 	}
 	if b.Server.CABundle != nil {
-		s.ensure(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: AuthorityName, Namespace: s.Namespace}, Data: map[string]string{"ca.crt": string(b.Server.CABundle)}})
-		source.Spec.TLS = &v1alpha1.TLS{CABundles: []v1alpha1.CABundle{{ConfigMap: &v1alpha1.KeyReference{Name: AuthorityName}}}}
+		s.ensure(
+			&corev1.ConfigMap{
+				ObjectMeta: metav1.ObjectMeta{Name: AuthorityName, Namespace: s.Namespace},
+				Data:       map[string]string{"ca.crt": string(b.Server.CABundle)},
+			},
+		)
+		source.Spec.TLS = &v1alpha1.TLS{
+			CABundles: []v1alpha1.CABundle{{ConfigMap: &v1alpha1.KeyReference{Name: AuthorityName}}},
+		}
 	}
 	for _, change := range changes {
 		change(source)
@@ -67,7 +76,14 @@ func (s *Story) Ready(source *v1alpha1.S3Source, status metav1.ConditionStatus, 
 			return errors.New("it has no condition")
 		}
 		if c.Status != status || reason != "" && c.Reason != reason || c.ObservedGeneration != now.Generation {
-			return fmt.Errorf("Ready is %s %s for generation %d of %d: %s", c.Status, c.Reason, c.ObservedGeneration, now.Generation, c.Message)
+			return fmt.Errorf(
+				"Ready is %s %s for generation %d of %d: %s",
+				c.Status,
+				c.Reason,
+				c.ObservedGeneration,
+				now.Generation,
+				c.Message,
+			)
 		}
 		return nil
 	})
@@ -78,7 +94,10 @@ func (s *Story) Ready(source *v1alpha1.S3Source, status metav1.ConditionStatus, 
 func (s *Story) Get(name string) *v1alpha1.S3Source {
 	s.T.Helper()
 	source := &v1alpha1.S3Source{}
-	s.must("read S3Source "+name, s.World.Client.Get(s.T.Context(), client.ObjectKey{Namespace: s.Namespace, Name: name}, source))
+	s.must(
+		"read S3Source "+name,
+		s.World.Client.Get(s.T.Context(), client.ObjectKey{Namespace: s.Namespace, Name: name}, source),
+	)
 	return source
 }
 
@@ -86,7 +105,10 @@ func (s *Story) Get(name string) *v1alpha1.S3Source {
 // with several, and returns its name.
 func (s *Story) Authority(name string, b *Bucket) string {
 	s.T.Helper()
-	c := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: AuthorityName + "-" + name, Namespace: s.Namespace}, Data: map[string]string{"ca.crt": string(b.Server.CABundle)}}
+	c := &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: AuthorityName + "-" + name, Namespace: s.Namespace},
+		Data:       map[string]string{"ca.crt": string(b.Server.CABundle)},
+	}
 	s.Create(c)
 	return c.Name
 }

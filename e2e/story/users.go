@@ -26,9 +26,17 @@ func (s *Story) As(user string, groups ...string) client.Client {
 // Grant lets a user do everything with kinds of the core group, in this namespace.
 func (s *Story) Grant(user string, resources ...string) {
 	s.T.Helper()
-	s.Create(&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: user, Namespace: s.Namespace}, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: resources, Verbs: []string{"*"}}}})
+	s.Create(
+		&rbacv1.Role{
+			ObjectMeta: metav1.ObjectMeta{Name: user, Namespace: s.Namespace},
+			Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: resources, Verbs: []string{"*"}}},
+		},
+	)
 	s.Create(&rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: user, Namespace: s.Namespace}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: user},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      user,
+			Namespace: s.Namespace,
+		}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: user},
 		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
 	})
 }

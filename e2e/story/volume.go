@@ -110,7 +110,11 @@ func (s *Story) Class(reclaim corev1.PersistentVolumeReclaimPolicy, parameters m
 }
 
 // ClassNamed makes a storage class that goes with the story.
-func (s *Story) ClassNamed(name string, reclaim corev1.PersistentVolumeReclaimPolicy, parameters map[string]string) string {
+func (s *Story) ClassNamed(
+	name string,
+	reclaim corev1.PersistentVolumeReclaimPolicy,
+	parameters map[string]string,
+) string {
 	s.T.Helper()
 	c := class.Storage(name, storagev1.VolumeBindingImmediate, reclaim, parameters)
 	s.Create(c)

@@ -74,7 +74,10 @@ func Raise(ctx context.Context, options Options) (*World, error) {
 		if w.Node != nil {
 			text = "\n" + w.Node.Diagnose()
 		}
-		return nil, errors.Join(fmt.Errorf("raise the world: %w%s", err, text), w.Close(false)) //nolint:contextcheck // It cleans up after an interrupt too.
+		return nil, errors.Join(
+			fmt.Errorf("raise the world: %w%s", err, text),
+			w.Close(false),
+		) //nolint:contextcheck // It cleans up after an interrupt too.
 	}
 	return w, nil
 }
@@ -161,7 +164,12 @@ func (w *World) Close(ok bool) error {
 		return errors.Join(errs...)
 	}
 	if w.options.Keep {
-		fmt.Fprintf(w.options.Log, "the node is up: export KUBECONFIG=%s E2E_DIR=%s\nremove it with: go run ./e2e/cluster down --dir %[2]s\n", w.Node.Kubeconfig(), w.Dir())
+		fmt.Fprintf(
+			w.options.Log,
+			"the node is up: export KUBECONFIG=%s E2E_DIR=%s\nremove it with: go run ./e2e/cluster down --dir %[2]s\n",
+			w.Node.Kubeconfig(),
+			w.Dir(),
+		)
 		return errors.Join(errs...)
 	}
 	if !ok {

@@ -104,7 +104,13 @@ func (p *page) rows(path string, s schema) {
 			p.met[below] = true
 			what = f
 		}
-		p.line("| `%s` | %s | %s | %s |", below, what, fallback(field, slices.Contains(s.Required, name)), cell(meaning(field)))
+		p.line(
+			"| `%s` | %s | %s | %s |",
+			below,
+			what,
+			fallback(field, slices.Contains(s.Required, name)),
+			cell(meaning(field)),
+		)
 		if foreign[below] != "" {
 			continue
 		}

@@ -41,7 +41,12 @@ func meaning(s schema) string {
 	if len(s.Enum) > 0 {
 		parts = append(parts, "One of `"+strings.Join(s.Enum, "`, `")+"`.")
 	}
-	parts = append(parts, bounds("", s.Minimum, s.Maximum), bounds("characters", s.MinLength, s.MaxLength), bounds("entries", s.MinItems, s.MaxItems))
+	parts = append(
+		parts,
+		bounds("", s.Minimum, s.Maximum),
+		bounds("characters", s.MinLength, s.MaxLength),
+		bounds("entries", s.MinItems, s.MaxItems),
+	)
 	if s.Pattern != "" {
 		parts = append(parts, "Matches `"+s.Pattern+"`.")
 	}

@@ -73,7 +73,9 @@ func path(annotation string) *field.Path {
 // Spec is what the annotations of a claim describe; all that is wrong with them is told at once.
 func Spec(claim *corev1.PersistentVolumeClaim) (v1alpha1.S3SourceSpec, field.ErrorList) {
 	a := claim.Annotations
-	spec := v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{Endpoint: a[v1alpha1.AnnotationEndpoint], Region: a[v1alpha1.AnnotationRegion]}}
+	spec := v1alpha1.S3SourceSpec{
+		S3Location: v1alpha1.S3Location{Endpoint: a[v1alpha1.AnnotationEndpoint], Region: a[v1alpha1.AnnotationRegion]},
+	}
 	errs := location(claim, &spec)
 	errs = append(errs, server(spec.S3Location)...)
 	errs = append(errs, credentials(a, &spec.S3Location)...)
@@ -99,7 +101,13 @@ func location(claim *corev1.PersistentVolumeClaim, spec *v1alpha1.S3SourceSpec) 
 	case claim.Spec.VolumeMode == nil || *claim.Spec.VolumeMode != corev1.PersistentVolumeBlock:
 		spec.Prefix = uri.Path
 	case uri.Path == "" || strings.HasSuffix(uri.Path, "/"):
-		return field.ErrorList{field.Invalid(at, url, "spec.volumeMode is Block, which takes exactly one object; write its whole key, such as s3://images/disk.img")}
+		return field.ErrorList{
+			field.Invalid(
+				at,
+				url,
+				"spec.volumeMode is Block, which takes exactly one object; write its whole key, such as s3://images/disk.img",
+			),
+		}
 	default:
 		spec.Objects = []v1alpha1.S3Object{{Key: uri.Path}}
 	}
@@ -109,13 +117,29 @@ func location(claim *corev1.PersistentVolumeClaim, spec *v1alpha1.S3SourceSpec) 
 func server(at v1alpha1.S3Location) field.ErrorList {
 	var errs field.ErrorList
 	if e := at.Endpoint; e != "" && (len(e) > maxEndpoint || !endpointForm.MatchString(e)) {
-		errs = append(errs, field.Invalid(path(v1alpha1.AnnotationEndpoint), hidden(e), "write scheme, host and port only, such as https://minio.data.svc:9000; the bucket goes into the URL, credentials into a Secret"))
+		errs = append(
+			errs,
+			field.Invalid(
+				path(v1alpha1.AnnotationEndpoint),
+				hidden(e),
+				"write scheme, host and port only, such as https://minio.data.svc:9000; the bucket goes into the URL, credentials into a Secret",
+			),
+		)
 	}
 	if r := at.Region; r != "" && (len(r) > maxRegion || !regionForm.MatchString(r)) {
-		errs = append(errs, field.Invalid(path(v1alpha1.AnnotationRegion), r, "letters, digits and dashes only, such as us-east-1"))
+		errs = append(
+			errs,
+			field.Invalid(path(v1alpha1.AnnotationRegion), r, "letters, digits and dashes only, such as us-east-1"),
+		)
 	}
 	if at.Endpoint == "" && at.Region == "" {
-		errs = append(errs, field.Required(path(v1alpha1.AnnotationRegion), "without "+v1alpha1.AnnotationEndpoint+" the server is AWS; set the bucket's region, or set the endpoint"))
+		errs = append(
+			errs,
+			field.Required(
+				path(v1alpha1.AnnotationRegion),
+				"without "+v1alpha1.AnnotationEndpoint+" the server is AWS; set the bucket's region, or set the endpoint",
+			),
+		)
 	}
 	return errs
 }
@@ -132,7 +156,13 @@ func credentials(a map[string]string, at *v1alpha1.S3Location) field.ErrorList {
 	secret, account := a[v1alpha1.AnnotationSecret], a[v1alpha1.AnnotationServiceAccount]
 	switch {
 	case secret != "" && account != "":
-		return field.ErrorList{field.Invalid(path(v1alpha1.AnnotationServiceAccount), account, "excludes "+v1alpha1.AnnotationSecret+"; remove one of them")}
+		return field.ErrorList{
+			field.Invalid(
+				path(v1alpha1.AnnotationServiceAccount),
+				account,
+				"excludes "+v1alpha1.AnnotationSecret+"; remove one of them",
+			),
+		}
 	case secret != "":
 		at.Credentials = &v1alpha1.Credentials{SecretRef: &v1alpha1.SecretReference{Name: secret}}
 		return checkName(v1alpha1.AnnotationSecret, secret, "Secret")
@@ -145,7 +175,9 @@ func credentials(a map[string]string, at *v1alpha1.S3Location) field.ErrorList {
 
 func checkName(annotation, name, kind string) field.ErrorList {
 	if wrong := validation.NameIsDNSSubdomain(name, false); len(wrong) > 0 {
-		return field.ErrorList{field.Invalid(path(annotation), name, "is not the name of a "+kind+" of this namespace: "+wrong[0])}
+		return field.ErrorList{
+			field.Invalid(path(annotation), name, "is not the name of a "+kind+" of this namespace: "+wrong[0]),
+		}
 	}
 	return nil
 }
@@ -238,7 +270,10 @@ func Source(claim *corev1.PersistentVolumeClaim) (*v1alpha1.S3Source, field.Erro
 	source := &v1alpha1.S3Source{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: claim.Spec.DataSourceRef.Name, Namespace: claim.Namespace,
-			Labels:      map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelClaimUID: string(claim.UID)},
+			Labels: map[string]string{
+				v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
+				v1alpha1.LabelClaimUID:  string(claim.UID),
+			},
 			Annotations: map[string]string{v1alpha1.AnnotationMadeFrom: fingerprint(claim)},
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: "v1", Kind: "PersistentVolumeClaim", Name: claim.Name, UID: claim.UID, Controller: new(true), BlockOwnerDeletion: new(true),

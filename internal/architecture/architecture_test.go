@@ -64,8 +64,17 @@ var constraints = map[string]constraint{
 	},
 	"the protocol is pure": {
 		from: "populator/protocol", direct: true,
-		forbidden: outside("k8s.io/api", "k8s.io/apimachinery", module+"/api", module+"/internal/annotated", module+"/internal/moverpod", module+"/internal/provisioner", module+"/internal/sizing",
-			module+"/mover/wire", module+"/populator/queue"),
+		forbidden: outside(
+			"k8s.io/api",
+			"k8s.io/apimachinery",
+			module+"/api",
+			module+"/internal/annotated",
+			module+"/internal/moverpod",
+			module+"/internal/provisioner",
+			module+"/internal/sizing",
+			module+"/mover/wire",
+			module+"/populator/queue",
+		),
 		why: "it decides and builds; who has a client observes, acts and reports",
 	},
 	"the queue is pure": {

@@ -27,7 +27,11 @@ type Defaults struct {
 func merged(own, defaults v1alpha1.Mover) v1alpha1.Mover {
 	m := *own.DeepCopy()
 	d := *defaults.DeepCopy()
-	m.ImagePullSecrets = addMissing(m.ImagePullSecrets, d.ImagePullSecrets, func(s corev1.LocalObjectReference) string { return s.Name })
+	m.ImagePullSecrets = addMissing(
+		m.ImagePullSecrets,
+		d.ImagePullSecrets,
+		func(s corev1.LocalObjectReference) string { return s.Name },
+	)
 	m.Env = addMissing(m.Env, d.Env, func(e corev1.EnvVar) string { return e.Name })
 	m.NodeSelector = overlay(d.NodeSelector, m.NodeSelector)
 	m.Labels = overlay(d.Labels, m.Labels)

@@ -57,10 +57,14 @@ func terminated(pod *corev1.Pod) *corev1.ContainerStateTerminated {
 // Stopped tells that the kubelet has seen every container of a pod end: no process is left
 // that could write, and no grace period is of use to any.
 func Stopped(pod *corev1.Pod) bool {
-	seen := len(pod.Status.ContainerStatuses) == len(pod.Spec.Containers) && len(pod.Status.InitContainerStatuses) == len(pod.Spec.InitContainers)
+	seen := len(pod.Status.ContainerStatuses) == len(pod.Spec.Containers) &&
+		len(pod.Status.InitContainerStatuses) == len(pod.Spec.InitContainers)
 	running := func(c corev1.ContainerStatus) bool { return c.State.Terminated == nil }
 	return seen && !slices.ContainsFunc(pod.Status.ContainerStatuses, running) &&
-		!slices.ContainsFunc(pod.Status.InitContainerStatuses, running) && !slices.ContainsFunc(pod.Status.EphemeralContainerStatuses, running)
+		!slices.ContainsFunc(
+			pod.Status.InitContainerStatuses,
+			running,
+		) && !slices.ContainsFunc(pod.Status.EphemeralContainerStatuses, running)
 }
 
 // withoutReport tells how a container ended that left no report. What the runtime said is

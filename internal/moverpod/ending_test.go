@@ -23,15 +23,26 @@ func TestStopped(t *testing.T) {
 		started, initialised, added statuses
 		want                        bool
 	}{
-		"ended":                            {containers: 1, started: statuses{ended}, want: true},
-		"running":                          {containers: 1, started: statuses{running}},
-		"not seen yet":                     {containers: 1},
-		"waiting":                          {containers: 1, started: statuses{{}}},
-		"a sidecar runs on":                {containers: 2, started: statuses{ended, running}},
-		"a sidecar was not seen":           {containers: 2, started: statuses{ended}},
-		"a sidecar has ended too":          {containers: 2, started: statuses{ended, ended}, want: true},
-		"an init sidecar runs on":          {containers: 1, init: 1, started: statuses{ended}, initialised: statuses{running}},
-		"an init container has ended":      {containers: 1, init: 1, started: statuses{ended}, initialised: statuses{ended}, want: true},
+		"ended":                   {containers: 1, started: statuses{ended}, want: true},
+		"running":                 {containers: 1, started: statuses{running}},
+		"not seen yet":            {containers: 1},
+		"waiting":                 {containers: 1, started: statuses{{}}},
+		"a sidecar runs on":       {containers: 2, started: statuses{ended, running}},
+		"a sidecar was not seen":  {containers: 2, started: statuses{ended}},
+		"a sidecar has ended too": {containers: 2, started: statuses{ended, ended}, want: true},
+		"an init sidecar runs on": {
+			containers:  1,
+			init:        1,
+			started:     statuses{ended},
+			initialised: statuses{running},
+		},
+		"an init container has ended": {
+			containers:  1,
+			init:        1,
+			started:     statuses{ended},
+			initialised: statuses{ended},
+			want:        true,
+		},
 		"somebody debugs it":               {containers: 1, started: statuses{ended}, added: statuses{running}},
 		"a mover whose debugging is over":  {containers: 1, started: statuses{ended}, added: statuses{ended}, want: true},
 		"an init container was not seen":   {containers: 1, init: 1, started: statuses{ended}},
@@ -41,8 +52,15 @@ func TestStopped(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			pod := &corev1.Pod{
-				Spec:   corev1.PodSpec{Containers: make([]corev1.Container, c.containers), InitContainers: make([]corev1.Container, c.init)},
-				Status: corev1.PodStatus{ContainerStatuses: c.started, InitContainerStatuses: c.initialised, EphemeralContainerStatuses: c.added},
+				Spec: corev1.PodSpec{
+					Containers:     make([]corev1.Container, c.containers),
+					InitContainers: make([]corev1.Container, c.init),
+				},
+				Status: corev1.PodStatus{
+					ContainerStatuses:          c.started,
+					InitContainerStatuses:      c.initialised,
+					EphemeralContainerStatuses: c.added,
+				},
 			}
 			if got := moverpod.Stopped(pod); got != c.want {
 				t.Errorf("Stopped is %v, want %v", got, c.want)

@@ -63,9 +63,14 @@ func pod(s Spec, args []string) *corev1.Pod {
 	m := merged(s.Mover, s.Defaults.Mover)
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:            s.Name,
-			Namespace:       s.Namespace,
-			Labels:          merge(m.Labels, meshOffLabels(), s.Labels, map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelVeleroExclude: "true"}),
+			Name:      s.Name,
+			Namespace: s.Namespace,
+			Labels: merge(
+				m.Labels,
+				meshOffLabels(),
+				s.Labels,
+				map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelVeleroExclude: "true"},
+			),
 			Annotations:     merge(m.Annotations, stayAnnotations(), s.Annotations),
 			OwnerReferences: []metav1.OwnerReference{s.Owner},
 		},
@@ -163,8 +168,11 @@ func resources(own *corev1.ResourceRequirements) corev1.ResourceRequirements {
 		return *own
 	}
 	return corev1.ResourceRequirements{
-		Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("64Mi")},
-		Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("512Mi")},
+		Requests: corev1.ResourceList{
+			corev1.ResourceCPU:    resource.MustParse("100m"),
+			corev1.ResourceMemory: resource.MustParse("64Mi"),
+		},
+		Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("512Mi")},
 	}
 }
 

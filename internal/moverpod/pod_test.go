@@ -19,7 +19,9 @@ func build(t *testing.T, spec v1alpha1.S3SourceSpec, d moverpod.Defaults) *corev
 	if err != nil {
 		t.Fatal(err)
 	}
-	pod, err := moverpod.New(moverpod.Spec{Name: "mover", Location: spec.S3Location, Mover: spec.Mover, Defaults: d, Request: request})
+	pod, err := moverpod.New(
+		moverpod.Spec{Name: "mover", Location: spec.S3Location, Mover: spec.Mover, Defaults: d, Request: request},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,11 +32,15 @@ func build(t *testing.T, spec v1alpha1.S3SourceSpec, d moverpod.Defaults) *corev
 func TestAudience(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ endpoint, audience, want string }{
-		"AWS by its region":                   {"", "", "sts.amazonaws.com"},
-		"AWS by its endpoint":                 {"https://s3.eu-west-1.amazonaws.com", "", "sts.amazonaws.com"},
-		"AWS in China":                        {"https://s3.cn-north-1.amazonaws.com.cn/", "", "sts.amazonaws.com"},
-		"AWS in the clear is anybody":         {"http://s3.eu-west-1.amazonaws.com", "", "http://s3.eu-west-1.amazonaws.com"},
-		"a host that only looks like AWS":     {"https://s3.amazonaws.com.example.org", "", "https://s3.amazonaws.com.example.org"},
+		"AWS by its region":           {"", "", "sts.amazonaws.com"},
+		"AWS by its endpoint":         {"https://s3.eu-west-1.amazonaws.com", "", "sts.amazonaws.com"},
+		"AWS in China":                {"https://s3.cn-north-1.amazonaws.com.cn/", "", "sts.amazonaws.com"},
+		"AWS in the clear is anybody": {"http://s3.eu-west-1.amazonaws.com", "", "http://s3.eu-west-1.amazonaws.com"},
+		"a host that only looks like AWS": {
+			"https://s3.amazonaws.com.example.org",
+			"",
+			"https://s3.amazonaws.com.example.org",
+		},
 		"a host that only ends like AWS":      {"https://notamazonaws.com", "", "https://notamazonaws.com"},
 		"another server":                      {"https://MinIO.data.svc:9000/", "", "https://minio.data.svc:9000"},
 		"what the source says":                {"https://minio:9000", "minio", "minio"},
@@ -112,19 +118,48 @@ func TestPodSecurity(t *testing.T) {
 		user, group, fsGroup *int64
 		mode                 int32
 	}{
-		"a user of ours":                {runAs: 65532, user: new(int64(65532)), group: new(int64(65532)), fsGroup: new(int64(65532)), mode: 0o440},
-		"the platform's":                {mode: 0o444},
-		"owners, with a user of ours":   {runAs: 65532, files: owned, user: new(int64(1000)), group: new(int64(2000)), fsGroup: new(int64(2000)), mode: 0o440},
-		"owners, on a platform":         {files: owned, user: new(int64(1000)), group: new(int64(2000)), fsGroup: new(int64(2000)), mode: 0o440},
-		"root owns, nobody runs as it":  {runAs: 65532, files: root, user: new(int64(65532)), group: new(int64(65532)), fsGroup: new(int64(65532)), mode: 0o440},
+		"a user of ours": {
+			runAs:   65532,
+			user:    new(int64(65532)),
+			group:   new(int64(65532)),
+			fsGroup: new(int64(65532)),
+			mode:    0o440,
+		},
+		"the platform's": {mode: 0o444},
+		"owners, with a user of ours": {
+			runAs:   65532,
+			files:   owned,
+			user:    new(int64(1000)),
+			group:   new(int64(2000)),
+			fsGroup: new(int64(2000)),
+			mode:    0o440,
+		},
+		"owners, on a platform": {
+			files:   owned,
+			user:    new(int64(1000)),
+			group:   new(int64(2000)),
+			fsGroup: new(int64(2000)),
+			mode:    0o440,
+		},
+		"root owns, nobody runs as it": {
+			runAs:   65532,
+			files:   root,
+			user:    new(int64(65532)),
+			group:   new(int64(65532)),
+			fsGroup: new(int64(65532)),
+			mode:    0o440,
+		},
 		"a context of the source's own": {runAs: 65532, files: owned, own: own, user: new(int64(1)), mode: 0o444},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			pod := build(t, v1alpha1.S3SourceSpec{
-				S3Location: v1alpha1.S3Location{Bucket: "b", Credentials: &v1alpha1.Credentials{SecretRef: &v1alpha1.SecretReference{Name: "s3"}}},
-				Files:      test.files, Mover: v1alpha1.Mover{PodSecurityContext: test.own},
+				S3Location: v1alpha1.S3Location{
+					Bucket:      "b",
+					Credentials: &v1alpha1.Credentials{SecretRef: &v1alpha1.SecretReference{Name: "s3"}},
+				},
+				Files: test.files, Mover: v1alpha1.Mover{PodSecurityContext: test.own},
 			}, moverpod.Defaults{RunAs: test.runAs})
 			c := pod.Spec.SecurityContext
 			if diff := cmp.Diff([]*int64{test.user, test.group, test.fsGroup}, []*int64{c.RunAsUser, c.RunAsGroup, c.FSGroup}); diff != "" {

@@ -118,7 +118,10 @@ func caBundle(b v1alpha1.CABundle, mode *int32) corev1.VolumeSource {
 func mount(pod *corev1.PodSpec, name, at string, source corev1.VolumeSource) {
 	pod.Volumes = append(pod.Volumes, corev1.Volume{Name: name, VolumeSource: source})
 	c := &pod.Containers[0]
-	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: name, MountPath: at, ReadOnly: source.EmptyDir == nil})
+	c.VolumeMounts = append(
+		c.VolumeMounts,
+		corev1.VolumeMount{Name: name, MountPath: at, ReadOnly: source.EmptyDir == nil},
+	)
 }
 
 // PopulatorName and InventoryName are derived from UIDs, so that two writers make one pod.

@@ -37,7 +37,8 @@ func argoCD(t *testing.T) scripts {
 		t.Fatal(err)
 	}
 	// Argo CD reads this ConfigMap only, and only with this label.
-	if cm.Kind != "ConfigMap" || cm.Name != "argocd-cm" || cm.Namespace != "argocd" || cm.Labels["app.kubernetes.io/part-of"] != "argocd" {
+	if cm.Kind != "ConfigMap" || cm.Name != "argocd-cm" || cm.Namespace != "argocd" ||
+		cm.Labels["app.kubernetes.io/part-of"] != "argocd" {
 		t.Errorf("Argo CD does not read %s %s/%s, labelled %v", cm.Kind, cm.Namespace, cm.Name, cm.Labels)
 	}
 	return cm.Data

@@ -42,7 +42,10 @@ type example struct {
 }
 
 func TestClaimsOfOthersAreJudgedAsEver(t *testing.T) {
-	resize := corev1.PersistentVolumeClaimCondition{Type: corev1.PersistentVolumeClaimFileSystemResizePending, Status: corev1.ConditionFalse}
+	resize := corev1.PersistentVolumeClaimCondition{
+		Type:   corev1.PersistentVolumeClaimFileSystemResizePending,
+		Status: corev1.ConditionFalse,
+	}
 	waiting := corev1.PersistentVolumeClaimCondition{
 		Type: "example.com/Populated", Status: corev1.ConditionUnknown, Reason: string(v1alpha1.ReasonWaitForFirstConsumer),
 	}
@@ -65,24 +68,59 @@ func TestOurClaims(t *testing.T) {
 	wait := populated(unknown, v1alpha1.ReasonWaitForFirstConsumer)
 	judge(t, []example{
 		{"waits for its pod", claim(pending, wait), healthy, "because WaitForFirstConsumer"},
-		{"waits for its pod, with other conditions", claim(pending, other, wait, other), healthy, "because WaitForFirstConsumer"},
+		{
+			"waits for its pod, with other conditions",
+			claim(pending, other, wait, other),
+			healthy,
+			"because WaitForFirstConsumer",
+		},
 		{"waits for its pod, without a phase", claim("", wait), progressing, "because WaitForFirstConsumer"},
 		{"waits for its pod, in a phase to come", claim("Thinking", wait), progressing, "because WaitForFirstConsumer"},
 		{"bound before its wait was over for us", claim(bound, wait), healthy, "because WaitForFirstConsumer"},
 		{"lost before its wait was over for us", claim(lost, wait), degraded, gone},
-		{"no source", claim(pending, populated(unknown, v1alpha1.ReasonSourceNotFound)), progressing, "because SourceNotFound"},
+		{
+			"no source",
+			claim(pending, populated(unknown, v1alpha1.ReasonSourceNotFound)),
+			progressing,
+			"because SourceNotFound",
+		},
 		{"is filled", claim(pending, populated(unknown, v1alpha1.ReasonPopulating)), progressing, "because Populating"},
 		{"is bound now", claim(pending, populated(unknown, v1alpha1.ReasonRebinding)), progressing, "because Rebinding"},
 		{"no reason", claim(pending, populated(unknown, "")), progressing, "Pending"},
-		{"cannot begin", claim(pending, populated(no, v1alpha1.ReasonUnsupportedClaim)), degraded, "because UnsupportedClaim"},
-		{"failed, with other conditions", claim(pending, other, populated(no, "NoSuchBucket"), other), degraded, "because NoSuchBucket"},
+		{
+			"cannot begin",
+			claim(pending, populated(no, v1alpha1.ReasonUnsupportedClaim)),
+			degraded,
+			"because UnsupportedClaim",
+		},
+		{
+			"failed, with other conditions",
+			claim(pending, other, populated(no, "NoSuchBucket"), other),
+			degraded,
+			"because NoSuchBucket",
+		},
 		{"holds its data", claim(bound, populated(yes, v1alpha1.ReasonPopulated)), healthy, "because Populated"},
-		{"holds something else", claim(bound, populated(no, v1alpha1.ReasonBoundElsewhere)), degraded, "because BoundElsewhere"},
+		{
+			"holds something else",
+			claim(bound, populated(no, v1alpha1.ReasonBoundElsewhere)),
+			degraded,
+			"because BoundElsewhere",
+		},
 		{"lost its data", claim(lost, populated(yes, v1alpha1.ReasonPopulated)), degraded, gone},
 		{"filled, and not bound", claim(pending, populated(yes, v1alpha1.ReasonPopulated)), progressing, "because Populated"},
-		{"waited once", claim(pending, populated(yes, v1alpha1.ReasonWaitForFirstConsumer)), progressing, "because WaitForFirstConsumer"},
+		{
+			"waited once",
+			claim(pending, populated(yes, v1alpha1.ReasonWaitForFirstConsumer)),
+			progressing,
+			"because WaitForFirstConsumer",
+		},
 		{"waits for its pod and is deleted", deleted(claim(pending, wait)), progressing, beingDeleted},
-		{"failed and is deleted", deleted(claim(bound, populated(no, v1alpha1.ReasonBoundElsewhere))), progressing, beingDeleted},
+		{
+			"failed and is deleted",
+			deleted(claim(bound, populated(no, v1alpha1.ReasonBoundElsewhere))),
+			progressing,
+			beingDeleted,
+		},
 	})
 }
 
@@ -151,7 +189,10 @@ func judge(t *testing.T, examples []example) {
 	}
 }
 
-func claim(phase corev1.PersistentVolumeClaimPhase, conditions ...corev1.PersistentVolumeClaimCondition) *corev1.PersistentVolumeClaim {
+func claim(
+	phase corev1.PersistentVolumeClaimPhase,
+	conditions ...corev1.PersistentVolumeClaimCondition,
+) *corev1.PersistentVolumeClaim {
 	return &corev1.PersistentVolumeClaim{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PersistentVolumeClaim"},
 		Status:   corev1.PersistentVolumeClaimStatus{Phase: phase, Conditions: conditions},

@@ -117,7 +117,9 @@ func TestSourcesMakeMovers(t *testing.T) {
 				t.Errorf("%s: %v", file, err)
 				continue
 			}
-			pod, err := moverpod.New(moverpod.Spec{Name: "inventory", Request: request, Location: source.Spec.S3Location, Mover: source.Spec.Mover})
+			pod, err := moverpod.New(
+				moverpod.Spec{Name: "inventory", Request: request, Location: source.Spec.S3Location, Mover: source.Spec.Mover},
+			)
 			if err != nil {
 				t.Errorf("%s: %v", file, err)
 				continue

@@ -31,7 +31,10 @@ func TestArguments(t *testing.T) {
 	t.Parallel()
 	odd := request(0, 0)
 	for i := range 1000 {
-		odd.Source.Objects = append(odd.Source.Objects, wire.Object{Key: fmt.Sprintf("<a&b>\"%d ü \n", i), Path: strings.Repeat("x", i)})
+		odd.Source.Objects = append(
+			odd.Source.Objects,
+			wire.Object{Key: fmt.Sprintf("<a&b>\"%d ü \n", i), Path: strings.Repeat("x", i)},
+		)
 	}
 	for name, tt := range map[string]struct {
 		r    wire.Request

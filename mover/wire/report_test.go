@@ -22,7 +22,14 @@ func TestClasses(t *testing.T) {
 		wire.RetryUncounted: {4, true},
 	} {
 		if class.ExitCode() != want.code || class.Again() != want.again {
-			t.Errorf("%s has exit code %d and Again %v, want %d and %v", class, class.ExitCode(), class.Again(), want.code, want.again)
+			t.Errorf(
+				"%s has exit code %d and Again %v, want %d and %v",
+				class,
+				class.ExitCode(),
+				class.Again(),
+				want.code,
+				want.again,
+			)
 		}
 		if other, taken := codes[class.ExitCode()]; taken {
 			t.Errorf("%s and %s have the same exit code", class, other)

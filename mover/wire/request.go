@@ -224,7 +224,10 @@ func ParseRequest(arg string) (Request, error) {
 	case r.Operation == Populate && r.Volume.Mode != Filesystem && r.Volume.Mode != Block:
 		return Request{}, fmt.Errorf("parse request: unknown volume.mode %q", r.Volume.Mode)
 	case !slices.Contains([]string{"", EngineAuto, EngineMC}, r.Transfer.Engine):
-		return Request{}, fmt.Errorf("parse request: unknown transfer.engine %q; the mover's image is older than the manager's, or spec.transfer.engine is wrong", r.Transfer.Engine)
+		return Request{}, fmt.Errorf(
+			"parse request: unknown transfer.engine %q; the mover's image is older than the manager's, or spec.transfer.engine is wrong",
+			r.Transfer.Engine,
+		)
 	case r.Operation == Populate && !IsUID(r.Volume.ClaimUID):
 		return Request{}, fmt.Errorf("parse request: volume.claimUID %q is not a UID", r.Volume.ClaimUID)
 	}

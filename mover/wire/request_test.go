@@ -13,15 +13,31 @@ import (
 func TestParseRequestRefusesWhatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ arg, wantErr string }{
-		"no engine is the mover's choice":   {arg: `{"operation":"Inventory","source":{"bucket":"b"}}`},
-		"Auto is too":                       {arg: `{"operation":"Inventory","source":{"bucket":"b"},"transfer":{"engine":"Auto"}}`},
-		"mc is known":                       {arg: `{"operation":"Inventory","source":{"bucket":"b"},"transfer":{"engine":"MC"}}`},
-		"an engine of a later mover":        {`{"operation":"Inventory","source":{"bucket":"b"},"transfer":{"engine":"Native"}}`, `unknown transfer.engine "Native"`},
-		"an operation of a later mover":     {`{"operation":"Burn","source":{"bucket":"b"}}`, `unknown operation "Burn"`},
-		"a field of a later mover":          {`{"operation":"Inventory","source":{"bucket":"b","speed":1}}`, `unknown field "speed"`},
-		"no bucket":                         {`{"operation":"Inventory","source":{}}`, "source.bucket is empty"},
-		"a volume of an unknown mode":       {`{"operation":"Populate","source":{"bucket":"b"},"volume":{"mode":"Tape"}}`, `unknown volume.mode "Tape"`},
-		"a second request behind the first": {`{"operation":"Inventory","source":{"bucket":"b"}} {}`, "data after the JSON object"},
+		"no engine is the mover's choice": {arg: `{"operation":"Inventory","source":{"bucket":"b"}}`},
+		"Auto is too": {
+			arg: `{"operation":"Inventory","source":{"bucket":"b"},"transfer":{"engine":"Auto"}}`,
+		},
+		"mc is known": {
+			arg: `{"operation":"Inventory","source":{"bucket":"b"},"transfer":{"engine":"MC"}}`,
+		},
+		"an engine of a later mover": {
+			`{"operation":"Inventory","source":{"bucket":"b"},"transfer":{"engine":"Native"}}`,
+			`unknown transfer.engine "Native"`,
+		},
+		"an operation of a later mover": {`{"operation":"Burn","source":{"bucket":"b"}}`, `unknown operation "Burn"`},
+		"a field of a later mover": {
+			`{"operation":"Inventory","source":{"bucket":"b","speed":1}}`,
+			`unknown field "speed"`,
+		},
+		"no bucket": {`{"operation":"Inventory","source":{}}`, "source.bucket is empty"},
+		"a volume of an unknown mode": {
+			`{"operation":"Populate","source":{"bucket":"b"},"volume":{"mode":"Tape"}}`,
+			`unknown volume.mode "Tape"`,
+		},
+		"a second request behind the first": {
+			`{"operation":"Inventory","source":{"bucket":"b"}} {}`,
+			"data after the JSON object",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

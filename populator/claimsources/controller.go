@@ -85,8 +85,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, nil
 	case err != nil:
 		log.FromContext(ctx).Info("Write failed, trying again later", "write", d.Action, "error", err.Error())
-		r.Events.Eventf(claim, nil, corev1.EventTypeWarning, string(v1alpha1.ReasonWriteRefused), "MakeSource",
-			"The API server did not let the manager write S3Source %s, which is made from the claim's annotations: %v", claim.Spec.DataSourceRef.Name, err)
+		r.Events.Eventf(
+			claim,
+			nil,
+			corev1.EventTypeWarning,
+			string(v1alpha1.ReasonWriteRefused),
+			"MakeSource",
+			"The API server did not let the manager write S3Source %s, which is made from the claim's annotations: %v",
+			claim.Spec.DataSourceRef.Name,
+			err,
+		)
 		return ctrl.Result{RequeueAfter: refusalDelay}, nil
 	}
 	return ctrl.Result{RequeueAfter: d.Recheck}, nil

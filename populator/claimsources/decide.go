@@ -59,11 +59,17 @@ func decide(claim *corev1.PersistentVolumeClaim, existing *v1alpha1.S3Source) de
 	want, errs := annotated.Source(claim)
 	switch {
 	case len(errs) > 0:
-		return decision{Action: wait, Reason: v1alpha1.ReasonInvalidAnnotations, Note: fmt.Sprintf("The annotations that describe the source are no longer valid: %v.", errs.ToAggregate())}
+		return decision{
+			Action: wait,
+			Reason: v1alpha1.ReasonInvalidAnnotations,
+			Note:   fmt.Sprintf("The annotations that describe the source are no longer valid: %v.", errs.ToAggregate()),
+		}
 	case existing == nil && !annotated.OwnName(claim, claim.Spec.DataSourceRef.Name):
 		return decision{Action: wait, Reason: v1alpha1.ReasonSourceConflict, Note: fmt.Sprintf(
 			"S3Source %s is not made from the claim's annotations, because other claims may wait for a source of that name. Remove the annotation %s, or create the claim with it and without spec.dataSourceRef.",
-			claim.Spec.DataSourceRef.Name, v1alpha1.AnnotationURL)}
+			claim.Spec.DataSourceRef.Name,
+			v1alpha1.AnnotationURL,
+		)}
 	case existing == nil:
 		return decision{Action: create, Source: want}
 	case existing.Annotations[v1alpha1.AnnotationMadeFrom] == want.Annotations[v1alpha1.AnnotationMadeFrom] || existing.DeletionTimestamp != nil:
@@ -80,7 +86,10 @@ func foreign(claim *corev1.PersistentVolumeClaim, existing *v1alpha1.S3Source) d
 	}
 	return decision{Action: wait, Reason: v1alpha1.ReasonSourceConflict, Note: fmt.Sprintf(
 		"S3Source %s was not made for this claim, so its annotations are not applied to it. Delete that source, or create the claim with the annotation %s instead of %s.",
-		existing.Name, v1alpha1.AnnotationSource, v1alpha1.AnnotationURL)}
+		existing.Name,
+		v1alpha1.AnnotationSource,
+		v1alpha1.AnnotationURL,
+	)}
 }
 
 // remade is the existing source with what the annotations say now; what others wrote into

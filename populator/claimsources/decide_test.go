@@ -72,32 +72,113 @@ func TestDecide(t *testing.T) {
 		wantAgain  time.Duration
 		wantPrefix string
 	}{
-		"a new claim gets its source":                             {claim: claim(), want: create, wantPrefix: "a"},
-		"a made source is left alone":                             {claim: claim(), existing: made(t, claim()), want: wait},
-		"an edit of it by hand stays":                             {claim: claim(), existing: made(t, claim(), edited), want: wait},
-		"a corrected annotation is followed":                      {claim: claim(annotate(v1alpha1.AnnotationURL, "s3://datasets/b")), existing: made(t, claim(), edited), want: update, wantPrefix: "b"},
-		"a bound claim's source is provenance":                    {claim: claim(bound, annotate(v1alpha1.AnnotationURL, "s3://datasets/b")), existing: made(t, claim()), want: wait},
-		"a bound claim's lost source is not made again":           {claim: claim(bound), want: wait},
-		"a claim that is going gets nothing":                      {claim: claim(deleted), want: wait},
-		"annotations that became invalid are told of":             {claim: claim(annotate(v1alpha1.AnnotationURL, "datasets")), existing: made(t, claim()), want: wait, wantReason: v1alpha1.ReasonInvalidAnnotations},
-		"they are told of before there is a source":               {claim: claim(annotate(v1alpha1.AnnotationURL, "datasets")), want: wait, wantReason: v1alpha1.ReasonInvalidAnnotations},
-		"the source of a predecessor is waited for":               {claim: claim(), existing: made(t, claim(), ownedBy("PersistentVolumeClaim", "data", "u-0")), want: wait, wantAgain: collection},
-		"the source of another claim is not touched":              {claim: claim(), existing: made(t, claim(), ownedBy("PersistentVolumeClaim", "other", "u-9")), want: wait, wantReason: v1alpha1.ReasonSourceConflict},
-		"a source that somebody wrote is not touched":             {claim: claim(), existing: made(t, claim(), func(s *v1alpha1.S3Source) { s.OwnerReferences = nil }), want: wait, wantReason: v1alpha1.ReasonSourceConflict},
-		"a source of another kind's owner is not touched":         {claim: claim(), existing: made(t, claim(), ownedBy("Deployment", "data", "u-1x")), want: wait, wantReason: v1alpha1.ReasonSourceConflict},
-		"a source that is going is not updated":                   {claim: claim(annotate(v1alpha1.AnnotationURL, "s3://datasets/b")), existing: made(t, claim(), func(s *v1alpha1.S3Source) { s.DeletionTimestamp = &metav1.Time{} }), want: wait},
-		"a name that others wait for is not taken":                {claim: claim(named("data", "", "imagenet")), want: wait, wantReason: v1alpha1.ReasonSourceConflict},
-		"nor the name of another claim's source":                  {claim: claim(named("zzz", "", "data-1234567890")), want: wait, wantReason: v1alpha1.ReasonSourceConflict},
-		"nor that by way of a generated name":                     {claim: claim(named("zzz", "data", "data-1234567890")), want: wait, wantReason: v1alpha1.ReasonSourceConflict},
-		"nor one that only begins like it":                        {claim: claim(named("data", "", "data-of-everyone")), want: wait, wantReason: v1alpha1.ReasonSourceConflict},
-		"a generated claim gets its source":                       {claim: claim(named("data-x7k2p", "data-", "data-1234567890")), want: create, wantPrefix: "a"},
-		"a claim that is sized by its source gets inventory back": {claim: claim(annotate(v1alpha1.AnnotationAutoSize, "true")), existing: made(t, claim()), want: update, wantPrefix: "a"},
+		"a new claim gets its source": {claim: claim(), want: create, wantPrefix: "a"},
+		"a made source is left alone": {claim: claim(), existing: made(t, claim()), want: wait},
+		"an edit of it by hand stays": {
+			claim:    claim(),
+			existing: made(t, claim(), edited),
+			want:     wait,
+		},
+		"a corrected annotation is followed": {
+			claim:      claim(annotate(v1alpha1.AnnotationURL, "s3://datasets/b")),
+			existing:   made(t, claim(), edited),
+			want:       update,
+			wantPrefix: "b",
+		},
+		"a bound claim's source is provenance": {
+			claim:    claim(bound, annotate(v1alpha1.AnnotationURL, "s3://datasets/b")),
+			existing: made(t, claim()),
+			want:     wait,
+		},
+		"a bound claim's lost source is not made again": {claim: claim(bound), want: wait},
+		"a claim that is going gets nothing":            {claim: claim(deleted), want: wait},
+		"annotations that became invalid are told of": {
+			claim:      claim(annotate(v1alpha1.AnnotationURL, "datasets")),
+			existing:   made(t, claim()),
+			want:       wait,
+			wantReason: v1alpha1.ReasonInvalidAnnotations,
+		},
+		"they are told of before there is a source": {
+			claim:      claim(annotate(v1alpha1.AnnotationURL, "datasets")),
+			want:       wait,
+			wantReason: v1alpha1.ReasonInvalidAnnotations,
+		},
+		"the source of a predecessor is waited for": {
+			claim:     claim(),
+			existing:  made(t, claim(), ownedBy("PersistentVolumeClaim", "data", "u-0")),
+			want:      wait,
+			wantAgain: collection,
+		},
+		"the source of another claim is not touched": {
+			claim:      claim(),
+			existing:   made(t, claim(), ownedBy("PersistentVolumeClaim", "other", "u-9")),
+			want:       wait,
+			wantReason: v1alpha1.ReasonSourceConflict,
+		},
+		"a source that somebody wrote is not touched": {
+			claim:      claim(),
+			existing:   made(t, claim(), func(s *v1alpha1.S3Source) { s.OwnerReferences = nil }),
+			want:       wait,
+			wantReason: v1alpha1.ReasonSourceConflict,
+		},
+		"a source of another kind's owner is not touched": {
+			claim:      claim(),
+			existing:   made(t, claim(), ownedBy("Deployment", "data", "u-1x")),
+			want:       wait,
+			wantReason: v1alpha1.ReasonSourceConflict,
+		},
+		"a source that is going is not updated": {
+			claim:    claim(annotate(v1alpha1.AnnotationURL, "s3://datasets/b")),
+			existing: made(t, claim(), func(s *v1alpha1.S3Source) { s.DeletionTimestamp = &metav1.Time{} }),
+			want:     wait,
+		},
+		"a name that others wait for is not taken": {
+			claim:      claim(named("data", "", "imagenet")),
+			want:       wait,
+			wantReason: v1alpha1.ReasonSourceConflict,
+		},
+		"nor the name of another claim's source": {
+			claim:      claim(named("zzz", "", "data-1234567890")),
+			want:       wait,
+			wantReason: v1alpha1.ReasonSourceConflict,
+		},
+		"nor that by way of a generated name": {
+			claim:      claim(named("zzz", "data", "data-1234567890")),
+			want:       wait,
+			wantReason: v1alpha1.ReasonSourceConflict,
+		},
+		"nor one that only begins like it": {
+			claim:      claim(named("data", "", "data-of-everyone")),
+			want:       wait,
+			wantReason: v1alpha1.ReasonSourceConflict,
+		},
+		"a generated claim gets its source": {
+			claim:      claim(named("data-x7k2p", "data-", "data-1234567890")),
+			want:       create,
+			wantPrefix: "a",
+		},
+		"a claim that is sized by its source gets inventory back": {
+			claim:      claim(annotate(v1alpha1.AnnotationAutoSize, "true")),
+			existing:   made(t, claim()),
+			want:       update,
+			wantPrefix: "a",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			got := decide(tt.claim, tt.existing)
-			if got.Action != tt.want || got.Reason != tt.wantReason || got.Recheck != tt.wantAgain || (got.Note == "") != (tt.wantReason == "") {
-				t.Fatalf("decided %q, reason %q, again in %s, note %q; want %q, %q, %s", got.Action, got.Reason, got.Recheck, got.Note, tt.want, tt.wantReason, tt.wantAgain)
+			if got.Action != tt.want || got.Reason != tt.wantReason || got.Recheck != tt.wantAgain ||
+				(got.Note == "") != (tt.wantReason == "") {
+				t.Fatalf(
+					"decided %q, reason %q, again in %s, note %q; want %q, %q, %s",
+					got.Action,
+					got.Reason,
+					got.Recheck,
+					got.Note,
+					tt.want,
+					tt.wantReason,
+					tt.wantAgain,
+				)
 			}
 			if got.Source != nil && got.Source.Spec.Prefix != tt.wantPrefix {
 				t.Errorf("writes prefix %q, want %q", got.Source.Spec.Prefix, tt.wantPrefix)
@@ -113,7 +194,11 @@ func TestAnUpdateKeepsWhatOthersWrote(t *testing.T) {
 	})
 	got := decide(claim(annotate(v1alpha1.AnnotationAutoSize, "true")), existing).Source
 	want := existing.DeepCopy()
-	want.Spec = v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{Region: "eu-west-1", Bucket: "datasets"}, Prefix: "a", Sizing: v1alpha1.Sizing{OnTooSmall: v1alpha1.TooSmallGrow}}
+	want.Spec = v1alpha1.S3SourceSpec{
+		S3Location: v1alpha1.S3Location{Region: "eu-west-1", Bucket: "datasets"},
+		Prefix:     "a",
+		Sizing:     v1alpha1.Sizing{OnTooSmall: v1alpha1.TooSmallGrow},
+	}
 	delete(want.Annotations, v1alpha1.AnnotationInventory)
 	want.Annotations[v1alpha1.AnnotationMadeFrom] = got.Annotations[v1alpha1.AnnotationMadeFrom]
 	if diff := cmp.Diff(want, got); diff != "" {

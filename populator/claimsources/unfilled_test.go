@@ -52,16 +52,43 @@ func TestJudge(t *testing.T) {
 		says   string
 		later  bool
 	}{
-		"nothing was asked":             {claim: unreferred(unannotated)},
-		"a new claim is left in peace":  {claim: unreferred(func(c *corev1.PersistentVolumeClaim) { c.CreationTimestamp = metav1.NewTime(noon) }), later: true},
-		"a Pending claim will be empty": {claim: unreferred(), status: "False", reason: v1alpha1.ReasonNotPopulated, says: "create it anew"},
+		"nothing was asked": {claim: unreferred(unannotated)},
+		"a new claim is left in peace": {
+			claim: unreferred(func(c *corev1.PersistentVolumeClaim) { c.CreationTimestamp = metav1.NewTime(noon) }),
+			later: true,
+		},
+		"a Pending claim will be empty": {
+			claim:  unreferred(),
+			status: "False",
+			reason: v1alpha1.ReasonNotPopulated,
+			says:   "create it anew",
+		},
 		"a URL is named": {claim: unreferred(unannotated, func(c *corev1.PersistentVolumeClaim) {
 			c.Annotations = map[string]string{v1alpha1.AnnotationURL: "s3://a"}
 		}), status: "False", reason: v1alpha1.ReasonNotPopulated, says: v1alpha1.AnnotationURL},
-		"a bound claim was empty":           {claim: unreferred(matched), status: "False", reason: v1alpha1.ReasonNotPopulated, says: "volume pv-1 was empty"},
-		"a new bound claim is told at once": {claim: unreferred(matched, func(c *corev1.PersistentVolumeClaim) { c.CreationTimestamp = metav1.NewTime(noon) }), status: "False", reason: v1alpha1.ReasonNotPopulated},
-		"a claim restored with its volume":  {claim: unreferred(preset), status: "Unknown", reason: v1alpha1.ReasonLeftAlone, says: "spec.volumeName was set to pv-1"},
-		"a claim restored by data movement": {claim: unreferred(matched, func(c *corev1.PersistentVolumeClaim) { c.Spec.Selector = &metav1.LabelSelector{} }), status: "Unknown", reason: v1alpha1.ReasonLeftAlone, says: "spec.selector"},
+		"a bound claim was empty": {
+			claim:  unreferred(matched),
+			status: "False",
+			reason: v1alpha1.ReasonNotPopulated,
+			says:   "volume pv-1 was empty",
+		},
+		"a new bound claim is told at once": {
+			claim:  unreferred(matched, func(c *corev1.PersistentVolumeClaim) { c.CreationTimestamp = metav1.NewTime(noon) }),
+			status: "False",
+			reason: v1alpha1.ReasonNotPopulated,
+		},
+		"a claim restored with its volume": {
+			claim:  unreferred(preset),
+			status: "Unknown",
+			reason: v1alpha1.ReasonLeftAlone,
+			says:   "spec.volumeName was set to pv-1",
+		},
+		"a claim restored by data movement": {
+			claim:  unreferred(matched, func(c *corev1.PersistentVolumeClaim) { c.Spec.Selector = &metav1.LabelSelector{} }),
+			status: "Unknown",
+			reason: v1alpha1.ReasonLeftAlone,
+			says:   "spec.selector",
+		},
 		"a claim restored from a snapshot": {claim: unreferred(func(c *corev1.PersistentVolumeClaim) {
 			c.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "VolumeSnapshot", Name: "monday"}
 		}), status: "Unknown", reason: v1alpha1.ReasonLeftAlone, says: "VolumeSnapshot monday"},
@@ -72,7 +99,8 @@ func TestJudge(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			got := judge(tt.claim, noon)
-			if got.Status != tt.status || got.Reason != tt.reason || !strings.Contains(got.Message, tt.says) || (got.Recheck > 0) != tt.later {
+			if got.Status != tt.status || got.Reason != tt.reason || !strings.Contains(got.Message, tt.says) ||
+				(got.Recheck > 0) != tt.later {
 				t.Errorf("judged %+v; want %s %s %q, later: %t", got, tt.status, tt.reason, tt.says, tt.later)
 			}
 			if strings.Contains(strings.ToLower(got.Message), "delete") {
@@ -116,7 +144,10 @@ func TestUnfilled(t *testing.T) {
 	if n := len(recorder.Events); n != 1 {
 		t.Errorf("there were %d events, want one", n)
 	}
-	told.Status.Conditions = append(told.Status.Conditions, corev1.PersistentVolumeClaimCondition{Type: "Resizing", Status: corev1.ConditionTrue})
+	told.Status.Conditions = append(
+		told.Status.Conditions,
+		corev1.PersistentVolumeClaimCondition{Type: "Resizing", Status: corev1.ConditionTrue},
+	)
 	if err := c.Status().Update(t.Context(), told); err != nil {
 		t.Fatal(err)
 	}

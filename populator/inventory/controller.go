@@ -60,9 +60,18 @@ type Reconciler struct {
 // SetupWithManager watches sources and their pods.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	err := ctrl.NewControllerManagedBy(mgr).Named("inventory").
-		For(&v1alpha1.S3Source{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
+		For(
+			&v1alpha1.S3Source{},
+			builder.WithPredicates(
+				predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}),
+			),
+		).
 		Owns(&corev1.Pod{}).
-		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(r.Places.Waiting(v1alpha1.RoleInventory)), builder.WithPredicates(r.Places.Freed())).
+		Watches(
+			&corev1.Pod{},
+			handler.EnqueueRequestsFromMapFunc(r.Places.Waiting(v1alpha1.RoleInventory)),
+			builder.WithPredicates(r.Places.Freed()),
+		).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
 		Complete(r)
 	if err != nil {
@@ -191,7 +200,8 @@ func (r *Reconciler) report(ctx context.Context, s state, d decision) error {
 		return fmt.Errorf("patch status: %w", err)
 	}
 	was := meta.FindStatusCondition(s.Source.Status.Conditions, v1alpha1.ConditionReady)
-	if d.Reason != v1alpha1.ReasonTakingInventory && d.Reason != v1alpha1.ReasonQueued && (was == nil || was.Reason != string(d.Reason)) {
+	if d.Reason != v1alpha1.ReasonTakingInventory && d.Reason != v1alpha1.ReasonQueued &&
+		(was == nil || was.Reason != string(d.Reason)) {
 		kind := corev1.EventTypeWarning
 		if d.Status == metav1.ConditionTrue {
 			kind = corev1.EventTypeNormal

@@ -159,11 +159,22 @@ func waitForPod(s state) decision {
 }
 
 func taking(a action) decision {
-	return decision{Action: a, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonTakingInventory, Message: "The source is being listed."}
+	return decision{
+		Action:  a,
+		Status:  metav1.ConditionUnknown,
+		Reason:  v1alpha1.ReasonTakingInventory,
+		Message: "The source is being listed.",
+	}
 }
 
 func pending(message string) decision {
-	return decision{Action: wait, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonInventoryPending, Message: message, Recheck: podPatience}
+	return decision{
+		Action:  wait,
+		Status:  metav1.ConditionUnknown,
+		Reason:  v1alpha1.ReasonInventoryPending,
+		Message: message,
+		Recheck: podPatience,
+	}
 }
 
 // waitForEnd waits for a pod that is being deleted. A node that does not answer never
@@ -174,8 +185,14 @@ func waitForEnd(s state) decision {
 	case overdue < endPatience:
 		return decision{Action: wait, Recheck: endPatience - overdue}
 	case len(s.Pod.Finalizers) > 0:
-		return pending(fmt.Sprintf("Pod %s was deleted, but its finalizers keep it since %s: %s. Whoever set them has to remove them; the source is then listed.",
-			s.Pod.Name, s.Pod.DeletionTimestamp.UTC().Format(time.DateTime), strings.Join(s.Pod.Finalizers, ", ")))
+		return pending(
+			fmt.Sprintf(
+				"Pod %s was deleted, but its finalizers keep it since %s: %s. Whoever set them has to remove them; the source is then listed.",
+				s.Pod.Name,
+				s.Pod.DeletionTimestamp.UTC().Format(time.DateTime),
+				strings.Join(s.Pod.Finalizers, ", "),
+			),
+		)
 	}
 	return decision{Action: deletePod, Recheck: endPatience}
 }
@@ -188,7 +205,10 @@ func succeed(s state, r wire.Report) decision {
 	}
 	message := fmt.Sprintf("%d objects, %d bytes.", r.Objects, r.Bytes)
 	if r.SkippedKeys > 0 {
-		message += fmt.Sprintf(" %d keys cannot be files on a volume; spec.unsafeKeys says whether they are left out or refused.", r.SkippedKeys)
+		message += fmt.Sprintf(
+			" %d keys cannot be files on a volume; spec.unsafeKeys says whether they are left out or refused.",
+			r.SkippedKeys,
+		)
 	}
 	return decision{
 		Action: wait, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonInventoryTaken, Message: message,
@@ -219,7 +239,10 @@ func fail(s state, r wire.Report) decision {
 	}
 	switch {
 	case d.Next == nil:
-		d.Message += fmt.Sprintf(" The source is listed again when its spec changes or its annotation %s gets a new value.", v1alpha1.AnnotationRefresh)
+		d.Message += fmt.Sprintf(
+			" The source is listed again when its spec changes or its annotation %s gets a new value.",
+			v1alpha1.AnnotationRefresh,
+		)
 	case !told(s.Source):
 		d.Recheck = soon
 	case s.Now.Before(d.Next.Time):
@@ -235,12 +258,17 @@ func fail(s state, r wire.Report) decision {
 // at most lastWait, without an end.
 func waitOut(s state, d *decision) {
 	since, at := s.Now.Truncate(time.Second), finished(s.Pod)
-	if ready := meta.FindStatusCondition(s.Source.Status.Conditions, v1alpha1.ConditionReady); told(s.Source) && ready.Status == metav1.ConditionFalse {
+	if ready := meta.FindStatusCondition(s.Source.Status.Conditions, v1alpha1.ConditionReady); told(s.Source) &&
+		ready.Status == metav1.ConditionFalse {
 		since = ready.LastTransitionTime.Time
 	}
 	d.Failures--
 	d.Next = new(metav1.NewTime(at.Add(min(max(at.Sub(since), firstBackoff), lastWait))))
-	d.Message += fmt.Sprintf(" The source could not be listed since %s; the next attempt is at %s UTC, and there is no limit.", since.UTC().Format(time.RFC3339), d.Next.UTC().Format(time.TimeOnly))
+	d.Message += fmt.Sprintf(
+		" The source could not be listed since %s; the next attempt is at %s UTC, and there is no limit.",
+		since.UTC().Format(time.RFC3339),
+		d.Next.UTC().Format(time.TimeOnly),
+	)
 }
 
 // defaultLimit is that of the schema, for sources made before it.

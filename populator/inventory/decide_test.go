@@ -22,8 +22,17 @@ type change func(*state)
 
 func world(changes ...change) state {
 	s := state{Now: noon, Source: &v1alpha1.S3Source{
-		ObjectMeta: metav1.ObjectMeta{Name: "models", Namespace: "team", UID: "u", Generation: 2, Annotations: map[string]string{}},
-		Spec:       v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{Bucket: "b", Endpoint: "http://s3"}, Retries: v1alpha1.Retries{Limit: new(int32(2))}},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        "models",
+			Namespace:   "team",
+			UID:         "u",
+			Generation:  2,
+			Annotations: map[string]string{},
+		},
+		Spec: v1alpha1.S3SourceSpec{
+			S3Location: v1alpha1.S3Location{Bucket: "b", Endpoint: "http://s3"},
+			Retries:    v1alpha1.Retries{Limit: new(int32(2))},
+		},
 	}}
 	for _, c := range changes {
 		c(&s)
@@ -67,14 +76,23 @@ func pod(phase corev1.PodPhase, attempt string, r *wire.Report) change {
 		s.Pod = &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{
 				Name: "inventory-u", CreationTimestamp: metav1.NewTime(noon.Add(-2 * time.Minute)),
-				Annotations: map[string]string{v1alpha1.AnnotationRequestHash: requestHash(s.Source), v1alpha1.AnnotationAttempt: attempt},
+				Annotations: map[string]string{
+					v1alpha1.AnnotationRequestHash: requestHash(s.Source),
+					v1alpha1.AnnotationAttempt:     attempt,
+				},
 			},
 			Status: corev1.PodStatus{Phase: phase},
 		}
 		if r != nil {
-			s.Pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: moverpod.ContainerName, State: corev1.ContainerState{
-				Terminated: &corev1.ContainerStateTerminated{ExitCode: int32(r.Class.ExitCode()), Message: string(r.Encode()), FinishedAt: metav1.NewTime(noon.Add(-time.Minute))},
-			}}}
+			s.Pod.Status.ContainerStatuses = []corev1.ContainerStatus{
+				{Name: moverpod.ContainerName, State: corev1.ContainerState{
+					Terminated: &corev1.ContainerStateTerminated{
+						ExitCode:   int32(r.Class.ExitCode()),
+						Message:    string(r.Encode()),
+						FinishedAt: metav1.NewTime(noon.Add(-time.Minute)),
+					},
+				}},
+			}
 		}
 	}
 }
@@ -87,10 +105,18 @@ func going(in time.Duration, finalizers ...string) change {
 }
 
 var (
-	done   = pod(corev1.PodSucceeded, "1", &wire.Report{Class: wire.Done, Objects: 7, Bytes: 1024, ManifestDigest: "sha256:a"})
+	done = pod(
+		corev1.PodSucceeded,
+		"1",
+		&wire.Report{Class: wire.Done, Objects: 7, Bytes: 1024, ManifestDigest: "sha256:a"},
+	)
 	denied = pod(corev1.PodFailed, "1", &wire.Report{Class: wire.User, Reason: wire.AccessDenied, Message: "Wrong keys."})
 	down   = func(attempt string) change {
-		return pod(corev1.PodFailed, attempt, &wire.Report{Class: wire.Retry, Reason: wire.EndpointUnreachable, Message: "No route."})
+		return pod(
+			corev1.PodFailed,
+			attempt,
+			&wire.Report{Class: wire.Retry, Reason: wire.EndpointUnreachable, Message: "No route."},
+		)
 	}
 )
 
@@ -133,35 +159,111 @@ func TestDecide(t *testing.T) {
 		want want
 		says string
 	}{
-		"a new source is listed":                        {world(), want{startPod, "Unknown", v1alpha1.ReasonTakingInventory}, ""},
-		"a changed source is listed again":              {world(staleVerdict), want{startPod, "Unknown", v1alpha1.ReasonTakingInventory}, ""},
-		"a refreshed source is listed again":            {world(taken, refreshed), want{startPod, "Unknown", v1alpha1.ReasonTakingInventory}, ""},
-		"a listed source rests":                         {world(taken), want{Action: wait}, ""},
-		"a listed source rests until its interval":      {world(taken, next(time.Minute)), want{Action: wait}, ""},
-		"after its interval it is listed again":         {world(taken, next(-time.Second)), want{Action: startPod}, ""},
-		"a skipped source is ready":                     {world(skipped), want{wait, "True", v1alpha1.ReasonInventorySkipped}, ""},
-		"a skipped source loses its pod":                {world(done, skipped), want{Action: deletePod}, ""},
-		"a deleted source is left alone":                {world(done, deleting), want{Action: wait}, ""},
-		"a pod of another spec goes":                    {world(done, otherSpec), want{Action: deletePod}, ""},
-		"a pod of another refresh goes":                 {world(done, refreshed), want{Action: deletePod}, ""},
-		"a pod of an upgraded manager stays":            {world(pod(corev1.PodRunning, "1", nil), otherDefaults), want{wait, "Unknown", v1alpha1.ReasonTakingInventory}, ""},
-		"a running pod is waited for":                   {world(pod(corev1.PodRunning, "1", nil)), want{wait, "Unknown", v1alpha1.ReasonTakingInventory}, ""},
-		"a running pod of a refresh takes nothing back": {world(taken, pod(corev1.PodRunning, "1", nil)), want{Action: wait}, ""},
-		"a pod that ends is waited for":                 {world(done, going(-time.Second)), want{Action: wait}, ""},
-		"a pod on a node that is lost goes by force":    {world(pod(corev1.PodRunning, "1", nil), going(-endPatience)), want{Action: deletePod}, ""},
-		"a finalizer of somebody is told":               {world(done, going(-endPatience, "example.com/audit")), want{wait, "Unknown", v1alpha1.ReasonInventoryPending}, "example.com/audit"},
-		"a pod that cannot start is explained":          {world(pod(corev1.PodPending, "1", nil)), want{wait, "Unknown", v1alpha1.ReasonInventoryPending}, "inventory-u"},
-		"success is told first":                         {world(done), want{wait, "True", v1alpha1.ReasonInventoryTaken}, "7 objects, 1024 bytes"},
-		"then its pod goes":                             {world(done, taken), want{Action: deletePod}, ""},
-		"a later success is told too":                   {world(done, verdict("False")), want{wait, "True", v1alpha1.ReasonInventoryTaken}, ""},
-		"a user's mistake is told and final":            {world(denied), want{wait, "False", v1alpha1.Reason(wire.AccessDenied)}, "s3populator.io/refresh"},
-		"and keeps its pod for the logs":                {world(denied, verdict("False")), want{wait, "False", v1alpha1.Reason(wire.AccessDenied)}, ""},
-		"a user's mistake is looked at every interval":  {world(periodic, denied, verdict("False")), want{wait, "False", v1alpha1.Reason(wire.AccessDenied)}, ""},
-		"a failing server is told before it is retried": {world(down("1")), want{wait, "False", v1alpha1.Reason(wire.EndpointUnreachable)}, ""},
-		"after the back-off its pod goes":               {world(down("1"), verdict("False")), want{Action: deletePod}, ""},
-		"too many failures are final":                   {world(down("3"), verdict("False")), want{wait, "False", v1alpha1.Reason(wire.EndpointUnreachable)}, "s3populator.io/refresh"},
-		"a server that throttles is waited out":         {world(throttled("9", noon.Add(-time.Minute)), verdict("False")), want{Action: deletePod}, ""},
-		"and says since when":                           {world(verdict("False"), throttled("9", noon.Add(-time.Hour))), want{wait, "False", v1alpha1.Reason(wire.Throttled)}, "since 2026-05-04T11:00:00Z; the next attempt is at 12:14:00"},
+		"a new source is listed": {
+			world(),
+			want{startPod, "Unknown", v1alpha1.ReasonTakingInventory},
+			"",
+		},
+		"a changed source is listed again": {
+			world(staleVerdict),
+			want{startPod, "Unknown", v1alpha1.ReasonTakingInventory},
+			"",
+		},
+		"a refreshed source is listed again": {
+			world(taken, refreshed),
+			want{startPod, "Unknown", v1alpha1.ReasonTakingInventory},
+			"",
+		},
+		"a listed source rests":                    {world(taken), want{Action: wait}, ""},
+		"a listed source rests until its interval": {world(taken, next(time.Minute)), want{Action: wait}, ""},
+		"after its interval it is listed again":    {world(taken, next(-time.Second)), want{Action: startPod}, ""},
+		"a skipped source is ready": {
+			world(skipped),
+			want{wait, "True", v1alpha1.ReasonInventorySkipped},
+			"",
+		},
+		"a skipped source loses its pod": {world(done, skipped), want{Action: deletePod}, ""},
+		"a deleted source is left alone": {world(done, deleting), want{Action: wait}, ""},
+		"a pod of another spec goes":     {world(done, otherSpec), want{Action: deletePod}, ""},
+		"a pod of another refresh goes":  {world(done, refreshed), want{Action: deletePod}, ""},
+		"a pod of an upgraded manager stays": {
+			world(pod(corev1.PodRunning, "1", nil), otherDefaults),
+			want{wait, "Unknown", v1alpha1.ReasonTakingInventory},
+			"",
+		},
+		"a running pod is waited for": {
+			world(pod(corev1.PodRunning, "1", nil)),
+			want{wait, "Unknown", v1alpha1.ReasonTakingInventory},
+			"",
+		},
+		"a running pod of a refresh takes nothing back": {
+			world(taken, pod(corev1.PodRunning, "1", nil)),
+			want{Action: wait},
+			"",
+		},
+		"a pod that ends is waited for": {world(done, going(-time.Second)), want{Action: wait}, ""},
+		"a pod on a node that is lost goes by force": {
+			world(pod(corev1.PodRunning, "1", nil), going(-endPatience)),
+			want{Action: deletePod},
+			"",
+		},
+		"a finalizer of somebody is told": {
+			world(done, going(-endPatience, "example.com/audit")),
+			want{wait, "Unknown", v1alpha1.ReasonInventoryPending},
+			"example.com/audit",
+		},
+		"a pod that cannot start is explained": {
+			world(pod(corev1.PodPending, "1", nil)),
+			want{wait, "Unknown", v1alpha1.ReasonInventoryPending},
+			"inventory-u",
+		},
+		"success is told first": {
+			world(done),
+			want{wait, "True", v1alpha1.ReasonInventoryTaken},
+			"7 objects, 1024 bytes",
+		},
+		"then its pod goes": {world(done, taken), want{Action: deletePod}, ""},
+		"a later success is told too": {
+			world(done, verdict("False")),
+			want{wait, "True", v1alpha1.ReasonInventoryTaken},
+			"",
+		},
+		"a user's mistake is told and final": {
+			world(denied),
+			want{wait, "False", v1alpha1.Reason(wire.AccessDenied)},
+			"s3populator.io/refresh",
+		},
+		"and keeps its pod for the logs": {
+			world(denied, verdict("False")),
+			want{wait, "False", v1alpha1.Reason(wire.AccessDenied)},
+			"",
+		},
+		"a user's mistake is looked at every interval": {
+			world(periodic, denied, verdict("False")),
+			want{wait, "False", v1alpha1.Reason(wire.AccessDenied)},
+			"",
+		},
+		"a failing server is told before it is retried": {
+			world(down("1")),
+			want{wait, "False", v1alpha1.Reason(wire.EndpointUnreachable)},
+			"",
+		},
+		"after the back-off its pod goes": {world(down("1"), verdict("False")), want{Action: deletePod}, ""},
+		"too many failures are final": {
+			world(down("3"), verdict("False")),
+			want{wait, "False", v1alpha1.Reason(wire.EndpointUnreachable)},
+			"s3populator.io/refresh",
+		},
+		"a server that throttles is waited out": {
+			world(throttled("9", noon.Add(-time.Minute)), verdict("False")),
+			want{Action: deletePod},
+			"",
+		},
+		"and says since when": {
+			world(verdict("False"), throttled("9", noon.Add(-time.Hour))),
+			want{wait, "False", v1alpha1.Reason(wire.Throttled)},
+			"since 2026-05-04T11:00:00Z; the next attempt is at 12:14:00",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -192,7 +294,8 @@ func TestRetriesComeBack(t *testing.T) {
 	s := world(down("1"))
 	d := decide(s)
 	s.Source.Status = status(s, d)
-	if got := s.Source.Status; got.Failures != 1 || got.NextInventoryTime == nil || !got.NextInventoryTime.Time.Equal(noon.Add(-time.Minute+firstBackoff)) {
+	if got := s.Source.Status; got.Failures != 1 || got.NextInventoryTime == nil ||
+		!got.NextInventoryTime.Time.Equal(noon.Add(-time.Minute+firstBackoff)) {
 		t.Fatalf("status %+v", got)
 	}
 	s.Pod = nil

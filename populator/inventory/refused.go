@@ -49,7 +49,10 @@ func usable(pod *corev1.Pod, source *v1alpha1.S3Source) error {
 	switch has, ok := pod.Labels[v1alpha1.LabelManagedBy]; {
 	case !metav1.IsControlledBy(pod, source):
 		return &unusableError{v1alpha1.ReasonInventoryRefused, fmt.Sprintf(
-			"A pod named %s exists that was not made for this source. Delete it; the source is then listed within %s.", pod.Name, refusalDelay)}
+			"A pod named %s exists that was not made for this source. Delete it; the source is then listed within %s.",
+			pod.Name,
+			refusalDelay,
+		)}
 	case has != v1alpha1.ManagedBy:
 		is := "has none"
 		if ok {
@@ -67,7 +70,12 @@ func usable(pod *corev1.Pod, source *v1alpha1.S3Source) error {
 // passes by itself is told only where it lasts, and where no verdict stands that it would
 // replace: an error leaves the pace to controller-runtime until then.
 func refused(s state, d decision, what string, err error) (decision, error) {
-	no := decision{Action: wait, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonInventoryRefused, Recheck: refusalDelay}
+	no := decision{
+		Action:  wait,
+		Status:  metav1.ConditionUnknown,
+		Reason:  v1alpha1.ReasonInventoryRefused,
+		Recheck: refusalDelay,
+	}
 	var unusable *unusableError
 	switch {
 	case err == nil:
@@ -84,7 +92,12 @@ func refused(s state, d decision, what string, err error) (decision, error) {
 	case passing(err) && s.Now.Sub(s.Source.CreationTimestamp.Time) < podPatience:
 		return d, err
 	}
-	no.Message = fmt.Sprintf("The API server did not let the manager %s: %s. It is tried again every %s.", what, words(err), refusalDelay)
+	no.Message = fmt.Sprintf(
+		"The API server did not let the manager %s: %s. It is tried again every %s.",
+		what,
+		words(err),
+		refusalDelay,
+	)
 	return no, nil
 }
 

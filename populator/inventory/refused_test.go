@@ -34,7 +34,9 @@ func forbidden(why string) error {
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	webhook := apierrors.NewInternalError(errors.New("failed calling webhook"))
-	newKind := forbidden("cannot set blockOwnerDeletion in this case because cannot find RESTMapping for APIVersion s3populator.io/v1alpha1 Kind S3Source")
+	newKind := forbidden(
+		"cannot set blockOwnerDeletion in this case because cannot find RESTMapping for APIVersion s3populator.io/v1alpha1 Kind S3Source",
+	)
 	young := func(s *state) { s.Source.CreationTimestamp = metav1.NewTime(noon.Add(-time.Second)) }
 	cases := map[string]struct {
 		err    error
@@ -42,11 +44,18 @@ func TestRefused(t *testing.T) {
 		reason v1alpha1.Reason
 		again  bool // as an error, with back-off
 	}{
-		"made":                                {},
-		"a policy":                            {err: forbidden("violates PodSecurity"), source: young, reason: v1alpha1.ReasonInventoryRefused},
-		"a quota":                             {err: forbidden("exceeded quota"), reason: v1alpha1.ReasonInventoryRefused},
-		"an invalid pod":                      {err: apierrors.NewBadRequest("no"), reason: v1alpha1.ReasonInventoryRefused},
-		"a pod that is too large":             {err: apierrors.NewRequestEntityTooLargeError("limit is 3145728"), reason: v1alpha1.ReasonInventoryRefused},
+		"made": {},
+		"a policy": {
+			err:    forbidden("violates PodSecurity"),
+			source: young,
+			reason: v1alpha1.ReasonInventoryRefused,
+		},
+		"a quota":        {err: forbidden("exceeded quota"), reason: v1alpha1.ReasonInventoryRefused},
+		"an invalid pod": {err: apierrors.NewBadRequest("no"), reason: v1alpha1.ReasonInventoryRefused},
+		"a pod that is too large": {
+			err:    apierrors.NewRequestEntityTooLargeError("limit is 3145728"),
+			reason: v1alpha1.ReasonInventoryRefused,
+		},
 		"a kind defined just now":             {err: newKind, source: young, again: true},
 		"a server in trouble":                 {err: webhook, source: young, again: true},
 		"a server in trouble, for long":       {err: webhook, reason: v1alpha1.ReasonInventoryRefused},
@@ -73,7 +82,10 @@ func TestRefused(t *testing.T) {
 
 // reconciled is what a source says after a pass in which creates are answered by an API
 // server that does as told.
-func reconciled(t *testing.T, create func(context.Context, client.WithWatch, client.Object) error) (*v1alpha1.S3Source, ctrl.Result) {
+func reconciled(
+	t *testing.T,
+	create func(context.Context, client.WithWatch, client.Object) error,
+) (*v1alpha1.S3Source, ctrl.Result) {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	_, _ = clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)
@@ -138,7 +150,8 @@ func TestAPodThatNobodySeesIsTold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			source, result := reconciled(t, c.create)
-			if len(source.Status.Conditions) != 1 || source.Status.Conditions[0].Reason != string(c.reason) || !strings.Contains(source.Status.Conditions[0].Message, c.says) {
+			if len(source.Status.Conditions) != 1 || source.Status.Conditions[0].Reason != string(c.reason) ||
+				!strings.Contains(source.Status.Conditions[0].Message, c.says) {
 				t.Errorf("conditions %+v", source.Status.Conditions)
 			}
 			if result.RequeueAfter != refusalDelay {

@@ -156,7 +156,12 @@ func (h *Handler) interval(ctx context.Context) time.Duration {
 		return h.every
 	}
 	var pods corev1.PodList // From the cache, without a copy: it is only counted.
-	err := h.Client.List(ctx, &pods, client.MatchingLabels{v1alpha1.LabelRole: v1alpha1.RolePopulate}, client.UnsafeDisableDeepCopy)
+	err := h.Client.List(
+		ctx,
+		&pods,
+		client.MatchingLabels{v1alpha1.LabelRole: v1alpha1.RolePopulate},
+		client.UnsafeDisableDeepCopy,
+	)
 	if err != nil { // The manager stops.
 		return max(h.every, patchEvery)
 	}

@@ -67,7 +67,12 @@ type answer struct {
 
 // NewReviewer returns a Reviewer with an empty memory.
 func NewReviewer(c client.Client, now func() time.Time) *Reviewer {
-	return &Reviewer{client: c, now: now, limit: rate.NewLimiter(reviewRate, reviewBurst), known: map[[sha256.Size]byte]answer{}}
+	return &Reviewer{
+		client: c,
+		now:    now,
+		limit:  rate.NewLimiter(reviewRate, reviewBurst),
+		known:  map[[sha256.Size]byte]answer{},
+	}
 }
 
 // Review returns the pod that a token was projected into. Tokens are kept as hashes only.
@@ -79,7 +84,9 @@ func (r *Reviewer) Review(ctx context.Context, token string) (Pod, error) {
 	if !r.limit.Allow() {
 		return Pod{}, errBusy
 	}
-	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{wire.TokenAudience}}}
+	review := &authenticationv1.TokenReview{
+		Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{wire.TokenAudience}},
+	}
 	if err := r.client.Create(ctx, review); err != nil {
 		return Pod{}, fmt.Errorf("review token: %w", err)
 	}

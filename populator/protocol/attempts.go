@@ -170,7 +170,11 @@ func Ending(mover *corev1.Pod) wire.Report {
 
 // hashOf is a mover's request; an earlier version had a hash of its own, which never equals one of ours.
 func hashOf(mover *corev1.Pod) string {
-	return cmp.Or(mover.Annotations[v1alpha1.AnnotationRequestHash], mover.Annotations[v1alpha1.AnnotationSpecHash], "unknown")
+	return cmp.Or(
+		mover.Annotations[v1alpha1.AnnotationRequestHash],
+		mover.Annotations[v1alpha1.AnnotationSpecHash],
+		"unknown",
+	)
 }
 
 // held tells that a mover has found something on its volume that may be somebody's.

@@ -16,9 +16,17 @@ import (
 func TestAttemptsAfter(t *testing.T) {
 	hash, pod := baseHash(), basePod()
 	waiting := func(r wire.Reason, progressed bool) change {
-		return withMover(corev1.PodFailed, 4, string(wire.Report{Class: wire.RetryUncounted, Reason: r, Message: "Later.", Progressed: progressed}.Encode()))
+		return withMover(
+			corev1.PodFailed,
+			4,
+			string(wire.Report{Class: wire.RetryUncounted, Reason: r, Message: "Later.", Progressed: progressed}.Encode()),
+		)
 	}
-	began := withMover(corev1.PodFailed, 3, string(wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Message: "Later.", Began: true}.Encode()))
+	began := withMover(
+		corev1.PodFailed,
+		3,
+		string(wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Message: "Later.", Began: true}.Encode()),
+	)
 	cases := map[string]struct {
 		before Attempts
 		mover  change
@@ -47,12 +55,23 @@ func TestAttemptsAfter(t *testing.T) {
 		"an eviction is no failure": {
 			Attempts{Hash: hash, Pod: pod, Movers: 2, Failures: 2},
 			evictedMover,
-			Attempts{Movers: 3, Failures: 2, Disruptions: 1, Reason: wire.TransferFailed, Message: "The mover ended with exit code 137 and no report ()."},
+			Attempts{
+				Movers:      3,
+				Failures:    2,
+				Disruptions: 1,
+				Reason:      wire.TransferFailed,
+				Message:     "The mover ended with exit code 137 and no report ().",
+			},
 		},
 		"exit 0 without a report is a failure": {
 			Attempts{},
 			silentMover,
-			Attempts{Movers: 1, Failures: 1, Reason: wire.TransferFailed, Message: "The mover ended with exit code 0 and no report ()."},
+			Attempts{
+				Movers:   1,
+				Failures: 1,
+				Reason:   wire.TransferFailed,
+				Message:  "The mover ended with exit code 0 and no report ().",
+			},
 		},
 		"to be throttled is no failure": {
 			Attempts{Hash: hash, Pod: pod, Movers: 2, Failures: 2},
@@ -85,7 +104,14 @@ func TestAttemptsAfter(t *testing.T) {
 				refusedMover(s)
 				s.Mover.Annotations[v1alpha1.AnnotationProgress] = `{"phase":"Verifying"}`
 			},
-			Attempts{Movers: 2, Failures: 1, Held: true, Terminal: true, Reason: wire.VolumeNotEmpty, Message: fullReport.Message},
+			Attempts{
+				Movers:   2,
+				Failures: 1,
+				Held:     true,
+				Terminal: true,
+				Reason:   wire.VolumeNotEmpty,
+				Message:  fullReport.Message,
+			},
 		},
 		"a volume that is ours is not somebody's": {
 			Attempts{Hash: hash, Pod: pod, Movers: 1, Held: true},
@@ -135,7 +161,16 @@ func TestBackoffDoublesToItsEnd(t *testing.T) {
 	for n := 1; n <= 8; n++ {
 		got = append(got, Attempts{Failures: n, At: noon}.next().Sub(noon))
 	}
-	want := []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second, 160 * time.Second, 5 * time.Minute, 5 * time.Minute, 5 * time.Minute}
+	want := []time.Duration{
+		10 * time.Second,
+		20 * time.Second,
+		40 * time.Second,
+		80 * time.Second,
+		160 * time.Second,
+		5 * time.Minute,
+		5 * time.Minute,
+		5 * time.Minute,
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("back-off (-want +got):\n%s", diff)
 	}
@@ -146,7 +181,15 @@ func TestWaitsGrowToAQuarterOfAnHour(t *testing.T) {
 	for _, n := range []int{1, 2, 5, 6, 7, 8, 1000} {
 		got = append(got, Attempts{Failures: 2, Waits: n, At: noon}.next().Sub(noon))
 	}
-	want := []time.Duration{10 * time.Second, 20 * time.Second, 160 * time.Second, 320 * time.Second, 640 * time.Second, 15 * time.Minute, 15 * time.Minute}
+	want := []time.Duration{
+		10 * time.Second,
+		20 * time.Second,
+		160 * time.Second,
+		320 * time.Second,
+		640 * time.Second,
+		15 * time.Minute,
+		15 * time.Minute,
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("back-off (-want +got):\n%s", diff)
 	}

@@ -84,7 +84,8 @@ func writable(modes []corev1.PersistentVolumeAccessMode) []corev1.PersistentVolu
 // grows tells that the volume may become larger than the claim's request: its source says
 // so, or admission did because the size was not known yet.
 func grows(source *v1alpha1.S3Source, claim *corev1.PersistentVolumeClaim) bool {
-	return source.Spec.Sizing.OnTooSmall == v1alpha1.TooSmallGrow || claim.Annotations[v1alpha1.AnnotationGrowTo] == v1alpha1.GrowToInventory
+	return source.Spec.Sizing.OnTooSmall == v1alpha1.TooSmallGrow ||
+		claim.Annotations[v1alpha1.AnnotationGrowTo] == v1alpha1.GrowToInventory
 }
 
 // grow raises the prime's request to what the source needs, by its inventory and by what a

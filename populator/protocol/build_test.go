@@ -63,7 +63,9 @@ func TestBuiltObjects(t *testing.T) {
 	t.Run("a mover", func(t *testing.T) {
 		s := world(boundPrime)
 		s.Source.Spec.Credentials = &v1alpha1.Credentials{SecretRef: &v1alpha1.SecretReference{Name: "keys"}}
-		s.Source.Spec.TLS = &v1alpha1.TLS{CABundles: []v1alpha1.CABundle{{ConfigMap: &v1alpha1.KeyReference{Name: "ca", Key: "ca.crt"}}}}
+		s.Source.Spec.TLS = &v1alpha1.TLS{
+			CABundles: []v1alpha1.CABundle{{ConfigMap: &v1alpha1.KeyReference{Name: "ca", Key: "ca.crt"}}},
+		}
 		pod, err := Mover(s, testOptions())
 		if err != nil {
 			t.Fatal(err)
@@ -120,10 +122,22 @@ func TestPrimeModes(t *testing.T) {
 	cases := map[string]struct {
 		in, want []corev1.PersistentVolumeAccessMode
 	}{
-		"writers stay as they are":               {[]corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany}, []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany}},
-		"a single pod stays single":              {[]corev1.PersistentVolumeAccessMode{corev1.ReadWriteOncePod}, []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOncePod}},
-		"readers need a writer first":            {[]corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany}, []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce, corev1.ReadOnlyMany}},
-		"readers beside writers need no further": {[]corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany, corev1.ReadWriteOnce}, []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany, corev1.ReadWriteOnce}},
+		"writers stay as they are": {
+			[]corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany},
+			[]corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany},
+		},
+		"a single pod stays single": {
+			[]corev1.PersistentVolumeAccessMode{corev1.ReadWriteOncePod},
+			[]corev1.PersistentVolumeAccessMode{corev1.ReadWriteOncePod},
+		},
+		"readers need a writer first": {
+			[]corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany},
+			[]corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce, corev1.ReadOnlyMany},
+		},
+		"readers beside writers need no further": {
+			[]corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany, corev1.ReadWriteOnce},
+			[]corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany, corev1.ReadWriteOnce},
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -40,7 +40,9 @@ func badURL(s *State) {
 }
 
 func predecessors(s *State) {
-	s.Source.OwnerReferences = []metav1.OwnerReference{{Kind: "PersistentVolumeClaim", Name: s.Claim.Name, UID: "earlier", Controller: new(true)}}
+	s.Source.OwnerReferences = []metav1.OwnerReference{
+		{Kind: "PersistentVolumeClaim", Name: s.Claim.Name, UID: "earlier", Controller: new(true)},
+	}
 }
 
 func slowBind(s *State) {

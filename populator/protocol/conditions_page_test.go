@@ -61,7 +61,14 @@ func page() (string, map[string]bool) {
 		if d.Reason != "" {
 			condition, says = string(d.Status)+" `"+string(d.Reason)+"`", d.Message
 		}
-		fmt.Fprintf(&out, "| %s | %s | %s | %s |\n", row.state, condition, strings.ReplaceAll(says, "|", "\\|"), when(row.in, d))
+		fmt.Fprintf(
+			&out,
+			"| %s | %s | %s | %s |\n",
+			row.state,
+			condition,
+			strings.ReplaceAll(says, "|", "\\|"),
+			when(row.in, d),
+		)
 	}
 	return out.String(), used
 }
@@ -103,7 +110,9 @@ func TestConditionsPageIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(have) != want {
-		t.Error("docs/conditions.md is not what the rules say: run `go test ./populator/protocol -run ConditionsPage -update`, and read it")
+		t.Error(
+			"docs/conditions.md is not what the rules say: run `go test ./populator/protocol -run ConditionsPage -update`, and read it",
+		)
 	}
 }
 
@@ -175,7 +184,9 @@ func TestConditionsPageIsForUsers(t *testing.T) {
 	}
 	for line := range strings.SplitSeq(text, "\n") {
 		cells := strings.Split(line, " | ")
-		if len(cells) == 4 && cells[2] != "–" && cells[2] != "Says" && !strings.HasPrefix(cells[2], "---") && !strings.HasSuffix(strings.TrimSpace(cells[2]), ".") && !strings.HasSuffix(strings.TrimSpace(cells[2]), "?") {
+		if len(cells) == 4 && cells[2] != "–" && cells[2] != "Says" && !strings.HasPrefix(cells[2], "---") &&
+			!strings.HasSuffix(strings.TrimSpace(cells[2]), ".") &&
+			!strings.HasSuffix(strings.TrimSpace(cells[2]), "?") {
 			t.Errorf("not a whole sentence: %s", cells[2])
 		}
 	}

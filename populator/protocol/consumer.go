@@ -19,15 +19,18 @@ func ConsumerName(claim *corev1.PersistentVolumeClaim) string {
 // volume is made where the mover can run.
 func Consumer(s State, o MoverOptions) *corev1.Pod {
 	return moverpod.NewConsumer(moverpod.Spec{
-		Name:        ConsumerName(s.Claim),
-		Namespace:   s.Claim.Namespace,
-		Owner:       ownerReference(s.Claim),
-		Labels:      moverLabels(s, v1alpha1.RoleConsumer),
-		Annotations: map[string]string{v1alpha1.AnnotationPodHash: PodHash(s.Source), v1alpha1.AnnotationEndpointHost: queue.Host(s.Source.Spec.Endpoint)},
-		Image:       o.Image,
-		Location:    s.Source.Spec.S3Location,
-		Mover:       s.Source.Spec.Mover,
-		Defaults:    o.Defaults,
-		ClaimName:   s.Prime.Name,
+		Name:      ConsumerName(s.Claim),
+		Namespace: s.Claim.Namespace,
+		Owner:     ownerReference(s.Claim),
+		Labels:    moverLabels(s, v1alpha1.RoleConsumer),
+		Annotations: map[string]string{
+			v1alpha1.AnnotationPodHash:      PodHash(s.Source),
+			v1alpha1.AnnotationEndpointHost: queue.Host(s.Source.Spec.Endpoint),
+		},
+		Image:     o.Image,
+		Location:  s.Source.Spec.S3Location,
+		Mover:     s.Source.Spec.Mover,
+		Defaults:  o.Defaults,
+		ClaimName: s.Prime.Name,
 	})
 }

@@ -47,7 +47,8 @@ func EventsFor(s State, d Decision) []Notice {
 		all = append(all, e)
 	}
 	was, _ := Populated(s.Claim)
-	if d.Reason == "" || quiet[d.Reason] || was.Reason == string(d.Reason) && was.Status == d.Status && d.Action != StartMover {
+	if d.Reason == "" || quiet[d.Reason] ||
+		was.Reason == string(d.Reason) && was.Status == d.Status && d.Action != StartMover {
 		return all
 	}
 	if d.Reason == v1alpha1.ReasonPopulating && (d.Action != StartMover || first(s)) {
@@ -64,7 +65,10 @@ func announcement(s State, d Decision) (Notice, bool) {
 	switch d.Announce {
 	case v1alpha1.ReasonPopulationStarted:
 		return Notice{corev1.EventTypeNormal, d.Announce, fmt.Sprintf(
-			"Prime claim %s is created; its volume is filled from S3Source %s and then becomes this claim's.", PrimeName(s.Claim), s.Claim.Spec.DataSourceRef.Name)}, true
+			"Prime claim %s is created; its volume is filled from S3Source %s and then becomes this claim's.",
+			PrimeName(s.Claim),
+			s.Claim.Spec.DataSourceRef.Name,
+		)}, true
 	case v1alpha1.ReasonPopulationSucceeded:
 		note := "The claim is bound to its filled volume: " + d.Message
 		if s.Prime != nil {
@@ -72,7 +76,11 @@ func announcement(s State, d Decision) (Notice, bool) {
 		}
 		return Notice{corev1.EventTypeNormal, d.Announce, note}, true
 	case v1alpha1.ReasonPopulationAborted:
-		return Notice{corev1.EventTypeNormal, d.Announce, "The claim was deleted while it was filled; the mover and its volume are removed."}, true
+		return Notice{
+			corev1.EventTypeNormal,
+			d.Announce,
+			"The claim was deleted while it was filled; the mover and its volume are removed.",
+		}, true
 	case v1alpha1.ReasonWriteRefused, v1alpha1.ReasonRescheduling:
 		return Notice{corev1.EventTypeWarning, d.Announce, cut(d.Message)}, true
 	default:

@@ -31,9 +31,11 @@ var managersOwn = map[string]string{
 
 // samples are values for types that are not ours, and for strings that are parsed.
 var samples = map[string]any{
-	"*v1.Duration":              &metav1.Duration{Duration: time.Hour},
-	"*v1.LabelSelector":         &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}},
-	"*v1.ResourceRequirements":  &corev1.ResourceRequirements{Requests: corev1.ResourceList{"cpu": resource.MustParse("3")}},
+	"*v1.Duration":      &metav1.Duration{Duration: time.Hour},
+	"*v1.LabelSelector": &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}},
+	"*v1.ResourceRequirements": &corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{"cpu": resource.MustParse("3")},
+	},
 	"[]v1.Toleration":           []corev1.Toleration{{Key: "gpu"}},
 	"*v1.Affinity":              &corev1.Affinity{PodAffinity: &corev1.PodAffinity{}},
 	"[]v1.LocalObjectReference": []corev1.LocalObjectReference{{Name: "pull"}},
@@ -94,7 +96,11 @@ var variants = []func(*v1alpha1.S3SourceSpec){
 func TestEveryFieldReachesTheMover(t *testing.T) {
 	t.Parallel()
 	var paths []string
-	fill(reflect.ValueOf(&v1alpha1.S3SourceSpec{}).Elem(), "", func(path string, _ reflect.Value) { paths = append(paths, path) })
+	fill(
+		reflect.ValueOf(&v1alpha1.S3SourceSpec{}).Elem(),
+		"",
+		func(path string, _ reflect.Value) { paths = append(paths, path) },
+	)
 	if len(paths) < 45 {
 		t.Fatalf("found only the fields %q", paths)
 	}

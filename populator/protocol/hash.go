@@ -149,7 +149,10 @@ func (f *fields) selection(spec v1alpha1.S3SourceSpec) {
 	}
 	f.text("prefix", prefix)
 	f.text("prefixMode", string(spec.PrefixMode), "Directory")
-	objects := slices.SortedFunc(slices.Values(spec.Objects), func(a, b v1alpha1.S3Object) int { return cmp.Compare(a.Key, b.Key) })
+	objects := slices.SortedFunc(
+		slices.Values(spec.Objects),
+		func(a, b v1alpha1.S3Object) int { return cmp.Compare(a.Key, b.Key) },
+	)
 	for _, o := range objects {
 		f.text("object", o.Key)
 		f.text("objectPath", o.Path, o.Key)

@@ -30,11 +30,16 @@ func fullSource() v1alpha1.S3SourceSpec {
 		S3Location: v1alpha1.S3Location{
 			Endpoint: "https://minio.data.svc:9000", Region: "eu-1", Addressing: "Path", Bucket: "datasets",
 			Credentials: &v1alpha1.Credentials{
-				SecretRef:          &v1alpha1.SecretReference{Name: "s3", Keys: &v1alpha1.SecretKeys{AccessKey: "id", SecretKey: "key", SessionToken: "token"}},
+				SecretRef: &v1alpha1.SecretReference{
+					Name: "s3",
+					Keys: &v1alpha1.SecretKeys{AccessKey: "id", SecretKey: "key", SessionToken: "token"},
+				},
 				ServiceAccountName: "reader", RoleARN: "arn", Audience: "minio",
 			},
 			TLS: &v1alpha1.TLS{InsecureSkipVerify: true, CABundles: []v1alpha1.CABundle{
-				{ConfigMap: &v1alpha1.KeyReference{Name: "ca", Key: "root.pem"}}, {Secret: &v1alpha1.KeyReference{Name: "ca", Key: "ca.crt"}},
+				{
+					ConfigMap: &v1alpha1.KeyReference{Name: "ca", Key: "root.pem"},
+				}, {Secret: &v1alpha1.KeyReference{Name: "ca", Key: "ca.crt"}},
 			}},
 		},
 		Prefix: "imagenet/", PrefixMode: "Literal", Objects: []v1alpha1.S3Object{{Key: "a", Path: "b", VersionID: "v1"}, {Key: "c"}},
@@ -43,11 +48,17 @@ func fullSource() v1alpha1.S3SourceSpec {
 		OnEmpty: "Allow", UnsafeKeys: "Skip",
 		Transfer: v1alpha1.Transfer{Engine: "MC", Parallelism: 8, Bandwidth: "100Mi", Verify: "Size"},
 		Mover: v1alpha1.Mover{
-			Resources: &corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}}, NodeSelector: map[string]string{"disk": "fast", "a": "b"},
-			Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}}, Affinity: &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{}},
+			Resources: &corev1.ResourceRequirements{
+				Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")},
+			}, NodeSelector: map[string]string{"disk": "fast", "a": "b"},
+			Tolerations: []corev1.Toleration{
+				{Operator: corev1.TolerationOpExists},
+			}, Affinity: &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{}},
 			PriorityClassName: "high", ServiceAccountName: "puller", ImagePullSecrets: []corev1.LocalObjectReference{{Name: "pull"}},
 			Labels: map[string]string{"l": "1"}, Annotations: map[string]string{"a": "1"},
-			PodSecurityContext: &corev1.PodSecurityContext{RunAsUser: new(int64(1000))}, Env: []corev1.EnvVar{{Name: "HTTPS_PROXY", Value: "http://proxy"}},
+			PodSecurityContext: &corev1.PodSecurityContext{
+				RunAsUser: new(int64(1000)),
+			}, Env: []corev1.EnvVar{{Name: "HTTPS_PROXY", Value: "http://proxy"}},
 		},
 		Retries: v1alpha1.Retries{AttemptTimeout: &metav1.Duration{Duration: time.Hour}},
 	}
@@ -153,7 +164,10 @@ func TestEveryFieldHasItsPart(t *testing.T) {
 	eachField(reflect.TypeFor[v1alpha1.S3SourceSpec](), "", nil, func(path string, at [][]int) {
 		want, ok := parts[path]
 		if !ok {
-			t.Errorf("spec.%s is in neither hash on purpose nor in one of them: add it to hash.go if a change of it has to restart movers, and to this test", path)
+			t.Errorf(
+				"spec.%s is in neither hash on purpose nor in one of them: add it to hash.go if a change of it has to restart movers, and to this test",
+				path,
+			)
 			return
 		}
 		placed[path] = true

@@ -111,7 +111,9 @@ func completeRun(next *v1alpha1.S3ImportStatus, s State) {
 	if next.StartTime == nil { // The mover is gone by now.
 		next.StartTime = new(metav1.NewTime(resultTime(s.Prime).Add(-time.Duration(r.Seconds * float64(time.Second)))))
 	}
-	next.Progress = progress(wire.Snapshot{ObjectsDone: r.Objects, ObjectsTotal: r.Objects, BytesDone: r.Bytes, BytesTotal: r.Bytes})
+	next.Progress = progress(
+		wire.Snapshot{ObjectsDone: r.Objects, ObjectsTotal: r.Objects, BytesDone: r.Bytes, BytesTotal: r.Bytes},
+	)
 	next.Progress.Percent = 100
 	setRate(next.Progress, rate(r))
 	setCondition(next, s, metav1.Condition{
@@ -150,8 +152,12 @@ func setCondition(next *v1alpha1.S3ImportStatus, s State, c metav1.Condition) {
 // only the report does.
 func progress(s wire.Snapshot) *v1alpha1.ImportProgress {
 	p := &v1alpha1.ImportProgress{
-		Objects: v1alpha1.Counter{Done: s.ObjectsDone, Total: s.ObjectsTotal, Text: fmt.Sprintf("%d/%d", s.ObjectsDone, s.ObjectsTotal)},
-		Bytes:   v1alpha1.Counter{Done: s.BytesDone, Total: s.BytesTotal, Text: size(s.BytesDone) + "/" + size(s.BytesTotal)},
+		Objects: v1alpha1.Counter{
+			Done:  s.ObjectsDone,
+			Total: s.ObjectsTotal,
+			Text:  fmt.Sprintf("%d/%d", s.ObjectsDone, s.ObjectsTotal),
+		},
+		Bytes: v1alpha1.Counter{Done: s.BytesDone, Total: s.BytesTotal, Text: size(s.BytesDone) + "/" + size(s.BytesTotal)},
 	}
 	switch {
 	case s.BytesTotal > 0:

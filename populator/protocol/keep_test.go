@@ -28,8 +28,19 @@ func heldSomething(s *State) {
 var (
 	refusedMover = withMover(corev1.PodFailed, 2, string(fullReport.Encode()))
 	// unprovenMover looked at the volume, and could not ask S3 whether what it holds is ours.
-	unprovenMover = withMover(corev1.PodFailed, 4, string(wire.Report{Class: wire.RetryUncounted, Reason: wire.EndpointUnreachable, Message: "No answer.", Held: true}.Encode()))
-	kept          = onVolume(func(v *corev1.PersistentVolume) {
+	unprovenMover = withMover(
+		corev1.PodFailed,
+		4,
+		string(
+			wire.Report{
+				Class:   wire.RetryUncounted,
+				Reason:  wire.EndpointUnreachable,
+				Message: "No answer.",
+				Held:    true,
+			}.Encode(),
+		),
+	)
+	kept = onVolume(func(v *corev1.PersistentVolume) {
 		v.Annotations[v1alpha1.AnnotationReclaimPolicy] = string(v.Spec.PersistentVolumeReclaimPolicy)
 		v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
 		delete(v.Annotations, v1alpha1.AnnotationScratchFor)
@@ -50,7 +61,9 @@ func thenUnreachable(s *State) {
 	second := *s
 	withMover(corev1.PodFailed, 3, string(wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Message: "No luck."}.Encode()))(&second)
 	second.Mover.UID = "second"
-	s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(ReadAttempts(s.Prime).After(second.Mover, noon.Add(-time.Hour)))
+	s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(
+		ReadAttempts(s.Prime).After(second.Mover, noon.Add(-time.Hour)),
+	)
 }
 
 // heldThenEdited had its source changed before the refusal of its mover was recorded.
@@ -66,25 +79,40 @@ func TestDecideOfAVolumeThatHeldSomething(t *testing.T) {
 		in   State
 		want Action
 	}{
-		"the volume is protected first":                           {world(boundPrime, refusedMover), KeepVolume},
-		"then the refusal is recorded":                            {world(boundPrime, kept, refusedMover), RecordFailure},
-		"a refusal that was recorded first protects too":          {world(heldSomething, refusedMover), KeepVolume},
-		"then nothing is done":                                    {world(heldSomething, kept, refusedMover), Wait},
-		"a new request ends the refused mover":                    {world(heldSomething, kept, otherSpec, refusedMover), DeleteMover},
-		"a new request tries the volume again, which stays kept":  {world(heldSomething, kept, otherSpec), StartMover},
-		"a retry token too":                                       {world(heldSomething, kept, retried), StartMover},
-		"another failure of the next mover changes nothing":       {world(heldSomething, thenUnreachable), KeepVolume},
-		"it is tried again":                                       {world(heldSomething, thenUnreachable, kept), StartMover},
-		"its claim is deleted then":                               {world(heldSomething, thenUnreachable, deleting), KeepVolume},
-		"an edit while the refusal was not recorded keeps it":     {world(heldThenEdited, deleting), KeepVolume},
-		"a deleted claim keeps it":                                {world(heldSomething, deleting), KeepVolume},
-		"a deleted claim leaves one that is kept":                 {world(heldSomething, kept, deleting), DeletePrime},
-		"before its refusal is recorded too":                      {world(boundPrime, refusedMover, deleting), KeepVolume},
-		"only then its mover goes":                                {world(boundPrime, kept, refusedMover, deleting), DeleteMover},
+		"the volume is protected first":                  {world(boundPrime, refusedMover), KeepVolume},
+		"then the refusal is recorded":                   {world(boundPrime, kept, refusedMover), RecordFailure},
+		"a refusal that was recorded first protects too": {world(heldSomething, refusedMover), KeepVolume},
+		"then nothing is done":                           {world(heldSomething, kept, refusedMover), Wait},
+		"a new request ends the refused mover": {
+			world(heldSomething, kept, otherSpec, refusedMover),
+			DeleteMover,
+		},
+		"a new request tries the volume again, which stays kept": {world(heldSomething, kept, otherSpec), StartMover},
+		"a retry token too": {world(heldSomething, kept, retried), StartMover},
+		"another failure of the next mover changes nothing": {world(heldSomething, thenUnreachable), KeepVolume},
+		"it is tried again": {world(heldSomething, thenUnreachable, kept), StartMover},
+		"its claim is deleted then": {
+			world(heldSomething, thenUnreachable, deleting),
+			KeepVolume,
+		},
+		"an edit while the refusal was not recorded keeps it": {world(heldThenEdited, deleting), KeepVolume},
+		"a deleted claim keeps it":                            {world(heldSomething, deleting), KeepVolume},
+		"a deleted claim leaves one that is kept":             {world(heldSomething, kept, deleting), DeletePrime},
+		"before its refusal is recorded too":                  {world(boundPrime, refusedMover, deleting), KeepVolume},
+		"only then its mover goes": {
+			world(boundPrime, kept, refusedMover, deleting),
+			DeleteMover,
+		},
 		"a mover that could not prove what it found protects too": {world(boundPrime, unprovenMover), KeepVolume},
 		"also when its claim is deleted":                          {world(boundPrime, unprovenMover, deleting), KeepVolume},
-		"a volume that we began to fill is marked again":          {world(heldSomething, kept, afterBeginning, retried), MarkScratch},
-		"a volume that we began to fill goes with its prime":      {world(heldSomething, afterBeginning, deleting), DeletePrime},
+		"a volume that we began to fill is marked again": {
+			world(heldSomething, kept, afterBeginning, retried),
+			MarkScratch,
+		},
+		"a volume that we began to fill goes with its prime": {
+			world(heldSomething, afterBeginning, deleting),
+			DeletePrime,
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -54,7 +54,17 @@ var (
 		s.Vanished, s.Mover = s.Mover, nil
 	}
 	recorded = func(s *State) {
-		s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(Attempts{Hash: baseHash(), Pod: PodHash(s.Source), Disruptions: 1, Mover: moverUID, At: noon, Reason: wire.Interrupted, Message: "Evicted."})
+		s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(
+			Attempts{
+				Hash:        baseHash(),
+				Pod:         PodHash(s.Source),
+				Disruptions: 1,
+				Mover:       moverUID,
+				At:          noon,
+				Reason:      wire.Interrupted,
+				Message:     "Evicted.",
+			},
+		)
 	}
 	finalizer = onMover(func(p *corev1.Pod) {
 		p.Finalizers = []string{"example.com/audit"}
@@ -88,20 +98,72 @@ func TestLostMovers(t *testing.T) {
 		want want
 		says string
 	}{
-		"a mover whose node is silent":                {world(boundPrime, runningMover, onNode, silentNode), want{Wait, unknown, lost}, "Node worker-7"},
-		"one that is not ready by itself":             {world(boundPrime, longMover, onNode, notReady), want{Wait, unknown, v1alpha1.ReasonPopulating}, ""},
-		"one with a readiness gate":                   {world(boundPrime, longMover, onNode, readinessGate), want{Wait, unknown, v1alpha1.ReasonPopulating}, ""},
-		"a deleted mover has its grace":               {world(boundPrime, runningMover, onNode, due(59*time.Second)), want{Action: Wait}, ""},
-		"one that is overdue":                         {world(boundPrime, runningMover, onNode, due(time.Minute)), want{Wait, unknown, lost}, "out-of-service=nodeshutdown:NoExecute"},
-		"one that is overdue without a prime":         {world(runningMover, onNode, due(time.Minute)), want{Wait, unknown, lost}, "Do not force-delete"},
-		"one that is overdue on a filled prime":       {world(filledPrime, doneMover, onNode, due(time.Minute)), want{Wait, unknown, lost}, "kubectl delete node worker-7"},
-		"one that is overdue on a deleted prime":      {world(deletingPrime, runningMover, onNode, due(time.Minute)), want{Wait, unknown, lost}, ""},
-		"one that is overdue of a deleted claim":      {world(deletingPrime, runningMover, onNode, deleting, due(time.Minute)), want{Wait, unknown, lost}, ""},
-		"one that a finalizer keeps":                  {world(boundPrime, doneMover, onNode, finalizer, due(time.Minute)), want{Wait, unknown, lost}, "example.com/audit"},
-		"an evicted mover is recorded first":          {world(boundPrime, runningMover, onNode, tainted, due(-20*time.Second)), want{Action: RecordFailure}, ""},
-		"then waited for":                             {world(boundPrime, recorded, runningMover, onNode, tainted, due(-20*time.Second)), want{Action: Wait}, ""},
-		"a mover that vanished is recorded":           {world(boundPrime, vanished), want{Action: RecordFailure}, ""},
-		"then the next one waits for its time":        {world(boundPrime, recorded, vanished), want{Wait, unknown, "Interrupted"}, "12:00:10"},
+		"a mover whose node is silent": {
+			world(boundPrime, runningMover, onNode, silentNode),
+			want{Wait, unknown, lost},
+			"Node worker-7",
+		},
+		"one that is not ready by itself": {
+			world(boundPrime, longMover, onNode, notReady),
+			want{Wait, unknown, v1alpha1.ReasonPopulating},
+			"",
+		},
+		"one with a readiness gate": {
+			world(boundPrime, longMover, onNode, readinessGate),
+			want{Wait, unknown, v1alpha1.ReasonPopulating},
+			"",
+		},
+		"a deleted mover has its grace": {
+			world(boundPrime, runningMover, onNode, due(59*time.Second)),
+			want{Action: Wait},
+			"",
+		},
+		"one that is overdue": {
+			world(boundPrime, runningMover, onNode, due(time.Minute)),
+			want{Wait, unknown, lost},
+			"out-of-service=nodeshutdown:NoExecute",
+		},
+		"one that is overdue without a prime": {
+			world(runningMover, onNode, due(time.Minute)),
+			want{Wait, unknown, lost},
+			"Do not force-delete",
+		},
+		"one that is overdue on a filled prime": {
+			world(filledPrime, doneMover, onNode, due(time.Minute)),
+			want{Wait, unknown, lost},
+			"kubectl delete node worker-7",
+		},
+		"one that is overdue on a deleted prime": {
+			world(deletingPrime, runningMover, onNode, due(time.Minute)),
+			want{Wait, unknown, lost},
+			"",
+		},
+		"one that is overdue of a deleted claim": {
+			world(deletingPrime, runningMover, onNode, deleting, due(time.Minute)),
+			want{Wait, unknown, lost},
+			"",
+		},
+		"one that a finalizer keeps": {
+			world(boundPrime, doneMover, onNode, finalizer, due(time.Minute)),
+			want{Wait, unknown, lost},
+			"example.com/audit",
+		},
+		"an evicted mover is recorded first": {
+			world(boundPrime, runningMover, onNode, tainted, due(-20*time.Second)),
+			want{Action: RecordFailure},
+			"",
+		},
+		"then waited for": {
+			world(boundPrime, recorded, runningMover, onNode, tainted, due(-20*time.Second)),
+			want{Action: Wait},
+			"",
+		},
+		"a mover that vanished is recorded": {world(boundPrime, vanished), want{Action: RecordFailure}, ""},
+		"then the next one waits for its time": {
+			world(boundPrime, recorded, vanished),
+			want{Wait, unknown, "Interrupted"},
+			"12:00:10",
+		},
 		"one that vanished from a filled prime isn't": {world(filledPrime, vanished), want{Action: Rebind}, ""},
 	}
 	for name, c := range cases {
@@ -152,14 +214,17 @@ func TestQuietWordsCorrect(t *testing.T) {
 		in   State
 		want v1alpha1.Reason
 	}{
-		"a new prime":                        {world(withPrime), ""},
-		"a new prime after a refusal":        {world(withPrime, refused), v1alpha1.ReasonProvisioning},
-		"a claim without a pod":              {world(lateClass, newClaim), ""},
-		"a claim without a pod, for long":    {world(lateClass), v1alpha1.ReasonWaitForFirstConsumer},
-		"a claim without a pod, told before": {world(lateClass, newClaim, told(corev1.ConditionUnknown, v1alpha1.ReasonSourceNotFound)), v1alpha1.ReasonWaitForFirstConsumer},
-		"a mover that ends":                  {world(boundPrime, deletingMover, refused), v1alpha1.ReasonPopulating},
-		"a prime without a node":             {world(lateClass, primeLostNode), ""},
-		"a prime without a node, told":       {world(lateClass, primeLostNode, refused), v1alpha1.ReasonRescheduling},
+		"a new prime":                     {world(withPrime), ""},
+		"a new prime after a refusal":     {world(withPrime, refused), v1alpha1.ReasonProvisioning},
+		"a claim without a pod":           {world(lateClass, newClaim), ""},
+		"a claim without a pod, for long": {world(lateClass), v1alpha1.ReasonWaitForFirstConsumer},
+		"a claim without a pod, told before": {
+			world(lateClass, newClaim, told(corev1.ConditionUnknown, v1alpha1.ReasonSourceNotFound)),
+			v1alpha1.ReasonWaitForFirstConsumer,
+		},
+		"a mover that ends":            {world(boundPrime, deletingMover, refused), v1alpha1.ReasonPopulating},
+		"a prime without a node":       {world(lateClass, primeLostNode), ""},
+		"a prime without a node, told": {world(lateClass, primeLostNode, refused), v1alpha1.ReasonRescheduling},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

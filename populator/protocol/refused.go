@@ -14,7 +14,11 @@ import (
 // the server's words. A claim that is told to be complete stays so: what is refused then is
 // tidying up, and only an event speaks of it.
 func WriteRefused(s State, d Decision, words string) Decision {
-	message := fmt.Sprintf("The API server did not let the manager %s: %s It is tried again at least once a minute.", purpose(s, d.Action), sentence(words))
+	message := fmt.Sprintf(
+		"The API server did not let the manager %s: %s It is tried again at least once a minute.",
+		purpose(s, d.Action),
+		sentence(words),
+	)
 	if was, _ := Populated(s.Claim); was.Status == corev1.ConditionTrue || s.Claim.DeletionTimestamp != nil {
 		return Decision{Action: Wait, Announce: v1alpha1.ReasonWriteRefused, Message: message}
 	}
@@ -28,7 +32,9 @@ func ReadFailed(s State, words string) Decision {
 		return Decision{Action: Wait}
 	}
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonReadFailed, fmt.Sprintf(
-		"The API server does not answer what has to be known before anything is written: %s It is asked again at least once a minute; population then goes on.", sentence(words)))
+		"The API server does not answer what has to be known before anything is written: %s It is asked again at least once a minute; population then goes on.",
+		sentence(words),
+	))
 }
 
 // purpose is what the write of an action is for, so that "let the manager" may stand before it.

@@ -50,7 +50,8 @@ func StepOf(v *corev1.PersistentVolume) VolumeStep {
 // may be anybody's.
 func orphaned(v *corev1.PersistentVolume) bool {
 	return v.Status.Phase == corev1.VolumeReleased && v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimDelete &&
-		v.Spec.ClaimRef != nil && strings.HasPrefix(v.Spec.ClaimRef.Name, PrimePrefix) && v.Annotations[v1alpha1.AnnotationPopulatedFor] == ""
+		v.Spec.ClaimRef != nil && strings.HasPrefix(v.Spec.ClaimRef.Name, PrimePrefix) &&
+		v.Annotations[v1alpha1.AnnotationPopulatedFor] == ""
 }
 
 // ClearClaimRefPatch frees a volume as the PV controller does: it takes its own mark along.
@@ -88,7 +89,8 @@ func SpentPrime(prime *corev1.PersistentVolumeClaim, volume *corev1.PersistentVo
 		return false
 	}
 	if RefersTo(volume, prime) {
-		return volume.Annotations[v1alpha1.AnnotationScratchFor] == uid || volume.Annotations[v1alpha1.AnnotationReleasing] == uid
+		return volume.Annotations[v1alpha1.AnnotationScratchFor] == uid ||
+			volume.Annotations[v1alpha1.AnnotationReleasing] == uid
 	}
 	return volume.Annotations[v1alpha1.AnnotationPopulatedFor] == uid
 }

@@ -25,17 +25,32 @@ func TestEvents(t *testing.T) {
 		"a population begins":                      {world(), []string{"Normal PopulationStarted"}},
 		"the first mover needs no word of its own": {world(boundPrime, toldToWait), nil},
 		"a running mover says nothing new":         {world(boundPrime, runningMover, populating), nil},
-		"a second attempt is told":                 {world(failedBefore(false, noon.Add(-3600e9)), populating), []string{"Normal Populating"}},
-		"a missing source is a warning":            {world(noSource), []string{"Warning SourceNotFound"}},
-		"a missing source is told once":            {world(noSource, told(corev1.ConditionUnknown, v1alpha1.ReasonSourceNotFound)), nil},
-		"waiting for a consumer is no event":       {world(lateClass), nil},
-		"success is told once":                     {world(filledPrime, boundToOurs), []string{"Normal PopulationSucceeded"}},
-		"rest is silent":                           {world(boundToOurs, toldOfSuccess), nil},
-		"a final failure is a warning":             {world(failedBefore(true, noon), populating), []string{"Warning AccessDenied"}},
-		"a final failure after a retry is told":    {world(failedBefore(true, noon), told(corev1.ConditionUnknown, "AccessDenied")), []string{"Warning AccessDenied"}},
-		"a foreign volume is a warning":            {world(boundElsewhere), []string{"Warning BoundElsewhere"}},
-		"an aborted population is told":            {world(boundPrime, runningMover, deleting), []string{"Normal PopulationAborted"}},
-		"an unpopulated deleted claim is nothing":  {world(deleting), nil},
+		"a second attempt is told": {
+			world(failedBefore(false, noon.Add(-3600e9)), populating),
+			[]string{"Normal Populating"},
+		},
+		"a missing source is a warning": {world(noSource), []string{"Warning SourceNotFound"}},
+		"a missing source is told once": {
+			world(noSource, told(corev1.ConditionUnknown, v1alpha1.ReasonSourceNotFound)),
+			nil,
+		},
+		"waiting for a consumer is no event": {world(lateClass), nil},
+		"success is told once":               {world(filledPrime, boundToOurs), []string{"Normal PopulationSucceeded"}},
+		"rest is silent":                     {world(boundToOurs, toldOfSuccess), nil},
+		"a final failure is a warning": {
+			world(failedBefore(true, noon), populating),
+			[]string{"Warning AccessDenied"},
+		},
+		"a final failure after a retry is told": {
+			world(failedBefore(true, noon), told(corev1.ConditionUnknown, "AccessDenied")),
+			[]string{"Warning AccessDenied"},
+		},
+		"a foreign volume is a warning": {world(boundElsewhere), []string{"Warning BoundElsewhere"}},
+		"an aborted population is told": {
+			world(boundPrime, runningMover, deleting),
+			[]string{"Normal PopulationAborted"},
+		},
+		"an unpopulated deleted claim is nothing": {world(deleting), nil},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -76,17 +91,27 @@ func TestImportStatus(t *testing.T) {
 		},
 		"a moving mover": {
 			world(boundPrime, moving, withImport),
-			v1alpha1.S3ImportStatus{ObservedGeneration: 1, Phase: v1alpha1.ImportRunning, Attempts: 1, Progress: &v1alpha1.ImportProgress{
-				Percent: 50, BytesPerSecond: 64 << 20, Rate: "64Mi/s", ETA: "8s",
-				Objects: v1alpha1.Counter{Done: 3, Total: 7, Text: "3/7"},
-				Bytes:   v1alpha1.Counter{Done: 512 << 20, Total: 1 << 30, Text: "512Mi/1.0Gi"},
-			}},
+			v1alpha1.S3ImportStatus{
+				ObservedGeneration: 1,
+				Phase:              v1alpha1.ImportRunning,
+				Attempts:           1,
+				Progress: &v1alpha1.ImportProgress{
+					Percent: 50, BytesPerSecond: 64 << 20, Rate: "64Mi/s", ETA: "8s",
+					Objects: v1alpha1.Counter{Done: 3, Total: 7, Text: "3/7"},
+					Bytes:   v1alpha1.Counter{Done: 512 << 20, Total: 1 << 30, Text: "512Mi/1.0Gi"},
+				},
+			},
 		},
 		"a final failure": {
 			world(failedBefore(true, noon), userMover, withImport),
-			v1alpha1.S3ImportStatus{ObservedGeneration: 1, Phase: v1alpha1.ImportFailed, Attempts: 1, Conditions: []metav1.Condition{{
-				Type: "Failed", Status: "True", Reason: "AccessDenied", ObservedGeneration: 1, LastTransitionTime: metav1.NewTime(noon),
-			}}},
+			v1alpha1.S3ImportStatus{
+				ObservedGeneration: 1,
+				Phase:              v1alpha1.ImportFailed,
+				Attempts:           1,
+				Conditions: []metav1.Condition{{
+					Type: "Failed", Status: "True", Reason: "AccessDenied", ObservedGeneration: 1, LastTransitionTime: metav1.NewTime(noon),
+				}},
+			},
 		},
 		"a filled prime": {
 			world(filledPrime, withImport),
@@ -95,7 +120,15 @@ func TestImportStatus(t *testing.T) {
 				Progress: &v1alpha1.ImportProgress{
 					Percent: 100, Objects: v1alpha1.Counter{Done: 7, Total: 7, Text: "7/7"}, Bytes: v1alpha1.Counter{Done: 1 << 20, Total: 1 << 20, Text: "1.0Mi/1.0Mi"},
 				},
-				Conditions: []metav1.Condition{{Type: "Complete", Status: "True", Reason: "Populated", ObservedGeneration: 1, LastTransitionTime: metav1.NewTime(noon)}},
+				Conditions: []metav1.Condition{
+					{
+						Type:               "Complete",
+						Status:             "True",
+						Reason:             "Populated",
+						ObservedGeneration: 1,
+						LastTransitionTime: metav1.NewTime(noon),
+					},
+				},
 			},
 		},
 	}

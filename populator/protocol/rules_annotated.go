@@ -22,22 +22,35 @@ func waitForOwnSource(s State) (Decision, bool) {
 	if s.Source == nil {
 		if _, errs := annotated.Source(s.Claim); len(errs) > 0 {
 			return Because(corev1.ConditionFalse, v1alpha1.ReasonInvalidAnnotations, fmt.Sprintf(
-				"The annotations that describe the source are not valid: %v. Correct them; population then begins.", errs.ToAggregate())), true
+				"The annotations that describe the source are not valid: %v. Correct them; population then begins.",
+				errs.ToAggregate(),
+			)), true
 		}
 		if !annotated.OwnName(s.Claim, name) {
 			return Because(corev1.ConditionFalse, v1alpha1.ReasonSourceConflict, fmt.Sprintf(
 				"S3Source %s is not there, and is not made from the claim's annotations, because other claims may wait for a source of that name. "+
 					"Remove the annotation %s, and population begins once that source exists; or create the claim with the annotation and without spec.dataSourceRef.",
-				name, v1alpha1.AnnotationURL)), true
+				name,
+				v1alpha1.AnnotationURL,
+			)), true
 		}
 		return early(s, Because(corev1.ConditionUnknown, v1alpha1.ReasonSourceNotFound, fmt.Sprintf(
-			"S3Source %s is made from the claim's annotations, but is not there. If this stays, the API server refuses it: an event of the claim has its answer.", name))), true
+			"S3Source %s is made from the claim's annotations, but is not there. If this stays, the API server refuses it: an event of the claim has its answer.",
+			name,
+		))), true
 	}
-	if owner := metav1.GetControllerOf(s.Source); owner != nil && owner.Kind == "PersistentVolumeClaim" && owner.Name == s.Claim.Name {
+	if owner := metav1.GetControllerOf(s.Source); owner != nil && owner.Kind == "PersistentVolumeClaim" &&
+		owner.Name == s.Claim.Name {
 		return early(s, Because(corev1.ConditionUnknown, v1alpha1.ReasonSourceConflict, fmt.Sprintf(
-			"S3Source %s still belongs to an earlier claim of this name. Garbage collection removes it; population then begins.", name))), true
+			"S3Source %s still belongs to an earlier claim of this name. Garbage collection removes it; population then begins.",
+			name,
+		))), true
 	}
 	return Because(corev1.ConditionFalse, v1alpha1.ReasonSourceConflict, fmt.Sprintf(
 		"S3Source %s exists and was not made from this claim's annotations, so nothing is loaded from it. Delete that source, and population begins; "+
-			"or create the claim with the annotation %s instead of %s to load from it.", name, v1alpha1.AnnotationSource, v1alpha1.AnnotationURL)), true
+			"or create the claim with the annotation %s instead of %s to load from it.",
+		name,
+		v1alpha1.AnnotationSource,
+		v1alpha1.AnnotationURL,
+	)), true
 }

@@ -21,7 +21,8 @@ const unscheduledRecheck = 2 * time.Second
 // a volume with its claimRef set (GetBindVolumeToClaim of k8s.io/component-helpers).
 func captured(volume *corev1.PersistentVolume) bool {
 	_, free := volume.Annotations[v1alpha1.AnnotationBoundByController]
-	return free || volume.Annotations[v1alpha1.AnnotationProvisionedBy] == "" || volume.Annotations[v1alpha1.AnnotationReleasing] != ""
+	return free || volume.Annotations[v1alpha1.AnnotationProvisionedBy] == "" ||
+		volume.Annotations[v1alpha1.AnnotationReleasing] != ""
 }
 
 // releaseCaptured gives a volume back that was there before its prime: it may hold
@@ -58,7 +59,8 @@ func releaseCaptured(s State) (Decision, bool) {
 // rememberPrime waits for the consumer's node, which the next prime needs. It is silent,
 // because it writes the claim, and so would a condition.
 func rememberPrime(s State) (Decision, bool) {
-	if c := s.Consumer; c != nil && OwnedBy(c, s.Claim) && c.Spec.NodeName == "" && c.DeletionTimestamp == nil && s.Prime.DeletionTimestamp == nil {
+	if c := s.Consumer; c != nil && OwnedBy(c, s.Claim) && c.Spec.NodeName == "" && c.DeletionTimestamp == nil &&
+		s.Prime.DeletionTimestamp == nil {
 		return Decision{Action: Wait, Recheck: unscheduledRecheck}, true
 	}
 	return Decision{Action: RememberPrime}, true
@@ -95,7 +97,10 @@ func waitForNextPrime(s State) (Decision, bool) {
 func volumeCaptured(s State, volume string) Decision {
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonVolumeCaptured, fmt.Sprintf(
 		"The prime claim %s was bound to volume %s, an existing free volume that was not provisioned for it. The volume is not changed: it is released with the reclaim policy that it had, and another prime claim is created. "+
-			"To reserve the volume for something else, set its claimRef, or change its storageClassName.", PrimeName(s.Claim), volume))
+			"To reserve the volume for something else, set its claimRef, or change its storageClassName.",
+		PrimeName(s.Claim),
+		volume,
+	))
 }
 
 // secureVolume is what a volume needs before its prime may be deleted: one that was free is

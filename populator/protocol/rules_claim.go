@@ -92,12 +92,18 @@ func leaveForeignVolume(s State) (Decision, bool) {
 	}
 	if restored(s) {
 		d.Status, d.Reason = corev1.ConditionUnknown, v1alpha1.ReasonLeftAlone
-		d.Message = fmt.Sprintf("The claim was created for volume %s, as a restore does. Claim and volume are left alone: nothing is loaded from S3.", s.Claim.Spec.VolumeName)
+		d.Message = fmt.Sprintf(
+			"The claim was created for volume %s, as a restore does. Claim and volume are left alone: nothing is loaded from S3.",
+			s.Claim.Spec.VolumeName,
+		)
 		return d, true
 	}
 	d.Status, d.Reason = corev1.ConditionFalse, v1alpha1.ReasonBoundElsewhere
-	d.Message = fmt.Sprintf("The claim was bound to volume %s, which was not filled from its source: another volume of the same class and size was free, "+
-		"or the provisioner ignores dataSourceRef. Nothing is loaded into it. Remove that cause and create another claim; keep this one if its data is needed.", s.Claim.Spec.VolumeName)
+	d.Message = fmt.Sprintf(
+		"The claim was bound to volume %s, which was not filled from its source: another volume of the same class and size was free, "+
+			"or the provisioner ignores dataSourceRef. Nothing is loaded into it. Remove that cause and create another claim; keep this one if its data is needed.",
+		s.Claim.Spec.VolumeName,
+	)
 	return d, true
 }
 
@@ -110,7 +116,8 @@ func restored(s State) bool {
 		return true
 	}
 	v := s.ClaimVolume
-	return v != nil && v.Annotations[v1alpha1.AnnotationPopulatedFor] != "" && v.Annotations[v1alpha1.AnnotationBoundByController] == ""
+	return v != nil && v.Annotations[v1alpha1.AnnotationPopulatedFor] != "" &&
+		v.Annotations[v1alpha1.AnnotationBoundByController] == ""
 }
 
 // waitForBinder holds still between the rebind and the bind. It is also what keeps a
@@ -125,7 +132,9 @@ func waitForBinder(s State) (Decision, bool) {
 	}
 	return Because(corev1.ConditionFalse, v1alpha1.ReasonRebindBlocked, fmt.Sprintf(
 		"Volume %s is reserved for this claim, but the PV controller does not bind it: %s. Correct that, or delete the claim and create it again.",
-		s.Promised.Name, orElse(mismatch(s.Promised, s.Claim), "see `kubectl describe pv "+s.Promised.Name+"`"))).Again(binderPatience), true
+		s.Promised.Name,
+		orElse(mismatch(s.Promised, s.Claim), "see `kubectl describe pv "+s.Promised.Name+"`"),
+	)).Again(binderPatience), true
 }
 
 // rebindTime is when the volume was last ours alone to write: the mover's end is the
@@ -144,7 +153,12 @@ func rebindTime(s State) time.Time {
 func populatedMessage(s State) string {
 	if s.Prime != nil {
 		if r, ok := Result(s.Prime); ok {
-			return fmt.Sprintf("%d objects, %s, verified; manifest %s.", r.Report.Objects, size(r.Report.Bytes), orElse(r.Report.ManifestDigest, "none"))
+			return fmt.Sprintf(
+				"%d objects, %s, verified; manifest %s.",
+				r.Report.Objects,
+				size(r.Report.Bytes),
+				orElse(r.Report.ManifestDigest, "none"),
+			)
 		}
 	}
 	return "The volume holds the verified data of its source."

@@ -52,7 +52,10 @@ func runConsumer(s State) (Decision, bool) {
 		return Decision{}, false // The provisioner's turn, and its words.
 	}
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonMoverPending, fmt.Sprintf(
-		"Pod %s, for which the volume is made, cannot be scheduled yet: %s", s.Consumer.Name, sentence(moverpod.PendingReason(s.Consumer, "")))).Again(lookAgain(age)), true
+		"Pod %s, for which the volume is made, cannot be scheduled yet: %s",
+		s.Consumer.Name,
+		sentence(moverpod.PendingReason(s.Consumer, "")),
+	)).Again(lookAgain(age)), true
 }
 
 func startConsumer(s State) (Decision, bool) {
@@ -79,7 +82,9 @@ func endConsumer(s State) (Decision, bool) {
 // nameTaken: names of ours are derived from the claim's UID, so somebody made it by hand.
 func nameTaken(name string) Decision {
 	return Because(corev1.ConditionFalse, v1alpha1.ReasonPrimeConflict, fmt.Sprintf(
-		"A pod named %s exists that was not made for this claim. Delete it; population then goes on.", name)).Again(conflictRecheck)
+		"A pod named %s exists that was not made for this claim. Delete it; population then goes on.",
+		name,
+	)).Again(conflictRecheck)
 }
 
 // conflictRecheck is how often something is looked at again that has a name of ours: our

@@ -37,7 +37,10 @@ func fenced(start rule) rule {
 		return Because(corev1.ConditionUnknown, v1alpha1.ReasonVolumeAttached, fmt.Sprintf(
 			"Volume %s is still attached to node %s (VolumeAttachment %s) for a mover that is gone; the next one starts when it is detached. "+
 				"If the node is off for good, delete the Node object or taint it node.kubernetes.io/out-of-service.",
-			s.PrimeVolume.Name, a.Spec.NodeName, a.Name)).Again(detachRecheck), true
+			s.PrimeVolume.Name,
+			a.Spec.NodeName,
+			a.Name,
+		)).Again(detachRecheck), true
 	}
 }
 
@@ -73,7 +76,8 @@ func attachedSince(s State, a *storagev1.VolumeAttachment) time.Time {
 // which is before its first mover; empty where no consumer was needed.
 func consumerNode(s State) string {
 	_, marked := s.PrimeVolume.Annotations[v1alpha1.AnnotationScratchFor]
-	if !lateBinding(s) || waitsForConsumer(s) || marked || s.Mover != nil || ReadAttempts(s.Prime).Mover != "" || len(s.Attachments) != 1 {
+	if !lateBinding(s) || waitsForConsumer(s) || marked || s.Mover != nil || ReadAttempts(s.Prime).Mover != "" ||
+		len(s.Attachments) != 1 {
 		return ""
 	}
 	return s.Attachments[0].Spec.NodeName

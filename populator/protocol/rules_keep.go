@@ -31,7 +31,8 @@ func heldBefore(s State) bool {
 
 // keptAside tells that nothing which happens to a volume's prime deletes the volume.
 func keptAside(v *corev1.PersistentVolume) bool {
-	return v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain && v.Annotations[v1alpha1.AnnotationScratchFor] == ""
+	return v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain &&
+		v.Annotations[v1alpha1.AnnotationScratchFor] == ""
 }
 
 // keepVolume makes sure that a volume which holds something outlives its prime, also when
@@ -76,7 +77,8 @@ func KeepPatch(volume *corev1.PersistentVolume) ([]byte, error) {
 // while it was ours: a scratch volume that is not to be deleted is not as we made it.
 func ownPolicy(volume *corev1.PersistentVolume) string {
 	now, marks := volume.Spec.PersistentVolumeReclaimPolicy, volume.Annotations
-	if own := marks[v1alpha1.AnnotationReclaimPolicy]; own != "" && (marks[v1alpha1.AnnotationScratchFor] == "" || now == corev1.PersistentVolumeReclaimDelete) {
+	if own := marks[v1alpha1.AnnotationReclaimPolicy]; own != "" &&
+		(marks[v1alpha1.AnnotationScratchFor] == "" || now == corev1.PersistentVolumeReclaimDelete) {
 		return own
 	}
 	return string(now)

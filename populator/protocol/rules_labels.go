@@ -19,7 +19,11 @@ const labelsDelay = 30 * time.Second
 // ChangedLabel finds the first label of ours that an object made for this claim does not
 // carry as it was made. That it was made for the claim is told by its owner reference, which
 // holds the claim's UID. Nil labels are those of an object that lost all of them.
-func ChangedLabel(object metav1.Object, claim *corev1.PersistentVolumeClaim, made map[string]string) (name string, changed bool) {
+func ChangedLabel(
+	object metav1.Object,
+	claim *corev1.PersistentVolumeClaim,
+	made map[string]string,
+) (name string, changed bool) {
 	if !metav1.IsControlledBy(object, claim) {
 		return "", false
 	}

@@ -22,14 +22,21 @@ const lostPatience = time.Minute
 func WaitForEnd(s State, pod *corev1.Pod) Decision {
 	overdue := s.Now.Sub(pod.DeletionTimestamp.Time)
 	if overdue < lostPatience {
-		d := Because(corev1.ConditionUnknown, v1alpha1.ReasonPopulating, fmt.Sprintf("Pod %s is ending; population goes on when it is gone.", pod.Name))
+		d := Because(
+			corev1.ConditionUnknown,
+			v1alpha1.ReasonPopulating,
+			fmt.Sprintf("Pod %s is ending; population goes on when it is gone.", pod.Name),
+		)
 		return d.Again(lostPatience - overdue).Quietly()
 	}
 	since := pod.DeletionTimestamp.UTC().Format(time.DateTime)
 	if moverpod.Stopped(pod) && len(pod.Finalizers) > 0 {
 		return Because(corev1.ConditionUnknown, v1alpha1.ReasonMoverLost, fmt.Sprintf(
 			"Pod %s has ended, but its finalizers keep it since %s UTC: %s. Whoever set them has to remove them; population then goes on.",
-			pod.Name, since, strings.Join(pod.Finalizers, ", "))).Again(lookAgain(overdue))
+			pod.Name,
+			since,
+			strings.Join(pod.Finalizers, ", "),
+		)).Again(lookAgain(overdue))
 	}
 	return moverLost(pod, fmt.Sprintf("Node %s has not confirmed that pod %s ended, which was due at %s UTC.", pod.Spec.NodeName, pod.Name, since)).Again(lookAgain(overdue))
 }
@@ -64,7 +71,8 @@ func nodeSilent(pod *corev1.Pod) bool {
 		return false
 	}
 	ready, containers := condition(pod, corev1.PodReady), condition(pod, corev1.ContainersReady)
-	return ready.Status == corev1.ConditionFalse && containers.Status == corev1.ConditionTrue && ready.Reason != "ReadinessGatesNotReady"
+	return ready.Status == corev1.ConditionFalse && containers.Status == corev1.ConditionTrue &&
+		ready.Reason != "ReadinessGatesNotReady"
 }
 
 func condition(pod *corev1.Pod, of corev1.PodConditionType) corev1.PodCondition {
@@ -81,13 +89,18 @@ func moverLost(pod *corev1.Pod, what string) Decision {
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonMoverLost, fmt.Sprintf(
 		"%s Its process may still write to the volume, so no other mover is started. Bring the node back, and population goes on. "+
 			"If the machine is certainly off: `kubectl taint nodes %s node.kubernetes.io/out-of-service=nodeshutdown:NoExecute`, or `kubectl delete node %s`. "+
-			"Do not force-delete the pod alone: that ends no process.", what, pod.Spec.NodeName, pod.Spec.NodeName))
+			"Do not force-delete the pod alone: that ends no process.",
+		what,
+		pod.Spec.NodeName,
+		pod.Spec.NodeName,
+	))
 }
 
 // rememberDisruption: an evicted, drained or preempted mover is deleted, so that what ended
 // it must be written down while it is still there.
 func rememberDisruption(s State) (Decision, bool) {
-	if s.Mover == nil || s.Mover.DeletionTimestamp == nil || !moverpod.Disrupted(s.Mover) || ReadAttempts(s.Prime).Mover == string(s.Mover.UID) {
+	if s.Mover == nil || s.Mover.DeletionTimestamp == nil || !moverpod.Disrupted(s.Mover) ||
+		ReadAttempts(s.Prime).Mover == string(s.Mover.UID) {
 		return Decision{}, false
 	}
 	return Decision{Action: RecordFailure}, true

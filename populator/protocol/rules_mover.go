@@ -46,7 +46,10 @@ func checkRebind(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	return Because(corev1.ConditionFalse, v1alpha1.ReasonRebindBlocked, fmt.Sprintf(
-		"Volume %s holds the data but does not fit the claim: %s. Delete the claim and create it to match.", s.PrimeVolume.Name, why)), true
+		"Volume %s holds the data but does not fit the claim: %s. Delete the claim and create it to match.",
+		s.PrimeVolume.Name,
+		why,
+	)), true
 }
 
 func rebindVolume(s State) (Decision, bool) {
@@ -103,7 +106,10 @@ func waitForMover(s State) (Decision, bool) {
 		return populating(s).Again(MoverPatience - age), true
 	}
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonMoverPending, fmt.Sprintf(
-		"Pod %s cannot start yet: %s", s.Mover.Name, sentence(moverpod.PendingReason(s.Mover, s.Trouble)))).Again(lookAgain(age)), true
+		"Pod %s cannot start yet: %s",
+		s.Mover.Name,
+		sentence(moverpod.PendingReason(s.Mover, s.Trouble)),
+	)).Again(lookAgain(age)), true
 }
 
 // tryAgain is the only rule that starts a mover:
@@ -148,19 +154,34 @@ func populating(s State) Decision {
 func populationFailed(past Attempts) Decision {
 	message := sentence(past.Message)
 	if !past.Terminal {
-		message = fmt.Sprintf("Gave up after %d attempts without progress. The last one: %s", past.Failures+past.Disruptions, message)
+		message = fmt.Sprintf(
+			"Gave up after %d attempts without progress. The last one: %s",
+			past.Failures+past.Disruptions,
+			message,
+		)
 	}
 	return Because(corev1.ConditionFalse, v1alpha1.Reason(past.Reason), fmt.Sprintf(
-		"%s Population goes on when the S3Source changes or the claim's annotation %s gets a new value.", message, v1alpha1.AnnotationRetry))
+		"%s Population goes on when the S3Source changes or the claim's annotation %s gets a new value.",
+		message,
+		v1alpha1.AnnotationRetry,
+	))
 }
 
 func retrying(s State, past Attempts) Decision {
 	left, since := past.next().Sub(s.Now), ""
 	if past.Waits > 0 {
-		since = fmt.Sprintf(" That has lasted since %s; there is no limit on these attempts.", past.Since.UTC().Format(time.RFC3339))
+		since = fmt.Sprintf(
+			" That has lasted since %s; there is no limit on these attempts.",
+			past.Since.UTC().Format(time.RFC3339),
+		)
 	}
 	return Because(corev1.ConditionUnknown, v1alpha1.Reason(past.Reason), fmt.Sprintf(
-		"Attempt %d ended: %s%s It is tried again at %s UTC.", past.Movers, sentence(past.Message), since, past.next().UTC().Format(time.TimeOnly))).Again(left)
+		"Attempt %d ended: %s%s It is tried again at %s UTC.",
+		past.Movers,
+		sentence(past.Message),
+		since,
+		past.next().UTC().Format(time.TimeOnly),
+	)).Again(left)
 }
 
 // sentence ends a mover's message, so that another one may follow.

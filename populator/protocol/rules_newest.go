@@ -65,7 +65,11 @@ func Outdated(mover *corev1.Pod, source *v1alpha1.S3Source, claim *corev1.Persis
 
 // ResultOutdated tells that a filled prime holds what was asked for earlier. A result of an
 // earlier version of ours cannot be compared and stands.
-func ResultOutdated(prime *corev1.PersistentVolumeClaim, source *v1alpha1.S3Source, claim *corev1.PersistentVolumeClaim) bool {
+func ResultOutdated(
+	prime *corev1.PersistentVolumeClaim,
+	source *v1alpha1.S3Source,
+	claim *corev1.PersistentVolumeClaim,
+) bool {
 	stored, _ := Result(prime)
 	return source != nil && outdated(stored.Hash, RequestHash(source, claim))
 }
@@ -82,7 +86,9 @@ func discardOutdatedResult(s State) (Decision, bool) {
 	}
 	return replacePrime(s, requestChanged(fmt.Sprintf(
 		"The volume was filled, but S3Source %s, or the claim's annotation %s, has changed since. The volume is replaced and filled again.",
-		s.Source.Name, v1alpha1.AnnotationRetry))), true
+		s.Source.Name,
+		v1alpha1.AnnotationRetry,
+	))), true
 }
 
 // replacePrime deletes the mover before the prime, which it holds.
@@ -107,7 +113,9 @@ func replaceOversizedPrime(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	return replacePrime(s, requestChanged(fmt.Sprintf(
-		"S3Source %s changed before the volume was provisioned. A volume of the size that is needed now is requested instead.", s.Source.Name))), true
+		"S3Source %s changed before the volume was provisioned. A volume of the size that is needed now is requested instead.",
+		s.Source.Name,
+	))), true
 }
 
 // endOutdatedMover remembers that a mover was ended by a change, then ends it. What it has
@@ -120,7 +128,9 @@ func endOutdatedMover(s State) (Decision, bool) {
 	if why == "" {
 		return Decision{}, false
 	}
-	d := requestChanged(why + " The mover is stopped and population goes on with the new request; verified data that still applies is kept.")
+	d := requestChanged(
+		why + " The mover is stopped and population goes on with the new request; verified data that still applies is kept.",
+	)
 	if ReadAttempts(s.Prime).Mover != string(s.Mover.UID) {
 		return d.Then(RecordEdit), true
 	}
@@ -141,7 +151,8 @@ const growLimit = 5
 // user allows that. The size is remembered on the claim first, because it must outlive the prime.
 func growVolume(s State) (Decision, bool) {
 	past := ReadAttempts(s.Prime)
-	if s.Source == nil || past.fresh(s) || past.Reason != wire.VolumeTooSmall && past.Reason != wire.VolumeOutOfInodes || !grows(s.Source, s.Claim) {
+	if s.Source == nil || past.fresh(s) || past.Reason != wire.VolumeTooSmall && past.Reason != wire.VolumeOutOfInodes ||
+		!grows(s.Source, s.Claim) {
 		return Decision{}, false
 	}
 	next := ReadNextPrime(s.Claim).grownFor(RequestHash(s.Source, s.Claim))

@@ -33,14 +33,27 @@ func checkClaim(s State) (Decision, bool) {
 	spec := s.Claim.Spec
 	switch {
 	case spec.DataSourceRef.Namespace != nil && *spec.DataSourceRef.Namespace != "" && *spec.DataSourceRef.Namespace != s.Claim.Namespace:
-		return refuse(fmt.Sprintf("spec.dataSourceRef.namespace is %s, but a source must be in the claim's own namespace. Create the S3Source in %s and leave the field out.",
-			*spec.DataSourceRef.Namespace, s.Claim.Namespace))
+		return refuse(
+			fmt.Sprintf(
+				"spec.dataSourceRef.namespace is %s, but a source must be in the claim's own namespace. Create the S3Source in %s and leave the field out.",
+				*spec.DataSourceRef.Namespace,
+				s.Claim.Namespace,
+			),
+		)
 	case spec.Selector != nil:
-		return Because(corev1.ConditionUnknown, v1alpha1.ReasonLeftAlone,
-			"spec.selector is set, as a restore does that brings its own volume, so the claim is left alone: nothing is loaded from S3. To load from S3, create a claim without it."), true
+		return Because(
+			corev1.ConditionUnknown,
+			v1alpha1.ReasonLeftAlone,
+			"spec.selector is set, as a restore does that brings its own volume, so the claim is left alone: nothing is loaded from S3. To load from S3, create a claim without it.",
+		), true
 	case block(s.Claim) && s.Source != nil && len(s.Source.Spec.Objects) != 1:
-		return refuse(fmt.Sprintf("spec.volumeMode is Block, which takes exactly one object, but S3Source %s selects %s. List exactly one in its spec.objects, or use volumeMode Filesystem.",
-			s.Source.Name, selection(s.Source)))
+		return refuse(
+			fmt.Sprintf(
+				"spec.volumeMode is Block, which takes exactly one object, but S3Source %s selects %s. List exactly one in its spec.objects, or use volumeMode Filesystem.",
+				s.Source.Name,
+				selection(s.Source),
+			),
+		)
 	}
 	return Decision{}, false
 }
@@ -60,8 +73,11 @@ func checkClass(s State) (Decision, bool) {
 	name := s.Claim.Spec.StorageClassName
 	switch {
 	case name == nil:
-		return Because(corev1.ConditionUnknown, v1alpha1.ReasonStorageClassUnset,
-			"The claim names no storage class and the cluster has no default one. Set spec.storageClassName, or mark a class as default; population then begins."), true
+		return Because(
+			corev1.ConditionUnknown,
+			v1alpha1.ReasonStorageClassUnset,
+			"The claim names no storage class and the cluster has no default one. Set spec.storageClassName, or mark a class as default; population then begins.",
+		), true
 	case *name == "":
 		return Because(corev1.ConditionFalse, v1alpha1.ReasonUnsupportedClass,
 			`spec.storageClassName is "", which turns provisioning off. Create the claim with the name of a class.`), true
@@ -72,8 +88,15 @@ func checkClass(s State) (Decision, bool) {
 			fmt.Sprintf("StorageClass %s does not exist. Create it, or create the claim with another one.", *name)), true
 	}
 	if why := provisioner.Unsupported(s.Class, s.CSI); why != "" {
-		return Because(corev1.ConditionFalse, v1alpha1.ReasonUnsupportedClass,
-			fmt.Sprintf("StorageClass %s cannot be populated: %s. Create the claim with a class of a CSI driver.", *name, why)), true
+		return Because(
+			corev1.ConditionFalse,
+			v1alpha1.ReasonUnsupportedClass,
+			fmt.Sprintf(
+				"StorageClass %s cannot be populated: %s. Create the claim with a class of a CSI driver.",
+				*name,
+				why,
+			),
+		), true
 	}
 	return Decision{}, false
 }
@@ -112,7 +135,10 @@ func waitForInventory(s State) (Decision, bool) {
 		return Decision{}, false // A mover has found the size already.
 	}
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonInventoryPending, fmt.Sprintf(
-		"The volume may grow to fit S3Source %s, which has not been listed yet. If this stays, look at `kubectl describe s3source %s`.", s.Source.Name, s.Source.Name)), true
+		"The volume may grow to fit S3Source %s, which has not been listed yet. If this stays, look at `kubectl describe s3source %s`.",
+		s.Source.Name,
+		s.Source.Name,
+	)), true
 }
 
 func waitForConsumer(s State) (Decision, bool) {
@@ -144,9 +170,12 @@ func waitForSearch(s State) (Decision, bool) {
 	if s.Prime != nil || searched(s.Claim) || lateBinding(s) && !waitsForConsumer(s) {
 		return Decision{}, false
 	}
-	d := Because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning,
+	d := Because(
+		corev1.ConditionUnknown,
+		v1alpha1.ReasonProvisioning,
 		"Kubernetes has not decided yet whether an existing free volume fits the claim; if none does, kube-controller-manager sets the claim's annotation "+
-			v1alpha1.AnnotationStorageProvisioner+", and population begins.")
+			v1alpha1.AnnotationStorageProvisioner+", and population begins.",
+	)
 	if age := s.Now.Sub(s.Claim.CreationTimestamp.Time); age < ProvisionPatience {
 		return d.Again(ProvisionPatience - age).Quietly(), true
 	}
@@ -154,5 +183,6 @@ func waitForSearch(s State) (Decision, bool) {
 }
 
 func searched(claim *corev1.PersistentVolumeClaim) bool {
-	return claim.Annotations[v1alpha1.AnnotationStorageProvisioner] != "" || claim.Annotations[v1alpha1.AnnotationBetaStorageProvisioner] != ""
+	return claim.Annotations[v1alpha1.AnnotationStorageProvisioner] != "" ||
+		claim.Annotations[v1alpha1.AnnotationBetaStorageProvisioner] != ""
 }

@@ -45,7 +45,9 @@ func refuseForeignPrime(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	return Because(corev1.ConditionFalse, v1alpha1.ReasonPrimeConflict, fmt.Sprintf(
-		"A claim named %s exists that was not made for this one. Delete it; population then begins.", s.Prime.Name)).Again(conflictRecheck), true
+		"A claim named %s exists that was not made for this one. Delete it; population then begins.",
+		s.Prime.Name,
+	)).Again(conflictRecheck), true
 }
 
 // waitForDeletedPrime: its volume will be reclaimed, so nothing on it may be promised.
@@ -90,7 +92,10 @@ func mirrorSelectedNode(s State) (Decision, bool) {
 	}
 	if node == s.Prime.Annotations[v1alpha1.AnnotationMirroredNode] {
 		d := Decision{Action: ReleaseNode, Announce: v1alpha1.ReasonRescheduling}
-		d.Message = fmt.Sprintf("The provisioner cannot make a volume on node %s; the scheduler has to choose another one.", node)
+		d.Message = fmt.Sprintf(
+			"The provisioner cannot make a volume on node %s; the scheduler has to choose another one.",
+			node,
+		)
 		return d, true
 	}
 	return Decision{Action: SelectNode}, true
@@ -102,8 +107,11 @@ func waitForScheduler(s State) (Decision, bool) {
 		s.Prime.Annotations[v1alpha1.AnnotationSelectedNode] != "" || s.Claim.Annotations[v1alpha1.AnnotationSelectedNode] != "" {
 		return Decision{}, false
 	}
-	d := Because(corev1.ConditionUnknown, v1alpha1.ReasonRescheduling,
-		"The provisioner gave up the node that was chosen for the claim, and the scheduler has not chosen another one. Check that a pod uses the claim and fits another node.")
+	d := Because(
+		corev1.ConditionUnknown,
+		v1alpha1.ReasonRescheduling,
+		"The provisioner gave up the node that was chosen for the claim, and the scheduler has not chosen another one. Check that a pod uses the claim and fits another node.",
+	)
 	if age := s.Now.Sub(s.Prime.CreationTimestamp.Time); age < ProvisionPatience {
 		return d.Again(ProvisionPatience - age).Quietly(), true
 	}
@@ -149,18 +157,24 @@ func refuseStolenVolume(s State) (Decision, bool) {
 		why = "it is being deleted"
 	}
 	return Because(corev1.ConditionFalse, v1alpha1.ReasonRebindBlocked, fmt.Sprintf(
-		"Volume %s was to become this claim's, but cannot be handed over: %s. Delete the claim and create it again to begin anew.", s.PrimeVolume.Name, why)), true
+		"Volume %s was to become this claim's, but cannot be handed over: %s. Delete the claim and create it again to begin anew.",
+		s.PrimeVolume.Name,
+		why,
+	)), true
 }
 
 // waitForReclaim: the PV controller calls a volume released when its claim is gone, so that our
 // view of the prime is older than that of its volume. From then on the provisioner may delete
 // what is behind it, and nothing may be handed over.
 func waitForReclaim(s State) (Decision, bool) {
-	if s.PrimeVolume == nil || s.PrimeVolume.Status.Phase != corev1.VolumeReleased && s.PrimeVolume.Status.Phase != corev1.VolumeFailed {
+	if s.PrimeVolume == nil ||
+		s.PrimeVolume.Status.Phase != corev1.VolumeReleased && s.PrimeVolume.Status.Phase != corev1.VolumeFailed {
 		return Decision{}, false
 	}
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning, fmt.Sprintf(
-		"The prime claim %s was deleted by someone else; population begins again with a new one.", s.Prime.Name)).Again(reclaimRecheck).Quietly(), true
+		"The prime claim %s was deleted by someone else; population begins again with a new one.",
+		s.Prime.Name,
+	)).Again(reclaimRecheck).Quietly(), true
 }
 
 // reclaimRecheck is the net below the watch of primes.

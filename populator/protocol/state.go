@@ -81,12 +81,14 @@ func waitsForConsumer(s State) bool {
 }
 
 func lateBinding(s State) bool {
-	return s.Class != nil && s.Class.VolumeBindingMode != nil && *s.Class.VolumeBindingMode == storagev1.VolumeBindingWaitForFirstConsumer
+	return s.Class != nil && s.Class.VolumeBindingMode != nil &&
+		*s.Class.VolumeBindingMode == storagev1.VolumeBindingWaitForFirstConsumer
 }
 
 // onlyReaders tells that nothing could write through the claim's own access modes.
 func onlyReaders(modes []corev1.PersistentVolumeAccessMode) bool {
-	return len(modes) > 0 && !slices.ContainsFunc(modes, func(m corev1.PersistentVolumeAccessMode) bool { return m != corev1.ReadOnlyMany })
+	return len(modes) > 0 &&
+		!slices.ContainsFunc(modes, func(m corev1.PersistentVolumeAccessMode) bool { return m != corev1.ReadOnlyMany })
 }
 
 // Populated is the claim's condition as it was last written.

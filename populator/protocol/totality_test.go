@@ -80,7 +80,8 @@ func TestDecideKeepsItsPromises(t *testing.T) {
 
 // foundFull is what the mover of the world said, not what the rules make of it.
 func foundFull(s State) bool {
-	return foundFullOnce(s) || s.Prime != nil && strings.Contains(s.Prime.Annotations[v1alpha1.AnnotationAttempts], "photos/cat.jpg")
+	return foundFullOnce(s) ||
+		s.Prime != nil && strings.Contains(s.Prime.Annotations[v1alpha1.AnnotationAttempts], "photos/cat.jpg")
 }
 
 // foundFullOnce: a later mover did not come to look.
@@ -140,8 +141,9 @@ var promises = map[string]func(State, Decision) bool{
 		return !editedAfter(s) || !runs || d.Reason != v1alpha1.ReasonPopulating && d.Reason != v1alpha1.ReasonMoverPending
 	},
 	"a prime is replaced only for another request or size, without its mover, and never under a claim that has a volume": func(s State, d Decision) bool {
-		return d.Action != ReplacePrime || s.Mover == nil && OwnedBy(s.Prime, s.Claim) && s.Prime.DeletionTimestamp == nil && s.Claim.Spec.VolumeName == "" &&
-			s.Promised == nil && s.Claim.DeletionTimestamp == nil && (editedAfter(s) || s.Claim.Annotations[v1alpha1.AnnotationNextPrime] != "")
+		return d.Action != ReplacePrime ||
+			s.Mover == nil && OwnedBy(s.Prime, s.Claim) && s.Prime.DeletionTimestamp == nil && s.Claim.Spec.VolumeName == "" &&
+				s.Promised == nil && s.Claim.DeletionTimestamp == nil && (editedAfter(s) || s.Claim.Annotations[v1alpha1.AnnotationNextPrime] != "")
 	},
 	"a prime grows only where its user allows that": func(s State, d Decision) bool {
 		return d.Action != RememberSize || s.Source.Spec.Sizing.OnTooSmall == v1alpha1.TooSmallGrow
@@ -153,25 +155,29 @@ var promises = map[string]func(State, Decision) bool{
 		return d.Action != StartMover || !Filled(s.Prime)
 	},
 	"a mover starts only on a live prime of ours without another mover": func(s State, d Decision) bool {
-		return d.Action != StartMover || s.Mover == nil && s.Source != nil && OwnedBy(s.Prime, s.Claim) && s.Prime.DeletionTimestamp == nil &&
-			s.Claim.Spec.VolumeName == "" && s.Claim.DeletionTimestamp == nil && s.Promised == nil
+		return d.Action != StartMover ||
+			s.Mover == nil && s.Source != nil && OwnedBy(s.Prime, s.Claim) && s.Prime.DeletionTimestamp == nil &&
+				s.Claim.Spec.VolumeName == "" && s.Claim.DeletionTimestamp == nil && s.Promised == nil
 	},
 	"no pod that can write starts on an unbound or unchecked volume": func(s State, d Decision) bool {
-		return d.Action != StartMover || Bound(s.Prime) && RefersTo(s.PrimeVolume, s.Prime) && s.PrimeVolume.DeletionTimestamp == nil &&
-			!captured(s.PrimeVolume) && (scratchFor(s.PrimeVolume, s.Claim) || foundFull(s) && keptAside(s.PrimeVolume))
+		return d.Action != StartMover ||
+			Bound(s.Prime) && RefersTo(s.PrimeVolume, s.Prime) && s.PrimeVolume.DeletionTimestamp == nil &&
+				!captured(s.PrimeVolume) && (scratchFor(s.PrimeVolume, s.Claim) || foundFull(s) && keptAside(s.PrimeVolume))
 	},
 	"no mover starts beside a consumer or an attachment": func(s State, d Decision) bool {
 		return d.Action != StartMover || len(s.Attachments) == 0 && (s.Consumer == nil || !OwnedBy(s.Consumer, s.Claim))
 	},
 	"a consumer starts only on a live, unbound prime of ours": func(s State, d Decision) bool {
-		return d.Action != StartConsumer || s.Consumer == nil && OwnedBy(s.Prime, s.Claim) && !Bound(s.Prime) && s.Prime.DeletionTimestamp == nil &&
-			s.Claim.DeletionTimestamp == nil && s.Claim.Spec.VolumeName == "" && s.Promised == nil
+		return d.Action != StartConsumer ||
+			s.Consumer == nil && OwnedBy(s.Prime, s.Claim) && !Bound(s.Prime) && s.Prime.DeletionTimestamp == nil &&
+				s.Claim.DeletionTimestamp == nil && s.Claim.Spec.VolumeName == "" && s.Promised == nil
 	},
 	"a volume that is not ours is only released, and only while it is the prime's": func(s State, d Decision) bool {
 		if d.Action == ReleaseVolume {
 			return captured(s.PrimeVolume) && RefersTo(s.PrimeVolume, s.Prime) && OwnedBy(s.Prime, s.Claim)
 		}
-		return s.PrimeVolume == nil || !captured(s.PrimeVolume) || d.Action != MarkScratch && d.Action != StartMover && d.Action != Rebind && d.Action != MarkPopulated
+		return s.PrimeVolume == nil || !captured(s.PrimeVolume) ||
+			d.Action != MarkScratch && d.Action != StartMover && d.Action != Rebind && d.Action != MarkPopulated
 	},
 	"a volume that held something is never filled, nor given to a deleter": func(s State, d Decision) bool {
 		if !foundFull(s) {
@@ -191,18 +197,26 @@ var promises = map[string]func(State, Decision) bool{
 		}
 	},
 	"a prime goes only when its volume is known to be ours, or is released": func(s State, d Decision) bool {
-		return d.Action != DeletePrime && d.Action != ReplacePrime || s.PrimeVolume == nil || !RefersTo(s.PrimeVolume, s.Prime) || s.PrimeVolume.DeletionTimestamp != nil ||
-			scratchFor(s.PrimeVolume, s.Claim) || releasingFor(s.PrimeVolume, s.Claim) || foundFull(s) && keptAside(s.PrimeVolume)
+		return d.Action != DeletePrime && d.Action != ReplacePrime || s.PrimeVolume == nil ||
+			!RefersTo(s.PrimeVolume, s.Prime) ||
+			s.PrimeVolume.DeletionTimestamp != nil ||
+			scratchFor(s.PrimeVolume, s.Claim) ||
+			releasingFor(s.PrimeVolume, s.Claim) ||
+			foundFull(s) && keptAside(s.PrimeVolume)
 	},
 	"the next prime is thought of before a captured one goes": func(s State, d Decision) bool {
-		return d.Action != DeletePrime || s.Claim.DeletionTimestamp != nil || s.Claim.Spec.VolumeName != "" || s.PrimeVolume == nil ||
+		return d.Action != DeletePrime || s.Claim.DeletionTimestamp != nil || s.Claim.Spec.VolumeName != "" ||
+			s.PrimeVolume == nil ||
 			ReadNextPrime(s.Claim).Prime == string(s.Prime.UID)
 	},
 	"a prime is made only for a live, unbound claim without a promised volume": func(s State, d Decision) bool {
-		return d.Action != CreatePrime || s.Prime == nil && s.Claim.Spec.VolumeName == "" && s.Claim.DeletionTimestamp == nil && s.Promised == nil
+		return d.Action != CreatePrime ||
+			s.Prime == nil && s.Claim.Spec.VolumeName == "" && s.Claim.DeletionTimestamp == nil && s.Promised == nil
 	},
 	"a prime goes only when the claim is bound or goes, or its volume is gone or released": func(s State, d Decision) bool {
-		return d.Action != DeletePrime || s.Claim.DeletionTimestamp != nil || s.Claim.Spec.VolumeName != "" || s.PrimeVolume == nil || releasingFor(s.PrimeVolume, s.Claim)
+		return d.Action != DeletePrime || s.Claim.DeletionTimestamp != nil || s.Claim.Spec.VolumeName != "" ||
+			s.PrimeVolume == nil ||
+			releasingFor(s.PrimeVolume, s.Claim)
 	},
 	"a prime goes only after its mover": func(s State, d Decision) bool {
 		return d.Action != DeletePrime || s.Mover == nil || s.Mover.DeletionTimestamp != nil || !OwnedBy(s.Mover, s.Claim)
@@ -223,16 +237,24 @@ var promises = map[string]func(State, Decision) bool{
 		return d.Action != MarkScratch || RefersTo(s.PrimeVolume, s.Prime)
 	},
 	"a deleted claim only loses things, after their volume is safe": func(s State, d Decision) bool {
-		return s.Claim.DeletionTimestamp == nil || slices.Contains([]Action{DeleteMover, DeleteConsumer, DeletePrime, MarkScratch, ReleaseVolume, KeepVolume, Wait}, d.Action)
+		return s.Claim.DeletionTimestamp == nil ||
+			slices.Contains(
+				[]Action{DeleteMover, DeleteConsumer, DeletePrime, MarkScratch, ReleaseVolume, KeepVolume, Wait},
+				d.Action,
+			)
 	},
 	"a claim at rest is left alone": func(s State, d Decision) bool {
 		was, _ := Populated(s.Claim)
-		atRest := Bound(s.Claim) && PopulatedFor(s.ClaimVolume, s.Claim) && was.Status == corev1.ConditionTrue && s.Prime == nil && s.Claim.DeletionTimestamp == nil &&
-			(s.Mover == nil || !OwnedBy(s.Mover, s.Claim)) && (s.Consumer == nil || !OwnedBy(s.Consumer, s.Claim))
+		atRest := Bound(s.Claim) && PopulatedFor(s.ClaimVolume, s.Claim) && was.Status == corev1.ConditionTrue &&
+			s.Prime == nil &&
+			s.Claim.DeletionTimestamp == nil &&
+			(s.Mover == nil || !OwnedBy(s.Mover, s.Claim)) &&
+			(s.Consumer == nil || !OwnedBy(s.Consumer, s.Claim))
 		return !atRest || d.Action == Wait && d.Reason == "" && d.Recheck == 0
 	},
 	"a lost mover is told of, or the wait for something else before it is short": func(s State, d Decision) bool {
-		overdue := s.Mover != nil && s.Mover.DeletionTimestamp != nil && s.Now.Sub(s.Mover.DeletionTimestamp.Time) >= lostPatience
+		overdue := s.Mover != nil && s.Mover.DeletionTimestamp != nil &&
+			s.Now.Sub(s.Mover.DeletionTimestamp.Time) >= lostPatience
 		handedOver := s.Promised != nil || s.Claim.Spec.VolumeName != "" // after every mover was gone
 		return !overdue || handedOver || d.Action != Wait || d.Reason != "" || d.Recheck > 0 && d.Recheck <= ProvisionPatience
 	},

@@ -26,7 +26,11 @@ func mismatch(volume *corev1.PersistentVolume, claim *corev1.PersistentVolumeCla
 	case have.Cmp(want) < 0:
 		return fmt.Sprintf("it has %s, the claim requests %s", have.String(), want.String())
 	case volumeMode(volume.Spec.VolumeMode) != volumeMode(claim.Spec.VolumeMode):
-		return fmt.Sprintf("its volumeMode is %s, the claim's %s", volumeMode(volume.Spec.VolumeMode), volumeMode(claim.Spec.VolumeMode))
+		return fmt.Sprintf(
+			"its volumeMode is %s, the claim's %s",
+			volumeMode(volume.Spec.VolumeMode),
+			volumeMode(claim.Spec.VolumeMode),
+		)
 	case attributesClass(volume.Spec.VolumeAttributesClassName) != attributesClass(claim.Spec.VolumeAttributesClassName):
 		return fmt.Sprintf("its volumeAttributesClassName is %q, the claim's %q",
 			attributesClass(volume.Spec.VolumeAttributesClassName), attributesClass(claim.Spec.VolumeAttributesClassName))

@@ -16,7 +16,11 @@ import (
 
 func volume(name string, claim *corev1.PersistentVolumeClaim) *corev1.PersistentVolume {
 	return &corev1.PersistentVolume{
-		ObjectMeta: metav1.ObjectMeta{Name: name, ResourceVersion: "30", Annotations: map[string]string{v1alpha1.AnnotationProvisionedBy: "csi.example.com"}},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:            name,
+			ResourceVersion: "30",
+			Annotations:     map[string]string{v1alpha1.AnnotationProvisionedBy: "csi.example.com"},
+		},
 		Spec: corev1.PersistentVolumeSpec{
 			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
 			AccessModes:                   []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
@@ -65,8 +69,10 @@ var (
 	consumed   = onVolume(func(v *corev1.PersistentVolume) { v.Annotations[v1alpha1.AnnotationAttachedByConsumer] = "a" })
 	unclaimed  = onVolume(func(v *corev1.PersistentVolume) { v.Spec.ClaimRef = nil })
 	volumeGoes = onVolume(func(v *corev1.PersistentVolume) { v.DeletionTimestamp = new(metav1.NewTime(noon)) })
-	tooSmall   = onVolume(func(v *corev1.PersistentVolume) { v.Spec.Capacity[corev1.ResourceStorage] = resource.MustParse("1Mi") })
-	otherVAC   = onVolume(func(v *corev1.PersistentVolume) { v.Spec.VolumeAttributesClassName = new("gold") })
+	tooSmall   = onVolume(
+		func(v *corev1.PersistentVolume) { v.Spec.Capacity[corev1.ResourceStorage] = resource.MustParse("1Mi") },
+	)
+	otherVAC = onVolume(func(v *corev1.PersistentVolume) { v.Spec.VolumeAttributesClassName = new("gold") })
 )
 
 func unmarkVolume(v *corev1.PersistentVolume) {
@@ -115,13 +121,17 @@ func withConsumer(age time.Duration, more ...func(*corev1.Pod)) change {
 func placedOnA(p *corev1.Pod)  { p.Spec.NodeName = "a" }
 func unlabelled(p *corev1.Pod) { p.Labels, p.OwnerReferences = nil, nil }
 func unschedulable(p *corev1.Pod) {
-	p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/3 nodes"}}
+	p.Status.Conditions = []corev1.PodCondition{
+		{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/3 nodes"},
+	}
 }
 
 func consumerDone(p *corev1.Pod) {
 	placedOnA(p)
 	p.Status.Phase = corev1.PodSucceeded
-	p.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}}}
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{
+		{State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}},
+	}
 }
 
 func goingSince(ago time.Duration) func(*corev1.Pod) {

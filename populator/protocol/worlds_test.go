@@ -41,8 +41,14 @@ func world(changes ...change) State {
 			Spec: corev1.PersistentVolumeClaimSpec{
 				StorageClassName: new("fast"),
 				AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-				Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
-				DataSourceRef:    &corev1.TypedObjectReference{APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source, Name: "models"},
+				Resources: corev1.VolumeResourceRequirements{
+					Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
+				},
+				DataSourceRef: &corev1.TypedObjectReference{
+					APIGroup: new(v1alpha1.Group),
+					Kind:     v1alpha1.KindS3Source,
+					Name:     "models",
+				},
 			},
 		},
 	}
@@ -58,7 +64,10 @@ func world(changes ...change) State {
 func withSource(s *State) {
 	s.Source = &v1alpha1.S3Source{
 		ObjectMeta: metav1.ObjectMeta{Name: "models", Namespace: "team", UID: "source-uid", Generation: 1},
-		Spec:       v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{Bucket: "datasets", Endpoint: "http://s3"}, Retries: v1alpha1.Retries{Limit: new(int32(3))}},
+		Spec: v1alpha1.S3SourceSpec{
+			S3Location: v1alpha1.S3Location{Bucket: "datasets", Endpoint: "http://s3"},
+			Retries:    v1alpha1.Retries{Limit: new(int32(3))},
+		},
 	}
 }
 
@@ -117,7 +126,9 @@ func staleInventory(s *State) {
 func oldInventory(s *State) {
 	inventory(s)
 	s.Source.Status.Inventory.ObservedGeneration = 0
-	s.Source.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, ObservedGeneration: 1}}
+	s.Source.Status.Conditions = []metav1.Condition{
+		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, ObservedGeneration: 1},
+	}
 }
 
 func claimNode(s *State)  { node("a")(s) }
@@ -139,7 +150,11 @@ func told(status corev1.ConditionStatus, reason v1alpha1.Reason) change {
 
 func class(mode storagev1.VolumeBindingMode, provisioner string) change {
 	return func(s *State) {
-		s.Class = &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "fast"}, Provisioner: provisioner, VolumeBindingMode: &mode}
+		s.Class = &storagev1.StorageClass{
+			ObjectMeta:        metav1.ObjectMeta{Name: "fast"},
+			Provisioner:       provisioner,
+			VolumeBindingMode: &mode,
+		}
 	}
 }
 
@@ -217,7 +232,9 @@ func tooSmallBefore(s *State) {
 // grown has the size of its next prime on the claim, after so many.
 func grown(bytes int64, times int) change {
 	return func(s *State) {
-		s.Claim.Annotations[v1alpha1.AnnotationNextPrime] = encoded(NextPrime{Claim: claimUID, Bytes: bytes, BytesFor: baseHash(), Grown: times})
+		s.Claim.Annotations[v1alpha1.AnnotationNextPrime] = encoded(
+			NextPrime{Claim: claimUID, Bytes: bytes, BytesFor: baseHash(), Grown: times},
+		)
 	}
 }
 
@@ -231,7 +248,9 @@ func oversizedPrime(s *State) {
 func edited(times int) change {
 	return func(s *State) {
 		boundPrime(s)
-		s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(Attempts{Movers: times, Edits: times, EditedAt: noon.Add(-time.Second), Mover: moverUID})
+		s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(
+			Attempts{Movers: times, Edits: times, EditedAt: noon.Add(-time.Second), Mover: moverUID},
+		)
 	}
 }
 
@@ -326,8 +345,16 @@ var (
 	doneMover    = withMover(corev1.PodSucceeded, 0, string(doneReport.Encode()))
 	silentMover  = withMover(corev1.PodSucceeded, 0, "")
 	lyingMover   = withMover(corev1.PodFailed, 1, string(doneReport.Encode()))
-	retryMover   = withMover(corev1.PodFailed, 3, string(wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Message: "No luck."}.Encode()))
-	userMover    = withMover(corev1.PodFailed, 2, string(wire.Report{Class: wire.User, Reason: wire.AccessDenied, Message: "Wrong keys."}.Encode()))
+	retryMover   = withMover(
+		corev1.PodFailed,
+		3,
+		string(wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Message: "No luck."}.Encode()),
+	)
+	userMover = withMover(
+		corev1.PodFailed,
+		2,
+		string(wire.Report{Class: wire.User, Reason: wire.AccessDenied, Message: "Wrong keys."}.Encode()),
+	)
 	// An earlier version of ours had another hash.
 	olderMover = func(s *State) {
 		runningMover(s)

@@ -36,7 +36,12 @@ func (a *ask) runs(now time.Time) bool  { return !a.started.IsZero() && now.Befo
 
 func newCluster(t *testing.T, seed uint64) *cluster {
 	r := rand.New(rand.NewPCG(seed, 1))
-	c := &cluster{t: t, rand: r, caps: Caps{Cluster: 1 + r.IntN(8), Namespace: r.IntN(4), Endpoint: r.IntN(3)}, visits: map[string][]string{}}
+	c := &cluster{
+		t:      t,
+		rand:   r,
+		caps:   Caps{Cluster: 1 + r.IntN(8), Namespace: r.IntN(4), Endpoint: r.IntN(3)},
+		visits: map[string][]string{},
+	}
 	c.queue, c.clock = newQueue(c.caps)
 	for i := range 2 + r.IntN(4) {
 		namespace := string(rune('a' + i))
@@ -61,7 +66,10 @@ func newCluster(t *testing.T, seed uint64) *cluster {
 func (c *cluster) movers() (all []Mover) {
 	for _, a := range c.asks {
 		if !a.started.IsZero() && !c.clock.now.Before(a.shown) && c.clock.now.Before(a.end.Add(5*time.Second)) {
-			all = append(all, Mover{Use: a.Use, Role: a.Role, Runs: a.runs(c.clock.now), Last: true, Created: a.started.Truncate(time.Second)})
+			all = append(
+				all,
+				Mover{Use: a.Use, Role: a.Role, Runs: a.runs(c.clock.now), Last: true, Created: a.started.Truncate(time.Second)},
+			)
 		}
 	}
 	return all

@@ -26,7 +26,13 @@ func position(lines []*line, taken places, w *waiter, now time.Time) Position {
 	if !ok { // What is free is kept for one before it that needs several places.
 		l = w.limits[len(w.limits)-1]
 	}
-	return Position{Cap: l.kind, Name: l.name, Most: l.most, Ahead: rounded(ahead(lines, w, l.bound)), Waited: now.Sub(w.first)}
+	return Position{
+		Cap:    l.kind,
+		Name:   l.name,
+		Most:   l.most,
+		Ahead:  rounded(ahead(lines, w, l.bound)),
+		Waited: now.Sub(w.first),
+	}
 }
 
 func rounded(n int) int {

@@ -49,7 +49,13 @@ type reserved struct {
 
 // New makes a queue.
 func New(caps Caps, now func() time.Time) *Queue {
-	return &Queue{caps: caps, now: now, lines: map[string]*line{}, waiting: map[who]*waiter{}, reserved: map[types.UID]reserved{}}
+	return &Queue{
+		caps:     caps,
+		now:      now,
+		lines:    map[string]*line{},
+		waiting:  map[who]*waiter{},
+		reserved: map[types.UID]reserved{},
+	}
 }
 
 // Ask lets a mover in, and then keeps its place until it is seen; or tells where it stands.
@@ -219,7 +225,10 @@ func (q *Queue) forget(now time.Time) {
 			q.leave(id)
 		}
 	}
-	maps.DeleteFunc(q.lines, func(_ string, l *line) bool { return len(l.waiters) == 0 && now.Sub(l.served) > forgetAfter })
+	maps.DeleteFunc(
+		q.lines,
+		func(_ string, l *line) bool { return len(l.waiters) == 0 && now.Sub(l.served) > forgetAfter },
+	)
 }
 
 // answers passes over a waiter that was woken and did not come.

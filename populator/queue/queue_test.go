@@ -48,15 +48,30 @@ func TestCaps(t *testing.T) {
 		second  Request
 		blocked Cap
 	}{
-		"no cap":                     {Caps{}, request("a", 0), request("a", 1), ""},
-		"the cluster's":              {Caps{Cluster: 1}, request("a", 0), request("b", 1), Cluster},
-		"the namespace's":            {Caps{Namespace: 1}, request("a", 0), request("a", 1), Namespace},
-		"another namespace":          {Caps{Namespace: 1}, request("a", 0), request("b", 1), ""},
-		"the endpoint's":             {Caps{Endpoint: 1}, other(minio), func() Request { r := request("a", 2); minio(&r); return r }(), Endpoint},
-		"another endpoint":           {Caps{Endpoint: 1}, other(minio), request("a", 2), ""},
-		"the source's":               {Caps{}, other(source), func() Request { r := request("b", 2); source(&r); return r }(), Source},
-		"the narrowest is named":     {Caps{Cluster: 1, Namespace: 1}, request("a", 0), request("a", 1), Namespace},
-		"a Job with too many places": {Caps{Cluster: 2}, request("a", 0), func() Request { r := request("b", 1); r.Places = 5; return r }(), Cluster},
+		"no cap":            {Caps{}, request("a", 0), request("a", 1), ""},
+		"the cluster's":     {Caps{Cluster: 1}, request("a", 0), request("b", 1), Cluster},
+		"the namespace's":   {Caps{Namespace: 1}, request("a", 0), request("a", 1), Namespace},
+		"another namespace": {Caps{Namespace: 1}, request("a", 0), request("b", 1), ""},
+		"the endpoint's": {
+			Caps{Endpoint: 1},
+			other(minio),
+			func() Request { r := request("a", 2); minio(&r); return r }(),
+			Endpoint,
+		},
+		"another endpoint": {Caps{Endpoint: 1}, other(minio), request("a", 2), ""},
+		"the source's": {
+			Caps{},
+			other(source),
+			func() Request { r := request("b", 2); source(&r); return r }(),
+			Source,
+		},
+		"the narrowest is named": {Caps{Cluster: 1, Namespace: 1}, request("a", 0), request("a", 1), Namespace},
+		"a Job with too many places": {
+			Caps{Cluster: 2},
+			request("a", 0),
+			func() Request { r := request("b", 1); r.Places = 5; return r }(),
+			Cluster,
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -187,7 +202,8 @@ func TestPositions(t *testing.T) {
 	}
 	last := request("a", 151)
 	p := q.Ask(busy, last)
-	if want := "at most 1 movers run in the cluster at once (--max-movers); about 150 movers are ahead."; p == nil || p.String() != want {
+	if want := "at most 1 movers run in the cluster at once (--max-movers); about 150 movers are ahead."; p == nil ||
+		p.String() != want {
 		t.Fatalf("says %q", p)
 	}
 	for i := range 100 {
@@ -208,12 +224,19 @@ func TestPositions(t *testing.T) {
 // Movers that the scheduler has no node for fill no cap.
 func TestWhichPodsTakeAPlace(t *testing.T) {
 	pod := func(change func(*corev1.Pod)) *corev1.Pod {
-		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Labels: map[string]string{v1alpha1.LabelRole: v1alpha1.RolePopulate, v1alpha1.LabelClaimUID: "c"}}}
+		p := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: "a",
+				Labels:    map[string]string{v1alpha1.LabelRole: v1alpha1.RolePopulate, v1alpha1.LabelClaimUID: "c"},
+			},
+		}
 		change(p)
 		return p
 	}
 	unschedulable := func(p *corev1.Pod) {
-		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable}}
+		p.Status.Conditions = []corev1.PodCondition{
+			{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable},
+		}
 	}
 	onNode := func(p *corev1.Pod) { p.Spec.NodeName = "n" }
 	goes := func(ago time.Duration) func(*corev1.Pod) {
@@ -232,7 +255,9 @@ func TestWhichPodsTakeAPlace(t *testing.T) {
 		"ended beside a sidecar": {func(p *corev1.Pod) {
 			onNode(p)
 			p.Status.Phase = corev1.PodRunning
-			p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: moverpod.ContainerName, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}}}
+			p.Status.ContainerStatuses = []corev1.ContainerStatus{
+				{Name: moverpod.ContainerName, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}},
+			}
 		}, false},
 	}
 	for name, c := range cases {

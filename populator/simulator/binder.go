@@ -108,7 +108,13 @@ func (w *world) install(v *corev1.PersistentVolume, c *corev1.PersistentVolumeCl
 		if v.Spec.ClaimRef == nil {
 			annotate(v, annotationBoundByController, "yes")
 		}
-		v.Spec.ClaimRef = &corev1.ObjectReference{APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: c.Namespace, Name: c.Name, UID: c.UID}
+		v.Spec.ClaimRef = &corev1.ObjectReference{
+			APIVersion: "v1",
+			Kind:       "PersistentVolumeClaim",
+			Namespace:  c.Namespace,
+			Name:       c.Name,
+			UID:        c.UID,
+		}
 	})
 }
 
@@ -151,7 +157,8 @@ func (w *world) syncVolume(v *corev1.PersistentVolume, add func(string, func()))
 
 // superfluous volumes name a claim that is bound to another one.
 func (w *world) superfluous(v *corev1.PersistentVolume, released bool, add func(string, func())) {
-	if v.Annotations[v1alpha1.AnnotationProvisionedBy] != "" && v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete {
+	if v.Annotations[v1alpha1.AnnotationProvisionedBy] != "" &&
+		v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete {
 		if !released {
 			add("releases volume "+v.Name, func() { w.volumePhase(v, corev1.VolumeReleased) })
 		}

@@ -31,7 +31,12 @@ type lagging struct {
 }
 
 func newCache(s *server, transform Transform) *lagging {
-	return &lagging{server: s, transform: transform, informers: map[reflect.Type]*informer{}, indexes: map[reflect.Type]map[string]client.IndexerFunc{}}
+	return &lagging{
+		server:    s,
+		transform: transform,
+		informers: map[reflect.Type]*informer{},
+		indexes:   map[reflect.Type]map[string]client.IndexerFunc{},
+	}
 }
 
 // IndexField registers an index, as the field indexer of a manager.

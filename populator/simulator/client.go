@@ -195,7 +195,12 @@ func (c statusClient) Update(_ context.Context, o client.Object, _ ...client.Sub
 	return c.write("update status", o, func() error { return c.put(o, true) })
 }
 
-func (c statusClient) Patch(_ context.Context, o client.Object, p client.Patch, _ ...client.SubResourcePatchOption) error {
+func (c statusClient) Patch(
+	_ context.Context,
+	o client.Object,
+	p client.Patch,
+	_ ...client.SubResourcePatchOption,
+) error {
 	return c.write("patch status", o, func() error { return c.server.patch(o, p, true) })
 }
 

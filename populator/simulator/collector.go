@@ -24,7 +24,8 @@ func (w *world) collectorActions() []action {
 	}
 	for _, o := range w.dependents() {
 		refs := o.GetOwnerReferences()
-		if len(refs) > 0 && o.GetDeletionTimestamp() == nil && !slices.ContainsFunc(refs, func(r metav1.OwnerReference) bool { return alive[r.UID] }) {
+		if len(refs) > 0 && o.GetDeletionTimestamp() == nil &&
+			!slices.ContainsFunc(refs, func(r metav1.OwnerReference) bool { return alive[r.UID] }) {
 			add("collects "+o.GetName(), func() { w.must(w.delete(o, client.DeleteOptions{})) })
 		}
 	}

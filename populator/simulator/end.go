@@ -114,7 +114,13 @@ func (o *oracle) judgeRest() {
 		case v != nil:
 			o.seen.BoundElsewhere++
 			if told.Status == corev1.ConditionTrue {
-				o.broken(promiseTold, "claim %s is bound to a volume of another, its condition is %s %s", name, told.Status, told.Reason)
+				o.broken(
+					promiseTold,
+					"claim %s is bound to a volume of another, its condition is %s %s",
+					name,
+					told.Status,
+					told.Reason,
+				)
 			}
 		case told.Reason == "VolumeNotEmpty" && o.reportLost(c): // docs/design/0013 refuses what it cannot prove.
 		default:
@@ -181,14 +187,18 @@ func (o *oracle) judgeEnd() {
 // excused: of what somebody orphaned on purpose only that goes which carries a record.
 func (o *oracle) excused(c *corev1.PersistentVolumeClaim) bool {
 	v := o.w.volume(c.Spec.VolumeName)
-	return o.orphaned && len(c.OwnerReferences) == 0 && strings.HasPrefix(c.Name, primePrefix) && (v == nil || !marked(v) || o.refused[v.UID])
+	return o.orphaned && len(c.OwnerReferences) == 0 && strings.HasPrefix(c.Name, primePrefix) &&
+		(v == nil || !marked(v) || o.refused[v.UID])
 }
 
 // marked tells that a volume carries a record of ours.
 func marked(v *corev1.PersistentVolume) bool {
-	return slices.ContainsFunc([]string{v1alpha1.AnnotationScratchFor, v1alpha1.AnnotationReleasing, v1alpha1.AnnotationReclaimPolicy}, func(a string) bool {
-		return v.Annotations[a] != ""
-	})
+	return slices.ContainsFunc(
+		[]string{v1alpha1.AnnotationScratchFor, v1alpha1.AnnotationReleasing, v1alpha1.AnnotationReclaimPolicy},
+		func(a string) bool {
+			return v.Annotations[a] != ""
+		},
+	)
 }
 
 func (o *oracle) judgeLeftVolume(v *corev1.PersistentVolume) {
@@ -197,7 +207,14 @@ func (o *oracle) judgeLeftVolume(v *corev1.PersistentVolume) {
 	switch {
 	case notOurs:
 		if v.Spec.PersistentVolumeReclaimPolicy != original || marked(v) {
-			o.broken(promisePolicy, "volume %s has policy %s and annotations %v, its policy was %s", v.Name, v.Spec.PersistentVolumeReclaimPolicy, v.Annotations, original)
+			o.broken(
+				promisePolicy,
+				"volume %s has policy %s and annotations %v, its policy was %s",
+				v.Name,
+				v.Spec.PersistentVolumeReclaimPolicy,
+				v.Annotations,
+				original,
+			)
 		}
 		// One that no record tells from a user's, who may have such a name, is left as it is.
 		if ref := v.Spec.ClaimRef; ref != nil && o.releasing[v.UID] == ref.UID && holder == nil {

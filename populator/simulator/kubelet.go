@@ -201,7 +201,9 @@ func (w *world) tellContainer(pod *corev1.Pod, p *process) {
 		t.ExitCode, t.Reason = 0, "Completed"
 	}
 	edit(w.server, pod, func(pod *corev1.Pod) {
-		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: pod.Spec.Containers[0].Name, State: corev1.ContainerState{Terminated: t}}}
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{
+			{Name: pod.Spec.Containers[0].Name, State: corev1.ContainerState{Terminated: t}},
+		}
 	})
 }
 

@@ -109,17 +109,36 @@ func (w *world) move(p *process) {
 	}
 	c.state, c.journalClaim, c.journalPod = full, "", ""
 	w.say("  has written all of %s to %s", p.wish, p.mounts[0].name)
-	p.end(wire.Report{Class: wire.Done, Began: true, Objects: 7, Bytes: 1 << 20, FetchedBytes: 1 << 20, Seconds: 1, ManifestDigest: "sha256:" + p.wish})
+	p.end(
+		wire.Report{
+			Class:          wire.Done,
+			Began:          true,
+			Objects:        7,
+			Bytes:          1 << 20,
+			FetchedBytes:   1 << 20,
+			Seconds:        1,
+			ManifestDigest: "sha256:" + p.wish,
+		},
+	)
 }
 
 // look decides by what is there, and takes the volume over.
 func (w *world) look(p *process, c *content) {
 	switch {
-	case c.journalClaim == p.claimUID, c.state == empty && c.journalClaim == "", c.state != foreign && p.attempt > 1 && p.began:
+	case c.journalClaim == p.claimUID,
+		c.state == empty && c.journalClaim == "",
+		c.state != foreign && p.attempt > 1 && p.began:
 	case c.state == full && c.wish == p.wish && c.claim == p.claimUID && p.attempt > 1:
 	default:
 		w.oracle.refused[p.mounts[0].volume] = true
-		p.end(wire.Report{Class: wire.User, Reason: wire.VolumeNotEmpty, Held: true, Message: "The volume holds what no mover of this claim wrote: a, b, c."})
+		p.end(
+			wire.Report{
+				Class:   wire.User,
+				Reason:  wire.VolumeNotEmpty,
+				Held:    true,
+				Message: "The volume holds what no mover of this claim wrote: a, b, c.",
+			},
+		)
 		return
 	}
 	w.oracle.writes(p, c)

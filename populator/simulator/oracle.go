@@ -137,10 +137,12 @@ func (o *oracle) volumeChanged(c change) {
 		o.broken(promiseProof, "populated-for of volume %s changed from %q to %q", after.Name, was, is)
 	}
 	original, ours := o.policies[after.UID]
-	if ours && original != corev1.PersistentVolumeReclaimDelete && after.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete {
+	if ours && original != corev1.PersistentVolumeReclaimDelete &&
+		after.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete {
 		o.broken(promisePolicy, "the policy of volume %s, which holds foreign data, became Delete", after.Name)
 	}
-	if ours && c.before != nil && c.before.GetAnnotations()[v1alpha1.AnnotationReleasing] == "" && after.Annotations[v1alpha1.AnnotationReleasing] != "" {
+	if ours && c.before != nil && c.before.GetAnnotations()[v1alpha1.AnnotationReleasing] == "" &&
+		after.Annotations[v1alpha1.AnnotationReleasing] != "" {
 		o.seen.Captures++
 		if after.Spec.ClaimRef != nil {
 			o.releasing[after.UID] = after.Spec.ClaimRef.UID
@@ -156,9 +158,21 @@ func (o *oracle) rebound(v *corev1.PersistentVolume, claim types.UID) {
 	case c == nil || c.state != full || c.claim != string(claim):
 		o.broken(promiseProof, "volume %s was marked populated for %s, but holds %+v", v.Name, claim, c)
 	case !slices.Contains(o.acceptable(o.sources[claim]), c.wish):
-		o.broken(promiseComplete, "volume %s holds %s, but its source asks for %v", v.Name, c.wish, o.acceptable(o.sources[claim]))
+		o.broken(
+			promiseComplete,
+			"volume %s holds %s, but its source asks for %v",
+			v.Name,
+			c.wish,
+			o.acceptable(o.sources[claim]),
+		)
 	case v.Spec.PersistentVolumeReclaimPolicy != o.w.setting.policy:
-		o.broken(promiseComplete, "volume %s was handed over with policy %s, its class says %s", v.Name, v.Spec.PersistentVolumeReclaimPolicy, o.w.setting.policy)
+		o.broken(
+			promiseComplete,
+			"volume %s was handed over with policy %s, its class says %s",
+			v.Name,
+			v.Spec.PersistentVolumeReclaimPolicy,
+			o.w.setting.policy,
+		)
 	}
 	for _, p := range o.w.processes {
 		if p.writes() && p.on(v.UID) {

@@ -33,7 +33,15 @@ func (s *server) patch(o client.Object, p client.Patch, status bool) error {
 	}
 	next, err := patched(current, p.Type(), data)
 	if err != nil {
-		return apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "patch", schema.GroupResource{}, key.Name, err.Error(), 0, false)
+		return apierrors.NewGenericServerResponse(
+			http.StatusUnprocessableEntity,
+			"patch",
+			schema.GroupResource{},
+			key.Name,
+			err.Error(),
+			0,
+			false,
+		)
 	}
 	if err := s.update(current, next, status); err != nil {
 		return err
@@ -80,7 +88,11 @@ func (s *server) update(current, next client.Object, status bool) error {
 		return apierrors.NewConflict(resource(current), name, fmt.Errorf("the object has been modified"))
 	}
 	if u := next.GetUID(); u != "" && u != current.GetUID() {
-		return apierrors.NewConflict(resource(current), name, fmt.Errorf("UID in precondition: %s, UID in object meta: %s", u, current.GetUID()))
+		return apierrors.NewConflict(
+			resource(current),
+			name,
+			fmt.Errorf("UID in precondition: %s, UID in object meta: %s", u, current.GetUID()),
+		)
 	}
 	if status {
 		only := current.DeepCopyObject().(client.Object)

@@ -28,7 +28,9 @@ const (
 // the world settles.
 func (w *world) chaosActions() []action {
 	list := []action{{"clock", "goes on", 25, func() {
-		w.now = w.now.Add(pick(w.choices, 200*time.Millisecond, time.Second, 3*time.Second, 10*time.Second, 16*time.Second, time.Minute))
+		w.now = w.now.Add(
+			pick(w.choices, 200*time.Millisecond, time.Second, 3*time.Second, 10*time.Second, 16*time.Second, time.Minute),
+		)
 	}}}
 	if w.depth > 0 {
 		list = nil
@@ -73,7 +75,11 @@ func (w *world) userActions() []action {
 
 func (w *world) createClaim(name string, i int) {
 	c := plainClaim(name, w.setting.mode)
-	c.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source, Name: []string{"models", "weights"}[i]}
+	c.Spec.DataSourceRef = &corev1.TypedObjectReference{
+		APIGroup: new(v1alpha1.Group),
+		Kind:     v1alpha1.KindS3Source,
+		Name:     []string{"models", "weights"}[i],
+	}
 	if w.setting.immediate {
 		c.Annotations = map[string]string{v1alpha1.AnnotationBind: v1alpha1.BindImmediate}
 	}
@@ -86,7 +92,9 @@ func plainClaim(name string, mode corev1.PersistentVolumeAccessMode) *corev1.Per
 		Spec: corev1.PersistentVolumeClaimSpec{
 			StorageClassName: new(className),
 			AccessModes:      []corev1.PersistentVolumeAccessMode{mode},
-			Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: quantity.MustParse("1Gi")}},
+			Resources: corev1.VolumeResourceRequirements{
+				Requests: corev1.ResourceList{corev1.ResourceStorage: quantity.MustParse("1Gi")},
+			},
 		},
 	}
 }
@@ -106,7 +114,9 @@ func (w *world) createConsumer(claim string) {
 	w.must(w.create(&corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "app-" + claim, Namespace: namespace},
 		Spec: corev1.PodSpec{
-			Containers: []corev1.Container{{Name: "app", VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: "/data"}}}},
+			Containers: []corev1.Container{
+				{Name: "app", VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: "/data"}}},
+			},
 			Volumes: []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{
 				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim},
 			}}},
@@ -130,7 +140,8 @@ func (w *world) administratorActions() []action {
 		add("makes a claim with a name of ours", 1, w.createImposter)
 	}
 	for _, v := range all[*corev1.PersistentVolume](w.server) {
-		if v.Status.Phase == corev1.VolumeReleased && w.contents[v.UID] != nil && w.contents[v.UID].state == foreign && !w.teardown {
+		if v.Status.Phase == corev1.VolumeReleased && w.contents[v.UID] != nil && w.contents[v.UID].state == foreign &&
+			!w.teardown {
 			add("frees volume "+v.Name, 20, func() {
 				edit(w.server, v, func(v *corev1.PersistentVolume) {
 					v.Spec.ClaimRef = nil
@@ -172,7 +183,13 @@ func (w *world) createStatic() {
 func (w *world) createReleased() {
 	v := newVolume(fmt.Sprintf("old-%d", w.version), corev1.PersistentVolumeReclaimRetain, w.setting.mode)
 	v.Annotations = map[string]string{v1alpha1.AnnotationProvisionedBy: driver}
-	v.Spec.ClaimRef = &corev1.ObjectReference{APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: namespace, Name: "old", UID: "long-gone"}
+	v.Spec.ClaimRef = &corev1.ObjectReference{
+		APIVersion: "v1",
+		Kind:       "PersistentVolumeClaim",
+		Namespace:  namespace,
+		Name:       "old",
+		UID:        "long-gone",
+	}
 	w.createForeign(v)
 }
 

@@ -22,7 +22,10 @@ func (w *world) provisionerActions() []action {
 			continue
 		}
 		if !w.poolFull {
-			list = append(list, action{"provisioner", "begins to make a volume for " + c.Name, 6, func() { w.making[c.UID] = c }})
+			list = append(
+				list,
+				action{"provisioner", "begins to make a volume for " + c.Name, 6, func() { w.making[c.UID] = c }},
+			)
 		} else if w.late() {
 			list = append(list, action{"provisioner", "gives up the node of " + c.Name, 2, func() {
 				edit(w.server, c, func(c *corev1.PersistentVolumeClaim) { delete(c.Annotations, v1alpha1.AnnotationSelectedNode) })
@@ -41,7 +44,9 @@ func (w *world) provisionerActions() []action {
 }
 
 func (w *world) toProvision(c *corev1.PersistentVolumeClaim) bool {
-	if c.Spec.DataSourceRef != nil || c.Spec.VolumeName != "" || c.Annotations[v1alpha1.AnnotationStorageProvisioner] == "" || w.making[c.UID] != nil {
+	if c.Spec.DataSourceRef != nil || c.Spec.VolumeName != "" ||
+		c.Annotations[v1alpha1.AnnotationStorageProvisioner] == "" ||
+		w.making[c.UID] != nil {
 		return false
 	}
 	return !w.late() || c.Annotations[v1alpha1.AnnotationSelectedNode] != ""
@@ -65,12 +70,22 @@ func (w *world) provision(c *corev1.PersistentVolumeClaim) {
 	}
 	v := newVolume(name, w.setting.policy, w.setting.mode)
 	v.Annotations = map[string]string{v1alpha1.AnnotationProvisionedBy: driver}
-	v.Spec.ClaimRef = &corev1.ObjectReference{APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: c.Namespace, Name: c.Name, UID: c.UID}
+	v.Spec.ClaimRef = &corev1.ObjectReference{
+		APIVersion: "v1",
+		Kind:       "PersistentVolumeClaim",
+		Namespace:  c.Namespace,
+		Name:       c.Name,
+		UID:        c.UID,
+	}
 	w.must(w.create(v))
 	w.contents[v.UID] = &content{state: empty}
 }
 
-func newVolume(name string, policy corev1.PersistentVolumeReclaimPolicy, mode corev1.PersistentVolumeAccessMode) *corev1.PersistentVolume {
+func newVolume(
+	name string,
+	policy corev1.PersistentVolumeReclaimPolicy,
+	mode corev1.PersistentVolumeAccessMode,
+) *corev1.PersistentVolume {
 	return &corev1.PersistentVolume{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: corev1.PersistentVolumeSpec{
@@ -78,15 +93,19 @@ func newVolume(name string, policy corev1.PersistentVolumeReclaimPolicy, mode co
 			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: quantity.MustParse("1Gi")},
 			AccessModes:                   []corev1.PersistentVolumeAccessMode{mode},
 			PersistentVolumeReclaimPolicy: policy,
-			PersistentVolumeSource:        corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: driver, VolumeHandle: name}},
+			PersistentVolumeSource: corev1.PersistentVolumeSource{
+				CSI: &corev1.CSIPersistentVolumeSource{Driver: driver, VolumeHandle: name},
+			},
 		},
 	}
 }
 
 // toDestroy: only what it made itself, was released, may be deleted and is attached nowhere.
 func (w *world) toDestroy(v *corev1.PersistentVolume) bool {
-	return v.Status.Phase == corev1.VolumeReleased && v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete &&
-		v.Annotations[v1alpha1.AnnotationProvisionedBy] == driver && !w.attached(v.Name)
+	return v.Status.Phase == corev1.VolumeReleased &&
+		v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete &&
+		v.Annotations[v1alpha1.AnnotationProvisionedBy] == driver &&
+		!w.attached(v.Name)
 }
 
 func (w *world) attached(volume string) bool {

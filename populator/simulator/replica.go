@@ -249,7 +249,10 @@ func (w *world) managerActions() []action {
 			}
 		}
 		for _, i := range r.ready() {
-			list = append(list, action{r.name, r.manager.Controllers[i.controller].Name + " looks at " + i.request.Name, 10, func() { r.pass(i) }})
+			list = append(
+				list,
+				action{r.name, r.manager.Controllers[i.controller].Name + " looks at " + i.request.Name, 10, func() { r.pass(i) }},
+			)
 		}
 		if !w.now.Before(r.sweepAt) && w.depth == 0 {
 			list = append(list, action{r.name, "sweeps", 1, func() {

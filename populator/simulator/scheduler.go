@@ -118,7 +118,8 @@ func (w *world) attachActions() []action {
 		for _, v := range w.volumesOf(p) {
 			name := attachmentName(v.Name, p.Spec.NodeName)
 			wanted[name] = true
-			if _, ok := one[*storagev1.VolumeAttachment](w.server, "", name); ok || p.DeletionTimestamp != nil || w.heldElsewhere(v, p.Spec.NodeName) {
+			if _, ok := one[*storagev1.VolumeAttachment](w.server, "", name); ok || p.DeletionTimestamp != nil ||
+				w.heldElsewhere(v, p.Spec.NodeName) {
 				continue
 			}
 			add("attaches "+v.Name+" to node "+p.Spec.NodeName, 6, func() { w.attach(v, p.Spec.NodeName) })

@@ -221,7 +221,8 @@ func (s *server) delete(o client.Object, options client.DeleteOptions) error {
 		return apierrors.NewNotFound(resource(o), key.Name)
 	}
 	if p := options.Preconditions; p != nil {
-		if p.UID != nil && *p.UID != current.GetUID() || p.ResourceVersion != nil && *p.ResourceVersion != current.GetResourceVersion() {
+		if p.UID != nil && *p.UID != current.GetUID() ||
+			p.ResourceVersion != nil && *p.ResourceVersion != current.GetResourceVersion() {
 			return apierrors.NewConflict(resource(o), key.Name, fmt.Errorf("the precondition does not hold"))
 		}
 	}

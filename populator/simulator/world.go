@@ -111,7 +111,10 @@ func (w *world) must(err error) {
 }
 
 func (w *world) say(format string, args ...any) {
-	w.trace = append(w.trace, fmt.Sprintf("%8s %-14s ", w.now.Sub(epoch).Round(100*time.Millisecond), w.actor)+fmt.Sprintf(format, args...))
+	w.trace = append(
+		w.trace,
+		fmt.Sprintf("%8s %-14s ", w.now.Sub(epoch).Round(100*time.Millisecond), w.actor)+fmt.Sprintf(format, args...),
+	)
 }
 
 var epoch = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)

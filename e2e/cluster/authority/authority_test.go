@@ -14,7 +14,9 @@ func TestIssuedCertificateVouchesForItsNamesOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, key, err := a.Issue(Names{CommonName: "s3", DNS: []string{"s3.test", "*.s3.test"}, IPs: []net.IP{net.ParseIP("10.200.0.1")}})
+	cert, key, err := a.Issue(
+		Names{CommonName: "s3", DNS: []string{"s3.test", "*.s3.test"}, IPs: []net.IP{net.ParseIP("10.200.0.1")}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

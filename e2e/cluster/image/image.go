@@ -123,10 +123,36 @@ func runBuildah(ctx context.Context, j job) error {
 	if err := os.WriteFile(in("policy.json"), []byte(trustAll), 0o600); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "buildah", "--storage-driver", "vfs", "--root", in("root"), "--runroot", in("runroot"),
-		"bud", "--isolation", "chroot", "--signature-policy", in("policy.json"), "--timestamp", "0",
-		"--build-arg", "BASE=scratch", "--build-arg", "TARGETARCH="+j.arch, "--arch", j.arch, "--target", j.target,
-		"--tag", "oci-archive:"+in("image.tar")+":"+Name(j.target), "--file", filepath.Join(in("context"), "Dockerfile"), in("context"))
+	cmd := exec.CommandContext(
+		ctx,
+		"buildah",
+		"--storage-driver",
+		"vfs",
+		"--root",
+		in("root"),
+		"--runroot",
+		in("runroot"),
+		"bud",
+		"--isolation",
+		"chroot",
+		"--signature-policy",
+		in("policy.json"),
+		"--timestamp",
+		"0",
+		"--build-arg",
+		"BASE=scratch",
+		"--build-arg",
+		"TARGETARCH="+j.arch,
+		"--arch",
+		j.arch,
+		"--target",
+		j.target,
+		"--tag",
+		"oci-archive:"+in("image.tar")+":"+Name(j.target),
+		"--file",
+		filepath.Join(in("context"), "Dockerfile"),
+		in("context"),
+	)
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -59,25 +59,45 @@ func flags(spec rundir.Spec) map[string][]string {
 			"--profiling=false",
 		},
 		"kube-controller-manager": {
-			"--kubeconfig=" + kubeconfigOf(d, "kube-controller-manager"), "--leader-elect=false", "--use-service-account-credentials",
+			"--kubeconfig=" + kubeconfigOf(
+				d,
+				"kube-controller-manager",
+			), "--leader-elect=false", "--use-service-account-credentials",
 			"--service-account-private-key-file=" + pki("service-accounts.key"), "--root-ca-file=" + pki("ca.crt"),
 			"--allocate-node-cidrs", "--cluster-cidr=" + rundir.PodNetwork, fmt.Sprintf("--node-cidr-mask-size=%d", rundir.PodMaskBits),
 			"--service-cluster-ip-range=" + rundir.ServiceNetwork, "--kube-api-qps=200", "--kube-api-burst=400",
 			"--pvclaimbinder-sync-period=" + spec.BinderSyncPeriod, fmt.Sprintf("--terminated-pod-gc-threshold=%d", spec.GCThreshold),
 			"--bind-address=127.0.0.1",
 		},
-		"kube-scheduler": {"--kubeconfig=" + kubeconfigOf(d, "kube-scheduler"), "--leader-elect=false", "--bind-address=127.0.0.1", "--kube-api-qps=200", "--kube-api-burst=400"},
+		"kube-scheduler": {
+			"--kubeconfig=" + kubeconfigOf(d, "kube-scheduler"),
+			"--leader-elect=false",
+			"--bind-address=127.0.0.1",
+			"--kube-api-qps=200",
+			"--kube-api-burst=400",
+		},
 		"kubelet": {
 			"--config=" + filepath.Join(d.Config(), "kubelet.yaml"), "--kubeconfig=" + kubeconfigOf(d, "kubelet"),
 			"--hostname-override=" + rundir.NodeName, "--node-ip=" + rundir.NodeAddress, "--cert-dir=/var/lib/kubelet/pki", "--v=2",
 		},
-		"kube-proxy":          {"--config=" + filepath.Join(d.Config(), "kube-proxy.yaml")},
-		"coredns":             {"-conf", filepath.Join(d.Config(), "Corefile")},
-		"csi":                 driverFlags(d),
-		"csi-provisioner":     append(sidecarFlags(d), "--feature-gates=Topology=true", "--extra-create-metadata", "--default-fstype=ext4", "--worker-threads=20"),
-		"csi-resizer":         append(sidecarFlags(d), "--workers=10"),
-		"csi-snapshotter":     append(sidecarFlags(d), "--extra-create-metadata"),
-		"snapshot-controller": {"--kubeconfig=" + kubeconfigOf(d, "admin"), "--leader-election=false", "--retry-interval-start=100ms", "--retry-crd-interval-max=1s"},
+		"kube-proxy": {"--config=" + filepath.Join(d.Config(), "kube-proxy.yaml")},
+		"coredns":    {"-conf", filepath.Join(d.Config(), "Corefile")},
+		"csi":        driverFlags(d),
+		"csi-provisioner": append(
+			sidecarFlags(d),
+			"--feature-gates=Topology=true",
+			"--extra-create-metadata",
+			"--default-fstype=ext4",
+			"--worker-threads=20",
+		),
+		"csi-resizer":     append(sidecarFlags(d), "--workers=10"),
+		"csi-snapshotter": append(sidecarFlags(d), "--extra-create-metadata"),
+		"snapshot-controller": {
+			"--kubeconfig=" + kubeconfigOf(d, "admin"),
+			"--leader-election=false",
+			"--retry-interval-start=100ms",
+			"--retry-crd-interval-max=1s",
+		},
 	}
 }
 
@@ -92,7 +112,10 @@ func driverFlags(d rundir.Dir) []string {
 // seconds, because tests wait for them.
 func sidecarFlags(d rundir.Dir) []string {
 	return []string{
-		"--csi-address=" + filepath.Join(d.CSI(), "csi.sock"), "--kubeconfig=" + kubeconfigOf(d, "admin"), "--leader-election=false",
+		"--csi-address=" + filepath.Join(
+			d.CSI(),
+			"csi.sock",
+		), "--kubeconfig=" + kubeconfigOf(d, "admin"), "--leader-election=false",
 		"--retry-interval-start=100ms", "--retry-interval-max=5s", "--kube-api-qps=200", "--kube-api-burst=400", "--timeout=1m",
 	}
 }

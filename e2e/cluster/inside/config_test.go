@@ -18,7 +18,12 @@ import (
 func testSpec() rundir.Spec {
 	return rundir.Spec{
 		Dir: "/tmp/run", Port: 12345, Token: "secret", BinderSyncPeriod: "1s", GCThreshold: 100,
-		Binaries: map[string]string{"kubelet": "/bin/kubelet", "csi": "/bin/csi", "csi-resizer": "/bin/csi-resizer", "etcd": "/bin/etcd"},
+		Binaries: map[string]string{
+			"kubelet":     "/bin/kubelet",
+			"csi":         "/bin/csi",
+			"csi-resizer": "/bin/csi-resizer",
+			"etcd":        "/bin/etcd",
+		},
 		Reserved: map[string]string{"memory": "1Gi"},
 	}
 }
@@ -37,7 +42,8 @@ func TestEveryConfigurationFileIsComplete(t *testing.T) {
 		if strings.Contains(string(text), "<no value>") {
 			t.Errorf("%s has a hole:\n%s", file.Name(), text)
 		}
-		if !strings.HasSuffix(file.Name(), ".yaml") && file.Name() != "kubeconfig" && !strings.HasSuffix(file.Name(), ".conflist") {
+		if !strings.HasSuffix(file.Name(), ".yaml") && file.Name() != "kubeconfig" &&
+			!strings.HasSuffix(file.Name(), ".conflist") {
 			continue
 		}
 		var parsed map[string]any
@@ -123,7 +129,13 @@ func TestDirectoriesThatThePrivateTreesHide(t *testing.T) {
 	for _, path := range []string{"/tmp/run", "/var/tmp/run", "/run/user/0/run", "/etc/x", "/variable"} {
 		got[path] = hidden(path)
 	}
-	want := map[string]bool{"/tmp/run": false, "/var/tmp/run": true, "/run/user/0/run": true, "/etc/x": true, "/variable": false}
+	want := map[string]bool{
+		"/tmp/run":        false,
+		"/var/tmp/run":    true,
+		"/run/user/0/run": true,
+		"/etc/x":          true,
+		"/variable":       false,
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("hidden (-want +got):\n%s", diff)
 	}

@@ -33,7 +33,10 @@ func writeFiles(spec rundir.Spec) error {
 	if err != nil {
 		return fmt.Errorf("make certificates: %w", err)
 	}
-	files := map[string][]byte{filepath.Join(spec.Dir.PKI(), "tokens.csv"): tokenFile(spec.Token), "/etc/resolv.conf": []byte(resolvConf)}
+	files := map[string][]byte{
+		filepath.Join(spec.Dir.PKI(), "tokens.csv"): tokenFile(spec.Token),
+		"/etc/resolv.conf":                          []byte(resolvConf),
+	}
 	for name, path := range systemConfigs {
 		if files[path], err = render(name, newValues(spec)); err != nil {
 			return err
@@ -88,7 +91,13 @@ func writePKI(dir rundir.Dir) (ca []byte, err error) {
 	cert, key, err := a.Issue(authority.Names{
 		CommonName: "kube-apiserver",
 		IPs:        []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(rundir.NodeAddress), net.ParseIP(rundir.ServiceAddress)},
-		DNS:        []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + rundir.ClusterDomain},
+		DNS: []string{
+			"localhost",
+			"kubernetes",
+			"kubernetes.default",
+			"kubernetes.default.svc",
+			"kubernetes.default.svc." + rundir.ClusterDomain,
+		},
 	})
 	if err != nil {
 		return nil, err

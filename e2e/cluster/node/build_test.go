@@ -14,9 +14,13 @@ func TestToolsOfANode(t *testing.T) {
 		skip                  []string
 		wantTools, wantAbsent []string
 	}{
-		"a complete node":       {nil, []string{"kubelet", "csi-resizer", "snapshot-controller", "ctr"}, nil},
-		"one component less":    {[]string{"coredns"}, []string{"kubelet", "csi-resizer"}, []string{"coredns"}},
-		"no driver, no sidecar": {[]string{"csi"}, []string{"kubelet", "snapshot-controller"}, []string{"csi", "csi-provisioner", "csi-resizer", "csi-snapshotter"}},
+		"a complete node":    {nil, []string{"kubelet", "csi-resizer", "snapshot-controller", "ctr"}, nil},
+		"one component less": {[]string{"coredns"}, []string{"kubelet", "csi-resizer"}, []string{"coredns"}},
+		"no driver, no sidecar": {
+			[]string{"csi"},
+			[]string{"kubelet", "snapshot-controller"},
+			[]string{"csi", "csi-provisioner", "csi-resizer", "csi-snapshotter"},
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -17,7 +17,13 @@ const diagnoseLines = 12
 // the output of a failing test.
 func (n *Node) Diagnose() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "node of %s: daemon alive: %t, init alive: %t\n", n.dir, n.state.Daemon.Alive(), n.state.Init.Alive())
+	fmt.Fprintf(
+		&out,
+		"node of %s: daemon alive: %t, init alive: %t\n",
+		n.dir,
+		n.state.Daemon.Alive(),
+		n.state.Init.Alive(),
+	)
 	logs, _ := filepath.Glob(filepath.Join(n.dir.Logs(), "*.log"))
 	slices.Sort(logs)
 	for _, path := range logs {

@@ -46,7 +46,12 @@ func Connect(dir string) (*Node, error) {
 		return nil, fmt.Errorf("connect to the node: %w", err)
 	}
 	if !n.state.Init.Alive() {
-		return nil, fmt.Errorf("connect to the node: the node of %s has ended; see %s, then remove it with: go run ./e2e/cluster down --dir %s", dir, n.dir.Log("daemon"), dir)
+		return nil, fmt.Errorf(
+			"connect to the node: the node of %s has ended; see %s, then remove it with: go run ./e2e/cluster down --dir %s",
+			dir,
+			n.dir.Log("daemon"),
+			dir,
+		)
 	}
 	return n, nil
 }

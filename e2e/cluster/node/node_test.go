@@ -110,7 +110,11 @@ func testS3(t *testing.T, c cluster, options node.S3Options) {
 	}()
 	scheme, host, _ := strings.Cut(s.Endpoint, "://")
 	client, err := minio.New(host, &minio.Options{
-		Creds: credentials.NewStaticV4(s.AccessKey, s.SecretKey, ""), Secure: scheme == "https", Transport: s.Transport(c.Node), Region: "us-east-1",
+		Creds: credentials.NewStaticV4(
+			s.AccessKey,
+			s.SecretKey,
+			"",
+		), Secure: scheme == "https", Transport: s.Transport(c.Node), Region: "us-east-1",
 	})
 	if err != nil {
 		t.Fatal(err)

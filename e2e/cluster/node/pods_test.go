@@ -51,13 +51,19 @@ func (c cluster) probe(t *testing.T, claim string, args ...string) string {
 		t.Fatal(err)
 	}
 	var phase corev1.PodPhase
-	err = wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, podDeadline, true, func(ctx context.Context) (bool, error) {
-		got, err := pods.Get(ctx, pod.Name, metav1.GetOptions{})
-		if err == nil {
-			pod, phase = got, got.Status.Phase
-		}
-		return phase == corev1.PodSucceeded || phase == corev1.PodFailed, err
-	})
+	err = wait.PollUntilContextTimeout(
+		t.Context(),
+		50*time.Millisecond,
+		podDeadline,
+		true,
+		func(ctx context.Context) (bool, error) {
+			got, err := pods.Get(ctx, pod.Name, metav1.GetOptions{})
+			if err == nil {
+				pod, phase = got, got.Status.Phase
+			}
+			return phase == corev1.PodSucceeded || phase == corev1.PodFailed, err
+		},
+	)
 	if err != nil {
 		t.Fatalf("probe %v did not end: %v\n%+v\n%s", args, err, pod.Status, c.Diagnose())
 	}
@@ -105,7 +111,9 @@ func (c cluster) claim(t *testing.T, name string) {
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: corev1.PersistentVolumeClaimSpec{
 			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-			Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("32Mi")}},
+			Resources: corev1.VolumeResourceRequirements{
+				Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("32Mi")},
+			},
 		},
 	}, metav1.CreateOptions{})
 	if err != nil {

@@ -68,6 +68,9 @@ func writeCertificates(dir string, options *TLSOptions) (ca []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = errors.Join(os.WriteFile(filepath.Join(dir, "public.crt"), cert, 0o600), os.WriteFile(filepath.Join(dir, "private.key"), key, 0o600))
+	err = errors.Join(
+		os.WriteFile(filepath.Join(dir, "public.crt"), cert, 0o600),
+		os.WriteFile(filepath.Join(dir, "private.key"), key, 0o600),
+	)
 	return a.PEM(), err
 }

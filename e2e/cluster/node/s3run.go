@@ -35,7 +35,10 @@ func (n *Node) runS3(ctx context.Context, s *S3Server, binary string, options S3
 	}()
 	if err := n.awaitS3(ctx, s); err != nil {
 		text, _ := os.ReadFile(log.Name())
-		return errors.Join(fmt.Errorf("%w\n%s ends with:\n%s", err, log.Name(), lastLines(string(text), diagnoseLines)), s.Stop())
+		return errors.Join(
+			fmt.Errorf("%w\n%s ends with:\n%s", err, log.Name(), lastLines(string(text), diagnoseLines)),
+			s.Stop(),
+		)
 	}
 	return nil
 }
@@ -47,7 +50,13 @@ func (s *S3Server) command(options S3Options) (env, args []string) {
 	certs := filepath.Join(root, "certs")
 	address := fmt.Sprintf("%s:%d", rundir.NodeAddress, s.Port)
 	if options.Kind == MinIO {
-		env = []string{"HOME=" + root, "MINIO_ROOT_USER=" + s.AccessKey, "MINIO_ROOT_PASSWORD=" + s.SecretKey, "MINIO_BROWSER=off", "MINIO_DOMAIN=" + rundir.S3Domain}
+		env = []string{
+			"HOME=" + root,
+			"MINIO_ROOT_USER=" + s.AccessKey,
+			"MINIO_ROOT_PASSWORD=" + s.SecretKey,
+			"MINIO_BROWSER=off",
+			"MINIO_DOMAIN=" + rundir.S3Domain,
+		}
 		args = []string{"server", "--address", address, "--certs-dir", certs, s.Dir}
 		if len(options.Env) == 0 {
 			args = append(args, "--quiet")

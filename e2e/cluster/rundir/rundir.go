@@ -87,7 +87,12 @@ func (d Dir) Check() error {
 		return fmt.Errorf("run directory %q is not an absolute path", d)
 	}
 	if len(d) > maxPath {
-		return fmt.Errorf("run directory %q has %d bytes; a Unix socket below it allows %d: choose a shorter one", d, len(d), maxPath)
+		return fmt.Errorf(
+			"run directory %q has %d bytes; a Unix socket below it allows %d: choose a shorter one",
+			d,
+			len(d),
+			maxPath,
+		)
 	}
 	return nil
 }

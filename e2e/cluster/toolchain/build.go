@@ -39,7 +39,13 @@ func (c *Cache) build(ctx context.Context, module, dir string, batch []Tool) err
 			return fmt.Errorf("install %s: %w", t.Name, err)
 		}
 	}
-	fmt.Fprintf(c.Log, "built %s from hack/tools/%s in %s\n", strings.Join(names, ", "), module, time.Since(started).Round(time.Second))
+	fmt.Fprintf(
+		c.Log,
+		"built %s from hack/tools/%s in %s\n",
+		strings.Join(names, ", "),
+		module,
+		time.Since(started).Round(time.Second),
+	)
 	return nil
 }
 

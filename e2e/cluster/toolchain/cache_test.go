@@ -105,7 +105,12 @@ func TestLocalProgramIsBuiltOnceAndKept(t *testing.T) {
 }
 
 func TestMissingPackagesAreNamedOnce(t *testing.T) {
-	files := []systemFile{{"runc", "runc", ""}, {"/usr/lib/cni/ptp", "plugins", ""}, {"/usr/lib/cni/loopback", "plugins", ""}, {"nft", "nftables", ""}}
+	files := []systemFile{
+		{"runc", "runc", ""},
+		{"/usr/lib/cni/ptp", "plugins", ""},
+		{"/usr/lib/cni/loopback", "plugins", ""},
+		{"nft", "nftables", ""},
+	}
 	there := func(path string) bool { return path == "nft" }
 	if got, want := missingPackages(files, there), []string{"runc", "plugins"}; !slices.Equal(got, want) {
 		t.Errorf("missingPackages = %v, want %v", got, want)

@@ -80,7 +80,9 @@ func SourceRoot() (string, error) {
 			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
-			return "", errors.New("no go.mod of github.com/s3populator/s3populator above the working directory; run from inside the checkout")
+			return "", errors.New(
+				"no go.mod of github.com/s3populator/s3populator above the working directory; run from inside the checkout",
+			)
 		}
 	}
 }

@@ -10,7 +10,13 @@ import (
 )
 
 func TestKeyChangesWithEverythingThatDecidesTheBytes(t *testing.T) {
-	base := recipe{goMod: []byte("module a"), goSum: []byte("sum"), goVersion: "go1.26.0", arch: "amd64", link: []string{"x -X y=z"}}
+	base := recipe{
+		goMod:     []byte("module a"),
+		goSum:     []byte("sum"),
+		goVersion: "go1.26.0",
+		arch:      "amd64",
+		link:      []string{"x -X y=z"},
+	}
 	cases := map[string]func(*recipe){
 		"another requirement":     func(r *recipe) { r.goMod = []byte("module b") },
 		"another checksum":        func(r *recipe) { r.goSum = []byte("mus") },

@@ -29,7 +29,10 @@ func Driver() *storagev1.CSIDriver {
 
 // Storage is a StorageClass whose volumes can be expanded.
 func Storage(
-	name string, binding storagev1.VolumeBindingMode, reclaim corev1.PersistentVolumeReclaimPolicy, parameters map[string]string,
+	name string,
+	binding storagev1.VolumeBindingMode,
+	reclaim corev1.PersistentVolumeReclaimPolicy,
+	parameters map[string]string,
 ) *storagev1.StorageClass {
 	return &storagev1.StorageClass{
 		TypeMeta:             metav1.TypeMeta{APIVersion: "storage.k8s.io/v1", Kind: "StorageClass"},

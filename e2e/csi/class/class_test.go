@@ -22,7 +22,12 @@ func TestObjects(t *testing.T) {
 				`"podInfoOnMount":false,"volumeLifecycleModes":["Persistent"],"storageCapacity":false,"fsGroupPolicy":"File"}}`,
 		},
 		"storage class": {
-			object: Storage("wait", storagev1.VolumeBindingWaitForFirstConsumer, corev1.PersistentVolumeReclaimRetain, map[string]string{"bytesPerInode": "65536"}),
+			object: Storage(
+				"wait",
+				storagev1.VolumeBindingWaitForFirstConsumer,
+				corev1.PersistentVolumeReclaimRetain,
+				map[string]string{"bytesPerInode": "65536"},
+			),
 			want: `{"apiVersion":"storage.k8s.io/v1","kind":"StorageClass","metadata":{"name":"wait"},"provisioner":"csi.s3populator.test",` +
 				`"parameters":{"bytesPerInode":"65536"},"reclaimPolicy":"Retain","allowVolumeExpansion":true,"volumeBindingMode":"WaitForFirstConsumer"}`,
 		},

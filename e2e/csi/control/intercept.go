@@ -71,8 +71,25 @@ func (i *Interceptor) log(ctx context.Context, c call, took time.Duration, err e
 	if err != nil {
 		level = slog.LevelWarn
 	}
-	i.Log.Log(ctx, level, "CSI call", "method", c.method, "volume", c.volume, "namespace", c.owner.Namespace, "claim", c.owner.Name,
-		"took", took, "code", status.Code(err), "err", status.Convert(err).Message())
+	i.Log.Log(
+		ctx,
+		level,
+		"CSI call",
+		"method",
+		c.method,
+		"volume",
+		c.volume,
+		"namespace",
+		c.owner.Namespace,
+		"claim",
+		c.owner.Name,
+		"took",
+		took,
+		"code",
+		status.Code(err),
+		"err",
+		status.Convert(err).Message(),
+	)
 }
 
 // volumeOf is the id of the volume or snapshot that a request is about, or the name it is to get its id from.

@@ -55,7 +55,10 @@ func (r *Rules) Add(rule fault.Rule) (fault.Rule, error) {
 	defer r.mu.Unlock()
 	r.last++
 	rule.ID = strconv.Itoa(r.last)
-	r.rules = append(r.rules, &active{Rule: rule, left: rule.Count, removed: make(chan struct{}), until: map[string]time.Time{}})
+	r.rules = append(
+		r.rules,
+		&active{Rule: rule, left: rule.Count, removed: make(chan struct{}), until: map[string]time.Time{}},
+	)
 	return rule, nil
 }
 
@@ -127,7 +130,10 @@ func (r *Rules) take(c call, match func(fault.Rule) bool) *active {
 
 // Shortfall tells by how many bytes a new volume is to be smaller than the driver says.
 func (r *Rules) Shortfall(owner store.Owner) int64 {
-	rule := r.take(call{method: fault.CreateVolume, owner: owner}, func(rule fault.Rule) bool { return rule.Shortfall > 0 })
+	rule := r.take(
+		call{method: fault.CreateVolume, owner: owner},
+		func(rule fault.Rule) bool { return rule.Shortfall > 0 },
+	)
 	if rule == nil {
 		return 0
 	}
@@ -140,7 +146,8 @@ func (a *active) spent() bool {
 
 func (a *active) applies(c call) bool {
 	wants := func(asked, have string) bool { return asked == "" || asked == have }
-	return a.Method == c.method && wants(a.Namespace, c.owner.Namespace) && wants(a.Claim, c.owner.Name) && wants(a.Volume, c.volume)
+	return a.Method == c.method && wants(a.Namespace, c.owner.Namespace) && wants(a.Claim, c.owner.Name) &&
+		wants(a.Volume, c.volume)
 }
 
 // wait holds or delays a call until the rule lets it go on, or the caller gives up.

@@ -34,10 +34,13 @@ type bench struct {
 
 func newBench(t *testing.T, rules ...fault.Rule) *bench {
 	t.Helper()
-	b := &bench{t: t, Interceptor: &Interceptor{Rules: &Rules{}, Log: slog.New(slog.DiscardHandler), Owner: func(request any) store.Owner {
-		parameters := request.(*csi.CreateVolumeRequest).GetParameters()
-		return store.Owner{Namespace: parameters[namespaceKey], Name: parameters[claimKey]}
-	}}}
+	b := &bench{
+		t: t,
+		Interceptor: &Interceptor{Rules: &Rules{}, Log: slog.New(slog.DiscardHandler), Owner: func(request any) store.Owner {
+			parameters := request.(*csi.CreateVolumeRequest).GetParameters()
+			return store.Owner{Namespace: parameters[namespaceKey], Name: parameters[claimKey]}
+		}},
+	}
 	for _, rule := range rules {
 		if _, err := b.Rules.Add(rule); err != nil {
 			t.Fatalf("add rule: %v", err)
@@ -47,7 +50,10 @@ func newBench(t *testing.T, rules ...fault.Rule) *bench {
 }
 
 func (b *bench) create(ctx context.Context, namespace, claim string) error {
-	request := &csi.CreateVolumeRequest{Name: "pvc-" + claim, Parameters: map[string]string{namespaceKey: namespace, claimKey: claim}}
+	request := &csi.CreateVolumeRequest{
+		Name:       "pvc-" + claim,
+		Parameters: map[string]string{namespaceKey: namespace, claimKey: claim},
+	}
 	info := &grpc.UnaryServerInfo{FullMethod: csi.Controller_CreateVolume_FullMethodName}
 	_, err := b.Intercept(ctx, request, info, func(context.Context, any) (any, error) {
 		b.worked++
@@ -71,7 +77,11 @@ func TestFailuresAreUsedUp(t *testing.T) {
 		},
 		"without a count all fail": {
 			rules: []fault.Rule{fault.Fail(fault.CreateVolume, 0, codes.Internal)},
-			calls: [][2]string{{"a", "x"}, {"b", "y"}, {"a", "x"}}, want: []codes.Code{codes.Internal, codes.Internal, codes.Internal},
+			calls: [][2]string{
+				{"a", "x"},
+				{"b", "y"},
+				{"a", "x"},
+			}, want: []codes.Code{codes.Internal, codes.Internal, codes.Internal},
 		},
 		"another namespace is left alone and uses nothing up": {
 			rules: []fault.Rule{fault.Reschedule(1).In("a")},
@@ -91,7 +101,10 @@ func TestFailuresAreUsedUp(t *testing.T) {
 			calls: [][2]string{{"a", "x"}}, want: []codes.Code{codes.DeadlineExceeded}, wantWorked: 1,
 		},
 		"rules apply one after the other": {
-			rules: []fault.Rule{fault.Fail(fault.CreateVolume, 1, codes.Internal), fault.Fail(fault.CreateVolume, 1, codes.Unavailable)},
+			rules: []fault.Rule{
+				fault.Fail(fault.CreateVolume, 1, codes.Internal),
+				fault.Fail(fault.CreateVolume, 1, codes.Unavailable),
+			},
 			calls: [][2]string{{"a", "x"}, {"a", "x"}, {"a", "x"}},
 			want:  []codes.Code{codes.Internal, codes.Unavailable, codes.OK}, wantWorked: 1,
 		},
@@ -181,7 +194,9 @@ func TestListShowsWhatIsLeft(t *testing.T) {
 func TestShortfallIsForItsNamespace(t *testing.T) {
 	b := newBench(t, fault.Rule{Method: fault.CreateVolume, Namespace: "a", Count: 1, Shortfall: 7})
 	got := []int64{
-		b.Rules.Shortfall(store.Owner{Namespace: "b"}), b.Rules.Shortfall(store.Owner{Namespace: "a"}), b.Rules.Shortfall(store.Owner{Namespace: "a"}),
+		b.Rules.Shortfall(
+			store.Owner{Namespace: "b"},
+		), b.Rules.Shortfall(store.Owner{Namespace: "a"}), b.Rules.Shortfall(store.Owner{Namespace: "a"}),
 	}
 	if diff := cmp.Diff([]int64{0, 7, 0}, got); diff != "" {
 		t.Errorf("shortfalls (-want +got):\n%s", diff)

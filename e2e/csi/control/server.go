@@ -47,15 +47,27 @@ func (s *Server) Handler() http.Handler {
 		id := r.PathValue("id")
 		return rules.Remove(func(rule fault.Rule) bool { return rule.ID == id }), nil
 	}))
-	mux.Handle("GET /calls", answer(func(r *http.Request) (any, error) { return s.Interceptor.calls.in(r.FormValue("namespace")), nil }))
+	mux.Handle(
+		"GET /calls",
+		answer(func(r *http.Request) (any, error) { return s.Interceptor.calls.in(r.FormValue("namespace")), nil }),
+	)
 	s.routeVolumes(mux)
 	return mux
 }
 
 func (s *Server) routeVolumes(mux *http.ServeMux) {
-	mux.Handle("GET /volumes", answer(func(r *http.Request) (any, error) { return s.Volumes.Volumes(r.FormValue("namespace")) }))
-	mux.Handle("DELETE /volumes", answer(func(r *http.Request) (any, error) { return true, s.Volumes.Wipe(r.FormValue("namespace")) }))
-	mux.Handle("GET /snapshots", answer(func(r *http.Request) (any, error) { return s.Volumes.Snapshots(r.FormValue("namespace")) }))
+	mux.Handle(
+		"GET /volumes",
+		answer(func(r *http.Request) (any, error) { return s.Volumes.Volumes(r.FormValue("namespace")) }),
+	)
+	mux.Handle(
+		"DELETE /volumes",
+		answer(func(r *http.Request) (any, error) { return true, s.Volumes.Wipe(r.FormValue("namespace")) }),
+	)
+	mux.Handle(
+		"GET /snapshots",
+		answer(func(r *http.Request) (any, error) { return s.Volumes.Snapshots(r.FormValue("namespace")) }),
+	)
 	mux.Handle("GET /devices", answer(func(*http.Request) (any, error) { return s.Volumes.Devices() }))
 	mux.Handle("PUT /capacity", answer(func(r *http.Request) (any, error) {
 		var total int64

@@ -23,15 +23,24 @@ type access struct {
 
 // parseAccess checks one volume capability.
 func parseAccess(capability *csi.VolumeCapability) (access, error) {
-	a := access{block: capability.GetBlock() != nil, mode: capability.GetAccessMode().GetMode(), options: capability.GetMount().GetMountFlags()}
+	a := access{
+		block:   capability.GetBlock() != nil,
+		mode:    capability.GetAccessMode().GetMode(),
+		options: capability.GetMount().GetMountFlags(),
+	}
 	if capability.GetMount() == nil && !a.block {
 		return access{}, status.Error(codes.InvalidArgument, "volume capability: access type must be mount or block")
 	}
-	if _, known := csi.VolumeCapability_AccessMode_Mode_name[int32(a.mode)]; !known || a.mode == csi.VolumeCapability_AccessMode_UNKNOWN {
+	if _, known := csi.VolumeCapability_AccessMode_Mode_name[int32(a.mode)]; !known ||
+		a.mode == csi.VolumeCapability_AccessMode_UNKNOWN {
 		return access{}, status.Errorf(codes.InvalidArgument, "volume capability: access mode %s is not supported", a.mode)
 	}
 	if fsType := capability.GetMount().GetFsType(); fsType != "" && fsType != "ext4" {
-		return access{}, status.Errorf(codes.InvalidArgument, "volume capability: file system %q is not supported, use ext4", fsType)
+		return access{}, status.Errorf(
+			codes.InvalidArgument,
+			"volume capability: file system %q is not supported, use ext4",
+			fsType,
+		)
 	}
 	return a, nil
 }
@@ -48,7 +57,10 @@ func parseAccesses(capabilities []*csi.VolumeCapability) ([]access, error) {
 			return nil, err
 		}
 		if len(accesses) > 0 && a.block != accesses[0].block {
-			return nil, status.Error(codes.InvalidArgument, "volume capabilities: a volume cannot be both mounted and a block device")
+			return nil, status.Error(
+				codes.InvalidArgument,
+				"volume capabilities: a volume cannot be both mounted and a block device",
+			)
 		}
 		accesses = append(accesses, a)
 	}
@@ -76,16 +88,29 @@ func canonical(m mode) mode {
 
 // readerOnly tells whether a mode forbids writing.
 func readerOnly(m mode) bool {
-	return m == csi.VolumeCapability_AccessMode_SINGLE_NODE_READER_ONLY || m == csi.VolumeCapability_AccessMode_MULTI_NODE_READER_ONLY
+	return m == csi.VolumeCapability_AccessMode_SINGLE_NODE_READER_ONLY ||
+		m == csi.VolumeCapability_AccessMode_MULTI_NODE_READER_ONLY
 }
 
 // admit refuses an access that the volume was not made for.
 func admit(volume store.Volume, a access) error {
 	if a.block != volume.Block {
-		return status.Errorf(codes.FailedPrecondition, "volume %s: block is %t, asked for %t", volume.ID, volume.Block, a.block)
+		return status.Errorf(
+			codes.FailedPrecondition,
+			"volume %s: block is %t, asked for %t",
+			volume.ID,
+			volume.Block,
+			a.block,
+		)
 	}
 	if name := canonical(a.mode).String(); !slices.Contains(volume.AccessModes, name) {
-		return status.Errorf(codes.FailedPrecondition, "volume %s: made for access modes %v, not for %s", volume.ID, volume.AccessModes, name)
+		return status.Errorf(
+			codes.FailedPrecondition,
+			"volume %s: made for access modes %v, not for %s",
+			volume.ID,
+			volume.AccessModes,
+			name,
+		)
 	}
 	return nil
 }
@@ -97,7 +122,12 @@ func admitPublish(volume store.Volume, a access, target string, published []stri
 	}
 	others := slices.DeleteFunc(slices.Clone(published), func(point string) bool { return point == target })
 	if canonical(a.mode) == csi.VolumeCapability_AccessMode_SINGLE_NODE_SINGLE_WRITER && len(others) > 0 {
-		return status.Errorf(codes.FailedPrecondition, "volume %s: only one pod may use it and it is published at %v", volume.ID, others)
+		return status.Errorf(
+			codes.FailedPrecondition,
+			"volume %s: only one pod may use it and it is published at %v",
+			volume.ID,
+			others,
+		)
 	}
 	return nil
 }

@@ -43,13 +43,31 @@ func TestParseAccesses(t *testing.T) {
 		"modes keep their order, which decides how the kubelet publishes": {
 			in: []*csi.VolumeCapability{mountOf(rox, ""), mountOf(rwo, "ext4")}, wantMode: []string{rox.String(), rwo.String()},
 		},
-		"the older name of ReadWriteOnce is the newer one": {in: []*csi.VolumeCapability{mountOf(old, "")}, wantMode: []string{rwo.String()}},
-		"a block device has no file system type":           {in: []*csi.VolumeCapability{blockOf(rwo)}, wantMode: []string{rwo.String()}},
-		"no capability is refused":                         {wantCode: codes.InvalidArgument},
-		"another file system is refused":                   {in: []*csi.VolumeCapability{mountOf(rwo, "xfs")}, wantCode: codes.InvalidArgument},
-		"a missing access mode is refused":                 {in: []*csi.VolumeCapability{mountOf(0, "")}, wantCode: codes.InvalidArgument},
-		"an access mode of the future is refused":          {in: []*csi.VolumeCapability{mountOf(99, "")}, wantCode: codes.InvalidArgument},
-		"a missing access type is refused":                 {in: []*csi.VolumeCapability{{}}, wantCode: codes.InvalidArgument},
+		"the older name of ReadWriteOnce is the newer one": {
+			in:       []*csi.VolumeCapability{mountOf(old, "")},
+			wantMode: []string{rwo.String()},
+		},
+		"a block device has no file system type": {
+			in:       []*csi.VolumeCapability{blockOf(rwo)},
+			wantMode: []string{rwo.String()},
+		},
+		"no capability is refused": {wantCode: codes.InvalidArgument},
+		"another file system is refused": {
+			in:       []*csi.VolumeCapability{mountOf(rwo, "xfs")},
+			wantCode: codes.InvalidArgument,
+		},
+		"a missing access mode is refused": {
+			in:       []*csi.VolumeCapability{mountOf(0, "")},
+			wantCode: codes.InvalidArgument,
+		},
+		"an access mode of the future is refused": {
+			in:       []*csi.VolumeCapability{mountOf(99, "")},
+			wantCode: codes.InvalidArgument,
+		},
+		"a missing access type is refused": {
+			in:       []*csi.VolumeCapability{{}},
+			wantCode: codes.InvalidArgument,
+		},
 		"mount and block together are refused": {
 			in: []*csi.VolumeCapability{mountOf(rwo, ""), blockOf(rwo)}, wantCode: codes.InvalidArgument,
 		},
@@ -84,16 +102,44 @@ func TestAdmitPublish(t *testing.T) {
 		published []string
 		wantCode  codes.Code
 	}{
-		"ReadWriteOnce may be used by two pods of the node":  {volume: volume(false, rwo), access: access{mode: rwo}, published: []string{"/a"}},
-		"ReadWriteOnce by its older name":                    {volume: volume(false, rwo), access: access{mode: old}},
-		"ReadWriteOncePod may be published to one pod":       {volume: volume(false, rwop), access: access{mode: rwop}},
-		"ReadWriteOncePod may be published there once more":  {volume: volume(false, rwop), access: access{mode: rwop}, published: []string{"/target"}},
-		"ReadWriteOncePod is refused to a second pod":        {volume: volume(false, rwop), access: access{mode: rwop}, published: []string{"/a"}, wantCode: codes.FailedPrecondition},
-		"a mode the volume was not made for is refused":      {volume: volume(false, rwo), access: access{mode: rox}, wantCode: codes.FailedPrecondition},
-		"a second mode of the volume is admitted":            {volume: volume(false, rwo, rox), access: access{mode: rox}},
-		"a file system is refused as a block device":         {volume: volume(false, rwo), access: access{mode: rwo, block: true}, wantCode: codes.FailedPrecondition},
-		"a block device is refused as a file system":         {volume: volume(true, rwo), access: access{mode: rwo}, wantCode: codes.FailedPrecondition},
-		"a block device is admitted as what it was made for": {volume: volume(true, rwo), access: access{mode: rwo, block: true}},
+		"ReadWriteOnce may be used by two pods of the node": {
+			volume:    volume(false, rwo),
+			access:    access{mode: rwo},
+			published: []string{"/a"},
+		},
+		"ReadWriteOnce by its older name":              {volume: volume(false, rwo), access: access{mode: old}},
+		"ReadWriteOncePod may be published to one pod": {volume: volume(false, rwop), access: access{mode: rwop}},
+		"ReadWriteOncePod may be published there once more": {
+			volume:    volume(false, rwop),
+			access:    access{mode: rwop},
+			published: []string{"/target"},
+		},
+		"ReadWriteOncePod is refused to a second pod": {
+			volume:    volume(false, rwop),
+			access:    access{mode: rwop},
+			published: []string{"/a"},
+			wantCode:  codes.FailedPrecondition,
+		},
+		"a mode the volume was not made for is refused": {
+			volume:   volume(false, rwo),
+			access:   access{mode: rox},
+			wantCode: codes.FailedPrecondition,
+		},
+		"a second mode of the volume is admitted": {volume: volume(false, rwo, rox), access: access{mode: rox}},
+		"a file system is refused as a block device": {
+			volume:   volume(false, rwo),
+			access:   access{mode: rwo, block: true},
+			wantCode: codes.FailedPrecondition,
+		},
+		"a block device is refused as a file system": {
+			volume:   volume(true, rwo),
+			access:   access{mode: rwo},
+			wantCode: codes.FailedPrecondition,
+		},
+		"a block device is admitted as what it was made for": {
+			volume: volume(true, rwo),
+			access: access{mode: rwo, block: true},
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -24,7 +24,11 @@ func (c *controller) GetCapacity(_ context.Context, req *csi.GetCapacityRequest)
 		return nil, failure("count volumes", err)
 	}
 	left := max(c.capacity-sum(taken), 0)
-	return &csi.GetCapacityResponse{AvailableCapacity: left, MaximumVolumeSize: wrapperspb.Int64(left), MinimumVolumeSize: wrapperspb.Int64(mib)}, nil
+	return &csi.GetCapacityResponse{
+		AvailableCapacity: left,
+		MaximumVolumeSize: wrapperspb.Int64(left),
+		MinimumVolumeSize: wrapperspb.Int64(mib),
+	}, nil
 }
 
 // reserve takes bytes for what the key names while it is made or grows. The caller frees them once the record counts instead, or
@@ -38,7 +42,14 @@ func (d *Driver) reserve(key string, bytes int64) (free func(), err error) {
 	}
 	delete(taken, key)
 	if left := d.capacity - sum(taken); bytes > left {
-		return nil, status.Errorf(codes.ResourceExhausted, "%s needs %d bytes, %d are left of %d", key, bytes, max(left, 0), d.capacity)
+		return nil, status.Errorf(
+			codes.ResourceExhausted,
+			"%s needs %d bytes, %d are left of %d",
+			key,
+			bytes,
+			max(left, 0),
+			d.capacity,
+		)
 	}
 	d.reserved[key] = bytes
 	return func() {

@@ -61,7 +61,13 @@ func (c *controller) DeleteVolume(_ context.Context, req *csi.DeleteVolumeReques
 		return nil, failure("observe volume", err)
 	}
 	if use.any() {
-		return nil, status.Errorf(codes.FailedPrecondition, "volume %s is in use: devices %v, mounted at %v", id, use.devices, use.points())
+		return nil, status.Errorf(
+			codes.FailedPrecondition,
+			"volume %s is in use: devices %v, mounted at %v",
+			id,
+			use.devices,
+			use.points(),
+		)
 	}
 	if err := c.volumes.Delete(id); err != nil {
 		return nil, failure("delete volume", err)

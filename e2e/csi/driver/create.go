@@ -18,7 +18,10 @@ import (
 )
 
 // CreateVolume makes a volume. Its id follows from the name in the request, so a repeated request finds the volume of the first.
-func (c *controller) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequest) (*csi.CreateVolumeResponse, error) {
+func (c *controller) CreateVolume(
+	ctx context.Context,
+	req *csi.CreateVolumeRequest,
+) (*csi.CreateVolumeResponse, error) {
 	wanted, err := c.wanted(req)
 	if err != nil {
 		return nil, err
@@ -87,7 +90,12 @@ func same(existing, wanted store.Volume, asked *csi.CapacityRange) error {
 	differs := tooSmall || tooLarge || existing.Block != wanted.Block || existing.Origin != wanted.Origin ||
 		!slices.Equal(existing.AccessModes, wanted.AccessModes) || !maps.Equal(existing.Parameters, wanted.Parameters)
 	if differs {
-		return status.Errorf(codes.AlreadyExists, "volume %s exists with %d bytes and other properties than asked for", existing.ID, existing.CapacityBytes)
+		return status.Errorf(
+			codes.AlreadyExists,
+			"volume %s exists with %d bytes and other properties than asked for",
+			existing.ID,
+			existing.CapacityBytes,
+		)
 	}
 	return nil
 }

@@ -167,7 +167,12 @@ func (l *locks) take(id string) (release func(), err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if since, held := l.held[id]; held {
-		return nil, status.Errorf(codes.Aborted, "another call works on %s since %s; try again", id, since.Format(time.RFC3339Nano))
+		return nil, status.Errorf(
+			codes.Aborted,
+			"another call works on %s since %s; try again",
+			id,
+			since.Format(time.RFC3339Nano),
+		)
 	}
 	if l.held == nil {
 		l.held = map[string]time.Time{}

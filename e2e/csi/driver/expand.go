@@ -17,7 +17,10 @@ import (
 )
 
 // NodeExpandVolume lets the device and the file system of a volume in use follow its image, which the controller made larger.
-func (n *node) NodeExpandVolume(ctx context.Context, req *csi.NodeExpandVolumeRequest) (*csi.NodeExpandVolumeResponse, error) {
+func (n *node) NodeExpandVolume(
+	ctx context.Context,
+	req *csi.NodeExpandVolumeRequest,
+) (*csi.NodeExpandVolumeResponse, error) {
 	volume, use, release, err := n.begin(req.GetVolumeId())
 	if err != nil {
 		return nil, err
@@ -52,13 +55,21 @@ func (n *node) growInUse(ctx context.Context, id, device string) error {
 	}
 	err = image.GrowMounted(ctx, device)
 	if errors.Is(err, image.ErrOnline) {
-		return status.Errorf(codes.FailedPrecondition, "volume %s: %v; it grows when no pod uses it and one starts again", id, err)
+		return status.Errorf(
+			codes.FailedPrecondition,
+			"volume %s: %v; it grows when no pod uses it and one starts again",
+			id,
+			err,
+		)
 	}
 	return err
 }
 
 // NodeGetVolumeStats measures a volume in use.
-func (n *node) NodeGetVolumeStats(_ context.Context, req *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
+func (n *node) NodeGetVolumeStats(
+	_ context.Context,
+	req *csi.NodeGetVolumeStatsRequest,
+) (*csi.NodeGetVolumeStatsResponse, error) {
 	if req.GetVolumeId() == "" {
 		return nil, status.Error(codes.InvalidArgument, "volume_id: is required")
 	}
@@ -74,7 +85,9 @@ func (n *node) NodeGetVolumeStats(_ context.Context, req *csi.NodeGetVolumeStats
 		return nil, err
 	}
 	if volume.Block {
-		return &csi.NodeGetVolumeStatsResponse{Usage: []*csi.VolumeUsage{{Unit: csi.VolumeUsage_BYTES, Total: volume.CapacityBytes}}}, nil
+		return &csi.NodeGetVolumeStatsResponse{
+			Usage: []*csi.VolumeUsage{{Unit: csi.VolumeUsage_BYTES, Total: volume.CapacityBytes}},
+		}, nil
 	}
 	var stat unix.Statfs_t
 	if err := unix.Statfs(req.GetVolumePath(), &stat); err != nil {

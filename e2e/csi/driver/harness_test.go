@@ -65,7 +65,10 @@ func (h *harness) serve() {
 	h.server = grpc.NewServer()
 	h.driver.Register(h.server)
 	go func() { _ = h.server.Serve(listener) }()
-	connection, err := grpc.NewClient("unix://"+h.path("csi.sock"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	connection, err := grpc.NewClient(
+		"unix://"+h.path("csi.sock"),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+	)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -161,7 +164,10 @@ func (h *harness) publish(id, pod string, capability *csi.VolumeCapability, read
 func (h *harness) unpublish(id, pod string) {
 	h.t.Helper()
 	for range 2 {
-		_, err := h.node.NodeUnpublishVolume(h.t.Context(), &csi.NodeUnpublishVolumeRequest{VolumeId: id, TargetPath: h.target(id, pod)})
+		_, err := h.node.NodeUnpublishVolume(
+			h.t.Context(),
+			&csi.NodeUnpublishVolumeRequest{VolumeId: id, TargetPath: h.target(id, pod)},
+		)
 		if err != nil {
 			h.t.Fatalf("unpublish: %v", err)
 		}

@@ -146,7 +146,10 @@ func (h *harness) expand(id string, size int64, pod string) {
 func (h *harness) unstage(id string) {
 	h.t.Helper()
 	for range 2 {
-		_, err := h.node.NodeUnstageVolume(h.t.Context(), &csi.NodeUnstageVolumeRequest{VolumeId: id, StagingTargetPath: h.staging(id)})
+		_, err := h.node.NodeUnstageVolume(
+			h.t.Context(),
+			&csi.NodeUnstageVolumeRequest{VolumeId: id, StagingTargetPath: h.staging(id)},
+		)
 		if err != nil {
 			h.t.Fatalf("unstage: %v", err)
 		}
@@ -172,7 +175,8 @@ func (h *harness) snapshot(volume, name string) string {
 		h.t.Fatalf("snapshot: %v, %v; want one that is ready", first, err)
 	}
 	second, err := h.controller.CreateSnapshot(h.t.Context(), request)
-	if err != nil || !second.GetSnapshot().GetCreationTime().AsTime().Equal(first.GetSnapshot().GetCreationTime().AsTime()) {
+	if err != nil ||
+		!second.GetSnapshot().GetCreationTime().AsTime().Equal(first.GetSnapshot().GetCreationTime().AsTime()) {
 		h.t.Fatalf("snapshot again: %v, %v; want the first one", second, err)
 	}
 	return first.GetSnapshot().GetSnapshotId()

@@ -33,7 +33,10 @@ func (c *controller) ListVolumes(_ context.Context, req *csi.ListVolumesRequest)
 }
 
 // ListSnapshots lists snapshots by id, in pages, all or those of one volume or one id.
-func (c *controller) ListSnapshots(_ context.Context, req *csi.ListSnapshotsRequest) (*csi.ListSnapshotsResponse, error) {
+func (c *controller) ListSnapshots(
+	_ context.Context,
+	req *csi.ListSnapshotsRequest,
+) (*csi.ListSnapshotsResponse, error) {
 	all, err := c.snapshots.List()
 	if err != nil {
 		return nil, failure("list snapshots", err)

@@ -29,11 +29,17 @@ var nodeCapabilities = []csi.NodeServiceCapability_RPC_Type{
 }
 
 // NodeGetCapabilities lists what the node can do.
-func (n *node) NodeGetCapabilities(context.Context, *csi.NodeGetCapabilitiesRequest) (*csi.NodeGetCapabilitiesResponse, error) {
+func (n *node) NodeGetCapabilities(
+	context.Context,
+	*csi.NodeGetCapabilitiesRequest,
+) (*csi.NodeGetCapabilitiesResponse, error) {
 	response := &csi.NodeGetCapabilitiesResponse{}
 	for _, kind := range nodeCapabilities {
 		rpc := &csi.NodeServiceCapability_RPC{Type: kind}
-		response.Capabilities = append(response.Capabilities, &csi.NodeServiceCapability{Type: &csi.NodeServiceCapability_Rpc{Rpc: rpc}})
+		response.Capabilities = append(
+			response.Capabilities,
+			&csi.NodeServiceCapability{Type: &csi.NodeServiceCapability_Rpc{Rpc: rpc}},
+		)
 	}
 	return response, nil
 }

@@ -135,7 +135,10 @@ func TestInodesRunOut(t *testing.T) {
 			t.Errorf("usage %v: want inodes used up and bytes not", usage)
 		}
 	}
-	_, err = h.node.NodeGetVolumeStats(t.Context(), &csi.NodeGetVolumeStatsRequest{VolumeId: id, VolumePath: h.path("kubelet", "elsewhere")})
+	_, err = h.node.NodeGetVolumeStats(
+		t.Context(),
+		&csi.NodeGetVolumeStatsRequest{VolumeId: id, VolumePath: h.path("kubelet", "elsewhere")},
+	)
 	wantCode(t, "stats of another path", err, codes.NotFound)
 	h.unpublish(id, "pod")
 	h.remove(id)
@@ -145,7 +148,10 @@ func TestNothingIsMountedOutsideTheKubelet(t *testing.T) {
 	h := start(t)
 	id := h.create(volume("pvc-path", 8*mib, rwo))
 	for _, path := range []string{"", "relative", h.path("elsewhere"), h.path("kubelet") + "/../elsewhere", h.path("kubelet"), "/"} {
-		_, err := h.node.NodeStageVolume(t.Context(), &csi.NodeStageVolumeRequest{VolumeId: id, StagingTargetPath: path, VolumeCapability: rwo})
+		_, err := h.node.NodeStageVolume(
+			t.Context(),
+			&csi.NodeStageVolumeRequest{VolumeId: id, StagingTargetPath: path, VolumeCapability: rwo},
+		)
 		wantCode(t, "stage at "+path, err, codes.InvalidArgument)
 	}
 	h.stage(id, rwo)

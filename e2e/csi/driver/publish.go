@@ -17,7 +17,10 @@ import (
 )
 
 // NodePublishVolume shows a staged volume to one pod.
-func (n *node) NodePublishVolume(_ context.Context, req *csi.NodePublishVolumeRequest) (*csi.NodePublishVolumeResponse, error) {
+func (n *node) NodePublishVolume(
+	_ context.Context,
+	req *csi.NodePublishVolumeRequest,
+) (*csi.NodePublishVolumeResponse, error) {
 	staging, target := req.GetStagingTargetPath(), req.GetTargetPath()
 	if err := errors.Join(n.checkPath("staging_target_path", staging), n.checkPath("target_path", target)); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
@@ -97,7 +100,10 @@ func publishBlock(device string, p publication) error {
 }
 
 // NodeUnpublishVolume takes a volume away from one pod. It works without the record too.
-func (n *node) NodeUnpublishVolume(_ context.Context, req *csi.NodeUnpublishVolumeRequest) (*csi.NodeUnpublishVolumeResponse, error) {
+func (n *node) NodeUnpublishVolume(
+	_ context.Context,
+	req *csi.NodeUnpublishVolumeRequest,
+) (*csi.NodeUnpublishVolumeResponse, error) {
 	target := req.GetTargetPath()
 	if err := n.checkPath("target_path", target); err != nil {
 		return nil, err

@@ -29,7 +29,10 @@ func TestRestartedDriverKnowsVolumesInUse(t *testing.T) {
 	}
 	_, err := h.controller.DeleteVolume(t.Context(), &csi.DeleteVolumeRequest{VolumeId: id})
 	wantCode(t, "delete a volume in use", err, codes.FailedPrecondition)
-	_, err = h.node.NodeUnstageVolume(t.Context(), &csi.NodeUnstageVolumeRequest{VolumeId: id, StagingTargetPath: h.staging(id)})
+	_, err = h.node.NodeUnstageVolume(
+		t.Context(),
+		&csi.NodeUnstageVolumeRequest{VolumeId: id, StagingTargetPath: h.staging(id)},
+	)
 	wantCode(t, "unstage a published volume", err, codes.FailedPrecondition)
 	for _, volume := range []string{id, raw} {
 		h.unpublish(volume, "pod")
@@ -109,7 +112,10 @@ func TestCapacityIsFiniteAndComesBack(t *testing.T) {
 	wantCode(t, "create beyond the capacity", err, codes.ResourceExhausted)
 	_, err = h.controller.CreateSnapshot(t.Context(), &csi.CreateSnapshotRequest{SourceVolumeId: first, Name: "snapshot"})
 	wantCode(t, "snapshot beyond the capacity", err, codes.ResourceExhausted)
-	grow := &csi.ControllerExpandVolumeRequest{VolumeId: first, CapacityRange: &csi.CapacityRange{RequiredBytes: 101 * mib}}
+	grow := &csi.ControllerExpandVolumeRequest{
+		VolumeId:      first,
+		CapacityRange: &csi.CapacityRange{RequiredBytes: 101 * mib},
+	}
 	_, err = h.controller.ControllerExpandVolume(t.Context(), grow)
 	wantCode(t, "expand beyond the capacity", err, codes.ResourceExhausted)
 	grow.CapacityRange.RequiredBytes = 90 * mib
@@ -133,7 +139,10 @@ func (h *harness) wantCapacity(topology *csi.Topology, want int64) {
 func TestVolumesAreWipedWhileInUse(t *testing.T) {
 	h := start(t)
 	request := volume("pvc-wiped", 8*mib, rwo)
-	request.Parameters = map[string]string{"csi.storage.k8s.io/pvc/namespace": "mine", "csi.storage.k8s.io/pvc/name": "data"}
+	request.Parameters = map[string]string{
+		"csi.storage.k8s.io/pvc/namespace": "mine",
+		"csi.storage.k8s.io/pvc/name":      "data",
+	}
 	h.use(h.create(request), "pod", rwo)
 	raw := volume("pvc-wiped-block", mib, blockRWO)
 	raw.Parameters = request.GetParameters()

@@ -56,7 +56,12 @@ func size(asked *csi.CapacityRange, block bool) (int64, error) {
 		rounded = max(rounded, minFilesystem)
 	}
 	if limit > 0 && rounded > limit {
-		return 0, status.Errorf(codes.OutOfRange, "capacity range: the smallest possible volume has %d bytes, the limit is %d", rounded, limit)
+		return 0, status.Errorf(
+			codes.OutOfRange,
+			"capacity range: the smallest possible volume has %d bytes, the limit is %d",
+			rounded,
+			limit,
+		)
 	}
 	return rounded, nil
 }
@@ -65,7 +70,13 @@ func size(asked *csi.CapacityRange, block bool) (int64, error) {
 func inodeRatio(parameters map[string]string) (int64, error) {
 	for _, name := range slices.Sorted(maps.Keys(parameters)) {
 		if name != ParameterBytesPerInode && name != ParameterLeftover && !strings.HasPrefix(name, reservedParameters) {
-			return 0, status.Errorf(codes.InvalidArgument, "parameters: %q is unknown, only %q and %q can be set", name, ParameterBytesPerInode, ParameterLeftover)
+			return 0, status.Errorf(
+				codes.InvalidArgument,
+				"parameters: %q is unknown, only %q and %q can be set",
+				name,
+				ParameterBytesPerInode,
+				ParameterLeftover,
+			)
 		}
 	}
 	text, set := parameters[ParameterBytesPerInode]
@@ -84,11 +95,22 @@ func inodeRatio(parameters map[string]string) (int64, error) {
 func checkAttributes(attributes map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
 		if name != AttributeTier {
-			return status.Errorf(codes.InvalidArgument, "mutable parameters: %q is unknown, only %q can be set", name, AttributeTier)
+			return status.Errorf(
+				codes.InvalidArgument,
+				"mutable parameters: %q is unknown, only %q can be set",
+				name,
+				AttributeTier,
+			)
 		}
 	}
 	if tier, set := attributes[AttributeTier]; set && !slices.Contains(tiers, tier) {
-		return status.Errorf(codes.InvalidArgument, "mutable parameters: %s is %q, must be one of %v", AttributeTier, tier, tiers)
+		return status.Errorf(
+			codes.InvalidArgument,
+			"mutable parameters: %s is %q, must be one of %v",
+			AttributeTier,
+			tier,
+			tiers,
+		)
 	}
 	return nil
 }
@@ -119,7 +141,10 @@ func inTopology(topology *csi.Topology, node string) bool {
 
 // claimOwner reads who a volume is for from what csi-provisioner adds with --extra-create-metadata.
 func claimOwner(parameters map[string]string) store.Owner {
-	return store.Owner{Namespace: parameters[reservedParameters+"pvc/namespace"], Name: parameters[reservedParameters+"pvc/name"]}
+	return store.Owner{
+		Namespace: parameters[reservedParameters+"pvc/namespace"],
+		Name:      parameters[reservedParameters+"pvc/name"],
+	}
 }
 
 // snapshotOwner reads who a snapshot is for from what csi-snapshotter adds with --extra-create-metadata.

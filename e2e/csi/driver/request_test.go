@@ -19,13 +19,17 @@ func TestSize(t *testing.T) {
 		want            int64
 		wantCode        codes.Code
 	}{
-		"a whole number of MiB is kept":                    {required: 64 * mib, want: 64 * mib},
-		"one byte more takes the next MiB":                 {required: 64*mib + 1, want: 65 * mib},
-		"a tiny file system gets the least that works":     {required: 1, want: 8 * mib},
-		"a tiny block device is one MiB":                   {required: 1, block: true, want: mib},
-		"no size means the default":                        {want: defaultBytes},
-		"no size and a small limit means the limit":        {limit: 16 * mib, want: 16 * mib},
-		"a limit that rounding would exceed is refused":    {required: 64*mib + 1, limit: 64*mib + 2, wantCode: codes.OutOfRange},
+		"a whole number of MiB is kept":                {required: 64 * mib, want: 64 * mib},
+		"one byte more takes the next MiB":             {required: 64*mib + 1, want: 65 * mib},
+		"a tiny file system gets the least that works": {required: 1, want: 8 * mib},
+		"a tiny block device is one MiB":               {required: 1, block: true, want: mib},
+		"no size means the default":                    {want: defaultBytes},
+		"no size and a small limit means the limit":    {limit: 16 * mib, want: 16 * mib},
+		"a limit that rounding would exceed is refused": {
+			required: 64*mib + 1,
+			limit:    64*mib + 2,
+			wantCode: codes.OutOfRange,
+		},
 		"a limit below the least that works is refused":    {required: mib, limit: 2 * mib, wantCode: codes.OutOfRange},
 		"a limit below the required size is refused":       {required: 2 * mib, limit: mib, wantCode: codes.InvalidArgument},
 		"a negative size is refused":                       {required: -1, wantCode: codes.InvalidArgument},
@@ -49,12 +53,21 @@ func TestInodeRatio(t *testing.T) {
 		want     int64
 		wantCode codes.Code
 	}{
-		"nothing set is the usual ratio":      {},
-		"what the sidecar adds is ignored":    {in: map[string]string{"csi.storage.k8s.io/pvc/name": "data"}},
-		"a ratio in range is taken":           {in: map[string]string{"bytesPerInode": "65536"}, want: 65536},
-		"a ratio out of range is refused":     {in: map[string]string{"bytesPerInode": "512"}, wantCode: codes.InvalidArgument},
-		"a ratio that is no number":           {in: map[string]string{"bytesPerInode": "many"}, wantCode: codes.InvalidArgument},
-		"a misspelled parameter is refused":   {in: map[string]string{"bytesperinode": "65536"}, wantCode: codes.InvalidArgument},
+		"nothing set is the usual ratio":   {},
+		"what the sidecar adds is ignored": {in: map[string]string{"csi.storage.k8s.io/pvc/name": "data"}},
+		"a ratio in range is taken":        {in: map[string]string{"bytesPerInode": "65536"}, want: 65536},
+		"a ratio out of range is refused": {
+			in:       map[string]string{"bytesPerInode": "512"},
+			wantCode: codes.InvalidArgument,
+		},
+		"a ratio that is no number": {
+			in:       map[string]string{"bytesPerInode": "many"},
+			wantCode: codes.InvalidArgument,
+		},
+		"a misspelled parameter is refused": {
+			in:       map[string]string{"bytesperinode": "65536"},
+			wantCode: codes.InvalidArgument,
+		},
 		"a foreign parameter is refused also": {in: map[string]string{"type": "gp3"}, wantCode: codes.InvalidArgument},
 	}
 	for name, test := range tests {
@@ -97,11 +110,17 @@ func TestReachable(t *testing.T) {
 		in       *csi.TopologyRequirement
 		wantCode codes.Code
 	}{
-		"no requirement":                     {},
-		"our node among others":              {in: &csi.TopologyRequirement{Requisite: on("a", "here")}},
-		"our node preferred":                 {in: &csi.TopologyRequirement{Preferred: on("here")}},
-		"other nodes only":                   {in: &csi.TopologyRequirement{Requisite: on("a", "b")}, wantCode: codes.ResourceExhausted},
-		"a label this driver does not know":  {in: &csi.TopologyRequirement{Requisite: []*csi.Topology{{Segments: map[string]string{"zone": "z"}}}}, wantCode: codes.ResourceExhausted},
+		"no requirement":        {},
+		"our node among others": {in: &csi.TopologyRequirement{Requisite: on("a", "here")}},
+		"our node preferred":    {in: &csi.TopologyRequirement{Preferred: on("here")}},
+		"other nodes only": {
+			in:       &csi.TopologyRequirement{Requisite: on("a", "b")},
+			wantCode: codes.ResourceExhausted,
+		},
+		"a label this driver does not know": {
+			in:       &csi.TopologyRequirement{Requisite: []*csi.Topology{{Segments: map[string]string{"zone": "z"}}}},
+			wantCode: codes.ResourceExhausted,
+		},
 		"a requirement of any place at all":  {in: &csi.TopologyRequirement{Requisite: []*csi.Topology{{}}}},
 		"a requirement without any topology": {in: &csi.TopologyRequirement{}},
 	}
@@ -115,21 +134,44 @@ func TestReachable(t *testing.T) {
 }
 
 func TestSame(t *testing.T) {
-	base := store.Volume{ID: "v", CapacityBytes: 64 * mib, AccessModes: []string{"A"}, Parameters: map[string]string{"p": "1"}}
+	base := store.Volume{
+		ID:            "v",
+		CapacityBytes: 64 * mib,
+		AccessModes:   []string{"A"},
+		Parameters:    map[string]string{"p": "1"},
+	}
 	tests := map[string]struct {
 		change   func(*store.Volume)
 		limit    int64
 		wantCode codes.Code
 	}{
-		"the same request":                {change: func(*store.Volume) {}},
-		"a smaller size is satisfied":     {change: func(v *store.Volume) { v.CapacityBytes = 32 * mib }},
-		"a larger size is not":            {change: func(v *store.Volume) { v.CapacityBytes = 65 * mib }, wantCode: codes.AlreadyExists},
-		"a limit below what exists":       {change: func(v *store.Volume) { v.CapacityBytes = 32 * mib }, limit: 33 * mib, wantCode: codes.AlreadyExists},
-		"another kind":                    {change: func(v *store.Volume) { v.Block = true }, wantCode: codes.AlreadyExists},
-		"another access mode":             {change: func(v *store.Volume) { v.AccessModes = []string{"B"} }, wantCode: codes.AlreadyExists},
-		"another source":                  {change: func(v *store.Volume) { v.Origin.Snapshot = "s" }, wantCode: codes.AlreadyExists},
-		"another parameter":               {change: func(v *store.Volume) { v.Parameters = nil }, wantCode: codes.AlreadyExists},
-		"attributes may have changed":     {change: func(v *store.Volume) { v.Attributes = map[string]string{"tier": "fast"} }},
+		"the same request":            {change: func(*store.Volume) {}},
+		"a smaller size is satisfied": {change: func(v *store.Volume) { v.CapacityBytes = 32 * mib }},
+		"a larger size is not": {
+			change:   func(v *store.Volume) { v.CapacityBytes = 65 * mib },
+			wantCode: codes.AlreadyExists,
+		},
+		"a limit below what exists": {
+			change:   func(v *store.Volume) { v.CapacityBytes = 32 * mib },
+			limit:    33 * mib,
+			wantCode: codes.AlreadyExists,
+		},
+		"another kind": {change: func(v *store.Volume) { v.Block = true }, wantCode: codes.AlreadyExists},
+		"another access mode": {
+			change:   func(v *store.Volume) { v.AccessModes = []string{"B"} },
+			wantCode: codes.AlreadyExists,
+		},
+		"another source": {
+			change:   func(v *store.Volume) { v.Origin.Snapshot = "s" },
+			wantCode: codes.AlreadyExists,
+		},
+		"another parameter": {
+			change:   func(v *store.Volume) { v.Parameters = nil },
+			wantCode: codes.AlreadyExists,
+		},
+		"attributes may have changed": {
+			change: func(v *store.Volume) { v.Attributes = map[string]string{"tier": "fast"} },
+		},
 		"the creation time has no weight": {change: func(v *store.Volume) { v.CreatedAt = v.CreatedAt.AddDate(1, 0, 0) }},
 	}
 	for name, test := range tests {

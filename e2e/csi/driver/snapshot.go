@@ -16,7 +16,10 @@ import (
 )
 
 // CreateSnapshot copies a volume as it is at one moment. The copy outlives the volume.
-func (c *controller) CreateSnapshot(ctx context.Context, req *csi.CreateSnapshotRequest) (*csi.CreateSnapshotResponse, error) {
+func (c *controller) CreateSnapshot(
+	ctx context.Context,
+	req *csi.CreateSnapshotRequest,
+) (*csi.CreateSnapshotResponse, error) {
 	if req.GetName() == "" || req.GetSourceVolumeId() == "" {
 		return nil, status.Error(codes.InvalidArgument, "name and source_volume_id: are required")
 	}
@@ -70,7 +73,10 @@ func (c *controller) snapshot(ctx context.Context, id string, req *csi.CreateSna
 }
 
 // DeleteSnapshot removes a snapshot; volumes made from it are copies and stay.
-func (c *controller) DeleteSnapshot(_ context.Context, req *csi.DeleteSnapshotRequest) (*csi.DeleteSnapshotResponse, error) {
+func (c *controller) DeleteSnapshot(
+	_ context.Context,
+	req *csi.DeleteSnapshotRequest,
+) (*csi.DeleteSnapshotResponse, error) {
 	if req.GetSnapshotId() == "" {
 		return nil, status.Error(codes.InvalidArgument, "snapshot_id: is required")
 	}

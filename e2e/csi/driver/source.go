@@ -26,10 +26,20 @@ func (c *controller) sourceOf(volume store.Volume) (source, error) {
 		return from, err
 	}
 	if from.block != volume.Block {
-		return source{}, status.Errorf(codes.InvalidArgument, "content source: block is %t, the volume asks for %t", from.block, volume.Block)
+		return source{}, status.Errorf(
+			codes.InvalidArgument,
+			"content source: block is %t, the volume asks for %t",
+			from.block,
+			volume.Block,
+		)
 	}
 	if from.bytes > volume.CapacityBytes {
-		return source{}, status.Errorf(codes.OutOfRange, "content source: has %d bytes, the volume only %d", from.bytes, volume.CapacityBytes)
+		return source{}, status.Errorf(
+			codes.OutOfRange,
+			"content source: has %d bytes, the volume only %d",
+			from.bytes,
+			volume.CapacityBytes,
+		)
 	}
 	return from, nil
 }

@@ -18,7 +18,10 @@ import (
 )
 
 // NodeStageVolume attaches the image to a loop device and, unless the volume is a block device, mounts its file system.
-func (n *node) NodeStageVolume(ctx context.Context, req *csi.NodeStageVolumeRequest) (*csi.NodeStageVolumeResponse, error) {
+func (n *node) NodeStageVolume(
+	ctx context.Context,
+	req *csi.NodeStageVolumeRequest,
+) (*csi.NodeStageVolumeResponse, error) {
 	if err := n.checkPath("staging_target_path", req.GetStagingTargetPath()); err != nil {
 		return nil, err
 	}
@@ -99,7 +102,10 @@ func filesystemIsSmaller(path string) (bool, error) {
 
 // NodeUnstageVolume takes back what NodeStageVolume did. It works without the record too, so that a volume whose record was lost can
 // still be cleaned up.
-func (n *node) NodeUnstageVolume(_ context.Context, req *csi.NodeUnstageVolumeRequest) (*csi.NodeUnstageVolumeResponse, error) {
+func (n *node) NodeUnstageVolume(
+	_ context.Context,
+	req *csi.NodeUnstageVolumeRequest,
+) (*csi.NodeUnstageVolumeResponse, error) {
 	point := req.GetStagingTargetPath()
 	if err := n.checkPath("staging_target_path", point); err != nil {
 		return nil, err
@@ -120,7 +126,12 @@ func (n *node) NodeUnstageVolume(_ context.Context, req *csi.NodeUnstageVolumeRe
 		return nil, failure("observe volume", err)
 	}
 	if len(use.mounts) > 0 {
-		return nil, status.Errorf(codes.FailedPrecondition, "volume %s is still published at %v", req.GetVolumeId(), use.points())
+		return nil, status.Errorf(
+			codes.FailedPrecondition,
+			"volume %s is still published at %v",
+			req.GetVolumeId(),
+			use.points(),
+		)
 	}
 	for _, device := range use.devices {
 		if err := loop.Detach(device); err != nil {

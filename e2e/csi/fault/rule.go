@@ -107,7 +107,12 @@ func Fail(method string, count int, code codes.Code) Rule {
 // Reschedule makes the next count provisionings ask for another node: under WaitForFirstConsumer csi-provisioner answers this code by
 // taking the selected node off the claim.
 func Reschedule(count int) Rule {
-	return Rule{Method: CreateVolume, Count: count, Fail: codes.ResourceExhausted, Message: "no room on the selected node, injected by a test"}
+	return Rule{
+		Method:  CreateVolume,
+		Count:   count,
+		Fail:    codes.ResourceExhausted,
+		Message: "no room on the selected node, injected by a test",
+	}
 }
 
 // In limits the rule to claims of a namespace, so that tests running side by side do not meet.

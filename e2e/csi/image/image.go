@@ -44,8 +44,25 @@ func Format(ctx context.Context, path string, size, bytesPerInode int64) error {
 	if bytesPerInode == 0 {
 		bytesPerInode = defaultRatio(size)
 	}
-	return run(ctx, "mkfs.ext4", "-q", "-F", "-b", "4096", "-I", "256", "-m", "0", "-i", strconv.FormatInt(bytesPerInode, 10),
-		"-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard", path)
+	return run(
+		ctx,
+		"mkfs.ext4",
+		"-q",
+		"-F",
+		"-b",
+		"4096",
+		"-I",
+		"256",
+		"-m",
+		"0",
+		"-i",
+		strconv.FormatInt(bytesPerInode, 10),
+		"-O",
+		"^has_journal",
+		"-E",
+		"lazy_itable_init=1,nodiscard",
+		path,
+	)
 }
 
 func defaultRatio(size int64) int64 {

@@ -91,6 +91,7 @@ func newManager(o *options, f *drain) (ctrl.Manager, *certs.Authority, error) {
 		Scheme: scheme, Cache: cacheOptions(),
 		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddress},
 		HealthProbeBindAddress:        o.ProbeAddress,
+		PprofBindAddress:              o.PprofAddress,
 		LeaderElection:                o.LeaderElection,
 		LeaderElectionID:              leaderElectionID,
 		LeaderElectionNamespace:       o.Namespace,

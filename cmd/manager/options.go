@@ -30,6 +30,7 @@ type options struct {
 	LeaderElection    bool
 	MetricsAddress    string
 	ProbeAddress      string
+	PprofAddress      string
 	ServingPort       int
 	ShutdownDelay     time.Duration
 	ShutdownLimit     time.Duration
@@ -67,6 +68,7 @@ func parse(args []string, getenv func(string) string) (options, error) {
 	f.BoolVar(&o.LeaderElection, "leader-elect", true, "let one of several replicas run the controllers")
 	f.StringVar(&o.MetricsAddress, "metrics-address", ":8080", "address of /metrics, 0 for none")
 	f.StringVar(&o.ProbeAddress, "probe-address", ":8081", "address of /healthz and /readyz")
+	f.StringVar(&o.PprofAddress, "pprof-address", "", "address of /debug/pprof, such as 127.0.0.1:6060; none when empty")
 	f.IntVar(&o.ServingPort, "serving-port", 9443, "port of the webhook and the progress endpoint")
 	f.DurationVar(&o.ShutdownDelay, "shutdown-delay", 5*time.Second, "after SIGTERM, serve until there was no request for this long")
 	f.DurationVar(&o.ShutdownLimit, "shutdown-limit", 20*time.Second, "exit at the latest this long after SIGTERM")

@@ -67,7 +67,10 @@ func (r *Reconciler) observeVolumes(ctx context.Context, s *protocol.State) (err
 		if s.PrimeVolume, err = r.volume(ctx, s.Prime.Spec.VolumeName); err != nil {
 			return err
 		}
-		if s.PrimeVolume, err = r.unlessOld(ctx, s.PrimeVolume, protocol.RefersTo(s.PrimeVolume, s.Prime)); err != nil {
+		// One that was rebound to the claim is as it will stay: no older view shows that.
+		expected := protocol.RefersTo(s.PrimeVolume, s.Prime) ||
+			protocol.RefersTo(s.PrimeVolume, s.Claim) && protocol.PopulatedFor(s.PrimeVolume, s.Claim)
+		if s.PrimeVolume, err = r.unlessOld(ctx, s.PrimeVolume, expected); err != nil {
 			return err
 		}
 	}

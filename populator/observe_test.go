@@ -3,6 +3,7 @@
 package populator
 
 import (
+	"context"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -56,5 +57,39 @@ func TestAnOldViewOfThePrimesVolumeIsNotBelieved(t *testing.T) {
 	}
 	if d := protocol.Decide(seen); d.Reason == v1alpha1.ReasonRebindBlocked {
 		t.Errorf("decided %+v", d)
+	}
+}
+
+// silentServer is an API server that nobody should have to ask.
+type silentServer struct {
+	client.Reader
+	t *testing.T
+}
+
+func (s silentServer) Get(_ context.Context, k client.ObjectKey, o client.Object, _ ...client.GetOption) error {
+	s.t.Errorf("the API server was asked for %T %s", o, k.Name)
+	return nil
+}
+
+// From the rebind until the prime is gone its volume refers to the claim. Every pass sees that,
+// and none has to ask whether it is true.
+func TestAReboundVolumeIsNotAskedFor(t *testing.T) {
+	s := world(withPrime)
+	cached := newSimulator(t)
+	rebound := volume("pv-1", s.Claim)
+	rebound.Annotations[v1alpha1.AnnotationPopulatedFor] = claimUID
+	prime := s.Prime.DeepCopy()
+	prime.ResourceVersion = ""
+	prime.Annotations[v1alpha1.AnnotationBindCompleted] = "yes"
+	for _, o := range []client.Object{rebound, prime} {
+		cached.must(cached.api.Create(t.Context(), o))
+	}
+	r := &Reconciler{Client: cached.ours, Live: silentServer{t: t}, Options: testOptions()}
+	seen, err := r.observe(t.Context(), s.Claim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen.PrimeVolume == nil || seen.PrimeVolume.Name != "pv-1" {
+		t.Errorf("the prime's volume is %v", seen.PrimeVolume)
 	}
 }

@@ -59,7 +59,8 @@ func letIn(lines []*line, taken places, answers, in func(*waiter) bool) {
 	for moved := true; moved; {
 		moved = false
 		for i, l := range lines {
-			for next[i] < len(l.waiters) && !closed[bound{Cluster, ""}] {
+			// All of a line wait for the cap of its namespace, and for that of the cluster.
+			for next[i] < len(l.waiters) && !closed[bound{Cluster, ""}] && !closed[bound{Namespace, l.namespace}] {
 				w := l.waiters[next[i]]
 				next[i]++
 				if !answers(w) {
@@ -98,10 +99,25 @@ func ahead(lines []*line, w *waiter, b bound) (n int) {
 		if i < mine {
 			before++
 		}
-		for _, other := range l.waiters[:min(before, len(l.waiters))] {
-			if slices.Contains(other.bounds(), b) {
-				n++
-			}
+		n += l.waiting(min(before, len(l.waiters)), b)
+	}
+	return n
+}
+
+// waiting counts those of the first waiters of a line that wait for a cap.
+func (l *line) waiting(first int, b bound) (n int) {
+	switch b.kind {
+	case Cluster:
+		return first
+	case Namespace:
+		if l.namespace == b.name {
+			return first
+		}
+		return 0
+	}
+	for _, other := range l.waiters[:first] {
+		if b.kind == Endpoint && other.Endpoint == b.name || b.kind == Source && other.Source == b.name {
+			n++
 		}
 	}
 	return n

@@ -19,6 +19,8 @@ const (
 	answerTime = 10 * time.Second
 	// forgetAfter drops a waiter that does not ask any more. It is longer than any recheck.
 	forgetAfter = 5 * time.Minute
+	// forgetEvery is the least time between two looks for such waiters: each is a look at all.
+	forgetEvery = 10 * time.Second
 	// tellEvery is the least time between two positions of one waiter.
 	tellEvery = time.Minute
 )
@@ -39,6 +41,7 @@ type Queue struct {
 	waiting  map[who]*waiter
 	reserved map[types.UID]reserved
 	latest   time.Time // When anybody was let in last.
+	forgot   time.Time // When waiters were forgotten last.
 }
 
 // reserved is a place of a mover that the cache may not show yet.
@@ -220,6 +223,10 @@ func (q *Queue) leave(id who) {
 
 // forget bounds the memory to who still asks, and to namespaces that had a turn lately.
 func (q *Queue) forget(now time.Time) {
+	if now.Sub(q.forgot) < forgetEvery {
+		return
+	}
+	q.forgot = now
 	for id, w := range q.waiting {
 		if now.Sub(w.asked) > forgetAfter {
 			q.leave(id)

@@ -230,15 +230,7 @@ func TestManagerDown(t *testing.T) {
 	s.ScaleManager(0)
 	defer s.ScaleManager(2) // not a cleanup: those run after the test's context has ended
 	plain := s.Claim(story.Claim{Name: "plain"})
-	s.Await("the plain claim to be bound", func() error {
-		if err := s.Find(plain); err != nil {
-			return err
-		}
-		if plain.Status.Phase != corev1.ClaimBound {
-			return errors.New(string(plain.Status.Phase))
-		}
-		return nil
-	})
+	s.WaitForPhase(plain, corev1.ClaimBound)
 	s.Refused(
 		s.NewClaim(story.Claim{Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}}),
 		"claims.s3populator.io",

@@ -52,7 +52,7 @@ func TestPrefixCorrected(t *testing.T) {
 	claim := s.Claim(story.Claim{Source: "source"})
 	mover := s.Mover(claim, "mc")
 	story.Update(s, source, func(o *v1alpha1.S3Source) { o.Spec.Prefix, o.Spec.Transfer.Bandwidth = "right/", "" })
-	s.WaitForCondition(claim.Name, string(v1alpha1.ReasonRequestChanged), "kept where it still applies")
+	s.WaitForCondition(claim.Name, string(v1alpha1.ReasonRequestChanged), "verified data that still applies is kept")
 	s.Gone(mover)
 	s.Populated(claim, bucket.Under("right/"))
 }

@@ -96,7 +96,7 @@ func TestManagerIsPinned(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
 	claim := s.Claim(story.Claim{Name: "users"})
-	s.Bound(claim.Name) // A Pending claim cannot ask for more: no policy would be asked.
+	s.WaitForPhase(claim, corev1.ClaimBound) // A Pending claim cannot ask for more: no policy would be asked.
 	thief := s.As(
 		story.ManagerAccount,
 		"system:serviceaccounts",

@@ -139,6 +139,20 @@ func (s *Story) Condition(claim, reason string) corev1.PersistentVolumeClaimCond
 	return s.WaitForCondition(claim, reason, "")
 }
 
+// WaitForPhase waits until a claim has a phase, whoever gave it its volume.
+func (s *Story) WaitForPhase(claim *corev1.PersistentVolumeClaim, phase corev1.PersistentVolumeClaimPhase) {
+	s.T.Helper()
+	s.Await(fmt.Sprintf("claim %s to be %s", claim.Name, phase), func() error {
+		if err := s.Find(claim); err != nil {
+			return err
+		}
+		if claim.Status.Phase != phase {
+			return fmt.Errorf("it is %s", claim.Status.Phase)
+		}
+		return nil
+	})
+}
+
 // WaitForCondition waits until a claim's condition has a reason and its message contains a text.
 func (s *Story) WaitForCondition(claim, reason, text string) corev1.PersistentVolumeClaimCondition {
 	s.T.Helper()

@@ -56,20 +56,6 @@ func TestEveryToolIsPinned(t *testing.T) {
 	}
 }
 
-func TestStampedKubernetesVersionIsThePinnedOne(t *testing.T) {
-	source, err := SourceRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(source, "hack", "tools", "kubernetes", "go.mod"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := "k8s.io/kubernetes " + kubernetesVersion; !strings.Contains(string(text), want) {
-		t.Errorf("hack/tools/kubernetes/go.mod does not require %q", want)
-	}
-}
-
 func TestBinaryName(t *testing.T) {
 	cases := map[string]struct{ pkg, want string }{
 		"a command":              {"k8s.io/kubernetes/cmd/kubelet", "kubelet"},

@@ -65,7 +65,8 @@ var tools = []Tool{
 	{Name: "controller-gen", Module: "controller-gen", Package: "sigs.k8s.io/controller-tools/cmd/controller-gen"},
 	{Name: "helm", Module: "helm", Package: "helm.sh/helm/v4/cmd/helm"},
 	{Name: "kwok", Module: "kwok", Package: "sigs.k8s.io/kwok/cmd/kwok"},
-	{Name: "kwokctl", Module: "kwok", Package: "sigs.k8s.io/kwok/cmd/kwokctl"},
+	{Name: "deadcode", Module: "deadcode", Package: "golang.org/x/tools/cmd/deadcode"},
+	{Name: "govulncheck", Module: "govulncheck", Package: "golang.org/x/vuln/cmd/govulncheck"},
 }
 
 // Names lists every tool, in the order in which a fresh machine needs them.

@@ -1,22 +1,33 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Fails when a generated file, go.mod or the formatting is not what the tools would write.
+# Fails when a generated file, a go.mod or the formatting is not what the tools would write, or
+# when a module in the cache is not what go.sum says.
 # Works on a copy, so that a dirty tree is neither needed nor made.
 set -euo pipefail
 copy=$(mktemp -d)
-trap 'rm -rf "$copy"' EXIT
-git ls-files --cached --others --exclude-standard -z | xargs -0 -I{} sh -c '[ -e "{}" ] && printf "%s\0" "{}"' | tar -c --null -T - | tar -x -C "$copy"
-cp -a "$copy" "$copy.before"
 trap 'rm -rf "$copy" "$copy.before"' EXIT
 
+# A file that was removed but not committed is still listed.
+mapfile -d '' -t files < <(git ls-files --cached --others --exclude-standard -z)
+for file in "${files[@]}"; do
+  if [ -e "$file" ]; then printf '%s\0' "$file"; fi
+done | tar -c --null -T - | tar -x -C "$copy"
+cp -a "$copy" "$copy.before"
+
 hack/generate.sh "$copy"
-(cd "$copy" && go mod tidy)
-(cd "$copy" && gofmt -w $(git -C "$OLDPWD" ls-files '*.go'))
+mapfile -t modules < <(cd "$copy" && find . -name go.mod -printf '%h\n' | sort)
+for module in "${modules[@]}"; do
+  (cd "$copy/$module" && go mod tidy && go mod verify >/dev/null) || {
+    echo "verify: in $module; where the network cannot be reached, this step cannot pass" >&2
+    exit 1
+  }
+done
+(cd "$copy" && find . -name '*.go' -print0 | xargs -0 gofmt -w)
 kubectl=$(go run ./e2e/cluster tools kubectl)
 "$kubectl" kustomize manifests/default >/dev/null
 
 if ! diff -ru "$copy.before" "$copy"; then
-  echo "verify: run 'make generate fmt' and 'go mod tidy', then commit" >&2
+  echo "verify: run 'make generate fmt' and 'go mod tidy' in the folders above, then commit" >&2
   exit 1
 fi
-echo "verify: generated files, go.mod and formatting are up to date"
+echo "verify: generated files, ${#modules[@]} go.mod files, module checksums and formatting are up to date"

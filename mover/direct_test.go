@@ -16,12 +16,13 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
+	"github.com/s3populator/s3populator/internal/testenv"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // Each named version is fetched and verified, whatever is current by now, large objects too.
 func TestVersions(t *testing.T) {
-	binary := tool(t, "MOVER_TEST_VERSITYGW")
+	binary := testenv.Variable(t, "MOVER_TEST_VERSITYGW")
 	dir, versions, port := t.TempDir(), t.TempDir(), freePort(t)
 	start(t, []string{"ROOT_ACCESS_KEY=" + testAccessKey, "ROOT_SECRET_KEY=" + testSecretKey}, binary,
 		"--port", "127.0.0.1:"+port, "posix", "--versioning-dir", versions, dir)

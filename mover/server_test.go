@@ -20,6 +20,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
+	"github.com/s3populator/s3populator/internal/testenv"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -31,19 +32,6 @@ const (
 	testBucket    = "bucket"
 	testClaim     = "this-claim" // A UID.
 )
-
-// tool returns a binary that tests need, or skips; REQUIRE_TOOLS=1 forbids that.
-func tool(t testing.TB, variable string) string {
-	t.Helper()
-	path := os.Getenv(variable)
-	if path == "" && os.Getenv("REQUIRE_TOOLS") == "1" {
-		t.Fatalf("%s is not set", variable)
-	}
-	if path == "" {
-		t.Skipf("%s is not set", variable)
-	}
-	return path
-}
 
 // testTransport is how tests themselves reach a server with a private CA.
 var testTransport http.RoundTripper
@@ -58,7 +46,7 @@ type s3server struct {
 // startVersity runs VersityGW over a fresh directory, with a bucket in it.
 func startVersity(t testing.TB, flags ...string) *s3server {
 	t.Helper()
-	binary := tool(t, "MOVER_TEST_VERSITYGW")
+	binary := testenv.Variable(t, "MOVER_TEST_VERSITYGW")
 	dir, port := t.TempDir(), freePort(t)
 	args := append([]string{"--port", "127.0.0.1:" + port}, flags...)
 	args = append(args, "posix", dir)
@@ -259,7 +247,7 @@ func (b *bench) run() wire.Report {
 func (b *bench) runContext(ctx context.Context) wire.Report {
 	b.t.Helper()
 	if b.options.MC == "" {
-		tool(b.t, "MOVER_TEST_MC")
+		testenv.Variable(b.t, "MOVER_TEST_MC")
 	}
 	b.log.Reset()
 	b.options.Log = &b.log

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/s3populator/s3populator/internal/testenv"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -49,6 +50,19 @@ func signatureOf(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return found
+}
+
+// packages of Debian that bring the tools of made.
+var packages = map[string]string{
+	"mkfs.ext2":  "e2fsprogs",
+	"mkfs.ext4":  "e2fsprogs",
+	"mkfs.xfs":   "xfsprogs",
+	"mkfs.btrfs": "btrfs-progs",
+	"mkswap":     "util-linux",
+	"sgdisk":     "gdisk",
+	"mkfs.vfat":  "dosfstools",
+	"mkfs.ntfs":  "ntfs-3g",
+	"cryptsetup": "cryptsetup-bin",
 }
 
 // made are images that the tools of each format make.
@@ -140,12 +154,10 @@ func TestFindSignature(t *testing.T) {
 	}
 	for name, tt := range made {
 		t.Run("made by "+tt.command[0]+": "+name, func(t *testing.T) {
-			if _, err := exec.LookPath(tt.command[0]); err != nil {
-				t.Skip(err)
-			}
+			testenv.Program(t, tt.command[0], packages[tt.command[0]])
 			path := image(t, 320<<20) // mkfs.xfs takes no less than 300 MiB.
 			if out, err := exec.Command(tt.command[0], append(tt.command[1:], path)...).CombinedOutput(); err != nil {
-				t.Skipf("%v: %s", err, out)
+				testenv.Skipf(t, "%v: %s", err, out)
 			}
 			if got := signatureOf(t, path); !strings.Contains(got, tt.want) {
 				t.Errorf("found %q, want %q", got, tt.want)

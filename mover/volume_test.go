@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/internal/testenv"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -73,9 +74,7 @@ func TestTargetThroughALinkIsMadeAnew(t *testing.T) {
 }
 
 func TestVolumeThatCannotBeWritten(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root to mount")
-	}
+	testenv.Root(t)
 	dir := t.TempDir()
 	mount(t, "tmpfs", "tmpfs", dir, "-o", "ro")
 	v, err := openVolume(dir, "")
@@ -91,7 +90,7 @@ func mount(t *testing.T, kind, device, dir string, flags ...string) {
 	t.Helper()
 	args := append([]string{"-t", kind}, flags...)
 	if out, err := exec.Command("mount", append(args, device, dir)...).CombinedOutput(); err != nil {
-		t.Skipf("mount: %v: %s", err, out)
+		testenv.Skipf(t, "mount: %v: %s", err, out)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
 }
@@ -99,9 +98,7 @@ func mount(t *testing.T, kind, device, dir string, flags ...string) {
 // loopExt4 mounts a fresh ext4 of so many MiB, as a storage class would.
 func loopExt4(t *testing.T, size int, dir string, mkfs ...string) {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("needs root to mount")
-	}
+	testenv.Root(t)
 	image := filepath.Join(t.TempDir(), "ext4")
 	f, err := os.Create(image)
 	if err != nil {
@@ -112,7 +109,7 @@ func loopExt4(t *testing.T, size int, dir string, mkfs ...string) {
 	}
 	_ = f.Close()
 	if out, err := exec.Command("mkfs.ext4", append(mkfs, "-q", "-F", image)...).CombinedOutput(); err != nil {
-		t.Skipf("mkfs.ext4: %v: %s", err, out)
+		testenv.Skipf(t, "mkfs.ext4: %v: %s", err, out)
 	}
 	mount(t, "ext4", image, dir, "-o", "loop")
 }

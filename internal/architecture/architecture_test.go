@@ -96,7 +96,11 @@ var constraints = map[string]constraint{
 		why: "it must have no way to read S3",
 	},
 	"what is shipped links no test code": {
-		from: "cmd", forbidden: either(ours("e2e", "internal/kubetest", "populator/simulator"), below("testing", "sigs.k8s.io/controller-runtime/pkg/envtest")),
+		from: "cmd",
+		forbidden: either(
+			ours("e2e", "internal/kubetest", "internal/testenv", "populator/simulator"),
+			below("testing", "sigs.k8s.io/controller-runtime/pkg/envtest"),
+		),
 		why: "tests may do what products must not",
 	},
 	"what is shipped links no AGPL code": {

@@ -20,6 +20,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/s3populator/s3populator/internal/testenv"
 )
 
 const namespace = "s3populator-system"
@@ -32,10 +34,7 @@ func run(t *testing.T, tool string, args ...string) (string, error) {
 	}
 	path := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), tool)
 	if _, err := os.Stat(path); err != nil {
-		if os.Getenv("REQUIRE_TOOLS") != "" {
-			t.Fatal(err)
-		}
-		t.Skipf("no %s: run this by `make unit`", tool)
+		testenv.Skipf(t, "no %s: run this by `make unit`", tool)
 	}
 	var out, trouble bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), path, args...)

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,6 +58,36 @@ func TestDamagedBinariesAreFound(t *testing.T) {
 				t.Errorf("damaged = %t, want %t", got, c.want)
 			}
 		})
+	}
+}
+
+func TestOnlyThePinnedVersionCountsAsBuilt(t *testing.T) {
+	cache, err := Open(io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache.Root = t.TempDir()
+	version, err := goVersion(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := cache.moduleDir("etcd", version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(cache.Root, "etcd", "another-key")
+	for _, d := range []string{dir, other} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	putFile(t, other, "etcd", "another version")
+	if got, err := cache.Built(t.Context(), "etcd"); err == nil {
+		t.Errorf("Built = %s, which is not the pinned version", got)
+	}
+	putFile(t, dir, "etcd", "program")
+	if got, err := cache.Built(t.Context(), "etcd"); err != nil || got != filepath.Join(dir, "etcd") {
+		t.Errorf("Built = %s, %v", got, err)
 	}
 }
 

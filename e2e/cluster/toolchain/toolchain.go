@@ -74,6 +74,29 @@ func (c *Cache) Ensure(ctx context.Context, names ...string) (map[string]string,
 	return paths, nil
 }
 
+// Built returns the path of a tool at its pinned version when it is in the cache,
+// and an error when it is not. It builds nothing.
+func (c *Cache) Built(ctx context.Context, name string) (string, error) {
+	byModule, err := group([]string{name})
+	if err != nil {
+		return "", err
+	}
+	goVersion, err := goVersion(ctx)
+	if err != nil {
+		return "", fmt.Errorf("ask the go command for its version: %w", err)
+	}
+	for module, want := range byModule {
+		dir, err := c.moduleDir(module, goVersion)
+		if err != nil {
+			return "", fmt.Errorf("compute the cache key of %s: %w", module, err)
+		}
+		if len(damaged(dir, want)) == 0 {
+			return filepath.Join(dir, name), nil
+		}
+	}
+	return "", fmt.Errorf("no %s of the pinned version is in %s", name, c.Root)
+}
+
 // group finds the tools by name and sorts them by the module that pins them.
 func group(names []string) (map[string][]Tool, error) {
 	if len(names) == 0 {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/e2e/csi/image"
+	"github.com/s3populator/s3populator/internal/testenv"
 )
 
 const mib = 1 << 20
@@ -28,9 +29,7 @@ func made(t *testing.T, size int64, format bool) string {
 	if !format {
 		return path
 	}
-	if _, err := exec.LookPath("mkfs.ext4"); err != nil {
-		t.Skip("needs e2fsprogs")
-	}
+	testenv.Program(t, "mkfs.ext4", "e2fsprogs")
 	if err := image.Format(t.Context(), path, size, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -153,9 +152,7 @@ func TestDetect(t *testing.T) {
 }
 
 func TestTemplatesAreMadeOnceAndComplete(t *testing.T) {
-	if _, err := exec.LookPath("mkfs.ext4"); err != nil {
-		t.Skip("needs e2fsprogs")
-	}
+	testenv.Program(t, "mkfs.ext4", "e2fsprogs")
 	dir := t.TempDir()
 	templates, err := image.OpenTemplates(filepath.Join(dir, "templates"))
 	if err != nil {

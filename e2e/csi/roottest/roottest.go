@@ -15,6 +15,7 @@ import (
 
 	"github.com/s3populator/s3populator/e2e/csi/loop"
 	"github.com/s3populator/s3populator/e2e/csi/mount"
+	"github.com/s3populator/s3populator/internal/testenv"
 )
 
 // inside marks the process that runs in a mount namespace of its own.
@@ -46,9 +47,7 @@ func Main(m *testing.M) {
 // be left in it. Its path is short: it is to hold sockets, whose paths are limited.
 func Dir(t *testing.T) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, for loop devices and mounts")
-	}
+	testenv.Root(t)
 	dir, err := os.MkdirTemp("", "csi") //nolint:usetesting // its path would be longer, and gone when the test fails.
 	if err != nil {
 		t.Fatalf("make directory: %v", err)

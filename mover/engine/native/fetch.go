@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package native
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/s3populator/s3populator/mover/engine"
+)
+
+// run is one call of Fetch.
+type run struct {
+	*Engine
+
+	to    engine.Target
+	sink  engine.Sink
+	work  *work
+	pace  *pace
+	watch *watch
+	stop  context.CancelCauseFunc
+
+	mu     sync.Mutex
+	inARow int // Objects that failed since the last one that arrived.
+}
+
+// hopeless is how many objects may fail in a row, for reasons that might pass, before the
+// others are not tried.
+const hopeless = 2 * mostConnections
+
+// Fetch implements engine.Engine.
+func (e *Engine) Fetch(ctx context.Context, tasks engine.Tasks, to engine.Target, sink engine.Sink) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	r := &run{Engine: e, to: to, sink: sink, stop: stop, pace: newPace(e.config.Connections)}
+	var endWork, endWatch func()
+	ranges := !e.noRanges.Load() // The same for all of this call.
+	r.work, endWork = newWork(tasks, func(t engine.Task) bool { return ranges && t.Size >= LargeSize })
+	defer endWork()
+	r.watch, endWatch = startWatch(ctx, e.config.Idle)
+	defer endWatch()
+	defer context.AfterFunc(ctx, r.work.stop)()
+	paced, endPace := context.WithCancel(ctx)
+	var pacing, workers sync.WaitGroup
+	pacing.Go(func() { r.pace.run(paced) })
+	for n := range r.workers() {
+		workers.Go(func() { r.worker(ctx, n, endPace) })
+	}
+	workers.Wait()
+	endPace()
+	pacing.Wait()
+	for _, l := range r.work.abandoned() {
+		l.sum.abandon()
+		l.file.Abandon()
+	}
+	return context.Cause(ctx)
+}
+
+func (r *run) workers() int {
+	if r.pace.fixed {
+		return r.pace.limit
+	}
+	return mostConnections
+}
+
+// worker does one thing after the other on a connection of its own. What is left to do is
+// over for all when it is over for one.
+func (r *run) worker(ctx context.Context, n int, over func()) {
+	if !r.pace.enter(n) {
+		return
+	}
+	w := &worker{run: r}
+	defer w.close()
+	for {
+		i, ok := r.work.take(r.pace.count())
+		if !ok {
+			over()
+			return
+		}
+		switch {
+		case i.begin:
+			w.begin(ctx, &i.task)
+		case i.large != nil:
+			w.fetchRange(ctx, i.large, i.part)
+		default:
+			w.fetchWhole(ctx, &i.task)
+		}
+		if !r.pace.enter(n) && ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// arrived hands evidence over.
+func (r *run) arrived(e engine.Evidence) {
+	r.mu.Lock()
+	r.inARow = 0
+	r.mu.Unlock()
+	r.sink.Arrived(e)
+}
+
+// failed tells the sink, which may end everything.
+func (r *run) failed(ctx context.Context, t *engine.Task, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	end := r.sink.Failed(t.Index, err)
+	r.mu.Lock()
+	r.inARow++
+	if end == nil && r.inARow >= hopeless && kindOf(err) != final {
+		end = err
+	}
+	r.mu.Unlock()
+	if end != nil {
+		r.stop(end)
+	}
+}
+
+// worker has a connection and what its answers are summed with.
+type worker struct {
+	*run
+
+	line   line
+	isRaw  bool
+	summer summer
+	used   *signing
+}
+
+func (w *worker) close() {
+	if w.line != nil {
+		w.line.close()
+	}
+}
+
+// ask sends a request and returns its answer when it is the one that was asked for. A server
+// that does not know checksums may refuse a request that asks for them.
+func (w *worker) ask(ctx context.Context, q query) (*answer, error) {
+	q.checksums = q.whole && !w.noChecksums.Load()
+	a, err := w.askOnce(ctx, q)
+	var said minio.ErrorResponse
+	if q.checksums && errors.As(err, &said) && said.StatusCode == 400 && kindOf(err) != transient {
+		q.checksums = false
+		if a, err = w.askOnce(ctx, q); err == nil {
+			w.noChecksums.Store(true)
+		}
+	}
+	return a, err
+}
+
+func (w *worker) askOnce(ctx context.Context, q query) (*answer, error) {
+	if raw := !w.plain.Load(); w.line == nil || raw != w.isRaw {
+		w.close()
+		if w.isRaw = raw; raw {
+			w.line = newRawLine(w.Engine, w.watch)
+		} else {
+			w.line = newPlainLine(w.Engine)
+		}
+	}
+	now := time.Now() //nolint:forbidigo // Keys are valid for a day.
+	var err error
+	if w.used, err = w.signer.at(ctx, now); err != nil {
+		return nil, localError{err}
+	}
+	if err := sendable(q.task, w.used); err != nil {
+		return nil, err
+	}
+	a, err := w.line.ask(ctx, q, w.used)
+	if err != nil {
+		return nil, err
+	}
+	if a.status >= 300 {
+		return nil, readError(w.line, a, w.bucketName(), q)
+	}
+	ranges := true
+	if err := a.check(q, &ranges); err != nil {
+		w.line.close()
+		if !ranges {
+			w.noRanges.Store(true)
+		}
+		return nil, err
+	}
+	return a, nil
+}
+
+func (e *Engine) bucketName() string { return strings.Trim(e.config.Bucket.Path, "/") }
+
+// sendable refuses what would end a line of a request. Nothing of this can be in a tag or in
+// keys that work.
+func sendable(t *engine.Task, s *signing) error {
+	for _, text := range []string{t.ETag, s.keys.Access, s.keys.Session} {
+		for _, c := range []byte(text) {
+			if c < ' ' || c == 0x7f || c == '"' {
+				return localError{fmt.Errorf("the entity tag or the keys hold the character %q", c)}
+			}
+		}
+	}
+	return nil
+}
+
+// body reads want bytes and hands them over in pieces. A body of another length is an error,
+// also when too much came: then what came is not the object.
+func (w *worker) body(ctx context.Context, want int64, piece func([]byte) error) error {
+	defer w.line.done()
+	for got := int64(0); ; {
+		b, err := w.line.next()
+		switch {
+		case errors.Is(err, io.EOF) && got == want:
+			return nil
+		case errors.Is(err, io.EOF):
+			return fmt.Errorf("read the object: %w", io.ErrUnexpectedEOF)
+		case err != nil:
+			return fmt.Errorf("read the object: %w", err)
+		}
+		if got += int64(len(b)); got > want {
+			return answerf("more than %d bytes come", want)
+		}
+		if err := piece(b); err != nil {
+			return err
+		}
+		w.pace.moved.Add(int64(len(b)))
+		if w.limit != nil {
+			if err := w.limit.WaitN(ctx, len(b)); err != nil {
+				return localError{err}
+			}
+		}
+	}
+}

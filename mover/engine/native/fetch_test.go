@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package native
+
+import (
+	"crypto/md5"
+	"fmt"
+	"hash/crc32"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/minio/crc64nvme"
+	theirs "github.com/minio/minio-go/v7/pkg/signer"
+
+	"github.com/s3populator/s3populator/mover/engine"
+)
+
+func TestFetch(t *testing.T) {
+	t.Parallel()
+	sizes := map[string]int{
+		"nothing": 0, "a byte": 1, "a buffer": bufferSize, "a buffer and a byte": bufferSize + 1,
+		"just small": LargeSize - 1, "large": LargeSize, "large and odd": 3*rangeSize + 12345,
+	}
+	for name, headers := range map[string]func([]byte) map[string]string{
+		"MD5": func([]byte) map[string]string { return nil }, "CRC": withCRC,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			seed := byte(0)
+			for key, n := range sizes {
+				seed++
+				body := random(seed, n)
+				f.put("dir/"+key+" ü+%", body, headers(body))
+			}
+			f.mustRun()
+			f.mustHold()
+			for _, task := range f.tasks {
+				want := engine.MD5
+				if name == "CRC" {
+					want = engine.CRC64NVME
+				}
+				if e := f.got[task.Index]; e.Received.Algorithm != want || name == "CRC" && e.Received != e.Said {
+					t.Errorf("%s: received %+v, said %+v", task.Key, e.Received, e.Said)
+				}
+			}
+		})
+	}
+}
+
+// Without a proxy or answers without a length, net/http has no part; with them it must do.
+func TestFetchWithNetHTTP(t *testing.T) {
+	t.Parallel()
+	chunked := func(f *fixture) {
+		f.fault = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+			if r.Method == http.MethodHead || r.Header.Get("Range") != "" {
+				return false
+			}
+			o := f.objects[r.URL.Path[len("/bucket/"):]]
+			w.Header().Set("ETag", `"`+o.tag+`"`)
+			_, _ = w.Write(o.body[:len(o.body)/2])
+			w.(http.Flusher).Flush()
+			_, _ = w.Write(o.body[len(o.body)/2:])
+			return true
+		}
+	}
+	proxied := func(f *fixture) {
+		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !r.URL.IsAbs() {
+				refuse(w, http.StatusBadRequest, "NotProxied")
+				return
+			}
+			f.handler.ServeHTTP(w, r)
+		}))
+		f.t.Cleanup(proxy.Close)
+		u, _ := url.Parse(proxy.URL)
+		f.config.Proxy = http.ProxyURL(u)
+		f.config.Bucket = &url.URL{Scheme: "http", Host: "s3.example.invalid", Path: "/bucket"}
+	}
+	for name, prepare := range map[string]func(*fixture){"no length": chunked, "a proxy": proxied} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			f.put("small & odd", random(1, 100_000), nil)
+			large := random(2, LargeSize+5)
+			f.put("large", large, withCRC(large))
+			prepare(f)
+			f.mustRun()
+			f.mustHold()
+		})
+	}
+}
+
+// A resumed object fetches nothing of what is present and sums it with the rest.
+func TestFetchResumes(t *testing.T) {
+	t.Parallel()
+	for name, headers := range map[string]func([]byte) map[string]string{
+		"MD5": func([]byte) map[string]string { return nil }, "CRC": withCRC,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			body := random(1, 5*rangeSize+7)
+			task := f.put("large", body, headers(body))
+			task.Present = []engine.Range{{Offset: 0, Length: rangeSize + 1000}, {Offset: 3 * rangeSize, Length: 77}}
+			file := &memory{f: f, data: make([]byte, len(body))}
+			for _, r := range task.Present {
+				copy(file.data[r.Offset:r.End()], body[r.Offset:r.End()])
+			}
+			f.files["large"] = file
+			f.fault = func(_ http.ResponseWriter, r *http.Request, _ int) bool {
+				var from, to int64
+				_, _ = fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to)
+				for _, p := range task.Present {
+					if r.Method == http.MethodGet && from < p.End() && to >= p.Offset {
+						t.Errorf("bytes %d to %d were fetched", from, to)
+					}
+				}
+				return false
+			}
+			f.mustRun()
+			f.mustHold()
+		})
+	}
+}
+
+func TestMD5OfParts(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{LargeSize, LargeSize + 5, 5 << 20} {
+		f := newFixture(t)
+		body := random(1, n)
+		task := f.put("object", body, nil)
+		const part = 5 << 20
+		outer := md5.New()
+		for at := 0; at < n; at += part {
+			sum := md5.Sum(body[at:min(at+part, n)])
+			outer.Write(sum[:])
+		}
+		task.PartSize = part
+		f.mustRun()
+		f.mustHold()
+		want := engine.Sum{Algorithm: engine.MD5Parts, PartSize: part}
+		outer.Sum(want.Value[:0])
+		if got := f.got[0].Received; got != want {
+			t.Errorf("%d bytes: %+v, want %+v", n, got, want)
+		}
+	}
+}
+
+func TestCombine(t *testing.T) {
+	t.Parallel()
+	body := random(3, 1_000_003)
+	for name, tt := range map[string]struct {
+		algorithm engine.Algorithm
+		want      uint64
+	}{
+		"CRC64NVME": {engine.CRC64NVME, crc64nvme.Checksum(body)},
+		"CRC32C":    {engine.CRC32C, uint64(crc32.Checksum(body, castagnoli))},
+		"CRC32":     {engine.CRC32, uint64(crc32.ChecksumIEEE(body))},
+	} {
+		for _, cut := range []int{0, 1, 7, 4096, 999_999, len(body)} {
+			first, second := update(tt.algorithm, 0, body[:cut]), update(tt.algorithm, 0, body[cut:])
+			if got := combine(tt.algorithm, first, second, int64(len(body)-cut)); got != tt.want {
+				t.Errorf("%s cut at %d: %x, want %x", name, cut, got, tt.want)
+			}
+		}
+	}
+}
+
+// The signature is that of minio-go, which real servers accept.
+func TestSignature(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		keys   Keys
+		bucket string
+		task   engine.Task
+		payer  bool
+		whole  bool
+	}{
+		"path":         {Keys{"a", "s", ""}, "http://host:9000/bucket", engine.Task{Key: "a b/ü+=&?", ETag: "x"}, false, true},
+		"virtual host": {Keys{"a", "s", ""}, "https://bucket.s3.amazonaws.com", engine.Task{Key: "//x~/.'"}, false, false},
+		"a session":    {Keys{"a", "s", "to/k+en="}, "http://host/bucket", engine.Task{Key: "k"}, false, true},
+		"a version":    {Keys{"a", "s", ""}, "http://host/bucket", engine.Task{Key: "k", Version: "v+1/ ="}, false, true},
+		"a payer":      {Keys{"a", "s", "t"}, "http://host/bucket", engine.Task{Key: "k"}, true, true},
+	} {
+		u, err := url.Parse(tt.bucket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := New(Config{Bucket: u, Region: "eu-west-1", RequestPayer: tt.payer})
+		for { // They take the time themselves.
+			now := time.Now()
+			day := now.UTC().Format("20060102")
+			s := &signing{keys: tt.keys, day: day, key: dayKey(tt.keys.Secret, day, "eu-west-1")}
+			l := &plainLine{engine: e, composer: newComposer(e)}
+			q := query{method: "GET", task: &tt.task, whole: tt.whole, checksums: true, part: engine.Range{Length: 5}}
+			r, err := l.request(t.Context(), q, s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := r.Header.Clone()
+			for _, h := range []string{"Authorization", "X-Amz-Date", "If-Match", "Range", "User-Agent", "Accept-Encoding"} {
+				r.Header.Del(h)
+			}
+			want := theirs.SignV4(*r, tt.keys.Access, tt.keys.Secret, tt.keys.Session, "eu-west-1").Header
+			if got.Get("X-Amz-Date") != want.Get("X-Amz-Date") {
+				continue
+			}
+			if got, want := got.Get("Authorization"), want.Get("Authorization"); got != want {
+				t.Errorf("%s:\n%s, want\n%s", name, got, want)
+			}
+			break
+		}
+	}
+}

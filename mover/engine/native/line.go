@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package native
+
+import (
+	"context"
+	"io"
+
+	"github.com/s3populator/s3populator/mover/engine"
+)
+
+// line carries one request at a time and its answer.
+type line interface {
+	// ask sends a request and reads the head of its answer.
+	ask(ctx context.Context, q query, s *signing) (*answer, error)
+	// next returns the next bytes of the body, at least one, and as many as fit into the
+	// buffer unless the body ends before. They are valid until the next call. The end is
+	// io.EOF, and io.ErrUnexpectedEOF where it comes before the length that was told.
+	next() ([]byte, error)
+	// done ends the exchange. What is left of a body makes the connection useless.
+	done()
+	close()
+}
+
+// errorBody bounds what is read of an answer that is an error.
+const errorBody = 64 << 10
+
+// readError reads what S3 says in an answer that is an error.
+func readError(l line, a *answer, bucket string, q query) error {
+	var body []byte
+	for q.method != "HEAD" && len(body) < errorBody {
+		more, err := l.next()
+		body = append(body, more...)
+		if err != nil {
+			break
+		}
+	}
+	l.done()
+	return refusal(a, body, bucket, q.task.Key)
+}
+
+// check compares the head of a good answer with its request.
+func (a *answer) check(q query, ranges *bool) error {
+	t := q.task
+	if t.ETag != "" && len(a.etag) > 0 && string(a.etag) != t.ETag {
+		return engine.ErrChanged
+	}
+	if t.Version != "" && string(a.version) != t.Version && (t.Version != "null" || len(a.version) > 0) {
+		return engine.ErrOtherVersion
+	}
+	if q.whole {
+		return a.checkWhole(t)
+	}
+	if a.status != 206 {
+		*ranges = false
+		return answerf("a range was asked for and the status is %d", a.status)
+	}
+	if a.part != q.part {
+		return answerf(
+			"range %d-%d was asked for and range %d-%d comes",
+			q.part.Offset,
+			q.part.End()-1,
+			a.part.Offset,
+			a.part.End()-1,
+		)
+	}
+	if a.total >= 0 && a.total != t.Size {
+		return engine.ErrChanged
+	}
+	if a.length >= 0 && a.length != q.part.Length {
+		return answerf("a range of %d bytes was asked for and %d come", q.part.Length, a.length)
+	}
+	return nil
+}
+
+func (a *answer) checkWhole(t *engine.Task) error {
+	if a.status != 200 {
+		return answerf("all of the object was asked for and the status is %d", a.status)
+	}
+	if a.length >= 0 && a.length != t.Size {
+		return answerf("the object was listed with %d bytes and %d come", t.Size, a.length)
+	}
+	return nil
+}
+
+// readSome reads into a buffer until it is full or want bytes are there.
+func readSome(r io.Reader, buffer []byte, want int64) (int, error) {
+	n := 0
+	for n < len(buffer) && int64(n) < want {
+		m, err := r.Read(buffer[n:])
+		n += m
+		if err != nil {
+			return n, err //nolint:wrapcheck // The caller knows what was read.
+		}
+	}
+	return n, nil
+}

@@ -10,17 +10,18 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // explained asks S3 itself about a file that did not arrive for no reason we know: it
 // answers in codes what mc passes on in words, or not at all.
-func (m *mover) explained(ctx context.Context, f *failure, e entry) *failure {
-	if f.reason != wire.TransferFailed || errors.Is(f, errExpired) {
+func (m *mover) explained(ctx context.Context, f *fault.Failure, e entry) *fault.Failure {
+	if f.Reason != wire.TransferFailed || errors.Is(f, fault.ErrExpired) {
 		return f
 	}
 	if err := m.readable(ctx, e); err != nil {
-		return m.classify(err)
+		return m.faults.Classify(err)
 	}
 	return f
 }

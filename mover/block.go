@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -33,7 +34,7 @@ type device struct {
 func (m *mover) openDevice() (*device, error) {
 	f, err := os.OpenFile(m.options.Paths.Device, os.O_RDWR, 0) // #nosec G304 -- the volume.
 	if err != nil {
-		return nil, notWritable(err)
+		return nil, fault.NotWritable(err)
 	}
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -55,8 +56,8 @@ func (m *mover) fillDevice(ctx context.Context) (*ledger, error) {
 	}
 	defer func() { _ = d.file.Close() }()
 	if e.size > d.size {
-		return nil, fail(wire.VolumeTooSmall, "object %s has %s and the volume %s; raise spec.resources.requests.storage of the claim to at least %s",
-			quoteKey(e.key), inUnits(e.size), inUnits(d.size), inUnits(roundUp(e.size))).requiring(roundUp(e.size))
+		return nil, fault.New(wire.VolumeTooSmall, "object %s has %s and the volume %s; raise spec.resources.requests.storage of the claim to at least %s",
+			quoteKey(e.key), inUnits(e.size), inUnits(d.size), inUnits(roundUp(e.size))).Requiring(roundUp(e.size))
 	}
 	l := newLedger(m.plan)
 	m.progress.ledger.Store(l)
@@ -73,7 +74,7 @@ func (m *mover) fillDevice(ctx context.Context) (*ledger, error) {
 
 func (m *mover) onlyObject() (entry, error) {
 	if n := len(m.plan.entries); n != 1 || m.plan.entries[0].isDir() {
-		return entry{}, fail(
+		return entry{}, fault.New(
 			wire.NotOneObject,
 			"a volume with volumeMode Block takes exactly one object and the source has %d; "+
 				"name it in spec.objects",
@@ -111,7 +112,7 @@ func (d *device) enter(ctx context.Context, e entry) (method, error) {
 }
 
 // recogniseOr refuses a device that is not recognised.
-func (d *device) recogniseOr(ctx context.Context, e entry, refusal *failure) (method, error) {
+func (d *device) recogniseOr(ctx context.Context, e entry, refusal *fault.Failure) (method, error) {
 	by, err := d.recognise(ctx, e)
 	switch {
 	case ctx.Err() != nil:
@@ -119,7 +120,7 @@ func (d *device) recogniseOr(ctx context.Context, e entry, refusal *failure) (me
 	case err == nil && by != unverified:
 		return by, nil
 	}
-	return unverified, refusal.because(err)
+	return unverified, refusal.Because(err)
 }
 
 // look reads what is on the device and changes nothing.
@@ -232,9 +233,9 @@ func (d *device) owned(e entry) error {
 	case err != nil:
 		return err
 	case !ok:
-		return fenced("the header is gone")
+		return fault.Fenced("the header is gone")
 	case h != d.own:
-		return fenced("pod " + h.pod)
+		return fault.Fenced("pod " + h.pod)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -23,14 +24,14 @@ func (d *device) fill(ctx context.Context, e entry) (method, error) {
 		if err == nil {
 			return by, nil
 		}
-		f := d.classify(err)
+		f := d.faults.Classify(err)
 		if errors.Is(err, errDiffers) {
-			f = fail(wire.VerificationFailed, "the device differs from object %s", quoteKey(e.key)).because(err)
+			f = fault.New(wire.VerificationFailed, "the device differs from object %s", quoteKey(e.key)).Because(err)
 		}
 		if round >= maxRounds || !retryable(f) || ctx.Err() != nil {
 			return unverified, f
 		}
-		d.logf("round %d: %s", round, f.message)
+		d.logf("round %d: %s", round, f.Message)
 	}
 }
 
@@ -40,7 +41,7 @@ func (d *device) write(ctx context.Context, e entry, want expectation) (method, 
 	d.progress.enter(wire.Transferring)
 	to := &behindHeader{device: d, entry: e, next: ownedEvery}
 	if err := d.fetch(ctx, e, to); err != nil {
-		if _, changed := d.unchanged(ctx, e); reasonOf(changed) == wire.SourceChanged {
+		if _, changed := d.unchanged(ctx, e); fault.ReasonOf(changed) == wire.SourceChanged {
 			return unverified, changed
 		}
 		return unverified, err

@@ -18,6 +18,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -41,15 +42,15 @@ func parseEndpoint(s wire.Source) (*url.URL, error) {
 	u, err := url.Parse(endpoint)
 	switch {
 	case err != nil:
-		return nil, fail(wire.RequestRejected, "spec.endpoint is not a URL: %v", err).because(err)
+		return nil, fault.New(wire.RequestRejected, "spec.endpoint is not a URL: %v", err).Because(err)
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
-		return nil, fail(
+		return nil, fault.New(
 			wire.RequestRejected,
 			"spec.endpoint %q must be http://HOST[:PORT] or https://HOST[:PORT]",
 			u.Redacted(),
 		)
 	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.User != nil:
-		return nil, fail(wire.RequestRejected, "spec.endpoint %q must have nothing but scheme, host and port; the bucket "+
+		return nil, fault.New(wire.RequestRejected, "spec.endpoint %q must have nothing but scheme, host and port; the bucket "+
 			"belongs in spec.bucket and credentials in spec.credentials", u.Redacted())
 	}
 	u.Path = ""
@@ -101,12 +102,12 @@ func readBundles(dir string, count int) ([][]byte, error) {
 				return nil, fmt.Errorf("read CA bundle %d: %w", i, err)
 			}
 			if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-				return nil, fail(wire.CertificateInvalid, "spec.tls.caBundles[%d] holds no PEM certificate in %q", i, f.Name())
+				return nil, fault.New(wire.CertificateInvalid, "spec.tls.caBundles[%d] holds no PEM certificate in %q", i, f.Name())
 			}
 			bundles, found = append(bundles, pem), true
 		}
 		if !found {
-			return nil, fail(
+			return nil, fault.New(
 				wire.CertificateInvalid,
 				"spec.tls.caBundles[%d] is empty: the ConfigMap or Secret, or its key, does not exist",
 				i,
@@ -153,7 +154,7 @@ func newClient(
 		MaxRetries:   clientRetries,
 	})
 	if err != nil {
-		return nil, fail(wire.RequestRejected, "spec.endpoint %q is refused: %v", endpoint.Redacted(), err).because(err)
+		return nil, fault.New(wire.RequestRejected, "spec.endpoint %q is refused: %v", endpoint.Redacted(), err).Because(err)
 	}
 	return client, nil
 }

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -62,7 +62,7 @@ func (s *identities) get(ctx context.Context) (identity, error) {
 	case wire.WebIdentity:
 		return s.fromSession(ctx)
 	}
-	return identity{}, fail(wire.MoverBroken, "unknown kind of credentials %q", s.request.Credentials.Kind)
+	return identity{}, fault.New(wire.MoverBroken, "unknown kind of credentials %q", s.request.Credentials.Kind)
 }
 
 func (s *identities) fromFiles() (identity, error) {
@@ -82,7 +82,7 @@ func (s *identities) fromFiles() (identity, error) {
 		return identity{}, s.missing(present)
 	}
 	if strings.ContainsAny(access, " \t\r\n") {
-		return identity{}, fail(wire.CredentialsInvalid, "the access key in Secret %q (spec.credentials.secretRef) contains "+
+		return identity{}, fault.New(wire.CredentialsInvalid, "the access key in Secret %q (spec.credentials.secretRef) contains "+
 			"white space; was it encoded twice?", s.request.Credentials.Name)
 	}
 	return identity{
@@ -96,7 +96,7 @@ func (s *identities) fromFiles() (identity, error) {
 func (s *identities) missing(present map[string]string) error {
 	name := s.request.Credentials.Name
 	if len(present) == 0 {
-		return fail(wire.CredentialsMissing, "Secret %q (spec.credentials.secretRef) does not exist or is empty; "+
+		return fault.New(wire.CredentialsMissing, "Secret %q (spec.credentials.secretRef) does not exist or is empty; "+
 			"create it with the keys access_key and secret_key", name)
 	}
 	var names []string
@@ -105,7 +105,7 @@ func (s *identities) missing(present map[string]string) error {
 	}
 	slices.Sort(names)
 	if k := s.request.Credentials.Keys; k.AccessKey != "" || k.SecretKey != "" {
-		return fail(
+		return fault.New(
 			wire.CredentialsMissing,
 			"Secret %q (spec.credentials.secretRef) has the keys %s; it needs %s and %s, and none of them "+
 				"empty; correct spec.credentials.secretRef.keys or the Secret",
@@ -115,7 +115,7 @@ func (s *identities) missing(present map[string]string) error {
 			cmp.Or(k.SecretKey, secretKeyNames[0]),
 		)
 	}
-	return fail(
+	return fault.New(
 		wire.CredentialsMissing,
 		"Secret %q (spec.credentials.secretRef) has the keys %s; it needs access_key and "+
 			"secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and none of them empty; other names go into spec.credentials.secretRef.keys",
@@ -137,7 +137,7 @@ func secretFiles(dir string) (map[string]string, error) {
 		}
 		value, err := readSmall(filepath.Join(dir, f.Name()))
 		if err != nil {
-			return nil, fail(wire.CredentialsInvalid, "key %s of the Secret cannot be read: %v", quoteKey(f.Name()), err).because(err)
+			return nil, fault.New(wire.CredentialsInvalid, "key %s of the Secret cannot be read: %v", quoteKey(f.Name()), err).Because(err)
 		}
 		values[f.Name()] = value
 	}
@@ -148,17 +148,9 @@ func secretFiles(dir string) (map[string]string, error) {
 func readSmall(path string) (string, error) {
 	b, err := os.ReadFile(path) // #nosec G304 -- a path of ours or of the platform.
 	if err != nil {
-		return "", fmt.Errorf("read %s: %w", filepath.Base(path), pathless(err))
+		return "", fmt.Errorf("read %s: %w", filepath.Base(path), fault.Pathless(err))
 	}
 	return strings.TrimRight(string(b), "\r\n"), nil
-}
-
-// pathless drops the path of a file system error, which says nothing to a user.
-func pathless(err error) error {
-	if pe, ok := err.(*fs.PathError); ok { //nolint:errorlint // Only the outermost layer is dropped.
-		return pe.Err
-	}
-	return err
 }
 
 // namesOf is the one name that a source gives, or the usual ones.
@@ -189,7 +181,7 @@ func (s *identities) RetrieveWithCredContext(cc *credentials.CredContext) (crede
 
 // Retrieve is the older half of minio-go's interface.
 func (s *identities) Retrieve() (credentials.Value, error) {
-	return credentials.Value{}, fail(wire.MoverBroken, "credentials were asked for without a context")
+	return credentials.Value{}, fault.New(wire.MoverBroken, "credentials were asked for without a context")
 }
 
 // IsExpired makes minio-go ask again for every request: reading three files of

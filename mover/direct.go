@@ -15,23 +15,13 @@ import (
 	"github.com/minio/minio-go/v7"
 	"golang.org/x/time/rate"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // payerHeader accepts the costs of a request to a bucket that is Requester Pays. It has to be
 // signed, which mc's --custom-header is not: AWS refuses that.
 const payerHeader, payer = "x-amz-request-payer", "requester"
-
-// direct tells that objects are fetched by our own client, because mc cannot ask for them: it
-// signs no header of ours, and takes a version for one object per process only.
-func direct(s wire.Source) bool {
-	for _, o := range s.Objects {
-		if o.VersionID != "" {
-			return true
-		}
-	}
-	return s.RequestPayer
-}
 
 // version of a key that was asked for; empty is the current one.
 func (m *mover) version(key string) string {
@@ -144,7 +134,7 @@ func (m *mover) open(ctx context.Context, e entry, from int64) (io.ReadCloser, e
 	body, info, _, err := minio.Core{Client: m.s3}.GetObject(ctx, m.request.Source.Bucket, e.key, o)
 	switch {
 	case isNoSuchKey(err), rejected(err, http.StatusPreconditionFailed):
-		return nil, fail(wire.SourceChanged, "object %s was overwritten or deleted while the volume was loaded", quoteKey(e.key)).because(err)
+		return nil, fault.New(wire.SourceChanged, "object %s was overwritten or deleted while the volume was loaded", quoteKey(e.key)).Because(err)
 	case err != nil:
 		return nil, fmt.Errorf("get object: %w", err)
 	}
@@ -162,7 +152,7 @@ func (m *mover) open(ctx context.Context, e entry, from int64) (io.ReadCloser, e
 // copy gives a server up that sends nothing for too long. A slow volume is no stall.
 func (c courier) copy(ctx context.Context, body io.Reader) error {
 	patience := c.options.IdleTimeout
-	idle := time.AfterFunc(patience, func() { c.stop(fmt.Errorf("%w for %s", errStalled, patience)) })
+	idle := time.AfterFunc(patience, func() { c.stop(fmt.Errorf("%w for %s", fault.ErrStalled, patience)) })
 	defer idle.Stop()
 	for {
 		idle.Reset(patience)
@@ -185,11 +175,11 @@ func (c courier) copy(ctx context.Context, body io.Reader) error {
 
 // otherVersion is for servers that answer about the current version whichever is asked for.
 func (m *mover) otherVersion(key, asked string) error {
-	return fail(
+	return fault.New(
 		wire.RequestRejected,
 		"%s does not give version %q of object %s but another one: it may keep no versions; "+
 			"remove versionId from spec.objects",
-		m.where(),
+		m.faults.Where(),
 		asked,
 		quoteKey(key),
 	)

@@ -17,6 +17,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/s3populator/s3populator/internal/testenv"
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -304,7 +305,7 @@ func TestOwnersThatCannotBe(t *testing.T) {
 		"a group": {notOwned("a", -1, 7, syscall.EPERM), "spec.mover.podSecurityContext.fsGroup"},
 		"a mode":  {notModed("a", 0o600, syscall.EPERM), "remove spec.files.mode"},
 	} {
-		if reasonOf(test.err) != wire.VolumeNotWritable || !strings.Contains(test.err.Error(), test.want) {
+		if fault.ReasonOf(test.err) != wire.VolumeNotWritable || !strings.Contains(test.err.Error(), test.want) {
 			t.Errorf("%s: %v, want VolumeNotWritable with %q", name, test.err, test.want)
 		}
 	}

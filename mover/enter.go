@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -58,10 +59,10 @@ func (t *transfer) recognise(ctx context.Context, o occupancy) error {
 	if err == nil && t.whole {
 		return nil
 	}
-	if reasonOf(err) == wire.VolumeNotEmpty {
+	if fault.ReasonOf(err) == wire.VolumeNotEmpty {
 		return err
 	}
-	return o.refusal().because(err)
+	return o.refusal().Because(err)
 }
 
 // prove accepts a volume without a journal whose every entry is one that the
@@ -87,7 +88,7 @@ func (t *transfer) prove(ctx context.Context) error {
 		return nil
 	}
 	if err := t.volume.openTarget(); err != nil {
-		return notWritable(err)
+		return fault.NotWritable(err)
 	}
 	if err := t.proveFiles(ctx, p.found); err != nil {
 		return err
@@ -174,7 +175,7 @@ type proof struct {
 func (p *proof) directory(ctx context.Context, dir string) error {
 	f, err := p.volume.root.Open(dir)
 	if err != nil {
-		return fmt.Errorf("read directory %s: %w", quoteKey(dir), notWritable(err))
+		return fmt.Errorf("read directory %s: %w", quoteKey(dir), fault.NotWritable(err))
 	}
 	extra, below, err := p.read(ctx, f, dir)
 	if err := errors.Join(err, f.Close()); err != nil {

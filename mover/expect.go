@@ -10,6 +10,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -145,7 +146,7 @@ func (m *mover) unchanged(ctx context.Context, e entry) (minio.ObjectInfo, error
 	info, err := m.head(ctx, e.key, o)
 	switch {
 	case isNoSuchKey(err):
-		return info, fail(wire.SourceChanged, "object %s was deleted while the volume was loaded", quoteKey(e.key)).because(err)
+		return info, fault.New(wire.SourceChanged, "object %s was deleted while the volume was loaded", quoteKey(e.key)).Because(err)
 	case rejected(err, http.StatusBadRequest): // A server that does not know checksums.
 		info, err = m.head(ctx, e.key, minio.StatObjectOptions{})
 	}
@@ -153,7 +154,7 @@ func (m *mover) unchanged(ctx context.Context, e entry) (minio.ObjectInfo, error
 		return info, err
 	}
 	if info.Size != e.size || trimETag(info.ETag) != m.plan.tagText(e.tag) {
-		return info, fail(wire.SourceChanged, "object %s was overwritten while the volume was loaded", quoteKey(e.key))
+		return info, fault.New(wire.SourceChanged, "object %s was overwritten while the volume was loaded", quoteKey(e.key))
 	}
 	return info, nil
 }

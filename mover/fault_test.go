@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -237,7 +238,7 @@ func TestServerAnswers(t *testing.T) {
 			s := startVersity(t)
 			s.put(t, "a", []byte("a"))
 			b := newBench(t, startProxy(t, s, tt.fault).URL)
-			if r := b.run(); r.Reason != tt.want || r.Class != classOf(tt.want) || r.Message == "" {
+			if r := b.run(); r.Reason != tt.want || r.Class != fault.ClassOf(tt.want) || r.Message == "" {
 				t.Errorf("report is %+v, want reason %s", r, tt.want)
 			}
 		})
@@ -290,7 +291,7 @@ func TestASignalKeepsWhatIsVerified(t *testing.T) {
 		first := make(chan wire.Report, 1)
 		go func() { first <- b.runContext(ctx) }()
 		waitFor(t, time.Minute, "most files are verified", held.Load)
-		stop(ErrTerminated)
+		stop(fault.ErrTerminated)
 		if r := <-first; r.Class != wire.RetryUncounted || r.Reason != wire.Interrupted {
 			t.Fatalf("report is %+v", r)
 		}

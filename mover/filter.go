@@ -7,6 +7,7 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -22,7 +23,7 @@ func newFilter(source wire.Source) (filter, error) {
 	}{{"spec.include", source.Include}, {"spec.exclude", source.Exclude}} {
 		for _, p := range list.patterns {
 			if !doublestar.ValidatePattern(p) {
-				return filter{}, fail(wire.MoverBroken, "%s holds %q, which is not a valid glob", list.field, p)
+				return filter{}, fault.New(wire.MoverBroken, "%s holds %q, which is not a valid glob", list.field, p)
 			}
 		}
 	}

@@ -3,6 +3,9 @@
 package mover
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"hash/crc32"
 	"strings"
@@ -26,8 +29,18 @@ const (
 	headerSize  = 512 // Disks write a sector of that size as one.
 )
 
-func (m *mover) header() header {
-	return header{claim: m.request.Volume.ClaimUID, pod: m.options.PodUID, request: sourceIdentity(m.request)}
+// sourceIdentity changes with everything that decides which bytes belong under
+// which path: a journal of another source, or of a laxer policy, is worthless.
+func sourceIdentity(r wire.Request) string {
+	text, err := json.Marshal([]any{
+		r.Source.Endpoint, r.Source.Region, r.Source.Bucket, listPrefix(r.Source), r.Source.Objects,
+		r.Volume.TargetPath, r.Transfer.Verify,
+	})
+	if err != nil { // Strings always marshal.
+		return ""
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }
 
 func (h header) line() string {
@@ -51,9 +64,4 @@ func parseHeader(text []byte) (header, bool) {
 	}
 	h := header{claim: fields[1], pod: fields[3], request: fields[5]}
 	return h, h.line() == line+"\n"
-}
-
-// fenced ends a mover whose volume has another one now.
-func fenced(now string) *failure {
-	return fail(wire.Fenced, "another mover has taken the volume over (%s); this one has ended without another write", now)
 }

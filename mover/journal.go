@@ -5,9 +5,6 @@ package mover
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -64,20 +61,6 @@ func parseJournalled(line []byte) (journalled, bool) {
 	j.etag, errs[3] = strconv.Unquote(string(fields[3]))
 	j.path, errs[4] = strconv.Unquote(string(fields[4]))
 	return j, errs == [5]error{} && by < uint64(byExistence)
-}
-
-// sourceIdentity changes with everything that decides which bytes belong under
-// which path: a journal of another source, or of a laxer policy, is worthless.
-func sourceIdentity(r wire.Request) string {
-	text, err := json.Marshal([]any{
-		r.Source.Endpoint, r.Source.Region, r.Source.Bucket, listPrefix(r.Source), r.Source.Objects,
-		r.Volume.TargetPath, r.Transfer.Verify,
-	})
-	if err != nil { // Strings always marshal.
-		return ""
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
 }
 
 // maxLine bounds a line: a path of maxPath bytes, each escaped to four, and an entity tag.

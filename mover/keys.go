@@ -21,6 +21,10 @@ const (
 	lostAndFound = "lost+found"
 )
 
+// storageOwn are directories at the root that the file system or the storage
+// keeps there: they count as nothing and are never touched.
+var storageOwn = []string{lostAndFound, ".snapshot", ".snapshots"}
+
 // checkPath says why a relative path cannot be a file or directory on the
 // volume, or returns the empty string. A path that ends in "/" is a directory.
 // It is the first of two guards: whatever it lets through is still only opened

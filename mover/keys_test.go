@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -103,7 +104,7 @@ func FuzzPlan(f *testing.F) {
 		}
 		plan, err := p.finish()
 		if err != nil {
-			if skip || reasonOf(err) != wire.UnsafeKey {
+			if skip || fault.ReasonOf(err) != wire.UnsafeKey {
 				t.Fatalf("unexpected error: %v", err)
 			}
 			return

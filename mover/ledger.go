@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -172,7 +173,7 @@ func (l *ledger) firstFailure() (int, error) {
 	}
 	indices := slices.Sorted(maps.Keys(l.failed))
 	for _, i := range indices {
-		if reasonOf(l.failed[i]) == wire.SourceChanged {
+		if fault.ReasonOf(l.failed[i]) == wire.SourceChanged {
 			return i, l.failed[i]
 		}
 	}

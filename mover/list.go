@@ -12,28 +12,9 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
-
-// listPrefix is what S3 is asked for. In Directory mode a prefix names a
-// directory, so that imagenet does not select imagenet2/.
-func listPrefix(s wire.Source) string {
-	if s.Prefix == "" || s.PrefixMode == literalPrefix || strings.HasSuffix(s.Prefix, "/") {
-		return s.Prefix
-	}
-	return s.Prefix + "/"
-}
-
-const literalPrefix = "Literal"
-
-// basePrefix is the part of the keys that does not become part of the paths,
-// and whether all of the prefix is that: a literal prefix that ends within a
-// segment keeps the segment.
-func basePrefix(s wire.Source) (base string, whole bool) {
-	prefix := listPrefix(s)
-	base = prefix[:strings.LastIndexByte(prefix, '/')+1]
-	return base, base == prefix
-}
 
 // makePlan reads the source and decides what becomes of every object.
 func (m *mover) makePlan(ctx context.Context) (*plan, error) {
@@ -104,7 +85,7 @@ func (m *mover) statObjects(ctx context.Context, p *planner) error {
 	}
 	bucket := m.request.Source.Bucket
 	if ok, err := m.s3.BucketExists(ctx, bucket); err == nil && !ok {
-		return m.classifyCode(minio.NoSuchBucket, "")
+		return m.faults.Code(minio.NoSuchBucket, "")
 	}
 	return noSuchObjects(bucket, missing)
 }
@@ -122,7 +103,7 @@ func noSuchObjects(bucket string, missing []string) error {
 	if len(missing) > most {
 		names += ", ..."
 	}
-	return fail(wire.NoSuchObject, "bucket %q has no object %s (%d missing); correct spec.objects or upload them",
+	return fault.New(wire.NoSuchObject, "bucket %q has no object %s (%d missing); correct spec.objects or upload them",
 		bucket, names, len(missing))
 }
 
@@ -188,7 +169,7 @@ func (t *transfer) confirmSource(ctx context.Context) error {
 	}
 	for _, i := range left {
 		if !seen[i] {
-			return fail(
+			return fault.New(
 				wire.SourceChanged,
 				"object %s was overwritten or deleted while the volume was loaded",
 				quoteKey(t.plan.entries[i].key),

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -29,7 +30,7 @@ func (m *mover) loadDevice(ctx context.Context) (*ledger, error) {
 // room, transfers, and ends with a volume that holds the plan and nothing else.
 func (m *mover) loadVolume(ctx context.Context) (*ledger, error) {
 	if problem := checkTarget(m.request.Volume.TargetPath); problem != "" {
-		return nil, fail(
+		return nil, fault.New(
 			wire.MoverBroken,
 			"spec.targetPath %s cannot be used: %s",
 			quoteKey(m.request.Volume.TargetPath),
@@ -148,7 +149,7 @@ func (t *transfer) finish(ctx context.Context) error {
 		return err
 	}
 	if want := t.plan.files(); files != want {
-		return fail(
+		return fault.New(
 			wire.VerificationFailed,
 			"the volume holds %d of %d files after the transfer; does something else write to it?",
 			files,

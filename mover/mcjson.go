@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/s3populator/s3populator/mover/fault"
 )
 
 // mcLine is what matters in a line of mc's --json output. mc prints "success"
@@ -31,29 +33,18 @@ type mcLine struct {
 	} `json:"error"`
 }
 
-// mcError is an error that mc printed.
-type mcError struct {
-	message string // What mc was about to do.
-	cause   string // What it was told.
-	code    string // The S3 error code, when S3 answered.
-}
-
-func (e *mcError) Error() string {
-	return fmt.Sprintf("mc: %s %s", e.message, e.cause)
-}
-
 // started reports whether the line announces the transfer of one file.
 func (l mcLine) started() bool { return l.Status == "success" && l.Target != "" && l.Total == nil }
 
 // err returns the line's error, or nil.
-func (l mcLine) err() *mcError {
+func (l mcLine) err() *fault.PrintedError {
 	if l.Status != "error" || l.Error == nil {
 		return nil
 	}
-	e := &mcError{message: l.Error.Message, cause: l.Error.Cause.Message}
+	e := &fault.PrintedError{Message: l.Error.Message, Cause: l.Error.Cause.Message}
 	var response struct{ Code string }
 	if json.Unmarshal(l.Error.Cause.Error, &response) == nil {
-		e.code = response.Code
+		e.Code = response.Code
 	}
 	return e
 }
@@ -93,7 +84,7 @@ const maxMCObject = 64 << 10
 // parseMCText reads what mc prints on stderr without --json:
 //
 //	mc: <ERROR> Unable to read from `source/bucket/key`. Object does not exist.
-func parseMCText(stderr string) *mcError {
+func parseMCText(stderr string) *fault.PrintedError {
 	text := strings.TrimSpace(stderr)
 	if text == "" {
 		return nil
@@ -102,7 +93,7 @@ func parseMCText(stderr string) *mcError {
 		text = strings.TrimSpace(after)
 	}
 	if at := strings.Index(text, "`. "); at >= 0 {
-		return &mcError{message: text[:at+2], cause: strings.TrimSpace(text[at+3:])}
+		return &fault.PrintedError{Message: text[:at+2], Cause: strings.TrimSpace(text[at+3:])}
 	}
-	return &mcError{message: "mc ended with", cause: text}
+	return &fault.PrintedError{Message: "mc ended with", Cause: text}
 }

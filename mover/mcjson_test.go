@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/s3populator/s3populator/mover/fault"
 )
 
 func TestReadMCLines(t *testing.T) {
@@ -30,7 +32,7 @@ warning: something that is no JSON {
 {"status":"success","total":40000216,"transferred":40000216,"duration":80919659,"speed":494320125.59519064}
 {"status":"succ`
 	var started []string
-	var errs []mcError
+	var errs []fault.PrintedError
 	err := readMCLines(strings.NewReader(output), func(l mcLine) error {
 		if l.started() {
 			started = append(started, l.Target)
@@ -46,11 +48,11 @@ warning: something that is no JSON {
 	if diff := cmp.Diff([]string{"/volume/a&b", "/volume/new\nline"}, started); diff != "" {
 		t.Errorf("started (-want +got):\n%s", diff)
 	}
-	want := []mcError{
-		{message: "Failed to copy `http://s3/b/k`.", cause: "Please reduce your request rate.", code: "SlowDown"},
-		{message: "Unable to stat source.", cause: "Object does not exist"},
+	want := []fault.PrintedError{
+		{Message: "Failed to copy `http://s3/b/k`.", Cause: "Please reduce your request rate.", Code: "SlowDown"},
+		{Message: "Unable to stat source.", Cause: "Object does not exist"},
 	}
-	if diff := cmp.Diff(want, errs, cmp.AllowUnexported(mcError{})); diff != "" {
+	if diff := cmp.Diff(want, errs, cmp.AllowUnexported(fault.PrintedError{})); diff != "" {
 		t.Errorf("errors (-want +got):\n%s", diff)
 	}
 }
@@ -70,18 +72,18 @@ func TestReadMCLinesStopsWhenToldTo(t *testing.T) {
 func TestParseMCText(t *testing.T) {
 	for name, tt := range map[string]struct {
 		text string
-		want *mcError
+		want *fault.PrintedError
 	}{
 		"an error with its cause": {
 			"mc: <ERROR> Unable to read from `source/b/k`. Object does not exist.\n",
-			&mcError{message: "Unable to read from `source/b/k`.", cause: "Object does not exist."},
+			&fault.PrintedError{Message: "Unable to read from `source/b/k`.", Cause: "Object does not exist."},
 		},
-		"an error without one": {"mc: <ERROR> out of cheese\n", &mcError{message: "mc ended with", cause: "out of cheese"}},
-		"a crash":              {"panic: oops\n", &mcError{message: "mc ended with", cause: "panic: oops"}},
+		"an error without one": {"mc: <ERROR> out of cheese\n", &fault.PrintedError{Message: "mc ended with", Cause: "out of cheese"}},
+		"a crash":              {"panic: oops\n", &fault.PrintedError{Message: "mc ended with", Cause: "panic: oops"}},
 		"silence":              {"\n", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, parseMCText(tt.text), cmp.AllowUnexported(mcError{})); diff != "" {
+			if diff := cmp.Diff(tt.want, parseMCText(tt.text), cmp.AllowUnexported(fault.PrintedError{})); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})

@@ -26,6 +26,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -95,6 +96,7 @@ func (o *Options) complete() {
 type mover struct {
 	request  wire.Request
 	options  Options
+	faults   fault.Classifier
 	endpoint *url.URL
 	bundles  [][]byte
 	ids      *identities
@@ -122,7 +124,7 @@ type mover struct {
 func Run(ctx context.Context, r wire.Request, o Options) (report wire.Report) {
 	o.complete()
 	start := time.Now() //nolint:forbidigo // Only ever subtracted from.
-	m := &mover{request: r, options: o, start: start}
+	m := &mover{request: r, options: o, faults: newClassifier(r, o), start: start}
 	defer func() {
 		if p := recover(); p != nil {
 			m.logf("panic: %v\n%s", p, debug.Stack())
@@ -137,6 +139,14 @@ func Run(ctx context.Context, r wire.Request, o Options) (report wire.Report) {
 	return m.report(m.run(ctx))
 }
 
+func newClassifier(r wire.Request, o Options) fault.Classifier {
+	return fault.Classifier{
+		Source:      r.Source,
+		Credentials: r.Credentials,
+		Roots:       []string{o.Paths.Volume, mcAlias + "/" + r.Source.Bucket},
+	}
+}
+
 func (m *mover) run(ctx context.Context) (*ledger, error) {
 	if err := m.connect(); err != nil {
 		return nil, err
@@ -148,7 +158,7 @@ func (m *mover) run(ctx context.Context) (*ledger, error) {
 		return nil, m.list(ctx)
 	}
 	if !wire.IsUID(m.options.PodUID) {
-		return nil, fail(
+		return nil, fault.New(
 			wire.MoverBroken,
 			"the variable %s holds %q, which is not the UID of this pod; use the same version of "+
 				"manager and mover",
@@ -223,7 +233,7 @@ func (m *mover) refuseEmpty(ctx context.Context) error {
 			hint = fmt.Sprintf(" there is an object with exactly the key %s: name it in spec.objects;", quoteKey(s.Prefix))
 		}
 	}
-	return fail(
+	return fault.New(
 		wire.SourceEmpty,
 		"nothing is selected below prefix %s of bucket %q;%s correct spec.prefix, spec.include and "+
 			"spec.exclude, or set spec.onEmpty: Allow",
@@ -245,9 +255,9 @@ func (m *mover) report(l *ledger, err error) wire.Report {
 		r.Objects, r.Bytes, r.SkippedKeys = int64(len(m.plan.entries)), m.plan.bytes, m.plan.skipped
 	}
 	if err != nil {
-		f := m.classify(err)
-		r.Class, r.Reason, r.Message = classAfter(f.reason, r.Progressed), f.reason, m.scrub(f.message)
-		r.RequiredBytes, r.Held = f.requiredBytes, m.held.Load() && !r.Began
+		f := m.faults.Classify(err)
+		r.Class, r.Reason, r.Message = fault.ClassAfter(f.Reason, r.Progressed), f.Reason, m.scrub(f.Message)
+		r.RequiredBytes, r.Held = f.RequiredBytes, m.held.Load() && !r.Began
 		m.logf("failed: %s: %s", r.Reason, r.Message)
 		if cause := errors.Unwrap(f); cause != nil {
 			m.logf("cause: %s", strings.ReplaceAll(m.scrub(cause.Error()), "\n", "; "))
@@ -260,6 +270,10 @@ func (m *mover) report(l *ledger, err error) wire.Report {
 	}
 	m.logf("done: %d objects, %d bytes, %s", r.Objects, r.Bytes, r.Message)
 	return r
+}
+
+func (m *mover) header() header {
+	return header{claim: m.request.Volume.ClaimUID, pod: m.options.PodUID, request: sourceIdentity(m.request)}
 }
 
 // logf writes one line for people.

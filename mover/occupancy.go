@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -60,25 +61,21 @@ func (o occupancy) admit(first, began bool) admission {
 }
 
 // refusal says what is in the way.
-func (o occupancy) refusal() *failure {
+func (o occupancy) refusal() *fault.Failure {
 	if len(o.foreign) == 0 {
 		return notEmpty("it carries the journal of another claim")
 	}
 	return notEmpty("it holds " + strings.Join(o.foreign, ", "))
 }
 
-func notEmpty(what string) *failure {
-	return fail(
+func notEmpty(what string) *fault.Failure {
+	return fault.New(
 		wire.VolumeNotEmpty,
 		"the volume is not empty and no mover of this claim wrote to it: %s; nothing on it was changed. "+
 			"Keep what is wanted elsewhere and empty the volume, or use a storage class that hands out empty volumes",
 		what,
 	)
 }
-
-// storageOwn are directories at the root that the file system or the storage
-// keeps there: they count as nothing and are never touched.
-var storageOwn = []string{lostAndFound, ".snapshot", ".snapshots"}
 
 // examples bounds the names in a message.
 const examples = 3
@@ -95,7 +92,7 @@ func (v *volume) look(claim string) (occupancy, error) {
 		return len(o.foreign) < examples
 	})
 	if err != nil {
-		return o, notWritable(err)
+		return o, fault.NotWritable(err)
 	}
 	if o.journal, err = v.whose(claim); err != nil {
 		return o, err
@@ -120,7 +117,7 @@ func (v *volume) lookBeside(o *occupancy) error {
 		return len(o.foreign) < examples
 	})
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return notWritable(err)
+		return fault.NotWritable(err)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -121,18 +122,18 @@ func notOwned(name string, uid, gid int, err error) error {
 		return fmt.Errorf("change the owner of %s: %w", quoteKey(name), err)
 	}
 	if uid >= 0 {
-		return fail(wire.VolumeNotWritable, "spec.files.uid: the mover, which runs as user %d, may not give %s to user %d; remove spec.files.uid, "+
+		return fault.New(wire.VolumeNotWritable, "spec.files.uid: the mover, which runs as user %d, may not give %s to user %d; remove spec.files.uid, "+
 			"or set spec.mover.podSecurityContext.runAsUser to it (without spec.mover.podSecurityContext any user but 0 is set so)",
-			os.Getuid(), quoteKey(name), uid).because(err)
+			os.Getuid(), quoteKey(name), uid).Because(err)
 	}
-	return fail(wire.VolumeNotWritable, "spec.files.gid: the mover may not give %s to group %d, which it is not in; remove spec.files.gid, "+
-		"or set spec.mover.podSecurityContext.fsGroup or supplementalGroups to it", quoteKey(name), gid).because(err)
+	return fault.New(wire.VolumeNotWritable, "spec.files.gid: the mover may not give %s to group %d, which it is not in; remove spec.files.gid, "+
+		"or set spec.mover.podSecurityContext.fsGroup or supplementalGroups to it", quoteKey(name), gid).Because(err)
 }
 
 func notModed(name string, mode uint32, err error) error {
 	if !errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("change the mode of %s: %w", quoteKey(name), err)
 	}
-	return fail(wire.VolumeNotWritable, "spec.files: the mode of %s cannot be set to %04o, because the file system or its owner does not allow it; "+
-		"remove spec.files.mode and spec.files.directoryMode", quoteKey(name), mode).because(err)
+	return fault.New(wire.VolumeNotWritable, "spec.files: the mode of %s cannot be set to %04o, because the file system or its owner does not allow it; "+
+		"remove spec.files.mode and spec.files.directoryMode", quoteKey(name), mode).Because(err)
 }

@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -50,7 +51,7 @@ func newPlanner(r wire.Request) (*planner, error) {
 		return nil, err
 	}
 	if problem := checkTarget(r.Volume.TargetPath); problem != "" {
-		return nil, fail(wire.MoverBroken, "spec.targetPath %s cannot be used: %s", quoteKey(r.Volume.TargetPath), problem)
+		return nil, fault.New(wire.MoverBroken, "spec.targetPath %s cannot be used: %s", quoteKey(r.Volume.TargetPath), problem)
 	}
 	base, whole := basePrefix(r.Source)
 	return &planner{
@@ -139,7 +140,7 @@ func (p *planner) finish() (*plan, error) {
 	}
 	p.dropClashes()
 	if p.skipped > 0 && !p.tolerate {
-		return nil, fail(wire.UnsafeKey, "%d of the selected keys cannot become files on a volume: %s; rename them, "+
+		return nil, fault.New(wire.UnsafeKey, "%d of the selected keys cannot become files on a volume: %s; rename them, "+
 			"leave them out with spec.exclude, or set spec.unsafeKeys: Skip", p.skipped, strings.Join(p.unsafe, ", "))
 	}
 	return &p.plan, nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -125,8 +126,8 @@ func TestPlan(t *testing.T) {
 
 func mustFail(t *testing.T, err error, reason wire.Reason, texts ...string) {
 	t.Helper()
-	if reasonOf(err) != reason {
-		t.Fatalf("error is %v (reason %q), want reason %q", err, reasonOf(err), reason)
+	if fault.ReasonOf(err) != reason {
+		t.Fatalf("error is %v (reason %q), want reason %q", err, fault.ReasonOf(err), reason)
 	}
 	for _, s := range texts {
 		if !strings.Contains(err.Error(), s) {

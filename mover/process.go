@@ -20,11 +20,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
-
-// errStalled means that mc read and wrote nothing for too long and was killed.
-var errStalled = errors.New("no byte was transferred")
 
 // stderrLimit bounds what is kept of mc's complaints; the last ones matter.
 const stderrLimit = 16 << 10
@@ -103,10 +101,10 @@ func mcDeath(err error) error {
 	case err == nil:
 		return nil
 	case status.Signaled() && status.Signal() == unix.SIGKILL:
-		return fail(wire.TransferFailed, "mc was killed, most likely because memory ran out; raise spec.mover.resources.limits.memory "+
-			"or lower spec.transfer.parallelism").because(err)
+		return fault.New(wire.TransferFailed, "mc was killed, most likely because memory ran out; raise spec.mover.resources.limits.memory "+
+			"or lower spec.transfer.parallelism").Because(err)
 	case exit == nil && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.ENOEXEC)):
-		return fail(wire.MoverBroken, "mc cannot be started: %v; the mover's image is broken", err).because(err)
+		return fault.New(wire.MoverBroken, "mc cannot be started: %v; the mover's image is broken", err).Because(err)
 	}
 	return fmt.Errorf("run mc: %w", err)
 }
@@ -198,7 +196,7 @@ func (m *mover) watchStall(ctx context.Context, pid int, kill context.CancelCaus
 			before = moved
 			idle++
 			if idle >= 4 {
-				kill(fmt.Errorf("%w for %s", errStalled, m.options.IdleTimeout))
+				kill(fmt.Errorf("%w for %s", fault.ErrStalled, m.options.IdleTimeout))
 				return
 			}
 		}

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -59,7 +60,7 @@ func newProgress(p wire.Progress, tokenFile string) (*progress, error) {
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM([]byte(p.CABundle)) {
-		return s, fail(wire.MoverBroken, "progress.caBundle holds no certificate")
+		return s, fault.New(wire.MoverBroken, "progress.caBundle holds no certificate")
 	}
 	s.client = &http.Client{
 		Timeout: progressTimeout,

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -103,7 +104,7 @@ func (t *transfer) recheck(ctx context.Context, list []int) error {
 				return err
 			}
 			if err := t.volume.data.Remove(t.plan.entries[i].path); err != nil {
-				return fmt.Errorf("remove %s: %w", quoteKey(t.plan.entries[i].path), notWritable(err))
+				return fmt.Errorf("remove %s: %w", quoteKey(t.plan.entries[i].path), fault.NotWritable(err))
 			}
 		}
 	}

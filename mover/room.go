@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -81,7 +82,7 @@ func (r *room) require(p *plan, have func(i int) (int64, bool)) {
 // check compares, and names both numbers and the way out.
 func (r room) check() error {
 	if r.needBytes > r.freeBytes {
-		return fail(
+		return fault.New(
 			wire.VolumeTooSmall,
 			"the source takes %s on the volume and %s are free of %s; raise "+
 				"spec.resources.requests.storage of the claim to at least %s, or set spec.sizing.onTooSmall: Grow",
@@ -91,12 +92,12 @@ func (r room) check() error {
 			inUnits(r.freeBytes),
 			inUnits(r.totalBytes),
 			inUnits(r.enoughBytes()),
-		).requiring(r.enoughBytes())
+		).Requiring(r.enoughBytes())
 	}
 	if r.totalInodes > 0 && r.needInodes > r.freeInodes {
-		return fail(wire.VolumeOutOfInodes, "the source takes %d files and directories and the volume has room for %d of them; "+
+		return fault.New(wire.VolumeOutOfInodes, "the source takes %d files and directories and the volume has room for %d of them; "+
 			"raise spec.resources.requests.storage of the claim to at least %s, or use a storage class with more inodes per byte",
-			r.needInodes, r.freeInodes, inUnits(r.enoughForInodes())).requiring(r.enoughForInodes())
+			r.needInodes, r.freeInodes, inUnits(r.enoughForInodes())).Requiring(r.enoughForInodes())
 	}
 	return nil
 }
@@ -137,10 +138,4 @@ func inUnits(n int64) string {
 		return fmt.Sprintf("%dKi", (n+1<<10-1)>>10)
 	}
 	return fmt.Sprintf("%d", n)
-}
-
-// noSpaceLeft is for the volume that ran full although there seemed to be room.
-func noSpaceLeft(err error) *failure {
-	return fail(wire.VolumeTooSmall, "the volume ran full while it was written, although the listing seemed to fit; raise "+
-		"spec.resources.requests.storage of the claim, or set spec.sizing.onTooSmall: Grow").because(err)
 }

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -116,7 +117,7 @@ func TestWrongCredentials(t *testing.T) {
 				b.request.Credentials = wire.Credentials{Kind: tt.kind}
 			}
 			r := b.run()
-			if r.Reason != tt.want || r.Class != classOf(tt.want) {
+			if r.Reason != tt.want || r.Class != fault.ClassOf(tt.want) {
 				t.Fatalf("report is %+v, want %s", r, tt.want)
 			}
 			for _, text := range tt.wantInText {
@@ -177,7 +178,7 @@ func TestMissingBucketAndObjects(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, s.endpoint)
 			tt.change(&b.request)
-			if r := b.run(); r.Reason != tt.want || r.Class != classOf(tt.want) || !strings.Contains(r.Message, tt.wantText) {
+			if r := b.run(); r.Reason != tt.want || r.Class != fault.ClassOf(tt.want) || !strings.Contains(r.Message, tt.wantText) {
 				t.Errorf("report is %+v, want %s with %s", r, tt.want, tt.wantText)
 			}
 		})

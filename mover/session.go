@@ -15,6 +15,7 @@ import (
 
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -68,7 +69,7 @@ func (s *identities) sessionProvider() (credentials.Provider, error) {
 		}
 	}
 	if u, err := url.Parse(endpoint); err != nil || !staysPrivate(u) {
-		return nil, fail(
+		return nil, fault.New(
 			wire.CredentialsInvalid,
 			"the token of ServiceAccount %q (spec.credentials.serviceAccountName) is sent over https only, "+
 				"and %s is %q; use https there, or the keys of a Secret (spec.credentials.secretRef)",
@@ -102,7 +103,7 @@ func staysPrivate(u *url.URL) bool {
 // and a redirect with 307 or 308 would have it posted to another one.
 func tokenClient(transport http.RoundTripper) *http.Client {
 	return &http.Client{Transport: transport, CheckRedirect: func(to *http.Request, via []*http.Request) error {
-		return fail(
+		return fault.New(
 			wire.CredentialsInvalid,
 			"%s wants the token to be sent to %s instead, which is refused; name that host in spec.endpoint "+
 				"if it is the right one",
@@ -134,8 +135,8 @@ func (s *identities) awsSTS() string {
 // an STS said a refusal of this identity.
 func (s *identities) sessionFailure(err error) error {
 	if refused, ok := errors.AsType[credentials.ErrorResponse](err); ok {
-		return fail(wire.AccessDenied, "the token of ServiceAccount %q (spec.credentials.serviceAccountName) was refused: %s: %s",
-			s.request.Credentials.Name, refused.STSError.Code, refused.STSError.Message).because(err)
+		return fault.New(wire.AccessDenied, "the token of ServiceAccount %q (spec.credentials.serviceAccountName) was refused: %s: %s",
+			s.request.Credentials.Name, refused.STSError.Code, refused.STSError.Message).Because(err)
 	}
 	return fmt.Errorf("exchange the token of ServiceAccount %q (spec.credentials.serviceAccountName): %w",
 		s.request.Credentials.Name, err)
@@ -152,7 +153,7 @@ type containerProvider struct {
 
 // Retrieve is the older half of minio-go's interface.
 func (p *containerProvider) Retrieve() (credentials.Value, error) {
-	return credentials.Value{}, fail(wire.MoverBroken, "credentials were asked for without a context")
+	return credentials.Value{}, fault.New(wire.MoverBroken, "credentials were asked for without a context")
 }
 
 // RetrieveWithCredContext implements minio-go's Provider.
@@ -161,10 +162,10 @@ func (p *containerProvider) RetrieveWithCredContext(cc *credentials.CredContext)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.uri, http.NoBody)
 	if err != nil {
-		return credentials.Value{}, fail(wire.CredentialsInvalid, "%s is not a URL", envContainerURI).because(err)
+		return credentials.Value{}, fault.New(wire.CredentialsInvalid, "%s is not a URL", envContainerURI).Because(err)
 	}
 	if !agentHost(request.URL) {
-		return credentials.Value{}, fail(wire.CredentialsInvalid, "%s names %q; only https and the loopback and link-local "+
+		return credentials.Value{}, fault.New(wire.CredentialsInvalid, "%s names %q; only https and the loopback and link-local "+
 			"agents of the platform are asked for credentials", envContainerURI, request.URL.Host)
 	}
 	if p.tokenFile != "" {
@@ -191,7 +192,7 @@ func (p *containerProvider) ask(request *http.Request) (credentials.Value, error
 	}
 	body := io.LimitReader(response.Body, 64<<10) // Keys are well under 4 KiB.
 	if response.StatusCode != http.StatusOK {
-		return credentials.Value{}, fail(
+		return credentials.Value{}, fault.New(
 			wire.AccessDenied,
 			"the credentials agent of the platform answered %s",
 			response.Status,

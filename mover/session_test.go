@@ -233,10 +233,10 @@ func TestATokenStaysPrivate(t *testing.T) {
 					Credentials: wire.Credentials{Kind: wire.WebIdentity, Name: "reader"},
 				}
 				_, err := identitiesFor(r, Paths{IdentityToken: token}, env, s.URL).get(t.Context())
-				m := &mover{request: r}
-				if f := m.classify(err); f.reason != wire.CredentialsInvalid ||
-					!strings.Contains(f.message, elsewhere.Listener.Addr().String()) {
-					t.Errorf("%s: %s: %s", how, f.reason, f.message)
+				c := newClassifier(r, Options{})
+				if f := c.Classify(err); f.Reason != wire.CredentialsInvalid ||
+					!strings.Contains(f.Message, elsewhere.Listener.Addr().String()) {
+					t.Errorf("%s: %s: %s", how, f.Reason, f.Message)
 				}
 			}
 		})

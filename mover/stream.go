@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+
+	"github.com/s3populator/s3populator/mover/fault"
 )
 
 const (
@@ -217,7 +219,7 @@ func (t *transfer) write(i int, d *digester, r io.Reader, from int64) error {
 	e := t.plan.entries[i]
 	f, err := t.volume.create(e.path, e.size)
 	if err != nil {
-		return notWritable(err)
+		return fault.NotWritable(err)
 	}
 	var to io.Writer = f
 	if e.size >= streamSize {
@@ -234,7 +236,7 @@ func (t *transfer) write(i int, d *digester, r io.Reader, from int64) error {
 		return err
 	}
 	if err := f.Close(); err != nil {
-		return notWritable(err)
+		return fault.NotWritable(err)
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -53,7 +54,7 @@ func (s *sweep) directory(ctx context.Context, dir string) error {
 	}
 	for _, name := range extra {
 		if err := s.volume.root.RemoveAll(name); err != nil {
-			return fmt.Errorf("remove %s: %w", quoteKey(name), notWritable(err))
+			return fmt.Errorf("remove %s: %w", quoteKey(name), fault.NotWritable(err))
 		}
 		s.removed++
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -175,7 +176,7 @@ func TestAnAttemptThatProgressedDoesNotCount(t *testing.T) {
 		for i, progressed := range []bool{false, true} {
 			m := &mover{options: Options{Log: io.Discard}}
 			m.progressed.Store(progressed)
-			if r := m.report(nil, fail(reason, "x")); r.Class != want[i] || r.Progressed != progressed {
+			if r := m.report(nil, fault.New(reason, "x")); r.Class != want[i] || r.Progressed != progressed {
 				t.Errorf("%s after progress %v is reported as %+v, want %s", reason, progressed, r, want[i])
 			}
 		}

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -36,7 +37,7 @@ func takeOver(v *volume, own header) (*journal, error) {
 	j := &journal{volume: v, own: own}
 	if err := j.take(); err != nil {
 		j.close()
-		return nil, fmt.Errorf("write the journal: %w", notWritable(err))
+		return nil, fmt.Errorf("write the journal: %w", fault.NotWritable(err))
 	}
 	return j, nil
 }
@@ -135,7 +136,7 @@ func (j *journal) distrusted() bool {
 // trust takes the mark away, once nothing that it speaks of is left.
 func (j *journal) trust() error {
 	if err := j.volume.root.Remove(journalDoubt); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("write the journal: %w", notWritable(err))
+		return fmt.Errorf("write the journal: %w", fault.NotWritable(err))
 	}
 	return nil
 }
@@ -146,11 +147,11 @@ func (j *journal) owned() error {
 	h, err := j.volume.readHeader()
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNoHeader):
-		return fenced("the journal is gone")
+		return fault.Fenced("the journal is gone")
 	case err != nil:
 		return fmt.Errorf("read the journal: %w", err)
 	case h != j.own:
-		return fenced("pod " + h.pod)
+		return fault.Fenced("pod " + h.pod)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -56,7 +57,7 @@ func (t *transfer) run(ctx context.Context) error {
 		if err := t.verdict(ctx, err, left); err != nil && (round >= maxRounds || !retryable(err)) {
 			return err
 		}
-		if errors.Is(err, errExpired) && len(left) < len(todo) {
+		if errors.Is(err, fault.ErrExpired) && len(left) < len(todo) {
 			round-- // A session that ended is no failure while it moves things.
 		}
 	}
@@ -152,10 +153,10 @@ func (t *transfer) reserve(large []int) error {
 		e := t.plan.entries[i]
 		f, err := t.volume.create(e.path, e.size)
 		if err != nil {
-			return notWritable(err)
+			return fault.NotWritable(err)
 		}
 		if err := f.Close(); err != nil {
-			return notWritable(err)
+			return fault.NotWritable(err)
 		}
 	}
 	return nil
@@ -166,8 +167,8 @@ func (t *transfer) reserve(large []int) error {
 // fails.
 func (t *transfer) trouble(err error) error {
 	const tooMany = 1000
-	f := t.classify(err)
-	if errors.Is(f, errExpired) || classOf(f.reason) == wire.User {
+	f := t.faults.Classify(err)
+	if errors.Is(f, fault.ErrExpired) || fault.ClassOf(f.Reason) == wire.User {
 		return f
 	}
 	t.mu.Lock()
@@ -190,20 +191,20 @@ func (t *transfer) verdict(ctx context.Context, err error, left []int) error {
 		i = left[0]
 	}
 	if err != nil {
-		return t.explained(ctx, t.classify(err), t.plan.entries[i])
+		return t.explained(ctx, t.faults.Classify(err), t.plan.entries[i])
 	}
 	t.mu.Lock()
 	last := t.last
 	t.mu.Unlock()
 	switch {
 	case errors.Is(why, errDiffers):
-		return fail(wire.VerificationFailed, "%d of %d files differ from their objects after %d rounds, the first is %s; if the "+
+		return fault.New(wire.VerificationFailed, "%d of %d files differ from their objects after %d rounds, the first is %s; if the "+
 			"entity tags of this S3 server are not MD5 sums, set spec.transfer.verify: Size", len(left), len(t.plan.entries), maxRounds,
-			quoteKey(t.plan.entries[i].path)).because(why)
+			quoteKey(t.plan.entries[i].path)).Because(why)
 	case (why == nil || errors.Is(why, errNotThere)) && last != nil:
-		return t.explained(ctx, t.classify(last), t.plan.entries[i])
+		return t.explained(ctx, t.faults.Classify(last), t.plan.entries[i])
 	case why == nil || errors.Is(why, errNotThere):
-		missing := fail(
+		missing := fault.New(
 			wire.TransferFailed,
 			"%d files did not arrive, the first is %s",
 			len(left),
@@ -213,7 +214,7 @@ func (t *transfer) verdict(ctx context.Context, err error, left []int) error {
 	}
 	return t.explained(
 		ctx,
-		t.classify(fmt.Errorf("transfer %s: %w", quoteKey(t.plan.entries[i].key), why)),
+		t.faults.Classify(fmt.Errorf("transfer %s: %w", quoteKey(t.plan.entries[i].key), why)),
 		t.plan.entries[i],
 	)
 }
@@ -221,6 +222,6 @@ func (t *transfer) verdict(ctx context.Context, err error, left []int) error {
 // retryable reports whether another round of this attempt may help. A changed
 // source needs a new listing, and so a new attempt.
 func retryable(err error) bool {
-	reason := reasonOf(err)
-	return classOf(reason).Again() && reason != wire.SourceChanged && reason != wire.Fenced
+	reason := fault.ReasonOf(err)
+	return fault.ClassOf(reason).Again() && reason != wire.SourceChanged && reason != wire.Fenced
 }

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/s3populator/s3populator/mover/wire"
+	"github.com/s3populator/s3populator/mover/fault"
 )
 
 // Modes of what a mover writes, before the umask of 0002 that Run sets. Files
@@ -41,12 +41,12 @@ type volume struct {
 func openVolume(mount, target string) (*volume, error) {
 	root, err := os.OpenRoot(mount)
 	if err != nil {
-		return nil, notWritable(err)
+		return nil, fault.NotWritable(err)
 	}
 	v := &volume{root: root, target: target}
 	if v.dir, err = os.Open(mount); err != nil { // #nosec G304 -- the mount point.
 		v.close()
-		return nil, notWritable(err)
+		return nil, fault.NotWritable(err)
 	}
 	return v, nil
 }
@@ -55,11 +55,11 @@ func openVolume(mount, target string) (*volume, error) {
 func (v *volume) makeTarget() error {
 	if v.target != "" {
 		if err := replaceDirs(v.root, v.target); err != nil {
-			return notWritable(err)
+			return fault.NotWritable(err)
 		}
 	}
 	if err := v.openTarget(); err != nil {
-		return notWritable(err)
+		return fault.NotWritable(err)
 	}
 	return nil
 }
@@ -96,18 +96,6 @@ func (v *volume) close() {
 	if v.dir != nil {
 		_ = v.dir.Close()
 	}
-}
-
-// notWritable makes a permission problem the user's and leaves the rest alone.
-func notWritable(err error) error {
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
-		return fail(wire.VolumeNotWritable, "the volume cannot be written: %v; the mover runs as user %d: "+
-			"set spec.mover.podSecurityContext to what the storage class needs", err, os.Getuid()).because(err)
-	}
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		return noSpaceLeft(err)
-	}
-	return fmt.Errorf("open the volume: %w", err)
 }
 
 // replaceDirs is mkdir -p, segment by segment: a file or a link in the way is

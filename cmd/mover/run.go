@@ -16,6 +16,7 @@ import (
 	_ "golang.org/x/crypto/x509roots/fallback" // The image is made from scratch and has no roots of its own.
 
 	"github.com/s3populator/s3populator/mover"
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -51,8 +52,8 @@ func onSignal(terminationLog string, log io.Writer, stop context.CancelCauseFunc
 		select {
 		case s := <-signals:
 			_, _ = fmt.Fprintf(log, "%v: stopping\n", s)
-			write(terminationLog, log, mover.InterruptedReport())
-			stop(mover.ErrTerminated)
+			write(terminationLog, log, fault.InterruptedReport())
+			stop(fault.ErrTerminated)
 		case <-done:
 		}
 	}()

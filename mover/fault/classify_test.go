@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package fault
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -24,7 +25,7 @@ func TestClassify(t *testing.T) {
 	s3 := func(code string, status int) error {
 		return fmt.Errorf("list objects: %w", minio.ErrorResponse{Code: code, StatusCode: status, Message: "as S3 put it"})
 	}
-	said := func(cause string) error { return &mcError{message: "Failed to copy `x`.", cause: cause} }
+	said := func(cause string) error { return &PrintedError{Message: "Failed to copy `x`.", Cause: cause} }
 	dial := func(err error) error {
 		return &url.Error{Op: "Get", URL: "https://s3", Err: &net.OpError{Op: "dial", Net: "tcp", Err: err}}
 	}
@@ -68,7 +69,7 @@ func TestClassify(t *testing.T) {
 		"a volume of somebody else":                {&fs.PathError{Op: "open", Path: "x", Err: unix.EACCES}, wire.VolumeNotWritable, wire.User, "permission denied"},
 		"a broken device":                          {fmt.Errorf("sync: %w", unix.EIO), wire.TransferFailed, wire.Retry, "device failed"},
 		"a signal":                                 {fmt.Errorf("list objects: %w", ErrTerminated), wire.Interrupted, wire.Retry, "next attempt"},
-		"a stall":                                  {fmt.Errorf("%w for 2m", errStalled), wire.EndpointUnreachable, wire.RetryUncounted, "hangs"},
+		"a stall":                                  {fmt.Errorf("%w for 2m", ErrStalled), wire.EndpointUnreachable, wire.RetryUncounted, "hangs"},
 		"mc: a full volume":                        {said("write /volume/x: no space left on device"), wire.VolumeTooSmall, wire.User, "spec.resources.requests.storage"},
 		"mc: a denied object":                      {said("Access Denied."), wire.AccessDenied, wire.User, "s3:GetObject"},
 		"mc: a denied object, as mc wraps it":      {said("Insufficient permissions to access this path `http://s3/b/k`"), wire.AccessDenied, wire.User, "s3:GetObject"},
@@ -78,22 +79,22 @@ func TestClassify(t *testing.T) {
 		"mc: a missing bucket":                     {said("Bucket `b` does not exist."), wire.TransferFailed, wire.Retry, ""},
 		"mc: a refused connection":                 {said("dial tcp 127.0.0.1:1: connect: connection refused"), wire.EndpointUnreachable, wire.RetryUncounted, "spec.endpoint"},
 		"mc: a short body":                         {said("unexpected EOF"), wire.EndpointUnreachable, wire.RetryUncounted, "unexpected EOF"},
-		"mc: a code":                               {&mcError{code: "SlowDown", cause: "Please reduce your request rate."}, wire.Throttled, wire.RetryUncounted, "parallelism"},
-		"a failure stays what it is, when wrapped": {fmt.Errorf("x: %w", fail(wire.UnsafeKey, "keys")), wire.UnsafeKey, wire.User, "keys"},
+		"mc: a code":                               {&PrintedError{Code: "SlowDown", Cause: "Please reduce your request rate."}, wire.Throttled, wire.RetryUncounted, "parallelism"},
+		"a failure stays what it is, when wrapped": {fmt.Errorf("x: %w", New(wire.UnsafeKey, "keys")), wire.UnsafeKey, wire.User, "keys"},
 		"anything else":                            {errors.New("the moon is in the way"), wire.TransferFailed, wire.Retry, "the moon is in the way"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := &mover{request: wire.Request{
+			c := Classifier{
 				Source:      wire.Source{Endpoint: "https://s3:9000", Bucket: "b"},
 				Credentials: wire.Credentials{Kind: wire.SecretFiles, Name: "creds"},
-			}}
-			got := m.classify(tt.err)
-			if got.reason != tt.want || classOf(got.reason) != tt.wantClass || !strings.Contains(got.message, tt.wantText) {
+			}
+			got := c.Classify(tt.err)
+			if got.Reason != tt.want || ClassOf(got.Reason) != tt.wantClass || !strings.Contains(got.Message, tt.wantText) {
 				t.Errorf(
 					"got %s (%s): %s\nwant %s (%s) with %q",
-					got.reason,
-					classOf(got.reason),
-					got.message,
+					got.Reason,
+					ClassOf(got.Reason),
+					got.Message,
 					tt.want,
 					tt.wantClass,
 					tt.wantText,
@@ -105,17 +106,18 @@ func TestClassify(t *testing.T) {
 
 // TestNamesDoNotSteer: whatever an object is called, its trouble is what the system says.
 func TestNamesDoNotSteer(t *testing.T) {
-	m := &mover{options: Options{Paths: Paths{Volume: "/volume"}}, request: wire.Request{
+	c := Classifier{
 		Source:      wire.Source{Endpoint: "https://s3:9000", Bucket: "b"},
 		Credentials: wire.Credentials{Kind: wire.SecretFiles, Name: "creds"},
-	}}
+		Roots:       []string{"/volume", "source/b"},
+	}
 	names := []string{"token has expired", "expired", "x509: ", "no space left on device", "403 forbidden", "503 slow down", "x: access denied", `quo"te: eof`}
 	for _, text := range texts {
 		names = append(names, text.contains...)
 	}
 	said := func(format string) func(name string) error {
 		return func(name string) error {
-			return &mcError{message: "Failed to copy `x`.", cause: fmt.Sprintf(format, name)}
+			return &PrintedError{Message: "Failed to copy `x`.", Cause: fmt.Sprintf(format, name)}
 		}
 	}
 	for what, tt := range map[string]struct {
@@ -130,34 +132,25 @@ func TestNamesDoNotSteer(t *testing.T) {
 		"a file without room": {said("write /volume/dir/%s: no space left on device"), wire.VolumeTooSmall},
 		"a denied object":     {said("Insufficient permissions to access this path `https://s3:9000/b/%s`"), wire.AccessDenied},
 		"an object of ours": {func(name string) error {
-			return fmt.Errorf("transfer %s: %w", quoteKey(name), errors.New("the moon is in the way"))
+			return fmt.Errorf("transfer %s: %w", strconv.Quote(name), errors.New("the moon is in the way"))
 		}, wire.TransferFailed},
 		"an answer that repeats it": {func(name string) error {
 			return minio.ErrorResponse{Code: "Odd", StatusCode: 500, Key: name, Message: "The moon is in the way of " + name}
 		}, wire.TransferFailed},
 	} {
 		for _, name := range names {
-			if f := m.classify(tt.make(name)); f.reason != tt.want {
-				t.Errorf("%s, of an object called %q: %s, want %s", what, name, f.reason, tt.want)
+			if f := c.Classify(tt.make(name)); f.Reason != tt.want {
+				t.Errorf("%s, of an object called %q: %s, want %s", what, name, f.Reason, tt.want)
 			}
 		}
 	}
 }
 
 func TestExpiredSessionOfAServiceAccountIsRenewed(t *testing.T) {
-	m := &mover{request: wire.Request{Credentials: wire.Credentials{Kind: wire.WebIdentity, Name: "reader"}}}
-	f := m.classify(minio.ErrorResponse{Code: "ExpiredToken", StatusCode: 400})
-	if !errors.Is(f, errExpired) || classOf(f.reason) != wire.Retry ||
-		!strings.Contains(f.message, `ServiceAccount "reader"`) {
-		t.Errorf("got %s: %s", f.reason, f.message)
-	}
-}
-
-func TestSecretsDoNotPrint(t *testing.T) {
-	id := identity{accessKey: "AKIA", secretKey: newSecret("hush"), sessionToken: newSecret("hush")}
-	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
-		if s := fmt.Sprintf(format, id); strings.Contains(s, "hush") {
-			t.Errorf("%s prints %s", format, s)
-		}
+	c := Classifier{Credentials: wire.Credentials{Kind: wire.WebIdentity, Name: "reader"}}
+	f := c.Classify(minio.ErrorResponse{Code: "ExpiredToken", StatusCode: 400})
+	if !errors.Is(f, ErrExpired) || ClassOf(f.Reason) != wire.Retry ||
+		!strings.Contains(f.Message, `ServiceAccount "reader"`) {
+		t.Errorf("got %s: %s", f.Reason, f.Message)
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package fault
 
 import (
 	"regexp"
@@ -11,34 +11,34 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// classifyCode maps the error codes of S3 and its imitations. It returns nil
+// Code maps the error codes of S3 and its imitations. It returns nil
 // for a code that says nothing by itself.
-func (m *mover) classifyCode(code, message string) *failure {
-	s := m.request.Source
+func (c Classifier) Code(code, message string) *Failure {
+	s := c.Source
 	switch code {
 	case minio.NoSuchBucket:
-		return fail(
+		return New(
 			wire.NoSuchBucket,
 			"bucket %q does not exist at %s; correct spec.bucket, spec.endpoint or spec.region",
 			s.Bucket,
-			m.where(),
+			c.Where(),
 		)
 	case minio.NoSuchKey:
-		return fail(wire.SourceChanged, "an object was deleted while the volume was loaded: %s", message)
+		return New(wire.SourceChanged, "an object was deleted while the volume was loaded: %s", message)
 	case "InvalidBucketName":
-		return fail(wire.RequestRejected, "spec.bucket %q is not a valid bucket name", s.Bucket)
+		return New(wire.RequestRejected, "spec.bucket %q is not a valid bucket name", s.Bucket)
 	case "PermanentRedirect",
 		"TemporaryRedirect",
 		"AuthorizationHeaderMalformed",
 		"InvalidRegion",
 		"IllegalLocationConstraintException",
 		"AuthorizationQueryParametersError":
-		return fail(
+		return New(
 			wire.RequestRejected,
 			"bucket %q is not in the region that was asked (spec.region %q, %s): %s",
 			s.Bucket,
 			s.Region,
-			m.where(),
+			c.Where(),
 			message,
 		)
 	case "SlowDown",
@@ -51,68 +51,68 @@ func (m *mover) classifyCode(code, message string) *failure {
 		"RequestThrottled",
 		"ServiceUnavailable",
 		"Busy":
-		return fail(wire.Throttled, "S3 throttles requests or is not ready (%s); the mover tries again later, "+
+		return New(wire.Throttled, "S3 throttles requests or is not ready (%s); the mover tries again later, "+
 			"spec.transfer.parallelism and spec.transfer.bandwidth lower the load", code)
 	case "InvalidObjectState":
-		return fail(
+		return New(
 			wire.RequestRejected,
 			"an object is archived and must be restored before it can be read, or left out with spec.exclude: %s",
 			message,
 		)
 	case "RequestTimeTooSkewed":
-		return fail(wire.RequestRejected, "the clocks of this node and of %s differ too much: %s", m.where(), message)
+		return New(wire.RequestRejected, "the clocks of this node and of %s differ too much: %s", c.Where(), message)
 	case "InternalError", "XMinioServerNotInitialized":
-		return fail(wire.EndpointUnreachable, "%s is in trouble: %s: %s", m.where(), code, message)
+		return New(wire.EndpointUnreachable, "%s is in trouble: %s: %s", c.Where(), code, message)
 	}
-	return m.classifyRefusal(code, message)
+	return c.classifyRefusal(code, message)
 }
 
 // classifyRefusal maps the error codes that speak of who asks.
-func (m *mover) classifyRefusal(code, message string) *failure {
+func (c Classifier) classifyRefusal(code, message string) *Failure {
 	switch code {
 	case "InvalidAccessKeyId", "XAdminUserNotFound":
-		return fail(wire.AccessDenied, "S3 does not know the access key of %s; correct it", m.who())
+		return New(wire.AccessDenied, "S3 does not know the access key of %s; correct it", c.who())
 	case "SignatureDoesNotMatch":
-		return fail(wire.AccessDenied, "the secret key of %s does not belong to its access key; correct it", m.who())
+		return New(wire.AccessDenied, "the secret key of %s does not belong to its access key; correct it", c.who())
 	case "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired":
-		return m.expired()
+		return c.expired()
 	case "InvalidToken", "InvalidSecurity", "InvalidClientTokenId":
-		return fail(wire.AccessDenied, "the session token of %s is refused: %s", m.who(), message)
+		return New(wire.AccessDenied, "the session token of %s is refused: %s", c.who(), message)
 	case "AccessDenied", "AllAccessDisabled", "AccountProblem", "Forbidden", "NotSignedUp", "UnauthorizedAccess":
-		return fail(
+		return New(
 			wire.AccessDenied,
 			"S3 denies access to bucket %q with %s; allow s3:ListBucket on the bucket and s3:GetObject "+
 				"on its objects",
-			m.request.Source.Bucket,
-			m.who(),
+			c.Source.Bucket,
+			c.who(),
 		)
 	}
 	return nil
 }
 
 // expired tells keys that only a person renews from those we renew ourselves.
-func (m *mover) expired() *failure {
-	if m.request.Credentials.Kind == wire.WebIdentity {
-		return fail(wire.TransferFailed, "the session of %s expired; the next attempt makes a new one", m.who()).because(errExpired)
+func (c Classifier) expired() *Failure {
+	if c.Credentials.Kind == wire.WebIdentity {
+		return New(wire.TransferFailed, "the session of %s expired; the next attempt makes a new one", c.who()).Because(ErrExpired)
 	}
-	return fail(wire.CredentialsInvalid, "the session token of %s has expired; put new keys there", m.who())
+	return New(wire.CredentialsInvalid, "the session token of %s has expired; put new keys there", c.who())
 }
 
 // texts are what errors say that lost their type on the way, mostly in mc.
 // The first match counts, so the specific comes before the general.
 var texts = []struct {
 	contains []string
-	make     func(m *mover, text string) *failure
+	make     func(c Classifier, text string) *Failure
 }{
 	{
 		[]string{"no space left on device", "disk quota exceeded"},
-		func(*mover, string) *failure { return noSpaceLeft(nil) },
+		func(Classifier, string) *Failure { return noSpaceLeft(nil) },
 	},
-	{[]string{"read-only file system"}, func(_ *mover, text string) *failure {
-		return fail(wire.VolumeNotWritable, "the volume cannot be written: %s", text)
+	{[]string{"read-only file system"}, func(_ Classifier, text string) *Failure {
+		return New(wire.VolumeNotWritable, "the volume cannot be written: %s", text)
 	}},
-	{[]string{"signed by unknown authority", "not trusted"}, func(m *mover, _ string) *failure {
-		return m.badCertificate("is signed by an authority that is not trusted; add its CA to spec.tls.caBundles")
+	{[]string{"signed by unknown authority", "not trusted"}, func(c Classifier, _ string) *Failure {
+		return c.badCertificate("is signed by an authority that is not trusted; add its CA to spec.tls.caBundles")
 	}},
 	{
 		[]string{
@@ -122,13 +122,13 @@ var texts = []struct {
 			"x509:",
 			"tls: failed to verify",
 		},
-		func(m *mover, text string) *failure { return m.badCertificate("is refused: " + text) },
+		func(c Classifier, text string) *Failure { return c.badCertificate("is refused: " + text) },
 	},
-	{[]string{"server gave http response to https client"}, func(m *mover, _ string) *failure {
-		return fail(
+	{[]string{"server gave http response to https client"}, func(c Classifier, _ string) *Failure {
+		return New(
 			wire.RequestRejected,
 			"%s is https, but the server speaks plain http there; correct the scheme or the port",
-			m.where(),
+			c.Where(),
 		)
 	}},
 	{
@@ -137,63 +137,63 @@ var texts = []struct {
 			"http request was sent to https port",
 			"http: server gave https response",
 		},
-		func(m *mover, _ string) *failure {
-			return fail(wire.RequestRejected, "%s is http, but the server speaks https there; correct the scheme", m.where())
+		func(c Classifier, _ string) *Failure {
+			return New(wire.RequestRejected, "%s is http, but the server speaks https there; correct the scheme", c.Where())
 		},
 	},
 	{
 		[]string{"bucket does not exist", "specified bucket does not exist"},
-		func(m *mover, text string) *failure { return m.classifyCode(minio.NoSuchBucket, text) },
+		func(c Classifier, text string) *Failure { return c.Code(minio.NoSuchBucket, text) },
 	},
 	{
 		[]string{"object does not exist", "specified key does not exist"},
-		func(m *mover, text string) *failure { return m.classifyCode(minio.NoSuchKey, text) },
+		func(c Classifier, text string) *Failure { return c.Code(minio.NoSuchKey, text) },
 	},
 	{
 		[]string{"access key id you provided does not exist", "no user exists with the provided access key"},
-		func(m *mover, text string) *failure { return m.classifyCode("InvalidAccessKeyId", text) },
+		func(c Classifier, text string) *Failure { return c.Code("InvalidAccessKeyId", text) },
 	},
 	{
 		[]string{"signature we calculated does not match"},
-		func(m *mover, text string) *failure { return m.classifyCode("SignatureDoesNotMatch", text) },
+		func(c Classifier, text string) *Failure { return c.Code("SignatureDoesNotMatch", text) },
 	},
 	{
 		[]string{"access denied", "insufficient permissions to access this path `http", "403 forbidden"},
-		func(m *mover, text string) *failure { return m.classifyCode("AccessDenied", text) },
+		func(c Classifier, text string) *Failure { return c.Code("AccessDenied", text) },
 	},
-	{[]string{"permission denied", "insufficient permissions"}, func(_ *mover, text string) *failure {
-		return fail(wire.VolumeNotWritable, "the volume cannot be written: %s", text)
+	{[]string{"permission denied", "insufficient permissions"}, func(_ Classifier, text string) *Failure {
+		return New(wire.VolumeNotWritable, "the volume cannot be written: %s", text)
 	}},
 	{
 		[]string{"reduce your request rate", "slow down", "too many requests", "503 "},
-		func(m *mover, text string) *failure { return m.classifyCode("SlowDown", text) },
+		func(c Classifier, text string) *Failure { return c.Code("SlowDown", text) },
 	},
 	{[]string{
 		"token has expired", "token is expired", "request is expired", "token expired", "expiredtoken", "expired token", "request has expired",
 		"session has expired", "credentials have expired",
-	}, func(m *mover, _ string) *failure { return m.expired() }},
-	{[]string{"no such host"}, func(m *mover, text string) *failure { return m.notResolved(text) }},
+	}, func(c Classifier, _ string) *Failure { return c.expired() }},
+	{[]string{"no such host"}, func(c Classifier, text string) *Failure { return c.notResolved(text) }},
 	{
 		[]string{
 			"connection refused", "i/o timeout", "connection reset", "unexpected eof", "eof", "broken pipe",
 			"network is unreachable", "no route to host", "timeout", "connection timed out", "connection closed by foreign host",
 		},
-		func(m *mover, text string) *failure {
-			return fail(wire.EndpointUnreachable, "the connection to %s failed: %s", m.where(), text)
+		func(c Classifier, text string) *Failure {
+			return New(wire.EndpointUnreachable, "the connection to %s failed: %s", c.Where(), text)
 		},
 	},
 }
 
-func (m *mover) classifyText(text string) *failure {
-	lower := strings.ToLower(m.withoutNames(text))
+func (c Classifier) classifyText(text string) *Failure {
+	lower := strings.ToLower(c.withoutNames(text))
 	for _, t := range texts {
-		for _, c := range t.contains {
-			if strings.Contains(lower, c) {
-				return t.make(m, text)
+		for _, part := range t.contains {
+			if strings.Contains(lower, part) {
+				return t.make(c, text)
 			}
 		}
 	}
-	return fail(wire.TransferFailed, "the transfer failed: %s", text)
+	return New(wire.TransferFailed, "the transfer failed: %s", text)
 }
 
 // quoted is what Go's %q makes, and url a link up to the next space.
@@ -205,7 +205,7 @@ var (
 // withoutNames drops from a text what a user has named: links, quoted names, paths on the
 // volume. Keys are free text; one that is called "expired" or "access denied" must not decide
 // what its trouble is taken for. That a name was a link is kept, because mc says so only there.
-func (m *mover) withoutNames(text string) string {
+func (c Classifier) withoutNames(text string) string {
 	if first, last := strings.IndexByte(text, '`'), strings.LastIndexByte(text, '`'); first < last {
 		kind := ""
 		if strings.HasPrefix(text[first+1:], "http") {
@@ -214,7 +214,7 @@ func (m *mover) withoutNames(text string) string {
 		text = text[:first] + "`" + kind + "`" + text[last+1:]
 	}
 	text = link.ReplaceAllString(quoted.ReplaceAllString(text, `""`), "http:")
-	for _, root := range []string{m.options.Paths.Volume, mcAlias + "/" + m.request.Source.Bucket} {
+	for _, root := range c.Roots {
 		before, name, found := strings.Cut(text, root+"/")
 		if !found || root == "" {
 			continue

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package fault says what an error means: a reason that the manager knows, and a sentence that
+// names what a person changes. It is pure, and knows neither the source nor the volume.
+package fault
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// Failure is an error that ends an attempt with a reason that the manager and
+// a user understand. Everything below Run returns either a failure or an
+// ordinary error; classify turns the latter into the former.
+type Failure struct {
+	Reason  wire.Reason
+	Message string
+	cause   error
+	// requiredBytes is the size of a volume that would do, where a larger one would.
+	RequiredBytes int64
+}
+
+func (f *Failure) Error() string { return f.Message }
+
+func (f *Failure) Unwrap() error { return f.cause }
+
+// New makes a failure whose message is a sentence a user can act on.
+func New(reason wire.Reason, format string, args ...any) *Failure {
+	return &Failure{Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+// Requiring says how large a volume would have to be.
+func (f *Failure) Requiring(bytes int64) *Failure {
+	f.RequiredBytes = bytes
+	return f
+}
+
+// Because keeps the error that led to a failure, for errors.Is and errors.As.
+func (f *Failure) Because(err error) *Failure {
+	f.cause = errors.Join(f.cause, err)
+	return f
+}
+
+// ReasonOf returns the reason of a failure, or the empty string.
+func ReasonOf(err error) wire.Reason {
+	if f, ok := errors.AsType[*Failure](err); ok {
+		return f.Reason
+	}
+	return ""
+}
+
+// ClassOf says what the manager does next. A reason that only a person can
+// remove is User; whatever time may heal is Retry; what is waited out, because
+// it is no fault of the request, is RetryUncounted.
+func ClassOf(reason wire.Reason) wire.Class {
+	switch reason {
+	case wire.CredentialsInvalid, wire.AccessDenied, wire.NoSuchBucket, wire.NoSuchObject,
+		wire.CertificateInvalid, wire.RequestRejected, wire.SourceEmpty, wire.UnsafeKey,
+		wire.NotOneObject, wire.VolumeTooSmall, wire.VolumeOutOfInodes, wire.VolumeNotWritable,
+		wire.VolumeNotEmpty, wire.MoverBroken:
+		return wire.User
+	case wire.EndpointUnreachable, wire.Throttled:
+		return wire.RetryUncounted
+	case wire.CredentialsMissing, wire.EndpointNotResolved, wire.SourceChanged,
+		wire.VerificationFailed, wire.TransferFailed, wire.Interrupted, wire.Fenced:
+		return wire.Retry
+	}
+	return wire.Retry
+}
+
+// ClassAfter is the class of a whole attempt: one that made progress does not count.
+func ClassAfter(reason wire.Reason, progressed bool) wire.Class {
+	c := ClassOf(reason)
+	if c == wire.Retry && progressed {
+		return wire.RetryUncounted
+	}
+	return c
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestSecretsDoNotPrint(t *testing.T) {
+	id := identity{accessKey: "AKIA", secretKey: newSecret("hush"), sessionToken: newSecret("hush")}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+		if s := fmt.Sprintf(format, id); strings.Contains(s, "hush") {
+			t.Errorf("%s prints %s", format, s)
+		}
+	}
+}

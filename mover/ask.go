@@ -11,12 +11,13 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // explained asks S3 itself about a file that did not arrive for no reason we know: it
 // answers in codes what mc passes on in words, or not at all.
-func (m *mover) explained(ctx context.Context, f *fault.Failure, e entry) *fault.Failure {
+func (m *mover) explained(ctx context.Context, f *fault.Failure, e plan.Entry) *fault.Failure {
 	if f.Reason != wire.TransferFailed || errors.Is(f, fault.ErrExpired) {
 		return f
 	}
@@ -27,23 +28,23 @@ func (m *mover) explained(ctx context.Context, f *fault.Failure, e entry) *fault
 }
 
 // readable reads the first byte of an object that should be as it was listed.
-func (m *mover) readable(ctx context.Context, e entry) error {
+func (m *mover) readable(ctx context.Context, e plan.Entry) error {
 	if _, err := m.unchanged(ctx, e); err != nil {
 		return err
 	}
 	o := minio.GetObjectOptions{}
-	m.complete(e.key, &o)
-	if e.size > 0 {
+	m.complete(e.Key, &o)
+	if e.Size > 0 {
 		if err := o.SetRange(0, 0); err != nil {
 			return fmt.Errorf("read object: %w", err)
 		}
 	}
-	body, err := m.s3.GetObject(ctx, m.request.Source.Bucket, e.key, o)
+	body, err := m.s3.GetObject(ctx, m.request.Source.Bucket, e.Key, o)
 	if err != nil {
 		return fmt.Errorf("read object: %w", err)
 	}
 	defer func() { _ = body.Close() }()
-	if _, err := io.CopyN(io.Discard, body, min(e.size, 1)); err != nil {
+	if _, err := io.CopyN(io.Discard, body, min(e.Size, 1)); err != nil {
 		return fmt.Errorf("read object: %w", err)
 	}
 	return nil

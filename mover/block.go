@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -28,7 +29,7 @@ type device struct {
 
 	file *os.File
 	size int64
-	own  header
+	own  plan.Header
 }
 
 func (m *mover) openDevice() (*device, error) {
@@ -55,9 +56,9 @@ func (m *mover) fillDevice(ctx context.Context) (*ledger, error) {
 		return nil, err
 	}
 	defer func() { _ = d.file.Close() }()
-	if e.size > d.size {
+	if e.Size > d.size {
 		return nil, fault.New(wire.VolumeTooSmall, "object %s has %s and the volume %s; raise spec.resources.requests.storage of the claim to at least %s",
-			quoteKey(e.key), inUnits(e.size), inUnits(d.size), inUnits(roundUp(e.size))).Requiring(roundUp(e.size))
+			plan.Quote(e.Key), inUnits(e.Size), inUnits(d.size), inUnits(roundUp(e.Size))).Requiring(roundUp(e.Size))
 	}
 	l := newLedger(m.plan)
 	m.progress.ledger.Store(l)
@@ -72,21 +73,21 @@ func (m *mover) fillDevice(ctx context.Context) (*ledger, error) {
 	return l, nil
 }
 
-func (m *mover) onlyObject() (entry, error) {
-	if n := len(m.plan.entries); n != 1 || m.plan.entries[0].isDir() {
-		return entry{}, fault.New(
+func (m *mover) onlyObject() (plan.Entry, error) {
+	if n := len(m.plan.Entries); n != 1 || m.plan.Entries[0].IsDir() {
+		return plan.Entry{}, fault.New(
 			wire.NotOneObject,
 			"a volume with volumeMode Block takes exactly one object and the source has %d; "+
 				"name it in spec.objects",
 			n,
 		)
 	}
-	return m.plan.entries[0], nil
+	return m.plan.Entries[0], nil
 }
 
 // enter decides whether the device may be written, as transfer.enter does, in the phase Listing. A later attempt
 // may find it complete: then it says by which method.
-func (d *device) enter(ctx context.Context, e entry) (method, error) {
+func (d *device) enter(ctx context.Context, e plan.Entry) (method, error) {
 	o, err := d.look()
 	if err != nil {
 		return unverified, err
@@ -112,7 +113,7 @@ func (d *device) enter(ctx context.Context, e entry) (method, error) {
 }
 
 // recogniseOr refuses a device that is not recognised.
-func (d *device) recogniseOr(ctx context.Context, e entry, refusal *fault.Failure) (method, error) {
+func (d *device) recogniseOr(ctx context.Context, e plan.Entry, refusal *fault.Failure) (method, error) {
 	by, err := d.recognise(ctx, e)
 	switch {
 	case ctx.Err() != nil:
@@ -129,7 +130,7 @@ func (d *device) look() (occupancy, error) {
 	switch {
 	case err != nil:
 		return occupancy{}, err
-	case ok && h.claim == d.own.claim:
+	case ok && h.Claim == d.own.Claim:
 		return occupancy{journal: ours}, nil
 	case ok:
 		return occupancy{journal: somebody}, nil
@@ -143,14 +144,14 @@ func (d *device) look() (occupancy, error) {
 
 // recognise is isComplete for a first attempt, see transfer.recognise: nothing may lie behind the
 // object, as far as that can be told without reading all of a large device.
-func (d *device) recognise(ctx context.Context, e entry) (method, error) {
+func (d *device) recognise(ctx context.Context, e plan.Entry) (method, error) {
 	const blank = 1 << 20
-	found, err := findSignature(&zeroed{under: d.file, until: e.size}, d.size)
+	found, err := findSignature(&zeroed{under: d.file, until: e.Size}, d.size)
 	if err != nil || found != "" {
 		return unverified, err
 	}
-	rest := make([]byte, min(blank, d.size-e.size))
-	if err := readAt(d.file, rest, e.size); err != nil {
+	rest := make([]byte, min(blank, d.size-e.Size))
+	if err := readAt(d.file, rest, e.Size); err != nil {
 		return unverified, err
 	}
 	if bytes.Count(rest, []byte{0}) < len(rest) {
@@ -173,7 +174,7 @@ func (z *zeroed) ReadAt(b []byte, off int64) (int, error) {
 
 // isComplete compares the device with the object by content. What cannot be compared so is
 // not complete.
-func (d *device) isComplete(ctx context.Context, e entry) (method, error) {
+func (d *device) isComplete(ctx context.Context, e plan.Entry) (method, error) {
 	want, err := d.expectContent(ctx, e)
 	if err != nil || want.method == bySize {
 		return unverified, err
@@ -191,12 +192,12 @@ func (d *device) isComplete(ctx context.Context, e entry) (method, error) {
 }
 
 // takeOver puts this mover's header on the device before anything else is written.
-func (d *device) takeOver(e entry) error {
+func (d *device) takeOver(e plan.Entry) error {
 	d.began.Store(true)
-	if e.size < headerSize {
+	if e.Size < plan.HeaderSize {
 		return nil
 	}
-	return d.writeSector(d.own.sector())
+	return d.writeSector(d.own.Sector())
 }
 
 func (d *device) writeSector(sector []byte) error {
@@ -210,22 +211,22 @@ func (d *device) writeSector(sector []byte) error {
 }
 
 // readHeader reads the first sector of the device itself, not of memory.
-func (d *device) readHeader() (header, bool, error) {
-	d.forget(headerSize)
-	sector := make([]byte, headerSize)
-	if d.size < headerSize {
-		return header{}, false, nil
+func (d *device) readHeader() (plan.Header, bool, error) {
+	d.forget(plan.HeaderSize)
+	sector := make([]byte, plan.HeaderSize)
+	if d.size < plan.HeaderSize {
+		return plan.Header{}, false, nil
 	}
 	if err := readAt(d.file, sector, 0); err != nil {
-		return header{}, false, err
+		return plan.Header{}, false, err
 	}
-	h, ok := parseHeader(sector)
+	h, ok := plan.ParseHeader(sector)
 	return h, ok, nil
 }
 
 // owned fails when the header on the device is not this mover's any more.
-func (d *device) owned(e entry) error {
-	if e.size < headerSize {
+func (d *device) owned(e plan.Entry) error {
+	if e.Size < plan.HeaderSize {
 		return nil
 	}
 	h, ok, err := d.readHeader()
@@ -235,7 +236,7 @@ func (d *device) owned(e entry) error {
 	case !ok:
 		return fault.Fenced("the header is gone")
 	case h != d.own:
-		return fault.Fenced("pod " + h.pod)
+		return fault.Fenced("pod " + h.Pod)
 	}
 	return nil
 }

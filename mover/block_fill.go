@@ -10,11 +10,12 @@ import (
 	"io"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // fill makes up to maxRounds tries.
-func (d *device) fill(ctx context.Context, e entry) (method, error) {
+func (d *device) fill(ctx context.Context, e plan.Entry) (method, error) {
 	want, err := d.expect(ctx, e)
 	if err != nil {
 		return unverified, err
@@ -26,7 +27,7 @@ func (d *device) fill(ctx context.Context, e entry) (method, error) {
 		}
 		f := d.faults.Classify(err)
 		if errors.Is(err, errDiffers) {
-			f = fault.New(wire.VerificationFailed, "the device differs from object %s", quoteKey(e.key)).Because(err)
+			f = fault.New(wire.VerificationFailed, "the device differs from object %s", plan.Quote(e.Key)).Because(err)
 		}
 		if round >= maxRounds || !retryable(f) || ctx.Err() != nil {
 			return unverified, f
@@ -37,7 +38,7 @@ func (d *device) fill(ctx context.Context, e entry) (method, error) {
 
 // write fetches the object, proves what is on the device behind the first sector together
 // with the bytes of that sector, and only then writes it.
-func (d *device) write(ctx context.Context, e entry, want expectation) (method, error) {
+func (d *device) write(ctx context.Context, e plan.Entry, want expectation) (method, error) {
 	d.progress.enter(wire.Transferring)
 	to := &behindHeader{device: d, entry: e, next: ownedEvery}
 	if err := d.fetch(ctx, e, to); err != nil {
@@ -64,7 +65,7 @@ func (d *device) write(ctx context.Context, e entry, want expectation) (method, 
 }
 
 // reveal replaces the header by the first bytes of the object, and reads them back.
-func (d *device) reveal(e entry, first []byte) error {
+func (d *device) reveal(e plan.Entry, first []byte) error {
 	if err := d.owned(e); err != nil {
 		return err
 	}
@@ -78,18 +79,18 @@ func (d *device) reveal(e entry, first []byte) error {
 		return err
 	}
 	if !bytes.Equal(got, first) {
-		return errors.Join(errDiffers, d.writeSector(d.own.sector()[:min(e.size, headerSize)]))
+		return errors.Join(errDiffers, d.writeSector(d.own.Sector()[:min(e.Size, plan.HeaderSize)]))
 	}
 	return nil
 }
 
-func (d *device) fetch(ctx context.Context, e entry, to io.Writer) error {
+func (d *device) fetch(ctx context.Context, e plan.Entry, to io.Writer) error {
 	sent := newDigester(expectation{method: bySize}) // It only counts: the device is read back.
-	return d.objects(ctx, []entry{e}, 0, 1, func(r io.Reader) error {
-		if err := d.pump(to, sent, io.LimitReader(r, e.size)); err != nil {
+	return d.objects(ctx, []plan.Entry{e}, 0, 1, func(r io.Reader) error {
+		if err := d.pump(to, sent, io.LimitReader(r, e.Size)); err != nil {
 			return err
 		}
-		if sent.size < e.size {
+		if sent.size < e.Size {
 			return errShort
 		}
 		if n, _ := io.CopyN(io.Discard, r, 1); n > 0 {
@@ -106,13 +107,13 @@ const ownedEvery = 64 << 20
 type behindHeader struct {
 	*device
 
-	entry    entry
+	entry    plan.Entry
 	held     []byte
 	at, next int64
 }
 
 func (w *behindHeader) Write(b []byte) (int, error) {
-	n := min(len(b), headerSize-len(w.held))
+	n := min(len(b), plan.HeaderSize-len(w.held))
 	w.held = append(w.held, b[:n]...)
 	w.at += int64(n)
 	if len(b) == n {
@@ -131,9 +132,9 @@ func (w *behindHeader) Write(b []byte) (int, error) {
 
 // readBack compares the device itself, not what was sent to it: cached pages are dropped
 // first. Held are the first bytes of the object where they are not on the device yet.
-func (d *device) readBack(ctx context.Context, e entry, want expectation, held []byte) (method, error) {
-	d.forget(e.size)
-	section := io.NewSectionReader(&overlaid{under: d.file, held: held}, 0, e.size)
+func (d *device) readBack(ctx context.Context, e plan.Entry, want expectation, held []byte) (method, error) {
+	d.forget(e.Size)
+	section := io.NewSectionReader(&overlaid{under: d.file, held: held}, 0, e.Size)
 	same, err := digestFile(section, want)
 	if err != nil {
 		return unverified, fmt.Errorf("read the device: %w", err)

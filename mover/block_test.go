@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -194,7 +195,7 @@ func TestABlankDeviceIsNotComplete(t *testing.T) {
 		"blank":                           func(*testing.T, *bench) {},
 		"blank, and an earlier one began": func(_ *testing.T, b *bench) { b.request.Volume.Began = true },
 		"begun": func(t *testing.T, b *bench) {
-			writeAt(t, b.paths.Device, header{claim: testClaim, pod: "earlier-pod", request: "r"}.line(), 0)
+			writeAt(t, b.paths.Device, plan.Header{Claim: testClaim, Pod: "earlier-pod", Request: "r"}.Line(), 0)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -244,7 +245,7 @@ func TestAKilledDeviceIsFilledAgain(t *testing.T) {
 	_ = cmd.Wait()
 	got, err := os.ReadFile(b.paths.Device)
 	mustDo(t, err)
-	if h, ok := parseHeader(got); !ok || h.claim != testClaim || h.pod != "killed-pod" {
+	if h, ok := plan.ParseHeader(got); !ok || h.Claim != testClaim || h.Pod != "killed-pod" {
 		t.Errorf("the device begins with %q", got[:64])
 	}
 	t.Run("not by the mover of another claim", func(t *testing.T) {
@@ -278,7 +279,7 @@ func TestAKilledDeviceIsFilledAgain(t *testing.T) {
 // TestAFencedDevice: a mover whose header is not there any more writes nothing more that counts.
 func TestAFencedDevice(t *testing.T) {
 	for name, lose := range map[string]string{
-		"taken over": header{claim: testClaim, pod: "new-pod", request: "r"}.line(),
+		"taken over": plan.Header{Claim: testClaim, Pod: "new-pod", Request: "r"}.Line(),
 		"complete":   string(content(9, 4096)),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -299,7 +300,7 @@ func TestAFencedDevice(t *testing.T) {
 			}
 			got, err := os.ReadFile(b.paths.Device)
 			mustDo(t, err)
-			if !bytes.HasPrefix(got, []byte(lose[:min(len(lose), headerSize)])) {
+			if !bytes.HasPrefix(got, []byte(lose[:min(len(lose), plan.HeaderSize)])) {
 				t.Error("the first sector was written by the fenced mover")
 			}
 		})

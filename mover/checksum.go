@@ -12,6 +12,8 @@ import (
 
 	"github.com/minio/crc64nvme"
 	"github.com/minio/minio-go/v7"
+
+	"github.com/s3populator/s3populator/mover/plan"
 )
 
 // method is how a file was compared with its object.
@@ -35,7 +37,7 @@ func (m method) String() string {
 type expectation struct {
 	method method
 	size   int64
-	tag    etag
+	tag    plan.ETag
 	parts  []int64 // Sizes of the parts, the last one repeated for as long as bytes come.
 	sum    string  // Base64, of algorithm, for byChecksum.
 	algo   func() hash.Hash
@@ -98,12 +100,12 @@ func (d *digester) matches() bool {
 	}
 	switch d.want.method {
 	case byMD5:
-		return [16]byte(d.inner.Sum(nil)) == d.want.tag.sum
+		return [16]byte(d.inner.Sum(nil)) == d.want.tag.Sum
 	case byParts:
 		if d.left < d.want.parts[min(d.part, len(d.want.parts)-1)] {
 			d.endPart() // The last part is mostly shorter.
 		}
-		return d.part == int(d.want.tag.parts) && [16]byte(d.outer.Sum(nil)) == d.want.tag.sum
+		return d.part == int(d.want.tag.Parts) && [16]byte(d.outer.Sum(nil)) == d.want.tag.Sum
 	case byChecksum:
 		return base64.StdEncoding.EncodeToString(d.inner.Sum(nil)) == d.want.sum
 	case bySize:

@@ -10,16 +10,18 @@ import (
 	"testing"
 
 	"github.com/minio/minio-go/v7"
+
+	"github.com/s3populator/s3populator/mover/plan"
 )
 
 // partsTag is the entity tag of an object uploaded in parts of these sizes.
-func partsTag(b []byte, sizes ...int) etag {
+func partsTag(b []byte, sizes ...int) plan.ETag {
 	var all []byte
 	for _, n := range sizes {
 		sum := md5.Sum(b[:n])
 		all, b = append(all, sum[:]...), b[n:]
 	}
-	return etag{sum: md5.Sum(all), parts: int32(len(sizes))}
+	return plan.ETag{Sum: md5.Sum(all), Parts: int32(len(sizes))}
 }
 
 func TestDigester(t *testing.T) {
@@ -33,7 +35,7 @@ func TestDigester(t *testing.T) {
 	})
 	shaSum, shaAlgo := objectChecksum(minio.ObjectInfo{ChecksumSHA256: base64.StdEncoding.EncodeToString(sha[:])})
 	for name, want := range map[string]expectation{
-		"MD5":                          {method: byMD5, tag: etag{sum: md5.Sum(b)}},
+		"MD5":                          {method: byMD5, tag: plan.ETag{Sum: md5.Sum(b)}},
 		"one part":                     {method: byParts, tag: partsTag(b, 1000), parts: []int64{1000}},
 		"one part, larger part size":   {method: byParts, tag: partsTag(b, 1000), parts: []int64{5000}},
 		"even parts":                   {method: byParts, tag: partsTag(b, 250, 250, 250, 250), parts: []int64{250}},
@@ -73,7 +75,7 @@ func digestOf(want expectation, b []byte, step int) *digester {
 }
 
 func TestDigesterOfNothing(t *testing.T) {
-	if !newDigester(expectation{method: byMD5, tag: etag{sum: md5.Sum(nil)}}).matches() {
+	if !newDigester(expectation{method: byMD5, tag: plan.ETag{Sum: md5.Sum(nil)}}).matches() {
 		t.Error("an empty file is not an empty object")
 	}
 	if newDigester(expectation{method: unverified}).matches() {

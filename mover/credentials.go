@@ -16,6 +16,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -101,7 +102,7 @@ func (s *identities) missing(present map[string]string) error {
 	}
 	var names []string
 	for n := range present {
-		names = append(names, quoteKey(n))
+		names = append(names, plan.Quote(n))
 	}
 	slices.Sort(names)
 	if k := s.request.Credentials.Keys; k.AccessKey != "" || k.SecretKey != "" {
@@ -137,7 +138,7 @@ func secretFiles(dir string) (map[string]string, error) {
 		}
 		value, err := readSmall(filepath.Join(dir, f.Name()))
 		if err != nil {
-			return nil, fault.New(wire.CredentialsInvalid, "key %s of the Secret cannot be read: %v", quoteKey(f.Name()), err).Because(err)
+			return nil, fault.New(wire.CredentialsInvalid, "key %s of the Secret cannot be read: %v", plan.Quote(f.Name()), err).Because(err)
 		}
 		values[f.Name()] = value
 	}

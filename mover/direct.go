@@ -16,6 +16,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -49,8 +50,8 @@ func (m *mover) complete(key string, o *minio.GetObjectOptions) {
 
 // objects gives read the bytes of some objects, one after the other, the first one from an
 // offset on. The error belongs to the first object that did not arrive whole.
-func (m *mover) objects(ctx context.Context, list []entry, from int64, share int, read func(io.Reader) error) error {
-	if direct(m.request.Source) {
+func (m *mover) objects(ctx context.Context, list []plan.Entry, from int64, share int, read func(io.Reader) error) error {
+	if plan.Direct(m.request.Source) {
 		return m.get(ctx, list, from, share, read)
 	}
 	args := append([]string{"cat"}, m.limit(share)...)
@@ -58,13 +59,13 @@ func (m *mover) objects(ctx context.Context, list []entry, from int64, share int
 		args = append(args, "--offset", strconv.FormatInt(from, 10))
 	}
 	for _, e := range list {
-		args = append(args, m.objectURL(e.key))
+		args = append(args, m.objectURL(e.Key))
 	}
 	return m.runMC(ctx, args, read)
 }
 
 // get is what `mc cat` is, with our own client.
-func (m *mover) get(ctx context.Context, list []entry, from int64, share int, read func(io.Reader) error) error {
+func (m *mover) get(ctx context.Context, list []plan.Entry, from int64, share int, read func(io.Reader) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	r, w := io.Pipe()
@@ -98,7 +99,7 @@ type courier struct {
 const copyBuffer = 64 << 10
 
 // copyObjects returns why it was stopped rather than what followed from that.
-func (c courier) copyObjects(ctx context.Context, list []entry, from int64) error {
+func (c courier) copyObjects(ctx context.Context, list []plan.Entry, from int64) error {
 	for _, e := range list {
 		if err := c.copyObject(ctx, e, from); err != nil {
 			return cmp.Or(context.Cause(ctx), err)
@@ -108,7 +109,7 @@ func (c courier) copyObjects(ctx context.Context, list []entry, from int64) erro
 	return nil
 }
 
-func (c courier) copyObject(ctx context.Context, e entry, from int64) error {
+func (c courier) copyObject(ctx context.Context, e plan.Entry, from int64) error {
 	body, err := c.open(ctx, e, from)
 	if err != nil {
 		return err
@@ -118,11 +119,11 @@ func (c courier) copyObject(ctx context.Context, e entry, from int64) error {
 }
 
 // open asks for exactly the object that was listed, by its entity tag.
-func (m *mover) open(ctx context.Context, e entry, from int64) (io.ReadCloser, error) {
+func (m *mover) open(ctx context.Context, e plan.Entry, from int64) (io.ReadCloser, error) {
 	var o minio.GetObjectOptions
-	m.complete(e.key, &o)
+	m.complete(e.Key, &o)
 	var err error
-	if tag := m.plan.tagText(e.tag); tag != "" { // Some gateways list none.
+	if tag := m.plan.TagText(e.ETag); tag != "" { // Some gateways list none.
 		err = o.SetMatchETag(tag)
 	}
 	if from > 0 {
@@ -131,20 +132,20 @@ func (m *mover) open(ctx context.Context, e entry, from int64) (io.ReadCloser, e
 	if err != nil {
 		return nil, fmt.Errorf("get object: %w", err)
 	}
-	body, info, _, err := minio.Core{Client: m.s3}.GetObject(ctx, m.request.Source.Bucket, e.key, o)
+	body, info, _, err := minio.Core{Client: m.s3}.GetObject(ctx, m.request.Source.Bucket, e.Key, o)
 	switch {
 	case isNoSuchKey(err), rejected(err, http.StatusPreconditionFailed):
-		return nil, fault.New(wire.SourceChanged, "object %s was overwritten or deleted while the volume was loaded", quoteKey(e.key)).Because(err)
+		return nil, fault.New(wire.SourceChanged, "object %s was overwritten or deleted while the volume was loaded", plan.Quote(e.Key)).Because(err)
 	case err != nil:
 		return nil, fmt.Errorf("get object: %w", err)
 	}
-	if info.Size != e.size-from { // The next object would begin in the wrong place.
+	if info.Size != e.Size-from { // The next object would begin in the wrong place.
 		_ = body.Close()
-		return nil, fmt.Errorf("%w: S3 sends %d bytes of %s, want %d", errDiffers, info.Size, quoteKey(e.key), e.size-from)
+		return nil, fmt.Errorf("%w: S3 sends %d bytes of %s, want %d", errDiffers, info.Size, plan.Quote(e.Key), e.Size-from)
 	}
-	if asked := m.version(e.key); !sameVersion(asked, info.VersionID) {
+	if asked := m.version(e.Key); !sameVersion(asked, info.VersionID) {
 		_ = body.Close()
-		return nil, m.otherVersion(e.key, asked)
+		return nil, m.otherVersion(e.Key, asked)
 	}
 	return body, nil
 }
@@ -181,6 +182,6 @@ func (m *mover) otherVersion(key, asked string) error {
 			"remove versionId from spec.objects",
 		m.faults.Where(),
 		asked,
-		quoteKey(key),
+		plan.Quote(key),
 	)
 }

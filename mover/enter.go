@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -76,7 +77,7 @@ func (t *transfer) prove(ctx context.Context) error {
 	p := &proof{sweep: sweep{volume: t.volume, plan: t.plan}}
 	p.keep = func(i int, stat *unix.Stat_t) bool {
 		p.found = append(p.found, i)
-		return stat.Size == t.plan.entries[i].size
+		return stat.Size == t.plan.Entries[i].Size
 	}
 	if err := p.directory(ctx, "."); err != nil {
 		return err
@@ -100,19 +101,19 @@ func (t *transfer) prove(ctx context.Context) error {
 // isWhole tells that nothing is left to do on a volume whose files are proven, and if so
 // enters all of it into the ledger.
 func (t *transfer) isWhole() bool {
-	if len(t.proven) < t.plan.files() || !t.ownersAreSet() {
+	if len(t.proven) < t.plan.Files() || !t.ownersAreSet() {
 		return false
 	}
-	for _, e := range t.plan.entries {
-		if !e.isDir() {
+	for _, e := range t.plan.Entries {
+		if !e.IsDir() {
 			continue
 		}
-		if info, err := t.volume.data.Lstat(e.path[:len(e.path)-1]); err != nil || !info.IsDir() {
+		if info, err := t.volume.data.Lstat(e.Path[:len(e.Path)-1]); err != nil || !info.IsDir() {
 			return false
 		}
 	}
-	for i, e := range t.plan.entries {
-		if e.isDir() {
+	for i, e := range t.plan.Entries {
+		if e.IsDir() {
 			t.ledger.verified(i, byExistence, true)
 		} else {
 			t.ledger.verified(i, t.proven[i], true)
@@ -154,7 +155,7 @@ func (t *transfer) proveFiles(ctx context.Context, found []int) error {
 // unproven is for a file whose content is not, or cannot be shown to be, that of its
 // object. When S3 could not be asked, time may help.
 func (t *transfer) unproven(i int, err error) error {
-	name := quoteKey(path.Join(t.volume.target, t.plan.entries[i].path))
+	name := plan.Quote(path.Join(t.volume.target, t.plan.Entries[i].Path))
 	switch {
 	case err == nil:
 		return notEmpty("S3 tells nothing that proves the content of " + name)
@@ -175,14 +176,14 @@ type proof struct {
 func (p *proof) directory(ctx context.Context, dir string) error {
 	f, err := p.volume.root.Open(dir)
 	if err != nil {
-		return fmt.Errorf("read directory %s: %w", quoteKey(dir), fault.NotWritable(err))
+		return fmt.Errorf("read directory %s: %w", plan.Quote(dir), fault.NotWritable(err))
 	}
 	extra, below, err := p.read(ctx, f, dir)
 	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("read directory %s: %w", quoteKey(dir), err)
+		return fmt.Errorf("read directory %s: %w", plan.Quote(dir), err)
 	}
 	for _, name := range extra[:min(len(extra), examples-len(p.foreign))] {
-		p.foreign = append(p.foreign, quoteKey(name))
+		p.foreign = append(p.foreign, plan.Quote(name))
 	}
 	for _, name := range below {
 		if len(p.foreign) >= examples {

@@ -11,6 +11,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -20,23 +21,23 @@ const verifySize = "Size"
 // expect says how an object's bytes will be recognised. Most objects need no
 // request for that: their entity tag is an MD5. A multipart one needs the size
 // of its parts, an opaque one a checksum.
-func (m *mover) expect(ctx context.Context, e entry) (expectation, error) {
-	if m.request.Transfer.Verify == verifySize && e.size > 0 {
-		return expectation{size: e.size, tag: e.tag, method: bySize}, nil
+func (m *mover) expect(ctx context.Context, e plan.Entry) (expectation, error) {
+	if m.request.Transfer.Verify == verifySize && e.Size > 0 {
+		return expectation{size: e.Size, tag: e.ETag, method: bySize}, nil
 	}
 	return m.expectContent(ctx, e)
 }
 
 // expectContent is expect whatever spec.transfer.verify says.
-func (m *mover) expectContent(ctx context.Context, e entry) (expectation, error) {
-	want := expectation{size: e.size, tag: e.tag, method: byMD5}
+func (m *mover) expectContent(ctx context.Context, e plan.Entry) (expectation, error) {
+	want := expectation{size: e.Size, tag: e.ETag, method: byMD5}
 	switch {
-	case e.size == 0:
-		want.tag = etag{sum: md5.Sum(nil)} // #nosec G401 -- There is only one empty file.
+	case e.Size == 0:
+		want.tag = plan.ETag{Sum: md5.Sum(nil)} // #nosec G401 -- There is only one empty file.
 		return want, nil
-	case e.tag.parts == 0:
+	case e.ETag.Parts == 0:
 		return want, nil
-	case e.tag.parts > 0:
+	case e.ETag.Parts > 0:
 		size, err := m.partSize(ctx, e, 1)
 		if err != nil {
 			return expectation{}, err
@@ -51,16 +52,16 @@ func (m *mover) expectContent(ctx context.Context, e entry) (expectation, error)
 
 // evenParts reports whether parts of this size, the last one shorter, make up
 // the object.
-func evenParts(e entry, size int64) bool {
-	n := int64(e.tag.parts)
-	return size > 0 && (e.size+size-1)/size == n
+func evenParts(e plan.Entry, size int64) bool {
+	n := int64(e.ETag.Parts)
+	return size > 0 && (e.Size+size-1)/size == n
 }
 
 // partSize returns the size of one part, or 0 when the server does not tell. A server that
 // is in trouble does not say that: the error is returned, because a file must not be
 // accepted for less than S3 knows about it.
-func (m *mover) partSize(ctx context.Context, e entry, part int) (int64, error) {
-	info, err := m.head(ctx, e.key, minio.StatObjectOptions{PartNumber: part})
+func (m *mover) partSize(ctx context.Context, e plan.Entry, part int) (int64, error) {
+	info, err := m.head(ctx, e.Key, minio.StatObjectOptions{PartNumber: part})
 	for _, status := range []int{
 		http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusRequestedRangeNotSatisfiable, http.StatusNotImplemented,
 	} {
@@ -71,7 +72,7 @@ func (m *mover) partSize(ctx context.Context, e entry, part int) (int64, error) 
 	if err != nil {
 		return 0, err
 	}
-	if info.ETag == "" || info.Size >= e.size && e.tag.parts > 1 {
+	if info.ETag == "" || info.Size >= e.Size && e.ETag.Parts > 1 {
 		return 0, nil
 	}
 	return info.Size, nil
@@ -79,16 +80,16 @@ func (m *mover) partSize(ctx context.Context, e entry, part int) (int64, error) 
 
 // expectChecksum asks S3 for what it knows about the object beyond its entity
 // tag. It is the answer of last resort, so it also notices a changed object.
-func (m *mover) expectChecksum(ctx context.Context, e entry) (expectation, error) {
+func (m *mover) expectChecksum(ctx context.Context, e plan.Entry) (expectation, error) {
 	info, err := m.unchanged(ctx, e)
 	if err != nil {
 		return expectation{}, err
 	}
-	want := expectation{size: e.size, tag: e.tag}
+	want := expectation{size: e.Size, tag: e.ETag}
 	switch sum, algo := objectChecksum(info); {
 	case sum != "":
 		want.method, want.sum, want.algo = byChecksum, sum, algo
-	case e.tag.parts > 0 && !encrypted(info):
+	case e.ETag.Parts > 0 && !encrypted(info):
 		want.method = byParts
 		if want.parts, err = m.partSizes(ctx, e); err != nil {
 			return expectation{}, err
@@ -96,7 +97,7 @@ func (m *mover) expectChecksum(ctx context.Context, e entry) (expectation, error
 		if want.parts == nil {
 			want.method = bySize
 		}
-	case e.tag.parts == opaqueETag || encrypted(info):
+	case e.ETag.Parts == plan.OpaqueETag || encrypted(info):
 		want.method = bySize
 	default:
 		want.method = byMD5
@@ -109,11 +110,11 @@ func (m *mover) expectChecksum(ctx context.Context, e entry) (expectation, error
 const maxPartLookups = 10_000
 
 // partSizes asks for the size of every part, or returns nil where the server does not tell.
-func (m *mover) partSizes(ctx context.Context, e entry) ([]int64, error) {
-	if e.tag.parts > maxPartLookups {
+func (m *mover) partSizes(ctx context.Context, e plan.Entry) ([]int64, error) {
+	if e.ETag.Parts > maxPartLookups {
 		return nil, nil // No server tells that.
 	}
-	sizes, errs := make([]int64, e.tag.parts), make([]error, e.tag.parts)
+	sizes, errs := make([]int64, e.ETag.Parts), make([]error, e.ETag.Parts)
 	if sizes[0], errs[0] = m.partSize(ctx, e, 1); sizes[0] == 0 {
 		return nil, errs[0] // Spares the other requests.
 	}
@@ -125,7 +126,7 @@ func (m *mover) partSizes(ctx context.Context, e entry) ([]int64, error) {
 		}
 		total += s
 	}
-	if total != e.size {
+	if total != e.Size {
 		return nil, nil // It told something else.
 	}
 	return sizes, nil
@@ -141,20 +142,20 @@ func encrypted(o minio.ObjectInfo) bool {
 
 // unchanged looks an object up and compares it with the listing. An object
 // that is another one by now, or gone, is no fault of the transfer.
-func (m *mover) unchanged(ctx context.Context, e entry) (minio.ObjectInfo, error) {
+func (m *mover) unchanged(ctx context.Context, e plan.Entry) (minio.ObjectInfo, error) {
 	o := minio.StatObjectOptions{Checksum: true}
-	info, err := m.head(ctx, e.key, o)
+	info, err := m.head(ctx, e.Key, o)
 	switch {
 	case isNoSuchKey(err):
-		return info, fault.New(wire.SourceChanged, "object %s was deleted while the volume was loaded", quoteKey(e.key)).Because(err)
+		return info, fault.New(wire.SourceChanged, "object %s was deleted while the volume was loaded", plan.Quote(e.Key)).Because(err)
 	case rejected(err, http.StatusBadRequest): // A server that does not know checksums.
-		info, err = m.head(ctx, e.key, minio.StatObjectOptions{})
+		info, err = m.head(ctx, e.Key, minio.StatObjectOptions{})
 	}
 	if err != nil {
 		return info, err
 	}
-	if info.Size != e.size || trimETag(info.ETag) != m.plan.tagText(e.tag) {
-		return info, fault.New(wire.SourceChanged, "object %s was overwritten while the volume was loaded", quoteKey(e.key))
+	if info.Size != e.Size || plan.TrimETag(info.ETag) != m.plan.TagText(e.ETag) {
+		return info, fault.New(wire.SourceChanged, "object %s was overwritten while the volume was loaded", plan.Quote(e.Key))
 	}
 	return info, nil
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/s3populator/s3populator/mover/wire"
+	"github.com/s3populator/s3populator/mover/plan"
 )
 
 func journalVolume(t *testing.T) (*volume, string) {
@@ -32,7 +32,7 @@ func journalVolume(t *testing.T) (*volume, string) {
 func read(t *testing.T, v *volume, identity string) (*journal, []journalled) {
 	t.Helper()
 	var got []journalled
-	j, err := takeOver(v, header{claim: testClaim, pod: "this-pod", request: identity})
+	j, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "this-pod", Request: identity})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,28 +117,5 @@ func TestJournalIsNotWrittenThroughALink(t *testing.T) {
 	}
 	if b, _ := os.ReadFile(outside); string(b) != "precious" {
 		t.Errorf("the file outside is now %q", b)
-	}
-}
-
-func TestSourceIdentity(t *testing.T) {
-	base := wire.Request{Source: wire.Source{Bucket: "b", Prefix: "p"}}
-	same := base
-	same.Source.Prefix, same.Attempt, same.Source.Include = "p/", 7, []string{"*"}
-	if sourceIdentity(base) != sourceIdentity(same) {
-		t.Error("the same objects under the same paths have another identity")
-	}
-	for name, change := range map[string]func(*wire.Request){
-		"bucket":      func(r *wire.Request) { r.Source.Bucket = "c" },
-		"endpoint":    func(r *wire.Request) { r.Source.Endpoint = "http://x" },
-		"prefix":      func(r *wire.Request) { r.Source.Prefix = "q" },
-		"target":      func(r *wire.Request) { r.Volume.TargetPath = "t" },
-		"verify":      func(r *wire.Request) { r.Transfer.Verify = "Size" },
-		"object path": func(r *wire.Request) { r.Source.Objects = []wire.Object{{Key: "a", Path: "b"}} },
-	} {
-		r := base
-		change(&r)
-		if sourceIdentity(base) == sourceIdentity(r) {
-			t.Errorf("another %s has the same identity", name)
-		}
 	}
 }

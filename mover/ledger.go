@@ -11,13 +11,14 @@ import (
 	"sync"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // ledger records what became of every entry of the plan. It is shared by the
 // workers that verify, the journal and the progress messages.
 type ledger struct {
-	plan *plan
+	plan *plan.Plan
 
 	mu      sync.Mutex
 	how     []method      // By entry; unverified is what still has to be done.
@@ -32,10 +33,10 @@ type ledger struct {
 	partial partials
 }
 
-func newLedger(p *plan) *ledger {
+func newLedger(p *plan.Plan) *ledger {
 	return &ledger{
 		plan:      p,
-		how:       make([]method, len(p.entries)),
+		how:       make([]method, len(p.Entries)),
 		failed:    make(map[int]error),
 		contested: make(map[int]bool),
 	}
@@ -51,7 +52,7 @@ func (l *ledger) verified(i int, by method, journalled bool) {
 	l.how[i] = by
 	l.counts[by]++
 	l.objects++
-	l.bytes += l.plan.entries[i].size
+	l.bytes += l.plan.Entries[i].Size
 	delete(l.failed, i)
 	l.partial.drop(i)
 	if !journalled && by != byExistence {
@@ -80,7 +81,7 @@ func (l *ledger) contest(i int) {
 	l.counts[l.how[i]]--
 	l.how[i] = unverified
 	l.objects--
-	l.bytes -= l.plan.entries[i].size
+	l.bytes -= l.plan.Entries[i].Size
 }
 
 // uncontested hands out the contested entries once nothing writes any more.
@@ -100,7 +101,7 @@ func (l *ledger) isVerified(i int) bool { return l.method(i) != unverified }
 // present is how many bytes of an entry are on the volume already, and whether its file is.
 func (l *ledger) present(i int) (bytes int64, exists bool) {
 	if l.isVerified(i) {
-		return l.plan.entries[i].size, true
+		return l.plan.Entries[i].Size, true
 	}
 	n := l.partial.of(i)
 	return n, n > 0
@@ -127,7 +128,7 @@ func (l *ledger) todo() []int {
 	defer l.mu.Unlock()
 	var list []int
 	for i, how := range l.how {
-		if how == unverified && !l.plan.entries[i].isDir() {
+		if how == unverified && !l.plan.Entries[i].IsDir() {
 			list = append(list, i)
 		}
 	}

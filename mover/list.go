@@ -13,12 +13,13 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // makePlan reads the source and decides what becomes of every object.
-func (m *mover) makePlan(ctx context.Context) (*plan, error) {
-	p, err := newPlanner(m.request)
+func (m *mover) makePlan(ctx context.Context) (*plan.Plan, error) {
+	p, err := plan.NewPlanner(m.request)
 	if err != nil {
 		return nil, err
 	}
@@ -30,12 +31,12 @@ func (m *mover) makePlan(ctx context.Context) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.finish()
+	return p.Finish()
 }
 
-func (m *mover) listObjects(ctx context.Context, p *planner) error {
+func (m *mover) listObjects(ctx context.Context, p *plan.Planner) error {
 	source := m.request.Source
-	options := minio.ListObjectsOptions{Prefix: listPrefix(source), Recursive: true}
+	options := minio.ListObjectsOptions{Prefix: plan.ListPrefix(source), Recursive: true}
 	if source.RequestPayer {
 		options.Set(payerHeader, payer)
 	}
@@ -43,7 +44,7 @@ func (m *mover) listObjects(ctx context.Context, p *planner) error {
 		if o.Err != nil {
 			return fmt.Errorf("list objects: %w", o.Err)
 		}
-		p.add(o.Key, o.Size, o.ETag)
+		p.Add(o.Key, o.Size, o.ETag)
 		m.progress.listed(1)
 	}
 	if ctx.Err() != nil { // The iterator may end without a word.
@@ -58,7 +59,7 @@ const statWorkers = 16
 
 // statObjects looks up the explicitly named objects, a few at a time. The plan
 // is filled in the order of the request whatever answers first.
-func (m *mover) statObjects(ctx context.Context, p *planner) error {
+func (m *mover) statObjects(ctx context.Context, p *plan.Planner) error {
 	wanted := m.request.Source.Objects
 	found := make([]minio.ObjectInfo, len(wanted))
 	failed := make([]error, len(wanted))
@@ -73,11 +74,11 @@ func (m *mover) statObjects(ctx context.Context, p *planner) error {
 			wanted[i].VersionID != "" && (rejected(err, http.StatusBadRequest) || rejected(err, http.StatusMethodNotAllowed)):
 			missing = append(missing, named(wanted[i])) // No version, no possible name of one, or the mark of a deletion.
 		case err != nil:
-			return fmt.Errorf("look up %s: %w", quoteKey(wanted[i].Key), err)
+			return fmt.Errorf("look up %s: %w", plan.Quote(wanted[i].Key), err)
 		case !sameVersion(wanted[i].VersionID, found[i].VersionID):
 			return m.otherVersion(wanted[i].Key, wanted[i].VersionID)
 		default:
-			p.addAs(wanted[i], found[i].Size, found[i].ETag)
+			p.AddAs(wanted[i], found[i].Size, found[i].ETag)
 		}
 	}
 	if len(missing) == 0 {
@@ -92,9 +93,9 @@ func (m *mover) statObjects(ctx context.Context, p *planner) error {
 
 func named(o wire.Object) string {
 	if o.VersionID == "" {
-		return quoteKey(o.Key)
+		return plan.Quote(o.Key)
 	}
-	return quoteKey(o.Key) + " in version " + quoteKey(o.VersionID)
+	return plan.Quote(o.Key) + " in version " + plan.Quote(o.VersionID)
 }
 
 func noSuchObjects(bucket string, missing []string) error {
@@ -150,20 +151,20 @@ func (t *transfer) confirmSource(ctx context.Context) error {
 	if len(left) == 0 {
 		return nil
 	}
-	if !t.plan.mirrorable {
+	if !t.plan.Mirrorable {
 		return nil // Streams were confirmed one by one.
 	}
 	seen := make(map[int]bool, len(left))
-	p, err := newPlanner(t.request)
+	p, err := plan.NewPlanner(t.request)
 	if err != nil {
 		return err
 	}
 	if err := t.listObjects(ctx, p); err != nil {
 		return err
 	}
-	for _, e := range p.entries {
-		if i, ok := t.plan.find(e.path); ok && p.tagText(e.tag) == t.plan.tagText(t.plan.entries[i].tag) &&
-			e.size == t.plan.entries[i].size {
+	for _, e := range p.Entries {
+		if i, ok := t.plan.Find(e.Path); ok && p.TagText(e.ETag) == t.plan.TagText(t.plan.Entries[i].ETag) &&
+			e.Size == t.plan.Entries[i].Size {
 			seen[i] = true
 		}
 	}
@@ -172,7 +173,7 @@ func (t *transfer) confirmSource(ctx context.Context) error {
 			return fault.New(
 				wire.SourceChanged,
 				"object %s was overwritten or deleted while the volume was loaded",
-				quoteKey(t.plan.entries[i].key),
+				plan.Quote(t.plan.Entries[i].Key),
 			)
 		}
 	}

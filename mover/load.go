@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -29,11 +30,11 @@ func (m *mover) loadDevice(ctx context.Context) (*ledger, error) {
 // ours, proves that it can be written, lists, keeps what an earlier attempt left in good order, checks the
 // room, transfers, and ends with a volume that holds the plan and nothing else.
 func (m *mover) loadVolume(ctx context.Context) (*ledger, error) {
-	if problem := checkTarget(m.request.Volume.TargetPath); problem != "" {
+	if problem := plan.CheckTarget(m.request.Volume.TargetPath); problem != "" {
 		return nil, fault.New(
 			wire.MoverBroken,
 			"spec.targetPath %s cannot be used: %s",
-			quoteKey(m.request.Volume.TargetPath),
+			plan.Quote(m.request.Volume.TargetPath),
 			problem,
 		)
 	}
@@ -92,10 +93,10 @@ func (t *transfer) checkRoom() error {
 
 // fill makes the directories and transfers, with checkpoints on the side.
 func (t *transfer) fill(ctx context.Context) error {
-	for i, e := range t.plan.entries {
-		if e.isDir() {
-			if err := t.volume.data.MkdirAll(e.path[:len(e.path)-1], dirMode); err != nil {
-				return fmt.Errorf("make directory %s: %w", quoteKey(e.path), err)
+	for i, e := range t.plan.Entries {
+		if e.IsDir() {
+			if err := t.volume.data.MkdirAll(e.Path[:len(e.Path)-1], dirMode); err != nil {
+				return fmt.Errorf("make directory %s: %w", plan.Quote(e.Path), err)
 			}
 			t.ledger.verified(i, byExistence, true)
 		}
@@ -139,7 +140,7 @@ func (t *transfer) finish(ctx context.Context) error {
 	}
 	files := 0
 	s := sweep{volume: t.volume, owned: t.journal.owned, plan: t.plan, keep: func(i int, stat *unix.Stat_t) bool {
-		ok := t.ledger.isVerified(i) && stat.Size == t.plan.entries[i].size
+		ok := t.ledger.isVerified(i) && stat.Size == t.plan.Entries[i].Size
 		if ok {
 			files++
 		}
@@ -148,7 +149,7 @@ func (t *transfer) finish(ctx context.Context) error {
 	if err := s.run(ctx); err != nil {
 		return err
 	}
-	if want := t.plan.files(); files != want {
+	if want := t.plan.Files(); files != want {
 		return fault.New(
 			wire.VerificationFailed,
 			"the volume holds %d of %d files after the transfer; does something else write to it?",

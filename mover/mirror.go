@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -23,7 +24,7 @@ func (t *transfer) mirror(ctx context.Context) error {
 	args := []string{"mirror", "--overwrite", "--retry", "--skip-errors", "--json"}
 	args = append(args, t.limit(t.streams()+1)...)
 	args = append(args, t.exclusions()...)
-	args = append(args, t.objectURL(t.plan.base), t.mirrorTarget())
+	args = append(args, t.objectURL(t.plan.Base), t.mirrorTarget())
 	err := t.runMC(ctx, args, f.read)
 	stop()
 	return err
@@ -35,7 +36,7 @@ func (t *transfer) mirror(ctx context.Context) error {
 func (t *transfer) exclusions() []string {
 	patterns := []string{"..", "../*", "*/..", "*/../*", ".", "./*", "*/.", "*/./*", "/*", "*//*"}
 	if t.volume.target == "" {
-		for _, dir := range append([]string{wire.JournalDir}, storageOwn...) {
+		for _, dir := range append([]string{wire.JournalDir}, plan.StorageOwn...) {
 			patterns = append(patterns, dir, dir+"/*")
 		}
 	}
@@ -69,7 +70,7 @@ func (f *follower) start(ctx context.Context) (stop func()) {
 		workers.Go(func() {
 			for i := range f.ready {
 				if ctx.Err() == nil {
-					f.fetched.Add(f.plan.entries[i].size)
+					f.fetched.Add(f.plan.Entries[i].Size)
 					f.check(ctx, i)
 				}
 			}
@@ -106,7 +107,7 @@ func (f *follower) announced(l mcLine) (int, bool) {
 	if !ok {
 		return 0, false
 	}
-	return f.plan.find(name)
+	return f.plan.Find(name)
 }
 
 // follow moves announced files to the verifiers once they are in place. A
@@ -151,6 +152,6 @@ func (f *follower) promote(waiting []int, n int) []int {
 }
 
 func (f *follower) inPlace(i int) bool {
-	_, err := f.volume.stat(f.plan.entries[i].path)
+	_, err := f.volume.stat(f.plan.Entries[i].Path)
 	return err == nil
 }

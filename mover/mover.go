@@ -27,6 +27,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -102,7 +103,7 @@ type mover struct {
 	ids      *identities
 	s3       *minio.Client
 	region   string // Of the bucket; empty when S3 does not tell.
-	plan     *plan
+	plan     *plan.Plan
 	progress *progress
 	start    time.Time
 	fetched  atomic.Int64 // Bytes read from S3.
@@ -217,27 +218,27 @@ func (m *mover) list(ctx context.Context) error {
 	if m.region, err = m.s3.GetBucketLocation(ctx, m.request.Source.Bucket); err != nil {
 		m.region = m.request.Source.Region
 	}
-	m.logf("listed %d objects, %d bytes, in %.1f s", len(p.entries), p.bytes, time.Since(m.start).Seconds())
+	m.logf("listed %d objects, %d bytes, in %.1f s", len(p.Entries), p.Bytes, time.Since(m.start).Seconds())
 	return nil
 }
 
 // refuseEmpty applies spec.onEmpty.
 func (m *mover) refuseEmpty(ctx context.Context) error {
-	if len(m.plan.entries) > 0 || m.request.Policy.OnEmpty == wire.Allow {
+	if len(m.plan.Entries) > 0 || m.request.Policy.OnEmpty == wire.Allow {
 		return nil
 	}
 	s := m.request.Source
 	hint := ""
-	if s.PrefixMode != literalPrefix && s.Prefix != "" && len(s.Objects) == 0 {
+	if s.PrefixMode != plan.LiteralPrefix && s.Prefix != "" && len(s.Objects) == 0 {
 		if _, err := m.head(ctx, s.Prefix, minio.StatObjectOptions{}); err == nil {
-			hint = fmt.Sprintf(" there is an object with exactly the key %s: name it in spec.objects;", quoteKey(s.Prefix))
+			hint = fmt.Sprintf(" there is an object with exactly the key %s: name it in spec.objects;", plan.Quote(s.Prefix))
 		}
 	}
 	return fault.New(
 		wire.SourceEmpty,
 		"nothing is selected below prefix %s of bucket %q;%s correct spec.prefix, spec.include and "+
 			"spec.exclude, or set spec.onEmpty: Allow",
-		quoteKey(listPrefix(s)),
+		plan.Quote(plan.ListPrefix(s)),
 		s.Bucket,
 		hint,
 	)
@@ -252,7 +253,7 @@ func (m *mover) report(l *ledger, err error) wire.Report {
 		Began:        m.began.Load(),
 	}
 	if m.plan != nil {
-		r.Objects, r.Bytes, r.SkippedKeys = int64(len(m.plan.entries)), m.plan.bytes, m.plan.skipped
+		r.Objects, r.Bytes, r.SkippedKeys = int64(len(m.plan.Entries)), m.plan.Bytes, m.plan.Skipped
 	}
 	if err != nil {
 		f := m.faults.Classify(err)
@@ -264,7 +265,7 @@ func (m *mover) report(l *ledger, err error) wire.Report {
 		}
 		return r
 	}
-	r.ManifestDigest = m.plan.digest()
+	r.ManifestDigest = m.plan.Digest()
 	if l != nil {
 		r.Message = "verified " + l.summary()
 	}
@@ -272,8 +273,8 @@ func (m *mover) report(l *ledger, err error) wire.Report {
 	return r
 }
 
-func (m *mover) header() header {
-	return header{claim: m.request.Volume.ClaimUID, pod: m.options.PodUID, request: sourceIdentity(m.request)}
+func (m *mover) header() plan.Header {
+	return plan.Header{Claim: m.request.Volume.ClaimUID, Pod: m.options.PodUID, Request: plan.SourceIdentity(m.request)}
 }
 
 // logf writes one line for people.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -85,9 +86,9 @@ func (v *volume) look(claim string) (occupancy, error) {
 	var o occupancy
 	err := eachEntry(v.root, ".", func(e os.DirEntry) bool {
 		switch name := e.Name(); {
-		case name == wire.JournalDir && e.IsDir(), e.IsDir() && slices.Contains(storageOwn, name):
+		case name == wire.JournalDir && e.IsDir(), e.IsDir() && slices.Contains(plan.StorageOwn, name):
 		default:
-			o.foreign = append(o.foreign, quoteKey(name))
+			o.foreign = append(o.foreign, plan.Quote(name))
 		}
 		return len(o.foreign) < examples
 	})
@@ -112,7 +113,7 @@ func (v *volume) lookBeside(o *occupancy) error {
 	err := eachEntry(v.root, wire.JournalDir, func(e os.DirEntry) bool {
 		name := wire.JournalDir + "/" + e.Name()
 		if !slices.Contains(own, name) && !strings.HasPrefix(e.Name(), ".nfs") { // NFS renames what is open and removed.
-			o.journal, o.foreign = somebody, append(o.foreign, quoteKey(name))
+			o.journal, o.foreign = somebody, append(o.foreign, plan.Quote(name))
 		}
 		return len(o.foreign) < examples
 	})
@@ -132,7 +133,7 @@ func (v *volume) whose(claim string) (ownership, error) {
 		return somebody, nil
 	case err != nil:
 		return nobodys, fmt.Errorf("read the journal: %w", err)
-	case h.claim != claim:
+	case h.Claim != claim:
 		return somebody, nil
 	}
 	return ours, nil
@@ -143,31 +144,31 @@ var errNoHeader = errors.New("it has no header")
 
 // readHeader opens the journal by its name, so that it sees what another mover
 // has put in its place. A FIFO, a link or a directory is not waited for.
-func (v *volume) readHeader() (header, error) {
+func (v *volume) readHeader() (plan.Header, error) {
 	if info, err := v.root.Lstat(wire.JournalDir); err != nil || !info.IsDir() {
 		if err == nil {
 			err = errNoHeader
 		}
-		return header{}, err //nolint:wrapcheck // Callers say what they were about to do.
+		return plan.Header{}, err //nolint:wrapcheck // Callers say what they were about to do.
 	}
 	if info, err := v.root.Lstat(journalName); err != nil || !info.Mode().IsRegular() {
 		if err == nil {
 			err = errNoHeader
 		}
-		return header{}, err //nolint:wrapcheck // As above.
+		return plan.Header{}, err //nolint:wrapcheck // As above.
 	}
 	f, err := v.root.OpenFile(journalName, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return header{}, err //nolint:wrapcheck // As above.
+		return plan.Header{}, err //nolint:wrapcheck // As above.
 	}
 	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, headerSize))
+	text, err := io.ReadAll(io.LimitReader(f, plan.HeaderSize))
 	if err != nil {
-		return header{}, err //nolint:wrapcheck // As above.
+		return plan.Header{}, err //nolint:wrapcheck // As above.
 	}
-	h, ok := parseHeader(text)
+	h, ok := plan.ParseHeader(text)
 	if !ok {
-		return header{}, errNoHeader
+		return plan.Header{}, errNoHeader
 	}
 	return h, nil
 }
@@ -176,7 +177,7 @@ func (v *volume) readHeader() (header, error) {
 func eachEntry(root *os.Root, dir string, visit func(os.DirEntry) bool) error {
 	f, err := root.Open(dir)
 	if err != nil {
-		return fmt.Errorf("read directory %s: %w", quoteKey(dir), err)
+		return fmt.Errorf("read directory %s: %w", plan.Quote(dir), err)
 	}
 	defer func() { _ = f.Close() }()
 	for {
@@ -190,7 +191,7 @@ func eachEntry(root *os.Root, dir string, visit func(os.DirEntry) bool) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("read directory %s: %w", quoteKey(dir), err)
+			return fmt.Errorf("read directory %s: %w", plan.Quote(dir), err)
 		}
 	}
 }

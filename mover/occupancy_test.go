@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -169,7 +170,7 @@ func journalOf(t *testing.T, dir, claim string) {
 	v, err := openVolume(dir, "")
 	mustDo(t, err)
 	defer v.close()
-	j, err := takeOver(v, header{claim: claim, pod: "its-pod", request: "its-request"})
+	j, err := takeOver(v, plan.Header{Claim: claim, Pod: "its-pod", Request: "its-request"})
 	mustDo(t, err)
 	j.close()
 }

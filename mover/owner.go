@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -55,16 +56,16 @@ func (t *transfer) ownersAreSet() bool {
 // eachOwned shows what spec.files speaks of, in the order in which it can be changed.
 func (t *transfer) eachOwned(visit func(root *os.Root, name string, mode *uint32) error) error {
 	want := t.request.Files
-	for _, e := range t.plan.entries {
-		if e.isDir() {
+	for _, e := range t.plan.Entries {
+		if e.IsDir() {
 			continue
 		}
-		if err := visit(t.volume.data, e.path, want.Mode); err != nil {
+		if err := visit(t.volume.data, e.Path, want.Mode); err != nil {
 			return err
 		}
 	}
 	var dirs []string
-	t.plan.eachDir(func(dir string) { dirs = append(dirs, dir) })
+	t.plan.EachDir(func(dir string) { dirs = append(dirs, dir) })
 	slices.Sort(dirs)
 	for _, dir := range slices.Backward(dirs) {
 		if err := visit(t.volume.data, dir, want.DirMode); err != nil {
@@ -83,7 +84,7 @@ func (t *transfer) eachOwned(visit func(root *os.Root, name string, mode *uint32
 func own(root *os.Root, name string, want wire.Files, mode *uint32) error {
 	info, err := root.Lstat(name)
 	if err != nil {
-		return fmt.Errorf("look at %s: %w", quoteKey(name), err)
+		return fmt.Errorf("look at %s: %w", plan.Quote(name), err)
 	}
 	if uid, gid := otherOwner(info, want); uid >= 0 || gid >= 0 {
 		if err := root.Lchown(name, uid, gid); err != nil {
@@ -119,21 +120,21 @@ func differs(want *int64, is uint32) int {
 
 func notOwned(name string, uid, gid int, err error) error {
 	if !errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("change the owner of %s: %w", quoteKey(name), err)
+		return fmt.Errorf("change the owner of %s: %w", plan.Quote(name), err)
 	}
 	if uid >= 0 {
 		return fault.New(wire.VolumeNotWritable, "spec.files.uid: the mover, which runs as user %d, may not give %s to user %d; remove spec.files.uid, "+
 			"or set spec.mover.podSecurityContext.runAsUser to it (without spec.mover.podSecurityContext any user but 0 is set so)",
-			os.Getuid(), quoteKey(name), uid).Because(err)
+			os.Getuid(), plan.Quote(name), uid).Because(err)
 	}
 	return fault.New(wire.VolumeNotWritable, "spec.files.gid: the mover may not give %s to group %d, which it is not in; remove spec.files.gid, "+
-		"or set spec.mover.podSecurityContext.fsGroup or supplementalGroups to it", quoteKey(name), gid).Because(err)
+		"or set spec.mover.podSecurityContext.fsGroup or supplementalGroups to it", plan.Quote(name), gid).Because(err)
 }
 
 func notModed(name string, mode uint32, err error) error {
 	if !errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("change the mode of %s: %w", quoteKey(name), err)
+		return fmt.Errorf("change the mode of %s: %w", plan.Quote(name), err)
 	}
 	return fault.New(wire.VolumeNotWritable, "spec.files: the mode of %s cannot be set to %04o, because the file system or its owner does not allow it; "+
-		"remove spec.files.mode and spec.files.directoryMode", quoteKey(name), mode).Because(err)
+		"remove spec.files.mode and spec.files.directoryMode", plan.Quote(name), mode).Because(err)
 }

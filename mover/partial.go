@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"sync"
+
+	"github.com/s3populator/s3populator/mover/plan"
 )
 
 // partialStep is by how much a large file must have grown to be worth a line in the
@@ -94,12 +96,12 @@ func (p *partials) note(lengths map[int]int64) {
 // keepBeginning gives back what lies behind the first n bytes of a large file, which nobody
 // vouches for, so that the room for it is not counted twice.
 func (t *transfer) keepBeginning(i int, n int64) error {
-	e := t.plan.entries[i]
-	f, err := t.volume.openFile(e.path, os.O_WRONLY, 0)
+	e := t.plan.Entries[i]
+	f, err := t.volume.openFile(e.Path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	err = errors.Join(f.Truncate(n), f.Truncate(e.size), f.Close())
+	err = errors.Join(f.Truncate(n), f.Truncate(e.Size), f.Close())
 	if err == nil {
 		t.ledger.partial.reached(i, n)
 		t.ledger.partial.note(map[int]int64{i: n})
@@ -137,8 +139,8 @@ func (t *transfer) headStart(ctx context.Context, batch []int) headStart {
 		return headStart{}
 	}
 	i := batch[0]
-	e, n := t.plan.entries[i], t.ledger.partial.of(i)
-	if n <= 0 || n >= e.size {
+	e, n := t.plan.Entries[i], t.ledger.partial.of(i)
+	if n <= 0 || n >= e.Size {
 		return headStart{}
 	}
 	want, err := t.expect(ctx, e)
@@ -148,15 +150,15 @@ func (t *transfer) headStart(ctx context.Context, batch []int) headStart {
 	}
 	h := headStart{bytes: n, want: want, digest: newDigester(want)}
 	if err := t.readBack(e, n, h.digest); err != nil {
-		t.logf("cannot go on with %s where it was interrupted: %v", quoteKey(e.path), err)
+		t.logf("cannot go on with %s where it was interrupted: %v", plan.Quote(e.Path), err)
 		t.ledger.partial.drop(i)
 		return headStart{}
 	}
-	t.logf("going on with %s after %s", quoteKey(e.path), inUnits(n))
+	t.logf("going on with %s after %s", plan.Quote(e.Path), inUnits(n))
 	return h
 }
 
-func (t *transfer) readBack(e entry, n int64, into io.Writer) error {
+func (t *transfer) readBack(e plan.Entry, n int64, into io.Writer) error {
 	f, err := t.openPlanned(e)
 	if err != nil {
 		return err

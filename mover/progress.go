@@ -110,7 +110,7 @@ func (s *progress) snapshot(now time.Time) wire.Snapshot {
 		return shot
 	}
 	shot.ObjectsDone, shot.BytesDone = l.totals()
-	shot.ObjectsTotal, shot.BytesTotal = int64(len(l.plan.entries)), l.plan.bytes
+	shot.ObjectsTotal, shot.BytesTotal = int64(len(l.plan.Entries)), l.plan.Bytes
 	shot.BytesDone = min(shot.BytesDone+max(s.inFlight.Load(), 0), shot.BytesTotal)
 	shot.BytesPerSecond = s.rate(sample{at: now, bytes: shot.BytesDone})
 	return shot

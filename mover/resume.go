@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -46,11 +47,11 @@ func (t *transfer) resume(ctx context.Context) error {
 
 // read takes a line of the journal that is about an object as it is listed now.
 func (r *remains) read(l journalled) {
-	i, ok := r.plan.find(l.path)
-	if !ok || r.plan.tagText(r.plan.entries[i].tag) != l.etag {
+	i, ok := r.plan.Find(l.path)
+	if !ok || r.plan.TagText(r.plan.Entries[i].ETag) != l.etag {
 		return
 	}
-	switch size := r.plan.entries[i].size; {
+	switch size := r.plan.Entries[i].Size; {
 	case l.by == unverified && l.size > 0 && l.size < size:
 		r.begun[i], r.furthest[i] = l.size, max(r.furthest[i], l.size)
 	case l.by != unverified && l.size == size:
@@ -61,7 +62,7 @@ func (r *remains) read(l journalled) {
 
 // keep judges a planned file that is on the volume.
 func (r *remains) keep(i int, stat *unix.Stat_t) bool {
-	if stat.Size != r.plan.entries[i].size {
+	if stat.Size != r.plan.Entries[i].Size {
 		return false
 	}
 	if l, ok := r.kept[i]; ok && l.mtime == stat.Mtim.Nano() {
@@ -103,8 +104,8 @@ func (t *transfer) recheck(ctx context.Context, list []int) error {
 			if err := t.journal.owned(); err != nil {
 				return err
 			}
-			if err := t.volume.data.Remove(t.plan.entries[i].path); err != nil {
-				return fmt.Errorf("remove %s: %w", quoteKey(t.plan.entries[i].path), fault.NotWritable(err))
+			if err := t.volume.data.Remove(t.plan.Entries[i].Path); err != nil {
+				return fmt.Errorf("remove %s: %w", plan.Quote(t.plan.Entries[i].Path), fault.NotWritable(err))
 			}
 		}
 	}

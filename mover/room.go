@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -37,7 +38,7 @@ const (
 
 // readRoom asks the file system; needs come from what is still missing. Have tells how many
 // bytes of an entry are there, and whether its file is.
-func readRoom(v *volume, p *plan, have func(i int) (int64, bool)) (room, error) {
+func readRoom(v *volume, p *plan.Plan, have func(i int) (int64, bool)) (room, error) {
 	var s unix.Statfs_t
 	if err := unix.Fstatfs(int(v.dir.Fd()), &s); err != nil {
 		return room{}, fmt.Errorf("ask the volume for its room: %w", err)
@@ -59,24 +60,24 @@ func readRoom(v *volume, p *plan, have func(i int) (int64, bool)) (room, error) 
 
 // require adds up what the plan takes: every file rounded up to blocks, one
 // block and one inode per directory, an inode per file, and slack.
-func (r *room) require(p *plan, have func(i int) (int64, bool)) {
+func (r *room) require(p *plan.Plan, have func(i int) (int64, bool)) {
 	block := max(r.blockSize, 1)
 	data := int64(0)
-	for i, e := range p.entries {
-		r.planBytes += e.size
-		if e.isDir() {
+	for i, e := range p.Entries {
+		r.planBytes += e.Size
+		if e.IsDir() {
 			continue // Counted among the directories.
 		}
 		r.planInodes++
 		there, exists := have(i)
-		data += (e.size - there + block - 1) / block * block
+		data += (e.Size - there + block - 1) / block * block
 		if !exists {
 			r.needInodes++
 		}
 	}
-	r.needBytes = data + data/extentShare + p.dirs*block + roomSlack
-	r.needInodes += p.dirs
-	r.planInodes += p.dirs
+	r.needBytes = data + data/extentShare + p.Dirs*block + roomSlack
+	r.needInodes += p.Dirs
+	r.planInodes += p.Dirs
 }
 
 // check compares, and names both numbers and the way out.

@@ -21,6 +21,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/s3populator/s3populator/internal/testenv"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -231,7 +232,7 @@ func (b *bench) adopt() {
 		b.t.Fatal(err)
 	}
 	defer v.close()
-	j, err := takeOver(v, header{claim: testClaim, pod: "earlier-pod", request: "another"})
+	j, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "earlier-pod", Request: "another"})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 )
 
 const (
@@ -73,16 +74,16 @@ func (t *transfer) batches(list []int, workers int) [][]int {
 	var batch []int
 	length := 0
 	for _, i := range list {
-		e := t.plan.entries[i]
-		if e.size >= streamSize {
+		e := t.plan.Entries[i]
+		if e.Size >= streamSize {
 			large = append(large, []int{i})
 			continue
 		}
-		if argument := len(t.objectURL(e.key)) + 1; len(batch) >= most || length+argument > batchArgs && len(batch) > 0 {
+		if argument := len(t.objectURL(e.Key)) + 1; len(batch) >= most || length+argument > batchArgs && len(batch) > 0 {
 			small, batch, length = append(small, batch), nil, 0
 		}
 		batch = append(batch, i)
-		length += len(t.objectURL(e.key)) + 1
+		length += len(t.objectURL(e.Key)) + 1
 	}
 	if len(batch) > 0 {
 		small = append(small, batch)
@@ -124,9 +125,9 @@ func (t *transfer) streamBatch(ctx context.Context, batch []int, share int) erro
 // cat fetches a batch and returns how many of the objects arrived. The error
 // belongs to the one after them.
 func (t *transfer) cat(ctx context.Context, batch []int, share int) (done int, err error) {
-	list := make([]entry, 0, len(batch))
+	list := make([]plan.Entry, 0, len(batch))
 	for _, i := range batch {
-		list = append(list, t.plan.entries[i])
+		list = append(list, t.plan.Entries[i])
 	}
 	start := t.headStart(ctx, batch)
 	var sizeOnly []int
@@ -166,7 +167,7 @@ var errShifted = fmt.Errorf("%w: another object came before it", errDiffers)
 // behind the first that changed, nothing is certain.
 func (t *transfer) confirm(ctx context.Context, list []int) {
 	errs := make([]error, len(list))
-	parallel(statWorkers, len(list), func(n int) { _, errs[n] = t.unchanged(ctx, t.plan.entries[list[n]]) })
+	parallel(statWorkers, len(list), func(n int) { _, errs[n] = t.unchanged(ctx, t.plan.Entries[list[n]]) })
 	shifted := false
 	for n, i := range list {
 		switch {
@@ -187,7 +188,7 @@ var errShort = errors.New("the object ended early")
 // receive writes the next bytes of the pipe to a file and compares them, with those that
 // were there before.
 func (t *transfer) receive(ctx context.Context, r io.Reader, i int, start headStart) (method, error) {
-	e := t.plan.entries[i]
+	e := t.plan.Entries[i]
 	want, d := start.want, start.digest
 	if start.bytes == 0 {
 		var err error
@@ -199,7 +200,7 @@ func (t *transfer) receive(ctx context.Context, r io.Reader, i int, start headSt
 	if err := t.write(i, d, r, start.bytes); err != nil {
 		return unverified, err
 	}
-	if d.size < e.size {
+	if d.size < e.Size {
 		return unverified, errShort
 	}
 	// Complete, right or wrong: nothing of it is a beginning any more.
@@ -216,13 +217,13 @@ func (t *transfer) receive(ctx context.Context, r io.Reader, i int, start headSt
 
 // write fills a file from an offset on.
 func (t *transfer) write(i int, d *digester, r io.Reader, from int64) error {
-	e := t.plan.entries[i]
-	f, err := t.volume.create(e.path, e.size)
+	e := t.plan.Entries[i]
+	f, err := t.volume.create(e.Path, e.Size)
 	if err != nil {
 		return fault.NotWritable(err)
 	}
 	var to io.Writer = f
-	if e.size >= streamSize {
+	if e.Size >= streamSize {
 		if _, err := f.Seek(from, io.SeekStart); err != nil {
 			_ = f.Close()
 			return fmt.Errorf("write to the volume: %w", err)
@@ -231,7 +232,7 @@ func (t *transfer) write(i int, d *digester, r io.Reader, from int64) error {
 	}
 	t.progress.inFlight.Add(from)
 	defer t.progress.inFlight.Add(-from)
-	if err := t.pump(to, d, io.LimitReader(r, e.size-from)); err != nil {
+	if err := t.pump(to, d, io.LimitReader(r, e.Size-from)); err != nil {
 		_ = f.Close()
 		return err
 	}
@@ -241,7 +242,7 @@ func (t *transfer) write(i int, d *digester, r io.Reader, from int64) error {
 	return nil
 }
 
-func (t *transfer) settleFile(ctx context.Context, e entry, tried expectation) (method, error) {
+func (t *transfer) settleFile(ctx context.Context, e plan.Entry, tried expectation) (method, error) {
 	f, err := t.openPlanned(e)
 	if err != nil {
 		return unverified, err

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -27,7 +28,7 @@ type sweep struct {
 	volume *volume
 	// owned is asked before anything is removed.
 	owned   func() error
-	plan    *plan
+	plan    *plan.Plan
 	keep    func(i int, stat *unix.Stat_t) bool
 	removed int
 }
@@ -40,12 +41,12 @@ func (s *sweep) run(ctx context.Context) error {
 func (s *sweep) directory(ctx context.Context, dir string) error {
 	f, err := s.volume.root.Open(dir)
 	if err != nil {
-		return fmt.Errorf("read directory %s: %w", quoteKey(dir), err)
+		return fmt.Errorf("read directory %s: %w", plan.Quote(dir), err)
 	}
 	defer func() { _ = f.Close() }()
 	extra, below, err := s.read(ctx, f, dir)
 	if err != nil {
-		return fmt.Errorf("read directory %s: %w", quoteKey(dir), err)
+		return fmt.Errorf("read directory %s: %w", plan.Quote(dir), err)
 	}
 	if len(extra) > 0 {
 		if err := s.owned(); err != nil {
@@ -54,7 +55,7 @@ func (s *sweep) directory(ctx context.Context, dir string) error {
 	}
 	for _, name := range extra {
 		if err := s.volume.root.RemoveAll(name); err != nil {
-			return fmt.Errorf("remove %s: %w", quoteKey(name), fault.NotWritable(err))
+			return fmt.Errorf("remove %s: %w", plan.Quote(name), fault.NotWritable(err))
 		}
 		s.removed++
 	}
@@ -100,7 +101,7 @@ const (
 
 // judge decides about one directory entry.
 func (s *sweep) judge(dir *os.File, name string, e fs.DirEntry) verdict {
-	if e.IsDir() && (slices.Contains(storageOwn, name) || name == wire.JournalDir) {
+	if e.IsDir() && (slices.Contains(plan.StorageOwn, name) || name == wire.JournalDir) {
 		return leave
 	}
 	planned, ancestor := s.planned(name)
@@ -109,7 +110,7 @@ func (s *sweep) judge(dir *os.File, name string, e fs.DirEntry) verdict {
 		return descend
 	case planned == "":
 		return remove
-	case e.IsDir() && s.plan.hasDir(planned):
+	case e.IsDir() && s.plan.HasDir(planned):
 		return descend
 	case !e.Type().IsRegular():
 		return remove
@@ -122,7 +123,7 @@ func (s *sweep) judge(dir *os.File, name string, e fs.DirEntry) verdict {
 
 // wanted tells whether a regular file is planned and keep takes it.
 func (s *sweep) wanted(dir *os.File, planned, name string) bool {
-	i, ok := s.plan.find(planned)
+	i, ok := s.plan.Find(planned)
 	var stat unix.Stat_t
 	return ok && unix.Fstatat(int(dir.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW) == nil && s.keep(i, &stat)
 }

@@ -68,13 +68,13 @@ func (k *checkpointer) checkpoint() error {
 	if err := k.volume.sync(); err != nil {
 		k.journal.distrust()
 		for _, i := range pending {
-			_ = k.volume.data.Remove(k.ledger.plan.entries[i].path)
+			_ = k.volume.data.Remove(k.ledger.plan.Entries[i].Path)
 		}
 		return err
 	}
 	for i, n := range parts {
-		e := k.ledger.plan.entries[i]
-		lines = append(lines, journalled{path: e.path, size: n, by: unverified, etag: k.ledger.plan.tagText(e.tag)})
+		e := k.ledger.plan.Entries[i]
+		lines = append(lines, journalled{path: e.Path, size: n, by: unverified, etag: k.ledger.plan.TagText(e.ETag)})
 	}
 	if err := k.journal.add(lines); err != nil {
 		return err
@@ -87,16 +87,16 @@ func (k *checkpointer) checkpoint() error {
 }
 
 func (k *checkpointer) describe(i int) (journalled, bool) {
-	e := k.ledger.plan.entries[i]
-	stat, err := k.volume.stat(e.path)
-	if err != nil || stat.Size != e.size || !k.ledger.isVerified(i) {
+	e := k.ledger.plan.Entries[i]
+	stat, err := k.volume.stat(e.Path)
+	if err != nil || stat.Size != e.Size || !k.ledger.isVerified(i) {
 		return journalled{}, false
 	}
 	return journalled{
-		path:  e.path,
-		size:  e.size,
+		path:  e.Path,
+		size:  e.Size,
 		mtime: stat.Mtim.Nano(),
 		by:    k.ledger.method(i),
-		etag:  k.ledger.plan.tagText(e.tag),
+		etag:  k.ledger.plan.TagText(e.ETag),
 	}, true
 }

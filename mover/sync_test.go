@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -86,7 +87,7 @@ func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
 				v, err := openVolume(dir, "")
 				mustDo(t, err)
 				t.Cleanup(v.close)
-				j, err := takeOver(v, header{claim: testClaim, pod: "this-pod", request: "r"})
+				j, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "this-pod", Request: "r"})
 				mustDo(t, err)
 				t.Cleanup(j.close)
 				mustDo(t, v.makeTarget())
@@ -111,9 +112,9 @@ func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
 				second := attempt()
 				mustDo(t, second.resume(t.Context()))
 				var got []string
-				for i, e := range p.entries {
+				for i, e := range p.Entries {
 					if second.ledger.isVerified(i) {
-						got = append(got, e.path)
+						got = append(got, e.Path)
 					}
 				}
 				if strings.Join(got, " ") != tt.want {

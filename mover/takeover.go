@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -26,14 +27,14 @@ const journalMode = 0o660
 // journal appends to the file of that name, which begins with own.
 type journal struct {
 	volume *volume
-	own    header
+	own    plan.Header
 	file   *os.File
 }
 
 // takeOver makes the journal this mover's own before anything else is written: a new file
 // with its header and the sound lines of an earlier mover for the same request, synced,
 // renamed into place, its directories synced. A crash leaves the old journal or the new one.
-func takeOver(v *volume, own header) (*journal, error) {
+func takeOver(v *volume, own plan.Header) (*journal, error) {
 	j := &journal{volume: v, own: own}
 	if err := j.take(); err != nil {
 		j.close()
@@ -54,7 +55,7 @@ func (j *journal) take() error {
 	if j.file, err = root.OpenFile(journalNext, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, journalMode); err != nil {
 		return err //nolint:wrapcheck // As above.
 	}
-	if _, err := j.file.WriteString(j.own.line()); err != nil {
+	if _, err := j.file.WriteString(j.own.Line()); err != nil {
 		return err //nolint:wrapcheck // As above.
 	}
 	if err := j.inherit(); err != nil {
@@ -73,7 +74,7 @@ func (j *journal) take() error {
 // for that, the journal begins anew: every file is then compared again.
 func (j *journal) inherit() error {
 	h, err := j.volume.readHeader()
-	if err != nil || h.claim != j.own.claim || h.request != j.own.request {
+	if err != nil || h.Claim != j.own.Claim || h.Request != j.own.Request {
 		return nil // There is nothing to inherit.
 	}
 	old, err := j.volume.root.OpenFile(journalName, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
@@ -87,7 +88,7 @@ func (j *journal) inherit() error {
 		return err //nolint:wrapcheck // As above.
 	})
 	if err = errors.Join(err, to.Flush()); errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		err = j.file.Truncate(int64(len(j.own.line())))
+		err = j.file.Truncate(int64(len(j.own.Line())))
 		_, seekErr := j.file.Seek(0, io.SeekEnd)
 		return errors.Join(err, seekErr)
 	}
@@ -151,7 +152,7 @@ func (j *journal) owned() error {
 	case err != nil:
 		return fmt.Errorf("read the journal: %w", err)
 	case h != j.own:
-		return fault.Fenced("pod " + h.pod)
+		return fault.Fenced("pod " + h.Pod)
 	}
 	return nil
 }

@@ -12,31 +12,32 @@ import (
 	"testing"
 	"time"
 
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
 func TestHeader(t *testing.T) {
 	long := strings.Repeat("a", 64)
-	h := header{claim: long, pod: long, request: sourceIdentity(wire.Request{})}
-	if len(h.line()) > headerSize {
-		t.Errorf("the longest header has %d bytes, which is more than a sector", len(h.line()))
+	h := plan.Header{Claim: long, Pod: long, Request: plan.SourceIdentity(wire.Request{})}
+	if len(h.Line()) > plan.HeaderSize {
+		t.Errorf("the longest header has %d bytes, which is more than a sector", len(h.Line()))
 	}
-	if got, ok := parseHeader(append([]byte(h.line()), "more"...)); !ok || got != h {
-		t.Errorf("%q was read as %+v", h.line(), got)
+	if got, ok := plan.ParseHeader(append([]byte(h.Line()), "more"...)); !ok || got != h {
+		t.Errorf("%q was read as %+v", h.Line(), got)
 	}
-	if got, ok := parseHeader(h.sector()); !ok || got != h {
+	if got, ok := plan.ParseHeader(h.Sector()); !ok || got != h {
 		t.Errorf("the sector was read as %+v", got)
 	}
 	for name, text := range map[string]string{
 		"nothing":                         "",
 		"zeroes":                          strings.Repeat("\x00", 512),
-		"an older format":                 "s3populator journal 1 " + h.request + "\n",
-		"torn":                            h.line()[:len(h.line())-1],
-		"half":                            h.line()[:40],
-		"another claim, with the old sum": strings.Replace(h.line(), long, strings.Repeat("b", 64), 1),
-		"one field more":                  strings.Replace(h.line(), " pod ", " x pod ", 1),
+		"an older format":                 "s3populator journal 1 " + h.Request + "\n",
+		"torn":                            h.Line()[:len(h.Line())-1],
+		"half":                            h.Line()[:40],
+		"another claim, with the old sum": strings.Replace(h.Line(), long, strings.Repeat("b", 64), 1),
+		"one field more":                  strings.Replace(h.Line(), " pod ", " x pod ", 1),
 	} {
-		if got, ok := parseHeader([]byte(text)); ok {
+		if got, ok := plan.ParseHeader([]byte(text)); ok {
 			t.Errorf("%s: %q was taken for a header: %+v", name, text, got)
 		}
 	}
@@ -49,7 +50,7 @@ func pair(t *testing.T) (dir string, old *transfer, next func() *journal) {
 	dir = v.root.Name()
 	p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "a", size: 5}, listed{key: "b", size: 5})
 	mustDo(t, err)
-	j, err := takeOver(v, header{claim: testClaim, pod: "old-pod", request: "r"})
+	j, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "old-pod", Request: "r"})
 	mustDo(t, err)
 	t.Cleanup(j.close)
 	m := &mover{plan: p, options: Options{Log: io.Discard}, progress: &progress{}}
@@ -60,7 +61,7 @@ func pair(t *testing.T) (dir string, old *transfer, next func() *journal) {
 		v, err := openVolume(dir, "")
 		mustDo(t, err)
 		t.Cleanup(v.close)
-		j, err := takeOver(v, header{claim: testClaim, pod: "new-pod", request: "r"})
+		j, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "new-pod", Request: "r"})
 		mustDo(t, err)
 		t.Cleanup(j.close)
 		return j
@@ -121,9 +122,9 @@ func TestATakeOverKeepsWhatIsNoted(t *testing.T) {
 // TestALineThatDoesNotEnd: a journal is read in bounded memory.
 func TestALineThatDoesNotEnd(t *testing.T) {
 	v, file := journalVolume(t)
-	h := header{claim: testClaim, pod: "this-pod", request: "r"}
+	h := plan.Header{Claim: testClaim, Pod: "this-pod", Request: "r"}
 	l := journalled{path: "a", size: 5, mtime: 7, by: byMD5, etag: emptyMD5}
-	write(t, file, h.line()+strings.Repeat("x", 64<<20)+string(l.line())+string(l.line()))
+	write(t, file, h.Line()+strings.Repeat("x", 64<<20)+string(l.line())+string(l.line()))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	_, got := read(t, v, "r")
@@ -150,7 +151,7 @@ func TestAMoverOfACutOffNode(t *testing.T) {
 		v, err := openVolume(b.paths.Volume, "")
 		mustDo(t, err)
 		defer v.close()
-		j, err := takeOver(v, header{claim: testClaim, pod: "new-pod", request: "r"})
+		j, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "new-pod", Request: "r"})
 		mustDo(t, err)
 		defer j.close()
 		var r wire.Report

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -98,14 +99,14 @@ var fewFiles = 64 // A variable for tests alone.
 func (t *transfer) fetch(ctx context.Context, todo []int) error {
 	var large, small []int
 	for _, i := range todo {
-		if t.plan.entries[i].size >= streamSize {
+		if t.plan.Entries[i].Size >= streamSize {
 			large = append(large, i)
 		} else {
 			small = append(small, i)
 		}
 	}
-	few := len(small) <= max(fewFiles, len(t.plan.entries)/2000)
-	if !t.plan.mirrorable || few || t.request.Transfer.Parallelism > 0 {
+	few := len(small) <= max(fewFiles, len(t.plan.Entries)/2000)
+	if !t.plan.Mirrorable || few || t.request.Transfer.Parallelism > 0 {
 		t.streaming = nil
 		return t.stream(ctx, todo)
 	}
@@ -139,7 +140,7 @@ func (t *transfer) checkContested(ctx context.Context) {
 	list := t.ledger.uncontested()
 	parallel(runtime.GOMAXPROCS(0), len(list), func(n int) {
 		if ctx.Err() == nil {
-			t.fetched.Add(t.plan.entries[list[n]].size)
+			t.fetched.Add(t.plan.Entries[list[n]].Size)
 			t.check(ctx, list[n])
 		}
 	})
@@ -150,8 +151,8 @@ func (t *transfer) reserve(large []int) error {
 	t.streaming = make(map[int]bool, len(large))
 	for _, i := range large {
 		t.streaming[i] = true
-		e := t.plan.entries[i]
-		f, err := t.volume.create(e.path, e.size)
+		e := t.plan.Entries[i]
+		f, err := t.volume.create(e.Path, e.Size)
 		if err != nil {
 			return fault.NotWritable(err)
 		}
@@ -191,7 +192,7 @@ func (t *transfer) verdict(ctx context.Context, err error, left []int) error {
 		i = left[0]
 	}
 	if err != nil {
-		return t.explained(ctx, t.faults.Classify(err), t.plan.entries[i])
+		return t.explained(ctx, t.faults.Classify(err), t.plan.Entries[i])
 	}
 	t.mu.Lock()
 	last := t.last
@@ -199,23 +200,23 @@ func (t *transfer) verdict(ctx context.Context, err error, left []int) error {
 	switch {
 	case errors.Is(why, errDiffers):
 		return fault.New(wire.VerificationFailed, "%d of %d files differ from their objects after %d rounds, the first is %s; if the "+
-			"entity tags of this S3 server are not MD5 sums, set spec.transfer.verify: Size", len(left), len(t.plan.entries), maxRounds,
-			quoteKey(t.plan.entries[i].path)).Because(why)
+			"entity tags of this S3 server are not MD5 sums, set spec.transfer.verify: Size", len(left), len(t.plan.Entries), maxRounds,
+			plan.Quote(t.plan.Entries[i].Path)).Because(why)
 	case (why == nil || errors.Is(why, errNotThere)) && last != nil:
-		return t.explained(ctx, t.faults.Classify(last), t.plan.entries[i])
+		return t.explained(ctx, t.faults.Classify(last), t.plan.Entries[i])
 	case why == nil || errors.Is(why, errNotThere):
 		missing := fault.New(
 			wire.TransferFailed,
 			"%d files did not arrive, the first is %s",
 			len(left),
-			quoteKey(t.plan.entries[i].path),
+			plan.Quote(t.plan.Entries[i].Path),
 		)
-		return t.explained(ctx, missing, t.plan.entries[i])
+		return t.explained(ctx, missing, t.plan.Entries[i])
 	}
 	return t.explained(
 		ctx,
-		t.faults.Classify(fmt.Errorf("transfer %s: %w", quoteKey(t.plan.entries[i].key), why)),
-		t.plan.entries[i],
+		t.faults.Classify(fmt.Errorf("transfer %s: %w", plan.Quote(t.plan.Entries[i].Key), why)),
+		t.plan.Entries[i],
 	)
 }
 

@@ -12,6 +12,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/plan"
 )
 
 // errDiffers means that a file's bytes are not those of its object, although
@@ -37,7 +39,7 @@ func (t *transfer) check(ctx context.Context, i int) {
 }
 
 func (t *transfer) compare(ctx context.Context, i int) (method, error) {
-	f, err := t.openPlanned(t.plan.entries[i])
+	f, err := t.openPlanned(t.plan.Entries[i])
 	if err != nil {
 		return unverified, err
 	}
@@ -45,12 +47,12 @@ func (t *transfer) compare(ctx context.Context, i int) (method, error) {
 	return t.compareFile(ctx, f, i, t.expect)
 }
 
-type expecter func(context.Context, entry) (expectation, error)
+type expecter func(context.Context, plan.Entry) (expectation, error)
 
 // compareCold is compare for files that this mover has not written, after a sync: what is in
 // memory is dropped, so that the device itself answers.
 func (t *transfer) compareCold(ctx context.Context, i int, expect expecter) (method, error) {
-	f, err := t.openPlanned(t.plan.entries[i])
+	f, err := t.openPlanned(t.plan.Entries[i])
 	if err != nil {
 		return unverified, err
 	}
@@ -60,14 +62,14 @@ func (t *transfer) compareCold(ctx context.Context, i int, expect expecter) (met
 }
 
 func (t *transfer) compareFile(ctx context.Context, f *os.File, i int, expect expecter) (method, error) {
-	e := t.plan.entries[i]
+	e := t.plan.Entries[i]
 	want, err := expect(ctx, e)
 	if err != nil {
 		return unverified, err
 	}
 	same, err := digestFile(f, want)
 	if err != nil {
-		return unverified, fmt.Errorf("read back %s: %w", quoteKey(e.path), err)
+		return unverified, fmt.Errorf("read back %s: %w", plan.Quote(e.Path), err)
 	}
 	if same {
 		return want.method, nil
@@ -76,16 +78,16 @@ func (t *transfer) compareFile(ctx context.Context, f *os.File, i int, expect ex
 }
 
 // openPlanned opens a file that has to be regular and of the object's size.
-func (t *transfer) openPlanned(e entry) (*os.File, error) {
-	f, err := t.volume.open(e.path)
+func (t *transfer) openPlanned(e plan.Entry) (*os.File, error) {
+	f, err := t.volume.open(e.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errNotThere
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read back %s: %w", quoteKey(e.path), err)
+		return nil, fmt.Errorf("read back %s: %w", plan.Quote(e.Path), err)
 	}
 	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() || info.Size() != e.size {
+	if err != nil || !info.Mode().IsRegular() || info.Size() != e.Size {
 		_ = f.Close()
 		return nil, errors.Join(errDiffers, err)
 	}
@@ -96,17 +98,17 @@ func (t *transfer) openPlanned(e entry) (*os.File, error) {
 // asked whether it is still the object that was listed, and for a checksum
 // that does not depend on what an entity tag means here. Only where S3 says that
 // the entity tag is no digest of the content has nothing been disproven.
-func (m *mover) settle(ctx context.Context, e entry, f io.ReadSeeker, tried expectation) (method, error) {
+func (m *mover) settle(ctx context.Context, e plan.Entry, f io.ReadSeeker, tried expectation) (method, error) {
 	want, err := m.expectOtherwise(ctx, e, tried)
 	if err != nil || want.method == bySize {
 		return want.method, err
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return unverified, fmt.Errorf("read back %s: %w", quoteKey(e.path), err)
+		return unverified, fmt.Errorf("read back %s: %w", plan.Quote(e.Path), err)
 	}
 	same, err := digestFile(f, want)
 	if err != nil {
-		return unverified, fmt.Errorf("read back %s: %w", quoteKey(e.path), err)
+		return unverified, fmt.Errorf("read back %s: %w", plan.Quote(e.Path), err)
 	}
 	if !same {
 		return unverified, errDiffers
@@ -116,12 +118,12 @@ func (m *mover) settle(ctx context.Context, e entry, f io.ReadSeeker, tried expe
 
 // expectOtherwise says how else an object that did not match may be recognised, or that it
 // differs.
-func (m *mover) expectOtherwise(ctx context.Context, e entry, tried expectation) (expectation, error) {
+func (m *mover) expectOtherwise(ctx context.Context, e plan.Entry, tried expectation) (expectation, error) {
 	info, err := m.unchanged(ctx, e)
 	if err != nil {
 		return expectation{}, err
 	}
-	want := expectation{size: e.size, tag: e.tag}
+	want := expectation{size: e.Size, tag: e.ETag}
 	switch sum, algo := objectChecksum(info); {
 	case sum != "" && tried.method != byChecksum:
 		want.method, want.sum, want.algo = byChecksum, sum, algo

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 )
 
 // Modes of what a mover writes, before the umask of 0002 that Run sets. Files
@@ -106,7 +107,7 @@ func replaceDirs(root *os.Root, dir string) error {
 			continue
 		}
 		if err := replaceDir(root, dir[:at]); err != nil {
-			return fmt.Errorf("make directory %s: %w", quoteKey(dir[:at]), err)
+			return fmt.Errorf("make directory %s: %w", plan.Quote(dir[:at]), err)
 		}
 	}
 	return nil
@@ -143,14 +144,14 @@ func (v *volume) create(name string, size int64) (*os.File, error) {
 	f, err := v.openFile(name, flags, fileMode)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := v.data.MkdirAll(path.Dir(name), dirMode); err != nil {
-			return nil, fmt.Errorf("make directory of %s: %w", quoteKey(name), err)
+			return nil, fmt.Errorf("make directory of %s: %w", plan.Quote(name), err)
 		}
 		f, err = v.openFile(name, flags, fileMode)
 	}
 	if err == nil && size >= streamSize {
 		if err := f.Truncate(size); err != nil {
 			_ = f.Close()
-			return nil, fmt.Errorf("size %s: %w", quoteKey(name), err)
+			return nil, fmt.Errorf("size %s: %w", plan.Quote(name), err)
 		}
 	}
 	return f, err
@@ -167,7 +168,7 @@ func (v *volume) openFile(name string, flags int, mode uint32) (*os.File, error)
 		return v.data.OpenFile(name, flags, fs.FileMode(mode)) //nolint:wrapcheck // Callers name the file.
 	}
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: quoteKey(name), Err: err}
+		return nil, &fs.PathError{Op: "open", Path: plan.Quote(name), Err: err}
 	}
 	return os.NewFile(uintptr(fd), name), nil
 }
@@ -181,7 +182,7 @@ func (v *volume) stat(name string) (unix.Stat_t, error) {
 	}
 	defer func() { _ = f.Close() }()
 	if err := unix.Fstat(int(f.Fd()), &s); err != nil {
-		return s, &fs.PathError{Op: "stat", Path: quoteKey(name), Err: err}
+		return s, &fs.PathError{Op: "stat", Path: plan.Quote(name), Err: err}
 	}
 	return s, nil
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/internal/testenv"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -82,7 +83,7 @@ func TestVolumeThatCannotBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.close()
-	_, err = takeOver(v, header{claim: testClaim, pod: "this-pod"})
+	_, err = takeOver(v, plan.Header{Claim: testClaim, Pod: "this-pod"})
 	mustFail(t, err, wire.VolumeNotWritable, "spec.mover.podSecurityContext")
 }
 
@@ -140,7 +141,7 @@ func TestRoomOnARealFileSystem(t *testing.T) {
 			r := b.run()
 			if tt.want == "" {
 				b.mustBeDone(r)
-				if _, err := os.Stat(filepath.Join(b.paths.Volume, lostAndFound)); err != nil {
+				if _, err := os.Stat(filepath.Join(b.paths.Volume, plan.LostAndFound)); err != nil {
 					t.Error(err)
 				}
 				return
@@ -166,7 +167,7 @@ func TestAVolumeThatRunsFull(t *testing.T) {
 		}
 		b := newBench(t, s.endpoint)
 		loopExt4(t, 60, b.paths.Volume)
-		p := startProxy(t, s, fillOnce(t, filepath.Join(b.paths.Volume, lostAndFound, "thief"), 60<<20))
+		p := startProxy(t, s, fillOnce(t, filepath.Join(b.paths.Volume, plan.LostAndFound, "thief"), 60<<20))
 		b.request.Source.Endpoint = p.URL
 		r := b.run()
 		if r.Reason != wire.VolumeTooSmall || r.Class != wire.User || !strings.Contains(r.Message, "ran full") {

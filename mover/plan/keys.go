@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package plan
 
 import (
 	"slices"
@@ -17,13 +17,13 @@ const (
 	// NUL; the rest is for the mount point and for mc's temporary name, which
 	// is a 36 byte UUID in place of the last segment.
 	maxPath = 4000
-	// lostAndFound belongs to the file system, at the root of the volume.
-	lostAndFound = "lost+found"
+	// LostAndFound belongs to the file system, at the root of the volume.
+	LostAndFound = "lost+found"
 )
 
-// storageOwn are directories at the root that the file system or the storage
+// StorageOwn are directories at the root that the file system or the storage
 // keeps there: they count as nothing and are never touched.
-var storageOwn = []string{lostAndFound, ".snapshot", ".snapshots"}
+var StorageOwn = []string{LostAndFound, ".snapshot", ".snapshots"}
 
 // checkPath says why a relative path cannot be a file or directory on the
 // volume, or returns the empty string. A path that ends in "/" is a directory.
@@ -48,7 +48,7 @@ func checkPath(target, path string) string {
 		return problem
 	}
 	first, _, _ := strings.Cut(full, "/")
-	if first == wire.JournalDir || slices.Contains(storageOwn, first) {
+	if first == wire.JournalDir || slices.Contains(StorageOwn, first) {
 		return strconv.Quote(first) + " at the root of the volume is reserved"
 	}
 	return ""
@@ -68,8 +68,8 @@ func checkSegments(path string) string {
 	return ""
 }
 
-// checkTarget says why a targetPath is refused, or returns the empty string.
-func checkTarget(target string) string {
+// CheckTarget says why a targetPath is refused, or returns the empty string.
+func CheckTarget(target string) string {
 	if target == "" {
 		return ""
 	}
@@ -79,8 +79,8 @@ func checkTarget(target string) string {
 	return checkPath("", target)
 }
 
-// quoteKey renders a key for a message: printable, bounded, unambiguous.
-func quoteKey(key string) string {
+// Quote renders a key for a message: printable, bounded, unambiguous.
+func Quote(key string) string {
 	const most = 120 // Enough to recognise a key; a report has 4096 bytes in all.
 	if len(key) > most {
 		return strconv.Quote(key[:most]) + "..."

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package plan
 
 import "testing"
 
@@ -15,17 +15,17 @@ func TestParseETag(t *testing.T) {
 		"a weak one":                   {`W/"d41d8cd98f00b204e9800998ecf8427e"`, "d41d8cd98f00b204e9800998ecf8427e", 0},
 		"multipart":                    {`"d41d8cd98f00b204e9800998ecf8427e-12"`, "d41d8cd98f00b204e9800998ecf8427e-12", 12},
 		"one part uploaded as many":    {"d41d8cd98f00b204e9800998ecf8427e-1", "d41d8cd98f00b204e9800998ecf8427e-1", 1},
-		"too short":                    {"d41d8cd98f00b204", "", opaqueETag},
-		"not hexadecimal":              {"zz1d8cd98f00b204e9800998ecf8427e", "", opaqueETag},
-		"upper case is another format": {"D41D8CD98F00B204E9800998ECF8427E", "", opaqueETag},
-		"zero parts":                   {"d41d8cd98f00b204e9800998ecf8427e-0", "", opaqueETag},
-		"a part count with a sign":     {"d41d8cd98f00b204e9800998ecf8427e-+3", "", opaqueETag},
-		"nothing":                      {"", "", opaqueETag},
+		"too short":                    {"d41d8cd98f00b204", "", OpaqueETag},
+		"not hexadecimal":              {"zz1d8cd98f00b204e9800998ecf8427e", "", OpaqueETag},
+		"upper case is another format": {"D41D8CD98F00B204E9800998ECF8427E", "", OpaqueETag},
+		"zero parts":                   {"d41d8cd98f00b204e9800998ecf8427e-0", "", OpaqueETag},
+		"a part count with a sign":     {"d41d8cd98f00b204e9800998ecf8427e-+3", "", OpaqueETag},
+		"nothing":                      {"", "", OpaqueETag},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, ok := parseETag(tt.in)
-			if got.parts != tt.wantParts || ok != (tt.want != "") || ok && got.String() != tt.want {
-				t.Errorf("parseETag(%q) = %v parts %d ok %v", tt.in, got, got.parts, ok)
+			if got.Parts != tt.wantParts || ok != (tt.want != "") || ok && got.String() != tt.want {
+				t.Errorf("parseETag(%q) = %v parts %d ok %v", tt.in, got, got.Parts, ok)
 			}
 		})
 	}

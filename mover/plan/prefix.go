@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package plan
 
 import (
 	"strings"
@@ -8,29 +8,29 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// listPrefix is what S3 is asked for. In Directory mode a prefix names a
+// ListPrefix is what S3 is asked for. In Directory mode a prefix names a
 // directory, so that imagenet does not select imagenet2/.
-func listPrefix(s wire.Source) string {
-	if s.Prefix == "" || s.PrefixMode == literalPrefix || strings.HasSuffix(s.Prefix, "/") {
+func ListPrefix(s wire.Source) string {
+	if s.Prefix == "" || s.PrefixMode == LiteralPrefix || strings.HasSuffix(s.Prefix, "/") {
 		return s.Prefix
 	}
 	return s.Prefix + "/"
 }
 
-const literalPrefix = "Literal"
+const LiteralPrefix = "Literal"
 
 // basePrefix is the part of the keys that does not become part of the paths,
 // and whether all of the prefix is that: a literal prefix that ends within a
 // segment keeps the segment.
 func basePrefix(s wire.Source) (base string, whole bool) {
-	prefix := listPrefix(s)
+	prefix := ListPrefix(s)
 	base = prefix[:strings.LastIndexByte(prefix, '/')+1]
 	return base, base == prefix
 }
 
-// direct tells that objects are fetched by our own client, because mc cannot ask for them: it
+// Direct tells that objects are fetched by our own client, because mc cannot ask for them: it
 // signs no header of ours, and takes a version for one object per process only.
-func direct(s wire.Source) bool {
+func Direct(s wire.Source) bool {
 	for _, o := range s.Objects {
 		if o.VersionID != "" {
 			return true

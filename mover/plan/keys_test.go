@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package plan
 
 import (
 	"path/filepath"
@@ -67,7 +67,7 @@ func TestCheckTarget(t *testing.T) {
 		"": true, "a": true, "a/b": true, "a b": true,
 		"/a": false, "a/": false, "..": false, "a/../b": false, "lost+found": false, "lost+found/x": false, ".s3populator/x": false, "a//b": false, ".": false,
 	} {
-		if got := checkTarget(target); (got == "") != ok {
+		if got := CheckTarget(target); (got == "") != ok {
 			t.Errorf("checkTarget(%q) = %q, want ok=%v", target, got, ok)
 		}
 	}
@@ -88,21 +88,21 @@ func FuzzPlan(f *testing.F) {
 		if skip {
 			policy = wire.Skip
 		}
-		p, err := newPlanner(wire.Request{
+		p, err := NewPlanner(wire.Request{
 			Operation: wire.Populate,
 			Volume:    wire.Volume{TargetPath: target},
 			Policy:    wire.Policy{UnsafeKeys: policy},
 		})
 		if err != nil {
-			if checkTarget(target) == "" {
+			if CheckTarget(target) == "" {
 				t.Fatalf("a good target was refused: %v", err)
 			}
 			return
 		}
 		for k := range strings.SplitSeq(listing, "\n") {
-			p.add(k, 0, "d41d8cd98f00b204e9800998ecf8427e")
+			p.Add(k, 0, "d41d8cd98f00b204e9800998ecf8427e")
 		}
-		plan, err := p.finish()
+		plan, err := p.Finish()
 		if err != nil {
 			if skip || fault.ReasonOf(err) != wire.UnsafeKey {
 				t.Fatalf("unexpected error: %v", err)
@@ -115,20 +115,20 @@ func FuzzPlan(f *testing.F) {
 
 // mustBePlaceable is what a volume needs of a plan, said independently of how
 // the plan is made.
-func mustBePlaceable(t *testing.T, p *plan, target string) {
+func mustBePlaceable(t *testing.T, p *Plan, target string) {
 	t.Helper()
 	files, dirs := map[string]bool{}, map[string]bool{}
 	previous := ""
-	for _, e := range p.entries {
-		full := filepath.Join("/volume", target, e.path)
-		clean := strings.TrimSuffix(e.path, "/")
+	for _, e := range p.Entries {
+		full := filepath.Join("/volume", target, e.Path)
+		clean := strings.TrimSuffix(e.Path, "/")
 		switch {
-		case e.path <= previous && previous != "":
-			t.Fatalf("%q comes after %q", e.path, previous)
+		case e.Path <= previous && previous != "":
+			t.Fatalf("%q comes after %q", e.Path, previous)
 		case !filepath.IsLocal(clean) || filepath.Clean(clean) != clean:
-			t.Fatalf("%q is not a clean local path", e.path)
+			t.Fatalf("%q is not a clean local path", e.Path)
 		case !strings.HasPrefix(full, "/volume/"):
-			t.Fatalf("%q leaves the volume as %q", e.path, full)
+			t.Fatalf("%q leaves the volume as %q", e.Path, full)
 		case strings.ContainsRune(full, 0), len(full) >= 4096:
 			t.Fatalf("%q cannot be opened", full)
 		case strings.HasPrefix(full+"/", "/volume/"+wire.JournalDir+"/"), strings.HasPrefix(full+"/", "/volume/lost+found/"):
@@ -136,10 +136,10 @@ func mustBePlaceable(t *testing.T, p *plan, target string) {
 		}
 		for s := range strings.SplitSeq(clean, "/") {
 			if len(s) > 255 {
-				t.Fatalf("segment of %d bytes in %q", len(s), e.path)
+				t.Fatalf("segment of %d bytes in %q", len(s), e.Path)
 			}
 		}
-		if e.isDir() {
+		if e.IsDir() {
 			dirs[clean] = true
 		} else {
 			files[clean] = true
@@ -147,18 +147,18 @@ func mustBePlaceable(t *testing.T, p *plan, target string) {
 		for d := filepath.Dir(clean); d != "."; d = filepath.Dir(d) {
 			dirs[d] = true
 		}
-		previous = e.path
+		previous = e.Path
 	}
 	for f := range files {
 		if dirs[f] {
 			t.Fatalf("%q is both a file and a directory", f)
 		}
 	}
-	if int64(len(dirs)) != p.dirs {
-		t.Fatalf("plan counts %d directories, there are %d", p.dirs, len(dirs))
+	if int64(len(dirs)) != p.Dirs {
+		t.Fatalf("plan counts %d directories, there are %d", p.Dirs, len(dirs))
 	}
 	for d := range dirs {
-		if !p.hasDir(d) {
+		if !p.HasDir(d) {
 			t.Fatalf("the plan does not know its directory %q", d)
 		}
 	}

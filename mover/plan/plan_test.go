@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package plan
 
 import (
 	"strings"
@@ -12,34 +12,34 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-const emptyMD5 = "d41d8cd98f00b204e9800998ecf8427e"
+const digestOfNothing = "d41d8cd98f00b204e9800998ecf8427e"
 
-// listed is what a test's S3 says about one object.
-type listed struct {
+// object is what a test's S3 says about one object.
+type object struct {
 	key  string
 	size int64
 	etag string
 }
 
-func planOf(t *testing.T, r wire.Request, objects ...listed) (*plan, error) {
+func makePlan(t *testing.T, r wire.Request, objects ...object) (*Plan, error) {
 	t.Helper()
-	p, err := newPlanner(r)
+	p, err := NewPlanner(r)
 	if err != nil {
 		return nil, err
 	}
 	for _, o := range objects {
 		if o.etag == "" {
-			o.etag = `"` + emptyMD5 + `"`
+			o.etag = `"` + digestOfNothing + `"`
 		}
-		p.add(o.key, o.size, o.etag)
+		p.Add(o.key, o.size, o.etag)
 	}
-	return p.finish()
+	return p.Finish()
 }
 
-func paths(p *plan) []string {
+func paths(p *Plan) []string {
 	var list []string
-	for _, e := range p.entries {
-		list = append(list, e.path)
+	for _, e := range p.Entries {
+		list = append(list, e.Path)
 	}
 	return list
 }
@@ -102,13 +102,13 @@ func TestPlan(t *testing.T) {
 			if tt.skip {
 				r.Policy.UnsafeKeys = wire.Skip
 			}
-			var objects []listed
+			var objects []object
 			for _, k := range tt.keys {
-				objects = append(objects, listed{key: k})
+				objects = append(objects, object{key: k})
 			}
-			p, err := planOf(t, r, objects...)
+			p, err := makePlan(t, r, objects...)
 			if tt.wantReason != "" {
-				mustFail(t, err, tt.wantReason, tt.wantText...)
+				mustRefuse(t, err, tt.wantReason, tt.wantText...)
 				return
 			}
 			if err != nil {
@@ -117,14 +117,14 @@ func TestPlan(t *testing.T) {
 			if diff := cmp.Diff(tt.want, paths(p)); diff != "" {
 				t.Errorf("paths (-want +got):\n%s", diff)
 			}
-			if p.skipped != tt.wantSkips || p.mirrorable != tt.wantMirror {
-				t.Errorf("skipped %d, mirrorable %v; want %d, %v", p.skipped, p.mirrorable, tt.wantSkips, tt.wantMirror)
+			if p.Skipped != tt.wantSkips || p.Mirrorable != tt.wantMirror {
+				t.Errorf("skipped %d, mirrorable %v; want %d, %v", p.Skipped, p.Mirrorable, tt.wantSkips, tt.wantMirror)
 			}
 		})
 	}
 }
 
-func mustFail(t *testing.T, err error, reason wire.Reason, texts ...string) {
+func mustRefuse(t *testing.T, err error, reason wire.Reason, texts ...string) {
 	t.Helper()
 	if fault.ReasonOf(err) != reason {
 		t.Fatalf("error is %v (reason %q), want reason %q", err, fault.ReasonOf(err), reason)
@@ -137,8 +137,8 @@ func mustFail(t *testing.T, err error, reason wire.Reason, texts ...string) {
 }
 
 func TestPlanRefusesAMarkerWithContent(t *testing.T) {
-	_, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "dir/", size: 3})
-	mustFail(t, err, wire.UnsafeKey, "ends in a slash but has content")
+	_, err := makePlan(t, wire.Request{Operation: wire.Populate}, object{key: "dir/", size: 3})
+	mustRefuse(t, err, wire.UnsafeKey, "ends in a slash but has content")
 }
 
 func TestPlanOfExplicitObjects(t *testing.T) {
@@ -155,23 +155,23 @@ func TestPlanOfExplicitObjects(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := wire.Request{Operation: wire.Populate, Source: wire.Source{Prefix: "p", Objects: tt.objects}}
-			pl, err := newPlanner(r)
+			pl, err := NewPlanner(r)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, o := range tt.objects {
-				pl.addAs(o, 1, emptyMD5)
+				pl.AddAs(o, 1, digestOfNothing)
 			}
-			p, err := pl.finish()
+			p, err := pl.Finish()
 			if tt.wantReason != "" {
-				mustFail(t, err, tt.wantReason)
+				mustRefuse(t, err, tt.wantReason)
 				return
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tt.want, paths(p)); diff != "" || p.mirrorable {
-				t.Errorf("mirrorable %v, paths (-want +got):\n%s", p.mirrorable, diff)
+			if diff := cmp.Diff(tt.want, paths(p)); diff != "" || p.Mirrorable {
+				t.Errorf("mirrorable %v, paths (-want +got):\n%s", p.Mirrorable, diff)
 			}
 		})
 	}
@@ -191,7 +191,7 @@ func TestListPrefix(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			base, _ := basePrefix(tt.source)
-			if got := listPrefix(tt.source); got != tt.want || base != tt.wantBase {
+			if got := ListPrefix(tt.source); got != tt.want || base != tt.wantBase {
 				t.Errorf("prefix %q base %q, want %q %q", got, base, tt.want, tt.wantBase)
 			}
 		})
@@ -199,29 +199,29 @@ func TestListPrefix(t *testing.T) {
 }
 
 func TestInvalidGlobsNameTheirField(t *testing.T) {
-	_, err := newPlanner(wire.Request{Source: wire.Source{Exclude: []string{"ok", "a[b"}}})
-	mustFail(t, err, wire.MoverBroken, "spec.exclude", `"a[b"`)
+	_, err := NewPlanner(wire.Request{Source: wire.Source{Exclude: []string{"ok", "a[b"}}})
+	mustRefuse(t, err, wire.MoverBroken, "spec.exclude", `"a[b"`)
 }
 
 func TestDigest(t *testing.T) {
 	r := wire.Request{Operation: wire.Populate}
-	base := []listed{{"a", 0, emptyMD5}, {"b", 5, "opaque-tag"}, {"d/", 0, "x"}}
+	base := []object{{"a", 0, digestOfNothing}, {"b", 5, "opaque-tag"}, {"d/", 0, "x"}}
 	want := mustDigest(t, r, base...)
 	for name, tt := range map[string]struct {
 		request wire.Request
-		objects []listed
+		objects []object
 		same    bool
 	}{
 		"another prefix and bucket, the same content": {
 			wire.Request{Source: wire.Source{Bucket: "other", Prefix: "p"}, Volume: wire.Volume{TargetPath: "t"}},
-			[]listed{{"p/a", 0, emptyMD5}, {"p/b", 5, "opaque-tag"}, {"p/d/", 0, "y"}},
+			[]object{{"p/a", 0, digestOfNothing}, {"p/b", 5, "opaque-tag"}, {"p/d/", 0, "y"}},
 			true,
 		},
-		"quotes around entity tags do not count": {r, []listed{{"a", 0, `"` + emptyMD5 + `"`}, {"b", 5, `"opaque-tag"`}, {"d/", 0, ""}}, true},
-		"another size":                           {r, []listed{{"a", 1, emptyMD5}, {"b", 5, "opaque-tag"}, {"d/", 0, "x"}}, false},
-		"another entity tag":                     {r, []listed{{"a", 0, emptyMD5}, {"b", 5, "opaque-tag2"}, {"d/", 0, "x"}}, false},
-		"another path":                           {r, []listed{{"a", 0, emptyMD5}, {"c", 5, "opaque-tag"}, {"d/", 0, "x"}}, false},
-		"a directory less":                       {r, []listed{{"a", 0, emptyMD5}, {"b", 5, "opaque-tag"}}, false},
+		"quotes around entity tags do not count": {r, []object{{"a", 0, `"` + digestOfNothing + `"`}, {"b", 5, `"opaque-tag"`}, {"d/", 0, ""}}, true},
+		"another size":                           {r, []object{{"a", 1, digestOfNothing}, {"b", 5, "opaque-tag"}, {"d/", 0, "x"}}, false},
+		"another entity tag":                     {r, []object{{"a", 0, digestOfNothing}, {"b", 5, "opaque-tag2"}, {"d/", 0, "x"}}, false},
+		"another path":                           {r, []object{{"a", 0, digestOfNothing}, {"c", 5, "opaque-tag"}, {"d/", 0, "x"}}, false},
+		"a directory less":                       {r, []object{{"a", 0, digestOfNothing}, {"b", 5, "opaque-tag"}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := mustDigest(t, tt.request, tt.objects...); (got == want) != tt.same {
@@ -237,18 +237,18 @@ func TestDigest(t *testing.T) {
 
 func TestDigestCannotBeForgedByAName(t *testing.T) {
 	r := wire.Request{Operation: wire.Populate}
-	two := mustDigest(t, r, listed{"a", 0, emptyMD5}, listed{"b", 0, emptyMD5})
-	one := mustDigest(t, r, listed{"a\t0\t" + emptyMD5 + "\nb", 0, emptyMD5})
+	two := mustDigest(t, r, object{"a", 0, digestOfNothing}, object{"b", 0, digestOfNothing})
+	one := mustDigest(t, r, object{"a\t0\t" + digestOfNothing + "\nb", 0, digestOfNothing})
 	if one == two {
 		t.Error("one object with a newline in its name has the digest of two")
 	}
 }
 
-func mustDigest(t *testing.T, r wire.Request, objects ...listed) string {
+func mustDigest(t *testing.T, r wire.Request, objects ...object) string {
 	t.Helper()
-	p, err := planOf(t, r, objects...)
+	p, err := makePlan(t, r, objects...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.digest()
+	return p.Digest()
 }

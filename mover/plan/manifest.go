@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package plan
 
 import (
 	"bufio"
@@ -13,7 +13,7 @@ import (
 // manifestEscaper keeps one object on one line of three fields.
 var manifestEscaper = strings.NewReplacer(`\`, `\\`, "\t", `\t`, "\n", `\n`)
 
-// digest is "sha256:" and the hexadecimal SHA-256 of the manifest: one line
+// Digest is "sha256:" and the hexadecimal SHA-256 of the manifest: one line
 //
 //	path TAB size TAB etag LF
 //
@@ -23,17 +23,17 @@ var manifestEscaper = strings.NewReplacer(`\`, `\\`, "\t", `\t`, "\n", `\n`)
 // and a newline are written \\, \t and \n. The etag is without its quotes. A
 // directory marker's path ends in "/", its size is 0 and its etag is empty,
 // because servers disagree on the entity tag of nothing.
-func (p *plan) digest() string {
+func (p *Plan) Digest() string {
 	h := sha256.New()
 	w := bufio.NewWriterSize(h, 64<<10)
 	line := make([]byte, 0, 512)
-	for _, e := range p.entries {
-		line = append(line[:0], manifestEscaper.Replace(e.path)...)
+	for _, e := range p.Entries {
+		line = append(line[:0], manifestEscaper.Replace(e.Path)...)
 		line = append(line, '\t')
-		line = strconv.AppendInt(line, e.size, 10)
+		line = strconv.AppendInt(line, e.Size, 10)
 		line = append(line, '\t')
-		if !e.isDir() {
-			line = append(line, p.tagText(e.tag)...)
+		if !e.IsDir() {
+			line = append(line, p.TagText(e.ETag)...)
 		}
 		line = append(line, '\n')
 		_, _ = w.Write(line) // A hash never fails.

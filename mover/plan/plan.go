@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package plan decides what a volume must hold: which objects become which files, what
+// identifies them, and what is refused. It is pure: a listing goes in and a plan comes out.
+package plan
+
+import (
+	"sort"
+	"strings"
+
+	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// Entry is one object and the file or directory it becomes.
+type Entry struct {
+	Key  string
+	Path string // Below the target directory; a directory ends in "/".
+	Size int64
+	ETag ETag
+}
+
+func (e Entry) IsDir() bool { return strings.HasSuffix(e.Path, "/") }
+
+// Plan is what the volume must hold, no more and no less. It does not change
+// once it is made: a source that changes is noticed by comparing with it.
+type Plan struct {
+	Entries []Entry  // Sorted by path, bytewise; no two the same.
+	opaque  []string // Entity tags without a digest, by etag.text.
+	Bytes   int64
+	Dirs    int64 // Directories that must exist below the target, implied ones included.
+	Skipped int64 // Unsafe keys left out by policy.
+	// Mirrorable means that the plan is everything below base under its own
+	// name, so that one listing of mc's own leads to the same files.
+	Mirrorable bool
+	// Base is the part of the keys that is not part of the paths: empty or ending in "/".
+	Base string
+}
+
+// Planner turns a listing into a plan.
+type Planner struct {
+	Plan
+	filter   filter
+	target   string
+	tolerate bool // Unsafe keys are left out rather than refused.
+	unsafe   []string
+	memory   arena
+}
+
+func NewPlanner(r wire.Request) (*Planner, error) {
+	f, err := newFilter(r.Source)
+	if err != nil {
+		return nil, err
+	}
+	if problem := CheckTarget(r.Volume.TargetPath); problem != "" {
+		return nil, fault.New(wire.MoverBroken, "spec.targetPath %s cannot be used: %s", Quote(r.Volume.TargetPath), problem)
+	}
+	base, whole := basePrefix(r.Source)
+	return &Planner{
+		Plan:     Plan{Base: base, Mirrorable: whole && f.empty() && len(r.Source.Objects) == 0 && !Direct(r.Source)},
+		filter:   f,
+		target:   r.Volume.TargetPath,
+		tolerate: r.Policy.UnsafeKeys == wire.Skip || r.Operation == wire.Inventory,
+	}, nil
+}
+
+// Add plans one listed object under the path it has below the base prefix.
+func (p *Planner) Add(key string, size int64, tag string) {
+	path := strings.TrimPrefix(key, p.Base)
+	if path == "" && size == 0 {
+		return // The marker of the prefix itself: that directory is the target.
+	}
+	if path != "" && !p.filter.selects(path) {
+		p.Mirrorable = false
+		return
+	}
+	p.place(key, path, size, tag)
+}
+
+// AddAs plans an explicitly named object; an empty path means its own. Globs
+// do not apply: who names an object wants it.
+func (p *Planner) AddAs(o wire.Object, size int64, tag string) {
+	path := o.Path
+	if path == "" {
+		path = strings.TrimPrefix(o.Key, p.Base)
+	}
+	if strings.HasSuffix(path, "/") && !strings.HasSuffix(o.Key, "/") {
+		p.refuse(o.Key, "its path ends in a slash")
+		return
+	}
+	p.place(o.Key, path, size, tag)
+}
+
+func (p *Planner) place(key, path string, size int64, tag string) {
+	if problem := checkPath(p.target, path); problem != "" {
+		p.refuse(key, problem)
+		return
+	}
+	if strings.HasSuffix(path, "/") && size > 0 {
+		p.refuse(key, "it ends in a slash but has content")
+		return
+	}
+	e := Entry{Key: p.memory.keep(key), Path: path, Size: size, ETag: p.tag(tag)}
+	if at := len(key) - len(path); at >= 0 && key[at:] == path {
+		e.Path = e.Key[at:] // Shares the key's memory.
+	}
+	p.Entries = append(p.Entries, e)
+	p.Bytes += size
+}
+
+func (p *Planner) tag(s string) ETag {
+	t, ok := parseETag(s)
+	if !ok {
+		t.text = int32(len(p.opaque)) // #nosec G115 -- a listing of 2^31 objects does not fit in memory.
+		p.opaque = append(p.opaque, TrimETag(s))
+	}
+	return t
+}
+
+// TagText renders an entity tag as S3 gave it.
+func (p *Plan) TagText(t ETag) string {
+	if t.Parts == OpaqueETag {
+		return p.opaque[t.text]
+	}
+	return t.String()
+}
+
+func (p *Planner) refuse(key, problem string) {
+	const examples = 3 // In a message; the count is given anyway.
+	if len(p.unsafe) < examples {
+		p.unsafe = append(p.unsafe, Quote(key)+" ("+problem+")")
+	}
+	p.Skipped++
+	p.Mirrorable = false
+}
+
+// Finish sorts, looks for clashes and applies the policy on unsafe keys.
+func (p *Planner) Finish() (*Plan, error) {
+	byPath := func(i, j int) bool { return p.Entries[i].Path < p.Entries[j].Path }
+	if !sort.SliceIsSorted(p.Entries, byPath) {
+		sort.SliceStable(p.Entries, byPath)
+	}
+	p.dropClashes()
+	if p.Skipped > 0 && !p.tolerate {
+		return nil, fault.New(wire.UnsafeKey, "%d of the selected keys cannot become files on a volume: %s; rename them, "+
+			"leave them out with spec.exclude, or set spec.unsafeKeys: Skip", p.Skipped, strings.Join(p.unsafe, ", "))
+	}
+	return &p.Plan, nil
+}
+
+// arena keeps many small strings in few allocations.
+type arena struct{ block *strings.Builder }
+
+func (a *arena) keep(s string) string {
+	const size = 64 << 10 // Loses at most one key's length per block.
+	if a.block == nil || a.block.Cap()-a.block.Len() < len(s) {
+		a.block = new(strings.Builder)
+		a.block.Grow(max(size, len(s)))
+	}
+	start := a.block.Len()
+	a.block.WriteString(s)
+	return a.block.String()[start:]
+}

@@ -51,24 +51,8 @@ func ReasonOf(err error) wire.Reason {
 	return ""
 }
 
-// ClassOf says what the manager does next. A reason that only a person can
-// remove is User; whatever time may heal is Retry; what is waited out, because
-// it is no fault of the request, is RetryUncounted.
-func ClassOf(reason wire.Reason) wire.Class {
-	switch reason {
-	case wire.CredentialsInvalid, wire.AccessDenied, wire.NoSuchBucket, wire.NoSuchObject,
-		wire.CertificateInvalid, wire.RequestRejected, wire.SourceEmpty, wire.UnsafeKey,
-		wire.NotOneObject, wire.VolumeTooSmall, wire.VolumeOutOfInodes, wire.VolumeNotWritable,
-		wire.VolumeNotEmpty, wire.MoverBroken:
-		return wire.User
-	case wire.EndpointUnreachable, wire.Throttled:
-		return wire.RetryUncounted
-	case wire.CredentialsMissing, wire.EndpointNotResolved, wire.SourceChanged,
-		wire.VerificationFailed, wire.TransferFailed, wire.Interrupted, wire.Fenced:
-		return wire.Retry
-	}
-	return wire.Retry
-}
+// ClassOf says what the manager does next.
+func ClassOf(reason wire.Reason) wire.Class { return reason.Class() }
 
 // ClassAfter is the class of a whole attempt: one that made progress does not count.
 func ClassAfter(reason wire.Reason, progressed bool) wire.Class {

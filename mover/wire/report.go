@@ -45,36 +45,6 @@ func (c Class) ExitCode() int {
 // Again reports whether a further attempt with the same request may succeed.
 func (c Class) Again() bool { return c == Retry || c == RetryUncounted }
 
-// Reason is why a mover did not end with Done; it becomes a condition reason as it is.
-type Reason string
-
-// The reasons of a mover. docs/operations.md explains each with its fix.
-const (
-	CredentialsMissing  Reason = "CredentialsMissing"  // Retry: the Secret or a key in it does not exist (yet).
-	CredentialsInvalid  Reason = "CredentialsInvalid"  // User: unreadable or contradictory values in the Secret.
-	AccessDenied        Reason = "AccessDenied"        // User: S3 knows us not, or forbids it (403).
-	NoSuchBucket        Reason = "NoSuchBucket"        // User.
-	NoSuchObject        Reason = "NoSuchObject"        // User: a key of spec.objects does not exist.
-	EndpointUnreachable Reason = "EndpointUnreachable" // RetryUncounted: refused, timeout, reset, no answer of the DNS server.
-	EndpointNotResolved Reason = "EndpointNotResolved" // Retry: the DNS server says that there is no such host.
-	CertificateInvalid  Reason = "CertificateInvalid"  // User: TLS verification failed.
-	RequestRejected     Reason = "RequestRejected"     // User: S3 refused the request itself, e.g. wrong region.
-	Throttled           Reason = "Throttled"           // RetryUncounted: 503 SlowDown after mc's and our own retries.
-	SourceEmpty         Reason = "SourceEmpty"         // User: nothing selected and onEmpty is Fail.
-	UnsafeKey           Reason = "UnsafeKey"           // User: a key that no file system can hold or that would leave the volume.
-	NotOneObject        Reason = "NotOneObject"        // User: a Block volume takes exactly one object.
-	VolumeTooSmall      Reason = "VolumeTooSmall"      // User: bytes do not fit.
-	VolumeOutOfInodes   Reason = "VolumeOutOfInodes"   // User: files do not fit.
-	VolumeNotWritable   Reason = "VolumeNotWritable"   // User: permission or read-only file system.
-	VolumeNotEmpty      Reason = "VolumeNotEmpty"      // User: the volume holds what no mover of this claim wrote; it was left alone.
-	SourceChanged       Reason = "SourceChanged"       // Retry: an object changed or vanished while it was read.
-	VerificationFailed  Reason = "VerificationFailed"  // Retry: files still differ after all rounds.
-	TransferFailed      Reason = "TransferFailed"      // Retry: everything else that S3 or the disk may do.
-	Interrupted         Reason = "Interrupted"         // Retry: SIGTERM, e.g. an eviction.
-	Fenced              Reason = "Fenced"              // Retry: another mover has taken the volume over; this one wrote no more.
-	MoverBroken         Reason = "MoverBroken"         // User: an invalid request or image; a bug of ours.
-)
-
 // Report is a mover's last word, its pod's termination message.
 type Report struct {
 	Class Class `json:"class"`

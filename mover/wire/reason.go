@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+// Reason is why a mover did not end with Done; it becomes a condition reason as it is.
+type Reason string
+
+// The reasons of a mover. Each has its class in classes, and its fix in docs/operations.md.
+const (
+	CredentialsMissing  Reason = "CredentialsMissing"  // the Secret or a key in it does not exist (yet)
+	CredentialsInvalid  Reason = "CredentialsInvalid"  // unreadable or contradictory values in the Secret
+	AccessDenied        Reason = "AccessDenied"        // S3 rejected the credentials, or forbids the request (403)
+	NoSuchBucket        Reason = "NoSuchBucket"        // the bucket does not exist
+	NoSuchObject        Reason = "NoSuchObject"        // a key of spec.objects does not exist
+	EndpointUnreachable Reason = "EndpointUnreachable" // refused, timeout, reset, no answer of the DNS server
+	EndpointNotResolved Reason = "EndpointNotResolved" // the DNS server says that there is no such host
+	CertificateInvalid  Reason = "CertificateInvalid"  // TLS verification failed
+	RequestRejected     Reason = "RequestRejected"     // S3 refused the request itself, e.g. wrong region
+	Throttled           Reason = "Throttled"           // 503 SlowDown after mc's and our own retries
+	SourceEmpty         Reason = "SourceEmpty"         // nothing selected and onEmpty is Fail
+	UnsafeKey           Reason = "UnsafeKey"           // a key that no file system can hold or that would leave the volume
+	NotOneObject        Reason = "NotOneObject"        // a Block volume takes exactly one object
+	VolumeTooSmall      Reason = "VolumeTooSmall"      // bytes do not fit
+	VolumeOutOfInodes   Reason = "VolumeOutOfInodes"   // files do not fit
+	VolumeNotWritable   Reason = "VolumeNotWritable"   // permission or read-only file system
+	VolumeNotEmpty      Reason = "VolumeNotEmpty"      // the volume holds what no mover of this claim wrote; it was left alone
+	SourceChanged       Reason = "SourceChanged"       // an object changed or vanished while it was read
+	VerificationFailed  Reason = "VerificationFailed"  // files still differ after all rounds
+	TransferFailed      Reason = "TransferFailed"      // everything else that S3 or the disk may do
+	Interrupted         Reason = "Interrupted"         // SIGTERM, e.g. an eviction
+	Fenced              Reason = "Fenced"              // another mover has taken the volume over; this one wrote no more
+	MoverBroken         Reason = "MoverBroken"         // an invalid request or image; a bug of ours
+)
+
+// classes says what the manager does after each reason. What only a person can correct is
+// User, what time may heal is Retry, and what is waited out, because it is no fault of the
+// request, is RetryUncounted.
+var classes = map[Reason]Class{
+	CredentialsMissing:  Retry,
+	CredentialsInvalid:  User,
+	AccessDenied:        User,
+	NoSuchBucket:        User,
+	NoSuchObject:        User,
+	EndpointUnreachable: RetryUncounted,
+	EndpointNotResolved: Retry,
+	CertificateInvalid:  User,
+	RequestRejected:     User,
+	Throttled:           RetryUncounted,
+	SourceEmpty:         User,
+	UnsafeKey:           User,
+	NotOneObject:        User,
+	VolumeTooSmall:      User,
+	VolumeOutOfInodes:   User,
+	VolumeNotWritable:   User,
+	VolumeNotEmpty:      User,
+	SourceChanged:       Retry,
+	VerificationFailed:  Retry,
+	TransferFailed:      Retry,
+	Interrupted:         Retry,
+	Fenced:              Retry,
+	MoverBroken:         User,
+}
+
+// Class is what happens after a mover ended with the reason, if it made no progress. A reason
+// of another version, which is not in the table, is Retry.
+func (r Reason) Class() Class {
+	if c, ok := classes[r]; ok {
+		return c
+	}
+	return Retry
+}

@@ -19,6 +19,7 @@ import (
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	"github.com/google/go-cmp/cmp"
+	jsonpatchv2 "gomodules.xyz/jsonpatch/v2"
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -178,9 +179,10 @@ func TestReviews(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := load(t, file)
 			response := r.claims().Handle(t.Context(), r.request)
-			golden(t, name+".patch.json", patchText(t, response))
-			golden(t, name+".error.txt", errorText(response))
-			golden(t, name+".warnings.txt", strings.Join(response.Warnings, "\n"))
+			golden(t, name, outcomeOf(t, response))
+			if wrong := misnamed(name, response); wrong != "" {
+				t.Error(wrong)
+			}
 			if response.Allowed && len(response.Patches) > 0 {
 				againUnchanged(t, r, response)
 			}
@@ -227,19 +229,6 @@ func apply(t testing.TB, raw []byte, response admission.Response) []byte {
 	return patched
 }
 
-func patchText(t *testing.T, response admission.Response) string {
-	t.Helper()
-	if len(response.Patches) == 0 {
-		return ""
-	}
-	lines := make([]string, 0, len(response.Patches))
-	for _, p := range response.Patches {
-		lines = append(lines, p.Json())
-	}
-	slices.Sort(lines)
-	return "[\n  " + strings.Join(lines, ",\n  ") + "\n]"
-}
-
 func errorText(response admission.Response) string {
 	if response.Allowed {
 		return ""
@@ -247,28 +236,65 @@ func errorText(response admission.Response) string {
 	return fmt.Sprintf("%d %s\n%s", response.Result.Code, response.Result.Reason, response.Result.Message)
 }
 
-// golden compares with a file; what is empty has none.
+// outcome is one *.out.yaml: all that a review answers. Every review has one, because a file
+// that is absent would say nothing.
+type outcome struct {
+	Allowed  bool              `json:"allowed"`
+	Code     int32             `json:"code,omitempty"`
+	Reason   string            `json:"reason,omitempty"`
+	Message  string            `json:"message,omitempty"`
+	Warnings []string          `json:"warnings,omitempty"`
+	Patch    []json.RawMessage `json:"patch,omitempty"`
+}
+
+// outcomeOf is the text of a *.out.yaml. The order of a patch's operations is not ours.
+func outcomeOf(t *testing.T, response admission.Response) string {
+	t.Helper()
+	o := outcome{Allowed: response.Allowed, Warnings: response.Warnings}
+	if !o.Allowed {
+		o.Code, o.Reason, o.Message = response.Result.Code, string(response.Result.Reason), response.Result.Message
+	}
+	for _, p := range response.Patches {
+		o.Patch = append(o.Patch, json.RawMessage(p.Json()))
+	}
+	slices.SortFunc(o.Patch, func(a, b json.RawMessage) int { return bytes.Compare(a, b) })
+	text, err := sigsyaml.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// misnamed tells how the outcome of a review is not what the beginning of its name says.
+func misnamed(name string, response admission.Response) string {
+	kind, _, _ := strings.Cut(name, "-")
+	patched, warned := len(response.Patches) > 0, len(response.Warnings) > 0
+	switch {
+	case (kind == "error") == response.Allowed:
+		return fmt.Sprintf("allowed is %t, but only what is refused, and all of that, is named error-", response.Allowed)
+	case kind == "warning" && !warned:
+		return "it is named warning-, but there is none"
+	case kind == "untouched" && (patched || warned):
+		return "it is named untouched, but there is a patch or a warning"
+	}
+	return ""
+}
+
+// golden compares with a *.out.yaml.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
-	file := filepath.Join("testdata", name)
-	if got != "" {
-		got += "\n"
-	}
+	file := filepath.Join("testdata", name+".out.yaml")
 	if *update {
-		err := os.Remove(file)
-		if got != "" {
-			err = os.WriteFile(file, []byte(got), 0o600)
-		}
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	want, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		t.Fatal(err)
+	if err != nil {
+		t.Fatalf("%v (go test ./webhook -update writes it)", err)
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", name, diff)
+		t.Errorf("%s (-want +got):\n%s", file, diff)
 	}
 }
 
@@ -279,8 +305,9 @@ func TestNoGoldenFileIsForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		name, _, _ := strings.Cut(filepath.Base(file), ".")
-		if _, err := os.Stat(filepath.Join("testdata", name+".in.yaml")); err != nil {
+		name, kind, _ := strings.Cut(filepath.Base(file), ".")
+		_, err := os.Stat(filepath.Join("testdata", name+".in.yaml"))
+		if err != nil || kind != "in.yaml" && kind != "out.yaml" {
 			t.Errorf("%s belongs to no review", file)
 		}
 	}
@@ -306,12 +333,33 @@ func TestASourceThatTheCacheDoesNotKnowYet(t *testing.T) {
 	old.sources = nil
 	hook.Reader = &old
 	response := hook.Handle(t.Context(), r.request)
-	want, err := os.ReadFile("testdata/selected.patch.json")
-	if err != nil {
-		t.Fatal(err)
+	golden(t, "selected", outcomeOf(t, response))
+}
+
+// TestNamesOfReviewsAreChecked: the check of a name that cannot fail would be worth nothing.
+func TestNamesOfReviewsAreChecked(t *testing.T) {
+	warned := admission.Allowed("").WithWarnings("It is small.")
+	patched := admission.Patched("", jsonpatchv2.NewOperation("remove", "/spec", nil))
+	for name, response := range map[string]admission.Response{
+		"error-x":     admission.Allowed(""),
+		"x":           admission.Denied("no"),
+		"warning-x":   admission.Allowed(""),
+		"untouched":   patched,
+		"untouched-x": warned,
+	} {
+		if misnamed(name, response) == "" {
+			t.Errorf("%s may have the outcome %+v", name, response)
+		}
 	}
-	if diff := cmp.Diff(string(want), patchText(t, response)+"\n"); diff != "" {
-		t.Errorf("patch (-want +got):\n%s", diff)
+	for name, response := range map[string]admission.Response{
+		"error-x":   admission.Denied("no"),
+		"x":         patched,
+		"warning-x": warned,
+		"untouched": admission.Allowed(""),
+	} {
+		if wrong := misnamed(name, response); wrong != "" {
+			t.Errorf("%s: %s", name, wrong)
+		}
 	}
 }
 

@@ -14,7 +14,7 @@ quick)
   ;;
 unit)
   assets=$PWD/bin/assets
-  $cluster tools --into "$assets" etcd kube-apiserver kubectl mc versitygw helm >/dev/null
+  $cluster tools --into "$assets" etcd kube-apiserver kubectl mc versitygw helm csi-sanity >/dev/null
   export KUBEBUILDER_ASSETS=$assets REQUIRE_TOOLS=1
   export MOVER_TEST_MC=$assets/mc MOVER_TEST_VERSITYGW=$assets/versitygw
   # Lint runs vet already; without debug information the thirty test binaries link in half the time.

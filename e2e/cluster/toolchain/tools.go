@@ -58,6 +58,7 @@ var tools = []Tool{
 		Module:  "external-snapshotter",
 		Package: "github.com/kubernetes-csi/external-snapshotter/v8/cmd/snapshot-controller",
 	},
+	{Name: "csi-sanity", Module: "csi-sanity", Package: "github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity"},
 	{Name: "versitygw", Module: "versitygw", Package: "github.com/versity/versitygw/cmd/versitygw"},
 	{Name: "minio", Module: "minio", Package: "github.com/minio/minio"},
 	{Name: "mc", Module: "mc", Package: "github.com/minio/mc"},

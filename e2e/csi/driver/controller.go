@@ -104,6 +104,12 @@ func (c *controller) ValidateVolumeCapabilities(
 func (c *controller) ControllerExpandVolume(
 	_ context.Context, req *csi.ControllerExpandVolumeRequest,
 ) (*csi.ControllerExpandVolumeResponse, error) {
+	if err := required("volume_id", req.GetVolumeId()); err != nil {
+		return nil, err
+	}
+	if req.GetCapacityRange() == nil {
+		return nil, status.Error(codes.InvalidArgument, "capacity_range: is required")
+	}
 	release, err := c.busy.take(volumeKey(req.GetVolumeId()))
 	if err != nil {
 		return nil, err
@@ -139,6 +145,9 @@ func (c *controller) ControllerExpandVolume(
 func (c *controller) ControllerModifyVolume(
 	_ context.Context, req *csi.ControllerModifyVolumeRequest,
 ) (*csi.ControllerModifyVolumeResponse, error) {
+	if err := required("volume_id", req.GetVolumeId()); err != nil {
+		return nil, err
+	}
 	if err := checkAttributes(req.GetMutableParameters()); err != nil {
 		return nil, err
 	}

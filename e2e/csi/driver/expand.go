@@ -21,6 +21,9 @@ func (n *node) NodeExpandVolume(
 	ctx context.Context,
 	req *csi.NodeExpandVolumeRequest,
 ) (*csi.NodeExpandVolumeResponse, error) {
+	if err := required("volume_path", req.GetVolumePath()); err != nil {
+		return nil, err
+	}
 	volume, use, release, err := n.begin(req.GetVolumeId())
 	if err != nil {
 		return nil, err
@@ -70,8 +73,9 @@ func (n *node) NodeGetVolumeStats(
 	_ context.Context,
 	req *csi.NodeGetVolumeStatsRequest,
 ) (*csi.NodeGetVolumeStatsResponse, error) {
-	if req.GetVolumeId() == "" {
-		return nil, status.Error(codes.InvalidArgument, "volume_id: is required")
+	err := errors.Join(required("volume_id", req.GetVolumeId()), required("volume_path", req.GetVolumePath()))
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
 	volume, err := n.volumes.Get(req.GetVolumeId())
 	if err != nil {
@@ -111,9 +115,6 @@ func measured(stat unix.Statfs_t) []*csi.VolumeUsage {
 
 // seenAt refuses a path at which the volume is not seen; CSI asks for NotFound.
 func (u usage) seenAt(path string) error {
-	if path == "" {
-		return status.Error(codes.InvalidArgument, "volume_path: is required")
-	}
 	if _, seen := u.at(path); !seen {
 		return status.Errorf(codes.NotFound, "volume_path: the volume is not at %q but at %v", path, u.points())
 	}

@@ -51,6 +51,9 @@ func (n *node) NodeGetInfo(context.Context, *csi.NodeGetInfoRequest) (*csi.NodeG
 
 // begin locks a volume, finds its record and looks where it is used.
 func (n *node) begin(id string) (volume store.Volume, use usage, release func(), err error) {
+	if err := required("volume_id", id); err != nil {
+		return volume, use, nil, err
+	}
 	release, err = n.busy.take(volumeKey(id))
 	if err != nil {
 		return volume, use, nil, err
@@ -64,6 +67,14 @@ func (n *node) begin(id string) (volume store.Volume, use usage, release func(),
 		return volume, use, nil, failure("find volume", err)
 	}
 	return volume, use, release, nil
+}
+
+// required refuses a field without a value; CSI asks for that before anything is looked up.
+func required(field, value string) error {
+	if value == "" {
+		return status.Errorf(codes.InvalidArgument, "%s: is required", field)
+	}
+	return nil
 }
 
 // checkPath refuses a path that is missing, relative, or outside the kubelet's directory: the driver is root, and a wrong path here

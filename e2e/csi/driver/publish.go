@@ -108,8 +108,8 @@ func (n *node) NodeUnpublishVolume(
 	if err := n.checkPath("target_path", target); err != nil {
 		return nil, err
 	}
-	if req.GetVolumeId() == "" {
-		return nil, status.Error(codes.InvalidArgument, "volume_id: is required")
+	if err := required("volume_id", req.GetVolumeId()); err != nil {
+		return nil, err
 	}
 	release, err := n.busy.take(volumeKey(req.GetVolumeId()))
 	if err != nil {

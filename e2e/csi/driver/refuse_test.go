@@ -80,9 +80,10 @@ func TestHalfMadeVolumeIsForgotten(t *testing.T) {
 	h.remove(h.create(volume("pvc-half", 8*mib, rwo)))
 }
 
-func TestUnknownVolumes(t *testing.T) {
+// TestNoVolumeIsOutsideItsDirectory: an ID becomes a path. Unknown IDs that are none are csi-sanity's.
+func TestNoVolumeIsOutsideItsDirectory(t *testing.T) {
 	h := start(t)
-	for _, id := range []string{"unknown", "../../etc", "..", "a/b"} {
+	for _, id := range []string{"../../etc", "..", "a/b"} {
 		_, err := h.node.NodeStageVolume(t.Context(), &csi.NodeStageVolumeRequest{
 			VolumeId: id, StagingTargetPath: h.path("kubelet", "staging"), VolumeCapability: rwo,
 		})
@@ -96,12 +97,6 @@ func TestUnknownVolumes(t *testing.T) {
 	if _, err := os.Stat(h.path("data", "volumes")); err != nil {
 		t.Errorf("directory of volumes: %v", err)
 	}
-	request := volume("pvc-orphan", 8*mib, rwo)
-	request.VolumeContentSource = &csi.VolumeContentSource{Type: &csi.VolumeContentSource_Snapshot{
-		Snapshot: &csi.VolumeContentSource_SnapshotSource{SnapshotId: "gone"},
-	}}
-	_, err := h.controller.CreateVolume(t.Context(), request)
-	wantCode(t, "create from an unknown snapshot", err, codes.NotFound)
 }
 
 func TestCapacityIsFiniteAndComesBack(t *testing.T) {

@@ -110,8 +110,8 @@ func (n *node) NodeUnstageVolume(
 	if err := n.checkPath("staging_target_path", point); err != nil {
 		return nil, err
 	}
-	if req.GetVolumeId() == "" {
-		return nil, status.Error(codes.InvalidArgument, "volume_id: is required")
+	if err := required("volume_id", req.GetVolumeId()); err != nil {
+		return nil, err
 	}
 	release, err := n.busy.take(volumeKey(req.GetVolumeId()))
 	if err != nil {

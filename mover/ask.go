@@ -29,17 +29,17 @@ func (m *mover) explained(ctx context.Context, f *fault.Failure, e plan.Entry) *
 
 // readable reads the first byte of an object that should be as it was listed.
 func (m *mover) readable(ctx context.Context, e plan.Entry) error {
-	if _, err := m.unchanged(ctx, e); err != nil {
+	if _, err := m.source.Unchanged(ctx, m.plan, e); err != nil {
 		return err
 	}
 	o := minio.GetObjectOptions{}
-	m.complete(e.Key, &o)
+	m.source.Complete(e.Key, &o)
 	if e.Size > 0 {
 		if err := o.SetRange(0, 0); err != nil {
 			return fmt.Errorf("read object: %w", err)
 		}
 	}
-	body, err := m.s3.GetObject(ctx, m.request.Source.Bucket, e.Key, o)
+	body, err := m.source.S3.GetObject(ctx, m.request.Source.Bucket, e.Key, o)
 	if err != nil {
 		return fmt.Errorf("read object: %w", err)
 	}

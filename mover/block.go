@@ -185,7 +185,7 @@ func (d *device) isComplete(ctx context.Context, e plan.Entry) (method, error) {
 		return unverified, fmt.Errorf("write the device: %w", err)
 	}
 	by, err := d.readBack(ctx, e, want, nil)
-	if errors.Is(err, errDiffers) || by == bySize {
+	if errors.Is(err, fault.ErrDiffers) || by == bySize {
 		return unverified, nil
 	}
 	return by, err

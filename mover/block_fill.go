@@ -26,7 +26,7 @@ func (d *device) fill(ctx context.Context, e plan.Entry) (method, error) {
 			return by, nil
 		}
 		f := d.faults.Classify(err)
-		if errors.Is(err, errDiffers) {
+		if errors.Is(err, fault.ErrDiffers) {
 			f = fault.New(wire.VerificationFailed, "the device differs from object %s", plan.Quote(e.Key)).Because(err)
 		}
 		if round >= maxRounds || !retryable(f) || ctx.Err() != nil {
@@ -42,7 +42,7 @@ func (d *device) write(ctx context.Context, e plan.Entry, want expectation) (met
 	d.progress.enter(wire.Transferring)
 	to := &behindHeader{device: d, entry: e, next: ownedEvery}
 	if err := d.fetch(ctx, e, to); err != nil {
-		if _, changed := d.unchanged(ctx, e); fault.ReasonOf(changed) == wire.SourceChanged {
+		if _, changed := d.source.Unchanged(ctx, d.plan, e); fault.ReasonOf(changed) == wire.SourceChanged {
 			return unverified, changed
 		}
 		return unverified, err
@@ -57,7 +57,7 @@ func (d *device) write(ctx context.Context, e plan.Entry, want expectation) (met
 		return unverified, err
 	}
 	if by == bySize {
-		if _, err := d.unchanged(ctx, e); err != nil {
+		if _, err := d.source.Unchanged(ctx, d.plan, e); err != nil {
 			return unverified, err
 		}
 	}
@@ -79,7 +79,7 @@ func (d *device) reveal(e plan.Entry, first []byte) error {
 		return err
 	}
 	if !bytes.Equal(got, first) {
-		return errors.Join(errDiffers, d.writeSector(d.own.Sector()[:min(e.Size, plan.HeaderSize)]))
+		return errors.Join(fault.ErrDiffers, d.writeSector(d.own.Sector()[:min(e.Size, plan.HeaderSize)]))
 	}
 	return nil
 }
@@ -94,7 +94,7 @@ func (d *device) fetch(ctx context.Context, e plan.Entry, to io.Writer) error {
 			return errShort
 		}
 		if n, _ := io.CopyN(io.Discard, r, 1); n > 0 {
-			return fmt.Errorf("%w: S3 sent more than was listed", errDiffers)
+			return fmt.Errorf("%w: S3 sent more than was listed", fault.ErrDiffers)
 		}
 		return nil
 	})

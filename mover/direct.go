@@ -8,45 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strconv"
 	"time"
 
-	"github.com/minio/minio-go/v7"
 	"golang.org/x/time/rate"
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
-	"github.com/s3populator/s3populator/mover/wire"
 )
-
-// payerHeader accepts the costs of a request to a bucket that is Requester Pays. It has to be
-// signed, which mc's --custom-header is not: AWS refuses that.
-const payerHeader, payer = "x-amz-request-payer", "requester"
-
-// version of a key that was asked for; empty is the current one.
-func (m *mover) version(key string) string {
-	for _, o := range m.request.Source.Objects { // At most 1000, and read once per request.
-		if o.Key == key {
-			return o.VersionID
-		}
-	}
-	return ""
-}
-
-// sameVersion tells whether S3 answered about the version that was asked for. A server that
-// knows no versions ignores the wish; "null" is the name of the one it has.
-func sameVersion(asked, answered string) bool {
-	return asked == "" || asked == answered || asked == "null" && answered == ""
-}
-
-// complete adds to a request what every one about this key has.
-func (m *mover) complete(key string, o *minio.GetObjectOptions) {
-	o.VersionID = m.version(key)
-	if m.request.Source.RequestPayer {
-		o.Set(payerHeader, payer)
-	}
-}
 
 // objects gives read the bytes of some objects, one after the other, the first one from an
 // offset on. The error belongs to the first object that did not arrive whole.
@@ -110,44 +79,12 @@ func (c courier) copyObjects(ctx context.Context, list []plan.Entry, from int64)
 }
 
 func (c courier) copyObject(ctx context.Context, e plan.Entry, from int64) error {
-	body, err := c.open(ctx, e, from)
+	body, err := c.source.Open(ctx, c.plan, e, from)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = body.Close() }()
 	return c.copy(ctx, body)
-}
-
-// open asks for exactly the object that was listed, by its entity tag.
-func (m *mover) open(ctx context.Context, e plan.Entry, from int64) (io.ReadCloser, error) {
-	var o minio.GetObjectOptions
-	m.complete(e.Key, &o)
-	var err error
-	if tag := m.plan.TagText(e.ETag); tag != "" { // Some gateways list none.
-		err = o.SetMatchETag(tag)
-	}
-	if from > 0 {
-		err = errors.Join(err, o.SetRange(from, 0))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("get object: %w", err)
-	}
-	body, info, _, err := minio.Core{Client: m.s3}.GetObject(ctx, m.request.Source.Bucket, e.Key, o)
-	switch {
-	case isNoSuchKey(err), rejected(err, http.StatusPreconditionFailed):
-		return nil, fault.New(wire.SourceChanged, "object %s was overwritten or deleted while the volume was loaded", plan.Quote(e.Key)).Because(err)
-	case err != nil:
-		return nil, fmt.Errorf("get object: %w", err)
-	}
-	if info.Size != e.Size-from { // The next object would begin in the wrong place.
-		_ = body.Close()
-		return nil, fmt.Errorf("%w: S3 sends %d bytes of %s, want %d", errDiffers, info.Size, plan.Quote(e.Key), e.Size-from)
-	}
-	if asked := m.version(e.Key); !sameVersion(asked, info.VersionID) {
-		_ = body.Close()
-		return nil, m.otherVersion(e.Key, asked)
-	}
-	return body, nil
 }
 
 // copy gives a server up that sends nothing for too long. A slow volume is no stall.
@@ -172,16 +109,4 @@ func (c courier) copy(ctx context.Context, body io.Reader) error {
 			return fmt.Errorf("get object: %w", err)
 		}
 	}
-}
-
-// otherVersion is for servers that answer about the current version whichever is asked for.
-func (m *mover) otherVersion(key, asked string) error {
-	return fault.New(
-		wire.RequestRejected,
-		"%s does not give version %q of object %s but another one: it may keep no versions; "+
-			"remove versionId from spec.objects",
-		m.faults.Where(),
-		asked,
-		plan.Quote(key),
-	)
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/s3populator/s3populator/internal/testenv"
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -99,7 +100,7 @@ func TestAFailureIsExplainedByWhatWasAsked(t *testing.T) {
 	s.put(t, "a", []byte("object a"))
 	p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
 		switch {
-		case r.Header.Get(payerHeader) != payer && keyOf(r) != "":
+		case r.Header.Get(source.PayerHeader) != source.Payer && keyOf(r) != "":
 			return s3Error(w, http.StatusForbidden, "AccessDenied")
 		case r.Method == http.MethodGet && keyOf(r) != "":
 			return s3Error(w, http.StatusConflict, "Odd")
@@ -158,8 +159,8 @@ func TestRequestPayer(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		asked = append(asked, r.Method+" "+r.URL.Path)
-		signed := strings.Contains(r.Header.Get("Authorization"), payerHeader)
-		if r.Header.Get(payerHeader) == payer && signed {
+		signed := strings.Contains(r.Header.Get("Authorization"), source.PayerHeader)
+		if r.Header.Get(source.PayerHeader) == source.Payer && signed {
 			return false
 		}
 		t.Logf("refused: %s %s", r.Method, r.URL)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -129,7 +130,7 @@ func (t *transfer) proveFiles(ctx context.Context, found []int) error {
 	proven := make(map[int]method, len(found))
 	var mu sync.Mutex
 	var failed error
-	parallel(statWorkers, len(found), func(n int) {
+	source.Parallel(source.StatWorkers, len(found), func(n int) {
 		mu.Lock()
 		over := failed != nil || ctx.Err() != nil
 		mu.Unlock()
@@ -159,7 +160,7 @@ func (t *transfer) unproven(i int, err error) error {
 	switch {
 	case err == nil:
 		return notEmpty("S3 tells nothing that proves the content of " + name)
-	case errors.Is(err, errDiffers):
+	case errors.Is(err, fault.ErrDiffers):
 		return notEmpty(name + " is not what its object holds")
 	}
 	return fmt.Errorf("compare %s: %w", name, err)

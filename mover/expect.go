@@ -5,14 +5,12 @@ package mover
 import (
 	"context"
 	"crypto/md5" // #nosec G501 -- what S3 calls an entity tag.
-	"errors"
 	"net/http"
 
 	"github.com/minio/minio-go/v7"
 
-	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
-	"github.com/s3populator/s3populator/mover/wire"
+	"github.com/s3populator/s3populator/mover/source"
 )
 
 // verifySize is the policy that compares sizes only.
@@ -61,11 +59,11 @@ func evenParts(e plan.Entry, size int64) bool {
 // is in trouble does not say that: the error is returned, because a file must not be
 // accepted for less than S3 knows about it.
 func (m *mover) partSize(ctx context.Context, e plan.Entry, part int) (int64, error) {
-	info, err := m.head(ctx, e.Key, minio.StatObjectOptions{PartNumber: part})
+	info, err := m.source.Head(ctx, e.Key, minio.StatObjectOptions{PartNumber: part})
 	for _, status := range []int{
 		http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusRequestedRangeNotSatisfiable, http.StatusNotImplemented,
 	} {
-		if rejected(err, status) { // It does not know parts.
+		if source.Rejected(err, status) { // It does not know parts.
 			return 0, nil
 		}
 	}
@@ -81,7 +79,7 @@ func (m *mover) partSize(ctx context.Context, e plan.Entry, part int) (int64, er
 // expectChecksum asks S3 for what it knows about the object beyond its entity
 // tag. It is the answer of last resort, so it also notices a changed object.
 func (m *mover) expectChecksum(ctx context.Context, e plan.Entry) (expectation, error) {
-	info, err := m.unchanged(ctx, e)
+	info, err := m.source.Unchanged(ctx, m.plan, e)
 	if err != nil {
 		return expectation{}, err
 	}
@@ -89,7 +87,7 @@ func (m *mover) expectChecksum(ctx context.Context, e plan.Entry) (expectation, 
 	switch sum, algo := objectChecksum(info); {
 	case sum != "":
 		want.method, want.sum, want.algo = byChecksum, sum, algo
-	case e.ETag.Parts > 0 && !encrypted(info):
+	case e.ETag.Parts > 0 && !source.Encrypted(info):
 		want.method = byParts
 		if want.parts, err = m.partSizes(ctx, e); err != nil {
 			return expectation{}, err
@@ -97,7 +95,7 @@ func (m *mover) expectChecksum(ctx context.Context, e plan.Entry) (expectation, 
 		if want.parts == nil {
 			want.method = bySize
 		}
-	case e.ETag.Parts == plan.OpaqueETag || encrypted(info):
+	case e.ETag.Parts == plan.OpaqueETag || source.Encrypted(info):
 		want.method = bySize
 	default:
 		want.method = byMD5
@@ -118,7 +116,7 @@ func (m *mover) partSizes(ctx context.Context, e plan.Entry) ([]int64, error) {
 	if sizes[0], errs[0] = m.partSize(ctx, e, 1); sizes[0] == 0 {
 		return nil, errs[0] // Spares the other requests.
 	}
-	parallel(statWorkers, len(sizes)-1, func(i int) { sizes[i+1], errs[i+1] = m.partSize(ctx, e, i+2) })
+	source.Parallel(source.StatWorkers, len(sizes)-1, func(i int) { sizes[i+1], errs[i+1] = m.partSize(ctx, e, i+2) })
 	total := int64(0)
 	for i, s := range sizes {
 		if s <= 0 || errs[i] != nil {
@@ -130,37 +128,4 @@ func (m *mover) partSizes(ctx context.Context, e plan.Entry) ([]int64, error) {
 		return nil, nil // It told something else.
 	}
 	return sizes, nil
-}
-
-// encrypted reports whether S3 says that the entity tag is not a digest of the
-// content: objects under a KMS key or a key of the client's.
-func encrypted(o minio.ObjectInfo) bool {
-	h := o.Headers
-	kind := h.Get("X-Amz-Server-Side-Encryption")
-	return kind == "aws:kms" || kind == "aws:kms:dsse" || h.Get("X-Amz-Server-Side-Encryption-Customer-Algorithm") != ""
-}
-
-// unchanged looks an object up and compares it with the listing. An object
-// that is another one by now, or gone, is no fault of the transfer.
-func (m *mover) unchanged(ctx context.Context, e plan.Entry) (minio.ObjectInfo, error) {
-	o := minio.StatObjectOptions{Checksum: true}
-	info, err := m.head(ctx, e.Key, o)
-	switch {
-	case isNoSuchKey(err):
-		return info, fault.New(wire.SourceChanged, "object %s was deleted while the volume was loaded", plan.Quote(e.Key)).Because(err)
-	case rejected(err, http.StatusBadRequest): // A server that does not know checksums.
-		info, err = m.head(ctx, e.Key, minio.StatObjectOptions{})
-	}
-	if err != nil {
-		return info, err
-	}
-	if info.Size != e.Size || plan.TrimETag(info.ETag) != m.plan.TagText(e.ETag) {
-		return info, fault.New(wire.SourceChanged, "object %s was overwritten while the volume was loaded", plan.Quote(e.Key))
-	}
-	return info, nil
-}
-
-func rejected(err error, status int) bool {
-	var response minio.ErrorResponse
-	return errors.As(err, &response) && response.StatusCode == status
 }

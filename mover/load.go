@@ -185,3 +185,39 @@ func (t *transfer) complete() error {
 	t.logf("synced in %.1f s", time.Since(start).Seconds())
 	return nil
 }
+
+// confirmSource looks at the source again for the objects whose content could
+// not be compared: an object that kept its entity tag was read as listed.
+func (t *transfer) confirmSource(ctx context.Context) error {
+	left := t.ledger.sizeOnly()
+	if len(left) == 0 {
+		return nil
+	}
+	if !t.plan.Mirrorable {
+		return nil // Streams were confirmed one by one.
+	}
+	seen := make(map[int]bool, len(left))
+	p, err := plan.NewPlanner(t.request)
+	if err != nil {
+		return err
+	}
+	if err := t.source.Each(ctx, p.Add, t.progress.listed); err != nil {
+		return err
+	}
+	for _, e := range p.Entries {
+		if i, ok := t.plan.Find(e.Path); ok && p.TagText(e.ETag) == t.plan.TagText(t.plan.Entries[i].ETag) &&
+			e.Size == t.plan.Entries[i].Size {
+			seen[i] = true
+		}
+	}
+	for _, i := range left {
+		if !seen[i] {
+			return fault.New(
+				wire.SourceChanged,
+				"object %s was overwritten or deleted while the volume was loaded",
+				plan.Quote(t.plan.Entries[i].Key),
+			)
+		}
+	}
+	return nil
+}

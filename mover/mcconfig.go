@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/x509roots/fallback/bundle"
+
+	"github.com/s3populator/s3populator/mover/source"
 )
 
 // mcAlias is the name under which mc knows the source. An alias is resolved
@@ -49,12 +51,12 @@ func mcLookup(addressing string) string {
 
 // writeMCConfig renders the configuration into the memory-backed scratch
 // directory, readable by nobody else.
-func (m *mover) writeMCConfig(id identity) error {
+func (m *mover) writeMCConfig(id source.Identity) error {
 	host := mcHost{
-		URL:          m.endpoint.String(),
-		AccessKey:    id.accessKey,
-		SecretKey:    id.secretKey.reveal(),
-		SessionToken: id.sessionToken.reveal(),
+		URL:          m.source.Endpoint.String(),
+		AccessKey:    id.AccessKey,
+		SecretKey:    id.SecretKey.Reveal(),
+		SessionToken: id.SessionToken.Reveal(),
 		API:          "S3v4",
 		Path:         mcLookup(m.request.Source.Addressing),
 	}
@@ -80,10 +82,10 @@ func (m *mover) writeMCRoots() error {
 	if err := os.MkdirAll(m.mcDir(), 0o700); err != nil {
 		return fmt.Errorf("write mc's configuration: %w", err)
 	}
-	if m.endpoint.Scheme != "https" {
+	if m.source.Endpoint.Scheme != "https" {
 		return nil
 	}
-	all := slices.Concat(m.bundles, [][]byte{systemRoots(m.options.Getenv)})
+	all := slices.Concat(m.source.Bundles, [][]byte{systemRoots(m.options.Getenv)})
 	if err := os.WriteFile(m.mcRoots(), bytes.Join(all, []byte("\n")), 0o600); err != nil {
 		return fmt.Errorf("write mc's CA bundle: %w", err)
 	}
@@ -125,11 +127,11 @@ func (m *mover) mcDir() string { return filepath.Join(m.options.Paths.Scratch, "
 // because no AWS_* credential of the pod belongs there.
 func (m *mover) mcEnvironment() []string {
 	env := []string{"HOME=" + m.options.Paths.Scratch, "MC_CONFIG_DIR=" + m.mcDir(), "MC_DISABLE_PAGER=1"}
-	if m.region != "" {
-		env = append(env, "MC_REGION="+m.region) // Spares mc a request per run.
+	if m.source.Region != "" {
+		env = append(env, "MC_REGION="+m.source.Region) // Spares mc a request per run.
 	}
 	passed := []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "GOMAXPROCS", "GODEBUG"}
-	if m.endpoint.Scheme == "https" {
+	if m.source.Endpoint.Scheme == "https" {
 		env, passed = append(env, "SSL_CERT_FILE="+m.mcRoots()), append(passed, "SSL_CERT_DIR")
 	} else {
 		// Reading 140 root certificates is half of what mc needs to start.

@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -23,11 +22,11 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -98,11 +97,7 @@ type mover struct {
 	request  wire.Request
 	options  Options
 	faults   fault.Classifier
-	endpoint *url.URL
-	bundles  [][]byte
-	ids      *identities
-	s3       *minio.Client
-	region   string // Of the bucket; empty when S3 does not tell.
+	source   *source.Client
 	plan     *plan.Plan
 	progress *progress
 	start    time.Time
@@ -117,7 +112,7 @@ type mover struct {
 	logMutex   sync.Mutex
 	mcMutex    sync.Mutex
 	mcReady    bool
-	mcIdentity identity
+	mcIdentity source.Identity
 }
 
 // Run makes one attempt and reports on it. It ends early, with what is verified
@@ -181,43 +176,23 @@ func (m *mover) connect() error {
 	if m.progress, err = newProgress(m.request.Progress, m.options.Paths.ProgressToken); err != nil {
 		return err
 	}
-	if m.endpoint, err = parseEndpoint(m.request.Source); err != nil {
-		return err
-	}
-	if m.bundles, err = readBundles(m.options.Paths.CABundles, m.request.TLS.CABundles); err != nil {
-		return err
-	}
-	if pem := m.request.TLS.CAPEM; pem != "" {
-		m.bundles = append(m.bundles, []byte(pem))
-	}
-	transport := newTransport(rootPool(m.bundles), m.request.TLS.InsecureSkipVerify)
-	m.ids = &identities{
-		request:  m.request,
-		paths:    m.options.Paths,
-		getenv:   m.options.Getenv,
-		client:   tokenClient(transport),
-		platform: tokenClient(newTransport(rootPool(m.bundles), false)),
-		endpoint: m.endpoint.String(),
-	}
-	m.s3, err = newClient(m.endpoint, m.request.Source, credentials.New(m.ids), transport)
+	p := m.options.Paths
+	m.source, err = source.Connect(m.request, m.faults, source.Mounts{
+		Credentials:   p.Credentials,
+		CABundles:     p.CABundles,
+		IdentityToken: p.IdentityToken,
+	}, m.options.Getenv)
 	return err
 }
 
 // list makes the plan and applies the policies that need no volume.
 func (m *mover) list(ctx context.Context) error {
 	m.progress.enter(wire.Listing)
-	if _, err := m.ids.get(ctx); err != nil {
-		return err // Said better here than from inside the client.
-	}
-	p, err := m.makePlan(ctx)
+	p, err := m.source.Plan(ctx, m.progress.listed)
 	if err != nil {
 		return err
 	}
 	m.plan = p
-	// The client has asked for it already, if it had to, to sign its requests.
-	if m.region, err = m.s3.GetBucketLocation(ctx, m.request.Source.Bucket); err != nil {
-		m.region = m.request.Source.Region
-	}
 	m.logf("listed %d objects, %d bytes, in %.1f s", len(p.Entries), p.Bytes, time.Since(m.start).Seconds())
 	return nil
 }
@@ -230,7 +205,7 @@ func (m *mover) refuseEmpty(ctx context.Context) error {
 	s := m.request.Source
 	hint := ""
 	if s.PrefixMode != plan.LiteralPrefix && s.Prefix != "" && len(s.Objects) == 0 {
-		if _, err := m.head(ctx, s.Prefix, minio.StatObjectOptions{}); err == nil {
+		if _, err := m.source.Head(ctx, s.Prefix, minio.StatObjectOptions{}); err == nil {
 			hint = fmt.Sprintf(" there is an object with exactly the key %s: name it in spec.objects;", plan.Quote(s.Prefix))
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -172,7 +173,7 @@ func manyObjects(t *testing.T, s *s3server, n int) map[string][]byte {
 	for name := range want {
 		names = append(names, name)
 	}
-	parallel(8, n, func(i int) { s.put(t, "set/"+names[i], want[names[i]]) })
+	source.Parallel(8, n, func(i int) { s.put(t, "set/"+names[i], want[names[i]]) })
 	return want
 }
 

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -143,7 +144,7 @@ func endGroup(pid int) {
 // refreshMC renders mc's configuration for the next run, with the credentials of
 // this moment and whatever may have happened to the file since.
 func (m *mover) refreshMC(ctx context.Context) error {
-	id, err := m.ids.get(ctx)
+	id, err := m.source.Identities.Get(ctx)
 	if err != nil {
 		return err
 	}
@@ -223,9 +224,9 @@ func bytesMoved(pid int) (total int64, err error) {
 func (m *mover) scrub(text string) string {
 	m.mcMutex.Lock()
 	defer m.mcMutex.Unlock()
-	for _, s := range []secret{m.mcIdentity.secretKey, m.mcIdentity.sessionToken} {
-		if v := s.reveal(); v != "" {
-			text = strings.ReplaceAll(text, v, redacted)
+	for _, s := range []source.Secret{m.mcIdentity.SecretKey, m.mcIdentity.SessionToken} {
+		if v := s.Reveal(); v != "" {
+			text = strings.ReplaceAll(text, v, source.Redacted)
 		}
 	}
 	return text

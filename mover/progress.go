@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -131,7 +132,7 @@ func (s *progress) rate(now sample) int64 {
 }
 
 func (s *progress) send(ctx context.Context, shot wire.Snapshot) error {
-	token, err := readSmall(s.tokenFile) // Each time: the kubelet rotates it.
+	token, err := source.ReadSmall(s.tokenFile) // Each time: the kubelet rotates it.
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -90,7 +91,7 @@ func (t *transfer) recheck(ctx context.Context, list []int) error {
 		t.journal.distrust()
 	}
 	if !t.journal.distrusted() {
-		parallel(statWorkers, len(list), func(n int) {
+		source.Parallel(source.StatWorkers, len(list), func(n int) {
 			if by, err := t.compareCold(ctx, list[n], t.expect); err == nil && by != bySize {
 				t.ledger.verified(list[n], by, false)
 			}

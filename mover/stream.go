@@ -14,6 +14,7 @@ import (
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/source"
 )
 
 const (
@@ -145,7 +146,7 @@ func (t *transfer) cat(ctx context.Context, batch []int, share int) (done int, e
 			done++
 		}
 		if n, _ := io.CopyN(io.Discard, r, 1); n > 0 {
-			return fmt.Errorf("%w: S3 sent more than was listed", errDiffers)
+			return fmt.Errorf("%w: S3 sent more than was listed", fault.ErrDiffers)
 		}
 		return nil
 	})
@@ -160,14 +161,14 @@ func (t *transfer) cat(ctx context.Context, batch []int, share int) (done int, e
 
 // errShifted means that an object before this one in the pipe had another size
 // than was listed, so that the bytes of this one are somebody else's too.
-var errShifted = fmt.Errorf("%w: another object came before it", errDiffers)
+var errShifted = fmt.Errorf("%w: another object came before it", fault.ErrDiffers)
 
 // confirm asks S3 whether objects that cannot be digested are still the listed
 // ones. Then each had its listed size, and so the pipe was cut where it should;
 // behind the first that changed, nothing is certain.
 func (t *transfer) confirm(ctx context.Context, list []int) {
 	errs := make([]error, len(list))
-	parallel(statWorkers, len(list), func(n int) { _, errs[n] = t.unchanged(ctx, t.plan.Entries[list[n]]) })
+	source.Parallel(source.StatWorkers, len(list), func(n int) { _, errs[n] = t.source.Unchanged(ctx, t.plan, t.plan.Entries[list[n]]) })
 	shifted := false
 	for n, i := range list {
 		switch {
@@ -210,7 +211,7 @@ func (t *transfer) receive(ctx context.Context, r io.Reader, i int, start headSt
 	}
 	by, err := t.settleFile(ctx, e, want)
 	if err == nil && by == bySize && start.bytes > 0 {
-		return unverified, errDiffers // Nobody vouches for the beginning: the whole object comes again.
+		return unverified, fault.ErrDiffers // Nobody vouches for the beginning: the whole object comes again.
 	}
 	return by, err
 }

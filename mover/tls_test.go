@@ -4,7 +4,10 @@ package mover
 
 import (
 	"crypto/tls"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -80,5 +83,26 @@ func TestBadCertificates(t *testing.T) {
 				t.Errorf("report is %+v, want the certificate to be %s", r, tt.wantText)
 			}
 		})
+	}
+}
+
+// TestInsecureSkipVerifyIsAboutTheEndpoint: the token goes to AWS only when AWS is who answers.
+func TestInsecureSkipVerifyIsAboutTheEndpoint(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	write(t, token, "good")
+	impostor := httptest.NewTLSServer(
+		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the token was sent to an impostor") }),
+	)
+	t.Cleanup(impostor.Close)
+	impostor.Config.ErrorLog = log.New(io.Discard, "", 0)
+	b := newBench(t, impostor.URL)
+	b.request.Credentials = wire.Credentials{Kind: wire.WebIdentity, Name: "reader"}
+	b.request.TLS.InsecureSkipVerify = true
+	b.options.MC = "/nonexistent"
+	b.options.Getenv = func(name string) string {
+		return map[string]string{"AWS_WEB_IDENTITY_TOKEN_FILE": token, "AWS_ENDPOINT_URL_STS": impostor.URL}[name]
+	}
+	if r := b.run(); r.Reason != wire.CertificateInvalid {
+		t.Errorf("report is %+v, want %s", r, wire.CertificateInvalid)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -138,7 +139,7 @@ func (t *transfer) fetch(ctx context.Context, todo []int) error {
 // round has failed, the next one does.
 func (t *transfer) checkContested(ctx context.Context) {
 	list := t.ledger.uncontested()
-	parallel(runtime.GOMAXPROCS(0), len(list), func(n int) {
+	source.Parallel(runtime.GOMAXPROCS(0), len(list), func(n int) {
 		if ctx.Err() == nil {
 			t.fetched.Add(t.plan.Entries[list[n]].Size)
 			t.check(ctx, list[n])
@@ -198,7 +199,7 @@ func (t *transfer) verdict(ctx context.Context, err error, left []int) error {
 	last := t.last
 	t.mu.Unlock()
 	switch {
-	case errors.Is(why, errDiffers):
+	case errors.Is(why, fault.ErrDiffers):
 		return fault.New(wire.VerificationFailed, "%d of %d files differ from their objects after %d rounds, the first is %s; if the "+
 			"entity tags of this S3 server are not MD5 sums, set spec.transfer.verify: Size", len(left), len(t.plan.Entries), maxRounds,
 			plan.Quote(t.plan.Entries[i].Path)).Because(why)

@@ -13,12 +13,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/source"
 )
-
-// errDiffers means that a file's bytes are not those of its object, although
-// the object is still the one that was listed.
-var errDiffers = errors.New("the file on the volume differs from the object")
 
 // errNotThere means that a file did not arrive.
 var errNotThere = errors.New("the file did not arrive on the volume")
@@ -89,7 +87,7 @@ func (t *transfer) openPlanned(e plan.Entry) (*os.File, error) {
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() || info.Size() != e.Size {
 		_ = f.Close()
-		return nil, errors.Join(errDiffers, err)
+		return nil, errors.Join(fault.ErrDiffers, err)
 	}
 	return f, nil
 }
@@ -111,7 +109,7 @@ func (m *mover) settle(ctx context.Context, e plan.Entry, f io.ReadSeeker, tried
 		return unverified, fmt.Errorf("read back %s: %w", plan.Quote(e.Path), err)
 	}
 	if !same {
-		return unverified, errDiffers
+		return unverified, fault.ErrDiffers
 	}
 	return want.method, nil
 }
@@ -119,7 +117,7 @@ func (m *mover) settle(ctx context.Context, e plan.Entry, f io.ReadSeeker, tried
 // expectOtherwise says how else an object that did not match may be recognised, or that it
 // differs.
 func (m *mover) expectOtherwise(ctx context.Context, e plan.Entry, tried expectation) (expectation, error) {
-	info, err := m.unchanged(ctx, e)
+	info, err := m.source.Unchanged(ctx, m.plan, e)
 	if err != nil {
 		return expectation{}, err
 	}
@@ -128,18 +126,18 @@ func (m *mover) expectOtherwise(ctx context.Context, e plan.Entry, tried expecta
 	case sum != "" && tried.method != byChecksum:
 		want.method, want.sum, want.algo = byChecksum, sum, algo
 		return want, nil
-	case encrypted(info) && tried.method != byChecksum:
+	case source.Encrypted(info) && tried.method != byChecksum:
 		want.method = bySize
 		return want, nil
 	case tried.method == byParts && len(tried.parts) == 1:
 		// Parts of uneven sizes after all?
 		if want.parts, err = m.partSizes(ctx, e); err != nil || want.parts == nil {
-			return expectation{}, errors.Join(errDiffers, err)
+			return expectation{}, errors.Join(fault.ErrDiffers, err)
 		}
 		want.method = byParts
 		return want, nil
 	}
-	return expectation{}, errDiffers
+	return expectation{}, fault.ErrDiffers
 }
 
 // digestFile reads a file from where it stands and compares. Sizes were

@@ -23,6 +23,10 @@ import (
 // ErrExpired marks a session that ended while it was used; new credentials help.
 var ErrExpired = errors.New("the session expired")
 
+// ErrDiffers means that a file's bytes are not those of its object, although
+// the object is still the one that was listed.
+var ErrDiffers = errors.New("the file on the volume differs from the object")
+
 // ErrTerminated is the cause of a context that a signal ended.
 var ErrTerminated = errors.New("the mover was told to stop")
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package source
 
 import (
 	"context"
@@ -31,7 +31,7 @@ const (
 
 // fromSession exchanges the pod's identity for temporary keys. The session is
 // kept until minio-go's expiry window before its end.
-func (s *identities) fromSession(ctx context.Context) (identity, error) {
+func (s *identities) fromSession(ctx context.Context) (Identity, error) {
 	s.once.Do(func() {
 		var provider credentials.Provider
 		if provider, s.refused = s.sessionProvider(); s.refused == nil {
@@ -39,16 +39,16 @@ func (s *identities) fromSession(ctx context.Context) (identity, error) {
 		}
 	})
 	if s.refused != nil {
-		return identity{}, s.refused
+		return Identity{}, s.refused
 	}
 	v, err := s.session.GetWithContext(&credentials.CredContext{Client: s.client, Context: ctx})
 	if err != nil {
-		return identity{}, s.sessionFailure(err)
+		return Identity{}, s.sessionFailure(err)
 	}
-	return identity{
-		accessKey:    v.AccessKeyID,
-		secretKey:    newSecret(v.SecretAccessKey),
-		sessionToken: newSecret(v.SessionToken),
+	return Identity{
+		AccessKey:    v.AccessKeyID,
+		SecretKey:    newSecret(v.SecretAccessKey),
+		SessionToken: newSecret(v.SessionToken),
 	}, nil
 }
 
@@ -83,7 +83,7 @@ func (s *identities) sessionProvider() (credentials.Provider, error) {
 		STSEndpoint: endpoint,
 		RoleARN:     role,
 		GetWebIDTokenExpiry: func() (*credentials.WebIdentityToken, error) {
-			token, err := readSmall(tokenFile)
+			token, err := ReadSmall(tokenFile)
 			if err != nil {
 				return nil, err
 			}
@@ -169,7 +169,7 @@ func (p *containerProvider) RetrieveWithCredContext(cc *credentials.CredContext)
 			"agents of the platform are asked for credentials", envContainerURI, request.URL.Host)
 	}
 	if p.tokenFile != "" {
-		token, err := readSmall(p.tokenFile)
+		token, err := ReadSmall(p.tokenFile)
 		if err != nil {
 			return credentials.Value{}, err
 		}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package source
 
 import (
 	"cmp"
@@ -20,11 +20,11 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// identity is a resolved set of keys. All empty means anonymous.
-type identity struct {
-	accessKey    string
-	secretKey    secret
-	sessionToken secret
+// Identity is a resolved set of keys. All empty means anonymous.
+type Identity struct {
+	AccessKey    string
+	SecretKey    Secret
+	SessionToken Secret
 }
 
 // The spellings of a Secret's keys that are understood, in order of
@@ -40,7 +40,7 @@ var (
 // It implements minio-go's Provider.
 type identities struct {
 	request wire.Request
-	paths   Paths
+	paths   Mounts
 	getenv  func(string) string
 	client  *http.Client // For the STS of the endpoint, trusted as spec.tls says.
 	// platform is for AWS and the agents of a platform: spec.tls.insecureSkipVerify is about
@@ -53,23 +53,23 @@ type identities struct {
 	refused  error // Why there is no session and never will be.
 }
 
-// get returns the keys of this moment.
-func (s *identities) get(ctx context.Context) (identity, error) {
+// Get returns the keys of this moment.
+func (s *identities) Get(ctx context.Context) (Identity, error) {
 	switch s.request.Credentials.Kind {
 	case wire.Anonymous, "":
-		return identity{}, nil
+		return Identity{}, nil
 	case wire.SecretFiles:
 		return s.fromFiles()
 	case wire.WebIdentity:
 		return s.fromSession(ctx)
 	}
-	return identity{}, fault.New(wire.MoverBroken, "unknown kind of credentials %q", s.request.Credentials.Kind)
+	return Identity{}, fault.New(wire.MoverBroken, "unknown kind of credentials %q", s.request.Credentials.Kind)
 }
 
-func (s *identities) fromFiles() (identity, error) {
+func (s *identities) fromFiles() (Identity, error) {
 	present, err := secretFiles(s.paths.Credentials)
 	if err != nil {
-		return identity{}, err
+		return Identity{}, err
 	}
 	keys := s.request.Credentials.Keys
 	access, secretKey := firstOf(
@@ -80,16 +80,16 @@ func (s *identities) fromFiles() (identity, error) {
 		namesOf(keys.SecretKey, secretKeyNames),
 	)
 	if access == "" || secretKey == "" {
-		return identity{}, s.missing(present)
+		return Identity{}, s.missing(present)
 	}
 	if strings.ContainsAny(access, " \t\r\n") {
-		return identity{}, fault.New(wire.CredentialsInvalid, "the access key in Secret %q (spec.credentials.secretRef) contains "+
+		return Identity{}, fault.New(wire.CredentialsInvalid, "the access key in Secret %q (spec.credentials.secretRef) contains "+
 			"white space; was it encoded twice?", s.request.Credentials.Name)
 	}
-	return identity{
-		accessKey:    access,
-		secretKey:    newSecret(secretKey),
-		sessionToken: newSecret(firstOf(present, namesOf(keys.SessionToken, sessionTokenNames))),
+	return Identity{
+		AccessKey:    access,
+		SecretKey:    newSecret(secretKey),
+		SessionToken: newSecret(firstOf(present, namesOf(keys.SessionToken, sessionTokenNames))),
 	}, nil
 }
 
@@ -136,7 +136,7 @@ func secretFiles(dir string) (map[string]string, error) {
 		if strings.HasPrefix(f.Name(), "..") {
 			continue // The kubelet's bookkeeping of a projected volume.
 		}
-		value, err := readSmall(filepath.Join(dir, f.Name()))
+		value, err := ReadSmall(filepath.Join(dir, f.Name()))
 		if err != nil {
 			return nil, fault.New(wire.CredentialsInvalid, "key %s of the Secret cannot be read: %v", plan.Quote(f.Name()), err).Because(err)
 		}
@@ -145,8 +145,8 @@ func secretFiles(dir string) (map[string]string, error) {
 	return values, nil
 }
 
-// readSmall reads a token or a key without the newline that editors add.
-func readSmall(path string) (string, error) {
+// ReadSmall reads a token or a key without the newline that editors add.
+func ReadSmall(path string) (string, error) {
 	b, err := os.ReadFile(path) // #nosec G304 -- a path of ours or of the platform.
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", filepath.Base(path), fault.Pathless(err))
@@ -173,7 +173,7 @@ func firstOf(values map[string]string, names []string) string {
 
 // RetrieveWithCredContext makes minio-go sign with the keys of this moment.
 func (s *identities) RetrieveWithCredContext(cc *credentials.CredContext) (credentials.Value, error) {
-	id, err := s.get(cc.Context)
+	id, err := s.Get(cc.Context)
 	if err != nil {
 		return credentials.Value{}, err
 	}
@@ -189,14 +189,14 @@ func (s *identities) Retrieve() (credentials.Value, error) {
 // a tmpfs costs nothing, and sessions are cached with their expiry.
 func (s *identities) IsExpired() bool { return s.request.Credentials.Kind != wire.Anonymous }
 
-func (id identity) value() credentials.Value {
-	if id.accessKey == "" {
+func (id Identity) value() credentials.Value {
+	if id.AccessKey == "" {
 		return credentials.Value{SignerType: credentials.SignatureAnonymous}
 	}
 	return credentials.Value{
-		AccessKeyID:     id.accessKey,
-		SecretAccessKey: id.secretKey.reveal(),
-		SessionToken:    id.sessionToken.reveal(),
+		AccessKeyID:     id.AccessKey,
+		SecretAccessKey: id.SecretKey.Reveal(),
+		SessionToken:    id.SessionToken.Reveal(),
 		SignerType:      credentials.SignatureV4,
 	}
 }

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package source
 
 import (
 	"fmt"
-	"io"
-	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -56,7 +56,7 @@ func startSTS(t *testing.T, expiry time.Duration) *sts {
 	return s
 }
 
-func identitiesFor(r wire.Request, paths Paths, env map[string]string, endpoint string) *identities {
+func identitiesFor(r wire.Request, paths Mounts, env map[string]string, endpoint string) *identities {
 	return &identities{
 		request: r, paths: paths, client: tokenClient(nil), platform: tokenClient(nil), endpoint: endpoint,
 		getenv: func(name string) string { return env[name] },
@@ -65,9 +65,9 @@ func identitiesFor(r wire.Request, paths Paths, env map[string]string, endpoint 
 
 func TestWebIdentity(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token")
-	write(t, token, "good\n")
+	mount(t, token, "good\n")
 	bad := filepath.Join(t.TempDir(), "token")
-	write(t, bad, "bad")
+	mount(t, bad, "bad")
 	for name, tt := range map[string]struct {
 		ours     string // Token file mounted by us; empty: none.
 		env      func(endpoint string) map[string]string
@@ -101,20 +101,20 @@ func TestWebIdentity(t *testing.T) {
 				Source:      wire.Source{Endpoint: endpoint},
 				Credentials: wire.Credentials{Kind: wire.WebIdentity, Name: "reader", RoleARN: tt.role},
 			}
-			ids := identitiesFor(r, Paths{IdentityToken: tt.ours}, env, endpoint)
-			id, err := ids.get(t.Context())
+			ids := identitiesFor(r, Mounts{IdentityToken: tt.ours}, env, endpoint)
+			id, err := ids.Get(t.Context())
 			if tt.wantFail != "" {
-				mustFail(t, err, tt.wantFail, `ServiceAccount "reader"`, "the token is bad")
+				mustRefuse(t, err, tt.wantFail, `ServiceAccount "reader"`, "the token is bad")
 				return
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			if id.accessKey != "key-1" || id.secretKey.reveal() != "secret-1" || id.sessionToken.reveal() != "session-1" ||
+			if id.AccessKey != "key-1" || id.SecretKey.Reveal() != "secret-1" || id.SessionToken.Reveal() != "session-1" ||
 				s.role.Load() != tt.wantRole {
-				t.Errorf("got %s %s %s, role %v", id.accessKey, id.secretKey.reveal(), id.sessionToken.reveal(), s.role.Load())
+				t.Errorf("got %s %s %s, role %v", id.AccessKey, id.SecretKey.Reveal(), id.SessionToken.Reveal(), s.role.Load())
 			}
-			if _, err := ids.get(t.Context()); err != nil || s.calls.Load() != 1 {
+			if _, err := ids.Get(t.Context()); err != nil || s.calls.Load() != 1 {
 				t.Errorf("a session that lasts was asked for %d times (%v)", s.calls.Load(), err)
 			}
 		})
@@ -123,12 +123,12 @@ func TestWebIdentity(t *testing.T) {
 
 func TestASessionNearItsEndIsRenewed(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token")
-	write(t, token, "good")
+	mount(t, token, "good")
 	s := startSTS(t, -time.Second)
 	r := wire.Request{Source: wire.Source{Endpoint: s.URL}, Credentials: wire.Credentials{Kind: wire.WebIdentity}}
-	ids := identitiesFor(r, Paths{IdentityToken: token}, nil, s.URL)
+	ids := identitiesFor(r, Mounts{IdentityToken: token}, nil, s.URL)
 	for range 2 {
-		if _, err := ids.get(t.Context()); err != nil {
+		if _, err := ids.Get(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -139,7 +139,7 @@ func TestASessionNearItsEndIsRenewed(t *testing.T) {
 
 func TestContainerCredentials(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token")
-	write(t, token, "agent-token")
+	mount(t, token, "agent-token")
 	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "agent-token" {
 			w.WriteHeader(http.StatusUnauthorized)
@@ -155,20 +155,20 @@ func TestContainerCredentials(t *testing.T) {
 	r := wire.Request{Credentials: wire.Credentials{Kind: wire.WebIdentity, Name: "reader"}}
 	t.Run("the agent's keys", func(t *testing.T) {
 		env := map[string]string{envContainerURI: agent.URL + "/v1/credentials", envContainerTokenFile: token}
-		id, err := identitiesFor(r, Paths{}, env, "").get(t.Context())
-		if err != nil || id.accessKey != "k" || id.secretKey.reveal() != "s" || id.sessionToken.reveal() != "t" {
-			t.Errorf("got %v, %v", id.accessKey, err)
+		id, err := identitiesFor(r, Mounts{}, env, "").Get(t.Context())
+		if err != nil || id.AccessKey != "k" || id.SecretKey.Reveal() != "s" || id.SessionToken.Reveal() != "t" {
+			t.Errorf("got %v, %v", id.AccessKey, err)
 		}
 	})
 	t.Run("an agent that refuses", func(t *testing.T) {
 		env := map[string]string{envContainerURI: agent.URL}
-		_, err := identitiesFor(r, Paths{}, env, "").get(t.Context())
-		mustFail(t, err, wire.AccessDenied, "401")
+		_, err := identitiesFor(r, Mounts{}, env, "").Get(t.Context())
+		mustRefuse(t, err, wire.AccessDenied, "401")
 	})
 	t.Run("an agent elsewhere gets no token", func(t *testing.T) {
 		env := map[string]string{envContainerURI: "http://agent.example.com/", envContainerTokenFile: token}
-		_, err := identitiesFor(r, Paths{}, env, "").get(t.Context())
-		mustFail(t, err, wire.CredentialsInvalid, "agent.example.com")
+		_, err := identitiesFor(r, Mounts{}, env, "").Get(t.Context())
+		mustRefuse(t, err, wire.CredentialsInvalid, "agent.example.com")
 	})
 }
 
@@ -176,7 +176,7 @@ func TestAWSSTS(t *testing.T) {
 	for region, want := range map[string]string{
 		"": "https://sts.amazonaws.com", "eu-west-1": "https://sts.eu-west-1.amazonaws.com", "cn-north-1": "https://sts.cn-north-1.amazonaws.com.cn",
 	} {
-		ids := identitiesFor(wire.Request{Source: wire.Source{Region: region}}, Paths{}, nil, "")
+		ids := identitiesFor(wire.Request{Source: wire.Source{Region: region}}, Mounts{}, nil, "")
 		if got := ids.awsSTS(); got != want || strings.Contains(got, "..") {
 			t.Errorf("region %q: %s, want %s", region, got, want)
 		}
@@ -187,7 +187,7 @@ func TestAWSSTS(t *testing.T) {
 // one that was named.
 func TestATokenStaysPrivate(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token")
-	write(t, token, "good")
+	mount(t, token, "good")
 	for name, tt := range map[string]struct {
 		endpoint string
 		env      map[string]string
@@ -203,15 +203,15 @@ func TestATokenStaysPrivate(t *testing.T) {
 				Source:      wire.Source{Endpoint: tt.endpoint},
 				Credentials: wire.Credentials{Kind: wire.WebIdentity, Name: "reader"},
 			}
-			ids := identitiesFor(r, Paths{IdentityToken: token}, tt.env, tt.endpoint)
+			ids := identitiesFor(r, Mounts{IdentityToken: token}, tt.env, tt.endpoint)
 			refuse := tokenClient(roundTrip(func(*http.Request) (*http.Response, error) {
 				t.Error("something was sent")
 				return nil, net.ErrClosed
 			}))
 			ids.client, ids.platform = refuse, refuse
 			for range 2 { // The second answer is the first one's.
-				_, err := ids.get(t.Context())
-				mustFail(t, err, wire.CredentialsInvalid, append(tt.want, `"reader"`)...)
+				_, err := ids.Get(t.Context())
+				mustRefuse(t, err, wire.CredentialsInvalid, append(tt.want, `"reader"`)...)
 			}
 		})
 	}
@@ -232,8 +232,8 @@ func TestATokenStaysPrivate(t *testing.T) {
 					Source:      wire.Source{Endpoint: s.URL},
 					Credentials: wire.Credentials{Kind: wire.WebIdentity, Name: "reader"},
 				}
-				_, err := identitiesFor(r, Paths{IdentityToken: token}, env, s.URL).get(t.Context())
-				c := newClassifier(r, Options{})
+				_, err := identitiesFor(r, Mounts{IdentityToken: token}, env, s.URL).Get(t.Context())
+				c := fault.Classifier{Source: r.Source, Credentials: r.Credentials}
 				if f := c.Classify(err); f.Reason != wire.CredentialsInvalid ||
 					!strings.Contains(f.Message, elsewhere.Listener.Addr().String()) {
 					t.Errorf("%s: %s: %s", how, f.Reason, f.Message)
@@ -247,23 +247,25 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// TestInsecureSkipVerifyIsAboutTheEndpoint: the token goes to AWS only when AWS is who answers.
-func TestInsecureSkipVerifyIsAboutTheEndpoint(t *testing.T) {
-	token := filepath.Join(t.TempDir(), "token")
-	write(t, token, "good")
-	impostor := httptest.NewTLSServer(
-		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the token was sent to an impostor") }),
-	)
-	t.Cleanup(impostor.Close)
-	impostor.Config.ErrorLog = log.New(io.Discard, "", 0)
-	b := newBench(t, impostor.URL)
-	b.request.Credentials = wire.Credentials{Kind: wire.WebIdentity, Name: "reader"}
-	b.request.TLS.InsecureSkipVerify = true
-	b.options.MC = "/nonexistent"
-	b.options.Getenv = func(name string) string {
-		return map[string]string{envTokenFile: token, envSTSEndpoint: impostor.URL}[name]
+// Mount writes a file as a pod finds it.
+func mount(t testing.TB, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
 	}
-	if r := b.run(); r.Reason != wire.CertificateInvalid {
-		t.Errorf("report is %+v, want %s", r, wire.CertificateInvalid)
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustRefuse(t *testing.T, err error, reason wire.Reason, texts ...string) {
+	t.Helper()
+	if fault.ReasonOf(err) != reason {
+		t.Fatalf("error is %v (reason %q), want reason %q", err, fault.ReasonOf(err), reason)
+	}
+	for _, s := range texts {
+		if !strings.Contains(err.Error(), s) {
+			t.Errorf("message lacks %q:\n%s", s, err)
+		}
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package source
 
 import (
 	"fmt"
@@ -9,7 +9,7 @@ import (
 )
 
 func TestSecretsDoNotPrint(t *testing.T) {
-	id := identity{accessKey: "AKIA", secretKey: newSecret("hush"), sessionToken: newSecret("hush")}
+	id := Identity{AccessKey: "AKIA", SecretKey: newSecret("hush"), SessionToken: newSecret("hush")}
 	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
 		if s := fmt.Sprintf(format, id); strings.Contains(s, "hush") {
 			t.Errorf("%s prints %s", format, s)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+// Package source reads S3: it resolves the credentials, lists what is selected, looks objects
+// up and opens them. It shows no secret to anything but the signer of its requests.
+package source
 
 import (
 	"crypto/tls"
@@ -71,7 +73,7 @@ func newTransport(roots *x509.CertPool, insecure bool) *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           dialer.DialContext,
-		MaxIdleConnsPerHost:   statWorkers,
+		MaxIdleConnsPerHost:   StatWorkers,
 		IdleConnTimeout:       time.Minute,
 		TLSHandshakeTimeout:   tlsTimeout,
 		ResponseHeaderTimeout: responseTimeout,
@@ -130,6 +132,50 @@ func rootPool(bundles [][]byte) *x509.CertPool {
 		pool.AppendCertsFromPEM(pem)
 	}
 	return pool
+}
+
+// Mounts are the directories and files that a mover's pod has of its source.
+type Mounts struct {
+	Credentials   string // A directory: one file per key of the Secret.
+	CABundles     string // A directory: one directory per bundle.
+	IdentityToken string // A file.
+}
+
+// Client reads one source.
+type Client struct {
+	request    wire.Request
+	faults     fault.Classifier
+	Endpoint   *url.URL
+	Bundles    [][]byte // PEM of spec.tls.caBundles and of the installation.
+	Identities *identities
+	S3         *minio.Client
+	Region     string // Of the bucket, once it was listed; empty when S3 does not tell.
+}
+
+// Connect reads everything that is mounted and makes the client. Nothing is sent yet.
+func Connect(r wire.Request, faults fault.Classifier, from Mounts, getenv func(string) string) (*Client, error) {
+	c := &Client{request: r, faults: faults}
+	var err error
+	if c.Endpoint, err = parseEndpoint(r.Source); err != nil {
+		return nil, err
+	}
+	if c.Bundles, err = readBundles(from.CABundles, r.TLS.CABundles); err != nil {
+		return nil, err
+	}
+	if pem := r.TLS.CAPEM; pem != "" {
+		c.Bundles = append(c.Bundles, []byte(pem))
+	}
+	transport := newTransport(rootPool(c.Bundles), r.TLS.InsecureSkipVerify)
+	c.Identities = &identities{
+		request:  r,
+		paths:    from,
+		getenv:   getenv,
+		client:   tokenClient(transport),
+		platform: tokenClient(newTransport(rootPool(c.Bundles), false)),
+		endpoint: c.Endpoint.String(),
+	}
+	c.S3, err = newClient(c.Endpoint, r.Source, credentials.New(c.Identities), transport)
+	return c, err
 }
 
 func newClient(

@@ -42,7 +42,8 @@ func TestProgress(t *testing.T) {
 			}
 		}
 	}
-	if moved < 3 || last != 100 {
+	// Two values tell movement from a jump; how many more there are is a matter of the machine.
+	if moved < 2 || last != 100 {
 		t.Errorf("the percentage had %d values before 100 and ended with %d", moved, last)
 	}
 }

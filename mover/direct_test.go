@@ -25,10 +25,11 @@ import (
 // Each named version is fetched and verified, whatever is current by now, large objects too.
 func TestVersions(t *testing.T) {
 	binary := testenv.Variable(t, "MOVER_TEST_VERSITYGW")
-	dir, versions, port := t.TempDir(), t.TempDir(), freePort(t)
-	start(t, []string{"ROOT_ACCESS_KEY=" + testAccessKey, "ROOT_SECRET_KEY=" + testSecretKey}, binary,
-		"--port", "127.0.0.1:"+port, "posix", "--versioning-dir", versions, dir)
-	s := ready(t, &s3server{endpoint: "http://127.0.0.1:" + port, dir: dir})
+	dir, versions := t.TempDir(), t.TempDir()
+	address := listening(t, binary, func(address string) []string {
+		return []string{"--port", address, "posix", "--versioning-dir", versions, dir}
+	})
+	s := ready(t, &s3server{endpoint: "http://" + address, dir: dir})
 	if err := s.client.EnableVersioning(t.Context(), testBucket); err != nil {
 		t.Fatal(err)
 	}

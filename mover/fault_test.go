@@ -308,7 +308,7 @@ func TestASignalKeepsWhatIsVerified(t *testing.T) {
 }
 
 func TestNothingListensThere(t *testing.T) {
-	b := newBench(t, "http://127.0.0.1:"+freePort(t))
+	b := newBench(t, "http://127.0.0.1:"+deafPort(t))
 	b.options.MC = "/nonexistent"
 	if r := b.run(); r.Reason != wire.EndpointUnreachable || r.Class != wire.RetryUncounted ||
 		!strings.Contains(r.Message, "spec.endpoint") {

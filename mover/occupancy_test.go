@@ -317,7 +317,7 @@ func TestACompleteVolumeWithoutAJournal(t *testing.T) {
 
 // TestAFirstAttemptThatCannotCompare refuses what it finds, whatever S3 says.
 func TestAFirstAttemptThatCannotCompare(t *testing.T) {
-	b := newBench(t, "http://127.0.0.1:"+freePort(t))
+	b := newBench(t, "http://127.0.0.1:"+deafPort(t))
 	write(t, b.paths.Volume+"/thesis.tex", "years")
 	if r := b.run(); r.Reason != wire.VolumeNotEmpty || !r.Held || !strings.Contains(r.Message, "thesis.tex") {
 		t.Errorf("report is %+v, want VolumeNotEmpty", r)

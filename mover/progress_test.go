@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -67,7 +68,7 @@ func TestProgressIsSent(t *testing.T) {
 	started := time.Now()
 	stop := p.background(t.Context())
 	defer stop()
-	waitFor(t, 30*time.Second, "the first message", func() bool { return m.calls.Load() == 1 })
+	waitFor(t, 30*time.Second, "the first message", func() bool { return m.calls.Load() >= 1 })
 	if early := time.Since(started); early < progressFirst {
 		t.Errorf("the first message came after %s", early)
 	}
@@ -75,17 +76,19 @@ func TestProgressIsSent(t *testing.T) {
 	p.ledger.Store(l)
 	p.enter(wire.Transferring)
 	l.verified(0, byMD5, false)
-	p.inFlight.Add(7)
 	write(t, token, "second")
-	waitFor(t, 30*time.Second, "the second message", func() bool { return m.calls.Load() == 2 })
+	p.inFlight.Add(7)
+	// A slow machine may send one more message at any moment before.
+	want := wire.Snapshot{Phase: wire.Transferring, ObjectsDone: 1, ObjectsTotal: 2, BytesDone: 17, BytesTotal: 40}
+	waitFor(t, 30*time.Second, "a message that tells all of this", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return slices.Contains(m.snapshots, want)
+	})
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if got := m.snapshots[0]; got != (wire.Snapshot{Phase: wire.Listing, ObjectsDone: 2}) {
 		t.Errorf("the first message is %+v", got)
-	}
-	got := m.snapshots[1]
-	if got != (wire.Snapshot{Phase: wire.Transferring, ObjectsDone: 1, ObjectsTotal: 2, BytesDone: 17, BytesTotal: 40}) {
-		t.Errorf("the second message is %+v", got)
 	}
 	if !m.tokens["Bearer first"] || !m.tokens["Bearer second"] {
 		t.Errorf("tokens are %v, want the one of each moment", m.tokens)
@@ -115,7 +118,7 @@ func TestProgressNeverDisturbs(t *testing.T) {
 	m := startManager(t, http.StatusInternalServerError)
 	for name, p := range map[string]wire.Progress{
 		"an endpoint that fails":   {URL: m.URL, CABundle: m.ca()},
-		"an endpoint that is gone": {URL: "https://127.0.0.1:" + freePort(t), CABundle: m.ca()},
+		"an endpoint that is gone": {URL: "https://127.0.0.1:" + deafPort(t), CABundle: m.ca()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, s.endpoint)

@@ -6,10 +6,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -48,11 +46,11 @@ type s3server struct {
 func startVersity(t testing.TB, flags ...string) *s3server {
 	t.Helper()
 	binary := testenv.Variable(t, "MOVER_TEST_VERSITYGW")
-	dir, port := t.TempDir(), freePort(t)
-	args := append([]string{"--port", "127.0.0.1:" + port}, flags...)
-	args = append(args, "posix", dir)
-	start(t, []string{"ROOT_ACCESS_KEY=" + testAccessKey, "ROOT_SECRET_KEY=" + testSecretKey}, binary, args...)
-	return ready(t, &s3server{endpoint: scheme(flags) + "127.0.0.1:" + port, dir: dir})
+	dir := t.TempDir()
+	address := listening(t, binary, func(address string) []string {
+		return append(append([]string{"--port", address}, flags...), "posix", dir)
+	})
+	return ready(t, &s3server{endpoint: scheme(flags) + address, dir: dir})
 }
 
 func scheme(flags []string) string {
@@ -60,34 +58,6 @@ func scheme(flags []string) string {
 		return "https://"
 	}
 	return "http://"
-}
-
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-}
-
-// start runs a process until the test ends.
-func start(t testing.TB, env []string, binary string, args ...string) {
-	t.Helper()
-	var output bytes.Buffer
-	cmd := exec.Command(binary, args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), env...), &output, &output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() && output.Len() > 0 {
-			t.Logf("%s printed:\n%.2000s", filepath.Base(binary), output.String())
-		}
-	})
 }
 
 func ready(t testing.TB, s *s3server) *s3server {

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
+	"github.com/s3populator/s3populator/internal/testenv"
 	"github.com/s3populator/s3populator/mover/wire"
 	"github.com/s3populator/s3populator/webhook"
 )
@@ -128,6 +129,9 @@ func TestEveryPathHasLimits(t *testing.T) {
 
 // TestWorstReviews: as many as there are places, of the largest body, stay below the memory limit.
 func TestWorstReviews(t *testing.T) {
+	if testenv.Race {
+		t.Skip("the race detector needs memory of its own; hack/test.sh runs this without it")
+	}
 	const memory = 200 << 20 // GOMEMLIMIT in the manifests.
 	l := newLimits()[webhook.PathClaims]
 	annotations := map[string]string{}

@@ -62,9 +62,10 @@ func (h *harness) serve() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.server = grpc.NewServer()
-	h.driver.Register(h.server)
-	go func() { _ = h.server.Serve(listener) }()
+	server := grpc.NewServer()
+	h.server = server
+	h.driver.Register(server)
+	go func() { _ = server.Serve(listener) }()
 	connection, err := grpc.NewClient(
 		"unix://"+h.path("csi.sock"),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),

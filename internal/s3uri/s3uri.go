@@ -45,9 +45,6 @@ func Parse(s string) (URI, error) {
 	return URI{Bucket: bucket, Path: path}, nil
 }
 
-// String is the URI that Parse reads as u.
-func (u URI) String() string { return scheme + u.Bucket + "/" + u.Path }
-
 func checkBucket(name string) error {
 	switch {
 	case name == "":

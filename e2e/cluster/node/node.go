@@ -80,9 +80,6 @@ func (n *Node) Address() string { return rundir.NodeAddress }
 // ControlSocket is where the test CSI driver takes orders.
 func (n *Node) ControlSocket() string { return filepath.Join(n.dir.CSI(), "control.sock") }
 
-// CSIData is where the test CSI driver keeps volumes.
-func (n *Node) CSIData() string { return filepath.Join(n.dir.CSI(), "data") }
-
 // Dial connects as if from inside the node, so that a test reaches servers, pods
 // and Services. A name is looked up in the cluster's DNS.
 func (n *Node) Dial(ctx context.Context, network, address string) (net.Conn, error) {

@@ -57,12 +57,6 @@ func (c *Client) Reset(ctx context.Context, namespace string) error {
 	return c.call(ctx, http.MethodDelete, "/rules"+in(namespace), nil, nil)
 }
 
-// Rules lists the rules that are not used up.
-func (c *Client) Rules(ctx context.Context) (rules []Rule, err error) {
-	err = c.call(ctx, http.MethodGet, "/rules", nil, &rules)
-	return rules, err
-}
-
 // Calls counts the calls so far, by method, for volumes of a namespace; empty means all calls.
 func (c *Client) Calls(ctx context.Context, namespace string) (counts map[string]Count, err error) {
 	err = c.call(ctx, http.MethodGet, "/calls"+in(namespace), nil, &counts)
@@ -75,21 +69,10 @@ func (c *Client) Volumes(ctx context.Context, namespace string) (volumes []Volum
 	return volumes, err
 }
 
-// Snapshots lists the snapshots that were made in a namespace; empty means all snapshots.
-func (c *Client) Snapshots(ctx context.Context, namespace string) (snapshots []Snapshot, err error) {
-	err = c.call(ctx, http.MethodGet, "/snapshots"+in(namespace), nil, &snapshots)
-	return snapshots, err
-}
-
 // Devices lists the loop devices that show an image of this driver, also one whose volume is deleted.
 func (c *Client) Devices(ctx context.Context) (devices []string, err error) {
 	err = c.call(ctx, http.MethodGet, "/devices", nil, &devices)
 	return devices, err
-}
-
-// SetCapacity changes how many bytes all volumes and snapshots together may have.
-func (c *Client) SetCapacity(ctx context.Context, total int64) error {
-	return c.call(ctx, http.MethodPut, "/capacity", total, nil)
 }
 
 // Wipe unmounts and removes every volume and snapshot of a namespace, used or not; empty means all. Pods that use them lose their data.

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command licenses names the licenses of the modules that the images hold, and fails when one is
+// not allowed or not known. Which modules those are it asks the go command, and the texts are
+// those in the module cache: nothing is looked up elsewhere.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
+// programs are what the images of the Dockerfile hold. The root certificates are linked too, by
+// golang.org/x/crypto/x509roots/fallback: its code is under the license of Go, and the
+// certificates in it are a list of Mozilla under MPL-2.0, which changes no other license.
+var programs = []program{
+	{name: "manager", folder: ".", pkg: "./cmd/manager"},
+	{name: "mover", folder: ".", pkg: "./cmd/mover"},
+	// mc is a process of its own under the AGPL; the image has its license and tells where its source is.
+	{name: "mc", folder: "hack/tools/mc", pkg: "github.com/minio/mc", also: []string{"AGPL-3.0", "MPL-2.0"}},
+}
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "licenses:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	var all []error
+	for _, p := range programs {
+		modules, err := collect(".", p)
+		if err != nil {
+			return err
+		}
+		fmt.Println(summary(p, modules))
+		for _, wrong := range judge(p, modules) {
+			all = append(all, errors.New(wrong))
+		}
+	}
+	return errors.Join(all...)
+}

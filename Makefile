@@ -14,15 +14,19 @@ demo: ## Fill a claim from S3 on a real node and check every byte (KEEP=1 leaves
 	@go run ./e2e/demo $(if $(KEEP),--keep)
 
 .PHONY: test
-test: unit e2e e2e-chart ## All tests: pure, API server, and end to end on the real node
+test: unit e2e-node e2e e2e-chart ## All tests: pure, API server, and end to end on the real node
 
 .PHONY: quick
 quick: ## The tests that need nothing but Go, without the long walks
 	@hack/test.sh quick
 
 .PHONY: unit
-unit: ## Pure and API-server tests (they start etcd and a kube-apiserver of their own)
+unit: ## Pure and API-server tests, with the race detector (they start etcd and a kube-apiserver of their own)
 	@hack/test.sh unit
+
+.PHONY: fuzz
+fuzz: ## Fuzz each target (FUZZTIME=duration, 30s when not given)
+	@hack/fuzz.sh $(or $(FUZZTIME),30s)
 
 .PHONY: simulate
 simulate: ## Play the protocol on simulated clusters (SEEDS=number, 10000 when not given)
@@ -31,6 +35,10 @@ simulate: ## Play the protocol on simulated clusters (SEEDS=number, 10000 when n
 .PHONY: e2e
 e2e: ## End-to-end stories on a real node (RUN=regexp selects)
 	@hack/test.sh e2e $(if $(RUN),-run '$(RUN)')
+
+.PHONY: e2e-node
+e2e-node: ## Tests of the real node itself: volumes, names, S3 servers, and nothing left behind
+	@hack/test.sh node
 
 .PHONY: e2e-chart
 e2e-chart: ## Install, upgrade and remove the Helm chart on a real node of its own
@@ -61,12 +69,33 @@ generate: ## Regenerate deep copies, CRDs, RBAC and docs/api.md
 	@hack/generate.sh .
 
 .PHONY: verify
-verify: ## Fail when generated files, go.mod or formatting are not up to date
+verify: ## Fail when generated files, any go.mod, module checksums or formatting are not as the tools write them
 	@hack/verify.sh
 
 .PHONY: lint
 lint: ## Run golangci-lint
 	@$$($(CLUSTER) tools golangci-lint) run ./...
+
+.PHONY: shellcheck
+shellcheck: ## Run shellcheck over the scripts
+	@hack/debian.sh shellcheck
+	@shellcheck hack/*.sh .ci/run
+
+.PHONY: crossbuild
+crossbuild: ## Build the manager and the mover for arm64
+	@hack/crossbuild.sh arm64
+
+.PHONY: licenses
+licenses: ## Name the licenses of what the images hold; fail when one is not allowed
+	@go run ./hack/licenses
+
+.PHONY: deadcode
+deadcode: ## Fail when a function is reached by nothing, or a shipped one by tests only
+	@hack/deadcode.sh
+
+.PHONY: vulncheck
+vulncheck: ## Ask the Go vulnerability database about the commands (needs the network; not in CI)
+	@hack/vulncheck.sh
 
 .PHONY: fmt
 fmt: ## Format the code
@@ -81,7 +110,8 @@ undeploy: ## Remove from the cluster of $$KUBECONFIG; bound volumes stay
 	kubectl delete --ignore-not-found -k manifests/default
 
 .PHONY: presubmit
-presubmit: verify lint test ## What CI runs
+presubmit: ## What CI runs
+	@.ci/run
 
 .PHONY: clean
 clean: ## Remove build output of this checkout; the tool cache stays

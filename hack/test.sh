@@ -1,33 +1,73 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# hack/test.sh quick|unit|e2e|chart [go test flags]: builds what the tests run against, then runs them.
+# hack/test.sh quick|unit|race|plain|node|e2e|chart [go test flags]: builds what the tests run
+# against, then runs them. unit is race and then plain.
 set -euo pipefail
 suite=$1
 shift
 cluster="go run ./e2e/cluster"
+# Lint runs vet already; without debug information test binaries link in half the time.
+run="go test -vet=off -ldflags=-w"
+
+# unraced are packages whose whole tests run without the race detector: protocol and queue are
+# pure and walk hundreds of thousands of worlds, which take ten times as long under it.
+unraced="./populator/protocol ./populator/queue"
+# measuring are packages that run with it too, but also have a test of time or memory, which
+# is skipped there.
+measuring="./cmd/manager"
+
+# tools builds the programs that unit tests run against. A test without one fails, none skips.
+tools() {
+  hack/debian.sh gcc mount mkswap mkfs.ext4 mkfs.xfs mkfs.btrfs mkfs.vfat mkfs.ntfs sgdisk cryptsetup
+  export PATH=$PATH:/usr/sbin:/sbin
+  local assets=$PWD/bin/assets
+  $cluster tools --into "$assets" etcd kube-apiserver kubectl mc versitygw helm csi-sanity >/dev/null
+  export KUBEBUILDER_ASSETS=$assets REQUIRE_TOOLS=1
+  export MOVER_TEST_MC=$assets/mc MOVER_TEST_VERSITYGW=$assets/versitygw
+}
+
+race() {
+  local excluded packages
+  # shellcheck disable=SC2086 # A list of packages.
+  excluded=$(go list $unraced)
+  mapfile -t packages < <(go list ./... | grep -vxF "$excluded")
+  CGO_ENABLED=1 $run -race -shuffle=on -timeout 30m "$@" "${packages[@]}"
+}
+
+plain() {
+  # shellcheck disable=SC2086 # A list of packages.
+  $run -shuffle=on -timeout 20m "$@" $unraced $measuring
+}
 
 case $suite in
 quick)
   # Needs nothing but Go: the decisions, the builders, the progress endpoint.
-  exec go test -short -vet=off -ldflags=-w -timeout 20m "$@" \
-    ./populator/... ./internal/s3uri ./internal/sizing ./internal/annotated
+  $run -short -timeout 20m "$@" ./populator/... ./internal/s3uri ./internal/sizing ./internal/annotated
   ;;
 unit)
-  assets=$PWD/bin/assets
-  $cluster tools --into "$assets" etcd kube-apiserver kubectl mc versitygw helm csi-sanity >/dev/null
-  export KUBEBUILDER_ASSETS=$assets REQUIRE_TOOLS=1
-  export MOVER_TEST_MC=$assets/mc MOVER_TEST_VERSITYGW=$assets/versitygw
-  # Lint runs vet already; without debug information the thirty test binaries link in half the time.
-  exec go test -vet=off -ldflags=-w -timeout 20m "$@" ./...
+  tools
+  race "$@"
+  plain "$@"
+  ;;
+race)
+  tools
+  race "$@"
+  ;;
+plain)
+  tools
+  plain "$@"
+  ;;
+node)
+  $run -tags e2e -count 1 -timeout 20m "$@" ./e2e/cluster/node
   ;;
 e2e)
-  exec go test -vet=off -ldflags=-w -tags e2e -count 1 -timeout 40m "$@" ./e2e
+  $run -tags e2e -count 1 -timeout 40m "$@" ./e2e
   ;;
 chart)
-  exec go test -vet=off -ldflags=-w -tags e2e -count 1 -timeout 20m "$@" ./e2e/chart
+  $run -tags e2e -count 1 -timeout 20m "$@" ./e2e/chart
   ;;
 *)
-  echo "usage: hack/test.sh quick|unit|e2e|chart [go test flags]" >&2
+  echo "usage: hack/test.sh quick|unit|race|plain|node|e2e|chart [go test flags]" >&2
   exit 2
   ;;
 esac

@@ -68,7 +68,7 @@ func classWarnings(s observed) []string {
 		all = append(
 			all,
 			fmt.Sprintf(
-				"StorageClass %s retains volumes: when the claim is deleted, its volume and the copy of the data stay until somebody deletes them",
+				"StorageClass %s retains volumes: when the claim is deleted, its volume and the copy of the data are kept until they are deleted manually",
 				s.Class.Name,
 			),
 		)

@@ -62,7 +62,7 @@ func judge(claim *corev1.PersistentVolumeClaim, now time.Time) verdict {
 		return verdict{Recheck: left}
 	}
 	return verdict{Status: corev1.ConditionFalse, Reason: v1alpha1.ReasonNotPopulated, Message: why +
-		" So its volume will be empty. dataSourceRef cannot be added to a claim: create it anew, or remove the annotation."}
+		" So its volume will be empty. dataSourceRef cannot be added to a claim: create another one, or remove the annotation."}
 }
 
 // origin describes where the data of a claim comes from, if somebody said so.

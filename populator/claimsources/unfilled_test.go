@@ -61,7 +61,7 @@ func TestJudge(t *testing.T) {
 			claim:  unreferred(),
 			status: "False",
 			reason: v1alpha1.ReasonNotPopulated,
-			says:   "create it anew",
+			says:   "create another one",
 		},
 		"a URL is named": {claim: unreferred(unannotated, func(c *corev1.PersistentVolumeClaim) {
 			c.Annotations = map[string]string{v1alpha1.AnnotationURL: "s3://a"}

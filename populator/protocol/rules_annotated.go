@@ -35,7 +35,7 @@ func waitForOwnSource(s State) (Decision, bool) {
 			)), true
 		}
 		return early(s, Because(corev1.ConditionUnknown, v1alpha1.ReasonSourceNotFound, fmt.Sprintf(
-			"S3Source %s is made from the claim's annotations, but is not there. If this stays, the API server refuses it: an event of the claim has its answer.",
+			"S3Source %s is made from the claim's annotations, but is not there. If this does not change, the API server refuses it; its answer is in an event of the claim.",
 			name,
 		))), true
 	}

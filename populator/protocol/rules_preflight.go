@@ -135,7 +135,7 @@ func waitForInventory(s State) (Decision, bool) {
 		return Decision{}, false // A mover has found the size already.
 	}
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonInventoryPending, fmt.Sprintf(
-		"The volume may grow to fit S3Source %s, which has not been listed yet. If this stays, look at `kubectl describe s3source %s`.",
+		"The volume may grow to fit S3Source %s, which has not been listed yet. If this does not change, see `kubectl describe s3source %s`.",
 		s.Source.Name,
 		s.Source.Name,
 	)), true

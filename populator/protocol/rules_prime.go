@@ -157,7 +157,7 @@ func refuseStolenVolume(s State) (Decision, bool) {
 		why = "it is being deleted"
 	}
 	return Because(corev1.ConditionFalse, v1alpha1.ReasonRebindBlocked, fmt.Sprintf(
-		"Volume %s was to become this claim's, but cannot be handed over: %s. Delete the claim and create it again to begin anew.",
+		"Volume %s was to become this claim's, but cannot be handed over: %s. Delete the claim and create it again.",
 		s.PrimeVolume.Name,
 		why,
 	)), true

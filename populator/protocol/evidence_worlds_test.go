@@ -105,3 +105,10 @@ func toldBySomebody(s *State) {
 		{Type: corev1.PersistentVolumeClaimResizing, Status: corev1.ConditionTrue},
 	}
 }
+
+// justLostMover has not ended for exactly as long as docs/operations.md says.
+func justLostMover(s *State) {
+	runningMover(s)
+	onNode(s)
+	due(lostAfter)(s)
+}

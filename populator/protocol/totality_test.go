@@ -29,7 +29,7 @@ var dimensions = [][]change{
 	{nothing, unmarked, stolen, volumeGoes, tooSmall, free},
 	{
 		nothing, pendingMover, runningMover, doneMover, silentMover, lyingMover, retryMover, userMover, evictedMover,
-		deletingMover, foreignMover, overdueMover, silentMoverNode, evictedAndDeleted, vanished,
+		deletingMover, foreignMover, justLostMover, silentMoverNode, evictedAndDeleted, vanished,
 	},
 	{nothing, rebound, bindingToOurs, boundToOurs, boundElsewhere},
 	{nothing, toldOfSuccess},

@@ -66,7 +66,7 @@ func (o Office) Release(uid types.UID) { o.Queue.Release(uid) }
 // Waiting maps a pod that has given its place back to those of a role who are next.
 func (o Office) Waiting(role string) handler.MapFunc {
 	return func(ctx context.Context, _ client.Object) []reconcile.Request {
-		if o.Queue == nil {
+		if o.Queue.Empty() {
 			return nil
 		}
 		movers, err := o.Movers(ctx)

@@ -60,17 +60,6 @@ type bound struct {
 	name string
 }
 
-func (u Use) bounds() []bound {
-	all := []bound{{Cluster, ""}, {Namespace, u.Namespace}}
-	if u.Endpoint != "" {
-		all = append(all, bound{Endpoint, u.Endpoint})
-	}
-	if u.Source != "" {
-		all = append(all, bound{Source, u.Source})
-	}
-	return all
-}
-
 // limit is one cap that a request must keep.
 type limit struct {
 	bound
@@ -80,15 +69,13 @@ type limit struct {
 
 // limits of a request, the narrowest first, so that the message names what to change.
 func (c Caps) limits(r Request) []limit {
-	most := map[Cap]int{Source: r.SourceMax, Endpoint: c.Endpoint, Namespace: c.Namespace, Cluster: c.Cluster}
-	of := map[Cap]bound{}
-	for _, b := range r.bounds() {
-		of[b.kind] = b
-	}
 	var all []limit
-	for _, kind := range []Cap{Source, Endpoint, Namespace, Cluster} {
-		if b, ok := of[kind]; ok && most[kind] > 0 {
-			all = append(all, limit{b, most[kind]})
+	for _, l := range []limit{
+		{bound{Source, r.Source}, r.SourceMax}, {bound{Endpoint, r.Use.Endpoint}, c.Endpoint},
+		{bound{Namespace, r.Namespace}, c.Namespace}, {bound{Cluster, ""}, c.Cluster},
+	} {
+		if l.most > 0 && (l.name != "" || l.kind == Cluster || l.kind == Namespace) {
+			all = append(all, l)
 		}
 	}
 	return all
@@ -98,8 +85,14 @@ func (c Caps) limits(r Request) []limit {
 type places map[bound]int
 
 func (p places) add(u Use) {
-	for _, b := range u.bounds() {
-		p[b] += max(1, u.Places)
+	n := max(1, u.Places)
+	p[bound{Cluster, ""}] += n
+	p[bound{Namespace, u.Namespace}] += n
+	if u.Endpoint != "" {
+		p[bound{Endpoint, u.Endpoint}] += n
+	}
+	if u.Source != "" {
+		p[bound{Source, u.Source}] += n
 	}
 }
 

@@ -110,6 +110,16 @@ func (q *Queue) Release(uid types.UID) {
 	delete(q.reserved, uid)
 }
 
+// Empty tells that nobody waits.
+func (q *Queue) Empty() bool {
+	if q == nil {
+		return true
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting) == 0
+}
+
 // Next are the claims or sources of a role whose turn has come: they have to ask again.
 func (q *Queue) Next(movers []Mover, role string) (all []types.NamespacedName) {
 	if q == nil {

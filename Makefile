@@ -48,6 +48,10 @@ e2e-chart: ## Install, upgrade and remove the Helm chart on a real node of its o
 bench-control: ## Measure the control path on a real node; the last line is JSON
 	@go run ./e2e/bench control
 
+.PHONY: bench-short
+bench-short: ## See in about two minutes that every benchmark works and that its figures can be true
+	@go run ./e2e/bench short
+
 .PHONY: bench-tenants
 bench-tenants: ## Measure a claim beside 10,000 volumes and 2,500 claims of others; the last line is JSON
 	@go run ./e2e/bench tenants

@@ -20,23 +20,39 @@ import (
 	"github.com/s3populator/s3populator/e2e/story"
 )
 
-// admission is what reviews cost, and how many were refused while certificates rotated.
+// admission is what a measurement of package webhook prints.
 type admission struct {
 	HandlerMicros float64 `json:"handler_us"`
 	HandlerBytes  int64   `json:"handler_bytes"`
 	P99Millis     float64 `json:"p99_ms"`
 	Rate          float64 `json:"rate"`
-	Refused       int     `json:"refused_during_rotation"`
+}
+
+func (a admission) put(f figures) {
+	f["handler_us"], f["handler_bytes"], f["p99_ms"], f["rate"] = a.HandlerMicros, float64(
+		a.HandlerBytes,
+	), a.P99Millis, a.Rate
 }
 
 // measureLoad runs the measurement of package webhook, before there is a node that would
 // disturb it.
-func measureLoad(ctx context.Context) (a admission, err error) {
+func measureLoad(ctx context.Context, during time.Duration) (a admission, err error) {
 	source, err := toolchain.SourceRoot()
 	if err != nil {
 		return a, err
 	}
-	cmd := exec.CommandContext(ctx, "go", "test", "-v", "-vet=off", "-ldflags=-w", "-count=1", "-run=^TestLoad$", "./webhook", "-load=10s")
+	cmd := exec.CommandContext(
+		ctx,
+		"go",
+		"test",
+		"-v",
+		"-vet=off",
+		"-ldflags=-w",
+		"-count=1",
+		"-run=^TestLoad$",
+		"./webhook",
+		"-load="+during.String(),
+	)
 	cmd.Dir, cmd.Stderr = source, os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -51,9 +67,9 @@ func measureLoad(ctx context.Context) (a admission, err error) {
 	return a, errors.New("the measurement printed no result")
 }
 
-// rotate makes the manager's certificates live for seconds, sees the authority change
-// twice and certificates expire on both replicas, and counts the claims that are created,
-// and refused, meanwhile. The replicas themselves are replaced twice for it.
+// rotate makes the manager's certificates live for seconds, sees certificates expire on both
+// replicas, and in the full form the authority change twice; and counts the claims that are
+// created, and refused, meanwhile. The replicas themselves are replaced twice for it.
 func (b *bench) rotate(ctx context.Context) (asked int, refused []error, err error) {
 	const namespace = "rotation"
 	if err := b.namespace(ctx, namespace); err != nil {
@@ -61,7 +77,10 @@ func (b *bench) rotate(ctx context.Context) (asked int, refused []error, err err
 	}
 	reviews := b.world.Reviews(ctx, namespace)
 	defer func() { asked, refused = reviews.End() }()
-	undo, err := b.world.ManagerArgs(ctx, "--ca-duration=45s", "--leaf-duration=9s")
+	if !b.form.authority { // They rotate since the node is there.
+		return 0, nil, b.seeRotation(ctx)
+	}
+	undo, err := b.world.ManagerArgs(ctx, rotating...)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -69,37 +88,70 @@ func (b *bench) rotate(ctx context.Context) (asked int, refused []error, err err
 	if err := b.world.Client.Delete(ctx, secret); err != nil {
 		return 0, nil, fmt.Errorf("ask for a new authority: %w", err)
 	}
-	seen := b.world.Rotation()
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for seen.Complete() != nil {
-		if err := errors.Join(seen.Look(ctx), sleep(ctx, 200*time.Millisecond)); err != nil {
-			return 0, nil, err
-		}
+	if err := b.seeRotation(ctx); err != nil {
+		return 0, nil, err
 	}
 	return 0, nil, undo(ctx)
 }
 
-func runAdmission(ctx context.Context, out io.Writer) (err error) {
+// seeRotation looks at the certificates until enough of them were seen.
+func (b *bench) seeRotation(ctx context.Context) error {
+	seen := b.world.Rotation()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for missing := errors.New("nothing was seen"); missing != nil; {
+		if err := errors.Join(seen.Look(ctx), sleep(ctx, 200*time.Millisecond)); err != nil {
+			return fmt.Errorf("look at the certificates: %w; %w", err, missing)
+		}
+		missing = seen.Complete()
+		if !b.form.authority {
+			missing = twoLeaves(seen)
+		}
+	}
+	return nil
+}
+
+// twoLeaves is an error until two replicas have changed their certificate.
+func twoLeaves(seen *story.Rotation) error {
+	changed := 0
+	for _, leaves := range seen.Leaves {
+		if len(leaves) > 1 {
+			changed++
+		}
+	}
+	if changed < 2 {
+		return fmt.Errorf("%d replicas have changed their certificate", changed)
+	}
+	return nil
+}
+
+func runAdmission(ctx context.Context, out io.Writer, form form) (f figures, err error) {
 	fmt.Fprintln(out, "reviews in one process: the handler, then a server over loopback TLS")
-	result, err := measureLoad(ctx)
+	a, err := measureLoad(ctx, form.load)
+	if err != nil {
+		return nil, err
+	}
+	f = figures{}
+	a.put(f)
+	b, err := raise(ctx, out, form, raised, "")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = b.close(err) }() //nolint:contextcheck // It cleans up after an interrupt too.
+	return f, b.reviews(ctx, f)
+}
+
+// reviews counts those that are refused while certificates rotate.
+func (b *bench) reviews(ctx context.Context, f figures) error {
+	fmt.Fprintln(b.out, "reviews on a real node while the certificates of both replicas rotate")
+	asked, refused, err := b.rotate(ctx)
 	if err != nil {
 		return err
 	}
-	world, err := story.Raise(ctx, story.Options{Skip: story.Unused, Measured: true, Log: os.Stderr})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, world.Close(err == nil)) }() //nolint:contextcheck // It cleans up after an interrupt too.
-	fmt.Fprintln(out, "reviews on a real node while the certificates of both replicas rotate")
-	asked, refused, err := (&bench{world: world, out: out, scale: 1}).rotate(ctx)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "  %d claims, %d refused\n", asked, len(refused))
+	fmt.Fprintf(b.out, "  %d claims, %d refused\n", asked, len(refused))
 	for _, r := range refused[:min(len(refused), 3)] {
-		fmt.Fprintln(out, " ", r)
+		fmt.Fprintln(b.out, " ", r)
 	}
-	result.Refused = len(refused)
-	return json.NewEncoder(out).Encode(result)
+	f["reviews_during_rotation"], f["refused_during_rotation"] = asked, len(refused)
+	return nil
 }

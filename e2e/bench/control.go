@@ -7,156 +7,118 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"time"
+	"os"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/watch"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/s3populator/s3populator/e2e/cluster/image"
 	"github.com/s3populator/s3populator/e2e/story"
 )
 
-// rest is how long after the last claim is Bound nothing of ours may be left.
-const rest = 20 * time.Second
-
-// singles is how many claims are measured one by one; their median counts.
-const singles = 3
-
+// bench measures on one node.
 type bench struct {
 	world *story.World
 	out   io.Writer
-	scale int // 10 measures a tenth
-	// realOnly leaves out the simulated nodes.
-	realOnly bool
+	form  form
+	// profiles is a directory for profiles of the manager; empty takes none.
+	profiles string
+	// replicas are those of the manager that are to live as long as the measurement.
+	replicas consumption
+	// warned counts how often each Warning event of the manager was told.
+	warned map[types.UID]int
 }
 
-// control measures the floor and us in turns, so that a machine that grows slower does so
-// for both.
-func (b *bench) control(ctx context.Context) (*figures, error) {
-	f := &figures{}
-	many := 50 / b.scale
-	var floors, ours []float64
-	for i := range singles {
-		floor, _, err := b.floor(ctx, fmt.Sprintf("floor-1-%d", i), 1)
+// raise starts a node whose components run with these limits, with the manager's caps above
+// whatever is measured.
+func raise(ctx context.Context, out io.Writer, f form, l limits, profiles string) (b *bench, err error) {
+	world, err := story.Raise(ctx, story.Options{Skip: story.Unused, Measured: true, Args: l.args, Log: os.Stderr})
+	if err != nil {
+		return nil, err
+	}
+	b = &bench{world: world, out: out, form: f, profiles: profiles, warned: map[types.UID]int{}}
+	if err := b.prepare(ctx); err != nil {
+		return nil, errors.Join(err, world.Close(false)) //nolint:contextcheck // It cleans up after an interrupt too.
+	}
+	return b, nil
+}
+
+// close removes the node, and adds to an error what went wrong with that.
+func (b *bench) close(err error) error { return errors.Join(err, b.world.Close(err == nil)) }
+
+func (b *bench) prepare(ctx context.Context) error {
+	args := []string{
+		fmt.Sprintf("--max-movers=%d", 2*full.many), fmt.Sprintf("--max-movers-per-namespace=%d", 2*full.many),
+	}
+	args = append(args, b.form.rotating...)
+	if b.profiles != "" {
+		args = append(args, "--pprof-address=:"+profilePort)
+	}
+	if _, err := b.world.ManagerArgs(ctx, args...); err != nil {
+		return err
+	}
+	archive, err := image.Build(ctx, "floor")
+	if err != nil {
+		return err
+	}
+	if b.replicas, err = b.manager(ctx); err != nil {
+		return err
+	}
+	return b.world.Node.LoadImages(ctx, archive)
+}
+
+// pairs measures the floor and us, single claims first, then many at once. The first pair of
+// many is thrown away: caches of disks and programs are cold for it.
+func (b *bench) pairs(ctx context.Context, f figures) error {
+	var singles, many []pair
+	for i := range b.form.singles {
+		p, err := b.pair(ctx, fmt.Sprintf("1-%d", i), i, 1, false)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		bound, err := b.populate(ctx, fmt.Sprintf("bound-1-%d", i), 1)
+		singles = append(singles, p)
+	}
+	put(f, 1, singles)
+	if b.form.warmUp > 0 {
+		if _, err := b.pair(ctx, "warm-up", 0, b.form.warmUp, false); err != nil {
+			return err
+		}
+	}
+	for i := range b.form.pairs {
+		p, err := b.pair(ctx, fmt.Sprintf("%d-%d", b.form.claims, i), i, b.form.claims, i == 0)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		floors, ours = append(floors, floor), append(ours, bound.seconds)
+		many = append(many, p)
 	}
-	f.Floor1, f.Bound1 = median(floors), median(ours)
-	var err error
-	if f.Floor50, f.floorRequests, err = b.floor(ctx, "floor-50", many); err != nil {
-		return nil, err
-	}
-	bound, err := b.populate(ctx, "bound-50", many)
-	if err != nil {
-		return nil, err
-	}
-	f.Bound50, f.RequestsPerClaim, f.Leftovers = bound.seconds, bound.requests.total(), bound.leftovers
-	f.requests = bound.requests
-	if f.RSS, _, err = b.manager(ctx); err != nil {
-		return nil, err
-	}
-	if f.Warnings, err = b.warnings(ctx); err != nil {
-		return nil, err
-	}
-	if b.realOnly {
-		return f, nil
-	}
-	return f, b.simulated(ctx, f)
+	put(f, b.form.claims, many)
+	first := many[0]
+	f["floor_requests"], f["requests_per_claim"] = first.floor.requests.total(), first.ours.requests.total()
+	f["leftovers"] = first.ours.leftovers
+	f["cpu_ms_per_claim"], f["floor_cpu_ms"] = 1000*first.ours.processor[""], 1000*first.floor.processor[""]
+	compare(b.out, first.floor.requests, first.ours.requests)
+	compareTime(b.out, first.floor.processor, first.ours.processor)
+	return nil
 }
 
-func median(of []float64) float64 {
-	slices.Sort(of)
-	return of[len(of)/2]
-}
-
-// floor is what the node needs for pods that each write one file into a claim of their own.
-func (b *bench) floor(ctx context.Context, namespace string, n int) (seconds float64, requests asked, err error) {
-	fmt.Fprintf(b.out, "%s: %d pods that write a file\n", namespace, n)
-	if err := b.namespace(ctx, namespace); err != nil {
-		return 0, nil, err
+// pair measures both once. In detail: requests are counted, and what is left, after a rest
+// that counts to no figure.
+func (b *bench) pair(ctx context.Context, name string, i, n int, detailed bool) (p pair, err error) {
+	floor := func() (err error) {
+		p.floor, err = b.floor(ctx, "floor-"+name, n, detailed)
+		return err
 	}
-	meter, err := newMeter(b.world)
-	if err != nil {
-		return 0, nil, err
+	ours := func() (err error) {
+		p.ours, err = b.populate(ctx, "bound-"+name, n, detailed)
+		return err
 	}
-	began := time.Now()
-	for i := range n {
-		claim := b.claim(namespace, fmt.Sprintf("data-%d", i), story.Claim{})
-		pod := &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: claim.Name},
-			Spec:       story.PodSpec(claim.Name, false, false, "write", story.MountPath+"/file", "1024"),
-		}
-		for _, o := range []client.Object{claim, pod} {
-			if err := b.world.Client.Create(ctx, o); err != nil {
-				return 0, nil, fmt.Errorf("create %s: %w", o.GetName(), err)
-			}
-		}
+	if floorFirst(i) {
+		err = errors.Join(floor(), ours())
+	} else {
+		err = errors.Join(ours(), floor())
 	}
-	err = awaitAll(ctx, func(ctx context.Context) (watch.Interface, error) {
-		return b.world.Kube.CoreV1().Pods(namespace).Watch(ctx, metav1.ListOptions{})
-	}, n, func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
-	seconds = time.Since(began).Seconds()
-	fmt.Fprintf(b.out, "  %.1f s\n", seconds)
-	if err != nil {
-		return 0, nil, err
+	if err == nil {
+		fmt.Fprintf(b.out, "  ratio %.2f, of ended containers %.2f, of readers %.2f\n",
+			p.ours.done/p.floor.ended, p.ours.ended/p.floor.ended, p.ours.read/p.floor.read)
 	}
-	if n > 1 {
-		if err := sleep(ctx, rest); err != nil { // as long as ours are counted
-			return 0, nil, err
-		}
-	}
-	requests, err = meter.read(n)
-	return seconds, requests, errors.Join(err, b.remove(ctx, namespace))
-}
-
-// population is what filling n claims at once took.
-type population struct {
-	seconds   float64
-	requests  asked
-	leftovers int
-}
-
-func (b *bench) populate(ctx context.Context, namespace string, n int) (p population, err error) {
-	fmt.Fprintf(b.out, "%s: %d claims that name a source of one small object\n", namespace, n)
-	if err := b.namespace(ctx, namespace); err != nil {
-		return p, err
-	}
-	if err := b.source(ctx, namespace); err != nil {
-		return p, err
-	}
-	meter, err := newMeter(b.world)
-	if err != nil {
-		return p, err
-	}
-	began := time.Now()
-	for i := range n {
-		if err := b.world.Client.Create(ctx, b.claim(namespace, fmt.Sprintf("data-%d", i), story.Claim{Source: sourceName})); err != nil {
-			return p, fmt.Errorf("create claim: %w", err)
-		}
-	}
-	if err := b.boundClaims(ctx, namespace, n); err != nil {
-		return p, err
-	}
-	p.seconds = time.Since(began).Seconds()
-	fmt.Fprintf(b.out, "  %.1f s\n", p.seconds)
-	if n > 1 {
-		if err := sleep(ctx, rest); err != nil {
-			return p, err
-		}
-		if p.leftovers, err = b.leftovers(ctx, namespace); err != nil {
-			return p, err
-		}
-		if p.requests, err = meter.read(n); err != nil {
-			return p, err
-		}
-	}
-	return p, b.remove(ctx, namespace)
+	return p, err
 }

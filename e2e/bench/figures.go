@@ -3,74 +3,77 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"text/tabwriter"
+	"maps"
+	"math"
+	"slices"
 )
 
-// figures are all that a run measured: times in seconds, memory in MB (10^6 bytes).
-type figures struct {
-	Floor1           float64 `json:"floor_1"`
-	Bound1           float64 `json:"bound_1"`
-	Floor50          float64 `json:"floor_50"`
-	Bound50          float64 `json:"bound_50"`
-	RequestsPerClaim float64 `json:"requests_per_claim"`
-	RSS              float64 `json:"rss_mb"`
-	Leftovers        int     `json:"leftovers"`
-	Warnings         int     `json:"warnings"`
-	CPU1000          float64 `json:"kwok_1000_cpu_s"`
-	RSS1000          float64 `json:"kwok_1000_rss_mb"`
+// figures are what a run measured, by their key in the JSON, without the prefix of the form:
+// seconds, ratios, MB (10^6 bytes), counts, and texts that tell where they were measured.
+type figures map[string]any
 
-	floorRequests, requests asked
-	small, large            simulation
-}
-
-// simulation is what n claims cost the manager against simulated nodes.
-type simulation struct {
-	claims            int
-	seconds, cpu, rss float64
-	requests          float64
-}
-
-// table shows the figures beside those of the upstream populator library
-// (kubernetes-csi/lib-volume-populator, its hello example) on a machine of this kind.
-func (f *figures) table(out io.Writer) {
-	compare(out, f.floorRequests, f.requests)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	line := func(what, ours, aim, upstream string) { fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", what, ours, aim, upstream) }
-	line("", "measured", "aim", "upstream library")
-	line("floor: one pod writes into a claim", fmt.Sprintf("%.1f s", f.Floor1), "", "1.5 s")
-	line("one claim Bound", fmt.Sprintf("%.1f s", f.Bound1), "2.6 s", "2.6 s")
-	line("floor: many pods at once", fmt.Sprintf("%.1f s", f.Floor50), "", "32 s")
-	line(
-		"as many claims Bound",
-		fmt.Sprintf("%.1f s, %.2f x floor", f.Bound50, f.Bound50/f.Floor50),
-		"1.25 x",
-		"62 s, 1.9 x",
-	)
-	line(
-		"API requests per claim, no watches",
-		fmt.Sprintf("%.1f, floor %.1f", f.RequestsPerClaim, f.floorRequests.total()),
-		"60, floor 44",
-		"64",
-	)
-	line("manager, resident", fmt.Sprintf("%.0f MB", f.RSS), "60 MB", "46 MB")
-	line("left 20 s later", fmt.Sprint(f.Leftovers), "0", "22")
-	line("Warning events of ours", fmt.Sprint(f.Warnings), "0", "170")
-	for _, s := range []simulation{f.small, f.large} {
-		n := float64(s.claims)
-		line(
-			fmt.Sprintf("%d simulated claims", s.claims),
-			fmt.Sprintf(
-				"%.1f s; each %.1f ms of processor, %.1f requests of the manager; %.0f MB",
-				s.seconds,
-				1000*s.cpu/n,
-				s.requests/n,
-				s.rss,
-			),
-			"flat; 100 MB",
-			"",
-		)
+// number is NaN where there is none.
+func (f figures) number(key string) float64 {
+	switch v := f[key].(type) {
+	case float64:
+		return v
+	case int:
+		return float64(v)
 	}
-	_ = w.Flush() // to a terminal; nothing to do about it
+	return math.NaN()
+}
+
+// joined are the figures of all parts of a run.
+func joined(parts ...figures) figures {
+	all := figures{}
+	for _, f := range parts {
+		maps.Copy(all, f)
+	}
+	return all
+}
+
+// under are the figures with keys that tell the limits they were measured with.
+func (f figures) under(l limits) figures {
+	out := figures{}
+	for k, v := range f {
+		out[l.prefix()+k] = v
+	}
+	return out
+}
+
+// write prints them as one line of JSON, ordered by key.
+func (f figures) write(out io.Writer, prefix string) error {
+	named := map[string]any{}
+	for k, v := range f {
+		if n, ok := v.(float64); ok {
+			v = rounded(n)
+		}
+		named[prefix+k] = v
+	}
+	return json.NewEncoder(out).Encode(named) // Maps are encoded in the order of their keys.
+}
+
+// rounded to three decimals: nothing here is more exact.
+func rounded(n float64) float64 { return math.Round(n*1000) / 1000 }
+
+// span is where a figure can be at all. It is wide: an aim is no span.
+type span struct{ least, most float64 }
+
+// check fails for each figure that is missing, or that cannot be true.
+func (f figures) check(want map[string]span) error {
+	var errs []error
+	for _, k := range slices.Sorted(maps.Keys(want)) {
+		is, s := f.number(k), want[k]
+		switch {
+		case math.IsNaN(is):
+			errs = append(errs, fmt.Errorf("figure %s is missing", k))
+		case is < s.least || is > s.most:
+			errs = append(errs, fmt.Errorf("figure %s is %v, which is not between %v and %v", k, is, s.least, s.most))
+		}
+	}
+	return errors.Join(errs...)
 }

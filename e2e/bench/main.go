@@ -6,29 +6,30 @@
 //	go run ./e2e/bench control   the control path: claims from one tiny source
 //	go run ./e2e/bench tenants   a quiet tenant beside busy ones; fails when a promise is broken
 //	go run ./e2e/bench webhook   admission: its cost, and refusals while certificates rotate
+//	go run ./e2e/bench short     a short form of all three on one node, to see that they work
 //
-// Only tenants asserts something, and that is relative: absolute times differ from machine to machine, so a person, or a
-// comparison of two runs on one machine, judges.
+// Absolute times differ from machine to machine, so that a person, or a comparison of two runs
+// on one machine, judges them. What fails a run: a figure that is missing or cannot be true, a
+// volume that does not hold what it must, a broken invariant, a manager that was restarted,
+// and a promise of tenants.
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/s3populator/s3populator/e2e/story"
 )
 
-const usage = "usage: bench control [--small] [--real-only] | bench tenants [--small] | bench webhook"
+const usage = "usage: bench control [--limits raised|default] [--only pairs|simulated] [--pairs N] [--claims N]" +
+	" [--profiles DIR] | bench tenants | bench webhook | bench short"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:])
+	err := run(ctx, os.Stdout, os.Args[1:])
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -36,47 +37,35 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string) (err error) {
-	switch {
-	case len(args) == 1 && args[0] == "webhook":
-		return runAdmission(ctx, os.Stdout)
-	case len(args) > 0 && args[0] == "tenants":
-		return tenantsCommand(ctx, args[1:])
-	case len(args) == 0 || args[0] != "control":
+func run(ctx context.Context, out io.Writer, args []string) error {
+	if len(args) == 0 {
 		return errors.New(usage)
 	}
-	flags := flag.NewFlagSet("bench control", flag.ContinueOnError)
-	small := flags.Bool("small", false, "a tenth of everything, to see that it works")
-	realOnly := flags.Bool("real-only", false, "leave out the simulated nodes")
-	if err := flags.Parse(args[1:]); err != nil {
+	env := figures{}
+	if err := environment(ctx, env); err != nil {
 		return err
 	}
-	world, err := story.Raise(ctx, story.Options{Skip: story.Unused, Measured: true, Log: os.Stderr})
-	if err != nil {
-		return err
+	switch name := args[0]; {
+	case name == "control":
+		return control(ctx, out, args[1:], env)
+	case name == "tenants" && len(args) == 1:
+		f, err := runTenants(ctx, out, full)
+		return finish(out, full, []figures{env, f}, expectedOfTenants(full), err)
+	case name == "webhook" && len(args) == 1:
+		f, err := runAdmission(ctx, out, full)
+		return finish(out, full, []figures{env, f}, expectedOfAdmission(), err)
+	case name == "short" && len(args) == 1:
+		return runShort(ctx, out, env)
 	}
-	defer func() { err = errors.Join(err, world.Close(err == nil)) }() //nolint:contextcheck // It cleans up after an interrupt too.
-	b := &bench{world: world, out: os.Stdout, scale: 1, realOnly: *realOnly}
-	if *small {
-		b.scale = 10
-	}
-	figures, err := b.control(ctx)
-	if err != nil {
-		return err
-	}
-	figures.table(os.Stdout)
-	return json.NewEncoder(os.Stdout).Encode(figures)
+	return errors.New(usage)
 }
 
-func tenantsCommand(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("bench tenants", flag.ContinueOnError)
-	small := flags.Bool("small", false, "a tenth of everything, to see that it works")
-	if err := flags.Parse(args); err != nil {
+// finish prints the figures, also those of a run that failed, and fails where one is missing
+// or cannot be true.
+func finish(out io.Writer, form form, parts []figures, want map[string]span, err error) error {
+	all := joined(parts...)
+	if err != nil && len(all) == 0 {
 		return err
 	}
-	scale := 1
-	if *small {
-		scale = 10
-	}
-	return runTenants(ctx, os.Stdout, scale)
+	return errors.Join(err, all.check(want), all.write(out, form.prefix))
 }

@@ -6,29 +6,55 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
-	"github.com/s3populator/s3populator/e2e/story"
 )
 
-// manager is the memory of the largest replica and the processor time of all.
-func (b *bench) manager(ctx context.Context) (rssMB, cpuSeconds float64, err error) {
+// consumption is what the manager has taken since it was started: memory of the largest replica,
+// processor time and errors of all.
+type consumption struct {
+	rssMB, cpuSeconds, errors float64
+	// started tells the replicas apart from those that follow them.
+	started []float64
+}
+
+func (b *bench) manager(ctx context.Context) (u consumption, err error) {
 	all, err := b.world.ManagerMetrics(ctx)
 	if err != nil {
-		return 0, 0, err
+		return u, err
 	}
 	for _, m := range all {
 		rss, err1 := m.Sum("process_resident_memory_bytes")
 		cpu, err2 := m.Sum("process_cpu_seconds_total")
-		if err := errors.Join(err1, err2); err != nil {
-			return 0, 0, err
+		start, err3 := m.Sum("process_start_time_seconds")
+		if err := errors.Join(err1, err2, err3); err != nil {
+			return u, err
 		}
-		rssMB, cpuSeconds = max(rssMB, rss/1e6), cpuSeconds+cpu
+		failed, err := m.Sum("controller_runtime_reconcile_errors_total")
+		if err != nil {
+			failed = 0 // A replica that does not lead has no controllers yet.
+		}
+		u.rssMB, u.cpuSeconds, u.errors = max(u.rssMB, rss/1e6), u.cpuSeconds+cpu, u.errors+failed
+		u.started = append(u.started, start)
 	}
-	return rssMB, cpuSeconds, nil
+	slices.Sort(u.started)
+	return u, nil
+}
+
+// since is the processor time between two looks at the same processes.
+func (u consumption) since(before consumption) (seconds float64, err error) {
+	if !slices.Equal(u.started, before.started) {
+		return 0, fmt.Errorf("the manager was restarted while it was measured: its replicas began at %v, then at %v",
+			before.started, u.started)
+	}
+	return u.cpuSeconds - before.cpuSeconds, nil
 }
 
 // leftovers counts the primes and movers that are still there.
@@ -43,17 +69,27 @@ func (b *bench) leftovers(ctx context.Context, namespace string) (int, error) {
 	return len(pods.Items) + len(claims.Items), err
 }
 
-// warnings counts the manager's Warning events of the whole run.
-func (b *bench) warnings(ctx context.Context) (n int, err error) {
-	var all corev1.EventList
-	if err := b.world.Client.List(ctx, &all); err != nil {
-		return 0, fmt.Errorf("list events: %w", err)
-	}
-	for i := range all.Items {
-		e := &all.Items[i]
-		if e.Type == corev1.EventTypeWarning && e.ReportingController == story.ManagerName {
-			n++
+// profilePort is where the manager serves profiles while they are asked for.
+const profilePort = "6060"
+
+// profile takes what every replica does with its processor time in the next seconds, and then
+// what lives on its heap.
+func (b *bench) profile(ctx context.Context, name string, during time.Duration) error {
+	seconds := int(during.Seconds())
+	for _, p := range [][2]string{
+		{"cpu", fmt.Sprintf("/debug/pprof/profile?seconds=%d", seconds)}, {"heap", "/debug/pprof/heap"},
+	} {
+		what, path := p[0], p[1]
+		answers, err := b.world.AskManager(ctx, profilePort, path)
+		if err != nil {
+			return fmt.Errorf("take a profile: %w", err)
+		}
+		for pod, profile := range answers {
+			file := filepath.Join(b.profiles, fmt.Sprintf("%s-%s-%s.pprof", name, what, pod))
+			if err := os.WriteFile(file, profile, 0o600); err != nil {
+				return fmt.Errorf("keep a profile: %w", err)
+			}
 		}
 	}
-	return n, nil
+	return nil
 }

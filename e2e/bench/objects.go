@@ -3,11 +3,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/e2e/cluster/node"
 	"github.com/s3populator/s3populator/e2e/story"
 )
 
@@ -32,28 +33,51 @@ const (
 	patience = 10 * time.Minute
 )
 
+// namespace makes one, and waits until pods may be made in it.
 func (b *bench) namespace(ctx context.Context, name string) error {
-	return b.world.Client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	made := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	if err := b.world.Client.Create(ctx, made); err != nil {
+		return fmt.Errorf("create namespace: %w", err)
+	}
+	return poll(ctx, "the default ServiceAccount", func() (bool, error) {
+		err := b.world.Client.Get(ctx, client.ObjectKey{Namespace: name, Name: "default"}, &corev1.ServiceAccount{})
+		return err == nil, client.IgnoreNotFound(err)
+	})
 }
 
 func (b *bench) claim(namespace, name string, c story.Claim) *corev1.PersistentVolumeClaim {
 	return &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Spec: c.Spec()}
 }
 
-// source makes a source of one small object and waits for its inventory, which is not
-// what is measured.
-func (b *bench) source(ctx context.Context, namespace string) error {
+// secret makes the keys of the S3 server known in a namespace.
+func (b *bench) secret(ctx context.Context, namespace string) error {
 	server, err := b.world.Server(story.VersityGW) //nolint:contextcheck // The server outlives whoever asks first.
 	if err != nil {
 		return err
 	}
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: secretName},
+		StringData: map[string]string{"access_key": server.AccessKey, "secret_key": server.SecretKey},
+	}
+	if err := b.world.Client.Create(ctx, secret); err != nil {
+		return fmt.Errorf("create secret: %w", err)
+	}
+	return nil
+}
+
+func credentialsOf(secret string) *v1alpha1.Credentials {
+	return &v1alpha1.Credentials{SecretRef: &v1alpha1.SecretReference{Name: secret}}
+}
+
+// upload makes the one small object.
+func (b *bench) upload(ctx context.Context, server *node.S3Server) error {
 	u, err := url.Parse(server.Endpoint)
 	if err != nil {
 		return fmt.Errorf("parse endpoint: %w", err)
 	}
 	s3, err := minio.New(u.Host, &minio.Options{
-		Creds: credentials.NewStaticV4(server.AccessKey, server.SecretKey, ""), Transport: server.Transport(b.world.Node),
-		Region: story.Region, BucketLookup: minio.BucketLookupPath,
+		Creds:     credentials.NewStaticV4(server.AccessKey, server.SecretKey, ""),
+		Transport: server.Transport(b.world.Node), Region: story.Region, BucketLookup: minio.BucketLookupPath,
 	})
 	if err != nil {
 		return fmt.Errorf("make an S3 client: %w", err)
@@ -63,24 +87,33 @@ func (b *bench) source(ctx context.Context, namespace string) error {
 			return fmt.Errorf("make bucket: %w", err)
 		}
 	}
-	body := []byte("hello")
-	if _, err := s3.PutObject(ctx, bucket, "hello.txt", bytes.NewReader(body), int64(len(body)), minio.PutObjectOptions{}); err != nil {
+	body := strings.NewReader(object)
+	if _, err := s3.PutObject(ctx, bucket, fileName, body, body.Size(), minio.PutObjectOptions{}); err != nil {
 		return fmt.Errorf("upload: %w", err)
 	}
-	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: secretName},
-		StringData: map[string]string{"access_key": server.AccessKey, "secret_key": server.SecretKey},
+	return nil
+}
+
+// source makes a source of one small object and waits for its inventory, which is not
+// what is measured.
+func (b *bench) source(ctx context.Context, namespace string) (*v1alpha1.S3Source, error) {
+	server, err := b.world.Server(story.VersityGW) //nolint:contextcheck // The server outlives whoever asks first.
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(b.upload(ctx, server), b.secret(ctx, namespace)); err != nil {
+		return nil, err
 	}
 	source := &v1alpha1.S3Source{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: sourceName},
 		Spec: v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{
-			Endpoint: server.Endpoint, Bucket: bucket, Credentials: &v1alpha1.Credentials{SecretRef: &v1alpha1.SecretReference{Name: secretName}},
+			Endpoint: server.Endpoint, Bucket: bucket, Credentials: credentialsOf(secretName),
 		}},
 	}
-	if err := errors.Join(b.world.Client.Create(ctx, secret), b.world.Client.Create(ctx, source)); err != nil {
-		return fmt.Errorf("create the source: %w", err)
+	if err := b.world.Client.Create(ctx, source); err != nil {
+		return nil, fmt.Errorf("create the source: %w", err)
 	}
-	return poll(ctx, "the source to be ready", func() (bool, error) {
+	return source, poll(ctx, "the source to be ready", func() (bool, error) {
 		err := b.world.Client.Get(ctx, client.ObjectKeyFromObject(source), source)
 		return meta.IsStatusConditionTrue(source.Status.Conditions, v1alpha1.ConditionReady), err
 	})
@@ -157,6 +190,11 @@ func awaitAll[T interface {
 // boundClaims watches the claims of users.
 func (b *bench) boundClaims(ctx context.Context, namespace string, n int) error {
 	return awaitAll(ctx, func(ctx context.Context) (watch.Interface, error) {
-		return b.world.Kube.CoreV1().PersistentVolumeClaims(namespace).Watch(ctx, metav1.ListOptions{LabelSelector: "!" + v1alpha1.LabelRole})
+		return b.world.Kube.CoreV1().PersistentVolumeClaims(
+			namespace,
+		).Watch(
+			ctx,
+			metav1.ListOptions{LabelSelector: "!" + v1alpha1.LabelRole},
+		)
 	}, n, func(c *corev1.PersistentVolumeClaim) bool { return c.Status.Phase == corev1.ClaimBound })
 }

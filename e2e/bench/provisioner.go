@@ -35,7 +35,8 @@ const looksAgain = 10 * time.Second
 func (p *provisioner) start(ctx context.Context) error {
 	p.turns = make(chan struct{}, writesAtOnce)
 	factory := informers.NewSharedInformerFactory(p.kube, looksAgain)
-	claims, volumes := factory.Core().V1().PersistentVolumeClaims().Informer(), factory.Core().V1().PersistentVolumes().Informer()
+	core := factory.Core().V1()
+	claims, volumes := core.PersistentVolumeClaims().Informer(), core.PersistentVolumes().Informer()
 	_, err := claims.AddEventHandler(onChange(func(o any) {
 		if c, ok := o.(*corev1.PersistentVolumeClaim); ok && wantsVolume(c) {
 			p.write(ctx, func() error { return client.IgnoreAlreadyExists(p.client.Create(ctx, volumeFor(c))) })
@@ -72,7 +73,8 @@ func (p *provisioner) write(ctx context.Context, do func() error) {
 }
 
 func wantsVolume(c *corev1.PersistentVolumeClaim) bool {
-	return c.Spec.DataSourceRef == nil && c.Spec.VolumeName == "" && c.DeletionTimestamp == nil && c.Annotations[v1alpha1.AnnotationStorageProvisioner] == simulatedCSI &&
+	return c.Spec.DataSourceRef == nil && c.Spec.VolumeName == "" && c.DeletionTimestamp == nil &&
+		c.Annotations[v1alpha1.AnnotationStorageProvisioner] == simulatedCSI &&
 		c.Spec.StorageClassName != nil &&
 		*c.Spec.StorageClassName == simulatedClass // Others wait for ever.
 }

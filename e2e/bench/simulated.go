@@ -28,11 +28,15 @@ const (
 	simulatedClass = "simulated"
 	simulatedCSI   = "simulated.s3populator.test"
 	simulatedNodes = 10
+
+	// What a simulated mover says that it moved.
+	simulatedBytes  = 5
+	simulatedDigest = "sha256:simulated"
 )
 
 // simulated measures the manager alone: kwok plays nodes and ends every mover with
 // success, and this program plays the provisioner.
-func (b *bench) simulated(ctx context.Context, f *figures) (err error) {
+func (b *bench) simulated(ctx context.Context, f figures) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop, err := b.startSimulation(ctx)
@@ -40,13 +44,16 @@ func (b *bench) simulated(ctx context.Context, f *figures) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	if f.small, err = b.simulate(ctx, "simulated-100", 100/b.scale); err != nil {
-		return err
+	return b.simulatedClaims(ctx, f)
+}
+
+func (b *bench) simulatedClaims(ctx context.Context, f figures) error {
+	for _, n := range []int{b.form.few, b.form.many} {
+		if err := b.simulate(ctx, fmt.Sprintf("simulated-%d", n), n, f); err != nil {
+			return err
+		}
 	}
-	if f.large, err = b.simulate(ctx, "simulated-1000", 1000/b.scale); err != nil {
-		return err
-	}
-	f.CPU1000, f.RSS1000 = f.large.cpu, f.large.rss
+	f["kwok_growth"] = f.number(simulatedKey(b.form.many, "cpu_ms")) / f.number(simulatedKey(b.form.few, "cpu_ms"))
 	return nil
 }
 
@@ -59,7 +66,8 @@ func (b *bench) startSimulation(ctx context.Context) (stop func() error, err err
 	if stop, err = b.startKwok(ctx); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(b.simulatedObjects(ctx), (&provisioner{client: b.world.Client, kube: b.world.Kube}).start(ctx)); err != nil {
+	storage := &provisioner{client: b.world.Client, kube: b.world.Kube}
+	if err := errors.Join(b.simulatedObjects(ctx), storage.start(ctx)); err != nil {
 		return nil, errors.Join(err, stop())
 	}
 	return stop, nil
@@ -128,7 +136,7 @@ func (b *bench) startKwok(ctx context.Context) (stop func() error, err error) {
 
 // stagesFor are kwok's rules: nodes are ready, movers succeed at once, deleted pods go.
 func stagesFor() string {
-	report := wire.Report{Class: wire.Done, Objects: 1, Bytes: 5, ManifestDigest: "sha256:simulated"}
+	report := wire.Report{Class: wire.Done, Objects: 1, Bytes: simulatedBytes, ManifestDigest: simulatedDigest}
 	return fmt.Sprintf(stages, moverpod.ContainerName, report.Encode())
 }
 
@@ -176,61 +184,82 @@ func plenty() corev1.ResourceList {
 	}
 }
 
-// simulate fills n claims and takes the manager's costs.
-func (b *bench) simulate(ctx context.Context, namespace string, n int) (s simulation, err error) {
+// simulate fills n claims and takes the manager's costs, of each claim, until nothing of ours
+// is left.
+func (b *bench) simulate(ctx context.Context, namespace string, n int, f figures) error {
 	fmt.Fprintf(b.out, "%s: %d claims against simulated nodes\n", namespace, n)
-	if err := b.namespace(ctx, namespace); err != nil {
-		return s, err
+	if err := b.simulatedSource(ctx, namespace, v1alpha1.Mover{}); err != nil {
+		return err
 	}
-	source := &v1alpha1.S3Source{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: sourceName},
-		Spec: v1alpha1.S3SourceSpec{
-			S3Location: v1alpha1.S3Location{Endpoint: "http://s3.test:9000", Bucket: bucket},
-		},
-	}
-	if err := b.world.Client.Create(ctx, source); err != nil {
-		return s, fmt.Errorf("create source: %w", err)
-	}
-	_, cpuBefore, err := b.manager(ctx)
+	before, err := b.manager(ctx)
 	if err != nil {
-		return s, err
+		return err
 	}
 	requestsBefore, err := b.world.Requests()
 	if err != nil {
-		return s, err
+		return err
 	}
+	profiled := b.profileWhile(ctx, namespace, time.Duration(n)*profileOf)
 	began := time.Now()
 	if err := b.fill(ctx, namespace, n); err != nil {
-		return s, err
+		return err
 	}
-	s = simulation{claims: n, seconds: time.Since(began).Seconds()}
+	f[simulatedKey(n, "s")] = time.Since(began).Seconds()
 	if err := poll(ctx, "the primes to go", func() (bool, error) {
 		left, err := b.leftovers(ctx, namespace)
 		return left == 0, err
 	}); err != nil {
-		return s, err
+		return err
 	}
-	rss, cpu, err := b.manager(ctx)
+	after, err := b.manager(ctx)
 	if err != nil {
-		return s, err
+		return err
+	}
+	cpu, err := after.since(before)
+	if err != nil {
+		return err
 	}
 	requests, err := b.world.Requests()
 	if err != nil {
-		return s, err
+		return err
 	}
-	s.rss, s.cpu = rss, cpu-cpuBefore
-	for _, r := range requests[len(requestsBefore):] {
+	f[simulatedKey(n, "cpu_ms")], f[simulatedKey(n, "rss_mb")] = 1000*cpu/float64(n), after.rssMB
+	f[simulatedKey(n, "requests")] = float64(withoutWatches(requests[len(requestsBefore):])) / float64(n)
+	fmt.Fprintf(b.out, "  %.1f s; each %.1f ms of processor, %.1f requests\n", f.number(simulatedKey(n, "s")),
+		f.number(simulatedKey(n, "cpu_ms")), f.number(simulatedKey(n, "requests")))
+	if err := b.checkSoon(ctx, namespace, n, promise{simulatedBytes, simulatedDigest}); err != nil {
+		return err
+	}
+	return errors.Join(profiled(), b.endOfOurs(ctx, namespace))
+}
+
+// profileWhile takes profiles, if they are asked for, until the function that it returns is
+// called and they are there.
+func (b *bench) profileWhile(ctx context.Context, name string, during time.Duration) (wait func() error) {
+	if b.profiles == "" {
+		return func() error { return nil }
+	}
+	done := make(chan error, 1)
+	go func() { done <- b.profile(ctx, name, max(during, 5*time.Second)) }()
+	return func() error { return <-done }
+}
+
+// profileOf each claim: less than one takes.
+const profileOf = 60 * time.Millisecond
+
+func withoutWatches(requests []story.Request) (n int) {
+	for _, r := range requests {
 		if r.Verb != "watch" {
-			s.requests++
+			n++
 		}
 	}
-	return s, b.remove(ctx, namespace)
+	return n
 }
 
 // fill makes n claims and waits until each has its volume.
 func (b *bench) fill(ctx context.Context, namespace string, n int) error {
 	for i := range n {
-		claim := b.claim(namespace, fmt.Sprintf("data-%d", i), story.Claim{Source: sourceName, Class: simulatedClass})
+		claim := b.claim(namespace, claimName(i), story.Claim{Source: sourceName, Class: simulatedClass})
 		if err := b.world.Client.Create(ctx, claim); err != nil {
 			return fmt.Errorf("create claim: %w", err)
 		}

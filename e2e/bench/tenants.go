@@ -4,11 +4,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -22,119 +20,84 @@ import (
 	"github.com/s3populator/s3populator/e2e/story"
 )
 
-// What the other tenants have, at scale 1.
-const (
-	tenantVolumes       = 10000
-	tenantPending       = 2000
-	tenantUnschedulable = 500
-)
-
 // What is promised to a tenant beside them.
 const (
 	promisedFactor = 2.0
 	promisedRSS    = 256 << 20 // The memory limit of manifests/manager, in bytes.
 )
 
-// quietClaims is how many claims of quiet tenants are measured; their median counts.
-const quietClaims = 5
-
 // createsAtOnce fills the cluster in a minute or two.
 const createsAtOnce = 20
 
-// tenantFigures are times in seconds and memory in MB (10^6 bytes).
-type tenantFigures struct {
-	Volumes       int     `json:"volumes"`
-	Pending       int     `json:"pending_claims"`
-	Unschedulable int     `json:"unschedulable_movers"`
-	Idle          float64 `json:"bound_idle_s"`
-	Busy          float64 `json:"bound_busy_s"`
-	RSSIdle       float64 `json:"rss_idle_mb"`
-	RSSBusy       float64 `json:"rss_busy_mb"`
-	// Requests of the manager per second, without watches, while nothing changes.
-	AtRest float64 `json:"requests_per_s_at_rest"`
-}
-
-// broken are the promises that a run did not keep.
-func (f tenantFigures) broken() error {
+// brokenPromises are those that a run did not keep.
+func brokenPromises(f figures) error {
 	var all []error
-	if f.Busy > promisedFactor*f.Idle {
-		all = append(
-			all,
-			fmt.Errorf(
-				"a claim beside busy tenants is Bound after %.1f s, promised is %.1f x %.1f s",
-				f.Busy,
-				promisedFactor,
-				f.Idle,
-			),
-		)
+	if idle, busy := f.number("bound_idle_s"), f.number("bound_busy_s"); busy > promisedFactor*idle {
+		all = append(all, fmt.Errorf("a claim beside busy tenants is Bound after %.1f s, promised is %.1f x %.1f s",
+			busy, promisedFactor, idle))
 	}
-	if f.RSSBusy*1e6 > promisedRSS {
-		all = append(all, fmt.Errorf("the manager takes %.0f MB, its limit is %.0f MB", f.RSSBusy, promisedRSS/1e6))
+	if rss := f.number("rss_busy_mb"); rss*1e6 > promisedRSS {
+		all = append(all, fmt.Errorf("the manager takes %.0f MB, its limit is %.0f MB", rss, promisedRSS/1e6))
 	}
 	return errors.Join(all...)
 }
 
 // runTenants measures a claim of a quiet tenant, first alone and then beside tenants with
 // many volumes, claims that nobody provisions and movers that no node fits.
-func runTenants(ctx context.Context, out io.Writer, scale int) (err error) {
-	world, err := story.Raise(ctx, story.Options{Skip: story.Unused, Measured: true, Log: os.Stderr})
+func runTenants(ctx context.Context, out io.Writer, form form) (f figures, err error) {
+	b, err := raise(ctx, out, form, raised, "")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, world.Close(err == nil)) }() //nolint:contextcheck // It cleans up after an interrupt too.
-	b := &bench{world: world, out: out, scale: scale}
+	defer func() { err = b.close(err) }() //nolint:contextcheck // It cleans up after an interrupt too.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop, err := b.startSimulation(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	f, err := b.tenants(ctx)
-	if err != nil {
+	f = figures{}
+	if err := b.tenants(ctx, f); err != nil {
+		return nil, err
+	}
+	if form.tenants.promised {
+		err = brokenPromises(f)
+	}
+	return f, err
+}
+
+func (b *bench) tenants(ctx context.Context, f figures) error {
+	t := b.form.tenants
+	f["volumes"], f["pending_claims"], f["unschedulable_movers"] = t.volumes, t.pending, t.unschedulable
+	if err := b.quiet(ctx, "idle", f); err != nil {
+		return err
+	}
+	if err := b.busy(ctx, t); err != nil {
+		return err
+	}
+	if err := sleep(ctx, t.settle); err != nil { // Until all is told.
+		return err
+	}
+	var err error
+	if f["requests_per_s_at_rest"], err = b.requestRate(ctx, t.settle); err != nil {
+		return err
+	}
+	if err := b.quiet(ctx, "busy", f); err != nil {
 		return err
 	}
 	fmt.Fprintf(
-		out,
+		b.out,
 		"one claim Bound: %.1f s idle, %.1f s beside %d volumes, %d Pending claims and %d unschedulable movers\n",
-		f.Idle,
-		f.Busy,
-		f.Volumes,
-		f.Pending,
-		f.Unschedulable,
+		f.number("bound_idle_s"),
+		f.number("bound_busy_s"),
+		t.volumes,
+		t.pending,
+		t.unschedulable,
 	)
-	fmt.Fprintf(
-		out,
-		"manager: %.0f MB idle, %.0f MB busy; %.1f requests a second while nothing changes\n",
-		f.RSSIdle,
-		f.RSSBusy,
-		f.AtRest,
-	)
-	return errors.Join(f.broken(), json.NewEncoder(out).Encode(f))
-}
-
-func (b *bench) tenants(ctx context.Context) (f tenantFigures, err error) {
-	f.Volumes, f.Pending, f.Unschedulable = tenantVolumes/b.scale, tenantPending/b.scale, tenantUnschedulable/b.scale
-	if f.Idle, err = b.quiet(ctx, "idle"); err != nil {
-		return f, err
-	}
-	if f.RSSIdle, _, err = b.manager(ctx); err != nil {
-		return f, err
-	}
-	if err := b.busy(ctx, f); err != nil {
-		return f, err
-	}
-	if err := sleep(ctx, time.Minute/time.Duration(b.scale)); err != nil { // Until all is told.
-		return f, err
-	}
-	if f.AtRest, err = b.requestRate(ctx, time.Minute/time.Duration(b.scale)); err != nil {
-		return f, err
-	}
-	if f.Busy, err = b.quiet(ctx, "busy"); err != nil {
-		return f, err
-	}
-	f.RSSBusy, _, err = b.manager(ctx)
-	return f, err
+	fmt.Fprintf(b.out, "manager: %.0f MB idle, %.0f MB busy; %.1f requests a second while nothing changes\n",
+		f.number("rss_idle_mb"), f.number("rss_busy_mb"), f.number("requests_per_s_at_rest"))
+	return b.world.ManagerWell(ctx)
 }
 
 // requestRate is what the manager asks of the API server in a time, per second.
@@ -147,31 +110,34 @@ func (b *bench) requestRate(ctx context.Context, during time.Duration) (float64,
 		return 0, err
 	}
 	after, err := b.world.Requests()
-	n := 0
-	for _, r := range after[min(len(before), len(after)):] {
-		if r.Verb != "watch" {
-			n++
-		}
+	if err != nil {
+		return 0, err
 	}
-	return float64(n) / during.Seconds(), err
+	return float64(withoutWatches(after[len(before):])) / during.Seconds(), nil
 }
 
-// quiet is how long a claim in a namespace of its own takes to be Bound.
-func (b *bench) quiet(ctx context.Context, when string) (float64, error) {
+// quiet is how long a claim in a namespace of its own takes to be Bound, and what the manager
+// takes after it.
+func (b *bench) quiet(ctx context.Context, when string, f figures) error {
 	var all []float64
-	for i := range quietClaims {
+	for i := range b.form.tenants.quiet {
 		namespace := fmt.Sprintf("quiet-%s-%d", when, i)
 		if err := b.simulatedSource(ctx, namespace, v1alpha1.Mover{}); err != nil {
-			return 0, err
+			return err
 		}
 		began := time.Now()
 		if err := b.fill(ctx, namespace, 1); err != nil {
-			return 0, err
+			return err
 		}
 		all = append(all, time.Since(began).Seconds())
 		fmt.Fprintf(b.out, "%s: %.1f s\n", namespace, all[i])
+		if err := b.checkSoon(ctx, namespace, 1, promise{simulatedBytes, simulatedDigest}); err != nil {
+			return err
+		}
 	}
-	return median(all), nil
+	u, err := b.manager(ctx)
+	f["bound_"+when+"_s"], f["rss_"+when+"_mb"] = median(all), u.rssMB
+	return err
 }
 
 // simulatedSource makes a namespace with a source that no server has; kwok ends its movers.
@@ -192,7 +158,7 @@ func (b *bench) simulatedSource(ctx context.Context, namespace string, mover v1a
 }
 
 // busy fills the cluster with what other tenants have, and waits until it stands.
-func (b *bench) busy(ctx context.Context, f tenantFigures) error {
+func (b *bench) busy(ctx context.Context, t tenants) error {
 	const unprovisioned, pending, unschedulable = "unprovisioned", "busy-pending", "busy-unschedulable"
 	immediate := storagev1.VolumeBindingImmediate
 	class := &storagev1.StorageClass{
@@ -204,17 +170,20 @@ func (b *bench) busy(ctx context.Context, f tenantFigures) error {
 		return fmt.Errorf("create class: %w", err)
 	}
 	nowhere := v1alpha1.Mover{NodeSelector: map[string]string{"there-is": "no-such-node"}}
-	if err := errors.Join(b.simulatedSource(ctx, pending, v1alpha1.Mover{}), b.simulatedSource(ctx, unschedulable, nowhere)); err != nil {
+	if err := errors.Join(b.simulatedSource(ctx, pending, v1alpha1.Mover{}),
+		b.simulatedSource(ctx, unschedulable, nowhere)); err != nil {
 		return err
 	}
 	fmt.Fprintln(b.out, "making the other tenants' volumes and claims")
 	claims := func(namespace, class string) func(int) client.Object {
 		return func(i int) client.Object {
-			return b.claim(namespace, fmt.Sprintf("data-%d", i), story.Claim{Source: sourceName, Class: class})
+			return b.claim(namespace, claimName(i), story.Claim{Source: sourceName, Class: class})
 		}
 	}
-	if err := errors.Join(b.createAll(ctx, f.Volumes, someVolume), b.createAll(ctx, f.Pending, claims(pending, unprovisioned)),
-		b.createAll(ctx, f.Unschedulable, claims(unschedulable, simulatedClass))); err != nil {
+	if err := errors.Join(
+		b.createAll(ctx, t.volumes, someVolume),
+		b.createAll(ctx, t.pending, claims(pending, unprovisioned)),
+		b.createAll(ctx, t.unschedulable, claims(unschedulable, simulatedClass))); err != nil {
 		return err
 	}
 	ofRole := func(namespace, role string) []client.ListOption {
@@ -226,7 +195,7 @@ func (b *bench) busy(ctx context.Context, f tenantFigures) error {
 		var movers corev1.PodList
 		err := errors.Join(b.world.Client.List(ctx, &primes, ofRole(pending, v1alpha1.RolePrime)...),
 			b.world.Client.List(ctx, &movers, ofRole(unschedulable, v1alpha1.RolePopulate)...))
-		return len(primes.Items) >= f.Pending && len(movers.Items) >= f.Unschedulable, err
+		return len(primes.Items) >= t.pending && len(movers.Items) >= t.unschedulable, err
 	})
 	fmt.Fprintf(b.out, "  they stand after %.0f s\n", time.Since(began).Seconds())
 	return err
@@ -259,7 +228,8 @@ func someVolume(i int) client.Object {
 			}, AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany},
 			StorageClassName: "elsewhere", PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimRetain,
 			PersistentVolumeSource: corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{
-				Driver: "csi.example.com", VolumeHandle: name, VolumeAttributes: map[string]string{"storage.kubernetes.io/csiProvisionerIdentity": name},
+				Driver: "csi.example.com", VolumeHandle: name,
+				VolumeAttributes: map[string]string{"storage.kubernetes.io/csiProvisionerIdentity": name},
 			}},
 		},
 	}

@@ -9,11 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -23,6 +26,19 @@ type Metrics []byte
 
 // ManagerMetrics asks every replica of the manager.
 func (w *World) ManagerMetrics(ctx context.Context) ([]Metrics, error) {
+	answers, err := w.AskManager(ctx, "8080", "/metrics")
+	if err != nil {
+		return nil, fmt.Errorf("ask the manager for its metrics: %w", err)
+	}
+	all := make([]Metrics, 0, len(answers))
+	for _, name := range slices.Sorted(maps.Keys(answers)) {
+		all = append(all, answers[name])
+	}
+	return all, nil
+}
+
+// AskManager gets a path from every replica of the manager at once; the answers are by pod.
+func (w *World) AskManager(ctx context.Context, port, path string) (map[string][]byte, error) {
 	var pods corev1.PodList
 	if err := w.Client.List(ctx, &pods, client.InNamespace(SystemNamespace), client.MatchingLabels{"app.kubernetes.io/component": "manager"}); err != nil {
 		return nil, fmt.Errorf("list the manager's pods: %w", err)
@@ -30,25 +46,27 @@ func (w *World) ManagerMetrics(ctx context.Context) ([]Metrics, error) {
 	if len(pods.Items) == 0 {
 		return nil, errors.New("there is no pod of the manager")
 	}
-	all := make([]Metrics, 0, len(pods.Items))
+	answers := make([][]byte, len(pods.Items))
+	group, ctx := errgroup.WithContext(ctx)
 	for i := range pods.Items {
-		m, err := w.scrape(ctx, pods.Items[i].Status.PodIP)
-		if err != nil {
-			return nil, fmt.Errorf("ask manager %s for its metrics: %w", pods.Items[i].Name, err)
-		}
-		all = append(all, m)
+		group.Go(func() (err error) {
+			answers[i], err = w.ask(ctx, net.JoinHostPort(pods.Items[i].Status.PodIP, port), path)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	all := map[string][]byte{}
+	for i := range pods.Items {
+		all[pods.Items[i].Name] = answers[i]
 	}
 	return all, nil
 }
 
-func (w *World) scrape(ctx context.Context, address string) (Metrics, error) {
+func (w *World) ask(ctx context.Context, address, path string) ([]byte, error) {
 	c := http.Client{Transport: &http.Transport{DialContext: w.Node.Dial, DisableKeepAlives: true}}
-	request, err := http.NewRequestWithContext(
-		ctx,
-		http.MethodGet,
-		"http://"+net.JoinHostPort(address, "8080")+"/metrics",
-		http.NoBody,
-	)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, http.NoBody)
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +75,9 @@ func (w *World) scrape(ctx context.Context, address string) (Metrics, error) {
 		return nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s%s answers %s", address, path, response.Status)
+	}
 	return io.ReadAll(response.Body)
 }
 

@@ -5,6 +5,7 @@ package story
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,10 +38,15 @@ func (w *World) findNode(ctx context.Context) error {
 		w.audited = err == nil
 		return w.refreshImages(ctx)
 	}
-	args, err := w.apiServerArgs(dir)
+	apiServer, err := w.apiServerArgs(dir)
 	if err != nil {
 		return err
 	}
+	args := maps.Clone(w.options.Args)
+	if args == nil {
+		args = map[string][]string{}
+	}
+	args["kube-apiserver"] = append(apiServer, args["kube-apiserver"]...)
 	w.audited = true
 	var binderSync time.Duration
 	if w.options.Measured {
@@ -48,7 +54,7 @@ func (w *World) findNode(ctx context.Context) error {
 	}
 	w.Node, err = node.Up(ctx, node.Options{
 		Dir: dir, Images: images, Attached: !w.options.Keep, Log: w.options.Log, BinderSyncPeriod: binderSync,
-		Components: node.Components{Skip: w.options.Skip, Args: map[string][]string{"kube-apiserver": args}},
+		Components: node.Components{Skip: w.options.Skip, Args: args},
 	})
 	return err
 }

@@ -41,6 +41,8 @@ type Options struct {
 	// Measured is for benchmarks: the audit log has the requests of everybody, and what
 	// only stories need, such as the movers' logs, is not asked for.
 	Measured bool
+	// Args are flags of the node's components, by component; they override those of the node.
+	Args map[string][]string
 	// Install installs this project; nil applies manifests/default.
 	Install func(context.Context, *World) error
 	Log     io.Writer

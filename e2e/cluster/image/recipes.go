@@ -24,6 +24,7 @@ var recipes = map[string]recipe{
 	"mover":   {"Dockerfile", moverFiles},
 	"probe":   {"e2e/probe/Dockerfile", testFiles},
 	"pause":   {"e2e/probe/Dockerfile", testFiles},
+	"floor":   {"e2e/bench/Dockerfile", floorFiles},
 }
 
 // Targets lists what can be built.
@@ -66,4 +67,15 @@ func testFiles(ctx context.Context, c *toolchain.Cache) (map[string]string, erro
 		}
 	}
 	return files, nil
+}
+
+// floorFiles are a mover's and the probe.
+func floorFiles(ctx context.Context, c *toolchain.Cache) (map[string]string, error) {
+	files, err := moverFiles(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	probe, err := testFiles(ctx, c)
+	maps.Copy(files, probe)
+	return files, err
 }

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+// runShort takes all ways on one node.
+func runShort(ctx context.Context, out io.Writer, env figures) error {
+	f := figures{}
+	a, err := measureLoad(ctx, short.load)
+	if err != nil {
+		return err
+	}
+	a.put(f)
+	b, err := raise(ctx, out, short, raised, "")
+	if err != nil {
+		return err
+	}
+	err = b.all(ctx, f)
+	err = errors.Join(err, b.world.Close(err == nil)) //nolint:contextcheck // It cleans up after an interrupt too.
+	want := together(
+		expectedOfPairs(short),
+		expectedOfManager(),
+		expectedOfSimulation(short),
+		expectedOfTenants(short),
+		expectedOfAdmission(),
+	)
+	return finish(out, short, []figures{env, f}, want, err)
+}
+
+// all measures everything that needs a node, on one. Tenants come last: they provoke warnings.
+func (b *bench) all(ctx context.Context, f figures) (err error) {
+	if err := b.pairs(ctx, f); err != nil {
+		return err
+	}
+	if err := b.health(ctx, f); err != nil {
+		return err
+	}
+	earlier := f.number("reconcile_errors") // Of the replicas that are replaced now.
+	if err := b.reviews(ctx, f); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop, err := b.startSimulation(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	if err := b.simulatedClaims(ctx, f); err != nil {
+		return err
+	}
+	if err := b.health(ctx, f); err != nil {
+		return err
+	}
+	f["reconcile_errors"] = f.number("reconcile_errors") + earlier
+	return b.tenants(ctx, f)
+}

@@ -35,7 +35,7 @@ func (a admission) put(f figures) {
 }
 
 // measureLoad runs the measurement of package webhook, before there is a node that would
-// disturb it.
+// disturb it. Figures beyond what is promised come with an error.
 func measureLoad(ctx context.Context, during time.Duration) (a admission, err error) {
 	source, err := toolchain.SourceRoot()
 	if err != nil {
@@ -54,17 +54,16 @@ func measureLoad(ctx context.Context, during time.Duration) (a admission, err er
 		"-load="+during.String(),
 	)
 	cmd.Dir, cmd.Stderr = source, os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return a, fmt.Errorf("measure the handler and the server: %w\n%s", err, out)
+	out, failed := cmd.Output()
+	if failed != nil {
+		failed = fmt.Errorf("measure the handler and the server: %w\n%s", failed, out)
 	}
 	for line := range bytes.Lines(out) {
 		if bytes.HasPrefix(line, []byte("{")) {
-			err := json.Unmarshal(line, &a)
-			return a, err
+			return a, errors.Join(failed, json.Unmarshal(line, &a))
 		}
 	}
-	return a, errors.New("the measurement printed no result")
+	return a, errors.Join(failed, errors.New("the measurement printed no result"))
 }
 
 // rotate makes the manager's certificates live for seconds, sees certificates expire on both

@@ -12,10 +12,10 @@ import (
 func runShort(ctx context.Context, out io.Writer, env figures) error {
 	f := figures{}
 	a, err := measureLoad(ctx, short.load)
-	if err != nil {
+	if a == (admission{}) {
 		return err
 	}
-	a.put(f)
+	a.put(f) // A promise that a busy machine does not keep is no matter of this form.
 	b, err := raise(ctx, out, short, raised, "")
 	if err != nil {
 		return err

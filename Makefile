@@ -60,6 +60,14 @@ bench-tenants: ## Measure a claim beside 10,000 volumes and 2,500 claims of othe
 bench-webhook: ## Measure admission, and refusals while certificates rotate; the last line is JSON
 	@go run ./e2e/bench webhook
 
+.PHONY: bench-data
+bench-data: ## Measure the mover beside mc, s5cmd and rclone; writes docs/benchmarks.md (ARGS=flags); the last line is JSON
+	@go run ./e2e/bench/data $(ARGS)
+
+.PHONY: bench-data-short
+bench-data-short: ## See in a minute that bench-data still works
+	@go run ./e2e/bench/data --short
+
 .PHONY: build
 build: ## Build the manager and the mover into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/linux-$$(go env GOARCH)/ ./cmd/...

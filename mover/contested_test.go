@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -64,7 +65,7 @@ func (c *contest) fault(w http.ResponseWriter, r *http.Request) bool {
 func startContest(t *testing.T) (c *contest, b *bench, others map[string][]byte) {
 	forceMirror(t)
 	s := startVersity(t)
-	c = &contest{s: s, object: content(1, streamSize+5), begun: make(chan struct{}), taken: make(chan struct{})}
+	c = &contest{s: s, object: content(1, plan.LargeSize+5), begun: make(chan struct{}), taken: make(chan struct{})}
 	want := small(t, s, 5)
 	s.put(t, "large", c.object)
 	return c, newBench(t, startProxy(t, s, c.fault).URL), want

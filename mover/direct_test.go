@@ -17,7 +17,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/s3populator/s3populator/internal/testenv"
-	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -48,7 +48,7 @@ func TestVersions(t *testing.T) {
 		}
 		return info.VersionID
 	}
-	old := map[string][]byte{"small": content(1, 100), "large": content(2, streamSize+5)}
+	old := map[string][]byte{"small": content(1, 100), "large": content(2, plan.LargeSize+5)}
 	small, large := put("small", old["small"]), put("large", old["large"])
 	put("small", content(3, 100))
 	put("large", content(4, 200))
@@ -150,7 +150,7 @@ func anObjectThatIsTooLong(t *testing.T, payer bool) {
 // that is signed, as AWS wants it.
 func TestRequestPayer(t *testing.T) {
 	s := startVersity(t)
-	want := map[string][]byte{"small": content(1, 100), "dir/large": content(2, streamSize+5), "empty": {}}
+	want := map[string][]byte{"small": content(1, 100), "dir/large": content(2, plan.LargeSize+5), "empty": {}}
 	for k, c := range want {
 		s.put(t, "pre/"+k, c)
 	}
@@ -295,20 +295,4 @@ func owner(t *testing.T, info os.FileInfo) (uid, gid uint32) {
 		t.Fatalf("no owner in %T", info.Sys())
 	}
 	return stat.Uid, stat.Gid
-}
-
-// Who may not give files away is told which field to correct.
-func TestOwnersThatCannotBe(t *testing.T) {
-	for name, test := range map[string]struct {
-		err  error
-		want string
-	}{
-		"a user":  {notOwned("a", 7, -1, syscall.EPERM), "spec.mover.podSecurityContext.runAsUser"},
-		"a group": {notOwned("a", -1, 7, syscall.EPERM), "spec.mover.podSecurityContext.fsGroup"},
-		"a mode":  {notModed("a", 0o600, syscall.EPERM), "remove spec.files.mode"},
-	} {
-		if fault.ReasonOf(test.err) != wire.VolumeNotWritable || !strings.Contains(test.err.Error(), test.want) {
-			t.Errorf("%s: %v, want VolumeNotWritable with %q", name, test.err, test.want)
-		}
-	}
 }

@@ -9,11 +9,10 @@ import (
 	"path"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/source"
+	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -21,24 +20,28 @@ import (
 // mover's. Before that, nothing on the volume is changed, and no phase but Listing is told:
 // the manager takes any other for the word that what is on the volume is ours.
 func (t *transfer) enter(ctx context.Context) error {
-	o, err := t.volume.look(t.request.Volume.ClaimUID)
+	owner, err := whose(t.volume, t.request.Volume.ClaimUID)
 	if err != nil {
 		return err
 	}
-	may := o.admit(t.request.First(), t.request.Volume.Began)
-	t.held.Store(may == refuse || may == prove || may == recognise)
+	o, err := t.volume.Look(owner, journalFiles)
+	if err != nil {
+		return err
+	}
+	may := o.Admit(t.request.First(), t.request.Volume.Began)
+	t.held.Store(may == volume.Refuse || may == volume.Prove || may == volume.Recognise)
 	switch may {
-	case refuse:
-		return o.refusal()
-	case prove:
+	case volume.Refuse:
+		return o.Refusal()
+	case volume.Prove:
 		if err := t.prove(ctx); err != nil {
 			return err
 		}
-	case recognise:
+	case volume.Recognise:
 		if err := t.recognise(ctx, o); err != nil {
 			return err
 		}
-	case begin, goOn:
+	case volume.Begin, volume.GoOn:
 	}
 	if t.whole {
 		return nil // Nothing is written to it: it might be in use by now.
@@ -47,13 +50,13 @@ func (t *transfer) enter(ctx context.Context) error {
 		return err
 	}
 	t.began.Store(true)
-	return t.volume.makeTarget()
+	return t.volume.MakeTarget()
 }
 
 // recognise accepts the volume of a first attempt that a mover has completed whose pod was gone
 // before the manager had seen it. It has to be the whole of what is listed and nothing else:
 // then it holds no byte that is not in S3. Whatever keeps that from being shown refuses it.
-func (t *transfer) recognise(ctx context.Context, o occupancy) error {
+func (t *transfer) recognise(ctx context.Context, o volume.Occupancy) error {
 	err := t.prove(ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -64,7 +67,7 @@ func (t *transfer) recognise(ctx context.Context, o occupancy) error {
 	if fault.ReasonOf(err) == wire.VolumeNotEmpty {
 		return err
 	}
-	return o.refusal().Because(err)
+	return o.Refusal().Because(err)
 }
 
 // prove accepts a volume without a journal whose every entry is one that the
@@ -75,24 +78,20 @@ func (t *transfer) prove(ctx context.Context) error {
 	if err := t.makePlan(ctx); err != nil {
 		return err
 	}
-	p := &proof{sweep: sweep{volume: t.volume, plan: t.plan}}
-	p.keep = func(i int, stat *unix.Stat_t) bool {
-		p.found = append(p.found, i)
-		return stat.Size == t.plan.Entries[i].Size
-	}
-	if err := p.directory(ctx, "."); err != nil {
+	foreign, found, err := t.volume.Survey(ctx, t.plan)
+	if err != nil {
 		return err
 	}
-	if len(p.foreign) > 0 {
-		return occupancy{foreign: p.foreign}.refusal()
+	if len(foreign) > 0 {
+		return volume.Occupancy{Foreign: foreign}.Refusal()
 	}
-	if len(p.found) == 0 {
+	if len(found) == 0 {
 		return nil
 	}
-	if err := t.volume.openTarget(); err != nil {
+	if err := t.volume.OpenTarget(); err != nil {
 		return fault.NotWritable(err)
 	}
-	if err := t.proveFiles(ctx, p.found); err != nil {
+	if err := t.proveFiles(ctx, found); err != nil {
 		return err
 	}
 	t.whole = t.isWhole()
@@ -102,14 +101,14 @@ func (t *transfer) prove(ctx context.Context) error {
 // isWhole tells that nothing is left to do on a volume whose files are proven, and if so
 // enters all of it into the ledger.
 func (t *transfer) isWhole() bool {
-	if len(t.proven) < t.plan.Files() || !t.ownersAreSet() {
+	if len(t.proven) < t.plan.Files() || !t.volume.OwnersAreSet(t.plan, t.request.Files) {
 		return false
 	}
 	for _, e := range t.plan.Entries {
 		if !e.IsDir() {
 			continue
 		}
-		if info, err := t.volume.data.Lstat(e.Path[:len(e.Path)-1]); err != nil || !info.IsDir() {
+		if info, err := t.volume.Data.Lstat(e.Path[:len(e.Path)-1]); err != nil || !info.IsDir() {
 			return false
 		}
 	}
@@ -124,7 +123,7 @@ func (t *transfer) isWhole() bool {
 }
 
 func (t *transfer) proveFiles(ctx context.Context, found []int) error {
-	if err := t.volume.sync(); err != nil {
+	if err := t.volume.Sync(); err != nil {
 		return err
 	}
 	proven := make(map[int]method, len(found))
@@ -156,43 +155,12 @@ func (t *transfer) proveFiles(ctx context.Context, found []int) error {
 // unproven is for a file whose content is not, or cannot be shown to be, that of its
 // object. When S3 could not be asked, time may help.
 func (t *transfer) unproven(i int, err error) error {
-	name := plan.Quote(path.Join(t.volume.target, t.plan.Entries[i].Path))
+	name := plan.Quote(path.Join(t.volume.Target, t.plan.Entries[i].Path))
 	switch {
 	case err == nil:
-		return notEmpty("S3 tells nothing that proves the content of " + name)
+		return volume.NotEmpty("S3 tells nothing that proves the content of " + name)
 	case errors.Is(err, fault.ErrDiffers):
-		return notEmpty(name + " is not what its object holds")
+		return volume.NotEmpty(name + " is not what its object holds")
 	}
 	return fmt.Errorf("compare %s: %w", name, err)
-}
-
-// proof walks a volume as a sweep does and removes nothing.
-type proof struct {
-	sweep
-
-	foreign []string // What the listing does not name.
-	found   []int    // Files that it names, by entry.
-}
-
-func (p *proof) directory(ctx context.Context, dir string) error {
-	f, err := p.volume.root.Open(dir)
-	if err != nil {
-		return fmt.Errorf("read directory %s: %w", plan.Quote(dir), fault.NotWritable(err))
-	}
-	extra, below, err := p.read(ctx, f, dir)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("read directory %s: %w", plan.Quote(dir), err)
-	}
-	for _, name := range extra[:min(len(extra), examples-len(p.foreign))] {
-		p.foreign = append(p.foreign, plan.Quote(name))
-	}
-	for _, name := range below {
-		if len(p.foreign) >= examples {
-			return nil
-		}
-		if err := p.directory(ctx, name); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -12,24 +12,25 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/volume"
 )
 
-func journalVolume(t *testing.T) (*volume, string) {
+func journalVolume(t *testing.T) (*volume.Volume, string) {
 	t.Helper()
 	dir := t.TempDir()
-	v, err := openVolume(dir, "")
+	v, err := volume.Open(dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := v.makeTarget(); err != nil {
+	if err := v.MakeTarget(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(v.close)
+	t.Cleanup(v.Close)
 	return v, filepath.Join(dir, journalName)
 }
 
 // read opens the journal and returns what it believes.
-func read(t *testing.T, v *volume, identity string) (*journal, []journalled) {
+func read(t *testing.T, v *volume.Volume, identity string) (*journal, []journalled) {
 	t.Helper()
 	var got []journalled
 	j, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "this-pod", Request: identity})

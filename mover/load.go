@@ -12,6 +12,7 @@ import (
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -38,11 +39,11 @@ func (m *mover) loadVolume(ctx context.Context) (*ledger, error) {
 			problem,
 		)
 	}
-	v, err := openVolume(m.options.Paths.Volume, m.request.Volume.TargetPath)
+	v, err := volume.Open(m.options.Paths.Volume, m.request.Volume.TargetPath)
 	if err != nil {
 		return nil, err
 	}
-	defer v.close()
+	defer v.Close()
 	t := &transfer{mover: m, volume: v}
 	if err := t.enter(ctx); err != nil {
 		return nil, err
@@ -84,18 +85,18 @@ func (t *transfer) makePlan(ctx context.Context) error {
 }
 
 func (t *transfer) checkRoom() error {
-	r, err := readRoom(t.volume, t.plan, t.ledger.present)
+	r, err := volume.ReadRoom(t.volume, t.plan, t.ledger.present)
 	if err != nil {
 		return err
 	}
-	return r.check()
+	return r.Check()
 }
 
 // fill makes the directories and transfers, with checkpoints on the side.
 func (t *transfer) fill(ctx context.Context) error {
 	for i, e := range t.plan.Entries {
 		if e.IsDir() {
-			if err := t.volume.data.MkdirAll(e.Path[:len(e.Path)-1], dirMode); err != nil {
+			if err := t.volume.Data.MkdirAll(e.Path[:len(e.Path)-1], volume.DirMode); err != nil {
 				return fmt.Errorf("make directory %s: %w", plan.Quote(e.Path), err)
 			}
 			t.ledger.verified(i, byExistence, true)
@@ -139,14 +140,14 @@ func (t *transfer) finish(ctx context.Context) error {
 		return err
 	}
 	files := 0
-	s := sweep{volume: t.volume, owned: t.journal.owned, plan: t.plan, keep: func(i int, stat *unix.Stat_t) bool {
+	s := volume.Sweep{Volume: t.volume, Owned: t.journal.owned, Plan: t.plan, Keep: func(i int, stat *unix.Stat_t) bool {
 		ok := t.ledger.isVerified(i) && stat.Size == t.plan.Entries[i].Size
 		if ok {
 			files++
 		}
 		return ok
 	}}
-	if err := s.run(ctx); err != nil {
+	if err := s.Run(ctx); err != nil {
 		return err
 	}
 	if want := t.plan.Files(); files != want {
@@ -160,6 +161,16 @@ func (t *transfer) finish(ctx context.Context) error {
 	return t.complete()
 }
 
+func (t *transfer) setOwners() error {
+	if t.request.Files == (wire.Files{}) {
+		return nil
+	}
+	if err := t.journal.owned(); err != nil {
+		return err
+	}
+	return t.volume.SetOwners(t.plan, t.request.Files)
+}
+
 // complete makes everything durable, then removes the journal, then makes that durable. So
 // a volume without a journal is either untouched or complete.
 func (t *transfer) complete() error {
@@ -168,7 +179,7 @@ func (t *transfer) complete() error {
 	}
 	t.progress.enter(wire.Syncing)
 	start := time.Now() //nolint:forbidigo // Only ever subtracted from.
-	if err := t.volume.sync(); err != nil {
+	if err := t.volume.Sync(); err != nil {
 		t.journal.distrust()
 		return err
 	}
@@ -176,10 +187,10 @@ func (t *transfer) complete() error {
 		return err
 	}
 	t.journal.close() // NFS keeps the name of a file that is open.
-	if err := t.volume.root.RemoveAll(wire.JournalDir); err != nil {
+	if err := t.volume.Root.RemoveAll(wire.JournalDir); err != nil {
 		return fmt.Errorf("remove journal: %w", err)
 	}
-	if err := t.volume.sync(); err != nil {
+	if err := t.volume.Sync(); err != nil {
 		return err
 	}
 	t.logf("synced in %.1f s", time.Since(start).Seconds())

@@ -35,7 +35,7 @@ func (t *transfer) mirror(ctx context.Context) error {
 // directories that are not ours to fill. None of them is ever planned, see checkPath.
 func (t *transfer) exclusions() []string {
 	patterns := []string{"..", "../*", "*/..", "*/../*", ".", "./*", "*/.", "*/./*", "/*", "*//*"}
-	if t.volume.target == "" {
+	if t.volume.Target == "" {
 		for _, dir := range append([]string{wire.JournalDir}, plan.StorageOwn...) {
 			patterns = append(patterns, dir, dir+"/*")
 		}
@@ -49,7 +49,7 @@ func (t *transfer) exclusions() []string {
 
 // mirrorTarget is where mc writes: the target directory, with a slash.
 func (t *transfer) mirrorTarget() string {
-	return path.Join(t.options.Paths.Volume, t.volume.target) + "/"
+	return path.Join(t.options.Paths.Volume, t.volume.Target) + "/"
 }
 
 // follower turns mc's lines into verified files. mc announces a file when it
@@ -152,6 +152,6 @@ func (f *follower) promote(waiting []int, n int) []int {
 }
 
 func (f *follower) inPlace(i int) bool {
-	_, err := f.volume.stat(f.plan.Entries[i].Path)
+	_, err := f.volume.Stat(f.plan.Entries[i].Path)
 	return err == nil
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/source"
+	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -162,7 +163,7 @@ func (m *mover) run(ctx context.Context) (*ledger, error) {
 			m.options.PodUID,
 		)
 	}
-	unix.Umask(umask)
+	unix.Umask(volume.Umask)
 	if m.request.Volume.Mode == wire.Block {
 		return m.loadDevice(ctx)
 	}

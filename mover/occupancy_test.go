@@ -11,54 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
-
-// TestAdmit is the whole table of docs/design/0013.
-func TestAdmit(t *testing.T) {
-	for _, tt := range []struct {
-		journal             ownership
-		full, first, began  bool
-		want                admission
-		mayRemoveOrOverride bool
-	}{
-		{nobodys, false, true, false, begin, true},
-		{nobodys, false, true, true, begin, true},
-		{nobodys, false, false, false, begin, true},
-		{nobodys, false, false, true, begin, true},
-		{nobodys, true, true, false, recognise, false},
-		{nobodys, true, true, true, begin, true},
-		{nobodys, true, false, false, prove, false},
-		{nobodys, true, false, true, begin, true},
-		{ours, false, true, false, goOn, true},
-		{ours, false, true, true, goOn, true},
-		{ours, false, false, false, goOn, true},
-		{ours, false, false, true, goOn, true},
-		{ours, true, true, false, goOn, true},
-		{ours, true, true, true, goOn, true},
-		{ours, true, false, false, goOn, true},
-		{ours, true, false, true, goOn, true},
-		{somebody, false, true, false, refuse, false},
-		{somebody, false, true, true, refuse, false},
-		{somebody, false, false, false, refuse, false},
-		{somebody, false, false, true, refuse, false},
-		{somebody, true, true, false, refuse, false},
-		{somebody, true, true, true, refuse, false},
-		{somebody, true, false, false, refuse, false},
-		{somebody, true, false, true, refuse, false},
-	} {
-		o := occupancy{journal: tt.journal}
-		if tt.full {
-			o.foreign = []string{`"x"`}
-		}
-		if got := o.admit(tt.first, tt.began); got != tt.want {
-			t.Errorf("journal %d, full %v, first %v, began %v: %d, want %d", tt.journal, tt.full, tt.first, tt.began, got, tt.want)
-		}
-		if writes := tt.want == begin || tt.want == goOn; writes != tt.mayRemoveOrOverride {
-			t.Errorf("%+v contradicts itself", tt)
-		}
-	}
-}
 
 // snapshot is everything on a volume: names, types, modes, sizes, times and contents.
 func snapshot(t *testing.T, dir string) string {
@@ -167,9 +122,9 @@ func odd(t *testing.T, dir string, create func(path string) error) {
 
 func journalOf(t *testing.T, dir, claim string) {
 	t.Helper()
-	v, err := openVolume(dir, "")
+	v, err := volume.Open(dir, "")
 	mustDo(t, err)
-	defer v.close()
+	defer v.Close()
 	j, err := takeOver(v, plan.Header{Claim: claim, Pod: "its-pod", Request: "its-request"})
 	mustDo(t, err)
 	j.close()

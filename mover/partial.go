@@ -11,11 +11,12 @@ import (
 	"sync"
 
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/volume"
 )
 
 // partialStep is by how much a large file must have grown to be worth a line in the
 // journal, and a sync of the volume.
-const partialStep = streamSize
+const partialStep = plan.LargeSize
 
 // partials are the large files of which the beginning has arrived, by entry.
 type partials struct {
@@ -97,7 +98,7 @@ func (p *partials) note(lengths map[int]int64) {
 // vouches for, so that the room for it is not counted twice.
 func (t *transfer) keepBeginning(i int, n int64) error {
 	e := t.plan.Entries[i]
-	f, err := t.volume.openFile(e.Path, os.O_WRONLY, 0)
+	f, err := t.volume.OpenFile(e.Path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -154,7 +155,7 @@ func (t *transfer) headStart(ctx context.Context, batch []int) headStart {
 		t.ledger.partial.drop(i)
 		return headStart{}
 	}
-	t.logf("going on with %s after %s", plan.Quote(e.Path), inUnits(n))
+	t.logf("going on with %s after %s", plan.Quote(e.Path), volume.InUnits(n))
 	return h
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/source"
+	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -33,15 +34,15 @@ func (t *transfer) resume(ctx context.Context) error {
 		return err
 	}
 	t.ledger.partial.inherit(r.furthest)
-	s := sweep{volume: t.volume, owned: t.journal.owned, plan: t.plan, keep: r.keep}
-	if err := s.run(ctx); err != nil {
+	s := volume.Sweep{Volume: t.volume, Owned: t.journal.owned, Plan: t.plan, Keep: r.keep}
+	if err := s.Run(ctx); err != nil {
 		return err
 	}
 	if err := t.recheck(ctx, r.doubtful); err != nil {
 		return err
 	}
-	if objects, bytes := t.ledger.totals(); objects > 0 || s.removed > 0 {
-		t.logf("resuming: %d files, %d bytes are already verified; %d leftovers removed", objects, bytes, s.removed)
+	if objects, bytes := t.ledger.totals(); objects > 0 || s.Removed > 0 {
+		t.logf("resuming: %d files, %d bytes are already verified; %d leftovers removed", objects, bytes, s.Removed)
 	}
 	return nil
 }
@@ -86,7 +87,7 @@ func (r *remains) keep(i int, stat *unix.Stat_t) bool {
 // of them when the device has refused data, because memory may still hold it.
 func (t *transfer) recheck(ctx context.Context, list []int) error {
 	t.progress.enter(wire.Verifying)
-	refused := t.volume.sync()
+	refused := t.volume.Sync()
 	if refused != nil {
 		t.journal.distrust()
 	}
@@ -105,7 +106,7 @@ func (t *transfer) recheck(ctx context.Context, list []int) error {
 			if err := t.journal.owned(); err != nil {
 				return err
 			}
-			if err := t.volume.data.Remove(t.plan.Entries[i].Path); err != nil {
+			if err := t.volume.Data.Remove(t.plan.Entries[i].Path); err != nil {
 				return fmt.Errorf("remove %s: %w", plan.Quote(t.plan.Entries[i].Path), fault.NotWritable(err))
 			}
 		}

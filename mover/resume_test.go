@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -188,7 +190,7 @@ func TestALargeObjectIsNotTakenForComplete(t *testing.T) {
 	bothWays(t, func(t *testing.T) {
 		s := startVersity(t)
 		want := small(t, s, 20)
-		large := content(5, streamSize+12345)
+		large := content(5, plan.LargeSize+12345)
 		s.put(t, "large", large)
 		var held atomic.Bool
 		p := startProxy(t, s, nil)
@@ -269,11 +271,11 @@ func TestALargeObjectGoesOnWhereItWasInterrupted(t *testing.T) {
 	bothWays(t, func(t *testing.T) {
 		s := startVersity(t)
 		want := small(t, s, 20)
-		want["large"] = content(5, 3*streamSize+777)
+		want["large"] = content(5, 3*plan.LargeSize+777)
 		b, p := killedMidway(t, s, want["large"])
 		r := b.mustBeDone(b.run())
 		b.mustHold(want)
-		if most := int64(2 * streamSize); r.FetchedBytes > most || p.sent.Load() > most {
+		if most := int64(2 * plan.LargeSize); r.FetchedBytes > most || p.sent.Load() > most {
 			t.Errorf(
 				"fetched %d bytes again (reported %d) of %d, although two thirds had arrived",
 				p.sent.Load(),
@@ -287,7 +289,7 @@ func TestALargeObjectGoesOnWhereItWasInterrupted(t *testing.T) {
 // TestABeginningIsNotTrusted: bytes that changed on the volume, or an object that is another
 // one, cost a transfer of the whole, never a wrong file.
 func TestABeginningIsNotTrusted(t *testing.T) {
-	object := content(5, 3*streamSize+777)
+	object := content(5, 3*plan.LargeSize+777)
 	damagedAt := func(t *testing.T, s *s3server, changes ...func(*wire.Request)) {
 		t.Helper()
 		b, _ := killedMidway(t, s, object, changes...)
@@ -328,13 +330,13 @@ func TestABeginningIsNotTrusted(t *testing.T) {
 // TestABrokenAnswerGoesOn: within one attempt, too, only the rest is fetched.
 func TestABrokenAnswerGoesOn(t *testing.T) {
 	s := startVersity(t)
-	object := content(5, 3*streamSize+777)
+	object := content(5, 3*plan.LargeSize+777)
 	p, _ := half(t, s, object, false)
 	b := newBench(t, p.URL)
 	b.mustBeDone(b.run())
 	b.mustHold(map[string][]byte{"large": object})
-	if p.sent.Load() > streamSize {
-		t.Errorf("%d bytes came after the answer broke off, of which half of %d was missing", p.sent.Load(), streamSize)
+	if p.sent.Load() > plan.LargeSize {
+		t.Errorf("%d bytes came after the answer broke off, of which half of %d was missing", p.sent.Load(), plan.LargeSize)
 	}
 }
 
@@ -342,14 +344,14 @@ func TestABrokenAnswerGoesOn(t *testing.T) {
 // there may be more, which would be counted as taken and as needed.
 func TestWhatNobodyVouchesForGivesItsRoomBack(t *testing.T) {
 	dir := t.TempDir()
-	size := int64(3 * streamSize)
+	size := int64(3 * plan.LargeSize)
 	write(t, filepath.Join(dir, "large"), string(content(5, int(size))))
-	v, err := openVolume(dir, "")
+	v, err := volume.Open(dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer v.close()
-	if err := v.makeTarget(); err != nil {
+	defer v.Close()
+	if err := v.MakeTarget(); err != nil {
 		t.Fatal(err)
 	}
 	p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "large", size: size})
@@ -357,17 +359,17 @@ func TestWhatNobodyVouchesForGivesItsRoomBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr := &transfer{volume: v, ledger: newLedger(p), mover: &mover{plan: p}}
-	if err := tr.keepBeginning(0, streamSize); err != nil {
+	if err := tr.keepBeginning(0, plan.LargeSize); err != nil {
 		t.Fatal(err)
 	}
-	stat, err := v.stat("large")
+	stat, err := v.Stat("large")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if taken := stat.Blocks * 512; stat.Size != size || taken > streamSize+1<<20 {
-		t.Errorf("the file has size %d and takes %d bytes, want %d and about %d", stat.Size, taken, size, streamSize)
+	if taken := stat.Blocks * 512; stat.Size != size || taken > plan.LargeSize+1<<20 {
+		t.Errorf("the file has size %d and takes %d bytes, want %d and about %d", stat.Size, taken, size, plan.LargeSize)
 	}
-	if n, exists := tr.ledger.present(0); n != streamSize || !exists {
-		t.Errorf("%d bytes count as present, want %d", n, streamSize)
+	if n, exists := tr.ledger.present(0); n != plan.LargeSize || !exists {
+		t.Errorf("%d bytes count as present, want %d", n, plan.LargeSize)
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/s3populator/s3populator/internal/testenv"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -197,11 +198,11 @@ func write(t testing.TB, path, content string) {
 // adopt puts the journal of an earlier pod on the volume: whatever is on it is ours.
 func (b *bench) adopt() {
 	b.t.Helper()
-	v, err := openVolume(b.paths.Volume, "")
+	v, err := volume.Open(b.paths.Volume, "")
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	defer v.close()
+	defer v.Close()
 	j, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "earlier-pod", Request: "another"})
 	if err != nil {
 		b.t.Fatal(err)

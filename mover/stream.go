@@ -18,9 +18,6 @@ import (
 )
 
 const (
-	// streamSize is where an object gets an mc of its own, whose bytes are
-	// digested while they are written instead of being read back.
-	streamSize = 32 << 20
 	// leastBatch is how many small objects are worth a process: starting mc
 	// costs about as much as eight requests.
 	leastBatch = 8
@@ -76,7 +73,7 @@ func (t *transfer) batches(list []int, workers int) [][]int {
 	length := 0
 	for _, i := range list {
 		e := t.plan.Entries[i]
-		if e.Size >= streamSize {
+		if e.Size >= plan.LargeSize {
 			large = append(large, []int{i})
 			continue
 		}
@@ -219,12 +216,12 @@ func (t *transfer) receive(ctx context.Context, r io.Reader, i int, start headSt
 // write fills a file from an offset on.
 func (t *transfer) write(i int, d *digester, r io.Reader, from int64) error {
 	e := t.plan.Entries[i]
-	f, err := t.volume.create(e.Path, e.Size)
+	f, err := t.volume.Create(e.Path, e.Size)
 	if err != nil {
 		return fault.NotWritable(err)
 	}
 	var to io.Writer = f
-	if e.Size >= streamSize {
+	if e.Size >= plan.LargeSize {
 		if _, err := f.Seek(from, io.SeekStart); err != nil {
 			_ = f.Close()
 			return fmt.Errorf("write to the volume: %w", err)

@@ -4,25 +4,14 @@ package mover
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/s3populator/s3populator/mover/volume"
 )
-
-// sync writes everything on the volume to its device: data, directories and
-// the journal. The kernel reports every write error since the volume was
-// opened, so a nil error means that what was written is there.
-func (v *volume) sync() error {
-	if err := unix.Syncfs(int(v.dir.Fd())); err != nil {
-		return fmt.Errorf("write the volume to its device: %w", err)
-	}
-	return nil
-}
 
 // checkpointer makes verified files durable while others are still on their way.
 type checkpointer struct {
-	volume  *volume
+	volume  *volume.Volume
 	ledger  *ledger
 	journal *journal
 	every   time.Duration
@@ -65,10 +54,10 @@ func (k *checkpointer) checkpoint() error {
 			lines = append(lines, l)
 		}
 	}
-	if err := k.volume.sync(); err != nil {
+	if err := k.volume.Sync(); err != nil {
 		k.journal.distrust()
 		for _, i := range pending {
-			_ = k.volume.data.Remove(k.ledger.plan.Entries[i].Path)
+			_ = k.volume.Data.Remove(k.ledger.plan.Entries[i].Path)
 		}
 		return err
 	}
@@ -88,7 +77,7 @@ func (k *checkpointer) checkpoint() error {
 
 func (k *checkpointer) describe(i int) (journalled, bool) {
 	e := k.ledger.plan.Entries[i]
-	stat, err := k.volume.stat(e.Path)
+	stat, err := k.volume.Stat(e.Path)
 	if err != nil || stat.Size != e.Size || !k.ledger.isVerified(i) {
 		return journalled{}, false
 	}

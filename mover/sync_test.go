@@ -15,6 +15,7 @@ import (
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -25,11 +26,11 @@ func TestTheJournalFollowsTheDevice(t *testing.T) {
 	for name, refused := range map[string]bool{"the device takes it": false, "the device refuses it": true} {
 		t.Run(name, func(t *testing.T) {
 			v, _ := journalVolume(t)
-			dir := v.root.Name()
+			dir := v.Root.Name()
 			p, err := planOf(
 				t,
 				wire.Request{Operation: wire.Populate},
-				listed{key: "large", size: 3 * streamSize},
+				listed{key: "large", size: 3 * plan.LargeSize},
 				listed{key: "small", size: 5},
 			)
 			if err != nil {
@@ -39,10 +40,10 @@ func TestTheJournalFollowsTheDevice(t *testing.T) {
 			j, _ := read(t, v, "source")
 			progressed := false
 			k := &checkpointer{volume: v, ledger: newLedger(p), journal: j, progressed: func() { progressed = true }}
-			k.ledger.partial.reached(0, 2*streamSize)
+			k.ledger.partial.reached(0, 2*plan.LargeSize)
 			k.ledger.verified(1, byMD5, false)
 			if refused {
-				_ = v.dir.Close() // A sync by it fails.
+				_ = v.Dir.Close() // A sync by it fails.
 			}
 			if err := k.checkpoint(); (err != nil) != refused {
 				t.Fatalf("the checkpoint ends with %v", err)
@@ -84,13 +85,13 @@ func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
 			)
 			mustDo(t, err)
 			attempt := func() *transfer {
-				v, err := openVolume(dir, "")
+				v, err := volume.Open(dir, "")
 				mustDo(t, err)
-				t.Cleanup(v.close)
+				t.Cleanup(v.Close)
 				j, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "this-pod", Request: "r"})
 				mustDo(t, err)
 				t.Cleanup(j.close)
-				mustDo(t, v.makeTarget())
+				mustDo(t, v.MakeTarget())
 				return &transfer{
 					mover:   &mover{plan: p, options: Options{Log: io.Discard}, progress: &progress{}},
 					volume:  v,
@@ -103,7 +104,7 @@ func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
 			first.ledger.verified(1, byMD5, false)
 			mustDo(t, first.checkpointer().checkpoint())
 			write(t, dir+"/a", "hello")
-			_ = first.volume.dir.Close() // A sync by it fails.
+			_ = first.volume.Dir.Close() // A sync by it fails.
 			if err := tt.refuse(first); (err == nil) != (tt.want == "a b") {
 				t.Fatalf("the sync ends with %v", err)
 			}
@@ -141,16 +142,16 @@ func TestProgressIsWhatNoAttemptHadBefore(t *testing.T) {
 		before, arrived int64
 		want            bool
 	}{
-		"the first attempt":             {0, 2 * streamSize, true},
-		"further than the one before":   {streamSize, 2 * streamSize, true},
-		"as far as the one before":      {2 * streamSize, 2 * streamSize, false},
-		"not as far as the one before":  {2 * streamSize, streamSize, false},
-		"too little to be worth a line": {0, streamSize - 1, false},
-		"nothing":                       {streamSize, 0, false},
+		"the first attempt":             {0, 2 * plan.LargeSize, true},
+		"further than the one before":   {plan.LargeSize, 2 * plan.LargeSize, true},
+		"as far as the one before":      {2 * plan.LargeSize, 2 * plan.LargeSize, false},
+		"not as far as the one before":  {2 * plan.LargeSize, plan.LargeSize, false},
+		"too little to be worth a line": {0, plan.LargeSize - 1, false},
+		"nothing":                       {plan.LargeSize, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, _ := journalVolume(t)
-			p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "large", size: 3 * streamSize})
+			p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "large", size: 3 * plan.LargeSize})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -26,7 +27,7 @@ const journalMode = 0o660
 
 // journal appends to the file of that name, which begins with own.
 type journal struct {
-	volume *volume
+	volume *volume.Volume
 	own    plan.Header
 	file   *os.File
 }
@@ -34,7 +35,7 @@ type journal struct {
 // takeOver makes the journal this mover's own before anything else is written: a new file
 // with its header and the sound lines of an earlier mover for the same request, synced,
 // renamed into place, its directories synced. A crash leaves the old journal or the new one.
-func takeOver(v *volume, own plan.Header) (*journal, error) {
+func takeOver(v *volume.Volume, own plan.Header) (*journal, error) {
 	j := &journal{volume: v, own: own}
 	if err := j.take(); err != nil {
 		j.close()
@@ -44,8 +45,8 @@ func takeOver(v *volume, own plan.Header) (*journal, error) {
 }
 
 func (j *journal) take() error {
-	root := j.volume.root
-	if err := root.Mkdir(wire.JournalDir, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+	root := j.volume.Root
+	if err := root.Mkdir(wire.JournalDir, volume.DirMode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err //nolint:wrapcheck // takeOver says what failed.
 	}
 	if err := root.RemoveAll(journalNext); err != nil {
@@ -73,11 +74,11 @@ func (j *journal) take() error {
 // inherit copies what an earlier mover noted for the same request. Where there is no room
 // for that, the journal begins anew: every file is then compared again.
 func (j *journal) inherit() error {
-	h, err := j.volume.readHeader()
+	h, err := readHeader(j.volume)
 	if err != nil || h.Claim != j.own.Claim || h.Request != j.own.Request {
 		return nil // There is nothing to inherit.
 	}
-	old, err := j.volume.root.OpenFile(journalName, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	old, err := j.volume.Root.OpenFile(journalName, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err //nolint:wrapcheck // takeOver says what failed.
 	}
@@ -123,20 +124,20 @@ const journalDoubt = wire.JournalDir + "/unsynced"
 
 // distrust sets the mark. It may fail with the device; the volume is read-only then.
 func (j *journal) distrust() {
-	if f, err := j.volume.root.OpenFile(journalDoubt, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW, journalMode); err == nil {
+	if f, err := j.volume.Root.OpenFile(journalDoubt, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW, journalMode); err == nil {
 		_ = f.Close()
 	}
 }
 
 // distrusted reports whether an earlier mover set the mark.
 func (j *journal) distrusted() bool {
-	_, err := j.volume.root.Lstat(journalDoubt)
+	_, err := j.volume.Root.Lstat(journalDoubt)
 	return err == nil
 }
 
 // trust takes the mark away, once nothing that it speaks of is left.
 func (j *journal) trust() error {
-	if err := j.volume.root.Remove(journalDoubt); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := j.volume.Root.Remove(journalDoubt); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("write the journal: %w", fault.NotWritable(err))
 	}
 	return nil
@@ -145,7 +146,7 @@ func (j *journal) trust() error {
 // owned fails when the journal is not this mover's any more: another mover has taken the
 // volume over, or it was completed. It is asked before every checkpoint and every removal.
 func (j *journal) owned() error {
-	h, err := j.volume.readHeader()
+	h, err := readHeader(j.volume)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNoHeader):
 		return fault.Fenced("the journal is gone")
@@ -176,4 +177,57 @@ func (j *journal) close() {
 	if j.file != nil {
 		_ = j.file.Close()
 	}
+}
+
+// journalFiles are all that a journal may leave.
+var journalFiles = []string{journalName, journalNext, journalDoubt}
+
+// whose reads the header of the journal.
+func whose(v *volume.Volume, claim string) (volume.Ownership, error) {
+	h, err := readHeader(v)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return volume.Nobodys, nil
+	case errors.Is(err, errNoHeader):
+		return volume.Somebody, nil
+	case err != nil:
+		return volume.Nobodys, fmt.Errorf("read the journal: %w", err)
+	case h.Claim != claim:
+		return volume.Somebody, nil
+	}
+	return volume.Ours, nil
+}
+
+// errNoHeader means that something of the journal's name is no journal.
+var errNoHeader = errors.New("it has no header")
+
+// readHeader opens the journal by its name, so that it sees what another mover
+// has put in its place. A FIFO, a link or a directory is not waited for.
+func readHeader(v *volume.Volume) (plan.Header, error) {
+	if info, err := v.Root.Lstat(wire.JournalDir); err != nil || !info.IsDir() {
+		if err == nil {
+			err = errNoHeader
+		}
+		return plan.Header{}, err //nolint:wrapcheck // Callers say what they were about to do.
+	}
+	if info, err := v.Root.Lstat(journalName); err != nil || !info.Mode().IsRegular() {
+		if err == nil {
+			err = errNoHeader
+		}
+		return plan.Header{}, err //nolint:wrapcheck // As above.
+	}
+	f, err := v.Root.OpenFile(journalName, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return plan.Header{}, err //nolint:wrapcheck // As above.
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, plan.HeaderSize))
+	if err != nil {
+		return plan.Header{}, err //nolint:wrapcheck // As above.
+	}
+	h, ok := plan.ParseHeader(text)
+	if !ok {
+		return plan.Header{}, errNoHeader
+	}
+	return h, nil
 }

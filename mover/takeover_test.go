@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -47,7 +48,7 @@ func TestHeader(t *testing.T) {
 func pair(t *testing.T) (dir string, old *transfer, next func() *journal) {
 	t.Helper()
 	v, _ := journalVolume(t)
-	dir = v.root.Name()
+	dir = v.Root.Name()
 	p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "a", size: 5}, listed{key: "b", size: 5})
 	mustDo(t, err)
 	j, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "old-pod", Request: "r"})
@@ -58,9 +59,9 @@ func pair(t *testing.T) (dir string, old *transfer, next func() *journal) {
 	write(t, dir+"/a", "hello")
 	write(t, dir+"/leftover", "x")
 	return dir, old, func() *journal {
-		v, err := openVolume(dir, "")
+		v, err := volume.Open(dir, "")
 		mustDo(t, err)
-		t.Cleanup(v.close)
+		t.Cleanup(v.Close)
 		j, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "new-pod", Request: "r"})
 		mustDo(t, err)
 		t.Cleanup(j.close)
@@ -148,9 +149,9 @@ func TestAMoverOfACutOffNode(t *testing.T) {
 		done := make(chan wire.Report)
 		go func() { done <- b.run() }()
 		waitFor(t, time.Minute, "some of the objects have arrived", full.Load)
-		v, err := openVolume(b.paths.Volume, "")
+		v, err := volume.Open(b.paths.Volume, "")
 		mustDo(t, err)
-		defer v.close()
+		defer v.Close()
 		j, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "new-pod", Request: "r"})
 		mustDo(t, err)
 		defer j.close()

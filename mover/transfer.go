@@ -15,6 +15,7 @@ import (
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/source"
+	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -26,7 +27,7 @@ const maxRounds = 3
 type transfer struct {
 	*mover
 
-	volume  *volume
+	volume  *volume.Volume
 	journal *journal
 	ledger  *ledger
 	// proven are files of a volume without a journal that were compared before it was taken.
@@ -80,13 +81,13 @@ func (t *transfer) prepareRound(ctx context.Context, round int) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	s := sweep{
-		volume: t.volume,
-		owned:  t.journal.owned,
-		plan:   t.plan,
-		keep:   func(i int, _ *unix.Stat_t) bool { return t.ledger.isVerified(i) || t.ledger.partial.of(i) > 0 },
+	s := volume.Sweep{
+		Volume: t.volume,
+		Owned:  t.journal.owned,
+		Plan:   t.plan,
+		Keep:   func(i int, _ *unix.Stat_t) bool { return t.ledger.isVerified(i) || t.ledger.partial.of(i) > 0 },
 	}
-	return s.run(ctx)
+	return s.Run(ctx)
 }
 
 // fewFiles is up to how many files asking for each by name beats a listing of
@@ -100,7 +101,7 @@ var fewFiles = 64 // A variable for tests alone.
 func (t *transfer) fetch(ctx context.Context, todo []int) error {
 	var large, small []int
 	for _, i := range todo {
-		if t.plan.Entries[i].Size >= streamSize {
+		if t.plan.Entries[i].Size >= plan.LargeSize {
 			large = append(large, i)
 		} else {
 			small = append(small, i)
@@ -153,7 +154,7 @@ func (t *transfer) reserve(large []int) error {
 	for _, i := range large {
 		t.streaming[i] = true
 		e := t.plan.Entries[i]
-		f, err := t.volume.create(e.Path, e.Size)
+		f, err := t.volume.Create(e.Path, e.Size)
 		if err != nil {
 			return fault.NotWritable(err)
 		}

@@ -77,7 +77,7 @@ func (t *transfer) compareFile(ctx context.Context, f *os.File, i int, expect ex
 
 // openPlanned opens a file that has to be regular and of the object's size.
 func (t *transfer) openPlanned(e plan.Entry) (*os.File, error) {
-	f, err := t.volume.open(e.Path)
+	f, err := t.volume.Open(e.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errNotThere
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/s3populator/s3populator/internal/testenv"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -25,23 +26,23 @@ func TestVolumeIsNotLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	v, err := openVolume(dir, "")
+	v, err := volume.Open(dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer v.close()
-	if err := v.makeTarget(); err != nil {
+	defer v.Close()
+	if err := v.MakeTarget(); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"out/secret", "file", "up/x", "../x", "/etc/passwd", filepath.Join(outside, "secret")} {
-		if f, err := v.open(name); err == nil {
+		if f, err := v.Open(name); err == nil {
 			t.Errorf("%q was opened", name)
 			_ = f.Close()
 		}
-		if _, err := v.stat(filepath.Join(name, ".")); err == nil && name != "file" {
+		if _, err := v.Stat(filepath.Join(name, ".")); err == nil && name != "file" {
 			t.Errorf("%q was examined", name)
 		}
-		if f, err := v.create(name, 1); err == nil {
+		if f, err := v.Create(name, 1); err == nil {
 			_ = f.Close()
 			t.Errorf("%q was written", name)
 		}
@@ -56,15 +57,15 @@ func TestTargetThroughALinkIsMadeAnew(t *testing.T) {
 	if err := os.Symlink(outside, filepath.Join(dir, "target")); err != nil {
 		t.Fatal(err)
 	}
-	v, err := openVolume(dir, "target/deep")
+	v, err := volume.Open(dir, "target/deep")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer v.close()
-	if err := v.makeTarget(); err != nil {
+	defer v.Close()
+	if err := v.MakeTarget(); err != nil {
 		t.Fatal(err)
 	}
-	f, err := v.create("x", 1)
+	f, err := v.Create("x", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,11 +79,11 @@ func TestVolumeThatCannotBeWritten(t *testing.T) {
 	testenv.Root(t)
 	dir := t.TempDir()
 	mount(t, "tmpfs", "tmpfs", dir, "-o", "ro")
-	v, err := openVolume(dir, "")
+	v, err := volume.Open(dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer v.close()
+	defer v.Close()
 	_, err = takeOver(v, plan.Header{Claim: testClaim, Pod: "this-pod"})
 	mustFail(t, err, wire.VolumeNotWritable, "spec.mover.podSecurityContext")
 }

@@ -12,6 +12,10 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
+// LargeSize in bytes is from where on an object is fetched by itself, digested on its way, and
+// gone on with where it was interrupted.
+const LargeSize = 32 << 20
+
 // Entry is one object and the file or directory it becomes.
 type Entry struct {
 	Key  string

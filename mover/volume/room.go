@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package volume
 
 import (
 	"fmt"
@@ -36,11 +36,11 @@ const (
 	overheadShare = 10
 )
 
-// readRoom asks the file system; needs come from what is still missing. Have tells how many
+// ReadRoom asks the file system; needs come from what is still missing. Have tells how many
 // bytes of an entry are there, and whether its file is.
-func readRoom(v *volume, p *plan.Plan, have func(i int) (int64, bool)) (room, error) {
+func ReadRoom(v *Volume, p *plan.Plan, have func(i int) (int64, bool)) (room, error) {
 	var s unix.Statfs_t
-	if err := unix.Fstatfs(int(v.dir.Fd()), &s); err != nil {
+	if err := unix.Fstatfs(int(v.Dir.Fd()), &s); err != nil {
 		return room{}, fmt.Errorf("ask the volume for its room: %w", err)
 	}
 	size := s.Frsize
@@ -80,25 +80,25 @@ func (r *room) require(p *plan.Plan, have func(i int) (int64, bool)) {
 	r.planInodes += p.Dirs
 }
 
-// check compares, and names both numbers and the way out.
-func (r room) check() error {
+// Check compares, and names both numbers and the way out.
+func (r room) Check() error {
 	if r.needBytes > r.freeBytes {
 		return fault.New(
 			wire.VolumeTooSmall,
 			"the source takes %s on the volume and %s are free of %s; raise "+
 				"spec.resources.requests.storage of the claim to at least %s, or set spec.sizing.onTooSmall: Grow",
-			inUnits(
+			InUnits(
 				r.needBytes,
 			),
-			inUnits(r.freeBytes),
-			inUnits(r.totalBytes),
-			inUnits(r.enoughBytes()),
+			InUnits(r.freeBytes),
+			InUnits(r.totalBytes),
+			InUnits(r.enoughBytes()),
 		).Requiring(r.enoughBytes())
 	}
 	if r.totalInodes > 0 && r.needInodes > r.freeInodes {
 		return fault.New(wire.VolumeOutOfInodes, "the source takes %d files and directories and the volume has room for %d of them; "+
 			"raise spec.resources.requests.storage of the claim to at least %s, or use a storage class with more inodes per byte",
-			r.needInodes, r.freeInodes, inUnits(r.enoughForInodes())).Requiring(r.enoughForInodes())
+			r.needInodes, r.freeInodes, InUnits(r.enoughForInodes())).Requiring(r.enoughForInodes())
 	}
 	return nil
 }
@@ -107,7 +107,7 @@ func (r room) check() error {
 // there plus what lacks, and what a new file system takes for itself.
 func (r room) enoughBytes() int64 {
 	want := r.totalBytes + r.needBytes - r.freeBytes
-	return roundUp(want + want/overheadShare)
+	return RoundUp(want + want/overheadShare)
 }
 
 // enoughForInodes scales the volume, because the number of inodes grows with it.
@@ -115,17 +115,17 @@ func (r room) enoughForInodes() int64 {
 	used := r.totalInodes - r.freeInodes
 	perInode := r.totalBytes/max(r.totalInodes, 1) + 1
 	want := (r.needInodes + used) * perInode
-	return roundUp(want + want/overheadShare)
+	return RoundUp(want + want/overheadShare)
 }
 
-func roundUp(n int64) int64 {
+func RoundUp(n int64) int64 {
 	const mi = 1 << 20
 	return (n + mi - 1) / mi * mi
 }
 
-// inUnits renders bytes as Kubernetes writes quantities, rounded up so that
+// InUnits renders bytes as Kubernetes writes quantities, rounded up so that
 // the number is never too small to act on.
-func inUnits(n int64) string {
+func InUnits(n int64) string {
 	units := []struct {
 		size int64
 		name string

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package volume
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/s3populator/s3populator/internal/testenv"
-	"github.com/s3populator/s3populator/mover/wire"
 )
 
 const imageSize = 8 << 20
@@ -146,7 +144,7 @@ func TestFindSignature(t *testing.T) {
 	for name, tt := range lay {
 		t.Run(name, func(t *testing.T) {
 			path := image(t, imageSize)
-			writeAt(t, path, tt.bytes, tt.offset)
+			putAt(t, path, tt.bytes, tt.offset)
 			if got := signatureOf(t, path); got == "" != (tt.want == "") || !strings.Contains(got, tt.want) {
 				t.Errorf("found %q, want %q", got, tt.want)
 			}
@@ -173,7 +171,7 @@ func TestFindSignature(t *testing.T) {
 	})
 }
 
-func writeAt(t *testing.T, path, text string, offset int64) {
+func putAt(t *testing.T, path, text string, offset int64) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
@@ -182,43 +180,5 @@ func writeAt(t *testing.T, path, text string, offset int64) {
 	defer f.Close()
 	if _, err := f.WriteAt([]byte(text), offset); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func hashOf(t *testing.T, path string) [32]byte {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sha256.Sum256(b)
-}
-
-// TestADeviceThatHoldsSomethingIsLeftAlone: not a byte of it changes on a first attempt, nor
-// on a later one when no mover of this claim began.
-func TestADeviceThatHoldsSomethingIsLeftAlone(t *testing.T) {
-	s := startVersity(t)
-	s.put(t, "disk", content(1, 3<<20))
-	for name, tt := range lay {
-		if tt.want == "" {
-			continue
-		}
-		for attempt, said := range map[int]string{1: "first", 2: "later"} {
-			t.Run(name+", "+said+" attempt", func(t *testing.T) {
-				b := blockBench(t, s.endpoint, 0)
-				b.options.Paths.Device = image(t, imageSize)
-				writeAt(t, b.options.Paths.Device, tt.bytes, tt.offset)
-				before := hashOf(t, b.options.Paths.Device)
-				b.request.Attempt = attempt
-				r := b.run()
-				if r.Reason != wire.VolumeNotEmpty || r.Class != wire.User || !strings.Contains(r.Message, tt.want) || r.Began ||
-					r.FetchedBytes > 0 {
-					t.Errorf("report is %+v, want %s with %q", r, wire.VolumeNotEmpty, tt.want)
-				}
-				if hashOf(t, b.options.Paths.Device) != before {
-					t.Error("the device was changed")
-				}
-			})
-		}
 	}
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+// Package volume is what a mover writes to: a mounted file system or a device. It looks what is
+// there before anything is changed, tells what room is left, removes what no plan names, and
+// makes everything durable. It knows neither S3 nor how content is compared.
+package volume
 
 import (
 	"errors"
@@ -22,80 +25,80 @@ import (
 // chown that a mismatch at the root would cost.
 const (
 	fileMode = 0o666
-	dirMode  = 0o777
-	umask    = 0o002
+	DirMode  = 0o777
+	Umask    = 0o002
 )
 
-// volume is a mounted file system that is exclusively ours while it is filled.
+// Volume is a mounted file system that is exclusively ours while it is filled.
 // Every access goes through an os.Root or openat2(RESOLVE_BENEATH), so that no
 // name and no symbolic link leads out of it.
-type volume struct {
-	root *os.Root // The mount point.
-	data *os.Root // The target directory; the same as root without a targetPath.
-	// dir is the mount point again, for syncfs: it reports write errors since it was opened.
-	dir     *os.File
+type Volume struct {
+	Root *os.Root // The mount point.
+	Data *os.Root // The target directory; the same as root without a targetPath.
+	// Dir is the mount point again, for syncfs: it reports write errors since it was opened.
+	Dir     *os.File
 	dataDir *os.File // The target directory again, for openat2.
-	target  string
+	Target  string
 }
 
-// openVolume opens the mount point and changes nothing.
-func openVolume(mount, target string) (*volume, error) {
+// Open opens the mount point and changes nothing.
+func Open(mount, target string) (*Volume, error) {
 	root, err := os.OpenRoot(mount)
 	if err != nil {
 		return nil, fault.NotWritable(err)
 	}
-	v := &volume{root: root, target: target}
-	if v.dir, err = os.Open(mount); err != nil { // #nosec G304 -- the mount point.
-		v.close()
+	v := &Volume{Root: root, Target: target}
+	if v.Dir, err = os.Open(mount); err != nil { // #nosec G304 -- the mount point.
+		v.Close()
 		return nil, fault.NotWritable(err)
 	}
 	return v, nil
 }
 
-// makeTarget makes the target directory. The volume is ours by now.
-func (v *volume) makeTarget() error {
-	if v.target != "" {
-		if err := replaceDirs(v.root, v.target); err != nil {
+// MakeTarget makes the target directory. The volume is ours by now.
+func (v *Volume) MakeTarget() error {
+	if v.Target != "" {
+		if err := replaceDirs(v.Root, v.Target); err != nil {
 			return fault.NotWritable(err)
 		}
 	}
-	if err := v.openTarget(); err != nil {
+	if err := v.OpenTarget(); err != nil {
 		return fault.NotWritable(err)
 	}
 	return nil
 }
 
-// openTarget opens the target directory, which is the root without a targetPath.
-func (v *volume) openTarget() error {
+// OpenTarget opens the target directory, which is the root without a targetPath.
+func (v *Volume) OpenTarget() error {
 	v.closeTarget()
-	v.data = v.root
+	v.Data = v.Root
 	var err error
-	if v.target != "" {
-		if v.data, err = v.root.OpenRoot(v.target); err != nil {
+	if v.Target != "" {
+		if v.Data, err = v.Root.OpenRoot(v.Target); err != nil {
 			return fmt.Errorf("open the target directory: %w", err)
 		}
 	}
-	if v.dataDir, err = v.data.Open("."); err != nil {
+	if v.dataDir, err = v.Data.Open("."); err != nil {
 		return fmt.Errorf("open the target directory: %w", err)
 	}
 	return nil
 }
 
-func (v *volume) closeTarget() {
-	if v.data != v.root && v.data != nil {
-		_ = v.data.Close()
+func (v *Volume) closeTarget() {
+	if v.Data != v.Root && v.Data != nil {
+		_ = v.Data.Close()
 	}
 	if v.dataDir != nil {
 		_ = v.dataDir.Close()
 	}
-	v.data, v.dataDir = nil, nil
+	v.Data, v.dataDir = nil, nil
 }
 
-func (v *volume) close() {
+func (v *Volume) Close() {
 	v.closeTarget()
-	_ = v.root.Close()
-	if v.dir != nil {
-		_ = v.dir.Close()
+	_ = v.Root.Close()
+	if v.Dir != nil {
+		_ = v.Dir.Close()
 	}
 }
 
@@ -124,31 +127,31 @@ func replaceDir(root *os.Root, dir string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err //nolint:wrapcheck // The caller names the directory.
 	}
-	return root.Mkdir(dir, dirMode) //nolint:wrapcheck // The caller names the directory.
+	return root.Mkdir(dir, DirMode) //nolint:wrapcheck // The caller names the directory.
 }
 
-// open opens a file below the target directory for reading, in one system
+// Open opens a file below the target directory for reading, in one system
 // call where the kernel can confine it and through os.Root where it cannot.
-func (v *volume) open(name string) (*os.File, error) {
-	return v.openFile(name, unix.O_RDONLY, 0)
+func (v *Volume) Open(name string) (*os.File, error) {
+	return v.OpenFile(name, unix.O_RDONLY, 0)
 }
 
-// create opens a file for writing from its start, and makes its directories. A
+// Create opens a file for writing from its start, and makes its directories. A
 // large file has its final size at once: so mc, which decides by size, leaves
 // it alone.
-func (v *volume) create(name string, size int64) (*os.File, error) {
+func (v *Volume) Create(name string, size int64) (*os.File, error) {
 	flags := unix.O_WRONLY | unix.O_CREAT
-	if size < streamSize {
+	if size < plan.LargeSize {
 		flags |= unix.O_TRUNC
 	}
-	f, err := v.openFile(name, flags, fileMode)
+	f, err := v.OpenFile(name, flags, fileMode)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := v.data.MkdirAll(path.Dir(name), dirMode); err != nil {
+		if err := v.Data.MkdirAll(path.Dir(name), DirMode); err != nil {
 			return nil, fmt.Errorf("make directory of %s: %w", plan.Quote(name), err)
 		}
-		f, err = v.openFile(name, flags, fileMode)
+		f, err = v.OpenFile(name, flags, fileMode)
 	}
-	if err == nil && size >= streamSize {
+	if err == nil && size >= plan.LargeSize {
 		if err := f.Truncate(size); err != nil {
 			_ = f.Close()
 			return nil, fmt.Errorf("size %s: %w", plan.Quote(name), err)
@@ -157,7 +160,7 @@ func (v *volume) create(name string, size int64) (*os.File, error) {
 	return f, err
 }
 
-func (v *volume) openFile(name string, flags int, mode uint32) (*os.File, error) {
+func (v *Volume) OpenFile(name string, flags int, mode uint32) (*os.File, error) {
 	flags |= unix.O_CLOEXEC | unix.O_NOFOLLOW
 	fd, err := unix.Openat2(int(v.dataDir.Fd()), name, &unix.OpenHow{ // #nosec G115 -- a descriptor.
 		Flags:   uint64(flags), // #nosec G115 -- constants.
@@ -165,7 +168,7 @@ func (v *volume) openFile(name string, flags int, mode uint32) (*os.File, error)
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
 	})
 	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
-		return v.data.OpenFile(name, flags, fs.FileMode(mode)) //nolint:wrapcheck // Callers name the file.
+		return v.Data.OpenFile(name, flags, fs.FileMode(mode)) //nolint:wrapcheck // Callers name the file.
 	}
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: plan.Quote(name), Err: err}
@@ -173,10 +176,10 @@ func (v *volume) openFile(name string, flags int, mode uint32) (*os.File, error)
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// stat describes a file below the target directory without following a link.
-func (v *volume) stat(name string) (unix.Stat_t, error) {
+// Stat describes a file below the target directory without following a link.
+func (v *Volume) Stat(name string) (unix.Stat_t, error) {
 	var s unix.Stat_t
-	f, err := v.openFile(name, unix.O_PATH, 0)
+	f, err := v.OpenFile(name, unix.O_PATH, 0)
 	if err != nil {
 		return s, err
 	}
@@ -185,4 +188,14 @@ func (v *volume) stat(name string) (unix.Stat_t, error) {
 		return s, &fs.PathError{Op: "stat", Path: plan.Quote(name), Err: err}
 	}
 	return s, nil
+}
+
+// Sync writes everything on the volume to its device: data, directories and
+// the journal. The kernel reports every write error since the volume was
+// opened, so a nil error means that what was written is there.
+func (v *Volume) Sync() error {
+	if err := unix.Syncfs(int(v.Dir.Fd())); err != nil {
+		return fmt.Errorf("write the volume to its device: %w", err)
+	}
+	return nil
 }

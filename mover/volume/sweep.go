@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package volume
 
 import (
 	"context"
@@ -20,26 +20,26 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// sweep walks the volume and removes whatever the plan does not want: leftovers
+// Sweep walks the volume and removes whatever the plan does not want: leftovers
 // of earlier attempts and of mc, links, devices, directories nobody needs. A
 // planned regular file is shown to keep and removed when keep says no.
 // Directories of the storage and our journal at the root are left alone.
-type sweep struct {
-	volume *volume
-	// owned is asked before anything is removed.
-	owned   func() error
-	plan    *plan.Plan
-	keep    func(i int, stat *unix.Stat_t) bool
-	removed int
+type Sweep struct {
+	Volume *Volume
+	// Owned is asked before anything is removed.
+	Owned   func() error
+	Plan    *plan.Plan
+	Keep    func(i int, stat *unix.Stat_t) bool
+	Removed int
 }
 
-func (s *sweep) run(ctx context.Context) error {
+func (s *Sweep) Run(ctx context.Context) error {
 	return s.directory(ctx, ".")
 }
 
 // directory sweeps one directory, given by its path below the volume's root.
-func (s *sweep) directory(ctx context.Context, dir string) error {
-	f, err := s.volume.root.Open(dir)
+func (s *Sweep) directory(ctx context.Context, dir string) error {
+	f, err := s.Volume.Root.Open(dir)
 	if err != nil {
 		return fmt.Errorf("read directory %s: %w", plan.Quote(dir), err)
 	}
@@ -49,15 +49,15 @@ func (s *sweep) directory(ctx context.Context, dir string) error {
 		return fmt.Errorf("read directory %s: %w", plan.Quote(dir), err)
 	}
 	if len(extra) > 0 {
-		if err := s.owned(); err != nil {
+		if err := s.Owned(); err != nil {
 			return err
 		}
 	}
 	for _, name := range extra {
-		if err := s.volume.root.RemoveAll(name); err != nil {
+		if err := s.Volume.Root.RemoveAll(name); err != nil {
 			return fmt.Errorf("remove %s: %w", plan.Quote(name), fault.NotWritable(err))
 		}
-		s.removed++
+		s.Removed++
 	}
 	for _, name := range below {
 		if err := s.directory(ctx, name); err != nil {
@@ -69,7 +69,7 @@ func (s *sweep) directory(ctx context.Context, dir string) error {
 
 // read judges all entries of a directory before one is removed, which could make ReadDir
 // miss others.
-func (s *sweep) read(ctx context.Context, f *os.File, dir string) (extra, below []string, err error) {
+func (s *Sweep) read(ctx context.Context, f *os.File, dir string) (extra, below []string, err error) {
 	for {
 		entries, err := f.ReadDir(1024) // Bounds the memory of a huge directory.
 		for _, e := range entries {
@@ -100,7 +100,7 @@ const (
 )
 
 // judge decides about one directory entry.
-func (s *sweep) judge(dir *os.File, name string, e fs.DirEntry) verdict {
+func (s *Sweep) judge(dir *os.File, name string, e fs.DirEntry) verdict {
 	if e.IsDir() && (slices.Contains(plan.StorageOwn, name) || name == wire.JournalDir) {
 		return leave
 	}
@@ -110,7 +110,7 @@ func (s *sweep) judge(dir *os.File, name string, e fs.DirEntry) verdict {
 		return descend
 	case planned == "":
 		return remove
-	case e.IsDir() && s.plan.HasDir(planned):
+	case e.IsDir() && s.Plan.HasDir(planned):
 		return descend
 	case !e.Type().IsRegular():
 		return remove
@@ -122,17 +122,17 @@ func (s *sweep) judge(dir *os.File, name string, e fs.DirEntry) verdict {
 }
 
 // wanted tells whether a regular file is planned and keep takes it.
-func (s *sweep) wanted(dir *os.File, planned, name string) bool {
-	i, ok := s.plan.Find(planned)
+func (s *Sweep) wanted(dir *os.File, planned, name string) bool {
+	i, ok := s.Plan.Find(planned)
 	var stat unix.Stat_t
-	return ok && unix.Fstatat(int(dir.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW) == nil && s.keep(i, &stat)
+	return ok && unix.Fstatat(int(dir.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW) == nil && s.Keep(i, &stat)
 }
 
 // planned translates a path below the volume's root into one below the target
 // directory. It is empty for what lies outside; an ancestor is a directory on
 // the way to the target, or the target itself.
-func (s *sweep) planned(name string) (planned string, ancestor bool) {
-	target := s.volume.target
+func (s *Sweep) planned(name string) (planned string, ancestor bool) {
+	target := s.Volume.Target
 	if target == "" {
 		return name, false
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package volume
 
 import (
 	"errors"
@@ -16,31 +16,26 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// setOwners gives what is on the volume the owners and modes of spec.files, once all of it is
+// SetOwners gives what is on the volume the owners and modes of spec.files, once all of it is
 // verified: an attempt must be able to read and remove what an earlier one wrote. Directories
 // come last and the deepest first. What is right already is left alone, so that nothing is
 // asked of a file system that knows no owners.
-func (t *transfer) setOwners() error {
-	want := t.request.Files
+func (v *Volume) SetOwners(p *plan.Plan, want wire.Files) error {
 	if want == (wire.Files{}) {
 		return nil
 	}
-	if err := t.journal.owned(); err != nil {
-		return err
-	}
-	return t.eachOwned(func(root *os.Root, name string, mode *uint32) error { return own(root, name, want, mode) })
+	return v.eachOwned(p, want, func(root *os.Root, name string, mode *uint32) error { return own(root, name, want, mode) })
 }
 
 // errOtherOwner stops the search for what setOwners would change.
 var errOtherOwner = errors.New("another owner or mode")
 
-// ownersAreSet tells that setOwners would change nothing.
-func (t *transfer) ownersAreSet() bool {
-	want := t.request.Files
+// OwnersAreSet tells that setOwners would change nothing.
+func (v *Volume) OwnersAreSet(p *plan.Plan, want wire.Files) bool {
 	if want == (wire.Files{}) {
 		return true
 	}
-	return t.eachOwned(func(root *os.Root, name string, mode *uint32) error {
+	return v.eachOwned(p, want, func(root *os.Root, name string, mode *uint32) error {
 		info, err := root.Lstat(name)
 		if err != nil {
 			return err //nolint:wrapcheck // It is not shown.
@@ -54,26 +49,25 @@ func (t *transfer) ownersAreSet() bool {
 }
 
 // eachOwned shows what spec.files speaks of, in the order in which it can be changed.
-func (t *transfer) eachOwned(visit func(root *os.Root, name string, mode *uint32) error) error {
-	want := t.request.Files
-	for _, e := range t.plan.Entries {
+func (v *Volume) eachOwned(p *plan.Plan, want wire.Files, visit func(root *os.Root, name string, mode *uint32) error) error {
+	for _, e := range p.Entries {
 		if e.IsDir() {
 			continue
 		}
-		if err := visit(t.volume.data, e.Path, want.Mode); err != nil {
+		if err := visit(v.Data, e.Path, want.Mode); err != nil {
 			return err
 		}
 	}
 	var dirs []string
-	t.plan.EachDir(func(dir string) { dirs = append(dirs, dir) })
+	p.EachDir(func(dir string) { dirs = append(dirs, dir) })
 	slices.Sort(dirs)
 	for _, dir := range slices.Backward(dirs) {
-		if err := visit(t.volume.data, dir, want.DirMode); err != nil {
+		if err := visit(v.Data, dir, want.DirMode); err != nil {
 			return err
 		}
 	}
-	for dir := t.volume.target; dir != "" && dir != "."; dir = path.Dir(dir) {
-		if err := visit(t.volume.root, dir, want.DirMode); err != nil {
+	for dir := v.Target; dir != "" && dir != "."; dir = path.Dir(dir) {
+		if err := visit(v.Root, dir, want.DirMode); err != nil {
 			return err
 		}
 	}

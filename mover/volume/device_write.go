@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"bytes"
+	"errors"
+	"io"
+
+	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
+)
+
+// Reveal replaces the header by the first bytes of the object, and reads them back.
+func (d *Device) Reveal(size int64, first []byte) error {
+	if err := d.owned(size); err != nil {
+		return err
+	}
+	if err := d.writeSector(first); err != nil {
+		return err
+	}
+	d.forget(int64(len(first)))
+	got := make([]byte, len(first))
+	if err := readAt(d.file, got, 0); err != nil {
+		return err
+	}
+	if !bytes.Equal(got, first) {
+		return errors.Join(fault.ErrDiffers, d.writeSector(d.own.Sector()[:min(size, plan.HeaderSize)]))
+	}
+	return nil
+}
+
+// ownedEvery is after how many bytes a mover looks whether the device is still its own.
+const ownedEvery = 64 << 20
+
+// behindHeader writes an object to a device but for its first sector, which it holds back.
+type behindHeader struct {
+	*Device
+
+	size     int64 // Of the object.
+	Held     []byte
+	at, next int64
+}
+
+// Writer writes an object of this size from its first byte on.
+func (d *Device) Writer(size int64) *behindHeader {
+	return &behindHeader{Device: d, size: size, next: ownedEvery}
+}
+
+func (w *behindHeader) Write(b []byte) (int, error) {
+	n := min(len(b), plan.HeaderSize-len(w.Held))
+	w.Held = append(w.Held, b[:n]...)
+	w.at += int64(n)
+	if len(b) == n {
+		return n, nil
+	}
+	if w.at >= w.next {
+		if err := w.owned(w.size); err != nil {
+			return n, err
+		}
+		w.next = w.at + ownedEvery
+	}
+	written, err := w.file.WriteAt(b[n:], w.at)
+	w.at += int64(written)
+	return n + written, err //nolint:wrapcheck // The caller names the volume.
+}
+
+// overlaid reads what a device will hold once the bytes held back are written.
+type overlaid struct {
+	under io.ReaderAt
+	held  []byte
+}
+
+func (o *overlaid) ReadAt(b []byte, off int64) (int, error) {
+	n := 0
+	if off < int64(len(o.held)) {
+		n = copy(b, o.held[off:])
+	}
+	if n == len(b) {
+		return n, nil
+	}
+	more, err := o.under.ReadAt(b[n:], off+int64(n))
+	return n + more, err //nolint:wrapcheck // The caller names the device.
+}

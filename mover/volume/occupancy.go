@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// Ownership is whose journal a volume carries.
+type Ownership int
+
+const (
+	Nobodys  Ownership = iota // There is none.
+	Ours                      // Of this claim: whatever is on the volume is ours.
+	Somebody                  // Of another claim, or not a journal at all.
+)
+
+// Occupancy is what is on a volume before a mover touches it.
+type Occupancy struct {
+	Journal Ownership
+	Foreign []string // Up to three names of what is not ours and not the file system's own.
+}
+
+// admission is what a mover may do with a volume.
+type admission int
+
+const (
+	Refuse    admission = iota // Nothing; the volume is left as it is.
+	Begin                      // Write the journal and fill it.
+	GoOn                       // Everything on it is ours: take the journal over and fill it.
+	Prove                      // Compare first; fill it only when all of it is listed and proven.
+	Recognise                  // Compare first; take it only when it is all that is listed, proven, and nothing else.
+)
+
+// Admit decides by what is there alone. First is the first attempt for this
+// request on this volume, began that an earlier mover reported that it wrote.
+func (o Occupancy) Admit(first, began bool) admission {
+	switch {
+	case o.Journal == Ours:
+		return GoOn
+	case o.Journal == Somebody:
+		return Refuse
+	case len(o.Foreign) == 0:
+		return Begin
+	case began:
+		return Begin
+	case first: // As far as the manager knows: it may have missed a mover that came and went.
+		return Recognise
+	}
+	return Prove
+}
+
+// Refusal says what is in the way.
+func (o Occupancy) Refusal() *fault.Failure {
+	if len(o.Foreign) == 0 {
+		return NotEmpty("it carries the journal of another claim")
+	}
+	return NotEmpty("it holds " + strings.Join(o.Foreign, ", "))
+}
+
+func NotEmpty(what string) *fault.Failure {
+	return fault.New(
+		wire.VolumeNotEmpty,
+		"the volume is not empty and no mover of this claim wrote to it: %s; nothing on it was changed. "+
+			"Keep what is wanted elsewhere and empty the volume, or use a storage class that hands out empty volumes",
+		what,
+	)
+}
+
+// examples bounds the names in a message.
+const examples = 3
+
+// Look reads what is on the volume and changes nothing. Journal is whose journal it carries,
+// and own are files of a journal, which an attempt may have left without one.
+func (v *Volume) Look(journal Ownership, own []string) (Occupancy, error) {
+	o := Occupancy{Journal: journal}
+	err := eachEntry(v.Root, ".", func(e os.DirEntry) bool {
+		switch name := e.Name(); {
+		case name == wire.JournalDir && e.IsDir(), e.IsDir() && slices.Contains(plan.StorageOwn, name):
+		default:
+			o.Foreign = append(o.Foreign, plan.Quote(name))
+		}
+		return len(o.Foreign) < examples
+	})
+	if err != nil {
+		return o, fault.NotWritable(err)
+	}
+	if o.Journal != Nobodys {
+		return o, nil
+	}
+	err = v.lookBeside(&o, own)
+	return o, err
+}
+
+// lookBeside reads what is in the directory of a journal that is not there. What an attempt
+// leaves that ended before its journal was in place, or while it was removed, counts as
+// nothing; anything else is somebody's.
+func (v *Volume) lookBeside(o *Occupancy, own []string) error {
+	err := eachEntry(v.Root, wire.JournalDir, func(e os.DirEntry) bool {
+		name := wire.JournalDir + "/" + e.Name()
+		if !slices.Contains(own, name) && !strings.HasPrefix(e.Name(), ".nfs") { // NFS renames what is open and removed.
+			o.Journal, o.Foreign = Somebody, append(o.Foreign, plan.Quote(name))
+		}
+		return len(o.Foreign) < examples
+	})
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fault.NotWritable(err)
+	}
+	return nil
+}
+
+// eachEntry shows the entries of a directory until visit has seen enough.
+func eachEntry(root *os.Root, dir string, visit func(os.DirEntry) bool) error {
+	f, err := root.Open(dir)
+	if err != nil {
+		return fmt.Errorf("read directory %s: %w", plan.Quote(dir), err)
+	}
+	defer func() { _ = f.Close() }()
+	for {
+		entries, err := f.ReadDir(256) // Bounds the memory of a huge directory.
+		for _, e := range entries {
+			if !visit(e) {
+				return nil
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read directory %s: %w", plan.Quote(dir), err)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -38,7 +39,7 @@ func (m *mover) fillDevice(ctx context.Context) (*ledger, error) {
 	l := newLedger(m.plan)
 	m.progress.ledger.Store(l)
 	by, err := d.enter(ctx, e)
-	if err == nil && by == unverified {
+	if err == nil && by == proof.Unverified {
 		by, err = d.fill(ctx, e)
 	}
 	if err != nil {
@@ -62,10 +63,10 @@ func (m *mover) onlyObject() (plan.Entry, error) {
 
 // enter decides whether the device may be written, as transfer.enter does, in the phase Listing. A later attempt
 // may find it complete: then it says by which method.
-func (d *deviceLoad) enter(ctx context.Context, e plan.Entry) (method, error) {
+func (d *deviceLoad) enter(ctx context.Context, e plan.Entry) (proof.Method, error) {
 	o, err := d.device.Look()
 	if err != nil {
-		return unverified, err
+		return proof.Unverified, err
 	}
 	first, began := d.request.First(), d.request.Volume.Began
 	may := o.Admit(first, began)
@@ -75,56 +76,56 @@ func (d *deviceLoad) enter(ctx context.Context, e plan.Entry) (method, error) {
 	}
 	if o.Journal == volume.Nobodys && (!first || began) {
 		by, err := d.isComplete(ctx, e)
-		if err != nil || by != unverified {
+		if err != nil || by != proof.Unverified {
 			return by, err
 		}
 	}
 	switch may {
 	case volume.Refuse, volume.Prove, volume.Recognise: // It was not proven just now.
-		return unverified, o.Refusal()
+		return proof.Unverified, o.Refusal()
 	case volume.Begin, volume.GoOn:
 	}
 	d.began.Store(true)
-	return unverified, d.device.TakeOver(e.Size)
+	return proof.Unverified, d.device.TakeOver(e.Size)
 }
 
 // recogniseOr refuses a device that is not recognised.
-func (d *deviceLoad) recogniseOr(ctx context.Context, e plan.Entry, refusal *fault.Failure) (method, error) {
+func (d *deviceLoad) recogniseOr(ctx context.Context, e plan.Entry, refusal *fault.Failure) (proof.Method, error) {
 	by, err := d.recognise(ctx, e)
 	switch {
 	case ctx.Err() != nil:
-		return unverified, context.Cause(ctx)
-	case err == nil && by != unverified:
+		return proof.Unverified, context.Cause(ctx)
+	case err == nil && by != proof.Unverified:
 		return by, nil
 	}
-	return unverified, refusal.Because(err)
+	return proof.Unverified, refusal.Because(err)
 }
 
 // recognise is isComplete for a first attempt, see transfer.recognise: nothing may lie behind the
 // object, as far as that can be told without reading all of a large device.
-func (d *deviceLoad) recognise(ctx context.Context, e plan.Entry) (method, error) {
+func (d *deviceLoad) recognise(ctx context.Context, e plan.Entry) (proof.Method, error) {
 	found, err := d.device.TailHolds(e.Size)
 	if err != nil || found != "" {
-		return unverified, err
+		return proof.Unverified, err
 	}
 	return d.isComplete(ctx, e)
 }
 
 // isComplete compares the device with the object by content. What cannot be compared so is
 // not complete.
-func (d *deviceLoad) isComplete(ctx context.Context, e plan.Entry) (method, error) {
-	want, err := d.expectContent(ctx, e)
-	if err != nil || want.method == bySize {
-		return unverified, err
+func (d *deviceLoad) isComplete(ctx context.Context, e plan.Entry) (proof.Method, error) {
+	want, err := d.prover.ExpectContent(ctx, e)
+	if err != nil || want.Method == proof.BySize {
+		return proof.Unverified, err
 	}
 	// What an attempt wrote whose sync failed is in memory only: a sync that succeeds, and
 	// pages that are dropped after it, make the device itself answer.
 	if err := d.device.Sync(); err != nil {
-		return unverified, err
+		return proof.Unverified, err
 	}
 	by, err := d.readBack(ctx, e, want, nil)
-	if errors.Is(err, fault.ErrDiffers) || by == bySize {
-		return unverified, nil
+	if errors.Is(err, fault.ErrDiffers) || by == proof.BySize {
+		return proof.Unverified, nil
 	}
 	return by, err
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/s3populator/s3populator/internal/testenv"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -141,7 +142,7 @@ func anObjectThatIsTooLong(t *testing.T, payer bool) {
 	})
 	b := newBench(t, p.URL)
 	b.request.Source.RequestPayer = payer
-	b.request.Transfer.Verify = verifySize // As under a KMS key.
+	b.request.Transfer.Verify = proof.VerifySize // As under a KMS key.
 	b.mustBeDone(b.run())
 	b.mustHold(want)
 }

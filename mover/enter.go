@@ -11,6 +11,7 @@ import (
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
@@ -114,7 +115,7 @@ func (t *transfer) isWhole() bool {
 	}
 	for i, e := range t.plan.Entries {
 		if e.IsDir() {
-			t.ledger.verified(i, byExistence, true)
+			t.ledger.verified(i, proof.ByExistence, true)
 		} else {
 			t.ledger.verified(i, t.proven[i], true)
 		}
@@ -126,7 +127,7 @@ func (t *transfer) proveFiles(ctx context.Context, found []int) error {
 	if err := t.volume.Sync(); err != nil {
 		return err
 	}
-	proven := make(map[int]method, len(found))
+	proven := make(map[int]proof.Method, len(found))
 	var mu sync.Mutex
 	var failed error
 	source.Parallel(source.StatWorkers, len(found), func(n int) {
@@ -136,10 +137,10 @@ func (t *transfer) proveFiles(ctx context.Context, found []int) error {
 		if over {
 			return
 		}
-		by, err := t.compareCold(ctx, found[n], t.expectContent)
+		by, err := t.compareCold(ctx, found[n], t.prover.ExpectContent)
 		mu.Lock()
 		defer mu.Unlock()
-		if err == nil && by != bySize {
+		if err == nil && by != proof.BySize {
 			proven[found[n]] = by
 		} else {
 			failed = errors.Join(failed, t.unproven(found[n], err))

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -162,7 +163,7 @@ func TestObjectsWithoutDigestsStayApart(t *testing.T) {
 		return false
 	})
 	b := newBench(t, p.URL)
-	b.request.Transfer.Verify = verifySize
+	b.request.Transfer.Verify = proof.VerifySize
 	if r := b.run(); !r.Class.Again() || r.Reason != wire.SourceChanged {
 		t.Fatalf("report is %+v", r)
 	}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -32,7 +33,7 @@ type journalled struct {
 	path  string
 	size  int64
 	mtime int64 // Nanoseconds since 1970. Not ctime: the kubelet's chown changes that.
-	by    method
+	by    plan.Method
 	etag  string
 }
 
@@ -57,10 +58,10 @@ func parseJournalled(line []byte) (journalled, bool) {
 	j.size, errs[0] = strconv.ParseInt(string(fields[0]), 10, 64)
 	j.mtime, errs[1] = strconv.ParseInt(string(fields[1]), 10, 64)
 	by, err := strconv.ParseUint(string(fields[2]), 10, 8)
-	j.by, errs[2] = method(by), err
+	j.by, errs[2] = plan.Method(by), err
 	j.etag, errs[3] = strconv.Unquote(string(fields[3]))
 	j.path, errs[4] = strconv.Unquote(string(fields[4]))
-	return j, errs == [5]error{} && by < uint64(byExistence)
+	return j, errs == [5]error{} && by < plan.Methods
 }
 
 // maxLine bounds a line: a path of maxPath bytes, each escaped to four, and an entity tag.

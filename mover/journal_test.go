@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/volume"
 )
 
@@ -46,9 +47,9 @@ func read(t *testing.T, v *volume.Volume, identity string) (*journal, []journall
 
 func TestJournal(t *testing.T) {
 	lines := []journalled{
-		{path: "plain", size: 1, mtime: 1700000000123456789, by: byMD5, etag: emptyMD5},
-		{path: "tab\tand\nnewline \"quoted\" \\ ü \xff", size: 1 << 40, mtime: -1, by: bySize, etag: "opaque \t tag"},
-		{path: "last", size: 0, mtime: 0, by: byParts, etag: emptyMD5 + "-3"},
+		{path: "plain", size: 1, mtime: 1700000000123456789, by: proof.ByMD5, etag: emptyMD5},
+		{path: "tab\tand\nnewline \"quoted\" \\ ü \xff", size: 1 << 40, mtime: -1, by: proof.BySize, etag: "opaque \t tag"},
+		{path: "last", size: 0, mtime: 0, by: proof.ByParts, etag: emptyMD5 + "-3"},
 	}
 	intact := "intact"
 	for name, tt := range map[string]struct {
@@ -89,7 +90,7 @@ func TestJournal(t *testing.T) {
 				t.Fatalf("lines (-want +got):\n%s", diff)
 			}
 			// Whatever happened before, new lines are sound.
-			more := journalled{path: "more", size: 7, by: byMD5, etag: "e"}
+			more := journalled{path: "more", size: 7, by: proof.ByMD5, etag: "e"}
 			if err := again.add([]journalled{more}); err != nil {
 				t.Fatal(err)
 			}

@@ -3,11 +3,8 @@
 package mover
 
 import (
-	"cmp"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/s3populator/s3populator/mover/fault"
@@ -21,9 +18,9 @@ type ledger struct {
 	plan *plan.Plan
 
 	mu      sync.Mutex
-	how     []method      // By entry; unverified is what still has to be done.
+	how     []plan.Method // By entry; Unverified is what still has to be done.
 	failed  map[int]error // The last error of an entry that is still unverified.
-	counts  [methods]int64
+	counts  [plan.Methods]int64
 	objects int64 // Verified, directories included.
 	bytes   int64
 	pending []int32 // Verified and not yet in the journal.
@@ -36,17 +33,17 @@ type ledger struct {
 func newLedger(p *plan.Plan) *ledger {
 	return &ledger{
 		plan:      p,
-		how:       make([]method, len(p.Entries)),
+		how:       make([]plan.Method, len(p.Entries)),
 		failed:    make(map[int]error),
 		contested: make(map[int]bool),
 	}
 }
 
 // verified records a file that was compared with its object.
-func (l *ledger) verified(i int, by method, journalled bool) {
+func (l *ledger) verified(i int, by plan.Method, journalled bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.how[i] != unverified || l.contested[i] {
+	if l.how[i] != plan.Unverified || l.contested[i] {
 		return
 	}
 	l.how[i] = by
@@ -55,7 +52,7 @@ func (l *ledger) verified(i int, by method, journalled bool) {
 	l.bytes += l.plan.Entries[i].Size
 	delete(l.failed, i)
 	l.partial.drop(i)
-	if !journalled && by != byExistence {
+	if !journalled {
 		l.pending = append(l.pending, int32(i)) // #nosec G115 -- a plan of 2^31 entries does not fit in memory.
 	}
 }
@@ -64,7 +61,7 @@ func (l *ledger) verified(i int, by method, journalled bool) {
 func (l *ledger) fail(i int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.how[i] == unverified {
+	if l.how[i] == plan.Unverified {
 		l.failed[i] = err
 	}
 }
@@ -75,11 +72,11 @@ func (l *ledger) contest(i int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.contested[i] = true
-	if l.how[i] == unverified {
+	if l.how[i] == plan.Unverified {
 		return
 	}
 	l.counts[l.how[i]]--
-	l.how[i] = unverified
+	l.how[i] = plan.Unverified
 	l.objects--
 	l.bytes -= l.plan.Entries[i].Size
 }
@@ -96,7 +93,7 @@ func (l *ledger) uncontested() []int {
 	return list
 }
 
-func (l *ledger) isVerified(i int) bool { return l.method(i) != unverified }
+func (l *ledger) isVerified(i int) bool { return l.method(i) != plan.Unverified }
 
 // present is how many bytes of an entry are on the volume already, and whether its file is.
 func (l *ledger) present(i int) (bytes int64, exists bool) {
@@ -107,7 +104,7 @@ func (l *ledger) present(i int) (bytes int64, exists bool) {
 	return n, n > 0
 }
 
-func (l *ledger) method(i int) method {
+func (l *ledger) method(i int) plan.Method {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.how[i]
@@ -128,20 +125,20 @@ func (l *ledger) todo() []int {
 	defer l.mu.Unlock()
 	var list []int
 	for i, how := range l.how {
-		if how == unverified && !l.plan.Entries[i].IsDir() {
+		if how == plan.Unverified && !l.plan.Entries[i].IsDir() {
 			list = append(list, i)
 		}
 	}
 	return list
 }
 
-// sizeOnly returns the entries whose content could not be compared.
-func (l *ledger) sizeOnly() []int {
+// verifiedBy returns the entries that were verified by this method.
+func (l *ledger) verifiedBy(by plan.Method) []int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var list []int
 	for i, how := range l.how {
-		if how == bySize {
+		if how == by {
 			list = append(list, i)
 		}
 	}
@@ -154,7 +151,7 @@ func (l *ledger) takePending() []int32 {
 	defer l.mu.Unlock()
 	list := l.pending
 	l.pending = nil
-	return slices.DeleteFunc(list, func(i int32) bool { return l.how[i] == unverified })
+	return slices.DeleteFunc(list, func(i int32) bool { return l.how[i] == plan.Unverified })
 }
 
 func (l *ledger) totals() (objects, bytes int64) {
@@ -181,15 +178,9 @@ func (l *ledger) firstFailure() (int, error) {
 	return indices[0], l.failed[indices[0]]
 }
 
-// summary says by which methods the content was verified.
-func (l *ledger) summary() string {
+// byMethod counts the entries by how they were verified.
+func (l *ledger) byMethod() [plan.Methods]int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var parts []string
-	for by := byMD5; by < byExistence; by++ {
-		if n := l.counts[by]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d by %s", n, by))
-		}
-	}
-	return cmp.Or(strings.Join(parts, ", "), "nothing to verify")
+	return l.counts
 }

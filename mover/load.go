@@ -12,6 +12,7 @@ import (
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -99,7 +100,7 @@ func (t *transfer) fill(ctx context.Context) error {
 			if err := t.volume.Data.MkdirAll(e.Path[:len(e.Path)-1], volume.DirMode); err != nil {
 				return fmt.Errorf("make directory %s: %w", plan.Quote(e.Path), err)
 			}
-			t.ledger.verified(i, byExistence, true)
+			t.ledger.verified(i, proof.ByExistence, true)
 		}
 	}
 	t.progress.enter(wire.Transferring)
@@ -200,7 +201,7 @@ func (t *transfer) complete() error {
 // confirmSource looks at the source again for the objects whose content could
 // not be compared: an object that kept its entity tag was read as listed.
 func (t *transfer) confirmSource(ctx context.Context) error {
-	left := t.ledger.sizeOnly()
+	left := t.ledger.verifiedBy(proof.BySize)
 	if len(left) == 0 {
 		return nil
 	}

@@ -26,6 +26,7 @@ import (
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
@@ -100,6 +101,7 @@ type mover struct {
 	faults   fault.Classifier
 	source   *source.Client
 	plan     *plan.Plan
+	prover   *proof.Prover
 	progress *progress
 	start    time.Time
 	fetched  atomic.Int64 // Bytes read from S3.
@@ -194,6 +196,7 @@ func (m *mover) list(ctx context.Context) error {
 		return err
 	}
 	m.plan = p
+	m.prover = &proof.Prover{Asker: m.source, Plan: p, SizeOnly: m.request.Transfer.Verify == proof.VerifySize}
 	m.logf("listed %d objects, %d bytes, in %.1f s", len(p.Entries), p.Bytes, time.Since(m.start).Seconds())
 	return nil
 }
@@ -243,7 +246,7 @@ func (m *mover) report(l *ledger, err error) wire.Report {
 	}
 	r.ManifestDigest = m.plan.Digest()
 	if l != nil {
-		r.Message = "verified " + l.summary()
+		r.Message = "verified " + proof.Summary(l.byMethod())
 	}
 	m.logf("done: %d objects, %d bytes, %s", r.Objects, r.Bytes, r.Message)
 	return r

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -232,7 +233,7 @@ func TestACompleteVolumeWithoutAJournal(t *testing.T) {
 			refused bool
 		}{
 			"complete":                   {func(*testing.T, *bench, string) {}, 0, false},
-			"complete, compared by size": {func(_ *testing.T, b *bench, _ string) { b.request.Transfer.Verify = verifySize }, 0, false},
+			"complete, compared by size": {func(_ *testing.T, b *bench, _ string) { b.request.Transfer.Verify = proof.VerifySize }, 0, false},
 			"complete, with other modes": {func(_ *testing.T, b *bench, _ string) { b.request.Files.Mode = new(uint32(0o600)) }, -1, false},
 			"one is missing":             {func(t *testing.T, _ *bench, dir string) { mustDo(t, os.Remove(dir+"/a")) }, 8, false},
 			"one differs":                {func(t *testing.T, _ *bench, dir string) { write(t, dir+"/a", "object b") }, 0, true},
@@ -240,7 +241,7 @@ func TestACompleteVolumeWithoutAJournal(t *testing.T) {
 			"one is too many":            {func(t *testing.T, _ *bench, dir string) { write(t, dir+"/z", "z") }, 0, true},
 			"a directory is too many":    {func(t *testing.T, _ *bench, dir string) { mustDo(t, os.Mkdir(dir+"/x", 0o755)) }, 0, true},
 			"compared by size, one differs": {func(t *testing.T, b *bench, dir string) {
-				b.request.Transfer.Verify = verifySize
+				b.request.Transfer.Verify = proof.VerifySize
 				write(t, dir+"/a", "object b")
 			}, 0, true},
 		} {

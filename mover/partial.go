@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/volume"
 )
 
@@ -129,8 +130,8 @@ func (g *growing) Write(b []byte) (int, error) {
 // trusted: its bytes are read back into the digest that the whole file must match.
 type headStart struct {
 	bytes  int64
-	want   expectation
-	digest *digester
+	want   proof.Expectation
+	digest *proof.Digester
 }
 
 // headStart reads what an interrupted transfer left of an object. There is none where the
@@ -144,12 +145,12 @@ func (t *transfer) headStart(ctx context.Context, batch []int) headStart {
 	if n <= 0 || n >= e.Size {
 		return headStart{}
 	}
-	want, err := t.expect(ctx, e)
-	if err != nil || want.method == bySize {
+	want, err := t.prover.Expect(ctx, e)
+	if err != nil || want.Method == proof.BySize {
 		t.ledger.partial.drop(i)
 		return headStart{}
 	}
-	h := headStart{bytes: n, want: want, digest: newDigester(want)}
+	h := headStart{bytes: n, want: want, digest: proof.NewDigester(want)}
 	if err := t.readBack(e, n, h.digest); err != nil {
 		t.logf("cannot go on with %s where it was interrupted: %v", plan.Quote(e.Path), err)
 		t.ledger.partial.drop(i)
@@ -165,8 +166,8 @@ func (t *transfer) readBack(e plan.Entry, n int64, into io.Writer) error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	buffer, _ := readBuffers.Get().(*[]byte)
-	defer readBuffers.Put(buffer)
+	buffer, _ := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(buffer)
 	read, err := io.CopyBuffer(into, io.LimitReader(f, n), *buffer)
 	if err == nil && read < n {
 		err = io.ErrUnexpectedEOF

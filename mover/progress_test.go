@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -75,7 +76,7 @@ func TestProgressIsSent(t *testing.T) {
 	l := newLedger(plan)
 	p.ledger.Store(l)
 	p.enter(wire.Transferring)
-	l.verified(0, byMD5, false)
+	l.verified(0, proof.ByMD5, false)
 	write(t, token, "second")
 	p.inFlight.Add(7)
 	// A slow machine may send one more message at any moment before.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
@@ -54,9 +55,9 @@ func (r *remains) read(l journalled) {
 		return
 	}
 	switch size := r.plan.Entries[i].Size; {
-	case l.by == unverified && l.size > 0 && l.size < size:
+	case l.by == proof.Unverified && l.size > 0 && l.size < size:
 		r.begun[i], r.furthest[i] = l.size, max(r.furthest[i], l.size)
-	case l.by != unverified && l.size == size:
+	case l.by > proof.Unverified && l.by < proof.ByExistence && l.size == size:
 		l.path, l.etag = "", "" // Known from the plan.
 		r.kept[i] = l
 	}
@@ -93,7 +94,7 @@ func (t *transfer) recheck(ctx context.Context, list []int) error {
 	}
 	if !t.journal.distrusted() {
 		source.Parallel(source.StatWorkers, len(list), func(n int) {
-			if by, err := t.compareCold(ctx, list[n], t.expect); err == nil && by != bySize {
+			if by, err := t.compareCold(ctx, list[n], t.prover.Expect); err == nil && by != proof.BySize {
 				t.ledger.verified(list[n], by, false)
 			}
 		})

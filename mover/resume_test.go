@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -315,7 +316,7 @@ func TestABeginningIsNotTrusted(t *testing.T) {
 		damagedAt(t, &s)
 	})
 	t.Run("damaged, and compared by size alone", func(t *testing.T) {
-		damaged(t, func(r *wire.Request) { r.Transfer.Verify = verifySize })
+		damaged(t, func(r *wire.Request) { r.Transfer.Verify = proof.VerifySize })
 	})
 	t.Run("overwritten in the bucket", func(t *testing.T) {
 		s := startVersity(t)
@@ -358,7 +359,7 @@ func TestWhatNobodyVouchesForGivesItsRoomBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := &transfer{volume: v, ledger: newLedger(p), mover: &mover{plan: p}}
+	tr := &transfer{volume: v, ledger: newLedger(p), mover: &mover{plan: p, prover: &proof.Prover{Plan: p}}}
 	if err := tr.keepBeginning(0, plan.LargeSize); err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/source"
 )
 
@@ -135,7 +136,7 @@ func (t *transfer) cat(ctx context.Context, batch []int, share int) (done int, e
 			if err != nil {
 				return err
 			}
-			if by == bySize {
+			if by == proof.BySize {
 				sizeOnly = append(sizeOnly, i)
 			} else {
 				t.ledger.verified(i, by, false)
@@ -175,7 +176,7 @@ func (t *transfer) confirm(ctx context.Context, list []int) {
 		case shifted:
 			t.ledger.fail(i, errShifted)
 		default:
-			t.ledger.verified(i, bySize, false)
+			t.ledger.verified(i, proof.BySize, false)
 		}
 	}
 }
@@ -185,36 +186,36 @@ var errShort = errors.New("the object ended early")
 
 // receive writes the next bytes of the pipe to a file and compares them, with those that
 // were there before.
-func (t *transfer) receive(ctx context.Context, r io.Reader, i int, start headStart) (method, error) {
+func (t *transfer) receive(ctx context.Context, r io.Reader, i int, start headStart) (proof.Method, error) {
 	e := t.plan.Entries[i]
 	want, d := start.want, start.digest
 	if start.bytes == 0 {
 		var err error
-		if want, err = t.expect(ctx, e); err != nil {
-			return unverified, err
+		if want, err = t.prover.Expect(ctx, e); err != nil {
+			return proof.Unverified, err
 		}
-		d = newDigester(want)
+		d = proof.NewDigester(want)
 	}
 	if err := t.write(i, d, r, start.bytes); err != nil {
-		return unverified, err
+		return proof.Unverified, err
 	}
-	if d.size < e.Size {
-		return unverified, errShort
+	if d.Size < e.Size {
+		return proof.Unverified, errShort
 	}
 	// Complete, right or wrong: nothing of it is a beginning any more.
 	t.ledger.partial.drop(i)
-	if d.matches() {
-		return want.method, nil
+	if d.Matches() {
+		return want.Method, nil
 	}
 	by, err := t.settleFile(ctx, e, want)
-	if err == nil && by == bySize && start.bytes > 0 {
-		return unverified, fault.ErrDiffers // Nobody vouches for the beginning: the whole object comes again.
+	if err == nil && by == proof.BySize && start.bytes > 0 {
+		return proof.Unverified, fault.ErrDiffers // Nobody vouches for the beginning: the whole object comes again.
 	}
 	return by, err
 }
 
 // write fills a file from an offset on.
-func (t *transfer) write(i int, d *digester, r io.Reader, from int64) error {
+func (t *transfer) write(i int, d *proof.Digester, r io.Reader, from int64) error {
 	e := t.plan.Entries[i]
 	f, err := t.volume.Create(e.Path, e.Size)
 	if err != nil {
@@ -240,19 +241,19 @@ func (t *transfer) write(i int, d *digester, r io.Reader, from int64) error {
 	return nil
 }
 
-func (t *transfer) settleFile(ctx context.Context, e plan.Entry, tried expectation) (method, error) {
+func (t *transfer) settleFile(ctx context.Context, e plan.Entry, tried proof.Expectation) (proof.Method, error) {
 	f, err := t.openPlanned(e)
 	if err != nil {
-		return unverified, err
+		return proof.Unverified, err
 	}
 	defer func() { _ = f.Close() }()
-	return t.settle(ctx, e, f, tried)
+	return t.prover.Settle(ctx, e, f, tried)
 }
 
 // pump copies a pipe to a file and digests what passes.
-func (m *mover) pump(f io.Writer, d *digester, r io.Reader) error {
-	buffer, _ := readBuffers.Get().(*[]byte)
-	defer readBuffers.Put(buffer)
+func (m *mover) pump(f io.Writer, d *proof.Digester, r io.Reader) error {
+	buffer, _ := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(buffer)
 	total := int64(0)
 	defer func() { m.progress.inFlight.Add(-total) }()
 	for {
@@ -288,3 +289,7 @@ func (m *mover) limit(share int) []string {
 	}
 	return []string{"--limit-download", strconv.FormatInt(max(n/int64(share), 1), 10) + "B"}
 }
+
+// copyBuffers hold one piece of an object each; 256 KiB keeps the number of system calls low
+// and the memory of a dozen workers in single megabytes.
+var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/volume"
 )
 
@@ -63,7 +64,7 @@ func (k *checkpointer) checkpoint() error {
 	}
 	for i, n := range parts {
 		e := k.ledger.plan.Entries[i]
-		lines = append(lines, journalled{path: e.Path, size: n, by: unverified, etag: k.ledger.plan.TagText(e.ETag)})
+		lines = append(lines, journalled{path: e.Path, size: n, by: plan.Unverified, etag: k.ledger.plan.TagText(e.ETag)})
 	}
 	if err := k.journal.add(lines); err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -41,7 +42,7 @@ func TestTheJournalFollowsTheDevice(t *testing.T) {
 			progressed := false
 			k := &checkpointer{volume: v, ledger: newLedger(p), journal: j, progressed: func() { progressed = true }}
 			k.ledger.partial.reached(0, 2*plan.LargeSize)
-			k.ledger.verified(1, byMD5, false)
+			k.ledger.verified(1, proof.ByMD5, false)
 			if refused {
 				_ = v.Dir.Close() // A sync by it fails.
 			}
@@ -71,8 +72,11 @@ func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
 		refuse func(t *transfer) error
 		want   string // What is verified after the resume.
 	}{
-		"no sync failed":       {func(*transfer) error { return nil }, "a b"},
-		"a checkpoint failed":  {func(t *transfer) error { t.ledger.verified(0, byMD5, false); return t.checkpointer().checkpoint() }, "b"},
+		"no sync failed": {func(*transfer) error { return nil }, "a b"},
+		"a checkpoint failed": {func(t *transfer) error {
+			t.ledger.verified(0, proof.ByMD5, false)
+			return t.checkpointer().checkpoint()
+		}, "b"},
 		"the last sync failed": {func(t *transfer) error { return t.complete() }, "b"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -93,7 +97,7 @@ func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
 				t.Cleanup(j.close)
 				mustDo(t, v.MakeTarget())
 				return &transfer{
-					mover:   &mover{plan: p, options: Options{Log: io.Discard}, progress: &progress{}},
+					mover:   &mover{plan: p, prover: &proof.Prover{Plan: p}, options: Options{Log: io.Discard}, progress: &progress{}},
 					volume:  v,
 					journal: j,
 					ledger:  newLedger(p),
@@ -101,7 +105,7 @@ func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
 			}
 			first := attempt()
 			write(t, dir+"/b", "world")
-			first.ledger.verified(1, byMD5, false)
+			first.ledger.verified(1, proof.ByMD5, false)
 			mustDo(t, first.checkpointer().checkpoint())
 			write(t, dir+"/a", "hello")
 			_ = first.volume.Dir.Close() // A sync by it fails.

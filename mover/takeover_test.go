@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -54,7 +55,7 @@ func pair(t *testing.T) (dir string, old *transfer, next func() *journal) {
 	j, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "old-pod", Request: "r"})
 	mustDo(t, err)
 	t.Cleanup(j.close)
-	m := &mover{plan: p, options: Options{Log: io.Discard}, progress: &progress{}}
+	m := &mover{plan: p, prover: &proof.Prover{Plan: p}, options: Options{Log: io.Discard}, progress: &progress{}}
 	old = &transfer{mover: m, volume: v, journal: j, ledger: newLedger(p)}
 	write(t, dir+"/a", "hello")
 	write(t, dir+"/leftover", "x")
@@ -81,7 +82,7 @@ func TestAFencedMoverWritesNoMore(t *testing.T) {
 	} {
 		for what, act := range map[string]func(ctx context.Context, t *transfer) error{
 			"a checkpoint": func(_ context.Context, t *transfer) error {
-				t.ledger.verified(0, byMD5, false)
+				t.ledger.verified(0, proof.ByMD5, false)
 				return (&checkpointer{volume: t.volume, ledger: t.ledger, journal: t.journal, progressed: func() {}}).checkpoint()
 			},
 			"a checkpoint with nothing to say": func(_ context.Context, t *transfer) error {
@@ -107,11 +108,11 @@ func TestAFencedMoverWritesNoMore(t *testing.T) {
 
 func TestATakeOverKeepsWhatIsNoted(t *testing.T) {
 	_, old, next := pair(t)
-	noted := journalled{path: "a", size: 5, mtime: 7, by: byMD5, etag: emptyMD5}
+	noted := journalled{path: "a", size: 5, mtime: 7, by: proof.ByMD5, etag: emptyMD5}
 	mustDo(t, old.journal.add([]journalled{noted}))
 	j := next()
 	// The old mover still has its file open, which is another one now.
-	mustDo(t, old.journal.add([]journalled{{path: "b", size: 5, by: byMD5}}))
+	mustDo(t, old.journal.add([]journalled{{path: "b", size: 5, by: proof.ByMD5}}))
 	var got []journalled
 	mustDo(t, j.replay(func(l journalled) { got = append(got, l) }))
 	if len(got) != 1 || got[0] != noted {
@@ -124,7 +125,7 @@ func TestATakeOverKeepsWhatIsNoted(t *testing.T) {
 func TestALineThatDoesNotEnd(t *testing.T) {
 	v, file := journalVolume(t)
 	h := plan.Header{Claim: testClaim, Pod: "this-pod", Request: "r"}
-	l := journalled{path: "a", size: 5, mtime: 7, by: byMD5, etag: emptyMD5}
+	l := journalled{path: "a", size: 5, mtime: 7, by: proof.ByMD5, etag: emptyMD5}
 	write(t, file, h.Line()+strings.Repeat("x", 64<<20)+string(l.line())+string(l.line()))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
@@ -31,7 +32,7 @@ type transfer struct {
 	journal *journal
 	ledger  *ledger
 	// proven are files of a volume without a journal that were compared before it was taken.
-	proven map[int]method
+	proven map[int]proof.Method
 	// whole means that the volume was found complete: nothing is written to it.
 	whole bool
 	// streaming marks the entries that mc cat writes while mc mirror runs.

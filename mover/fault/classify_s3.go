@@ -3,6 +3,7 @@
 package fault
 
 import (
+	"errors"
 	"regexp"
 	"strings"
 
@@ -227,4 +228,10 @@ func (c Classifier) withoutNames(text string) string {
 		text = before + words
 	}
 	return text
+}
+
+// Rejected tells whether S3 answered with this HTTP status.
+func Rejected(err error, status int) bool {
+	var response minio.ErrorResponse
+	return errors.As(err, &response) && response.StatusCode == status
 }

@@ -37,14 +37,6 @@ func isNoSuchKey(err error) bool {
 		response.StatusCode == http.StatusNotFound && response.Code != minio.NoSuchBucket)
 }
 
-// Encrypted reports whether S3 says that the entity tag is not a digest of the
-// content: objects under a KMS key or a key of the client's.
-func Encrypted(o minio.ObjectInfo) bool {
-	h := o.Headers
-	kind := h.Get("X-Amz-Server-Side-Encryption")
-	return kind == "aws:kms" || kind == "aws:kms:dsse" || h.Get("X-Amz-Server-Side-Encryption-Customer-Algorithm") != ""
-}
-
 // Unchanged looks an object up and compares it with the listing. An object
 // that is another one by now, or gone, is no fault of the transfer.
 func (c *Client) Unchanged(ctx context.Context, p *plan.Plan, e plan.Entry) (minio.ObjectInfo, error) {
@@ -53,7 +45,7 @@ func (c *Client) Unchanged(ctx context.Context, p *plan.Plan, e plan.Entry) (min
 	switch {
 	case isNoSuchKey(err):
 		return info, fault.New(wire.SourceChanged, "object %s was deleted while the volume was loaded", plan.Quote(e.Key)).Because(err)
-	case Rejected(err, http.StatusBadRequest): // A server that does not know checksums.
+	case fault.Rejected(err, http.StatusBadRequest): // A server that does not know checksums.
 		info, err = c.Head(ctx, e.Key, minio.StatObjectOptions{})
 	}
 	if err != nil {
@@ -63,11 +55,6 @@ func (c *Client) Unchanged(ctx context.Context, p *plan.Plan, e plan.Entry) (min
 		return info, fault.New(wire.SourceChanged, "object %s was overwritten while the volume was loaded", plan.Quote(e.Key))
 	}
 	return info, nil
-}
-
-func Rejected(err error, status int) bool {
-	var response minio.ErrorResponse
-	return errors.As(err, &response) && response.StatusCode == status
 }
 
 // version of a key that was asked for; empty is the current one.

@@ -32,7 +32,7 @@ func (c *Client) Open(ctx context.Context, p *plan.Plan, e plan.Entry, from int6
 	}
 	body, info, _, err := minio.Core{Client: c.S3}.GetObject(ctx, c.request.Source.Bucket, e.Key, o)
 	switch {
-	case isNoSuchKey(err), Rejected(err, http.StatusPreconditionFailed):
+	case isNoSuchKey(err), fault.Rejected(err, http.StatusPreconditionFailed):
 		return nil, fault.New(wire.SourceChanged, "object %s was overwritten or deleted while the volume was loaded", plan.Quote(e.Key)).Because(err)
 	case err != nil:
 		return nil, fmt.Errorf("get object: %w", err)

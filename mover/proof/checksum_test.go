@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package proof
 
 import (
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/base64"
 	"hash/crc32"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/minio/minio-go/v7"
@@ -25,7 +26,7 @@ func partsTag(b []byte, sizes ...int) plan.ETag {
 }
 
 func TestDigester(t *testing.T) {
-	b := content(1, 1000)
+	b := randomBytes(1, 1000)
 	crc := crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))
 	sha := sha256.Sum256(b)
 	crcSum, crcAlgo := objectChecksum(minio.ObjectInfo{
@@ -34,38 +35,38 @@ func TestDigester(t *testing.T) {
 		), ChecksumMode: "FULL_OBJECT",
 	})
 	shaSum, shaAlgo := objectChecksum(minio.ObjectInfo{ChecksumSHA256: base64.StdEncoding.EncodeToString(sha[:])})
-	for name, want := range map[string]expectation{
-		"MD5":                          {method: byMD5, tag: plan.ETag{Sum: md5.Sum(b)}},
-		"one part":                     {method: byParts, tag: partsTag(b, 1000), parts: []int64{1000}},
-		"one part, larger part size":   {method: byParts, tag: partsTag(b, 1000), parts: []int64{5000}},
-		"even parts":                   {method: byParts, tag: partsTag(b, 250, 250, 250, 250), parts: []int64{250}},
-		"a shorter last part":          {method: byParts, tag: partsTag(b, 300, 300, 300, 100), parts: []int64{300}},
-		"a last part of one byte":      {method: byParts, tag: partsTag(b, 999, 1), parts: []int64{999}},
-		"uneven parts":                 {method: byParts, tag: partsTag(b, 10, 600, 390), parts: []int64{10, 600, 390}},
-		"a checksum of four bytes":     {method: byChecksum, sum: crcSum, algo: crcAlgo},
-		"a checksum of the whole hash": {method: byChecksum, sum: shaSum, algo: shaAlgo},
+	for name, want := range map[string]Expectation{
+		"MD5":                          {Method: ByMD5, tag: plan.ETag{Sum: md5.Sum(b)}},
+		"one part":                     {Method: ByParts, tag: partsTag(b, 1000), parts: []int64{1000}},
+		"one part, larger part size":   {Method: ByParts, tag: partsTag(b, 1000), parts: []int64{5000}},
+		"even parts":                   {Method: ByParts, tag: partsTag(b, 250, 250, 250, 250), parts: []int64{250}},
+		"a shorter last part":          {Method: ByParts, tag: partsTag(b, 300, 300, 300, 100), parts: []int64{300}},
+		"a last part of one byte":      {Method: ByParts, tag: partsTag(b, 999, 1), parts: []int64{999}},
+		"uneven parts":                 {Method: ByParts, tag: partsTag(b, 10, 600, 390), parts: []int64{10, 600, 390}},
+		"a checksum of four bytes":     {Method: byChecksum, sum: crcSum, algo: crcAlgo},
+		"a checksum of the whole hash": {Method: byChecksum, sum: shaSum, algo: shaAlgo},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want.size = int64(len(b))
 			for _, step := range []int{1, 7, 250, 256, 999, 1000} {
-				if !digestOf(want, b, step).matches() {
+				if !digestOf(want, b, step).Matches() {
 					t.Errorf("the right bytes, %d at a time, do not match", step)
 				}
 			}
 			wrong := append([]byte{}, b...)
 			wrong[500] ^= 1
-			if digestOf(want, wrong, 100).matches() {
+			if digestOf(want, wrong, 100).Matches() {
 				t.Error("a flipped bit matches")
 			}
-			if digestOf(want, b[:999], 100).matches() || digestOf(want, append(b[:1000:1000], 0), 100).matches() {
+			if digestOf(want, b[:999], 100).Matches() || digestOf(want, append(b[:1000:1000], 0), 100).Matches() {
 				t.Error("a byte less or more matches")
 			}
 		})
 	}
 }
 
-func digestOf(want expectation, b []byte, step int) *digester {
-	d := newDigester(want)
+func digestOf(want Expectation, b []byte, step int) *Digester {
+	d := NewDigester(want)
 	for len(b) > 0 {
 		n := min(step, len(b))
 		_, _ = d.Write(b[:n])
@@ -75,10 +76,10 @@ func digestOf(want expectation, b []byte, step int) *digester {
 }
 
 func TestDigesterOfNothing(t *testing.T) {
-	if !newDigester(expectation{method: byMD5, tag: plan.ETag{Sum: md5.Sum(nil)}}).matches() {
+	if !NewDigester(Expectation{Method: ByMD5, tag: plan.ETag{Sum: md5.Sum(nil)}}).Matches() {
 		t.Error("an empty file is not an empty object")
 	}
-	if newDigester(expectation{method: unverified}).matches() {
+	if NewDigester(Expectation{Method: Unverified}).Matches() {
 		t.Error("no expectation matches")
 	}
 }
@@ -94,4 +95,11 @@ func TestObjectChecksumIgnoresWhatIsNotOfTheWhole(t *testing.T) {
 			t.Errorf("%s: got %q", name, sum)
 		}
 	}
+}
+
+func randomBytes(seed uint64, n int) []byte {
+	b := make([]byte, n)
+	r := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24)})
+	_, _ = r.Read(b)
+	return b
 }

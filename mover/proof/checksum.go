@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+// Package proof tells by what an object is recognised, and compares. It is the only one that
+// names a method.
+package proof
 
 import (
+	"cmp"
 	"crypto/md5"  // #nosec G501 -- what S3 calls an entity tag.
 	"crypto/sha1" // #nosec G505 -- one of S3's checksums.
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"hash"
 	"hash/crc32"
+	"strings"
 
 	"github.com/minio/crc64nvme"
 	"github.com/minio/minio-go/v7"
@@ -16,26 +21,38 @@ import (
 	"github.com/s3populator/s3populator/mover/plan"
 )
 
-// method is how a file was compared with its object.
-type method uint8
+// Method is how a file was compared with its object.
+type Method = plan.Method
 
+// The methods, from the strongest on.
 const (
-	unverified  method = iota
-	byMD5              // The entity tag is the MD5 of the content.
-	byParts            // The entity tag is the MD5 of the parts' MD5s.
-	byChecksum         // S3 gave a checksum of the whole object.
-	bySize             // S3 gave nothing that depends on the content, or the policy is Size.
-	byExistence        // A directory.
-	methods            // How many there are.
+	Unverified  = plan.Unverified
+	ByMD5       = Method(1) // The entity tag is the MD5 of the content.
+	ByParts     = Method(2) // The entity tag is the MD5 of the parts' MD5s.
+	byChecksum  = Method(3) // S3 gave a checksum of the whole object.
+	BySize      = Method(4) // S3 gave nothing that depends on the content, or the policy is Size.
+	ByExistence = Method(5) // A directory.
 )
 
-func (m method) String() string {
-	return [...]string{"nothing", "MD5", "multipart MD5", "checksum", "size", "existence"}[m]
+// name of a method, for people.
+func name(by Method) string {
+	return [plan.Methods]string{"nothing", "MD5", "multipart MD5", "checksum", "size", "existence"}[by]
 }
 
-// expectation is what a file's bytes are compared with.
-type expectation struct {
-	method method
+// Summary says by which methods the content was verified.
+func Summary(counts [plan.Methods]int64) string {
+	var parts []string
+	for by := ByMD5; by < ByExistence; by++ {
+		if n := counts[by]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d by %s", n, name(by)))
+		}
+	}
+	return cmp.Or(strings.Join(parts, ", "), "nothing to verify")
+}
+
+// Expectation is what a file's bytes are compared with.
+type Expectation struct {
+	Method Method
 	size   int64
 	tag    plan.ETag
 	parts  []int64 // Sizes of the parts, the last one repeated for as long as bytes come.
@@ -43,34 +60,34 @@ type expectation struct {
 	algo   func() hash.Hash
 }
 
-// digester computes what an expectation needs while bytes pass by.
-type digester struct {
-	want  expectation
+// Digester computes what an expectation needs while bytes pass by.
+type Digester struct {
+	want  Expectation
 	inner hash.Hash // Of the file, or of the current part.
 	outer hash.Hash // Of the parts' digests.
 	part  int       // Index of the current part.
 	left  int64     // Bytes until the current part ends.
-	size  int64
+	Size  int64
 }
 
-func newDigester(want expectation) *digester {
-	d := &digester{want: want}
-	switch want.method {
-	case byMD5:
+func NewDigester(want Expectation) *Digester {
+	d := &Digester{want: want}
+	switch want.Method {
+	case ByMD5:
 		d.inner = md5.New() // #nosec G401
-	case byParts:
+	case ByParts:
 		d.inner, d.outer, d.left = md5.New(), md5.New(), want.parts[0] // #nosec G401
 	case byChecksum:
 		d.inner = want.algo()
-	case bySize, byExistence, unverified, methods:
+	case BySize, ByExistence, Unverified:
 	}
 	return d
 }
 
 // Write never fails.
-func (d *digester) Write(p []byte) (int, error) {
+func (d *Digester) Write(p []byte) (int, error) {
 	n := len(p)
-	d.size += int64(n)
+	d.Size += int64(n)
 	for d.outer != nil && int64(len(p)) >= d.left {
 		d.inner.Write(p[:d.left])
 		p = p[d.left:]
@@ -85,32 +102,32 @@ func (d *digester) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-func (d *digester) endPart() {
+func (d *Digester) endPart() {
 	d.outer.Write(d.inner.Sum(nil))
 	d.inner.Reset()
 	d.part++
 	d.left = d.want.parts[min(d.part, len(d.want.parts)-1)]
 }
 
-// matches reports whether the bytes seen are those of the object. It is asked
+// Matches reports whether the bytes seen are those of the object. It is asked
 // once, after the last byte.
-func (d *digester) matches() bool {
-	if d.size != d.want.size {
+func (d *Digester) Matches() bool {
+	if d.Size != d.want.size {
 		return false
 	}
-	switch d.want.method {
-	case byMD5:
+	switch d.want.Method {
+	case ByMD5:
 		return [16]byte(d.inner.Sum(nil)) == d.want.tag.Sum
-	case byParts:
+	case ByParts:
 		if d.left < d.want.parts[min(d.part, len(d.want.parts)-1)] {
 			d.endPart() // The last part is mostly shorter.
 		}
 		return d.part == int(d.want.tag.Parts) && [16]byte(d.outer.Sum(nil)) == d.want.tag.Sum
 	case byChecksum:
 		return base64.StdEncoding.EncodeToString(d.inner.Sum(nil)) == d.want.sum
-	case bySize:
+	case BySize:
 		return true
-	case byExistence, unverified, methods:
+	case ByExistence, Unverified:
 	}
 	return false
 }

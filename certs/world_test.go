@@ -46,10 +46,7 @@ func newWorld(t *testing.T, config *rest.Config, name string) *world {
 	}
 	w := &world{admin: admin, name: name, manager: rest.CopyConfig(config)}
 	w.manager.Impersonate = rest.ImpersonationConfig{UserName: name}
-	_, err = admin.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	create(t, admin.CoreV1().Namespaces().Create, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 	w.grant(t)
 	return w
 }
@@ -74,19 +71,22 @@ func (w *world) grant(t *testing.T) {
 			ResourceNames: []string{w.name}, Verbs: []string{"get", "list", "watch", "patch"},
 		},
 	}}
-	rbac, ctx, options := w.admin.RbacV1(), t.Context(), metav1.CreateOptions{}
-	_, err1 := rbac.Roles(w.name).Create(ctx, role, options)
-	_, err2 := rbac.ClusterRoles().Create(ctx, clusterRole, options)
-	_, err3 := rbac.RoleBindings(w.name).Create(ctx, &rbacv1.RoleBinding{
-		ObjectMeta: meta, Subjects: user, RoleRef: rbacv1.RoleRef{Kind: "Role", Name: w.name, APIGroup: rbacv1.GroupName},
-	}, options)
-	_, err4 := rbac.ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
-		ObjectMeta: meta, Subjects: user, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: w.name, APIGroup: rbacv1.GroupName},
-	}, options)
-	for _, err := range []error{err1, err2, err3, err4} {
-		if err != nil {
-			t.Fatal(err)
-		}
+	bind := func(kind string) rbacv1.RoleRef {
+		return rbacv1.RoleRef{Kind: kind, Name: w.name, APIGroup: rbacv1.GroupName}
+	}
+	api := w.admin.RbacV1()
+	create(t, api.Roles(w.name).Create, role)
+	create(t, api.ClusterRoles().Create, clusterRole)
+	create(t, api.RoleBindings(w.name).Create, &rbacv1.RoleBinding{ObjectMeta: meta, Subjects: user, RoleRef: bind("Role")})
+	create(t, api.ClusterRoleBindings().Create,
+		&rbacv1.ClusterRoleBinding{ObjectMeta: meta, Subjects: user, RoleRef: bind("ClusterRole")})
+}
+
+// create calls the Create of one kind's client.
+func create[T any](t *testing.T, call func(context.Context, T, metav1.CreateOptions) (T, error), object T) {
+	t.Helper()
+	if _, err := call(t.Context(), object, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -49,10 +49,14 @@ func run(ctx context.Context, o options, f *drain) error {
 	if err != nil {
 		return err
 	}
-	for _, register := range []func(context.Context, ctrl.Manager, options, *certs.Authority) error{
-		addCertificates, addMovers, addAdmission, addProgress, addProbes,
+	for _, add := range []func() error{
+		func() error { return addCertificates(mgr, authority) },
+		func() error { return addMovers(ctx, mgr, o, authority) },
+		func() error { return addAdmission(ctx, mgr, o) },
+		func() error { return addProgress(mgr, o) },
+		func() error { return addProbes(mgr, authority) },
 	} {
-		if err := register(ctx, mgr, o, authority); err != nil {
+		if err := add(); err != nil {
 			return err
 		}
 	}
@@ -118,7 +122,7 @@ func files(directory string) certs.Files {
 	}
 }
 
-func addCertificates(_ context.Context, mgr ctrl.Manager, _ options, authority *certs.Authority) error {
+func addCertificates(mgr ctrl.Manager, authority *certs.Authority) error {
 	return mgr.Add(authority) //nolint:wrapcheck // It only fails when the manager was stopped.
 }
 
@@ -181,7 +185,7 @@ func addInventory(mgr ctrl.Manager, o options, office places.Office) error {
 }
 
 // addProgress serves on every replica: a Service does not know the leader.
-func addProgress(_ context.Context, mgr ctrl.Manager, o options, _ *certs.Authority) error {
+func addProgress(mgr ctrl.Manager, o options) error {
 	if !o.Progress {
 		return nil
 	}
@@ -191,7 +195,7 @@ func addProgress(_ context.Context, mgr ctrl.Manager, o options, _ *certs.Author
 	return nil
 }
 
-func addProbes(_ context.Context, mgr ctrl.Manager, _ options, authority *certs.Authority) error {
+func addProbes(mgr ctrl.Manager, authority *certs.Authority) error {
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return fmt.Errorf("add health check: %w", err)
 	}

@@ -5,11 +5,12 @@
 package e2e
 
 const (
-	byHand    = "chart.TestInstallCommands"
-	byHelm    = "chart.TestLifeOfARelease"
-	noVelero  = "there is no Velero on the node; what it restores is played in TestRestoredWithItsVolume"
-	noArgo    = "there is no Argo CD and no Flux on the node; their interpreters run the checks in manifests/gitops"
-	noPush    = "there is no registry on the node: chart.TestInstallCommands gives it the images under the names that they would have"
+	byHand   = "chart.TestInstallCommands"
+	byHelm   = "chart.TestLifeOfARelease"
+	noVelero = "there is no Velero on the node; what it restores is played in TestRestoredWithItsVolume"
+	noArgo   = "there is no Argo CD and no Flux on the node; their interpreters run the checks in manifests/gitops"
+	noPush   = "there is no registry on the node: chart.TestInstallCommands gives it the images under the names that " +
+		"they would have"
 	itself    = "it runs the stories themselves"
 	mentioned = "the sentence names the command, and not what for"
 )
@@ -51,7 +52,8 @@ var commands = []command{
 	{line: `kubectl annotate pvc CLAIM --overwrite s3populator.io/retry="$(date +%s)"`, says: "annotated"},
 
 	{
-		line:  "kubectl create clusterrolebinding issuer-discovery --clusterrole=system:service-account-issuer-discovery --group=system:unauthenticated",
+		line: "kubectl create clusterrolebinding issuer-discovery --clusterrole=system:service-account-issuer-discovery " +
+			"--group=system:unauthenticated",
 		story: "TestMinIOSTS",
 	},
 	{line: "cat > reader.json <<END", story: "TestMinIOSTS"},
@@ -69,7 +71,8 @@ var commands = []command{
 	{line: "kubectl apply -f manifests/policy/claims.yaml", story: byHand},
 	{
 		line: "helm install s3populator ./manifests/chart --namespace s3populator-system --create-namespace " +
-			"--set images.manager.name=registry.example.com/s3populator/manager:dev --set images.mover.name=registry.example.com/s3populator/mover:dev",
+			"--set images.manager.name=registry.example.com/s3populator/manager:dev --set " +
+			"images.mover.name=registry.example.com/s3populator/mover:dev",
 		story: byHand,
 	},
 	{line: "helm test s3populator --namespace s3populator-system", story: byHand},

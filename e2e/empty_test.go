@@ -18,7 +18,8 @@ func TestEmpty(t *testing.T) {
 	s := story.Begin(t, world)
 	s.Warnings = []string{"SourceEmpty"}
 	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{
-		"set/empty.txt": nil, "set/dir/empty.txt": nil, "set/hollow/": nil, "set/deep/er/hollow/": nil, "set/full.txt": []byte("x"),
+		"set/empty.txt": nil, "set/dir/empty.txt": nil, "set/hollow/": nil, "set/deep/er/hollow/": nil,
+		"set/full.txt": []byte("x"),
 	})
 	s.Source("set", bucket, under("set"))
 	s.Source("nothing", bucket, under("nothing"), func(o *v1alpha1.S3Source) { o.Spec.OnEmpty = "Allow" })

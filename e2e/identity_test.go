@@ -41,7 +41,8 @@ func TestMinIOSTS(t *testing.T) {
 	s.Shell(steps[0])
 
 	server := s.OwnServer(node.S3Options{
-		Kind: node.MinIO, TLS: &node.TLSOptions{Names: []string{"minio.data.svc"}}, Env: strings.Fields(steps[1]), Trust: clusterAuthority(t, s),
+		Kind: node.MinIO, TLS: &node.TLSOptions{Names: []string{"minio.data.svc"}}, Env: strings.Fields(steps[1]),
+		Trust: clusterAuthority(t, s),
 	})
 	service(s, server)
 	bucket := s.BucketOf(server, "models").Put(story.Small("", 5))
@@ -101,7 +102,8 @@ func service(s *story.Story, server *node.S3Server) {
 	}
 	s.Create(&corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 9000}}}})
 	s.Create(&discoveryv1.EndpointSlice{
-		ObjectMeta: meta, AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{at.Hostname()}}},
-		Ports: []discoveryv1.EndpointPort{{Name: new(""), Port: new(int32(port))}},
+		ObjectMeta: meta, AddressType: discoveryv1.AddressTypeIPv4,
+		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{at.Hostname()}}},
+		Ports:     []discoveryv1.EndpointPort{{Name: new(""), Port: new(int32(port))}},
 	})
 }

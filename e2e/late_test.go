@@ -36,7 +36,8 @@ func TestBindImmediate(t *testing.T) {
 	bucket := s.Bucket(story.VersityGW).Put(story.Small("", 12))
 	s.Source("source", bucket)
 	claim := s.Claim(story.Claim{
-		Source: "source", Class: story.LateDelete, Annotations: map[string]string{v1alpha1.AnnotationBind: v1alpha1.BindImmediate},
+		Source: "source", Class: story.LateDelete,
+		Annotations: map[string]string{v1alpha1.AnnotationBind: v1alpha1.BindImmediate},
 	})
 	s.Populated(claim, bucket.Under(""))
 }

@@ -54,8 +54,10 @@ var samples = map[string]sample{
 	},
 	"filters.yaml": {
 		keys: map[string][]byte{
-			"photos/a.jpg": []byte("a"), "photos/2024/b.jpg": []byte("b"), "photos/thumbnails/a.jpg": []byte("t"), "photos/2024/thumbnails/b.jpg": []byte("u"),
-			"photos/index.json": []byte("{}"), "photos/2024/index.json": []byte("[]"), "photos/notes.txt": []byte("n"), "photos2/c.jpg": []byte("c"),
+			"photos/a.jpg": []byte("a"), "photos/2024/b.jpg": []byte("b"), "photos/thumbnails/a.jpg": []byte("t"),
+			"photos/2024/thumbnails/b.jpg": []byte("u"),
+			"photos/index.json":            []byte("{}"), "photos/2024/index.json": []byte("[]"), "photos/notes.txt": []byte("n"),
+			"photos2/c.jpg": []byte("c"),
 		},
 		want: func(b *story.Bucket) story.Content {
 			return b.Where(func(key string) (string, bool) {

@@ -19,7 +19,8 @@ func TestSelection(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
 	bucket := s.Bucket(story.VersityGW).Put(story.Small("set/", 24)).Put(map[string][]byte{
-		"set/tmp/cache.txt": []byte("t"), "set/a/tmp/x.txt": []byte("t"), "set-2/b.txt": []byte("b"), "other/c.bin": []byte("c"),
+		"set/tmp/cache.txt": []byte("t"), "set/a/tmp/x.txt": []byte("t"), "set-2/b.txt": []byte("b"),
+		"other/c.bin": []byte("c"),
 	})
 	below := func(key string) (string, bool) { return strings.CutPrefix(key, "set/") }
 	tests := map[string]struct {

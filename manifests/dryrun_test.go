@@ -32,11 +32,12 @@ const everyValue = "../e2e/chart/testdata/every.yaml"
 
 // rendered are manifests that a tool makes, by the command that makes them.
 var rendered = map[string][]string{
-	"default":            {"kubectl", "kustomize", "default"},
-	"with cert-manager":  {"kubectl", "kustomize", "../certs/testdata/overlay"},
-	"samples/overlay":    {"kubectl", "kustomize", "samples/overlay"},
-	"chart":              {"helm", "template", "s3populator", "chart", "--namespace", namespaces[0]},
-	"chart, every value": {"helm", "template", "s3populator", "chart", "--namespace", namespaces[0], "--values", everyValue},
+	"default":           {"kubectl", "kustomize", "default"},
+	"with cert-manager": {"kubectl", "kustomize", "../certs/testdata/overlay"},
+	"samples/overlay":   {"kubectl", "kustomize", "samples/overlay"},
+	"chart":             {"helm", "template", "s3populator", "chart", "--namespace", namespaces[0]},
+	"chart, every value": {"helm", "template", "s3populator", "chart", "--namespace", namespaces[0], "--values",
+		everyValue},
 	"chart, cert-manager": {
 		"helm", "template", "s3populator", "chart", "--namespace", namespaces[0], "--set", "certificates.mode=certManager",
 	},

@@ -27,7 +27,8 @@ func (r *Reconciler) failed(ctx context.Context, w write, err error, now time.Ti
 		patience = transientPatience
 	}
 	failedWrites.WithLabelValues(w.what).Inc()
-	log.FromContext(ctx).Info("Write failed, trying again later", "write", w.what, "error", err.Error(), "after", after, "times", s.times)
+	log.FromContext(ctx).Info("Write failed, trying again later", "write", w.what, "error", err.Error(), "after", after,
+		"times", s.times)
 	return after, now.Sub(s.since) >= patience
 }
 

@@ -48,7 +48,8 @@ func (w *watched) decide(claim *corev1.PersistentVolumeClaim) protocol.Decision 
 func somebodysMover(changes ...func(*corev1.Pod)) *corev1.Pod {
 	p := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "populate-other", Namespace: "other", Labels: map[string]string{
-			v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelRole: v1alpha1.RolePopulate, v1alpha1.LabelClaimUID: "other",
+			v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelRole: v1alpha1.RolePopulate,
+			v1alpha1.LabelClaimUID: "other",
 		}},
 		Spec: corev1.PodSpec{NodeName: "n"},
 	}

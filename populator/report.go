@@ -96,7 +96,8 @@ func (r *Reconciler) tryImport(
 		r.warn(
 			s,
 			fmt.Sprintf(
-				"The API server did not let the manager write S3Import %s, which shows how far the claim is: %s The claim is filled all the same.",
+				"The API server did not let the manager write S3Import %s, which shows how far the claim is: %s The claim is "+
+					"filled all the same.",
 				protocol.ImportName(s.Claim),
 				words(err),
 			),

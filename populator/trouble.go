@@ -74,9 +74,11 @@ func (t *troubles) of(ctx context.Context, from client.Reader, now time.Time, ob
 func (r *Reconciler) observeTrouble(ctx context.Context, s *protocol.State) {
 	var waiting client.Object
 	switch {
-	case s.Prime != nil && !protocol.Bound(s.Prime) && s.Now.Sub(s.Prime.CreationTimestamp.Time) >= protocol.ProvisionPatience:
+	case s.Prime != nil && !protocol.Bound(s.Prime) &&
+		s.Now.Sub(s.Prime.CreationTimestamp.Time) >= protocol.ProvisionPatience:
 		waiting = s.Prime
-	case s.Mover != nil && s.Mover.Status.Phase == corev1.PodPending && s.Now.Sub(s.Mover.CreationTimestamp.Time) >= protocol.MoverPatience &&
+	case s.Mover != nil && s.Mover.Status.Phase == corev1.PodPending &&
+		s.Now.Sub(s.Mover.CreationTimestamp.Time) >= protocol.MoverPatience &&
 		s.Mover.Spec.NodeName != "" && moverpod.Waiting(s.Mover) == "":
 		waiting = s.Mover
 	default:

@@ -19,7 +19,8 @@ func (r *Reconciler) unread(ctx context.Context, claim *corev1.PersistentVolumeC
 	s := protocol.State{Now: r.Options.Now(), Claim: claim}
 	failed := r.setbacks.failed(write{client.ObjectKeyFromObject(claim), readAll}, s.Now, true)
 	after := failed.next.Sub(s.Now)
-	log.FromContext(ctx).Info("Read failed, trying again later", "error", err.Error(), "after", after, "times", failed.times)
+	log.FromContext(ctx).Info("Read failed, trying again later", "error", err.Error(), "after", after, "times",
+		failed.times)
 	if transient(err) && s.Now.Sub(failed.since) < transientPatience {
 		return after
 	}

@@ -286,7 +286,8 @@ func (sim *simulator) orphansReported() {
 			continue
 		}
 		told := events.NewFakeRecorder(1)
-		_, err := (&VolumeReconciler{Client: sim.ours, Live: sim.ours, Events: told}).Reconcile(sim.t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(&v)})
+		_, err := (&VolumeReconciler{Client: sim.ours, Live: sim.ours, Events: told}).Reconcile(sim.t.Context(),
+			ctrl.Request{NamespacedName: client.ObjectKeyFromObject(&v)})
 		sim.must(err)
 		if e := <-told.Events; !strings.Contains(e, string(v1alpha1.ReasonVolumeOrphaned)) {
 			sim.t.Errorf("told: %s", e)

@@ -44,7 +44,8 @@ func TestOnlyAStoppedMoverGetsNoGrace(t *testing.T) {
 				},
 			})
 			s := world(c.mover)
-			if _, err := (&Reconciler{Client: recording}).act(t.Context(), s, protocol.Decision{Action: protocol.DeleteMover}); err != nil {
+			if _, err := (&Reconciler{Client: recording}).act(t.Context(), s,
+				protocol.Decision{Action: protocol.DeleteMover}); err != nil {
 				t.Fatal(err)
 			}
 			if atOnce := got.GracePeriodSeconds != nil && *got.GracePeriodSeconds == 0; atOnce != c.atOnce {

@@ -167,13 +167,19 @@ func (c *cast) testManagerWrites(t *testing.T) {
 		"somebody's pod":                   {do: patch(shell, annotated), want: "nothing to do with pod shell"},
 		"deleting a mover":                 {do: remove(mover)},
 		"deleting somebody's pod":          {do: remove(shell), want: "nothing to do with pod shell"},
-		"making a prime":                   {do: func() error { return us.Create(t.Context(), newClaim("plain", "s3prime-8"), client.DryRunAll) }},
-		"making another claim":             {do: func() error { return us.Create(t.Context(), newClaim("plain", "mine"), client.DryRunAll) }, want: "named s3prime-UID only"},
-		"deleting a prime":                 {do: remove(prime)},
-		"deleting somebody's claim":        {do: remove(claim), want: "named s3prime-UID only, not users"},
-		"a prime's annotation":             {do: patch(prime, annotated)},
-		"an annotation of a user's claim":  {do: patch(claim, annotated)},
-		"the spec of a user's claim":       {do: patch(claim, `{"spec":{"volumeName":"pv-1"}}`), want: "never changes the spec"},
+		"making a prime": {do: func() error {
+			return us.Create(t.Context(), newClaim("plain", "s3prime-8"),
+				client.DryRunAll)
+		}},
+		"making another claim": {do: func() error {
+			return us.Create(t.Context(), newClaim("plain", "mine"),
+				client.DryRunAll)
+		}, want: "named s3prime-UID only"},
+		"deleting a prime":                {do: remove(prime)},
+		"deleting somebody's claim":       {do: remove(claim), want: "named s3prime-UID only, not users"},
+		"a prime's annotation":            {do: patch(prime, annotated)},
+		"an annotation of a user's claim": {do: patch(claim, annotated)},
+		"the spec of a user's claim":      {do: patch(claim, `{"spec":{"volumeName":"pv-1"}}`), want: "never changes the spec"},
 	} {
 		t.Run(name, func(t *testing.T) { checkOutcome(t, "the manager", tt.do(), tt.want) })
 	}

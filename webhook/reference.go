@@ -45,7 +45,8 @@ func checkDataSource(s observed) field.ErrorList {
 // kinds of ours that a claim may be filled from.
 var kinds = []string{v1alpha1.KindS3Source}
 
-const missingGroup = "write " + v1alpha1.Group + "; without it the API server would ignore the data source and the volume would be empty"
+const missingGroup = "write " + v1alpha1.Group +
+	"; without it the API server would ignore the data source and the volume would be empty"
 
 func group(name *string) string {
 	if name == nil {
@@ -68,7 +69,8 @@ func checkDataSourceRef(s observed) field.ErrorList {
 		return field.ErrorList{field.Invalid(
 			at.Child("namespace"),
 			*ref.Namespace,
-			"a source must be in the claim's own namespace, and with this field set the API server may ignore the whole reference; create the S3Source there and leave the field out",
+			"a source must be in the claim's own namespace, and with this field set the API server may ignore the whole "+
+				"reference; create the S3Source there and leave the field out",
 		)}
 	}
 	return nil

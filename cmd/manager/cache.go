@@ -64,7 +64,8 @@ func slimClaim(o any) (any, error) {
 		return claim, nil
 	}
 	slim := &corev1.PersistentVolumeClaim{}
-	slim.Name, slim.Namespace, slim.UID, slim.ResourceVersion, slim.Labels = claim.Name, claim.Namespace, claim.UID, claim.ResourceVersion, claim.Labels
+	slim.Name, slim.Namespace, slim.UID, slim.ResourceVersion, slim.Labels = claim.Name, claim.Namespace, claim.UID,
+		claim.ResourceVersion, claim.Labels
 	return slim, nil
 }
 

@@ -111,7 +111,8 @@ func (i *installation) try(ctx context.Context) error {
 	}
 	if ref := claim.Spec.DataSourceRef; ref == nil || ref.Kind != v1alpha1.KindS3Source || ref.Name != source {
 		return fmt.Errorf(
-			"an annotated claim came through with dataSourceRef %v: no webhook has reviewed it (is the MutatingWebhookConfiguration there?)",
+			"an annotated claim came through with dataSourceRef %v: no webhook has reviewed it (is the "+
+				"MutatingWebhookConfiguration there?)",
 			ref,
 		)
 	}

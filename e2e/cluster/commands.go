@@ -27,7 +27,8 @@ const usage = "usage: cluster up|down|exec|status|tools|envtest|image [flags]; -
 // itself; people have no use for them.
 func dispatch(ctx context.Context, args []string) error {
 	commands := map[string]func(context.Context, []string) error{
-		"up": up, "down": down, "exec": run, "status": status, "tools": tools, "envtest": envtest, "image": images, "serve": serve, "init": initialise,
+		"up": up, "down": down, "exec": run, "status": status, "tools": tools, "envtest": envtest, "image": images,
+		"serve": serve, "init": initialise,
 	}
 	if len(args) == 0 {
 		return errors.New(usage)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command csi is the CSI driver of the end-to-end tests: real volumes of a real size on one node, and a socket by which tests make it
-// misbehave. It is no driver for data that anyone wants to keep.
+// Command csi is the CSI driver of the end-to-end tests: real volumes of a real size on one node,
+// and a socket by which tests make it misbehave. It is no driver for data that anyone wants to
+// keep.
 package main
 
 import (

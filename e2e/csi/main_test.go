@@ -70,7 +70,8 @@ func (p *process) start() {
 	}
 	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
 	defer cancel()
-	_, err := registerv1.NewRegistrationClient(p.dial(p.registration())).GetInfo(ctx, &registerv1.InfoRequest{}, grpc.WaitForReady(true))
+	_, err := registerv1.NewRegistrationClient(p.dial(p.registration())).GetInfo(ctx, &registerv1.InfoRequest{},
+		grpc.WaitForReady(true))
 	if err != nil {
 		p.t.Fatalf("wait for the driver: %v", err)
 	}
@@ -212,7 +213,8 @@ func TestDevicesOfAKilledNodeAreReleased(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := csi.NewNodeClient(p.dial(p.path("csi.sock"))).NodeStageVolume(ctx, &csi.NodeStageVolumeRequest{
-		VolumeId: "pvc-block", StagingTargetPath: p.path("kubelet", "staging"), VolumeCapability: block.GetVolumeCapabilities()[0],
+		VolumeId: "pvc-block", StagingTargetPath: p.path("kubelet", "staging"),
+		VolumeCapability: block.GetVolumeCapabilities()[0],
 	})
 	if err != nil {
 		t.Fatal(err)

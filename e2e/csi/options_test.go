@@ -20,7 +20,8 @@ func TestParse(t *testing.T) {
 		"the least": {args: good, want: options{socket: "/run/csi.sock", data: "/data", node: "n", capacity: 1 << 40}},
 		"everything": {
 			args: append([]string{
-				"--registration-dir=/kubelet/plugins_registry", "--control=/run/control.sock", "--kubelet-root=/kubelet", "--capacity=5", "--verbose",
+				"--registration-dir=/kubelet/plugins_registry", "--control=/run/control.sock", "--kubelet-root=/kubelet",
+				"--capacity=5", "--verbose",
 			}, good...),
 			want: options{
 				socket: "/run/csi.sock", register: "/kubelet/plugins_registry/d-reg.sock", control: "/run/control.sock",

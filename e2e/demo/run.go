@@ -37,10 +37,12 @@ func run(ctx context.Context, keep bool, out io.Writer) (err error) {
 		}
 	}
 	d.step("a real Kubernetes node: what is missing is built or installed first, later runs reuse it")
-	if d.world, err = story.Raise(ctx, story.Options{Dir: dir, Skip: story.Unused, Keep: keep, KeepServers: keep, Log: out}); err != nil {
+	if d.world, err = story.Raise(ctx,
+		story.Options{Dir: dir, Skip: story.Unused, Keep: keep, KeepServers: keep, Log: out}); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.end(err == nil)) }() //nolint:contextcheck // It cleans up after an interrupt too.
+	// It cleans up after an interrupt too.
+	defer func() { err = errors.Join(err, d.end(err == nil)) }() //nolint:contextcheck
 	return d.show(ctx)
 }
 

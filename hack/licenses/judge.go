@@ -14,7 +14,8 @@ var allowed = []string{"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "ISC
 
 // read are modules whose terms a person has read, with what was found: the program cannot tell.
 var read = map[string]string{
-	"github.com/juju/ratelimit v1.0.2":  "LGPL-3.0 with an exception for linking, in mc only, which is AGPL-3.0 as a whole",
+	"github.com/juju/ratelimit v1.0.2": "LGPL-3.0 with an exception for linking, in mc only, which is AGPL-3.0 as a " +
+		"whole",
 	"github.com/minio/colorjson v1.0.8": "the license of Go, BSD-3-Clause, which each of its files names",
 	"github.com/minio/filepath v1.0.0":  "the license of Go, BSD-3-Clause, which each of its files names",
 }

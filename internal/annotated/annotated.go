@@ -122,7 +122,8 @@ func server(at v1alpha1.S3Location) field.ErrorList {
 			field.Invalid(
 				path(v1alpha1.AnnotationEndpoint),
 				hidden(e),
-				"write scheme, host and port only, such as https://minio.data.svc:9000; the bucket goes into the URL, credentials into a Secret",
+				"write scheme, host and port only, such as https://minio.data.svc:9000; the bucket goes into the URL, "+
+					"credentials into a Secret",
 			),
 		)
 	}
@@ -276,7 +277,8 @@ func Source(claim *corev1.PersistentVolumeClaim) (*v1alpha1.S3Source, field.Erro
 			},
 			Annotations: map[string]string{v1alpha1.AnnotationMadeFrom: fingerprint(claim)},
 			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: "v1", Kind: "PersistentVolumeClaim", Name: claim.Name, UID: claim.UID, Controller: new(true), BlockOwnerDeletion: new(true),
+				APIVersion: "v1", Kind: "PersistentVolumeClaim", Name: claim.Name, UID: claim.UID, Controller: new(true),
+				BlockOwnerDeletion: new(true),
 			}},
 		},
 		Spec: spec,

@@ -90,7 +90,8 @@ func eachGoFile(t *testing.T, visit func(path string, text []byte)) {
 			return err
 		}
 		if d.IsDir() &&
-			(d.Name() == "bin" || d.Name() == "dist" || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && d.Name() != "..") {
+			(d.Name() == "bin" || d.Name() == "dist" || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") &&
+				d.Name() != "..") {
 			return filepath.SkipDir
 		}
 		if d.IsDir() || filepath.Ext(path) != ".go" {

@@ -50,7 +50,8 @@ func TestAudience(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			pod := build(t, v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{
-				Endpoint: test.endpoint, Bucket: "b", Credentials: &v1alpha1.Credentials{ServiceAccountName: "reader", Audience: test.audience},
+				Endpoint: test.endpoint, Bucket: "b", Credentials: &v1alpha1.Credentials{ServiceAccountName: "reader",
+					Audience: test.audience},
 			}}, moverpod.Defaults{})
 			var got []string
 			for _, v := range pod.Spec.Volumes {
@@ -162,7 +163,8 @@ func TestPodSecurity(t *testing.T) {
 				Files: test.files, Mover: v1alpha1.Mover{PodSecurityContext: test.own},
 			}, moverpod.Defaults{RunAs: test.runAs})
 			c := pod.Spec.SecurityContext
-			if diff := cmp.Diff([]*int64{test.user, test.group, test.fsGroup}, []*int64{c.RunAsUser, c.RunAsGroup, c.FSGroup}); diff != "" {
+			if diff := cmp.Diff([]*int64{test.user, test.group, test.fsGroup},
+				[]*int64{c.RunAsUser, c.RunAsGroup, c.FSGroup}); diff != "" {
 				t.Errorf("user, group and fsGroup (-want +got):\n%s", diff)
 			}
 			for _, v := range pod.Spec.Volumes {

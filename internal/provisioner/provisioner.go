@@ -42,5 +42,6 @@ func Unsupported(class *storagev1.StorageClass, csi bool) string {
 	case csi, class.Annotations[v1alpha1.AnnotationHonoursDataSource] == v1alpha1.HonoursDataSource:
 		return ""
 	}
-	return "no CSIDriver object named " + name + " exists, and a provisioner that is not CSI ignores dataSourceRef and binds an empty volume"
+	return "no CSIDriver object named " + name +
+		" exists, and a provisioner that is not CSI ignores dataSourceRef and binds an empty volume"
 }

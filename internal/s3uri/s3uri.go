@@ -53,7 +53,8 @@ func checkBucket(name string) error {
 		return errors.New("must not hold credentials or a port; they go into the Secret and the endpoint")
 	case len(name) < 3 || len(name) > 63 || !bucketName.MatchString(name) || strings.Contains(name, ".."):
 		return fmt.Errorf(
-			"names the bucket %q, but a bucket has 3 to 63 lower-case letters, digits, dots and dashes, and begins and ends with a letter or digit",
+			"names the bucket %q, but a bucket has 3 to 63 lower-case letters, digits, dots and dashes, and begins and ends "+
+				"with a letter or digit",
 			name,
 		)
 	}

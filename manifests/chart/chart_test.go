@@ -99,7 +99,8 @@ func TestChartAndKustomizeAreEqual(t *testing.T) {
 			continue
 		}
 		labels := o.GetLabels()
-		for _, of := range []string{"app.kubernetes.io/instance", "app.kubernetes.io/managed-by", "app.kubernetes.io/version", "helm.sh/chart"} {
+		for _, of := range []string{"app.kubernetes.io/instance", "app.kubernetes.io/managed-by",
+			"app.kubernetes.io/version", "helm.sh/chart"} {
 			if labels[of] == "" {
 				t.Errorf("%s lacks the label %s", name, of)
 			}
@@ -124,7 +125,8 @@ func TestHooks(t *testing.T) {
 		}
 	}
 	slices.Sort(hooks)
-	want := []string{"test: Pod s3populator-check", "test: Role s3populator-check", "test: RoleBinding s3populator-check", "test: ServiceAccount s3populator-check"}
+	want := []string{"test: Pod s3populator-check", "test: Role s3populator-check", "test: RoleBinding s3populator-check",
+		"test: ServiceAccount s3populator-check"}
 	if diff := cmp.Diff(want, hooks); diff != "" {
 		t.Errorf("hooks (-want +got):\n%s", diff)
 	}
@@ -132,7 +134,8 @@ func TestHooks(t *testing.T) {
 
 func TestCertManager(t *testing.T) {
 	got := template(t, "--set", "certificates.mode=certManager", "--namespace", "elsewhere")
-	for _, name := range []string{"Certificate s3populator", "Certificate s3populator-ca", "Issuer s3populator-ca", "Issuer s3populator-self-signed"} {
+	for _, name := range []string{"Certificate s3populator", "Certificate s3populator-ca", "Issuer s3populator-ca",
+		"Issuer s3populator-self-signed"} {
 		if got[name] == nil {
 			t.Errorf("%s is not rendered", name)
 		}
@@ -146,7 +149,9 @@ func TestCertManager(t *testing.T) {
 		t.Errorf("the certificate is for %v", names)
 	}
 	text, _ := got["Deployment s3populator"].MarshalJSON()
-	if mode, _, _ := unstructured.NestedFieldNoCopy(volumes(t, got)["certificate"], "secret", "defaultMode"); fmt.Sprint(mode) != "292" { // 0444.
+	// 0444.
+	if mode, _, _ := unstructured.NestedFieldNoCopy(volumes(t, got)["certificate"], "secret",
+		"defaultMode"); fmt.Sprint(mode) != "292" {
 		t.Errorf("the certificate has mode %v, which a manager without a group that is known here cannot read", mode)
 	}
 	for name := range got {
@@ -191,7 +196,8 @@ func TestInstallsEverywhere(t *testing.T) {
 		t.Errorf("priority class %v, for which GKE wants a quota outside of kube-system", spec["priorityClassName"])
 	}
 	security := spec["securityContext"].(map[string]any)
-	if security["runAsUser"] != nil || security["runAsGroup"] != nil || security["fsGroup"] != nil || security["runAsNonRoot"] != true {
+	if security["runAsUser"] != nil || security["runAsGroup"] != nil || security["fsGroup"] != nil ||
+		security["runAsNonRoot"] != true {
 		t.Errorf("security context %v, where OpenShift assigns the user", security)
 	}
 	budget := all["PodDisruptionBudget s3populator"].Object["spec"].(map[string]any)
@@ -204,8 +210,10 @@ func TestInstallsEverywhere(t *testing.T) {
 func TestImages(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("a", 64)
 	for set, want := range map[string][2]string{
-		"images.manager.tag=v1,images.mover.tag=v2":                                  {"docker.io/s3populator/manager:v1", "docker.io/s3populator/mover:v2"},
-		"images.mover.digest=" + digest:                                              {"docker.io/s3populator/manager:dev", "docker.io/s3populator/mover@" + digest},
+		"images.manager.tag=v1,images.mover.tag=v2": {"docker.io/s3populator/manager:v1",
+			"docker.io/s3populator/mover:v2"},
+		"images.mover.digest=" + digest: {"docker.io/s3populator/manager:dev",
+			"docker.io/s3populator/mover@" + digest},
 		"global.imageRegistry=mirror.local:5000/x":                                   {"mirror.local:5000/x/s3populator/manager:dev", "mirror.local:5000/x/s3populator/mover:dev"},
 		"images.manager.name=registry:5000/m,images.mover.name=n,images.mover.tag=v": {"registry:5000/m", "n:v"},
 	} {
@@ -230,7 +238,8 @@ func TestImages(t *testing.T) {
 
 // TestMoverDefaults are told to the manager, whose own options read them.
 func TestMoverDefaults(t *testing.T) {
-	all := template(t, "--set", "mover.defaults.imagePullSecrets[0].name=pull,mover.caBundle=PEM,mover.runAsUser=0,servingPort=10250")
+	all := template(t, "--set",
+		"mover.defaults.imagePullSecrets[0].name=pull,mover.caBundle=PEM,mover.runAsUser=0,servingPort=10250")
 	containers, _, _ := unstructured.NestedSlice(podSpec(t, all), "containers")
 	manager := containers[0].(map[string]any)
 	want := []any{"--serving-port=10250", "--mover-run-as-user=0", `--mover-defaults={"imagePullSecrets":[{"name":"pull"}]}`, "--mover-ca-bundle=/run/mover-ca/ca.crt"}
@@ -241,28 +250,34 @@ func TestMoverDefaults(t *testing.T) {
 		t.Errorf("the Service leads to port %v", port)
 	}
 	pem, _, _ := unstructured.NestedString(all["ConfigMap s3populator-mover-ca"].Object, "data", "ca.crt")
-	if name, _, _ := unstructured.NestedString(volumes(t, all)["mover-ca"], "configMap", "name"); name != "s3populator-mover-ca" || strings.TrimSpace(pem) != "PEM" {
+	if name, _, _ := unstructured.NestedString(volumes(t, all)["mover-ca"], "configMap",
+		"name"); name != "s3populator-mover-ca" || strings.TrimSpace(pem) != "PEM" {
 		t.Errorf("the manager has volume %q with %q", name, pem)
 	}
 }
 
 // TestParts that an administrator has by other means can be left out.
 func TestParts(t *testing.T) {
-	all := template(t, "--set", "crds.enabled=false,podDisruptionBudget.enabled=false,networkPolicy.enabled=false,hostNetwork=true",
+	all := template(t, "--set",
+		"crds.enabled=false,podDisruptionBudget.enabled=false,networkPolicy.enabled=false,hostNetwork=true",
 		"--set", "serviceAccount.annotations.a=b,podLabels.team=storage,commonLabels.cost=7a,extraArgs={--workers=3}")
-	for _, name := range []string{"CustomResourceDefinition s3sources.s3populator.io", "PodDisruptionBudget s3populator", "NetworkPolicy s3populator"} {
+	for _, name := range []string{"CustomResourceDefinition s3sources.s3populator.io", "PodDisruptionBudget s3populator",
+		"NetworkPolicy s3populator"} {
 		if all[name] != nil {
 			t.Errorf("%s is rendered", name)
 		}
 	}
-	if all["ServiceAccount s3populator"].GetAnnotations()["a"] != "b" || all["ClusterRole s3populator"].GetLabels()["cost"] != "7a" {
+	if all["ServiceAccount s3populator"].GetAnnotations()["a"] != "b" ||
+		all["ClusterRole s3populator"].GetLabels()["cost"] != "7a" {
 		t.Error("annotations of the ServiceAccount or labels of everything are lost")
 	}
-	if policy := template(t, "--set", "crds.keep=false")["CustomResourceDefinition s3sources.s3populator.io"].GetAnnotations()["helm.sh/resource-policy"]; policy != "" {
+	if policy := template(t, "--set",
+		"crds.keep=false")["CustomResourceDefinition s3sources.s3populator.io"].GetAnnotations()["helm.sh/resource-policy"]; policy != "" {
 		t.Errorf("crds.keep=false leaves the policy %q", policy)
 	}
 	spec := podSpec(t, all)
-	labels, _, _ := unstructured.NestedStringMap(all["Deployment s3populator"].Object, "spec", "template", "metadata", "labels")
+	labels, _, _ := unstructured.NestedStringMap(all["Deployment s3populator"].Object, "spec", "template", "metadata",
+		"labels")
 	containers, _, _ := unstructured.NestedSlice(spec, "containers")
 	if spec["hostNetwork"] != true || labels["team"] != "storage" || labels["app.kubernetes.io/name"] != "s3populator" ||
 		!cmp.Equal(containers[0].(map[string]any)["args"], []any{"--workers=3"}) {
@@ -297,7 +312,8 @@ func TestInjectionNamespaces(t *testing.T) {
 
 // TestPolicies name what is installed, and where, as literals.
 func TestPolicies(t *testing.T) {
-	got := template(t, "--set", "images.manager.name=example.com/m@sha256:1,images.mover.name=example.com/v@sha256:2", "--namespace", "elsewhere")
+	got := template(t, "--set", "images.manager.name=example.com/m@sha256:1,images.mover.name=example.com/v@sha256:2",
+		"--namespace", "elsewhere")
 	policy := got["ValidatingAdmissionPolicy s3populator-manager"]
 	text, err := policy.MarshalJSON()
 	if err != nil {
@@ -310,7 +326,8 @@ func TestPolicies(t *testing.T) {
 	}
 	for name, o := range got {
 		text, err := o.MarshalJSON()
-		if err != nil || strings.Contains(string(text), "s3populator-system") || strings.Contains(string(text), "docker.io/") {
+		if err != nil || strings.Contains(string(text), "s3populator-system") ||
+			strings.Contains(string(text), "docker.io/") {
 			t.Errorf("%s names what is not installed (%v)", name, err)
 		}
 	}
@@ -322,20 +339,25 @@ func TestTheOverlayCarriesItsImages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	variables, _, _ := unstructured.NestedSlice(objects(t, text)["ValidatingAdmissionPolicy s3populator-manager"].Object, "spec", "variables")
-	want := any(map[string]any{"name": "images", "expression": "['registry.example.com/s3populator/manager:dev', 'registry.example.com/s3populator/mover:dev']"})
+	variables, _, _ := unstructured.NestedSlice(objects(t, text)["ValidatingAdmissionPolicy s3populator-manager"].Object,
+		"spec", "variables")
+	want := any(map[string]any{"name": "images", "expression": "['registry.example.com/s3populator/manager:dev', " +
+		"'registry.example.com/s3populator/mover:dev']"})
 	if !slices.ContainsFunc(variables, func(v any) bool { return cmp.Equal(v, want) }) {
 		t.Errorf("the variables are %v, want %v among them", variables, want)
 	}
 }
 
 func TestOptions(t *testing.T) {
-	got := template(t, "--set", "admission.enabled=false,progress=false,verbose=true,metrics.serviceMonitor.enabled=true,images.mover.pullPolicy=Always", "--set", "copyAnnotations={a.io/b,c.io/d}")
+	got := template(t, "--set",
+		"admission.enabled=false,progress=false,verbose=true,metrics.serviceMonitor.enabled=true,images.mover.pullPolicy=Always", "--set", "copyAnnotations={a.io/b,c.io/d}")
 	if got["MutatingWebhookConfiguration s3populator"] != nil || got["ServiceMonitor s3populator"] == nil {
 		t.Errorf("without admission and with a monitor it renders %d objects", len(got))
 	}
-	containers, _, _ := unstructured.NestedSlice(got["Deployment s3populator"].Object, "spec", "template", "spec", "containers")
-	want := []any{"--admission=false", "--progress=false", "--verbose", "--copy-annotations=a.io/b,c.io/d", "--mover-image-pull-policy=Always"}
+	containers, _, _ := unstructured.NestedSlice(got["Deployment s3populator"].Object, "spec", "template", "spec",
+		"containers")
+	want := []any{"--admission=false", "--progress=false", "--verbose", "--copy-annotations=a.io/b,c.io/d",
+		"--mover-image-pull-policy=Always"}
 	if diff := cmp.Diff(want, containers[0].(map[string]any)["args"]); diff != "" {
 		t.Errorf("arguments (-want +got):\n%s", diff)
 	}

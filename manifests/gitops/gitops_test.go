@@ -219,7 +219,8 @@ func source(conditions ...metav1.Condition) *v1alpha1.S3Source {
 
 func ready(status metav1.ConditionStatus, generation int64) metav1.Condition {
 	return metav1.Condition{
-		Type: v1alpha1.ConditionReady, Status: status, ObservedGeneration: generation, Message: fmt.Sprintf("listing %d", generation),
+		Type: v1alpha1.ConditionReady, Status: status, ObservedGeneration: generation,
+		Message: fmt.Sprintf("listing %d", generation),
 	}
 }
 

@@ -42,18 +42,21 @@ func judge(claim *corev1.PersistentVolumeClaim, now time.Time) verdict {
 	}
 	if origin := origin(claim); origin != "" {
 		return verdict{Status: corev1.ConditionUnknown, Reason: v1alpha1.ReasonLeftAlone, Message: fmt.Sprintf(
-			"%s, as a restore does, which takes precedence over the annotation %s. The claim is left alone: nothing is loaded from S3.",
+			"%s, as a restore does, which takes precedence over the annotation %s. The claim is left alone: nothing is "+
+				"loaded from S3.",
 			origin,
 			annotation,
 		)}
 	}
 	why := fmt.Sprintf(
-		"The claim carries the annotation %s, but has no spec.dataSourceRef: admission was not installed when it was created, or the annotation was added later.",
+		"The claim carries the annotation %s, but has no spec.dataSourceRef: admission was not installed when it was "+
+			"created, or the annotation was added later.",
 		annotation,
 	)
 	if volume := claim.Spec.VolumeName; volume != "" {
 		return verdict{Status: corev1.ConditionFalse, Reason: v1alpha1.ReasonNotPopulated, Message: fmt.Sprintf(
-			"%s So volume %s was empty when it was bound, and holds what was written since; nothing is loaded from S3. To have one filled, create another claim; to keep this one as it is, remove the annotation.",
+			"%s So volume %s was empty when it was bound, and holds what was written since; nothing is loaded from S3. To "+
+				"have one filled, create another claim; to keep this one as it is, remove the annotation.",
 			why,
 			volume,
 		)}

@@ -106,7 +106,8 @@ func (v verdict) change(was corev1.PersistentVolumeClaimCondition, now time.Time
 		return map[string]any{"$patch": "delete", "type": v1alpha1.ConditionPopulated}
 	}
 	next := corev1.PersistentVolumeClaimCondition{
-		Type: v1alpha1.ConditionPopulated, Status: v.Status, Reason: string(v.Reason), Message: v.Message, LastTransitionTime: was.LastTransitionTime,
+		Type: v1alpha1.ConditionPopulated, Status: v.Status, Reason: string(v.Reason), Message: v.Message,
+		LastTransitionTime: was.LastTransitionTime,
 	}
 	if was.Status != v.Status {
 		next.LastTransitionTime = metav1.NewTime(now)

@@ -23,7 +23,8 @@ import (
 // unreferred is a claim whose annotation led to nothing, an hour before noon.
 func unreferred(change ...func(*corev1.PersistentVolumeClaim)) *corev1.PersistentVolumeClaim {
 	c := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{
-		Name: "data", Namespace: "default", CreationTimestamp: metav1.NewTime(noon.Add(-time.Hour)), Annotations: map[string]string{v1alpha1.AnnotationSource: "imagenet"},
+		Name: "data", Namespace: "default", CreationTimestamp: metav1.NewTime(noon.Add(-time.Hour)),
+		Annotations: map[string]string{v1alpha1.AnnotationSource: "imagenet"},
 	}}
 	c.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
 	c.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}

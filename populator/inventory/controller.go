@@ -102,8 +102,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	case apierrors.IsConflict(err):
 		return ctrl.Result{RequeueAfter: time.Second}, nil
 	case err != nil:
-		log.FromContext(ctx).Info("Write failed, trying again later", "write", "Status", "error", err.Error(), "after", refusalDelay)
-		r.Events.Eventf(s.Source, nil, corev1.EventTypeWarning, string(v1alpha1.ReasonWriteRefused), "TakeInventory", "The API server did not let the manager write the status of this source: %v", err)
+		log.FromContext(ctx).Info("Write failed, trying again later", "write", "Status", "error", err.Error(), "after",
+			refusalDelay)
+		r.Events.Eventf(s.Source, nil, corev1.EventTypeWarning, string(v1alpha1.ReasonWriteRefused), "TakeInventory",
+			"The API server did not let the manager write the status of this source: %v", err)
 		return ctrl.Result{RequeueAfter: refusalDelay}, nil
 	}
 	return ctrl.Result{RequeueAfter: d.Recheck}, nil

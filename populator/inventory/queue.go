@@ -28,7 +28,8 @@ func inTurn(s state, d decision) decision {
 	}
 	d.Action, d.Recheck = wait, s.Queued.Recheck()
 	if d.Status == metav1.ConditionUnknown {
-		d.Reason, d.Message = v1alpha1.ReasonQueued, "The source is listed when there is a place for a mover: "+s.Queued.String()
+		d.Reason, d.Message = v1alpha1.ReasonQueued,
+			"The source is listed when there is a place for a mover: "+s.Queued.String()
 	}
 	return d
 }

@@ -59,9 +59,11 @@ func usable(pod *corev1.Pod, source *v1alpha1.S3Source) error {
 			is = fmt.Sprintf("has %q", has)
 		}
 		return &unusableError{v1alpha1.ReasonLabelsChanged, fmt.Sprintf(
-			"Label %s of pod %s must be %q, but it %s: an admission policy or webhook changed it, so that its result is not seen. "+
+			"Label %s of pod %s must be %q, but it %s: an admission policy or webhook changed it, so that its result is not "+
+				"seen. "+
 				"Exempt objects with the label %s=%s from that policy, then `kubectl delete pod %s`; it is made again within %s.",
-			v1alpha1.LabelManagedBy, pod.Name, v1alpha1.ManagedBy, is, v1alpha1.LabelManagedBy, v1alpha1.ManagedBy, pod.Name, refusalDelay)}
+			v1alpha1.LabelManagedBy, pod.Name, v1alpha1.ManagedBy, is, v1alpha1.LabelManagedBy, v1alpha1.ManagedBy, pod.Name,
+			refusalDelay)}
 	}
 	return nil
 }

@@ -35,7 +35,8 @@ func TestRefused(t *testing.T) {
 	t.Parallel()
 	webhook := apierrors.NewInternalError(errors.New("failed calling webhook"))
 	newKind := forbidden(
-		"cannot set blockOwnerDeletion in this case because cannot find RESTMapping for APIVersion s3populator.io/v1alpha1 Kind S3Source",
+		"cannot set blockOwnerDeletion in this case because cannot find RESTMapping for APIVersion " +
+			"s3populator.io/v1alpha1 Kind S3Source",
 	)
 	young := func(s *state) { s.Source.CreationTimestamp = metav1.NewTime(noon.Add(-time.Second)) }
 	cases := map[string]struct {
@@ -93,7 +94,8 @@ func reconciled(
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(source).WithStatusSubresource(source).Build()
 	live := c
 	cached := interceptor.NewClient(c, interceptor.Funcs{ // Shows pods with our label only, as the manager's does.
-		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object,
+			opts ...client.GetOption) error {
 			err := c.Get(ctx, key, o, opts...)
 			if p, ok := o.(*corev1.Pod); ok && err == nil && p.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
 				return apierrors.NewNotFound(corev1.Resource("pods"), key.Name)
@@ -111,7 +113,8 @@ func reconciled(
 	var result ctrl.Result
 	for range 3 {
 		var err error
-		if result, err = r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(source)}); err != nil {
+		if result, err = r.Reconcile(t.Context(),
+			ctrl.Request{NamespacedName: client.ObjectKeyFromObject(source)}); err != nil {
 			t.Fatal(err)
 		}
 	}

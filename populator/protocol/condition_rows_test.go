@@ -66,7 +66,8 @@ func waitedOut(s *State) {
 func gaveUp(s *State) {
 	boundPrime(s)
 	s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(Attempts{
-		Hash: baseHash(), Pod: basePod(), Failures: 4, Movers: 4, Mover: moverUID, At: noon, Reason: wire.TransferFailed, Message: "The disk reports an error.",
+		Hash: baseHash(), Pod: basePod(), Failures: 4, Movers: 4, Mover: moverUID, At: noon, Reason: wire.TransferFailed,
+		Message: "The disk reports an error.",
 	})
 }
 

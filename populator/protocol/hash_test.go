@@ -42,9 +42,11 @@ func fullSource() v1alpha1.S3SourceSpec {
 				}, {Secret: &v1alpha1.KeyReference{Name: "ca", Key: "ca.crt"}},
 			}},
 		},
-		Prefix: "imagenet/", PrefixMode: "Literal", Objects: []v1alpha1.S3Object{{Key: "a", Path: "b", VersionID: "v1"}, {Key: "c"}},
+		Prefix: "imagenet/", PrefixMode: "Literal",
+		Objects: []v1alpha1.S3Object{{Key: "a", Path: "b", VersionID: "v1"}, {Key: "c"}},
 		Include: []string{"**/*.jpg", "**/*.png"}, Exclude: []string{"tmp/**"}, TargetPath: "data",
-		RequestPayer: true, Files: &v1alpha1.Files{UID: new(int64(1000)), GID: new(int64(1000)), Mode: new(int32(0o640)), DirectoryMode: new(int32(0o750))},
+		RequestPayer: true, Files: &v1alpha1.Files{UID: new(int64(1000)), GID: new(int64(1000)), Mode: new(int32(0o640)),
+			DirectoryMode: new(int32(0o750))},
 		OnEmpty: "Allow", UnsafeKeys: "Skip",
 		Transfer: v1alpha1.Transfer{Engine: "MC", Parallelism: 8, Bandwidth: "100Mi", Verify: "Size"},
 		Mover: v1alpha1.Mover{
@@ -54,8 +56,9 @@ func fullSource() v1alpha1.S3SourceSpec {
 			Tolerations: []corev1.Toleration{
 				{Operator: corev1.TolerationOpExists},
 			}, Affinity: &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{}},
-			PriorityClassName: "high", ServiceAccountName: "puller", ImagePullSecrets: []corev1.LocalObjectReference{{Name: "pull"}},
-			Labels: map[string]string{"l": "1"}, Annotations: map[string]string{"a": "1"},
+			PriorityClassName: "high", ServiceAccountName: "puller",
+			ImagePullSecrets: []corev1.LocalObjectReference{{Name: "pull"}},
+			Labels:           map[string]string{"l": "1"}, Annotations: map[string]string{"a": "1"},
 			PodSecurityContext: &corev1.PodSecurityContext{
 				RunAsUser: new(int64(1000)),
 			}, Env: []corev1.EnvVar{{Name: "HTTPS_PROXY", Value: "http://proxy"}},
@@ -91,9 +94,12 @@ func TestHashesAreTheSameInEveryVersion(t *testing.T) {
 // What is written in another way is the same request.
 func TestSameRequestInOtherWords(t *testing.T) {
 	for name, c := range map[string][2]func(*v1alpha1.S3SourceSpec){
-		"a directory's slash": {func(s *v1alpha1.S3SourceSpec) { s.Prefix = "a" }, func(s *v1alpha1.S3SourceSpec) { s.Prefix = "a/" }},
-		"an endpoint's slash": {func(s *v1alpha1.S3SourceSpec) { s.Endpoint = "http://minio" }, func(s *v1alpha1.S3SourceSpec) { s.Endpoint = "http://minio/" }},
-		"the order of globs":  {func(s *v1alpha1.S3SourceSpec) { s.Include = []string{"a", "b"} }, func(s *v1alpha1.S3SourceSpec) { s.Include = []string{"b", "a"} }},
+		"a directory's slash": {func(s *v1alpha1.S3SourceSpec) { s.Prefix = "a" },
+			func(s *v1alpha1.S3SourceSpec) { s.Prefix = "a/" }},
+		"an endpoint's slash": {func(s *v1alpha1.S3SourceSpec) { s.Endpoint = "http://minio" },
+			func(s *v1alpha1.S3SourceSpec) { s.Endpoint = "http://minio/" }},
+		"the order of globs": {func(s *v1alpha1.S3SourceSpec) { s.Include = []string{"a", "b"} },
+			func(s *v1alpha1.S3SourceSpec) { s.Include = []string{"b", "a"} }},
 		"the order of objects": {
 			func(s *v1alpha1.S3SourceSpec) { s.Objects = []v1alpha1.S3Object{{Key: "a"}, {Key: "b"}} },
 			func(s *v1alpha1.S3SourceSpec) { s.Objects = []v1alpha1.S3Object{{Key: "b", Path: "b"}, {Key: "a"}} },
@@ -142,11 +148,15 @@ const (
 // change of it mean other data on the volume (ofRequest), another pod (ofPod), or neither?
 var parts = map[string]part{
 	"endpoint": ofRequest, "region": ofRequest, "addressing": ofRequest, "bucket": ofRequest,
-	"credentials.secretRef.name": ofRequest, "credentials.secretRef.keys": ofRequest, "credentials.audience": ofRequest, "requestPayer": ofRequest,
-	"objects.versionId": ofRequest, "files": ofRequest, "credentials.serviceAccountName": ofRequest, "credentials.roleARN": ofRequest,
-	"tls.insecureSkipVerify": ofRequest, "tls.caBundles.configMap.name": ofRequest, "tls.caBundles.configMap.key": ofRequest,
-	"tls.caBundles.secret.name": ofRequest, "tls.caBundles.secret.key": ofRequest,
-	"prefix": ofRequest, "prefixMode": ofRequest, "objects.key": ofRequest, "objects.path": ofRequest, "include": ofRequest, "exclude": ofRequest,
+	"credentials.secretRef.name": ofRequest, "credentials.secretRef.keys": ofRequest, "credentials.audience": ofRequest,
+	"requestPayer":      ofRequest,
+	"objects.versionId": ofRequest, "files": ofRequest, "credentials.serviceAccountName": ofRequest,
+	"credentials.roleARN":    ofRequest,
+	"tls.insecureSkipVerify": ofRequest, "tls.caBundles.configMap.name": ofRequest,
+	"tls.caBundles.configMap.key": ofRequest,
+	"tls.caBundles.secret.name":   ofRequest, "tls.caBundles.secret.key": ofRequest,
+	"prefix": ofRequest, "prefixMode": ofRequest, "objects.key": ofRequest, "objects.path": ofRequest,
+	"include": ofRequest, "exclude": ofRequest,
 	"targetPath": ofRequest, "onEmpty": ofRequest, "unsafeKeys": ofRequest, "transfer.verify": ofRequest,
 
 	"transfer.engine": ofPod, "transfer.parallelism": ofPod, "transfer.bandwidth": ofPod, "retries.attemptTimeout": ofPod,
@@ -154,7 +164,8 @@ var parts = map[string]part{
 	"mover.priorityClassName": ofPod, "mover.imagePullSecrets": ofPod, "mover.labels": ofPod, "mover.annotations": ofPod,
 	"mover.podSecurityContext": ofPod, "mover.serviceAccountName": ofPod, "mover.env": ofPod,
 
-	"transfer.maxMovers": neither, "sizing": neither, "retries.limit": neither, "refreshInterval": neither, "claimSelector": neither,
+	"transfer.maxMovers": neither, "sizing": neither, "retries.limit": neither, "refreshInterval": neither,
+	"claimSelector": neither,
 }
 
 // TestEveryFieldHasItsPart changes each field of a full spec and looks at both hashes.
@@ -165,7 +176,8 @@ func TestEveryFieldHasItsPart(t *testing.T) {
 		want, ok := parts[path]
 		if !ok {
 			t.Errorf(
-				"spec.%s is in neither hash on purpose nor in one of them: add it to hash.go if a change of it has to restart movers, and to this test",
+				"spec.%s is in neither hash on purpose nor in one of them: add it to hash.go if a change of it has to restart "+
+					"movers, and to this test",
 				path,
 			)
 			return

@@ -20,8 +20,9 @@ var fullReport = wire.Report{Class: wire.User, Reason: wire.VolumeNotEmpty, Mess
 func heldSomething(s *State) {
 	boundPrime(s)
 	s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(Attempts{
-		Hash: baseHash(), Pod: basePod(), Failures: 1, Movers: 1, Held: true, Mover: moverUID, At: noon.Add(-time.Hour), Terminal: true,
-		Reason: fullReport.Reason, Message: fullReport.Message,
+		Hash: baseHash(), Pod: basePod(), Failures: 1, Movers: 1, Held: true, Mover: moverUID, At: noon.Add(-time.Hour),
+		Terminal: true,
+		Reason:   fullReport.Reason, Message: fullReport.Message,
 	})
 }
 
@@ -59,7 +60,8 @@ var (
 // thenUnreachable had a second mover, for the same request, which did not come to look.
 func thenUnreachable(s *State) {
 	second := *s
-	withMover(corev1.PodFailed, 3, string(wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Message: "No luck."}.Encode()))(&second)
+	withMover(corev1.PodFailed, 3,
+		string(wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Message: "No luck."}.Encode()))(&second)
 	second.Mover.UID = "second"
 	s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(
 		ReadAttempts(s.Prime).After(second.Mover, noon.Add(-time.Hour)),

@@ -47,7 +47,8 @@ var (
 		corev1.PodCondition{Type: corev1.ContainersReady, Status: corev1.ConditionTrue},
 	)
 	tainted = podConditions(corev1.PodCondition{
-		Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "DeletionByTaintManager", Message: "Taint manager: deleting due to NoExecute taint",
+		Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "DeletionByTaintManager",
+		Message: "Taint manager: deleting due to NoExecute taint",
 	})
 	vanished = func(s *State) {
 		runningMover(s)

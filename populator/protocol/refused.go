@@ -32,7 +32,8 @@ func ReadFailed(s State, words string) Decision {
 		return Decision{Action: Wait}
 	}
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonReadFailed, fmt.Sprintf(
-		"The API server does not answer what has to be known before anything is written: %s It is asked again at least once a minute; population then goes on.",
+		"The API server does not answer what has to be known before anything is written: %s It is asked again at least "+
+			"once a minute; population then goes on.",
 		sentence(words),
 	))
 }

@@ -37,7 +37,8 @@ func TestEveryRefusedActionIsNamed(t *testing.T) {
 		found++
 		d := WriteRefused(world(filledPrime), Decision{Action: Action(name)}, "no.")
 		if name != string(Wait) &&
-			(strings.Contains(d.Message, "("+name+")") || !strings.HasSuffix(d.Message, ": no. It is tried again at least once a minute.")) {
+			(strings.Contains(d.Message, "("+name+")") || !strings.HasSuffix(d.Message, ": no. It is tried again at least "+
+				"once a minute.")) {
 			t.Errorf("%s: %q", name, d.Message)
 		}
 		return true

@@ -78,7 +78,8 @@ func TestImportStatus(t *testing.T) {
 	moving := func(s *State) {
 		runningMover(s)
 		s.Mover.Annotations[v1alpha1.AnnotationProgress] = encoded(wire.Snapshot{
-			Phase: wire.Transferring, ObjectsDone: 3, ObjectsTotal: 7, BytesDone: 512 << 20, BytesTotal: 1 << 30, BytesPerSecond: 64 << 20,
+			Phase: wire.Transferring, ObjectsDone: 3, ObjectsTotal: 7, BytesDone: 512 << 20, BytesTotal: 1 << 30,
+			BytesPerSecond: 64 << 20,
 		})
 	}
 	cases := map[string]struct {
@@ -109,16 +110,19 @@ func TestImportStatus(t *testing.T) {
 				Phase:              v1alpha1.ImportFailed,
 				Attempts:           1,
 				Conditions: []metav1.Condition{{
-					Type: "Failed", Status: "True", Reason: "AccessDenied", ObservedGeneration: 1, LastTransitionTime: metav1.NewTime(noon),
+					Type: "Failed", Status: "True", Reason: "AccessDenied", ObservedGeneration: 1,
+					LastTransitionTime: metav1.NewTime(noon),
 				}},
 			},
 		},
 		"a filled prime": {
 			world(filledPrime, withImport),
 			v1alpha1.S3ImportStatus{
-				ObservedGeneration: 1, Phase: v1alpha1.ImportSucceeded, ManifestDigest: "sha256:abc", StartTime: new(metav1.NewTime(noon)), CompletionTime: new(metav1.NewTime(noon)),
+				ObservedGeneration: 1, Phase: v1alpha1.ImportSucceeded, ManifestDigest: "sha256:abc",
+				StartTime: new(metav1.NewTime(noon)), CompletionTime: new(metav1.NewTime(noon)),
 				Progress: &v1alpha1.ImportProgress{
-					Percent: 100, Objects: v1alpha1.Counter{Done: 7, Total: 7, Text: "7/7"}, Bytes: v1alpha1.Counter{Done: 1 << 20, Total: 1 << 20, Text: "1.0Mi/1.0Mi"},
+					Percent: 100, Objects: v1alpha1.Counter{Done: 7, Total: 7, Text: "7/7"},
+					Bytes: v1alpha1.Counter{Done: 1 << 20, Total: 1 << 20, Text: "1.0Mi/1.0Mi"},
 				},
 				Conditions: []metav1.Condition{
 					{
@@ -140,11 +144,13 @@ func TestImportStatus(t *testing.T) {
 	cases["a new prime after a filled one was lost"] = struct {
 		in   State
 		want v1alpha1.S3ImportStatus
-	}{world(boundPrime, pendingMover, withImport, func(s *State) { s.Import.Status = *done.DeepCopy() }), v1alpha1.S3ImportStatus{ObservedGeneration: 1, Phase: v1alpha1.ImportPending, Attempts: 1}}
+	}{world(boundPrime, pendingMover, withImport, func(s *State) { s.Import.Status = *done.DeepCopy() }),
+		v1alpha1.S3ImportStatus{ObservedGeneration: 1, Phase: v1alpha1.ImportPending, Attempts: 1}}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			got := ImportStatus(c.in, Decide(c.in))
-			if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(metav1.Condition{}, "Message"), cmpopts.EquateApproxTime(0)); diff != "" {
+			if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(metav1.Condition{}, "Message"),
+				cmpopts.EquateApproxTime(0)); diff != "" {
 				t.Errorf("status (-want +got):\n%s", diff)
 			}
 		})

@@ -93,15 +93,18 @@ func leaveForeignVolume(s State) (Decision, bool) {
 	if restored(s) {
 		d.Status, d.Reason = corev1.ConditionUnknown, v1alpha1.ReasonLeftAlone
 		d.Message = fmt.Sprintf(
-			"The claim was created for volume %s, as a restore does. Claim and volume are left alone: nothing is loaded from S3.",
+			"The claim was created for volume %s, as a restore does. Claim and volume are left alone: nothing is loaded from "+
+				"S3.",
 			s.Claim.Spec.VolumeName,
 		)
 		return d, true
 	}
 	d.Status, d.Reason = corev1.ConditionFalse, v1alpha1.ReasonBoundElsewhere
 	d.Message = fmt.Sprintf(
-		"The claim was bound to volume %s, which was not filled from its source: another volume of the same class and size was free, "+
-			"or the provisioner ignores dataSourceRef. Nothing is loaded into it. Remove that cause and create another claim; keep this one if its data is needed.",
+		"The claim was bound to volume %s, which was not filled from its source: another volume of the same class and "+
+			"size was free, "+
+			"or the provisioner ignores dataSourceRef. Nothing is loaded into it. Remove that cause and create another "+
+			"claim; keep this one if its data is needed.",
 		s.Claim.Spec.VolumeName,
 	)
 	return d, true
@@ -131,7 +134,8 @@ func waitForBinder(s State) (Decision, bool) {
 		return Decision{Action: Wait, Recheck: binderPatience}, true
 	}
 	return Because(corev1.ConditionFalse, v1alpha1.ReasonRebindBlocked, fmt.Sprintf(
-		"Volume %s is reserved for this claim, but the PV controller does not bind it: %s. Correct that, or delete the claim and create it again.",
+		"Volume %s is reserved for this claim, but the PV controller does not bind it: %s. Correct that, or delete the "+
+			"claim and create it again.",
 		s.Promised.Name,
 		orElse(mismatch(s.Promised, s.Claim), "see `kubectl describe pv "+s.Promised.Name+"`"),
 	)).Again(binderPatience), true

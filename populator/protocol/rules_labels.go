@@ -43,9 +43,11 @@ func LabelsChanged(kind string, object metav1.Object, label, want string) Decisi
 		has = fmt.Sprintf("has %q", v)
 	}
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonLabelsChanged, fmt.Sprintf(
-		"Label %s of %s %s must be %q, but it %s: an admission policy or webhook changed it, so that population cannot go on. "+
+		"Label %s of %s %s must be %q, but it %s: an admission policy or webhook changed it, so that population cannot go "+
+			"on. "+
 			"Exempt objects with the label %s=%s from that policy, then `kubectl delete %s %s`; it is made again within %s.",
-		label, kind, object.GetName(), want, has, v1alpha1.LabelManagedBy, v1alpha1.ManagedBy, kind, object.GetName(), labelsDelay)).Again(labelsDelay)
+		label, kind, object.GetName(), want, has, v1alpha1.LabelManagedBy, v1alpha1.ManagedBy, kind, object.GetName(),
+		labelsDelay)).Again(labelsDelay)
 }
 
 // refuseRelabelledPrime comes before the rule for a prime that is not ours at all.

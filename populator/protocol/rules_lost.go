@@ -32,13 +32,15 @@ func WaitForEnd(s State, pod *corev1.Pod) Decision {
 	since := pod.DeletionTimestamp.UTC().Format(time.DateTime)
 	if moverpod.Stopped(pod) && len(pod.Finalizers) > 0 {
 		return Because(corev1.ConditionUnknown, v1alpha1.ReasonMoverLost, fmt.Sprintf(
-			"Pod %s has ended, but its finalizers keep it since %s UTC: %s. Whoever set them has to remove them; population then goes on.",
+			"Pod %s has ended, but its finalizers keep it since %s UTC: %s. Whoever set them has to remove them; population "+
+				"then goes on.",
 			pod.Name,
 			since,
 			strings.Join(pod.Finalizers, ", "),
 		)).Again(lookAgain(overdue))
 	}
-	return moverLost(pod, fmt.Sprintf("Node %s has not confirmed that pod %s ended, which was due at %s UTC.", pod.Spec.NodeName, pod.Name, since)).Again(lookAgain(overdue))
+	return moverLost(pod, fmt.Sprintf("Node %s has not confirmed that pod %s ended, which was due at %s UTC.",
+		pod.Spec.NodeName, pod.Name, since)).Again(lookAgain(overdue))
 }
 
 // untilEnd says something better than that a pod ends, for as long as that may take.
@@ -87,7 +89,8 @@ func condition(pod *corev1.Pod, of corev1.PodConditionType) corev1.PodCondition 
 // moverLost names the two ways out that cannot end with two writers on one volume.
 func moverLost(pod *corev1.Pod, what string) Decision {
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonMoverLost, fmt.Sprintf(
-		"%s Its process may still write to the volume, so no other mover is started. Bring the node back, and population goes on. "+
+		"%s Its process may still write to the volume, so no other mover is started. Bring the node back, and population "+
+			"goes on. "+
 			"If the machine is certainly off: `kubectl taint nodes %s node.kubernetes.io/out-of-service=nodeshutdown:NoExecute`, or `kubectl delete node %s`. "+
 			"Do not force-delete the pod alone: that ends no process.",
 		what,

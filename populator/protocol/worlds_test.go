@@ -96,7 +96,8 @@ func otherUse(s *State) {
 
 // upgraded is what the API server makes of a source that was stored without defaults.
 func upgraded(s *State) {
-	s.Source.Spec.Addressing, s.Source.Spec.PrefixMode, s.Source.Spec.OnEmpty, s.Source.Spec.UnsafeKeys = "Auto", "Directory", "Fail", "Fail"
+	s.Source.Spec.Addressing, s.Source.Spec.PrefixMode, s.Source.Spec.OnEmpty, s.Source.Spec.UnsafeKeys = "Auto",
+		"Directory", "Fail", "Fail"
 	s.Source.Spec.Transfer.Engine, s.Source.Spec.Transfer.Verify = "Auto", "Checksum"
 	s.Source.Spec.Retries.AttemptTimeout = &metav1.Duration{Duration: 24 * time.Hour}
 }
@@ -143,7 +144,8 @@ func toldOfSuccess(s *State) {
 func told(status corev1.ConditionStatus, reason v1alpha1.Reason) change {
 	return func(s *State) {
 		s.Claim.Status.Conditions = []corev1.PersistentVolumeClaimCondition{{
-			Type: v1alpha1.ConditionPopulated, Status: status, Reason: string(reason), LastTransitionTime: metav1.NewTime(noon.Add(-time.Minute)),
+			Type: v1alpha1.ConditionPopulated, Status: status, Reason: string(reason),
+			LastTransitionTime: metav1.NewTime(noon.Add(-time.Minute)),
 		}}
 	}
 }

@@ -23,7 +23,8 @@ func request(namespace string, n int) Request {
 	name := fmt.Sprintf("%s-%04d", namespace, n)
 	return Request{
 		Use:  Use{UID: types.UID(name), Namespace: namespace, Places: 1},
-		Role: v1alpha1.RolePopulate, Name: types.NamespacedName{Namespace: namespace, Name: name}, Since: noon.Add(time.Duration(n) * time.Second),
+		Role: v1alpha1.RolePopulate, Name: types.NamespacedName{Namespace: namespace, Name: name},
+		Since: noon.Add(time.Duration(n) * time.Second),
 	}
 }
 
@@ -187,7 +188,8 @@ func TestARestartForgetsNoMoverAndNoTurn(t *testing.T) {
 	busy := []Mover{one, running(b)}
 	q.Ask(busy, request("b", 1))
 	q.Ask(busy, request("a", 1))
-	if got := q.Next([]Mover{running(b), {Use: Use{Namespace: "a"}, Created: one.Created}}, v1alpha1.RolePopulate); len(got) != 1 || got[0].Namespace != "a" {
+	if got := q.Next([]Mover{running(b), {Use: Use{Namespace: "a"}, Created: one.Created}},
+		v1alpha1.RolePopulate); len(got) != 1 || got[0].Namespace != "a" {
 		t.Errorf("the turn is %v, want that of a, which had one longer ago", got)
 	}
 }

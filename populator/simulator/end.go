@@ -124,7 +124,8 @@ func (o *oracle) judgeRest() {
 			}
 		case told.Reason == "VolumeNotEmpty" && o.reportLost(c): // docs/design/0013 refuses what it cannot prove.
 		default:
-			o.broken(promiseConverge, "claim %s is still %s: %s %s: %s", name, c.Status.Phase, told.Status, told.Reason, told.Message)
+			o.broken(promiseConverge, "claim %s is still %s: %s %s: %s", name, c.Status.Phase, told.Status, told.Reason,
+				told.Message)
 		}
 	}
 	if o.seen.Primes == 0 && !o.elsewhere {
@@ -221,7 +222,8 @@ func (o *oracle) judgeLeftVolume(v *corev1.PersistentVolume) {
 			o.broken(promisePolicy, "volume %s was released, but is kept for prime %s, which is gone", v.Name, ref.Name)
 		}
 	case holder != nil: // Its claim was excused.
-	case o.refused[v.UID] && v.Status.Phase == corev1.VolumeReleased && v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain:
+	case o.refused[v.UID] && v.Status.Phase == corev1.VolumeReleased &&
+		v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain:
 		// It stays for an administrator, who was told.
 	case o.w.setting.policy != corev1.PersistentVolumeReclaimRetain || marked(v):
 		o.broken(promiseNothing, "volume %s is left in phase %s with %v", v.Name, v.Status.Phase, v.Annotations)

@@ -143,7 +143,8 @@ func (w *world) mountable(pod *corev1.Pod) bool {
 		if c == nil || c.Status.Phase != corev1.ClaimBound || c.Spec.VolumeName == "" {
 			return false
 		}
-		if _, ok := one[*storagev1.VolumeAttachment](w.server, "", attachmentName(c.Spec.VolumeName, pod.Spec.NodeName)); !ok {
+		if _, ok := one[*storagev1.VolumeAttachment](w.server, "",
+			attachmentName(c.Spec.VolumeName, pod.Spec.NodeName)); !ok {
 			return false
 		}
 	}

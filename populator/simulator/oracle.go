@@ -274,7 +274,8 @@ func (o *oracle) judgeWriters() {
 			}
 			for _, m := range p.mounts {
 				if m.writable && q.on(m.volume) {
-					o.broken(promiseOneWriter, "%s on node %s and %s on node %s both write to volume %s", p.name, p.node, q.name, q.node, m.name)
+					o.broken(promiseOneWriter, "%s on node %s and %s on node %s both write to volume %s", p.name, p.node, q.name,
+						q.node, m.name)
 				}
 			}
 			if p.mover && q.mover && p.claimUID == q.claimUID {

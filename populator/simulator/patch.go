@@ -100,7 +100,8 @@ func (s *server) update(current, next client.Object, status bool) error {
 		next = only
 	} else {
 		if why := immutable(current, next); why != "" {
-			return apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "update", resource(current), name, why, 0, false)
+			return apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "update", resource(current), name, why, 0,
+				false)
 		}
 		keep(current, next)
 	}

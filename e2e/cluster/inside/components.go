@@ -50,12 +50,16 @@ func flags(spec rundir.Spec) map[string][]string {
 		},
 		"containerd": {"--config=/etc/containerd/config.toml", "--log-level=info"},
 		"kube-apiserver": {
-			"--etcd-servers=http://127.0.0.1:2379", fmt.Sprintf("--secure-port=%d", spec.Port), "--advertise-address=" + rundir.NodeAddress,
+			"--etcd-servers=http://127.0.0.1:2379", fmt.Sprintf("--secure-port=%d", spec.Port),
+			"--advertise-address=" + rundir.NodeAddress,
 			"--tls-cert-file=" + pki("apiserver.crt"), "--tls-private-key-file=" + pki("apiserver.key"),
-			"--token-auth-file=" + pki("tokens.csv"), "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
-			"--service-cluster-ip-range=" + rundir.ServiceNetwork, "--allow-privileged", "--kubelet-preferred-address-types=InternalIP",
+			"--token-auth-file=" + pki("tokens.csv"), "--authorization-mode=Node,RBAC",
+			"--enable-admission-plugins=NodeRestriction",
+			"--service-cluster-ip-range=" + rundir.ServiceNetwork, "--allow-privileged",
+			"--kubelet-preferred-address-types=InternalIP",
 			"--service-account-issuer=https://kubernetes.default.svc." + rundir.ClusterDomain,
-			"--service-account-key-file=" + pki("service-accounts.pub"), "--service-account-signing-key-file=" + pki("service-accounts.key"),
+			"--service-account-key-file=" + pki("service-accounts.pub"),
+			"--service-account-signing-key-file=" + pki("service-accounts.key"),
 			"--profiling=false",
 		},
 		"kube-controller-manager": {
@@ -64,9 +68,11 @@ func flags(spec rundir.Spec) map[string][]string {
 				"kube-controller-manager",
 			), "--leader-elect=false", "--use-service-account-credentials",
 			"--service-account-private-key-file=" + pki("service-accounts.key"), "--root-ca-file=" + pki("ca.crt"),
-			"--allocate-node-cidrs", "--cluster-cidr=" + rundir.PodNetwork, fmt.Sprintf("--node-cidr-mask-size=%d", rundir.PodMaskBits),
+			"--allocate-node-cidrs", "--cluster-cidr=" + rundir.PodNetwork,
+			fmt.Sprintf("--node-cidr-mask-size=%d", rundir.PodMaskBits),
 			"--service-cluster-ip-range=" + rundir.ServiceNetwork, "--kube-api-qps=200", "--kube-api-burst=400",
-			"--pvclaimbinder-sync-period=" + spec.BinderSyncPeriod, fmt.Sprintf("--terminated-pod-gc-threshold=%d", spec.GCThreshold),
+			"--pvclaimbinder-sync-period=" + spec.BinderSyncPeriod,
+			fmt.Sprintf("--terminated-pod-gc-threshold=%d", spec.GCThreshold),
 			"--bind-address=127.0.0.1",
 		},
 		"kube-scheduler": {
@@ -78,7 +84,8 @@ func flags(spec rundir.Spec) map[string][]string {
 		},
 		"kubelet": {
 			"--config=" + filepath.Join(d.Config(), "kubelet.yaml"), "--kubeconfig=" + kubeconfigOf(d, "kubelet"),
-			"--hostname-override=" + rundir.NodeName, "--node-ip=" + rundir.NodeAddress, "--cert-dir=/var/lib/kubelet/pki", "--v=2",
+			"--hostname-override=" + rundir.NodeName, "--node-ip=" + rundir.NodeAddress, "--cert-dir=/var/lib/kubelet/pki",
+			"--v=2",
 		},
 		"kube-proxy": {"--config=" + filepath.Join(d.Config(), "kube-proxy.yaml")},
 		"coredns":    {"-conf", filepath.Join(d.Config(), "Corefile")},
@@ -103,8 +110,10 @@ func flags(spec rundir.Spec) map[string][]string {
 
 func driverFlags(d rundir.Dir) []string {
 	return []string{
-		"--endpoint", "unix://" + filepath.Join(d.CSI(), "csi.sock"), "--registration-dir", "/var/lib/kubelet/plugins_registry",
-		"--data", filepath.Join(d.CSI(), "data"), "--node", rundir.NodeName, "--control", filepath.Join(d.CSI(), "control.sock"),
+		"--endpoint", "unix://" + filepath.Join(d.CSI(), "csi.sock"), "--registration-dir",
+		"/var/lib/kubelet/plugins_registry",
+		"--data", filepath.Join(d.CSI(), "data"), "--node", rundir.NodeName, "--control",
+		filepath.Join(d.CSI(), "control.sock"),
 	}
 }
 
@@ -116,6 +125,7 @@ func sidecarFlags(d rundir.Dir) []string {
 			d.CSI(),
 			"csi.sock",
 		), "--kubeconfig=" + kubeconfigOf(d, "admin"), "--leader-election=false",
-		"--retry-interval-start=100ms", "--retry-interval-max=5s", "--kube-api-qps=200", "--kube-api-burst=400", "--timeout=1m",
+		"--retry-interval-start=100ms", "--retry-interval-max=5s", "--kube-api-qps=200", "--kube-api-burst=400",
+		"--timeout=1m",
 	}
 }

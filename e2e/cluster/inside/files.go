@@ -16,7 +16,8 @@ import (
 )
 
 // resolvConf makes programs inside, not only pods, find Services by name.
-const resolvConf = "nameserver " + rundir.NodeAddress + "\nsearch default.svc." + rundir.ClusterDomain + " svc." + rundir.ClusterDomain + " " + rundir.ClusterDomain + "\n"
+const resolvConf = "nameserver " + rundir.NodeAddress + "\nsearch default.svc." + rundir.ClusterDomain + " svc." +
+	rundir.ClusterDomain + " " + rundir.ClusterDomain + "\n"
 
 // systemConfigs are files with fixed places, written into the private /etc.
 var systemConfigs = map[string]string{

@@ -12,7 +12,8 @@ import (
 // components that are pinned tools; the others are our own programs.
 var (
 	toolComponents = []string{
-		"etcd", "containerd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns",
+		"etcd", "containerd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy",
+		"coredns",
 		"csi-provisioner", "csi-resizer", "csi-snapshotter", "snapshot-controller",
 	}
 	sidecars = []string{"csi-provisioner", "csi-resizer", "csi-snapshotter"}

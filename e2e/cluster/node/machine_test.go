@@ -32,7 +32,8 @@ var settings = []string{
 // paths are where these programs write when nobody shields the machine.
 var paths = []string{
 	"/var/lib/kubelet", "/var/lib/containerd", "/var/lib/cni", "/var/lib/etcd", "/var/log/pods", "/var/log/containers",
-	"/run/containerd", "/run/netns", "/run/cni", "/run/xtables.lock", "/etc/cni/net.d/10-node.conflist", "/etc/containerd/config.toml",
+	"/run/containerd", "/run/netns", "/run/cni", "/run/xtables.lock", "/etc/cni/net.d/10-node.conflist",
+	"/etc/containerd/config.toml",
 	"/opt/containerd", "/opt/cni", "/opt/nri", "/usr/libexec/kubernetes", "/var/run/kubernetes",
 }
 

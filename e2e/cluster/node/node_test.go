@@ -80,7 +80,8 @@ func testVolume(t *testing.T, c cluster) {
 }
 
 func testNames(t *testing.T, c cluster) {
-	if got := c.probe(t, "", "lookup", "kubernetes.default.svc.cluster.local"); strings.TrimSpace(got) != rundir.ServiceAddress {
+	if got := c.probe(t, "", "lookup",
+		"kubernetes.default.svc.cluster.local"); strings.TrimSpace(got) != rundir.ServiceAddress {
 		t.Errorf("the API server's Service has address %q, want %s", got, rundir.ServiceAddress)
 	}
 	c.probe(t, "", "tcp", "kubernetes.default:443")
@@ -123,7 +124,8 @@ func testS3(t *testing.T, c cluster, options node.S3Options) {
 	if err := client.MakeBucket(t.Context(), "bucket", minio.MakeBucketOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.PutObject(t.Context(), "bucket", "a/key", strings.NewReader(content), int64(len(content)), minio.PutObjectOptions{}); err != nil {
+	if _, err := client.PutObject(t.Context(), "bucket", "a/key", strings.NewReader(content), int64(len(content)),
+		minio.PutObjectOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if options.TLS != nil { // the pod trusts no private authority: that it connects is enough here

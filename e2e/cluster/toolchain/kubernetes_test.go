@@ -77,7 +77,11 @@ func TestKubernetesVersionsAgree(t *testing.T) {
 		seen := 0
 		for _, p := range pins(t, filepath.Join(source, folder)) {
 			seen++
-			if want := map[bool]string{true: kubernetesVersion, false: library}[p.Path == "k8s.io/kubernetes"]; p.Version != want {
+			want := library
+			if p.Path == "k8s.io/kubernetes" {
+				want = kubernetesVersion
+			}
+			if p.Version != want {
 				t.Errorf("%s/go.mod has %s %s, want %s", folder, p.Path, p.Version, want)
 			}
 		}

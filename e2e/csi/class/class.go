@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package class builds the cluster objects by which tests use the CSI driver. It only builds; whoever calls it creates and deletes.
+// Package class builds the cluster objects by which tests use the CSI driver. It only builds;
+// whoever calls it creates and deletes.
 package class
 
 import (
@@ -12,7 +13,8 @@ import (
 	"github.com/s3populator/s3populator/e2e/csi/driver"
 )
 
-// Driver describes the driver to the cluster: nothing is attached, and the kubelet gives a volume's files to the pod's fsGroup.
+// Driver describes the driver to the cluster: nothing is attached, and the kubelet gives a volume's
+// files to the pod's fsGroup.
 func Driver() *storagev1.CSIDriver {
 	return &storagev1.CSIDriver{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "storage.k8s.io/v1", Kind: "CSIDriver"},
@@ -45,8 +47,8 @@ func Storage(
 	}
 }
 
-// Attributes is a VolumeAttributesClass that sets the driver's only mutable parameter; tier is "standard" or "fast", anything else is
-// refused by the driver.
+// Attributes is a VolumeAttributesClass that sets the driver's only mutable parameter; tier is
+// "standard" or "fast", anything else is refused by the driver.
 func Attributes(name, tier string) *storagev1.VolumeAttributesClass {
 	return &storagev1.VolumeAttributesClass{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "storage.k8s.io/v1", Kind: "VolumeAttributesClass"},

@@ -16,7 +16,8 @@ import (
 	"github.com/s3populator/s3populator/e2e/csi/store"
 )
 
-// Interceptor applies the rules to each CSI call, counts it and logs it. Requests are never logged: they can carry secrets.
+// Interceptor applies the rules to each CSI call, counts it and logs it. Requests are never logged:
+// they can carry secrets.
 type Interceptor struct {
 	// Rules are the disturbances to apply.
 	Rules *Rules

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package control is the driver's side of fault injection: it keeps the rules of the tests, applies them to CSI calls, counts the calls,
-// and answers the control socket. It refuses to know what a call does.
+// Package control is the driver's side of fault injection: it keeps the rules of the tests, applies
+// them to CSI calls, counts the calls, and answers the control socket. It refuses to know what a
+// call does.
 package control
 
 import (
@@ -31,8 +32,8 @@ type active struct {
 	fault.Rule
 	left    int
 	removed chan struct{} // closed when the rule is removed.
-	// until is when the wait of a volume ends. A volume stays in it when its caller gives up, so that the next call goes on waiting
-	// instead of using the rule up once more, or slipping through.
+	// until is when the wait of a volume ends. A volume stays in it when its caller gives up, so that
+	// the next call goes on waiting instead of using the rule up once more, or slipping through.
 	until map[string]time.Time
 }
 
@@ -43,7 +44,8 @@ type call struct {
 	owner  store.Owner
 }
 
-// Add adds a rule. A rule for a call that does not exist would never apply, and its test would prove nothing, so it is refused.
+// Add adds a rule. A rule for a call that does not exist would never apply, and its test would
+// prove nothing, so it is refused.
 func (r *Rules) Add(rule fault.Rule) (fault.Rule, error) {
 	if err := rule.Check(); err != nil {
 		return fault.Rule{}, err
@@ -64,7 +66,8 @@ func (r *Rules) Add(rule fault.Rule) (fault.Rule, error) {
 
 // exists tells whether the driver can be called that way.
 func exists(method string) bool {
-	for _, service := range []grpc.ServiceDesc{csi.Identity_ServiceDesc, csi.Controller_ServiceDesc, csi.Node_ServiceDesc} {
+	for _, service := range []grpc.ServiceDesc{csi.Identity_ServiceDesc, csi.Controller_ServiceDesc,
+		csi.Node_ServiceDesc} {
 		if slices.ContainsFunc(service.Methods, func(m grpc.MethodDesc) bool { return m.MethodName == method }) {
 			return true
 		}

@@ -211,7 +211,8 @@ func TestRuleForACallThatDoesNotExistIsRefused(t *testing.T) {
 
 func TestNamedCallsExist(t *testing.T) {
 	for _, method := range []string{
-		fault.CreateVolume, fault.DeleteVolume, fault.CreateSnapshot, fault.DeleteSnapshot, fault.ExpandVolume, fault.ModifyVolume,
+		fault.CreateVolume, fault.DeleteVolume, fault.CreateSnapshot, fault.DeleteSnapshot, fault.ExpandVolume,
+		fault.ModifyVolume,
 		fault.NodeStage, fault.NodeUnstage, fault.NodePublish, fault.NodeUnpublish, fault.NodeExpand,
 	} {
 		if !exists(method) {

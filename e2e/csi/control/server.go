@@ -88,7 +88,8 @@ func decode(r *http.Request, into any) error {
 	return nil
 }
 
-// answer turns a function into a handler of JSON. Whoever can reach the socket is a test, so every error goes back in full.
+// answer turns a function into a handler of JSON. Whoever can reach the socket is a test, so every
+// error goes back in full.
 func answer(work func(*http.Request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		result, err := work(r)

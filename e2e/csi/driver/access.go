@@ -115,7 +115,8 @@ func admit(volume store.Volume, a access) error {
 	return nil
 }
 
-// admitPublish refuses a second publication of a volume that only one pod may use. CSI asks for FailedPrecondition here.
+// admitPublish refuses a second publication of a volume that only one pod may use. CSI asks for
+// FailedPrecondition here.
 func admitPublish(volume store.Volume, a access, target string, published []string) error {
 	if err := admit(volume, a); err != nil {
 		return err

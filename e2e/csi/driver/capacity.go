@@ -31,8 +31,8 @@ func (c *controller) GetCapacity(_ context.Context, req *csi.GetCapacityRequest)
 	}, nil
 }
 
-// reserve takes bytes for what the key names while it is made or grows. The caller frees them once the record counts instead, or
-// nothing was made.
+// reserve takes bytes for what the key names while it is made or grows. The caller frees them once
+// the record counts instead, or nothing was made.
 func (d *Driver) reserve(key string, bytes int64) (free func(), err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

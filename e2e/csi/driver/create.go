@@ -17,7 +17,8 @@ import (
 	"github.com/s3populator/s3populator/e2e/csi/store"
 )
 
-// CreateVolume makes a volume. Its id follows from the name in the request, so a repeated request finds the volume of the first.
+// CreateVolume makes a volume. Its id follows from the name in the request, so a repeated request
+// finds the volume of the first.
 func (c *controller) CreateVolume(
 	ctx context.Context,
 	req *csi.CreateVolumeRequest,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package driver owns the CSI calls of the test driver: volumes on one node with a real size limit, real file systems and real block
-// devices. It refuses to know any Kubernetes object, and to mount anything outside the directory it was given for that.
+// Package driver owns the CSI calls of the test driver: volumes on one node with a real size limit,
+// real file systems and real block devices. It refuses to know any Kubernetes object, and to mount
+// anything outside the directory it was given for that.
 package driver
 
 import (
@@ -75,13 +76,15 @@ func New(opts Options) (*Driver, error) {
 		return nil, err
 	}
 	d := &Driver{
-		opts: opts, volumes: volumes, snapshots: snapshots, templates: templates, capacity: opts.Capacity, reserved: map[string]int64{},
+		opts: opts, volumes: volumes, snapshots: snapshots, templates: templates, capacity: opts.Capacity,
+		reserved: map[string]int64{},
 	}
 	err = d.thaw()
 	return d, err
 }
 
-// resolve makes paths what the kernel shows: a symbolic link in them would make devices and mounts impossible to find again.
+// resolve makes paths what the kernel shows: a symbolic link in them would make devices and mounts
+// impossible to find again.
 func (o *Options) resolve() error {
 	data, err := filepath.EvalSymlinks(o.Data)
 	if err != nil {
@@ -157,7 +160,8 @@ func failure(verb string, err error) error {
 	return status.Errorf(code, "%s: %v", verb, err)
 }
 
-// locks refuses a second call for an object while the first still works on it; CSI calls that Aborted, and sidecars try again.
+// locks refuses a second call for an object while the first still works on it; CSI calls that
+// Aborted, and sidecars try again.
 type locks struct {
 	mu   sync.Mutex
 	held map[string]time.Time

@@ -16,7 +16,8 @@ import (
 	"github.com/s3populator/s3populator/e2e/csi/loop"
 )
 
-// NodeExpandVolume lets the device and the file system of a volume in use follow its image, which the controller made larger.
+// NodeExpandVolume lets the device and the file system of a volume in use follow its image, which
+// the controller made larger.
 func (n *node) NodeExpandVolume(
 	ctx context.Context,
 	req *csi.NodeExpandVolumeRequest,
@@ -49,8 +50,8 @@ func (n *node) NodeExpandVolume(
 	return &csi.NodeExpandVolumeResponse{CapacityBytes: volume.CapacityBytes}, nil
 }
 
-// growInUse grows a mounted file system. Where the kernel does not allow that, the volume grows when it is staged next; the kubelet
-// understands the code as "not while in use".
+// growInUse grows a mounted file system. Where the kernel does not allow that, the volume grows
+// when it is staged next; the kubelet understands the code as "not while in use".
 func (n *node) growInUse(ctx context.Context, id, device string) error {
 	smaller, err := filesystemIsSmaller(n.volumes.Image(id))
 	if err != nil || !smaller {
@@ -104,7 +105,8 @@ func (n *node) NodeGetVolumeStats(
 func measured(stat unix.Statfs_t) []*csi.VolumeUsage {
 	blocks := func(count uint64) int64 { return int64(count) * stat.Bsize } // a volume is far below 2^63 bytes.
 	return []*csi.VolumeUsage{{
-		Unit: csi.VolumeUsage_BYTES, Total: blocks(stat.Blocks), Available: blocks(stat.Bavail), Used: blocks(stat.Blocks - stat.Bfree),
+		Unit: csi.VolumeUsage_BYTES, Total: blocks(stat.Blocks), Available: blocks(stat.Bavail),
+		Used: blocks(stat.Blocks - stat.Bfree),
 	}, {
 		Unit:      csi.VolumeUsage_INODES,
 		Total:     int64(stat.Files), // inodes are fewer than 2^32.

@@ -157,7 +157,8 @@ func (h *harness) stage(id string, capability *csi.VolumeCapability) {
 
 func (h *harness) publish(id, pod string, capability *csi.VolumeCapability, readOnly bool) error {
 	_, err := h.node.NodePublishVolume(h.t.Context(), &csi.NodePublishVolumeRequest{
-		VolumeId: id, StagingTargetPath: h.staging(id), TargetPath: h.target(id, pod), VolumeCapability: capability, Readonly: readOnly,
+		VolumeId: id, StagingTargetPath: h.staging(id), TargetPath: h.target(id, pod), VolumeCapability: capability,
+		Readonly: readOnly,
 	})
 	return err
 }

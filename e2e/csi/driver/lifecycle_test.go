@@ -37,7 +37,8 @@ func TestVolumeLivesFromCreateToDelete(t *testing.T) {
 
 	snapshot := h.snapshot(id, "snapshot-life")
 	restored := h.create(&csi.CreateVolumeRequest{
-		Name: "pvc-restored", CapacityRange: &csi.CapacityRange{RequiredBytes: 32 * mib}, VolumeCapabilities: []*csi.VolumeCapability{rwo},
+		Name: "pvc-restored", CapacityRange: &csi.CapacityRange{RequiredBytes: 32 * mib},
+		VolumeCapabilities: []*csi.VolumeCapability{rwo},
 		VolumeContentSource: &csi.VolumeContentSource{Type: &csi.VolumeContentSource_Snapshot{
 			Snapshot: &csi.VolumeContentSource_SnapshotSource{SnapshotId: snapshot},
 		}},
@@ -115,8 +116,8 @@ func TestCloneOfVolumeInUseIsConsistent(t *testing.T) {
 	}
 }
 
-// expand grows a volume in use, each call twice. Where the kernel refuses to grow a mounted file system, the kubelet must be told so,
-// and the volume must grow when its pod is started again.
+// expand grows a volume in use, each call twice. Where the kernel refuses to grow a mounted file
+// system, the kubelet must be told so, and the volume must grow when its pod is started again.
 func (h *harness) expand(id string, size int64, pod string) {
 	h.t.Helper()
 	for range 2 {

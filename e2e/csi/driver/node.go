@@ -20,7 +20,8 @@ type node struct {
 	*Driver
 }
 
-// nodeCapabilities is what the kubelet may call. VOLUME_MOUNT_GROUP is left out, so the kubelet applies fsGroup as for most drivers.
+// nodeCapabilities is what the kubelet may call. VOLUME_MOUNT_GROUP is left out, so the kubelet
+// applies fsGroup as for most drivers.
 var nodeCapabilities = []csi.NodeServiceCapability_RPC_Type{
 	csi.NodeServiceCapability_RPC_STAGE_UNSTAGE_VOLUME,
 	csi.NodeServiceCapability_RPC_GET_VOLUME_STATS,
@@ -77,8 +78,8 @@ func required(field, value string) error {
 	return nil
 }
 
-// checkPath refuses a path that is missing, relative, or outside the kubelet's directory: the driver is root, and a wrong path here
-// would mount over the machine.
+// checkPath refuses a path that is missing, relative, or outside the kubelet's directory: the
+// driver is root, and a wrong path here would mount over the machine.
 func (n *node) checkPath(field, path string) error {
 	if !filepath.IsAbs(path) || filepath.Clean(path) != path {
 		return status.Errorf(codes.InvalidArgument, "%s: %q must be a clean absolute path", field, path)

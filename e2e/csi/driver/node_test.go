@@ -86,7 +86,8 @@ func TestBlockVolume(t *testing.T) {
 		if _, err := h.controller.ControllerExpandVolume(t.Context(), request); err != nil {
 			t.Fatalf("expand: %v", err)
 		}
-		if _, err := h.node.NodeExpandVolume(t.Context(), &csi.NodeExpandVolumeRequest{VolumeId: id, VolumePath: target}); err != nil {
+		if _, err := h.node.NodeExpandVolume(t.Context(),
+			&csi.NodeExpandVolumeRequest{VolumeId: id, VolumePath: target}); err != nil {
 			t.Fatalf("expand on node: %v", err)
 		}
 	}
@@ -147,7 +148,8 @@ func TestInodesRunOut(t *testing.T) {
 func TestNothingIsMountedOutsideTheKubelet(t *testing.T) {
 	h := start(t)
 	id := h.create(volume("pvc-path", 8*mib, rwo))
-	for _, path := range []string{"", "relative", h.path("elsewhere"), h.path("kubelet") + "/../elsewhere", h.path("kubelet"), "/"} {
+	for _, path := range []string{"", "relative", h.path("elsewhere"), h.path("kubelet") + "/../elsewhere",
+		h.path("kubelet"), "/"} {
 		_, err := h.node.NodeStageVolume(
 			t.Context(),
 			&csi.NodeStageVolumeRequest{VolumeId: id, StagingTargetPath: path, VolumeCapability: rwo},

@@ -14,8 +14,8 @@ import (
 	"github.com/s3populator/s3populator/e2e/csi/mount"
 )
 
-// usage is where a volume is used right now. It is observed in the kernel at each call and stored nowhere, so it is right also after
-// the driver, or the whole node, was killed.
+// usage is where a volume is used right now. It is observed in the kernel at each call and stored
+// nowhere, so it is right also after the driver, or the whole node, was killed.
 type usage struct {
 	// devices show the image itself; there is one while the volume is staged.
 	devices []string

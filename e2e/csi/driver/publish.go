@@ -40,7 +40,8 @@ func (n *node) NodePublishVolume(
 	if !use.any() {
 		return nil, status.Errorf(codes.FailedPrecondition, "volume %s is not staged", volume.ID)
 	}
-	if err := publish(use, publication{staging: staging, target: target, block: a.block, readOnly: req.GetReadonly() || readerOnly(a.mode)}); err != nil {
+	if err := publish(use, publication{staging: staging, target: target, block: a.block,
+		readOnly: req.GetReadonly() || readerOnly(a.mode)}); err != nil {
 		return nil, failure("publish volume", err)
 	}
 	return &csi.NodePublishVolumeResponse{}, nil
@@ -71,8 +72,9 @@ func publish(use usage, p publication) error {
 	return mount.Bind(p.staging, p.target, p.readOnly)
 }
 
-// publishBlock binds the device node onto the target file. Its owner is the runtime's business: it makes a node of its own inside the
-// container, owned by the container's user when device_ownership_from_security_context is set.
+// publishBlock binds the device node onto the target file. Its owner is the runtime's business: it
+// makes a node of its own inside the container, owned by the container's user when
+// device_ownership_from_security_context is set.
 func publishBlock(device string, p publication) error {
 	if err := os.MkdirAll(filepath.Dir(p.target), 0o750); err != nil {
 		return err

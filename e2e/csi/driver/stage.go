@@ -60,7 +60,8 @@ func (n *node) stageBlock(volume store.Volume, use usage, a access) error {
 	return device.Close()
 }
 
-// stageMount mounts the file system on a device that frees itself when the last mount goes, even when the whole node is killed.
+// stageMount mounts the file system on a device that frees itself when the last mount goes, even
+// when the whole node is killed.
 func (n *node) stageMount(ctx context.Context, volume store.Volume, use usage, req *csi.NodeStageVolumeRequest) error {
 	point := req.GetStagingTargetPath()
 	if _, staged := use.at(point); staged {
@@ -100,8 +101,8 @@ func filesystemIsSmaller(path string) (bool, error) {
 	return have < info.Size(), err
 }
 
-// NodeUnstageVolume takes back what NodeStageVolume did. It works without the record too, so that a volume whose record was lost can
-// still be cleaned up.
+// NodeUnstageVolume takes back what NodeStageVolume did. It works without the record too, so that a
+// volume whose record was lost can still be cleaned up.
 func (n *node) NodeUnstageVolume(
 	_ context.Context,
 	req *csi.NodeUnstageVolumeRequest,

@@ -75,7 +75,8 @@ func (c *Client) Devices(ctx context.Context) (devices []string, err error) {
 	return devices, err
 }
 
-// Wipe unmounts and removes every volume and snapshot of a namespace, used or not; empty means all. Pods that use them lose their data.
+// Wipe unmounts and removes every volume and snapshot of a namespace, used or not; empty means all.
+// Pods that use them lose their data.
 func (c *Client) Wipe(ctx context.Context, namespace string) error {
 	return c.call(ctx, http.MethodDelete, "/volumes"+in(namespace), nil, nil)
 }

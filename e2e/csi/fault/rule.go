@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package fault is what a test says to the running CSI driver: make these calls fail, wait or lie, and show what is left over.
-// It refuses to reach into the driver's files; everything goes through the driver's control socket.
+// Package fault is what a test says to the running CSI driver: make these calls fail, wait or lie,
+// and show what is left over. It refuses to reach into the driver's files; everything goes through
+// the driver's control socket.
 package fault
 
 import (
@@ -33,15 +34,16 @@ const (
 	defaultErrorText = "failure injected by a test"
 )
 
-// Rule disturbs calls of one CSI method. Rules for the same call apply in the order in which they were added; the first that matches
-// and is not used up is the only one that applies.
+// Rule disturbs calls of one CSI method. Rules for the same call apply in the order in which they
+// were added; the first that matches and is not used up is the only one that applies.
 type Rule struct {
 	// ID is given by the driver.
 	ID string `json:"id,omitempty"`
 	// Method is the CSI call, such as CreateVolume.
 	Method string `json:"method"`
-	// Namespace and Claim limit the rule to volumes that were provisioned for such a claim, or to snapshots made for such a
-	// VolumeSnapshot; empty matches all. A volume keeps the claim it was provisioned for: after a rebind that is still the prime.
+	// Namespace and Claim limit the rule to volumes that were provisioned for such a claim, or to
+	// snapshots made for such a VolumeSnapshot; empty matches all. A volume keeps the claim it was
+	// provisioned for: after a rebind that is still the prime.
 	Namespace string `json:"namespace,omitempty"`
 	Claim     string `json:"claim,omitempty"`
 	// Volume limits the rule to one volume id; empty matches all.
@@ -49,8 +51,8 @@ type Rule struct {
 	// Count is how many calls are disturbed; 0 means every call until the rule is removed.
 	Count int `json:"count,omitempty"`
 
-	// Hold makes the call wait, before it does anything, until the rule is removed. A caller that gives up and calls again for the same
-	// volume goes on waiting and does not count again.
+	// Hold makes the call wait, before it does anything, until the rule is removed. A caller that
+	// gives up and calls again for the same volume goes on waiting and does not count again.
 	Hold bool `json:"hold,omitempty"`
 	// Delay makes the call wait, before it does anything; also across callers that give up.
 	Delay time.Duration `json:"delay,omitempty"`
@@ -60,7 +62,8 @@ type Rule struct {
 	Lost bool `json:"lost,omitempty"`
 	// Message is the text of the error.
 	Message string `json:"message,omitempty"`
-	// Shortfall, on CreateVolume of a volume that starts empty, makes the device smaller than the driver says, by exactly this many bytes.
+	// Shortfall, on CreateVolume of a volume that starts empty, makes the device smaller than the
+	// driver says, by exactly this many bytes.
 	Shortfall int64 `json:"shortfall,omitempty"`
 }
 
@@ -104,8 +107,8 @@ func Fail(method string, count int, code codes.Code) Rule {
 	return Rule{Method: method, Count: count, Fail: code}
 }
 
-// Reschedule makes the next count provisionings ask for another node: under WaitForFirstConsumer csi-provisioner answers this code by
-// taking the selected node off the claim.
+// Reschedule makes the next count provisionings ask for another node: under WaitForFirstConsumer
+// csi-provisioner answers this code by taking the selected node off the claim.
 func Reschedule(count int) Rule {
 	return Rule{
 		Method:  CreateVolume,

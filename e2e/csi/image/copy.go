@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Copy makes a copy that shares blocks with the source where the file system can, and leaves out its holes where not. The target must
-// not exist; after an error it may, incomplete.
+// Copy makes a copy that shares blocks with the source where the file system can, and leaves out
+// its holes where not. The target must not exist; after an error it may, incomplete.
 func Copy(ctx context.Context, source, target string) (err error) {
 	from, err := os.Open(source)
 	if err != nil {

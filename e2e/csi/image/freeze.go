@@ -16,8 +16,8 @@ const (
 	fiThaw   = 0xC0045878
 )
 
-// Frozen runs work while the file system mounted at point is written out and accepts no writes, so that a copy of its image is
-// consistent.
+// Frozen runs work while the file system mounted at point is written out and accepts no writes, so
+// that a copy of its image is consistent.
 func Frozen(point string, work func() error) (err error) {
 	if err := control(point, fiFreeze); err != nil {
 		return fmt.Errorf("freeze %s: %w", point, err)

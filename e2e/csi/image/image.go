@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package image owns the files that hold volumes: sparse images, raw or with an ext4 file system of exactly the image's size.
-// It refuses to format an image that already holds something.
+// Package image owns the files that hold volumes: sparse images, raw or with an ext4 file system of
+// exactly the image's size. It refuses to format an image that already holds something.
 package image
 
 import (
@@ -14,7 +14,8 @@ import (
 	"strings"
 )
 
-// smallBytes divides small file systems from others, as mke2fs does: many small files on a small volume would otherwise find no inode.
+// smallBytes divides small file systems from others, as mke2fs does: many small files on a small
+// volume would otherwise find no inode.
 const smallBytes = 512 << 20
 
 // Create makes a sparse file of the given size. The file must not exist.
@@ -31,8 +32,9 @@ func Create(path string, size int64) error {
 
 // Format makes an ext4 file system that fills the image. bytesPerInode of 0 means the usual ratio for the size.
 //
-// The settings make 50 volumes cheap and change nothing a mover can see: no blocks are reserved for root, inode tables are left
-// sparse, and there is no journal, which would take 4 MiB of a 64 MiB volume. Blocks are of 4 KiB as on a real volume, whatever the size.
+// The settings make 50 volumes cheap and change nothing a mover can see: no blocks are reserved for
+// root, inode tables are left sparse, and there is no journal, which would take 4 MiB of a 64 MiB
+// volume. Blocks are of 4 KiB as on a real volume, whatever the size.
 func Format(ctx context.Context, path string, size, bytesPerInode int64) error {
 	kind, err := Detect(path)
 	if err != nil {
@@ -87,8 +89,8 @@ func Grow(path string, size int64) error {
 	return nil
 }
 
-// ErrOnline is returned when the kernel refuses to grow a mounted file system: for ext4 that takes CAP_SYS_RESOURCE, which a machine
-// may not have to give.
+// ErrOnline is returned when the kernel refuses to grow a mounted file system: for ext4 that takes
+// CAP_SYS_RESOURCE, which a machine may not have to give.
 var ErrOnline = errors.New("the kernel refuses to grow a mounted ext4 file system without CAP_SYS_RESOURCE")
 
 // GrowMounted makes the mounted ext4 file system of a device as large as the device, and does nothing when it is.
@@ -100,8 +102,9 @@ func GrowMounted(ctx context.Context, device string) error {
 	return err
 }
 
-// GrowUnmounted makes the ext4 file system of an image that is not in use as large as the image. A copy of a volume in use looks like
-// the disk of a machine that lost power, and resize2fs wants it checked first.
+// GrowUnmounted makes the ext4 file system of an image that is not in use as large as the image. A
+// copy of a volume in use looks like the disk of a machine that lost power, and resize2fs wants it
+// checked first.
 func GrowUnmounted(ctx context.Context, path string) error {
 	var exit *exec.ExitError
 	err := run(ctx, "e2fsck", "-f", "-p", path)

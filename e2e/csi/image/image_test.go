@@ -170,7 +170,8 @@ func TestTemplatesAreMadeOnceAndComplete(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if output, err := exec.CommandContext(t.Context(), "e2fsck", "-f", "-n", filepath.Join(dir, "19")).CombinedOutput(); err != nil {
+	if output, err := exec.CommandContext(t.Context(), "e2fsck", "-f", "-n",
+		filepath.Join(dir, "19")).CombinedOutput(); err != nil {
 		t.Errorf("a copy is damaged: %v: %s", err, output)
 	}
 	if err := templates.Make(t.Context(), filepath.Join(dir, "other"), 8*mib, 1<<20); err != nil {

@@ -9,8 +9,8 @@ import (
 	"os"
 )
 
-// LeaveFile puts a file into the root directory of an image's ext4 file system, as if it had been used before. The file holds its own
-// name.
+// LeaveFile puts a file into the root directory of an image's ext4 file system, as if it had been
+// used before. The file holds its own name.
 func LeaveFile(ctx context.Context, path, name string) error {
 	content, err := os.CreateTemp("", "leftover")
 	if err != nil {

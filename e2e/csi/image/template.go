@@ -11,8 +11,9 @@ import (
 	"sync"
 )
 
-// Templates makes formatted images by copying one of the same kind. mkfs waits for the disk at its end, which fifty volumes at once
-// would feel; a copy of some 200 KiB does not. Copies share their file system's UUID, which ext4 does not mind.
+// Templates makes formatted images by copying one of the same kind. mkfs waits for the disk at its
+// end, which fifty volumes at once would feel; a copy of some 200 KiB does not. Copies share their
+// file system's UUID, which ext4 does not mind.
 type Templates struct {
 	dir string
 	mu  sync.Mutex

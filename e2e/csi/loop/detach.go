@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Detach frees a device. While others have it open, the kernel only promises to free it when the last of them closes it.
-// A device that is free already is no error.
+// Detach frees a device. While others have it open, the kernel only promises to free it when the
+// last of them closes it. A device that is free already is no error.
 func Detach(path string) error {
 	err := control(path, unix.LOOP_CLR_FD)
 	if errors.Is(err, unix.ENXIO) || errors.Is(err, os.ErrNotExist) {
@@ -43,8 +43,9 @@ func control(path string, request uint) error {
 	return unix.IoctlSetInt(int(device.Fd()), request, 0)
 }
 
-// ReleaseUnder detaches every device that shows a file inside dir, and first every device stacked on such a device: the kubelet
-// stacks one on each volume of mode Block. It is for the wreck of a node that was killed, when no process uses them any more.
+// ReleaseUnder detaches every device that shows a file inside dir, and first every device stacked
+// on such a device: the kubelet stacks one on each volume of mode Block. It is for the wreck of a
+// node that was killed, when no process uses them any more.
 func ReleaseUnder(dir string) error {
 	files, err := filesUnder(dir)
 	if err != nil {
@@ -79,8 +80,8 @@ type identity struct {
 	device, inode uint64
 }
 
-// attached is a loop device in use. The name of a backing file that was opened inside a mount namespace means nothing once that
-// namespace is gone, so it holds numbers.
+// attached is a loop device in use. The name of a backing file that was opened inside a mount
+// namespace means nothing once that namespace is gone, so it holds numbers.
 type attached struct {
 	number  uint64   // of the device itself.
 	file    identity // of the file behind it.

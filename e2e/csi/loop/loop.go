@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package loop owns loop devices: it turns an image file into a block device and back.
-// It refuses to detach a device whose backing file it was not asked about, because the machine has other users of loop devices.
+// It refuses to detach a device whose backing file it was not asked about, because the machine has
+// other users of loop devices.
 package loop
 
 import (
@@ -15,8 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attempts bounds the race for a free device: between asking for its number and configuring it, the kubelet or any other program may
-// take it. Sixty volumes staged at once lose at most a few rounds each.
+// attempts bounds the race for a free device: between asking for its number and configuring it, the
+// kubelet or any other program may take it. Sixty volumes staged at once lose at most a few rounds
+// each.
 const attempts = 64
 
 // major is the device number that Linux gives to all loop devices.

@@ -13,8 +13,10 @@ import (
 
 // flags are the mount options that the kernel takes as bits; every other option is handed to the file system as text.
 var flags = map[string]uintptr{
-	"rw": 0, "ro": unix.MS_RDONLY, "noatime": unix.MS_NOATIME, "nodiratime": unix.MS_NODIRATIME, "relatime": unix.MS_RELATIME,
-	"nosuid": unix.MS_NOSUID, "nodev": unix.MS_NODEV, "noexec": unix.MS_NOEXEC, "sync": unix.MS_SYNCHRONOUS, "dirsync": unix.MS_DIRSYNC,
+	"rw": 0, "ro": unix.MS_RDONLY, "noatime": unix.MS_NOATIME, "nodiratime": unix.MS_NODIRATIME,
+	"relatime": unix.MS_RELATIME,
+	"nosuid":   unix.MS_NOSUID, "nodev": unix.MS_NODEV, "noexec": unix.MS_NOEXEC, "sync": unix.MS_SYNCHRONOUS,
+	"dirsync":  unix.MS_DIRSYNC,
 	"lazytime": unix.MS_LAZYTIME,
 }
 
@@ -40,7 +42,8 @@ func Ext4(device, point string, options []string) error {
 	return nil
 }
 
-// Bind shows source, a directory or a device node, at point as well. A read-only bind stays read-only even when source is writable.
+// Bind shows source, a directory or a device node, at point as well. A read-only bind stays
+// read-only even when source is writable.
 func Bind(source, point string, readOnly bool) error {
 	if err := unix.Mount(source, point, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("bind %s on %s: %w", source, point, err)
@@ -69,8 +72,8 @@ func Unmount(point string) error {
 	return nil
 }
 
-// Remove unmounts point and removes the directory or file that carried the mount. A directory that still has content under the mount
-// is an error, never deleted.
+// Remove unmounts point and removes the directory or file that carried the mount. A directory that
+// still has content under the mount is an error, never deleted.
 func Remove(point string) error {
 	if err := Unmount(point); err != nil {
 		return err

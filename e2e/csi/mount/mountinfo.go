@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package mount owns the mount table of the process's mount namespace: it reads, makes and removes mounts.
-// It refuses to delete anything below a mount point; it only removes the empty directory or file that carried the mount.
+// It refuses to delete anything below a mount point; it only removes the empty directory or file
+// that carried the mount.
 package mount
 
 import (
@@ -17,7 +18,8 @@ import (
 type Mount struct {
 	// Device is major:minor of the mounted file system.
 	Device string
-	// Root is the path inside that file system which is shown; for a bind-mounted device node it is the node's path below /dev.
+	// Root is the path inside that file system which is shown; for a bind-mounted device node it is
+	// the node's path below /dev.
 	Root string
 	// Point is where it is mounted.
 	Point string

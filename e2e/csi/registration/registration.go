@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package registration tells the kubelet that a CSI driver exists, by the socket that the kubelet's plugin watcher expects.
-// It refuses to know anything about the driver but its name and its socket.
+// Package registration tells the kubelet that a CSI driver exists, by the socket that the kubelet's
+// plugin watcher expects. It refuses to know anything about the driver but its name and its socket.
 package registration
 
 import (
@@ -43,8 +43,8 @@ func (s *Server) GetInfo(context.Context, *registerv1.InfoRequest) (*registerv1.
 	}, nil
 }
 
-// NotifyRegistrationStatus records what the kubelet decided. It tries again by itself while the socket exists, so a refusal is kept
-// for whoever asks and is not the end.
+// NotifyRegistrationStatus records what the kubelet decided. It tries again by itself while the
+// socket exists, so a refusal is kept for whoever asks and is not the end.
 func (s *Server) NotifyRegistrationStatus(
 	_ context.Context, result *registerv1.RegistrationStatus,
 ) (*registerv1.RegistrationStatusResponse, error) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package store owns what the driver knows about volumes and snapshots: one directory for each, holding its record and its image.
-// The disk is the only copy, so a restarted driver knows all that the old one did. It refuses to know about devices and mounts.
+// Package store owns what the driver knows about volumes and snapshots: one directory for each,
+// holding its record and its image. The disk is the only copy, so a restarted driver knows all that
+// the old one did. It refuses to know about devices and mounts.
 package store
 
 import (
@@ -35,7 +36,8 @@ type Origin struct {
 	Volume   string `json:"volume,omitempty"`
 }
 
-// Owner is the claim or snapshot a record was made for, as the sidecar told. It never changes, even when the volume changes hands.
+// Owner is the claim or snapshot a record was made for, as the sidecar told. It never changes, even
+// when the volume changes hands.
 type Owner struct {
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name,omitempty"`

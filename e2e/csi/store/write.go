@@ -12,8 +12,8 @@ import (
 	"path/filepath"
 )
 
-// ID derives an id from the name in a request, so that a repeated request finds the first one's result. Names that are safe as a
-// directory, which all of Kubernetes' are, stay readable.
+// ID derives an id from the name in a request, so that a repeated request finds the first one's
+// result. Names that are safe as a directory, which all of Kubernetes' are, stay readable.
 func ID(name string) string {
 	if validID.MatchString(name) {
 		return name

@@ -118,6 +118,42 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// A mover's name is that of all movers of its claim: only its UID tells them apart.
+func TestProgressOfAnEarlierPod(t *testing.T) {
+	b := newBench(v1alpha1.RolePopulate)
+	pod := &corev1.Pod{}
+	key := client.ObjectKey{Namespace: "team", Name: "populate-x"}
+	if err := b.client.Get(t.Context(), key, pod); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.client.Delete(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	pod.UID, pod.ResourceVersion = "successor", ""
+	if err := b.client.Create(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.post(t, "good", goodBody); got != http.StatusUnauthorized || b.recorded(t) != "" {
+		t.Errorf("status %d, recorded %q", got, b.recorded(t))
+	}
+}
+
+// The pod may be another one between the look and the write: then the API server refuses it.
+func TestProgressNamesItsPod(t *testing.T) {
+	b := newBench(v1alpha1.RolePopulate)
+	sent := ""
+	b.handler.Client = interceptor.NewClient(b.client.(client.WithWatch), interceptor.Funcs{
+		Patch: func(_ context.Context, _ client.WithWatch, o client.Object, p client.Patch, _ ...client.PatchOption) error {
+			raw, err := p.Data(o)
+			sent = string(raw)
+			return err
+		},
+	})
+	if got := b.post(t, "good", goodBody); got != http.StatusNoContent || !strings.Contains(sent, `"uid":"pod-uid"`) {
+		t.Errorf("status %d, sent %s", got, sent)
+	}
+}
+
 func TestProgressIsThrottledAndTokensAreRemembered(t *testing.T) {
 	b := newBench(v1alpha1.RolePopulate)
 	codes := []int{b.post(t, "good", goodBody), b.post(t, "good", goodBody)}

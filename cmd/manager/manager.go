@@ -91,7 +91,21 @@ func newManager(o *options, f *drain) (ctrl.Manager, *certs.Authority, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("set up certificates: %w", err)
 	}
-	mgr, err := ctrl.NewManager(config, manager.Options{
+	mgr, err := ctrl.NewManager(config, managerOptions(o, scheme, server{
+		drain: f, limits: newLimits(), Server: admissionserver.NewServer(admissionserver.Options{
+			Port:    o.ServingPort,
+			TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.GetCertificate = authority.GetCertificate }},
+		}),
+	}))
+	if err != nil {
+		return nil, nil, fmt.Errorf("build manager: %w", err)
+	}
+	return mgr, authority, nil
+}
+
+// managerOptions is pure.
+func managerOptions(o *options, scheme *runtime.Scheme, serving server) manager.Options {
+	return manager.Options{
 		Scheme: scheme, Cache: cacheOptions(),
 		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddress},
 		HealthProbeBindAddress:        o.ProbeAddress,
@@ -100,15 +114,8 @@ func newManager(o *options, f *drain) (ctrl.Manager, *certs.Authority, error) {
 		LeaderElectionID:              leaderElectionID,
 		LeaderElectionNamespace:       o.Namespace,
 		LeaderElectionReleaseOnCancel: true,
-		WebhookServer: server{drain: f, limits: newLimits(), Server: admissionserver.NewServer(admissionserver.Options{
-			Port:    o.ServingPort,
-			TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.GetCertificate = authority.GetCertificate }},
-		})},
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("build manager: %w", err)
+		WebhookServer:                 serving,
 	}
-	return mgr, authority, nil
 }
 
 func files(directory string) certs.Files {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/s3populator/s3populator/internal/moverpod"
 )
@@ -84,5 +85,20 @@ func TestRunAs(t *testing.T) {
 	groups.Groups = append(groups.Groups, metav1.APIGroup{Name: "security.openshift.io"})
 	if got := runAs(groups); got != 0 {
 		t.Errorf("on OpenShift movers run as %d, want what it assigns", got)
+	}
+}
+
+// Two managers at once would be two writers. Unless somebody turns it off, one of them leads.
+func TestLeaderElection(t *testing.T) {
+	env := map[string]string{"POD_NAMESPACE": "system", "MOVER_IMAGE": "mover:v1"}
+	for argument, want := range map[string]bool{"--leader-elect=true": true, "--leader-elect=false": false, "--verbose": true} {
+		o, err := parse([]string{argument}, func(name string) string { return env[name] })
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := managerOptions(&o, runtime.NewScheme(), server{})
+		if m.LeaderElection != want || m.LeaderElectionNamespace != "system" || m.LeaderElectionID != leaderElectionID {
+			t.Errorf("%s: election %v of %s/%s", argument, m.LeaderElection, m.LeaderElectionNamespace, m.LeaderElectionID)
+		}
 	}
 }

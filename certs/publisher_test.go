@@ -3,6 +3,7 @@
 package certs
 
 import (
+	"bytes"
 	"encoding/json"
 	"testing"
 	"time"
@@ -49,6 +50,9 @@ func TestInjectionTouchesOnlyWhatDiffers(t *testing.T) {
 			}
 			if patch == nil {
 				return
+			}
+			if !bytes.Contains(patch, []byte(`"resourceVersion":"7"`)) {
+				t.Errorf("patch %s is not guarded: a configuration that was not seen would be written over", patch)
 			}
 			original, err := json.Marshal(config)
 			if err != nil {

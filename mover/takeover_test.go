@@ -173,3 +173,31 @@ func TestAMoverOfACutOffNode(t *testing.T) {
 		}
 	})
 }
+
+// What was verified for another request, such as one that compared sizes only, is compared again.
+func TestAnotherRequestInheritsNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		claim, request string
+		lines          int
+	}{
+		"the same request": {testClaim, "r", 1},
+		"another request":  {testClaim, "stricter", 0},
+		"another claim":    {"another", "r", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, _ := journalVolume(t)
+			old, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "old-pod", Request: "r"})
+			mustDo(t, err)
+			defer old.close()
+			mustDo(t, old.add([]journalled{{path: "a", size: 5, mtime: 1, by: bySize, etag: "e"}}))
+			next, err := takeOver(v, plan.Header{Claim: c.claim, Pod: "new-pod", Request: c.request})
+			mustDo(t, err)
+			defer next.close()
+			lines := 0
+			mustDo(t, next.replay(func(journalled) { lines++ }))
+			if lines != c.lines {
+				t.Errorf("%d lines were inherited, want %d", lines, c.lines)
+			}
+		})
+	}
+}

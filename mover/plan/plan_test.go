@@ -136,6 +136,22 @@ func mustRefuse(t *testing.T, err error, reason wire.Reason, texts ...string) {
 	}
 }
 
+// Entries are found by their order, and a digest is equal to that of everybody who sorts bytes.
+func TestPathsAreSortedBytewise(t *testing.T) {
+	p, err := makePlan(t, wire.Request{}, object{key: "b"}, object{key: "a/B"}, object{key: "a/a"}, object{key: "B"}, object{key: "a.b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"B", "a.b", "a/B", "a/a", "b"}, paths(p)); diff != "" {
+		t.Errorf("paths (-want +got):\n%s", diff)
+	}
+	for _, path := range paths(p) {
+		if _, ok := p.Find(path); !ok {
+			t.Errorf("%s is not found", path)
+		}
+	}
+}
+
 func TestPlanRefusesAMarkerWithContent(t *testing.T) {
 	_, err := makePlan(t, wire.Request{Operation: wire.Populate}, object{key: "dir/", size: 3})
 	mustRefuse(t, err, wire.UnsafeKey, "ends in a slash but has content")

@@ -32,6 +32,10 @@ fuzz: ## Fuzz each target (FUZZTIME=duration, 30s when not given)
 simulate: ## Play the protocol on simulated clusters (SEEDS=number, 10000 when not given)
 	@go test -vet=off ./populator -run 'TestSeeds$$' -timeout 2h -v -seeds $(or $(SEEDS),10000)
 
+.PHONY: mutate
+mutate: ## Break the product in many ways, and see that a test notices each (RUN=regexp selects, E2E=1 adds stories)
+	@hack/test.sh mutate $(if $(RUN),-run '$(RUN)') $(if $(E2E),-e2e)
+
 .PHONY: e2e
 e2e: ## End-to-end stories on a real node (RUN=regexp selects)
 	@hack/test.sh e2e $(if $(RUN),-run '$(RUN)')

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # hack/test.sh quick|unit|race|plain|node|e2e|chart [go test flags]: builds what the tests run
 # against, then runs them. unit is race and then plain.
+# hack/test.sh mutate [-run regexp] [-e2e]: breaks the product, and runs the tests that have to notice.
 set -euo pipefail
 suite=$1
 shift
@@ -63,11 +64,15 @@ node)
 e2e)
   $run -tags e2e -count 1 -timeout 40m "$@" ./e2e
   ;;
+mutate)
+  tools
+  exec go run ./hack/mutate "$@"
+  ;;
 chart)
   $run -tags e2e -count 1 -timeout 20m "$@" ./e2e/chart
   ;;
 *)
-  echo "usage: hack/test.sh quick|unit|race|plain|node|e2e|chart [go test flags]" >&2
+  echo "usage: hack/test.sh quick|unit|race|plain|node|e2e|chart [go test flags], or mutate [-run regexp] [-e2e]" >&2
   exit 2
   ;;
 esac

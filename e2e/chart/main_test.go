@@ -12,14 +12,13 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"testing"
 
 	"github.com/s3populator/s3populator/e2e/story"
 )
 
-// world is the node; its release was installed from the chart of the commit before this one.
+// world is the node, with a release of this checkout's chart.
 var world *story.World
 
 const release = "s3populator"
@@ -38,17 +37,14 @@ func run(m *testing.M) int {
 func raise() (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	world, err = story.Raise(ctx, story.Options{Skip: story.Unused, Install: installEarlier, Log: os.Stderr})
+	world, err = story.Raise(ctx, story.Options{Skip: story.Unused, Install: installThis, Log: os.Stderr})
 	return err
 }
 
-func installEarlier(ctx context.Context, w *story.World) error {
-	chart, earlier, err := story.EarlierChart(filepath.Join(w.Dir(), "earlier"))
+func installThis(ctx context.Context, w *story.World) error {
+	chart, err := story.Checkout("manifests/chart")
 	if err != nil {
 		return err
-	}
-	if !earlier {
-		fmt.Fprintln(os.Stderr, "this checkout has no earlier commit: the chart is upgraded to itself")
 	}
 	return install(ctx, w, "install", chart)
 }

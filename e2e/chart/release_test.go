@@ -20,9 +20,9 @@ import (
 	"github.com/s3populator/s3populator/e2e/story"
 )
 
-// A release is upgraded from the chart of the commit before, removed, and installed again.
+// A release gets other values, is removed, and installed again.
 // Claims that were filled keep their volumes and bytes through all of it, a claim that
-// waited is filled by the next version, and what the release made is gone meanwhile.
+// waited is filled afterwards, and what the release made is gone meanwhile.
 func TestLifeOfARelease(t *testing.T) {
 	s := story.Begin(t, world)
 	bucket := s.Bucket(story.VersityGW).Put(story.Small("", 8))

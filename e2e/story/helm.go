@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/s3populator/s3populator/e2e/cluster/toolchain"
@@ -45,25 +44,4 @@ func (s *Story) Helm(args ...string) string {
 func Checkout(path string) (string, error) {
 	source, err := toolchain.SourceRoot()
 	return filepath.Join(source, path), err
-}
-
-// EarlierChart is the chart of the commit before this one, in a directory of its own. A
-// checkout without a history has none: then it is this commit's.
-func EarlierChart(into string) (chart string, earlier bool, err error) {
-	source, err := toolchain.SourceRoot()
-	if err != nil {
-		return "", false, err
-	}
-	chart = filepath.Join("manifests", "chart")
-	archive, err := gitArchive(source, "HEAD~1", chart)
-	if err != nil {
-		return filepath.Join(source, chart), false, nil //nolint:nilerr // No history, no earlier commit: the caller says so.
-	}
-	if err := os.MkdirAll(into, 0o755); err != nil {
-		return "", false, err
-	}
-	if err := unpack(archive, into); err != nil {
-		return "", false, fmt.Errorf("unpack the earlier chart: %w", err)
-	}
-	return filepath.Join(into, chart), true, nil
 }

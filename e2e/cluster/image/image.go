@@ -46,15 +46,10 @@ func Build(ctx context.Context, target string) (string, error) {
 }
 
 func build(ctx context.Context, cache *toolchain.Cache, target string) (string, error) {
-	r, ok := recipes[target]
-	if !ok {
-		return "", fmt.Errorf("unknown image; there are %v", Targets())
-	}
-	files, err := r.files(ctx, cache)
+	files, err := contents(ctx, cache, target)
 	if err != nil {
 		return "", err
 	}
-	files["Dockerfile"] = filepath.Join(cache.Source, r.dockerfile)
 	key, err := contentKey(files)
 	if err != nil {
 		return "", fmt.Errorf("hash the contents: %w", err)
@@ -69,11 +64,26 @@ func build(ctx context.Context, cache *toolchain.Cache, target string) (string, 
 		return "", err
 	}
 	prune(dir, target)
-	if err := runBuildah(ctx, job{target: target, arch: cache.Arch, files: files, archive: archive}); err != nil {
+	j := job{target: target, name: Name(target), arch: cache.Arch, files: files, archive: archive}
+	if err := runBuildah(ctx, j); err != nil {
 		return "", err
 	}
 	fmt.Fprintf(cache.Log, "built image %s in %s\n", Name(target), time.Since(started).Round(100*time.Millisecond))
 	return archive, nil
+}
+
+// contents are the files of a target's context, by the names they have there.
+func contents(ctx context.Context, cache *toolchain.Cache, target string) (map[string]string, error) {
+	r, ok := recipes[target]
+	if !ok {
+		return nil, fmt.Errorf("unknown image; there are %v", Targets())
+	}
+	files, err := r.files(ctx, cache)
+	if err != nil {
+		return nil, err
+	}
+	files["Dockerfile"] = filepath.Join(cache.Source, r.dockerfile)
+	return files, nil
 }
 
 // contentKey hashes every file under the name it has in the image's context.
@@ -98,7 +108,8 @@ func contentKey(files map[string]string) (string, error) {
 
 // job is one run of buildah.
 type job struct {
-	target, arch string
+	target, name string
+	arch         string
 	files        map[string]string // by name in the context
 	archive      string
 }
@@ -148,7 +159,7 @@ func runBuildah(ctx context.Context, j job) error {
 		"--target",
 		j.target,
 		"--tag",
-		"oci-archive:"+in("image.tar")+":"+Name(j.target),
+		"oci-archive:"+in("image.tar")+":"+j.name,
 		"--file",
 		filepath.Join(in("context"), "Dockerfile"),
 		in("context"),

@@ -189,7 +189,7 @@ func TestAnotherRequestInheritsNothing(t *testing.T) {
 			old, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "old-pod", Request: "r"})
 			mustDo(t, err)
 			defer old.close()
-			mustDo(t, old.add([]journalled{{path: "a", size: 5, mtime: 1, by: bySize, etag: "e"}}))
+			mustDo(t, old.add([]journalled{{path: "a", size: 5, mtime: 1, by: proof.BySize, etag: "e"}}))
 			next, err := takeOver(v, plan.Header{Claim: c.claim, Pod: "new-pod", Request: c.request})
 			mustDo(t, err)
 			defer next.close()

@@ -116,6 +116,8 @@ type mover struct {
 	mcMutex    sync.Mutex
 	mcReady    bool
 	mcIdentity source.Identity
+	// mcRenewed means that the keys changed since the round began.
+	mcRenewed bool
 }
 
 // Run makes one attempt and reports on it. It ends early, with what is verified

@@ -155,8 +155,25 @@ func (m *mover) refreshMC(ctx context.Context) error {
 			return err
 		}
 	}
+	m.mcRenewed = m.mcRenewed || m.mcReady && !id.Equal(m.mcIdentity)
 	m.mcReady, m.mcIdentity = true, id
 	return m.writeMCConfig(id)
+}
+
+// forgetRenewal begins a round.
+func (m *mover) forgetRenewal() {
+	m.mcMutex.Lock()
+	defer m.mcMutex.Unlock()
+	m.mcRenewed = false
+}
+
+// renewed reports whether the keys changed since the round began. Each mc keeps those that it
+// began with until it ends, and says of any 403 that permissions are insufficient.
+func (m *mover) renewed(ctx context.Context) bool {
+	id, err := m.source.Identities.Get(ctx)
+	m.mcMutex.Lock()
+	defer m.mcMutex.Unlock()
+	return m.mcRenewed || err == nil && m.mcReady && !id.Equal(m.mcIdentity)
 }
 
 // mcArguments adds what every run needs. No secret is among them.

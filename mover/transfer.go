@@ -73,6 +73,7 @@ func (t *transfer) prepareRound(ctx context.Context, round int) error {
 	t.mu.Lock()
 	t.troubles, t.last = 0, nil
 	t.mu.Unlock()
+	t.forgetRenewal()
 	if round == 1 {
 		return nil
 	}

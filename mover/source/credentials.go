@@ -27,6 +27,12 @@ type Identity struct {
 	SessionToken Secret
 }
 
+// Equal reports whether both are the same keys.
+func (id Identity) Equal(other Identity) bool {
+	return id.AccessKey == other.AccessKey && id.SecretKey.Reveal() == other.SecretKey.Reveal() &&
+		id.SessionToken.Reveal() == other.SessionToken.Reveal()
+}
+
 // The spellings of a Secret's keys that are understood, in order of
 // preference: ours, camel case, and the environment variables of every S3 tool.
 var (

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faultinjection
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/internal/testenv"
+	"github.com/s3populator/s3populator/mover"
+	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// TestASignal ends an attempt within the grace period of five seconds, and what it had is
+// not fetched again.
+func TestASignal(t *testing.T) {
+	t.Parallel()
+	withEngines(t, func(t *testing.T, engine string) {
+		s := startServer(t)
+		want := s.data(t, 10)
+		n := startNetwork(t, s.address)
+		n.add("bandwidth", map[string]int{"rate": 6 << 10})
+		a := newAttempt(t, engine, n.address)
+		ctx, stop := context.WithCancelCause(t.Context())
+		first := make(chan wire.Report, 1)
+		go func() { first <- mover.Run(ctx, a.request, a.options) }()
+		waitFor(t, time.Minute, "some bytes have arrived", func() bool { return a.arrived() > 16<<20 })
+		stopped := time.Now()
+		stop(fault.ErrTerminated)
+		r := <-first
+		if d := time.Since(stopped); d > 5*time.Second {
+			t.Errorf("it took %s to stop", d)
+		}
+		a.mustEnd(r, wire.Interrupted)
+		n.remove("bandwidth")
+		a.request.Attempt, a.request.Volume.Began = 2, r.Began
+		a.mustFinish(want)
+	})
+}
+
+// TestKilledAgainAndAgain gives each mover half a second more than the one before it, until
+// one gets through. Nothing but what is on the volume tells a mover of those before it.
+func TestKilledAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	withEngines(t, func(t *testing.T, engine string) {
+		s := startServer(t)
+		want := s.data(t, 30)
+		n := startNetwork(t, s.address)
+		n.add("bandwidth", map[string]int{"rate": 20 << 10}) // Of each connection.
+		a := newAttempt(t, engine, n.address)
+		report := filepath.Join(t.TempDir(), "report")
+		for life := 500 * time.Millisecond; life < 20*time.Second; life += 500 * time.Millisecond {
+			cmd := a.spawn(report)
+			timer := time.AfterFunc(life, func() { _ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) })
+			_ = cmd.Wait()
+			timer.Stop()
+			text, err := os.ReadFile(report)
+			if err != nil {
+				a.request.Attempt++
+				continue
+			}
+			if r, err := wire.ParseReport(string(text)); err != nil || r.Class != wire.Done {
+				t.Fatalf("the report is %+v (%v)", r, err)
+			}
+			a.mustHold(want)
+			if a.request.Attempt == 1 {
+				t.Error("no mover was killed")
+			}
+			return
+		}
+		t.Fatal("no mover got through")
+	})
+}
+
+// TestAVolumeThatRunsFull while it is loaded, because something else takes the room.
+func TestAVolumeThatRunsFull(t *testing.T) {
+	t.Parallel()
+	testenv.Root(t)
+	withEngines(t, func(t *testing.T, engine string) {
+		s := startServer(t)
+		want := s.data(t, 10)
+		disk := t.TempDir()
+		if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=100m"); err != nil {
+			testenv.Skipf(t, "mount a tmpfs: %v", err)
+		}
+		t.Cleanup(func() { _ = unix.Unmount(disk, unix.MNT_DETACH) })
+		filler := filepath.Join(disk, "filler")
+		var once sync.Once
+		a := newAttempt(t, engine, startHandler(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+			if isGet(r, "") {
+				once.Do(func() {
+					if err := os.WriteFile(filler, make([]byte, 100<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
+						t.Errorf("the volume was meant to run full: %v", err)
+					}
+				})
+			}
+			return false
+		}))
+		a.options.Paths.Volume = filepath.Join(disk, "volume")
+		if err := os.Mkdir(a.options.Paths.Volume, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		r := a.run(2*time.Minute, want)
+		a.mustEnd(r, wire.VolumeTooSmall)
+		if err := os.Remove(filler); err != nil {
+			t.Fatal(err)
+		}
+		a.mustFinish(want)
+	})
+}

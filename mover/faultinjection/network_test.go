@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faultinjection
+
+import (
+	"testing"
+	"time"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// TestASlowNetworkIsNoFault: none of these is a reason to give up.
+func TestASlowNetworkIsNoFault(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		kind       string
+		attributes map[string]int
+	}{
+		"a slow first byte": {"latency", map[string]int{"latency": 400, "jitter": 300}},
+		"little bandwidth":  {"bandwidth", map[string]int{"rate": 8 << 10}}, // In KB a second.
+		"small pieces":      {"slicer", map[string]int{"average_size": 900, "size_variation": 600, "delay": 20}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withEngines(t, func(t *testing.T, engine string) {
+				s := startServer(t)
+				want := s.small(t, 20)
+				if tt.kind == "bandwidth" {
+					want = s.data(t, 20)
+				}
+				n := startNetwork(t, s.address)
+				n.add(tt.kind, tt.attributes)
+				a := newAttempt(t, engine, n.address)
+				if r := a.run(5*time.Minute, want); r.Class != wire.Done {
+					t.Errorf("the report is %+v", r)
+				}
+			})
+		})
+	}
+}
+
+const stalled = "stalled"
+
+// TestTheNetworkBreaksMidway breaks it when some bytes have arrived. The attempt ends by
+// itself, blames the network, and what it left behind is good for the next one.
+func TestTheNetworkBreaksMidway(t *testing.T) {
+	t.Parallel()
+	for name, breakIt := range map[string]func(*network){
+		"reset":       func(n *network) { n.add("reset_peer", map[string]int{"timeout": 0}) },
+		stalled:       func(n *network) { n.add("timeout", map[string]int{"timeout": 0}) },
+		"closed":      func(n *network) { n.add("timeout", map[string]int{"timeout": 1}) },
+		"unreachable": func(n *network) { n.enable(false) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			withEngines(t, func(t *testing.T, engine string) {
+				if name == stalled && engine == wire.EngineMC {
+					t.Skip("each object is asked about four times, and each time waits for a minute")
+				}
+				s := startServer(t)
+				want := s.data(t, 5)
+				n := startNetwork(t, s.address)
+				n.add("bandwidth", map[string]int{"rate": 4 << 10}) // So that there is a middle.
+				a := newAttempt(t, engine, n.address)
+				first := make(chan wire.Report, 1)
+				go func() { first <- a.run(5*time.Minute, want) }()
+				waitFor(t, time.Minute, "some bytes have arrived", func() bool { return a.arrived() > 4<<20 })
+				breakIt(n)
+				r := <-first
+				a.mustEnd(r, wire.EndpointUnreachable)
+				if !r.Class.Again() {
+					t.Errorf("the class is %s, and nobody would try again", r.Class)
+				}
+				n.do("POST", "/reset", nil) // All toxics go, all proxies are enabled.
+				a.mustFinish(want)
+			})
+		})
+	}
+}
+
+// TestConnectionsThatEndEarly have each answer cut after as many bytes: small objects come
+// through, and what is larger is asked for again from where it ended, or fails.
+func TestConnectionsThatEndEarly(t *testing.T) {
+	t.Parallel()
+	withEngines(t, func(t *testing.T, engine string) {
+		s := startServer(t)
+		want := s.data(t, 20)
+		n := startNetwork(t, s.address)
+		n.add("limit_data", map[string]int{"bytes": 6 << 20})
+		a := newAttempt(t, engine, n.address)
+		if r := a.run(5*time.Minute, want); r.Class != wire.Done {
+			a.mustEnd(r, wire.EndpointUnreachable, wire.TransferFailed)
+			if !r.Class.Again() {
+				t.Errorf("the class is %s, and nobody would try again", r.Class)
+			}
+		}
+		n.remove("limit_data")
+		a.mustFinishUnlessDone(want)
+	})
+}

@@ -151,6 +151,9 @@ const (
 	AnnotationSpecHash = Group + "/spec-hash"
 	// AnnotationAttempt on a mover: its number, from 1.
 	AnnotationAttempt = Group + "/attempt"
+	// AnnotationPrimeUID on a mover is the UID of the prime that it was made for: all primes of
+	// a claim have the same name.
+	AnnotationPrimeUID = Group + "/prime-uid"
 	// AnnotationProgress on a mover: its latest wire.Snapshot, written by the progress endpoint.
 	AnnotationProgress = Group + "/progress"
 	// AnnotationScratchFor on a volume: the claim UID it is being filled for. The record that

@@ -149,6 +149,7 @@ func Mover(s State, o MoverOptions) (*corev1.Pod, error) {
 			v1alpha1.AnnotationRequestHash:  RequestHash(s.Source, s.Claim),
 			v1alpha1.AnnotationPodHash:      PodHash(s.Source),
 			v1alpha1.AnnotationAttempt:      itoa(int64(request.Attempt)),
+			v1alpha1.AnnotationPrimeUID:     string(s.Prime.UID),
 			v1alpha1.AnnotationEndpointHost: queue.Host(s.Source.Spec.Endpoint),
 		},
 		Image:     o.Image,

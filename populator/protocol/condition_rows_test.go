@@ -163,6 +163,7 @@ func tellsAll(s *State) { told(corev1.ConditionUnknown, v1alpha1.ReasonProvision
 func rowsOfMover() []conditionRow {
 	return []conditionRow{
 		{"another pod has the mover's name", world(boundPrime, foreignMover)},
+		{"a mover of an earlier prime is still there", world(boundPrime, doneMover, ofEarlierPrime)},
 		{"a policy changed the mover's labels", world(boundPrime, relabelledMover)},
 		{"the volume is ready to be filled", world(boundPrime)},
 		{"the volume is still attached for an earlier mover", world(boundPrime, attachedTo("a", 0))},

@@ -77,7 +77,7 @@ func rules() []rule {
 		replaceOversizedPrime, mirrorSelectedNode, waitForScheduler, runConsumer, waitForProvisioner,
 		replaceLostPrime, releaseCaptured, refuseStolenVolume, endConsumer, keepVolume, waitForReclaim, makeVolumeScratch,
 		// From here on its volume is bound, was made for it, and is ours to fill.
-		refuseRelabelledMover, refuseForeignMover,
+		refuseRelabelledMover, refuseForeignMover, endMoverOfEarlierPrime,
 		discardOutdatedResult, detachMover, checkRebind, rebindVolume,
 		rememberDisruption, waitForDeletedMover,
 		endOutdatedMover, acceptResult, rememberFailure, tellLostNode, waitForMover, rememberVanished,

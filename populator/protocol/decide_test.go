@@ -118,6 +118,27 @@ func TestDecide(t *testing.T) {
 			""},
 		"a failure is written to the prime": {world(boundPrime, retryMover), want{Action: RecordFailure},
 			""},
+		"success of an earlier prime's mover is none": {
+			world(boundPrime, doneMover, ofEarlierPrime), want{Action: DeleteMover}, "",
+		},
+		"success of one from before the prime is none": {
+			world(boundPrime, olderDone, beforeThePrime), want{Action: DeleteMover}, "",
+		},
+		"success of an earlier version's mover is success": {
+			world(boundPrime, olderDone), want{Action: MarkPopulated}, "",
+		},
+		"failure of an earlier prime's mover is none": {
+			world(boundPrime, userMover, ofEarlierPrime), want{Action: DeleteMover}, "",
+		},
+		"what it found is on another volume": {
+			world(boundPrime, refusedMover, ofEarlierPrime), want{Action: DeleteMover}, "",
+		},
+		"what it found keeps no volume of a deleted claim": {
+			world(boundPrime, refusedMover, ofEarlierPrime, deleting), want{Action: DeleteMover}, "",
+		},
+		"an earlier prime's mover that goes is waited for": {
+			world(boundPrime, deletingMover, ofEarlierPrime), want{Action: Wait}, "",
+		},
 		"a failure backs off": {world(failedBefore(false, noon.Add(-time.Second)),
 			retryMover), want{Wait, late, v1alpha1.Reason(wire.AccessDenied)}, "12:00:09"},
 		"after the back-off the failed mover goes": {world(failedBefore(false, noon.Add(-time.Minute)),

@@ -165,6 +165,11 @@ func TestLostMovers(t *testing.T) {
 			want{Wait, unknown, "Interrupted"},
 			"12:00:10",
 		},
+		"one that vanished from an earlier prime isn't": {
+			world(boundPrime, vanished, func(s *State) { s.Vanished.Annotations[v1alpha1.AnnotationPrimeUID] = "earlier-uid" }),
+			want{Action: StartMover},
+			"",
+		},
 		"one that vanished from a filled prime isn't": {world(filledPrime, vanished), want{Action: Rebind}, ""},
 	}
 	for name, c := range cases {

@@ -37,6 +37,11 @@ func podFor(p *corev1.Pod, claim *corev1.PersistentVolumeClaim) bool {
 	return p != nil && madeFor(p, claim)
 }
 
+// filling: a mover fills the prime whose UID it carries; the next prime has the same name.
+func filling(mover *corev1.Pod, prime *corev1.PersistentVolumeClaim) bool {
+	return mover.Annotations[ours+"prime-uid"] == string(prime.UID)
+}
+
 // reservedFor: only the UID of a claimRef tells claims of one name apart.
 func reservedFor(v *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim) bool {
 	return v != nil && v.Spec.ClaimRef != nil && v.Spec.ClaimRef.UID != "" && v.Spec.ClaimRef.UID == claim.UID

@@ -23,7 +23,7 @@ var promises = map[string]func(State, Decision) bool{
 	},
 	"a report of success is kept": func(s State, d Decision) bool {
 		ready := !marked(s.Prime) && usable(s) && wantsVolume(s) && s.Consumer == nil && !editedAfter(s) && !foundFull(s) &&
-			podFor(s.Mover, s.Claim) && s.Mover.DeletionTimestamp == nil && succeeded(s.Mover)
+			podFor(s.Mover, s.Claim) && s.Mover.DeletionTimestamp == nil && succeeded(s.Mover) && filling(s.Mover, s.Prime)
 		return !ready || d.Action == MarkPopulated
 	},
 	"a claim is told to be complete if and only if it is bound to what was filled for it": func(s State, d Decision) bool {
@@ -36,7 +36,8 @@ var promises = map[string]func(State, Decision) bool{
 		return !filledFor(s.ClaimVolume, s.Claim) || d.Reason != "BoundElsewhere" && d.Reason != "LeftAlone"
 	},
 	"a prime is marked populated only by a report of success": func(s State, d Decision) bool {
-		return d.Action != MarkPopulated || podFor(s.Mover, s.Claim) && succeeded(s.Mover) && usable(s) && wantsVolume(s)
+		return d.Action != MarkPopulated || podFor(s.Mover, s.Claim) && succeeded(s.Mover) && filling(s.Mover, s.Prime) &&
+			usable(s) && wantsVolume(s)
 	},
 	"a result whose request is not the newest is never accepted or rebound": func(s State, d Decision) bool {
 		return d.Action != MarkPopulated && d.Action != Rebind || !editedAfter(s)

@@ -26,7 +26,7 @@ func heldBefore(s State) bool {
 	case past.Held:
 		return true
 	}
-	return s.Mover != nil && OwnedBy(s.Mover, s.Claim) && held(s.Mover)
+	return s.Mover != nil && OwnedBy(s.Mover, s.Claim) && fillsPrime(s.Mover, s.Prime) && held(s.Mover)
 }
 
 // keptAside tells that nothing which happens to a volume's prime deletes the volume.

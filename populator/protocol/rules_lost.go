@@ -113,7 +113,8 @@ func rememberDisruption(s State) (Decision, bool) {
 // seen of it. It counts as a disruption, so that whoever deletes every mover does not make
 // us start them without a pause.
 func rememberVanished(s State) (Decision, bool) {
-	if s.Mover != nil || s.Vanished == nil || ReadAttempts(s.Prime).Mover == string(s.Vanished.UID) {
+	if s.Mover != nil || s.Vanished == nil || !fillsPrime(s.Vanished, s.Prime) ||
+		ReadAttempts(s.Prime).Mover == string(s.Vanished.UID) {
 		return Decision{}, false
 	}
 	return Decision{Action: RecordFailure}, true

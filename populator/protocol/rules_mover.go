@@ -66,6 +66,19 @@ func refuseForeignMover(s State) (Decision, bool) {
 	return nameTaken(s.Mover.Name), true
 }
 
+// endMoverOfEarlierPrime: what a mover tells of one volume is not true of the next. It is seen
+// beside the next prime when somebody deleted its own, or when our view of pods is older than
+// that of claims.
+func endMoverOfEarlierPrime(s State) (Decision, bool) {
+	if s.Mover == nil || fillsPrime(s.Mover, s.Prime) {
+		return Decision{}, false
+	}
+	if s.Mover.DeletionTimestamp != nil {
+		return WaitForEnd(s, s.Mover), true
+	}
+	return Decision{Action: DeleteMover}, true
+}
+
 // waitForDeletedMover: two movers must never write to one volume.
 func waitForDeletedMover(s State) (Decision, bool) {
 	if s.Mover == nil || s.Mover.DeletionTimestamp == nil {

@@ -60,6 +60,16 @@ func OwnedBy(object metav1.Object, claim *corev1.PersistentVolumeClaim) bool {
 	return object.GetLabels()[v1alpha1.LabelClaimUID] == string(claim.UID) && metav1.IsControlledBy(object, claim)
 }
 
+// fillsPrime tells that a mover was made for this prime, and not for an earlier one of the claim
+// that had the same name. What a mover tells is about the volume of its own prime. A mover of
+// an earlier version of ours carries no UID.
+func fillsPrime(mover *corev1.Pod, prime *corev1.PersistentVolumeClaim) bool {
+	if uid, ok := mover.Annotations[v1alpha1.AnnotationPrimeUID]; ok {
+		return uid == string(prime.UID)
+	}
+	return !mover.CreationTimestamp.Before(&prime.CreationTimestamp)
+}
+
 // RefersTo tells whose a volume is by the only key that cannot be reused.
 func RefersTo(volume *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim) bool {
 	return volume != nil && volume.Spec.ClaimRef != nil && volume.Spec.ClaimRef.UID == claim.UID

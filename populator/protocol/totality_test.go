@@ -68,7 +68,7 @@ var evidenceDimensions = [][]change{
 	},
 	{
 		nothing, runningMover, doneMover, lyingMover, silentMover, sidecarDone, doneInRunningPod, doneUnlabelled,
-		doneOfAnother,
+		doneOfAnother, doneOfEarlierPrime,
 	},
 	{nothing, rebound, boundToOurs, bindingToOurs, notYetBound, filledForAnother, claimedBack, boundElsewhere},
 	{nothing, toldOfSuccess, told(corev1.ConditionFalse, v1alpha1.ReasonPopulated), toldBySomebody},
@@ -99,6 +99,11 @@ func TestDecideKeepsItsPromises(t *testing.T) {
 	if worlds < 100_000 {
 		t.Errorf("only %d worlds were walked", worlds)
 	}
+}
+
+func doneOfEarlierPrime(s *State) {
+	doneMover(s)
+	ofEarlierPrime(s)
 }
 
 func heldThenUnreachable(s *State) {

@@ -328,6 +328,7 @@ func withMover(phase corev1.PodPhase, code int32, message string) change {
 				CreationTimestamp: metav1.NewTime(noon.Add(-time.Second)),
 				Annotations: map[string]string{
 					v1alpha1.AnnotationRequestHash: baseHash(), v1alpha1.AnnotationPodHash: basePod(), v1alpha1.AnnotationAttempt: "1",
+					v1alpha1.AnnotationPrimeUID: primeUID,
 				},
 			},
 			Status: corev1.PodStatus{Phase: phase},
@@ -362,9 +363,19 @@ var (
 		runningMover(s)
 		s.Mover.Annotations = map[string]string{v1alpha1.AnnotationSpecHash: "0123456789abcdef"}
 	}
+	olderDone = func(s *State) {
+		doneMover(s)
+		delete(s.Mover.Annotations, v1alpha1.AnnotationPrimeUID)
+	}
 	deletingMover = func(s *State) {
 		runningMover(s)
 		s.Mover.DeletionTimestamp = new(metav1.NewTime(noon))
+	}
+	// A prime of the same name was there before, and this mover was for it.
+	ofEarlierPrime = func(s *State) { s.Mover.Annotations[v1alpha1.AnnotationPrimeUID] = "earlier-uid" }
+	// So did one that an earlier version of ours made.
+	beforeThePrime = func(s *State) {
+		s.Mover.CreationTimestamp = metav1.NewTime(s.Prime.CreationTimestamp.Add(-time.Second))
 	}
 	foreignMover = func(s *State) {
 		runningMover(s)

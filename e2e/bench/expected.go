@@ -7,9 +7,9 @@ import "maps"
 // expectedOfPairs are the figures of one configuration of the node.
 func expectedOfPairs(f form) map[string]span {
 	want := map[string]span{"requests_per_claim": {20, 300}, "floor_requests": {15, 200}, "leftovers": {0, 0},
-		"cpu_ms_per_claim": {50, 10000}, "floor_cpu_ms": {50, 10000}}
+		"cpu_ms_per_claim": {50, 100000}, "floor_cpu_ms": {50, 100000}}
 	for _, n := range []int{1, f.claims} {
-		seconds, ratio := span{0.1, 600}, span{0.1, 10}
+		seconds, ratio := span{0.1, 600}, span{0.02, 50}
 		want[key("floor", n)], want[key("bound", n)], want[key("ratio", n)] = seconds, seconds, ratio
 		want[key("ended", n)], want[key("ended_ratio", n)] = seconds, ratio
 		want[key("floor_read", n)], want[key("read", n)], want[key("read_ratio", n)] = seconds, seconds, ratio
@@ -19,7 +19,9 @@ func expectedOfPairs(f form) map[string]span {
 
 // expectedOfManager are those of the manager's health.
 func expectedOfManager() map[string]span {
-	return map[string]span{"rss_mb": {10, 256}, "warnings": {0, 0}, "reconcile_errors": {0, 0}}
+	return map[string]span{
+		"rss_mb": {10, 256}, "warnings": {0, 0}, "reconcile_errors": {0, 0}, "failed_writes": {0, 0},
+	}
 }
 
 // expectedOfSimulation are those of claims against simulated nodes.

@@ -149,6 +149,7 @@ func (b *bench) health(ctx context.Context, f figures) error {
 		return err
 	}
 	f["rss_mb"], f["reconcile_errors"], f["warnings"] = now.rssMB, now.errors, sum(b.warned)
+	f["failed_writes"] = now.failedWrites
 	if _, err := now.since(b.replicas); err != nil {
 		return err
 	}

@@ -17,10 +17,10 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
 
-// consumption is what the manager has taken since it was started: memory of the largest replica,
-// processor time and errors of all.
+// consumption is what the manager has taken since it was started: memory of the largest replica;
+// of all: processor time, passes that failed, and writes that the API server did not accept.
 type consumption struct {
-	rssMB, cpuSeconds, errors float64
+	rssMB, cpuSeconds, errors, failedWrites float64
 	// started tells the replicas apart from those that follow them.
 	started []float64
 }
@@ -37,15 +37,21 @@ func (b *bench) manager(ctx context.Context) (u consumption, err error) {
 		if err := errors.Join(err1, err2, err3); err != nil {
 			return u, err
 		}
-		failed, err := m.Sum("controller_runtime_reconcile_errors_total")
-		if err != nil {
-			failed = 0 // A replica that does not lead has no controllers yet.
-		}
-		u.rssMB, u.cpuSeconds, u.errors = max(u.rssMB, rss/1e6), u.cpuSeconds+cpu, u.errors+failed
+		u.rssMB, u.cpuSeconds = max(u.rssMB, rss/1e6), u.cpuSeconds+cpu
+		u.errors += orNone(m.Sum("controller_runtime_reconcile_errors_total"))
+		u.failedWrites += orNone(m.Sum("s3populator_failed_writes_total"))
 		u.started = append(u.started, start)
 	}
 	slices.Sort(u.started)
 	return u, nil
+}
+
+// orNone of a counter that is not there before it first counts, or where a replica does not lead.
+func orNone(n float64, err error) float64 {
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // since is the processor time between two looks at the same processes.

@@ -37,10 +37,6 @@ func (b *bench) all(ctx context.Context, f figures) (err error) {
 	if err := b.pairs(ctx, f); err != nil {
 		return err
 	}
-	if err := b.health(ctx, f); err != nil {
-		return err
-	}
-	earlier := f.number("reconcile_errors") // Of the replicas that are replaced now.
 	if err := b.reviews(ctx, f); err != nil {
 		return err
 	}
@@ -57,6 +53,5 @@ func (b *bench) all(ctx context.Context, f figures) (err error) {
 	if err := b.health(ctx, f); err != nil {
 		return err
 	}
-	f["reconcile_errors"] = f.number("reconcile_errors") + earlier
 	return b.tenants(ctx, f)
 }

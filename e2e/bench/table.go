@@ -55,7 +55,7 @@ func table(out io.Writer, f form, all figures) {
 		"manager\t\t%.0f MB\t%v warnings\t%v errors\t60 MB, 0, 0\n",
 		all.number("rss_mb"),
 		all["warnings"],
-		all["reconcile_errors"],
+		all.number("reconcile_errors")+all.number("failed_writes"),
 	)
 	_ = w.Flush() // To a terminal; nothing to do about it.
 }

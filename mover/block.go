@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/volume"
@@ -21,7 +22,7 @@ type deviceLoad struct {
 }
 
 // fillDevice writes the one object of the plan and proves it by reading it back.
-func (m *mover) fillDevice(ctx context.Context) (*ledger, error) {
+func (m *mover) fillDevice(ctx context.Context) (*ledger.Ledger, error) {
 	e, err := m.onlyObject()
 	if err != nil {
 		return nil, err
@@ -36,7 +37,7 @@ func (m *mover) fillDevice(ctx context.Context) (*ledger, error) {
 		return nil, fault.New(wire.VolumeTooSmall, "object %s has %s and the volume %s; raise spec.resources.requests.storage of the claim to at least %s",
 			plan.Quote(e.Key), volume.InUnits(e.Size), volume.InUnits(to.Size), volume.InUnits(volume.RoundUp(e.Size))).Requiring(volume.RoundUp(e.Size))
 	}
-	l := newLedger(m.plan)
+	l := ledger.New(m.plan)
 	m.progress.ledger.Store(l)
 	by, err := d.enter(ctx, e)
 	if err == nil && by == proof.Unverified {
@@ -45,7 +46,7 @@ func (m *mover) fillDevice(ctx context.Context) (*ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.verified(0, by, true)
+	l.Verified(0, by, true)
 	return l, nil
 }
 

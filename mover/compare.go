@@ -24,10 +24,10 @@ var errNotThere = errors.New("the file did not arrive on the volume")
 func (t *transfer) check(ctx context.Context, i int) {
 	by, err := t.compare(ctx, i)
 	if err != nil {
-		t.ledger.fail(i, err)
+		t.ledger.Fail(i, err)
 		return
 	}
-	t.ledger.verified(i, by, false)
+	t.ledger.Verified(i, by, false)
 }
 
 func (t *transfer) compare(ctx context.Context, i int) (proof.Method, error) {

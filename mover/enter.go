@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"sync"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/source"
@@ -25,7 +27,7 @@ func (t *transfer) enter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o, err := t.volume.Look(owner, journalFiles)
+	o, err := t.volume.Look(owner, ledger.Files)
 	if err != nil {
 		return err
 	}
@@ -47,7 +49,7 @@ func (t *transfer) enter(ctx context.Context) error {
 	if t.whole {
 		return nil // Nothing is written to it: it might be in use by now.
 	}
-	if t.journal, err = takeOver(t.volume, t.header()); err != nil {
+	if t.journal, err = ledger.TakeOver(t.volume.Root, t.header()); err != nil {
 		return err
 	}
 	t.began.Store(true)
@@ -115,9 +117,9 @@ func (t *transfer) isWhole() bool {
 	}
 	for i, e := range t.plan.Entries {
 		if e.IsDir() {
-			t.ledger.verified(i, proof.ByExistence, true)
+			t.ledger.Verified(i, proof.ByExistence, true)
 		} else {
-			t.ledger.verified(i, t.proven[i], true)
+			t.ledger.Verified(i, t.proven[i], true)
 		}
 	}
 	return true
@@ -164,4 +166,20 @@ func (t *transfer) unproven(i int, err error) error {
 		return volume.NotEmpty(name + " is not what its object holds")
 	}
 	return fmt.Errorf("compare %s: %w", name, err)
+}
+
+// whose reads the header of the journal.
+func whose(v *volume.Volume, claim string) (volume.Ownership, error) {
+	h, err := ledger.ReadHeader(v.Root)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return volume.Nobodys, nil
+	case errors.Is(err, ledger.ErrNoHeader):
+		return volume.Somebody, nil
+	case err != nil:
+		return volume.Nobodys, fmt.Errorf("read the journal: %w", err)
+	case h.Claim != claim:
+		return volume.Somebody, nil
+	}
+	return volume.Ours, nil
 }

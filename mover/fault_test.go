@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -296,7 +297,7 @@ func TestASignalKeepsWhatIsVerified(t *testing.T) {
 		if r := <-first; r.Class != wire.RetryUncounted || r.Reason != wire.Interrupted {
 			t.Fatalf("report is %+v", r)
 		}
-		if _, err := os.Stat(filepath.Join(b.paths.Volume, journalName)); err != nil {
+		if _, err := os.Stat(filepath.Join(b.paths.Volume, ledger.JournalName)); err != nil {
 			t.Errorf("journal: %v", err)
 		}
 		before := p.sent.Load()

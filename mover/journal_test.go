@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/volume"
@@ -27,35 +28,35 @@ func journalVolume(t *testing.T) (*volume.Volume, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(v.Close)
-	return v, filepath.Join(dir, journalName)
+	return v, filepath.Join(dir, ledger.JournalName)
 }
 
 // read opens the journal and returns what it believes.
-func read(t *testing.T, v *volume.Volume, identity string) (*journal, []journalled) {
+func read(t *testing.T, v *volume.Volume, identity string) (*ledger.Journal, []ledger.Line) {
 	t.Helper()
-	var got []journalled
-	j, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "this-pod", Request: identity})
+	var got []ledger.Line
+	j, err := ledger.TakeOver(v.Root, plan.Header{Claim: testClaim, Pod: "this-pod", Request: identity})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := j.replay(func(l journalled) { got = append(got, l) }); err != nil {
+	if err := j.Replay(func(l ledger.Line) { got = append(got, l) }); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(j.close)
+	t.Cleanup(j.Close)
 	return j, got
 }
 
 func TestJournal(t *testing.T) {
-	lines := []journalled{
-		{path: "plain", size: 1, mtime: 1700000000123456789, by: proof.ByMD5, etag: emptyMD5},
-		{path: "tab\tand\nnewline \"quoted\" \\ ü \xff", size: 1 << 40, mtime: -1, by: proof.BySize, etag: "opaque \t tag"},
-		{path: "last", size: 0, mtime: 0, by: proof.ByParts, etag: emptyMD5 + "-3"},
+	lines := []ledger.Line{
+		{Path: "plain", Size: 1, ModTime: 1700000000123456789, By: proof.ByMD5, ETag: emptyMD5},
+		{Path: "tab\tand\nnewline \"quoted\" \\ ü \xff", Size: 1 << 40, ModTime: -1, By: proof.BySize, ETag: "opaque \t tag"},
+		{Path: "last", Size: 0, ModTime: 0, By: proof.ByParts, ETag: emptyMD5 + "-3"},
 	}
 	intact := "intact"
 	for name, tt := range map[string]struct {
 		damage   func(text string) string
 		identity string
-		want     []journalled
+		want     []ledger.Line
 	}{
 		"what was added is read again":                   {nil, intact, lines},
 		"a torn last line is dropped":                    {func(s string) string { return s[:len(s)-5] }, intact, lines[:2]},
@@ -71,10 +72,10 @@ func TestJournal(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			v, file := journalVolume(t)
 			j, _ := read(t, v, intact)
-			if err := j.add(lines[:1]); err != nil {
+			if err := j.Add(lines[:1]); err != nil {
 				t.Fatal(err)
 			}
-			if err := j.add(lines[1:]); err != nil {
+			if err := j.Add(lines[1:]); err != nil {
 				t.Fatal(err)
 			}
 			if tt.damage != nil {
@@ -85,13 +86,13 @@ func TestJournal(t *testing.T) {
 				write(t, file, tt.damage(string(text)))
 			}
 			again, got := read(t, v, tt.identity)
-			compare := cmp.AllowUnexported(journalled{})
+			compare := cmp.AllowUnexported(ledger.Line{})
 			if diff := cmp.Diff(tt.want, got, compare); diff != "" {
 				t.Fatalf("lines (-want +got):\n%s", diff)
 			}
 			// Whatever happened before, new lines are sound.
-			more := journalled{path: "more", size: 7, by: proof.ByMD5, etag: "e"}
-			if err := again.add([]journalled{more}); err != nil {
+			more := ledger.Line{Path: "more", Size: 7, By: proof.ByMD5, ETag: "e"}
+			if err := again.Add([]ledger.Line{more}); err != nil {
 				t.Fatal(err)
 			}
 			_, got = read(t, v, tt.identity)
@@ -114,7 +115,7 @@ func TestJournalIsNotWrittenThroughALink(t *testing.T) {
 		t.Fatal(err)
 	}
 	j, _ := read(t, v, "id")
-	if err := j.add([]journalled{{path: "a"}}); err != nil {
+	if err := j.Add([]ledger.Line{{Path: "a"}}); err != nil {
 		t.Fatal(err)
 	}
 	if b, _ := os.ReadFile(outside); string(b) != "precious" {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/volume"
@@ -18,7 +19,7 @@ import (
 )
 
 // loadDevice fills a Block volume.
-func (m *mover) loadDevice(ctx context.Context) (*ledger, error) {
+func (m *mover) loadDevice(ctx context.Context) (*ledger.Ledger, error) {
 	if err := m.list(ctx); err != nil {
 		return nil, err
 	}
@@ -31,7 +32,7 @@ func (m *mover) loadDevice(ctx context.Context) (*ledger, error) {
 // loadVolume fills a Filesystem volume: it looks whether the volume is empty or
 // ours, proves that it can be written, lists, keeps what an earlier attempt left in good order, checks the
 // room, transfers, and ends with a volume that holds the plan and nothing else.
-func (m *mover) loadVolume(ctx context.Context) (*ledger, error) {
+func (m *mover) loadVolume(ctx context.Context) (*ledger.Ledger, error) {
 	if problem := plan.CheckTarget(m.request.Volume.TargetPath); problem != "" {
 		return nil, fault.New(
 			wire.MoverBroken,
@@ -53,7 +54,7 @@ func (m *mover) loadVolume(ctx context.Context) (*ledger, error) {
 		t.logf("the volume is complete: an earlier mover has filled it")
 		return t.ledger, nil
 	}
-	defer t.journal.close()
+	defer t.journal.Close()
 	if err := t.makePlan(ctx); err != nil {
 		return nil, err
 	}
@@ -80,13 +81,13 @@ func (t *transfer) makePlan(ctx context.Context) error {
 	if err := t.refuseEmpty(ctx); err != nil {
 		return err
 	}
-	t.ledger = newLedger(t.plan)
+	t.ledger = ledger.New(t.plan)
 	t.progress.ledger.Store(t.ledger)
 	return nil
 }
 
 func (t *transfer) checkRoom() error {
-	r, err := volume.ReadRoom(t.volume, t.plan, t.ledger.present)
+	r, err := volume.ReadRoom(t.volume, t.plan, t.ledger.Present)
 	if err != nil {
 		return err
 	}
@@ -100,23 +101,23 @@ func (t *transfer) fill(ctx context.Context) error {
 			if err := t.volume.Data.MkdirAll(e.Path[:len(e.Path)-1], volume.DirMode); err != nil {
 				return fmt.Errorf("make directory %s: %w", plan.Quote(e.Path), err)
 			}
-			t.ledger.verified(i, proof.ByExistence, true)
+			t.ledger.Verified(i, proof.ByExistence, true)
 		}
 	}
 	t.progress.enter(wire.Transferring)
-	k := &checkpointer{
-		volume:     t.volume,
-		ledger:     t.ledger,
-		journal:    t.journal,
-		every:      t.options.CheckpointEvery,
-		progressed: func() { t.progressed.Store(true) },
+	k := &ledger.Checkpointer{
+		Volume:     t.volume,
+		Ledger:     t.ledger,
+		Journal:    t.journal,
+		Every:      t.options.CheckpointEvery,
+		Progressed: func() { t.progressed.Store(true) },
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	kept := make(chan error, 1)
 	keeping, endKeeping := context.WithCancel(ctx)
 	go func() {
-		err := k.run(keeping)
+		err := k.Run(keeping)
 		if err != nil {
 			stop(err)
 		}
@@ -129,7 +130,7 @@ func (t *transfer) fill(ctx context.Context) error {
 	}
 	if err != nil {
 		// What is verified must not be fetched again by the next attempt.
-		return errors.Join(err, k.checkpoint())
+		return errors.Join(err, k.Checkpoint())
 	}
 	return nil
 }
@@ -141,8 +142,8 @@ func (t *transfer) finish(ctx context.Context) error {
 		return err
 	}
 	files := 0
-	s := volume.Sweep{Volume: t.volume, Owned: t.journal.owned, Plan: t.plan, Keep: func(i int, stat *unix.Stat_t) bool {
-		ok := t.ledger.isVerified(i) && stat.Size == t.plan.Entries[i].Size
+	s := volume.Sweep{Volume: t.volume, Owned: t.journal.Owned, Plan: t.plan, Keep: func(i int, stat *unix.Stat_t) bool {
+		ok := t.ledger.IsVerified(i) && stat.Size == t.plan.Entries[i].Size
 		if ok {
 			files++
 		}
@@ -166,7 +167,7 @@ func (t *transfer) setOwners() error {
 	if t.request.Files == (wire.Files{}) {
 		return nil
 	}
-	if err := t.journal.owned(); err != nil {
+	if err := t.journal.Owned(); err != nil {
 		return err
 	}
 	return t.volume.SetOwners(t.plan, t.request.Files)
@@ -181,13 +182,13 @@ func (t *transfer) complete() error {
 	t.progress.enter(wire.Syncing)
 	start := time.Now() //nolint:forbidigo // Only ever subtracted from.
 	if err := t.volume.Sync(); err != nil {
-		t.journal.distrust()
+		t.journal.Distrust()
 		return err
 	}
-	if err := t.journal.owned(); err != nil {
+	if err := t.journal.Owned(); err != nil {
 		return err
 	}
-	t.journal.close() // NFS keeps the name of a file that is open.
+	t.journal.Close() // NFS keeps the name of a file that is open.
 	if err := t.volume.Root.RemoveAll(wire.JournalDir); err != nil {
 		return fmt.Errorf("remove journal: %w", err)
 	}
@@ -201,7 +202,7 @@ func (t *transfer) complete() error {
 // confirmSource looks at the source again for the objects whose content could
 // not be compared: an object that kept its entity tag was read as listed.
 func (t *transfer) confirmSource(ctx context.Context) error {
-	left := t.ledger.verifiedBy(proof.BySize)
+	left := t.ledger.VerifiedBy(proof.BySize)
 	if len(left) == 0 {
 		return nil
 	}

@@ -127,8 +127,8 @@ func (f *follower) follow() {
 				}
 				return
 			}
-			if f.ledger.isVerified(i) || f.streaming[i] {
-				f.ledger.contest(i)
+			if f.ledger.IsVerified(i) || f.streaming[i] {
+				f.ledger.Contest(i)
 				continue
 			}
 			waiting = f.promote(append(waiting, i), 2)

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/source"
@@ -148,7 +149,7 @@ func newClassifier(r wire.Request, o Options) fault.Classifier {
 	}
 }
 
-func (m *mover) run(ctx context.Context) (*ledger, error) {
+func (m *mover) run(ctx context.Context) (*ledger.Ledger, error) {
 	if err := m.connect(); err != nil {
 		return nil, err
 	}
@@ -226,7 +227,7 @@ func (m *mover) refuseEmpty(ctx context.Context) error {
 }
 
 // report turns the outcome into the last word.
-func (m *mover) report(l *ledger, err error) wire.Report {
+func (m *mover) report(l *ledger.Ledger, err error) wire.Report {
 	r := wire.Report{
 		Class:        wire.Done,
 		FetchedBytes: m.fetched.Load(),
@@ -248,7 +249,7 @@ func (m *mover) report(l *ledger, err error) wire.Report {
 	}
 	r.ManifestDigest = m.plan.Digest()
 	if l != nil {
-		r.Message = "verified " + proof.Summary(l.byMethod())
+		r.Message = "verified " + proof.Summary(l.ByMethod())
 	}
 	m.logf("done: %d objects, %d bytes, %s", r.Objects, r.Bytes, r.Message)
 	return r

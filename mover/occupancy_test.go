@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/volume"
@@ -84,7 +85,7 @@ var occupied = map[string]struct {
 		[]string{"another claim"},
 	},
 	"a journal that is none": {
-		func(t *testing.T, dir string) { write(t, dir+"/"+journalName, "hello\n") },
+		func(t *testing.T, dir string) { write(t, dir+"/"+ledger.JournalName, "hello\n") },
 		[]string{"another claim"},
 	},
 	"a journal that is a FIFO": {
@@ -118,7 +119,7 @@ func mustDo(t *testing.T, err error) {
 func odd(t *testing.T, dir string, create func(path string) error) {
 	t.Helper()
 	mustDo(t, os.Mkdir(filepath.Join(dir, wire.JournalDir), 0o755))
-	mustDo(t, create(filepath.Join(dir, journalName)))
+	mustDo(t, create(filepath.Join(dir, ledger.JournalName)))
 }
 
 func journalOf(t *testing.T, dir, claim string) {
@@ -126,9 +127,9 @@ func journalOf(t *testing.T, dir, claim string) {
 	v, err := volume.Open(dir, "")
 	mustDo(t, err)
 	defer v.Close()
-	j, err := takeOver(v, plan.Header{Claim: claim, Pod: "its-pod", Request: "its-request"})
+	j, err := ledger.TakeOver(v.Root, plan.Header{Claim: claim, Pod: "its-pod", Request: "its-request"})
 	mustDo(t, err)
-	j.close()
+	j.Close()
 }
 
 // TestAVolumeThatIsNotOursIsLeftAlone: nothing of it changes, not even a time.
@@ -182,7 +183,7 @@ func TestAnEmptyVolumeIsFilled(t *testing.T) {
 		"the directory of the journal": func(t *testing.T, b *bench) {
 			mustDo(t, os.Mkdir(filepath.Join(b.paths.Volume, wire.JournalDir), 0o755))
 		},
-		"a journal that was half written": func(t *testing.T, b *bench) { write(t, filepath.Join(b.paths.Volume, journalNext), "s3popu") },
+		"a journal that was half written": func(t *testing.T, b *bench) { write(t, filepath.Join(b.paths.Volume, ledger.JournalNext), "s3popu") },
 		"a target path":                   func(_ *testing.T, b *bench) { b.request.Volume.TargetPath = "deep/er" },
 		"a later attempt":                 func(_ *testing.T, b *bench) { b.request.Attempt = 3 },
 		"the journal of an earlier mover": func(_ *testing.T, b *bench) { b.adopt() },

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -41,7 +42,7 @@ type progress struct {
 	phase    atomic.Value // wire.Phase
 	found    atomic.Int64 // Objects seen by the listing.
 	inFlight atomic.Int64 // Bytes of files that are not verified yet.
-	ledger   atomic.Pointer[ledger]
+	ledger   atomic.Pointer[ledger.Ledger]
 
 	samples []sample
 	// every is how often the manager wants to hear of us: more seldom, the more movers run.
@@ -110,8 +111,8 @@ func (s *progress) snapshot(now time.Time) wire.Snapshot {
 		shot.ObjectsDone = s.found.Load()
 		return shot
 	}
-	shot.ObjectsDone, shot.BytesDone = l.totals()
-	shot.ObjectsTotal, shot.BytesTotal = int64(len(l.plan.Entries)), l.plan.Bytes
+	shot.ObjectsDone, shot.BytesDone = l.Totals()
+	shot.ObjectsTotal, shot.BytesTotal = int64(len(l.Plan.Entries)), l.Plan.Bytes
 	shot.BytesDone = min(shot.BytesDone+max(s.inFlight.Load(), 0), shot.BytesTotal)
 	shot.BytesPerSecond = s.rate(sample{at: now, bytes: shot.BytesDone})
 	return shot

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -73,10 +74,10 @@ func TestProgressIsSent(t *testing.T) {
 	if early := time.Since(started); early < progressFirst {
 		t.Errorf("the first message came after %s", early)
 	}
-	l := newLedger(plan)
+	l := ledger.New(plan)
 	p.ledger.Store(l)
 	p.enter(wire.Transferring)
-	l.verified(0, proof.ByMD5, false)
+	l.Verified(0, proof.ByMD5, false)
 	write(t, token, "second")
 	p.inFlight.Add(7)
 	// A slow machine may send one more message at any moment before.

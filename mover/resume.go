@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/source"
@@ -20,45 +21,45 @@ import (
 type remains struct {
 	*transfer
 
-	kept     map[int]journalled // Files that were verified.
-	begun    map[int]int64      // Large files of which so much had arrived.
-	furthest map[int]int64      // The most of them that any attempt had.
-	doubtful []int              // Files of the right size that nobody vouches for.
+	kept     map[int]ledger.Line // Files that were verified.
+	begun    map[int]int64       // Large files of which so much had arrived.
+	furthest map[int]int64       // The most of them that any attempt had.
+	doubtful []int               // Files of the right size that nobody vouches for.
 }
 
 // resume reads the journal, removes everything that is neither journalled nor
 // worth a look, and verifies the rest. After it, every file on the volume is a
 // verified one, which mc may skip by its size, or the beginning of a large one.
 func (t *transfer) resume(ctx context.Context) error {
-	r := &remains{transfer: t, kept: make(map[int]journalled), begun: make(map[int]int64), furthest: make(map[int]int64)}
-	if err := t.journal.replay(r.read); err != nil {
+	r := &remains{transfer: t, kept: make(map[int]ledger.Line), begun: make(map[int]int64), furthest: make(map[int]int64)}
+	if err := t.journal.Replay(r.read); err != nil {
 		return err
 	}
-	t.ledger.partial.inherit(r.furthest)
-	s := volume.Sweep{Volume: t.volume, Owned: t.journal.owned, Plan: t.plan, Keep: r.keep}
+	t.ledger.Partial.Inherit(r.furthest)
+	s := volume.Sweep{Volume: t.volume, Owned: t.journal.Owned, Plan: t.plan, Keep: r.keep}
 	if err := s.Run(ctx); err != nil {
 		return err
 	}
 	if err := t.recheck(ctx, r.doubtful); err != nil {
 		return err
 	}
-	if objects, bytes := t.ledger.totals(); objects > 0 || s.Removed > 0 {
+	if objects, bytes := t.ledger.Totals(); objects > 0 || s.Removed > 0 {
 		t.logf("resuming: %d files, %d bytes are already verified; %d leftovers removed", objects, bytes, s.Removed)
 	}
 	return nil
 }
 
 // read takes a line of the journal that is about an object as it is listed now.
-func (r *remains) read(l journalled) {
-	i, ok := r.plan.Find(l.path)
-	if !ok || r.plan.TagText(r.plan.Entries[i].ETag) != l.etag {
+func (r *remains) read(l ledger.Line) {
+	i, ok := r.plan.Find(l.Path)
+	if !ok || r.plan.TagText(r.plan.Entries[i].ETag) != l.ETag {
 		return
 	}
 	switch size := r.plan.Entries[i].Size; {
-	case l.by == proof.Unverified && l.size > 0 && l.size < size:
-		r.begun[i], r.furthest[i] = l.size, max(r.furthest[i], l.size)
-	case l.by > proof.Unverified && l.by < proof.ByExistence && l.size == size:
-		l.path, l.etag = "", "" // Known from the plan.
+	case l.By == proof.Unverified && l.Size > 0 && l.Size < size:
+		r.begun[i], r.furthest[i] = l.Size, max(r.furthest[i], l.Size)
+	case l.By > proof.Unverified && l.By < proof.ByExistence && l.Size == size:
+		l.Path, l.ETag = "", "" // Known from the plan.
 		r.kept[i] = l
 	}
 }
@@ -68,12 +69,12 @@ func (r *remains) keep(i int, stat *unix.Stat_t) bool {
 	if stat.Size != r.plan.Entries[i].Size {
 		return false
 	}
-	if l, ok := r.kept[i]; ok && l.mtime == stat.Mtim.Nano() {
-		r.ledger.verified(i, l.by, true)
+	if l, ok := r.kept[i]; ok && l.ModTime == stat.Mtim.Nano() {
+		r.ledger.Verified(i, l.By, true)
 		return true
 	}
 	if by, ok := r.proven[i]; ok {
-		r.ledger.verified(i, by, false)
+		r.ledger.Verified(i, by, false)
 		return true
 	}
 	if n, ok := r.begun[i]; ok && r.keepBeginning(i, n) == nil {
@@ -90,12 +91,12 @@ func (t *transfer) recheck(ctx context.Context, list []int) error {
 	t.progress.enter(wire.Verifying)
 	refused := t.volume.Sync()
 	if refused != nil {
-		t.journal.distrust()
+		t.journal.Distrust()
 	}
-	if !t.journal.distrusted() {
+	if !t.journal.Distrusted() {
 		source.Parallel(source.StatWorkers, len(list), func(n int) {
 			if by, err := t.compareCold(ctx, list[n], t.prover.Expect); err == nil && by != proof.BySize {
-				t.ledger.verified(list[n], by, false)
+				t.ledger.Verified(list[n], by, false)
 			}
 		})
 	}
@@ -103,8 +104,8 @@ func (t *transfer) recheck(ctx context.Context, list []int) error {
 		return context.Cause(ctx)
 	}
 	for _, i := range list {
-		if !t.ledger.isVerified(i) {
-			if err := t.journal.owned(); err != nil {
+		if !t.ledger.IsVerified(i) {
+			if err := t.journal.Owned(); err != nil {
 				return err
 			}
 			if err := t.volume.Data.Remove(t.plan.Entries[i].Path); err != nil {
@@ -115,5 +116,5 @@ func (t *transfer) recheck(ctx context.Context, list []int) error {
 	if refused != nil {
 		return refused
 	}
-	return t.journal.trust()
+	return t.journal.Trust()
 }

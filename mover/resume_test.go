@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/volume"
@@ -32,7 +33,7 @@ func killed(t *testing.T, b *bench, p *proxy, full *atomic.Bool) {
 	t.Helper()
 	b.options.CheckpointEvery = 20 * time.Millisecond
 	cmd := b.spawn()
-	journal := filepath.Join(b.paths.Volume, journalName)
+	journal := filepath.Join(b.paths.Volume, ledger.JournalName)
 	waitFor(t, 2*time.Minute, "the proxy is full and the journal has settled", func() bool {
 		text, err := os.ReadFile(journal)
 		return err == nil && full.Load() && bytes.Count(text, []byte("\n")) > enoughLines && quiet(journal)
@@ -125,18 +126,18 @@ func TestAResumedVolumeIsNotTrustedBlindly(t *testing.T) {
 	killed(t, b, p, full)
 	release()
 
-	journal := filepath.Join(b.paths.Volume, journalName)
+	journal := filepath.Join(b.paths.Volume, ledger.JournalName)
 	text, err := os.ReadFile(journal)
 	if err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.SplitAfter(strings.TrimSuffix(string(text), "\n"), "\n")
 	verified := func(n int) string { // The path in the nth line.
-		l, ok := parseJournalled([]byte(strings.TrimSuffix(lines[n], "\n")))
+		l, ok := ledger.ParseJournalled([]byte(strings.TrimSuffix(lines[n], "\n")))
 		if !ok {
 			t.Fatalf("line %q", lines[n])
 		}
-		return l.path
+		return l.Path
 	}
 	// The same size, other bytes, in a file that the journal vouches for.
 	flipped := verified(1)
@@ -211,7 +212,7 @@ func TestALargeObjectIsNotTakenForComplete(t *testing.T) {
 		b := newBench(t, p.URL)
 		b.options.CheckpointEvery = 20 * time.Millisecond
 		cmd := b.spawn()
-		journal := filepath.Join(b.paths.Volume, journalName)
+		journal := filepath.Join(b.paths.Volume, ledger.JournalName)
 		waitFor(t, 2*time.Minute, "the large object hangs half way", func() bool { return held.Load() && settled(journal) })
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
@@ -235,7 +236,7 @@ func half(t *testing.T, s *s3server, object []byte, hold bool) (p *proxy, stuck 
 		w.Header().Set("Content-Length", strconv.Itoa(len(object)))
 		w.Header().Set("ETag", `"`+hex.EncodeToString(sum[:])+`"`)
 		w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
-		_, _ = w.Write(object[:len(object)-partialStep/2])
+		_, _ = w.Write(object[:len(object)-ledger.PartialStep/2])
 		_ = http.NewResponseController(w).Flush()
 		stuck.Store(true)
 		if hold {
@@ -256,7 +257,7 @@ func killedMidway(t *testing.T, s *s3server, object []byte, changes ...func(*wir
 	}
 	b.options.CheckpointEvery = 20 * time.Millisecond
 	cmd := b.spawn()
-	journal := filepath.Join(b.paths.Volume, journalName)
+	journal := filepath.Join(b.paths.Volume, ledger.JournalName)
 	waitFor(t, 2*time.Minute, "the journal knows of the beginning", func() bool {
 		text, err := os.ReadFile(journal)
 		return err == nil && stuck.Load() && strings.Contains(string(text), `"large"`) && quiet(journal)
@@ -359,7 +360,7 @@ func TestWhatNobodyVouchesForGivesItsRoomBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := &transfer{volume: v, ledger: newLedger(p), mover: &mover{plan: p, prover: &proof.Prover{Plan: p}}}
+	tr := &transfer{volume: v, ledger: ledger.New(p), mover: &mover{plan: p, prover: &proof.Prover{Plan: p}}}
 	if err := tr.keepBeginning(0, plan.LargeSize); err != nil {
 		t.Fatal(err)
 	}
@@ -370,7 +371,7 @@ func TestWhatNobodyVouchesForGivesItsRoomBack(t *testing.T) {
 	if taken := stat.Blocks * 512; stat.Size != size || taken > plan.LargeSize+1<<20 {
 		t.Errorf("the file has size %d and takes %d bytes, want %d and about %d", stat.Size, taken, size, plan.LargeSize)
 	}
-	if n, exists := tr.ledger.present(0); n != plan.LargeSize || !exists {
+	if n, exists := tr.ledger.Present(0); n != plan.LargeSize || !exists {
 		t.Errorf("%d bytes count as present, want %d", n, plan.LargeSize)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/s3populator/s3populator/internal/testenv"
+	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
@@ -203,11 +204,11 @@ func (b *bench) adopt() {
 		b.t.Fatal(err)
 	}
 	defer v.Close()
-	j, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "earlier-pod", Request: "another"})
+	j, err := ledger.TakeOver(v.Root, plan.Header{Claim: testClaim, Pod: "earlier-pod", Request: "another"})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	j.close()
+	j.Close()
 }
 
 // run makes one attempt.

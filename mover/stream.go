@@ -111,11 +111,11 @@ func (t *transfer) streamBatch(ctx context.Context, batch []int, share int) erro
 		failures++
 		if failures >= patience {
 			for _, i := range batch[done:] {
-				t.ledger.fail(i, err)
+				t.ledger.Fail(i, err)
 			}
 			return nil
 		}
-		t.ledger.fail(batch[done], err)
+		t.ledger.Fail(batch[done], err)
 		batch = batch[done+1:]
 	}
 	return nil
@@ -139,7 +139,7 @@ func (t *transfer) cat(ctx context.Context, batch []int, share int) (done int, e
 			if by == proof.BySize {
 				sizeOnly = append(sizeOnly, i)
 			} else {
-				t.ledger.verified(i, by, false)
+				t.ledger.Verified(i, by, false)
 			}
 			done++
 		}
@@ -171,12 +171,12 @@ func (t *transfer) confirm(ctx context.Context, list []int) {
 	for n, i := range list {
 		switch {
 		case errs[n] != nil:
-			t.ledger.fail(i, errs[n])
+			t.ledger.Fail(i, errs[n])
 			shifted = true
 		case shifted:
-			t.ledger.fail(i, errShifted)
+			t.ledger.Fail(i, errShifted)
 		default:
-			t.ledger.verified(i, proof.BySize, false)
+			t.ledger.Verified(i, proof.BySize, false)
 		}
 	}
 }
@@ -203,7 +203,7 @@ func (t *transfer) receive(ctx context.Context, r io.Reader, i int, start headSt
 		return proof.Unverified, errShort
 	}
 	// Complete, right or wrong: nothing of it is a beginning any more.
-	t.ledger.partial.drop(i)
+	t.ledger.Partial.Drop(i)
 	if d.Matches() {
 		return want.Method, nil
 	}
@@ -227,7 +227,7 @@ func (t *transfer) write(i int, d *proof.Digester, r io.Reader, from int64) erro
 			_ = f.Close()
 			return fmt.Errorf("write to the volume: %w", err)
 		}
-		to = &growing{file: f, to: &t.ledger.partial, entry: i, at: from}
+		to = &growing{file: f, to: &t.ledger.Partial, entry: i, at: from}
 	}
 	t.progress.inFlight.Add(from)
 	defer t.progress.inFlight.Add(-from)

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/volume"
@@ -40,13 +41,13 @@ func TestTheJournalFollowsTheDevice(t *testing.T) {
 			write(t, filepath.Join(dir, "small"), "hello")
 			j, _ := read(t, v, "source")
 			progressed := false
-			k := &checkpointer{volume: v, ledger: newLedger(p), journal: j, progressed: func() { progressed = true }}
-			k.ledger.partial.reached(0, 2*plan.LargeSize)
-			k.ledger.verified(1, proof.ByMD5, false)
+			k := &ledger.Checkpointer{Volume: v, Ledger: ledger.New(p), Journal: j, Progressed: func() { progressed = true }}
+			k.Ledger.Partial.Reached(0, 2*plan.LargeSize)
+			k.Ledger.Verified(1, proof.ByMD5, false)
 			if refused {
 				_ = v.Dir.Close() // A sync by it fails.
 			}
-			if err := k.checkpoint(); (err != nil) != refused {
+			if err := k.Checkpoint(); (err != nil) != refused {
 				t.Fatalf("the checkpoint ends with %v", err)
 			}
 			if progressed == refused {
@@ -74,8 +75,8 @@ func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
 	}{
 		"no sync failed": {func(*transfer) error { return nil }, "a b"},
 		"a checkpoint failed": {func(t *transfer) error {
-			t.ledger.verified(0, proof.ByMD5, false)
-			return t.checkpointer().checkpoint()
+			t.ledger.Verified(0, proof.ByMD5, false)
+			return t.checkpointer().Checkpoint()
 		}, "b"},
 		"the last sync failed": {func(t *transfer) error { return t.complete() }, "b"},
 	} {
@@ -92,21 +93,21 @@ func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
 				v, err := volume.Open(dir, "")
 				mustDo(t, err)
 				t.Cleanup(v.Close)
-				j, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "this-pod", Request: "r"})
+				j, err := ledger.TakeOver(v.Root, plan.Header{Claim: testClaim, Pod: "this-pod", Request: "r"})
 				mustDo(t, err)
-				t.Cleanup(j.close)
+				t.Cleanup(j.Close)
 				mustDo(t, v.MakeTarget())
 				return &transfer{
 					mover:   &mover{plan: p, prover: &proof.Prover{Plan: p}, options: Options{Log: io.Discard}, progress: &progress{}},
 					volume:  v,
 					journal: j,
-					ledger:  newLedger(p),
+					ledger:  ledger.New(p),
 				}
 			}
 			first := attempt()
 			write(t, dir+"/b", "world")
-			first.ledger.verified(1, proof.ByMD5, false)
-			mustDo(t, first.checkpointer().checkpoint())
+			first.ledger.Verified(1, proof.ByMD5, false)
+			mustDo(t, first.checkpointer().Checkpoint())
 			write(t, dir+"/a", "hello")
 			_ = first.volume.Dir.Close() // A sync by it fails.
 			if err := tt.refuse(first); (err == nil) != (tt.want == "a b") {
@@ -118,7 +119,7 @@ func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
 				mustDo(t, second.resume(t.Context()))
 				var got []string
 				for i, e := range p.Entries {
-					if second.ledger.isVerified(i) {
+					if second.ledger.IsVerified(i) {
 						got = append(got, e.Path)
 					}
 				}
@@ -135,8 +136,8 @@ func hexMD5(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func (t *transfer) checkpointer() *checkpointer {
-	return &checkpointer{volume: t.volume, ledger: t.ledger, journal: t.journal, progressed: func() {}}
+func (t *transfer) checkpointer() *ledger.Checkpointer {
+	return &ledger.Checkpointer{Volume: t.volume, Ledger: t.ledger, Journal: t.journal, Progressed: func() {}}
 }
 
 // TestProgressIsWhatNoAttemptHadBefore: an attempt that only reaches the point of an earlier
@@ -161,10 +162,10 @@ func TestProgressIsWhatNoAttemptHadBefore(t *testing.T) {
 			}
 			j, _ := read(t, v, "source")
 			progressed := false
-			k := &checkpointer{volume: v, ledger: newLedger(p), journal: j, progressed: func() { progressed = true }}
-			k.ledger.partial.inherit(map[int]int64{0: tt.before})
-			k.ledger.partial.reached(0, tt.arrived)
-			if err := k.checkpoint(); err != nil || progressed != tt.want {
+			k := &ledger.Checkpointer{Volume: v, Ledger: ledger.New(p), Journal: j, Progressed: func() { progressed = true }}
+			k.Ledger.Partial.Inherit(map[int]int64{0: tt.before})
+			k.Ledger.Partial.Reached(0, tt.arrived)
+			if err := k.Checkpoint(); err != nil || progressed != tt.want {
 				t.Errorf("progress is %v (%v), want %v", progressed, err, tt.want)
 			}
 		})

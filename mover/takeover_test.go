@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/volume"
@@ -46,26 +47,26 @@ func TestHeader(t *testing.T) {
 }
 
 // pair is a mover that has written to a volume, and what another one needs to take it over.
-func pair(t *testing.T) (dir string, old *transfer, next func() *journal) {
+func pair(t *testing.T) (dir string, old *transfer, next func() *ledger.Journal) {
 	t.Helper()
 	v, _ := journalVolume(t)
 	dir = v.Root.Name()
 	p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "a", size: 5}, listed{key: "b", size: 5})
 	mustDo(t, err)
-	j, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "old-pod", Request: "r"})
+	j, err := ledger.TakeOver(v.Root, plan.Header{Claim: testClaim, Pod: "old-pod", Request: "r"})
 	mustDo(t, err)
-	t.Cleanup(j.close)
+	t.Cleanup(j.Close)
 	m := &mover{plan: p, prover: &proof.Prover{Plan: p}, options: Options{Log: io.Discard}, progress: &progress{}}
-	old = &transfer{mover: m, volume: v, journal: j, ledger: newLedger(p)}
+	old = &transfer{mover: m, volume: v, journal: j, ledger: ledger.New(p)}
 	write(t, dir+"/a", "hello")
 	write(t, dir+"/leftover", "x")
-	return dir, old, func() *journal {
+	return dir, old, func() *ledger.Journal {
 		v, err := volume.Open(dir, "")
 		mustDo(t, err)
 		t.Cleanup(v.Close)
-		j, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "new-pod", Request: "r"})
+		j, err := ledger.TakeOver(v.Root, plan.Header{Claim: testClaim, Pod: "new-pod", Request: "r"})
 		mustDo(t, err)
-		t.Cleanup(j.close)
+		t.Cleanup(j.Close)
 		return j
 	}
 }
@@ -73,20 +74,22 @@ func pair(t *testing.T) (dir string, old *transfer, next func() *journal) {
 // TestAFencedMoverWritesNoMore: a mover that has lost its journal ends before its next
 // checkpoint and before it removes anything.
 func TestAFencedMoverWritesNoMore(t *testing.T) {
-	for how, lose := range map[string]func(t *testing.T, dir string, next func() *journal){
-		"taken over": func(_ *testing.T, _ string, next func() *journal) { next() },
-		"its journal is gone": func(t *testing.T, dir string, _ func() *journal) {
+	for how, lose := range map[string]func(t *testing.T, dir string, next func() *ledger.Journal){
+		"taken over": func(_ *testing.T, _ string, next func() *ledger.Journal) { next() },
+		"its journal is gone": func(t *testing.T, dir string, _ func() *ledger.Journal) {
 			mustDo(t, os.RemoveAll(filepath.Join(dir, wire.JournalDir)))
 		},
-		"its journal is no more": func(t *testing.T, dir string, _ func() *journal) { write(t, filepath.Join(dir, journalName), "x\n") },
+		"its journal is no more": func(t *testing.T, dir string, _ func() *ledger.Journal) {
+			write(t, filepath.Join(dir, ledger.JournalName), "x\n")
+		},
 	} {
 		for what, act := range map[string]func(ctx context.Context, t *transfer) error{
 			"a checkpoint": func(_ context.Context, t *transfer) error {
-				t.ledger.verified(0, proof.ByMD5, false)
-				return (&checkpointer{volume: t.volume, ledger: t.ledger, journal: t.journal, progressed: func() {}}).checkpoint()
+				t.ledger.Verified(0, proof.ByMD5, false)
+				return (&ledger.Checkpointer{Volume: t.volume, Ledger: t.ledger, Journal: t.journal, Progressed: func() {}}).Checkpoint()
 			},
 			"a checkpoint with nothing to say": func(_ context.Context, t *transfer) error {
-				return (&checkpointer{volume: t.volume, ledger: t.ledger, journal: t.journal, progressed: func() {}}).checkpoint()
+				return (&ledger.Checkpointer{Volume: t.volume, Ledger: t.ledger, Journal: t.journal, Progressed: func() {}}).Checkpoint()
 			},
 			"a resume":         func(ctx context.Context, t *transfer) error { return t.resume(ctx) },
 			"the next round":   func(ctx context.Context, t *transfer) error { return t.prepareRound(ctx, 2) },
@@ -108,25 +111,25 @@ func TestAFencedMoverWritesNoMore(t *testing.T) {
 
 func TestATakeOverKeepsWhatIsNoted(t *testing.T) {
 	_, old, next := pair(t)
-	noted := journalled{path: "a", size: 5, mtime: 7, by: proof.ByMD5, etag: emptyMD5}
-	mustDo(t, old.journal.add([]journalled{noted}))
+	noted := ledger.Line{Path: "a", Size: 5, ModTime: 7, By: proof.ByMD5, ETag: emptyMD5}
+	mustDo(t, old.journal.Add([]ledger.Line{noted}))
 	j := next()
 	// The old mover still has its file open, which is another one now.
-	mustDo(t, old.journal.add([]journalled{{path: "b", size: 5, by: proof.ByMD5}}))
-	var got []journalled
-	mustDo(t, j.replay(func(l journalled) { got = append(got, l) }))
+	mustDo(t, old.journal.Add([]ledger.Line{{Path: "b", Size: 5, By: proof.ByMD5}}))
+	var got []ledger.Line
+	mustDo(t, j.Replay(func(l ledger.Line) { got = append(got, l) }))
 	if len(got) != 1 || got[0] != noted {
 		t.Errorf("the new journal holds %+v, want the line of before alone", got)
 	}
-	mustDo(t, j.owned())
+	mustDo(t, j.Owned())
 }
 
 // TestALineThatDoesNotEnd: a journal is read in bounded memory.
 func TestALineThatDoesNotEnd(t *testing.T) {
 	v, file := journalVolume(t)
 	h := plan.Header{Claim: testClaim, Pod: "this-pod", Request: "r"}
-	l := journalled{path: "a", size: 5, mtime: 7, by: proof.ByMD5, etag: emptyMD5}
-	write(t, file, h.Line()+strings.Repeat("x", 64<<20)+string(l.line())+string(l.line()))
+	l := ledger.Line{Path: "a", Size: 5, ModTime: 7, By: proof.ByMD5, ETag: emptyMD5}
+	write(t, file, h.Line()+strings.Repeat("x", 64<<20)+string(l.Line())+string(l.Line()))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	_, got := read(t, v, "r")
@@ -153,9 +156,9 @@ func TestAMoverOfACutOffNode(t *testing.T) {
 		v, err := volume.Open(b.paths.Volume, "")
 		mustDo(t, err)
 		defer v.Close()
-		j, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "new-pod", Request: "r"})
+		j, err := ledger.TakeOver(v.Root, plan.Header{Claim: testClaim, Pod: "new-pod", Request: "r"})
 		mustDo(t, err)
-		defer j.close()
+		defer j.Close()
 		var r wire.Report
 		select {
 		case r = <-done: // The next checkpoint ended it, although S3 still holds its answers.
@@ -167,7 +170,7 @@ func TestAMoverOfACutOffNode(t *testing.T) {
 		if r.Reason != wire.Fenced || !r.Class.Again() || !strings.Contains(r.Message, "new-pod") {
 			t.Errorf("report is %+v, want %s", r, wire.Fenced)
 		}
-		mustDo(t, j.owned())
+		mustDo(t, j.Owned())
 		if left, _ := os.ReadDir(b.paths.Volume); len(left) < 2 {
 			t.Errorf("the fenced mover removed files: %v are left", left)
 		}
@@ -186,15 +189,15 @@ func TestAnotherRequestInheritsNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, _ := journalVolume(t)
-			old, err := takeOver(v, plan.Header{Claim: testClaim, Pod: "old-pod", Request: "r"})
+			old, err := ledger.TakeOver(v.Root, plan.Header{Claim: testClaim, Pod: "old-pod", Request: "r"})
 			mustDo(t, err)
-			defer old.close()
-			mustDo(t, old.add([]journalled{{path: "a", size: 5, mtime: 1, by: proof.BySize, etag: "e"}}))
-			next, err := takeOver(v, plan.Header{Claim: c.claim, Pod: "new-pod", Request: c.request})
+			defer old.Close()
+			mustDo(t, old.Add([]ledger.Line{{Path: "a", Size: 5, ModTime: 1, By: proof.BySize, ETag: "e"}}))
+			next, err := ledger.TakeOver(v.Root, plan.Header{Claim: c.claim, Pod: "new-pod", Request: c.request})
 			mustDo(t, err)
-			defer next.close()
+			defer next.Close()
 			lines := 0
-			mustDo(t, next.replay(func(journalled) { lines++ }))
+			mustDo(t, next.Replay(func(ledger.Line) { lines++ }))
 			if lines != c.lines {
 				t.Errorf("%d lines were inherited, want %d", lines, c.lines)
 			}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/source"
@@ -29,8 +30,8 @@ type transfer struct {
 	*mover
 
 	volume  *volume.Volume
-	journal *journal
-	ledger  *ledger
+	journal *ledger.Journal
+	ledger  *ledger.Ledger
 	// proven are files of a volume without a journal that were compared before it was taken.
 	proven map[int]proof.Method
 	// whole means that the volume was found complete: nothing is written to it.
@@ -46,7 +47,7 @@ type transfer struct {
 // run fetches what is not verified until nothing is left.
 func (t *transfer) run(ctx context.Context) error {
 	for round := 1; ; round++ {
-		todo := t.ledger.startRound()
+		todo := t.ledger.StartRound()
 		if len(todo) == 0 {
 			return nil
 		}
@@ -57,7 +58,7 @@ func (t *transfer) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		left := t.ledger.todo()
+		left := t.ledger.Todo()
 		if err := t.verdict(ctx, err, left); err != nil && (round >= maxRounds || !retryable(err)) {
 			return err
 		}
@@ -85,9 +86,9 @@ func (t *transfer) prepareRound(ctx context.Context, round int) error {
 	}
 	s := volume.Sweep{
 		Volume: t.volume,
-		Owned:  t.journal.owned,
+		Owned:  t.journal.Owned,
 		Plan:   t.plan,
-		Keep:   func(i int, _ *unix.Stat_t) bool { return t.ledger.isVerified(i) || t.ledger.partial.of(i) > 0 },
+		Keep:   func(i int, _ *unix.Stat_t) bool { return t.ledger.IsVerified(i) || t.ledger.Partial.Of(i) > 0 },
 	}
 	return s.Run(ctx)
 }
@@ -141,7 +142,7 @@ func (t *transfer) fetch(ctx context.Context, todo []int) error {
 // checkContested verifies what mirror has replaced while the streams were running. When the
 // round has failed, the next one does.
 func (t *transfer) checkContested(ctx context.Context) {
-	list := t.ledger.uncontested()
+	list := t.ledger.Uncontested()
 	source.Parallel(runtime.GOMAXPROCS(0), len(list), func(n int) {
 		if ctx.Err() == nil {
 			t.fetched.Add(t.plan.Entries[list[n]].Size)
@@ -191,7 +192,7 @@ func (t *transfer) verdict(ctx context.Context, err error, left []int) error {
 	if len(left) == 0 {
 		return nil
 	}
-	i, why := t.ledger.firstFailure()
+	i, why := t.ledger.FirstFailure()
 	if why == nil {
 		i = left[0]
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/internal/testenv"
+	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
@@ -84,7 +85,7 @@ func TestVolumeThatCannotBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.Close()
-	_, err = takeOver(v, plan.Header{Claim: testClaim, Pod: "this-pod"})
+	_, err = ledger.TakeOver(v.Root, plan.Header{Claim: testClaim, Pod: "this-pod"})
 	mustFail(t, err, wire.VolumeNotWritable, "spec.mover.podSecurityContext")
 }
 

@@ -199,3 +199,8 @@ func (v *Volume) Sync() error {
 	}
 	return nil
 }
+
+// Remove removes a file below the target directory.
+func (v *Volume) Remove(name string) error {
+	return v.Data.Remove(name) //nolint:wrapcheck // Callers name the file.
+}

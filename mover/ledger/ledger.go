@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+// Package ledger records what became of every object of a plan, and keeps that on the volume so
+// that it survives the mover. It notes methods of comparison and knows none.
+package ledger
 
 import (
 	"maps"
@@ -12,10 +14,10 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// ledger records what became of every entry of the plan. It is shared by the
+// Ledger records what became of every entry of the plan. It is shared by the
 // workers that verify, the journal and the progress messages.
-type ledger struct {
-	plan *plan.Plan
+type Ledger struct {
+	Plan *plan.Plan
 
 	mu      sync.Mutex
 	how     []plan.Method // By entry; Unverified is what still has to be done.
@@ -27,20 +29,20 @@ type ledger struct {
 	// contested entries are files that mc writes although they were there, or are on their way.
 	contested map[int]bool
 
-	partial partials
+	Partial Partials
 }
 
-func newLedger(p *plan.Plan) *ledger {
-	return &ledger{
-		plan:      p,
+func New(p *plan.Plan) *Ledger {
+	return &Ledger{
+		Plan:      p,
 		how:       make([]plan.Method, len(p.Entries)),
 		failed:    make(map[int]error),
 		contested: make(map[int]bool),
 	}
 }
 
-// verified records a file that was compared with its object.
-func (l *ledger) verified(i int, by plan.Method, journalled bool) {
+// Verified records a file that was compared with its object.
+func (l *Ledger) Verified(i int, by plan.Method, journalled bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.how[i] != plan.Unverified || l.contested[i] {
@@ -49,16 +51,16 @@ func (l *ledger) verified(i int, by plan.Method, journalled bool) {
 	l.how[i] = by
 	l.counts[by]++
 	l.objects++
-	l.bytes += l.plan.Entries[i].Size
+	l.bytes += l.Plan.Entries[i].Size
 	delete(l.failed, i)
-	l.partial.drop(i)
+	l.Partial.Drop(i)
 	if !journalled {
 		l.pending = append(l.pending, int32(i)) // #nosec G115 -- a plan of 2^31 entries does not fit in memory.
 	}
 }
 
-// fail records why an entry could not be verified.
-func (l *ledger) fail(i int, err error) {
+// Fail records why an entry could not be verified.
+func (l *Ledger) Fail(i int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.how[i] == plan.Unverified {
@@ -66,9 +68,9 @@ func (l *ledger) fail(i int, err error) {
 	}
 }
 
-// contest takes a verification back, because mc writes the file again, and takes none for as
+// Contest takes a verification back, because mc writes the file again, and takes none for as
 // long as anything writes: mc replaces the file, and who has it open verifies one without a name.
-func (l *ledger) contest(i int) {
+func (l *Ledger) Contest(i int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.contested[i] = true
@@ -78,62 +80,62 @@ func (l *ledger) contest(i int) {
 	l.counts[l.how[i]]--
 	l.how[i] = plan.Unverified
 	l.objects--
-	l.bytes -= l.plan.Entries[i].Size
+	l.bytes -= l.Plan.Entries[i].Size
 }
 
-// uncontested hands out the contested entries once nothing writes any more.
-func (l *ledger) uncontested() []int {
+// Uncontested hands out the contested entries once nothing writes any more.
+func (l *Ledger) Uncontested() []int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	list := slices.Sorted(maps.Keys(l.contested))
 	clear(l.contested)
 	for _, i := range list {
-		l.partial.drop(i) // What had arrived of it has no name either.
+		l.Partial.Drop(i) // What had arrived of it has no name either.
 	}
 	return list
 }
 
-func (l *ledger) isVerified(i int) bool { return l.method(i) != plan.Unverified }
+func (l *Ledger) IsVerified(i int) bool { return l.Method(i) != plan.Unverified }
 
-// present is how many bytes of an entry are on the volume already, and whether its file is.
-func (l *ledger) present(i int) (bytes int64, exists bool) {
-	if l.isVerified(i) {
-		return l.plan.Entries[i].Size, true
+// Present is how many bytes of an entry are on the volume already, and whether its file is.
+func (l *Ledger) Present(i int) (bytes int64, exists bool) {
+	if l.IsVerified(i) {
+		return l.Plan.Entries[i].Size, true
 	}
-	n := l.partial.of(i)
+	n := l.Partial.Of(i)
 	return n, n > 0
 }
 
-func (l *ledger) method(i int) plan.Method {
+func (l *Ledger) Method(i int) plan.Method {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.how[i]
 }
 
-// startRound returns the files that are not verified, in the plan's order, and
+// StartRound returns the files that are not verified, in the plan's order, and
 // forgets why an earlier round failed.
-func (l *ledger) startRound() []int {
+func (l *Ledger) StartRound() []int {
 	l.mu.Lock()
 	clear(l.failed)
 	l.mu.Unlock()
-	return l.todo()
+	return l.Todo()
 }
 
-// todo returns the files that are not verified, in the plan's order.
-func (l *ledger) todo() []int {
+// Todo returns the files that are not verified, in the plan's order.
+func (l *Ledger) Todo() []int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var list []int
 	for i, how := range l.how {
-		if how == plan.Unverified && !l.plan.Entries[i].IsDir() {
+		if how == plan.Unverified && !l.Plan.Entries[i].IsDir() {
 			list = append(list, i)
 		}
 	}
 	return list
 }
 
-// verifiedBy returns the entries that were verified by this method.
-func (l *ledger) verifiedBy(by plan.Method) []int {
+// VerifiedBy returns the entries that were verified by this method.
+func (l *Ledger) VerifiedBy(by plan.Method) []int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var list []int
@@ -146,7 +148,7 @@ func (l *ledger) verifiedBy(by plan.Method) []int {
 }
 
 // takePending hands out what the journal does not know yet.
-func (l *ledger) takePending() []int32 {
+func (l *Ledger) takePending() []int32 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	list := l.pending
@@ -154,16 +156,16 @@ func (l *ledger) takePending() []int32 {
 	return slices.DeleteFunc(list, func(i int32) bool { return l.how[i] == plan.Unverified })
 }
 
-func (l *ledger) totals() (objects, bytes int64) {
+func (l *Ledger) Totals() (objects, bytes int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.objects, l.bytes
 }
 
-// firstFailure returns the error of the first entry that failed, in the
+// FirstFailure returns the error of the first entry that failed, in the
 // plan's order, so that the same trouble gives the same message. A source that
 // changed explains more than anything else.
-func (l *ledger) firstFailure() (int, error) {
+func (l *Ledger) FirstFailure() (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.failed) == 0 {
@@ -178,8 +180,8 @@ func (l *ledger) firstFailure() (int, error) {
 	return indices[0], l.failed[indices[0]]
 }
 
-// byMethod counts the entries by how they were verified.
-func (l *ledger) byMethod() [plan.Methods]int64 {
+// ByMethod counts the entries by how they were verified.
+func (l *Ledger) ByMethod() [plan.Methods]int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.counts

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/plan"
+)
+
+// Volume are those below the target directory of a volume.
+type Volume interface {
+	// Sync writes all of the volume to its device.
+	Sync() error
+	// Stat describes a file without following a link.
+	Stat(name string) (unix.Stat_t, error)
+	Remove(name string) error
+}
+
+// Checkpointer makes verified files durable while others are still on their way.
+type Checkpointer struct {
+	Volume  Volume
+	Ledger  *Ledger
+	Journal *Journal
+	Every   time.Duration
+	// Progressed is called when the journal has learnt what no attempt before had left in it.
+	Progressed func()
+}
+
+// Run checkpoints until the context ends. A sync may hold up writers, so a
+// slow device is given four times as long as its last one took.
+func (k *Checkpointer) Run(ctx context.Context) error {
+	timer := time.NewTimer(k.Every)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case start := <-timer.C:
+			if err := k.Checkpoint(); err != nil {
+				return err
+			}
+			timer.Reset(max(k.Every, 4*time.Since(start)))
+		}
+	}
+}
+
+// Checkpoint syncs the volume and then notes in the journal what was verified
+// before, and how much of large files had arrived. When the device refuses data, the files in question are removed:
+// read again they might come from memory and look sound.
+func (k *Checkpointer) Checkpoint() error {
+	if err := k.Journal.Owned(); err != nil {
+		return err
+	}
+	pending, parts := k.Ledger.takePending(), k.Ledger.Partial.due()
+	if len(pending) == 0 && len(parts) == 0 {
+		return nil
+	}
+	lines := make([]Line, 0, len(pending)+len(parts))
+	for _, i := range pending {
+		if l, ok := k.describe(int(i)); ok {
+			lines = append(lines, l)
+		}
+	}
+	if err := k.Volume.Sync(); err != nil {
+		k.Journal.Distrust()
+		for _, i := range pending {
+			_ = k.Volume.Remove(k.Ledger.Plan.Entries[i].Path)
+		}
+		return err
+	}
+	for i, n := range parts {
+		e := k.Ledger.Plan.Entries[i]
+		lines = append(lines, Line{Path: e.Path, Size: n, By: plan.Unverified, ETag: k.Ledger.Plan.TagText(e.ETag)})
+	}
+	if err := k.Journal.Add(lines); err != nil {
+		return err
+	}
+	if len(lines) > len(parts) || k.Ledger.Partial.beyond(parts) {
+		k.Progressed()
+	}
+	k.Ledger.Partial.Note(parts)
+	return nil
+}
+
+func (k *Checkpointer) describe(i int) (Line, bool) {
+	e := k.Ledger.Plan.Entries[i]
+	stat, err := k.Volume.Stat(e.Path)
+	if err != nil || stat.Size != e.Size || !k.Ledger.IsVerified(i) {
+		return Line{}, false
+	}
+	return Line{
+		Path:    e.Path,
+		Size:    e.Size,
+		ModTime: stat.Mtim.Nano(),
+		By:      k.Ledger.Method(i),
+		ETag:    k.Ledger.Plan.TagText(e.ETag),
+	}, true
+}

@@ -20,8 +20,10 @@ func TestBlock(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
 	s.Warnings = []string{string(v1alpha1.ReasonUnsupportedClaim)}
-	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"images/disk.img": story.Bytes(1, 5*story.MiB+512),
-		"images/other": []byte("x")})
+	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{
+		"images/disk.img": story.Bytes(1, 5*story.MiB+512),
+		"images/other":    []byte("x"),
+	})
 	s.Source("disk", bucket, func(o *v1alpha1.S3Source) {
 		o.Spec.Objects = []v1alpha1.S3Object{{Key: "images/disk.img"}}
 	})

@@ -20,8 +20,10 @@ func TestImmediate(t *testing.T) {
 		t.Run(string(server), func(t *testing.T) {
 			t.Parallel()
 			s := story.Begin(t, world)
-			bucket := s.Bucket(server).Put(story.Small("set/", 20)).Put(map[string][]byte{"set2/no": []byte("not ours"),
-				"setting": []byte("not ours")})
+			bucket := s.Bucket(server).Put(story.Small("set/", 20)).Put(map[string][]byte{
+				"set2/no": []byte("not ours"),
+				"setting": []byte("not ours"),
+			})
 			s.Source("source", bucket, under("set"))
 			claim := s.Claim(story.Claim{Source: "source"})
 			_, volume := s.Populated(claim, bucket.Under("set/"))

@@ -90,8 +90,10 @@ func TestSourceNotReady(t *testing.T) {
 func TestRefresh(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
-	bucket := s.Bucket(story.VersityGW).Put(map[string][]byte{"a/1": []byte("1"), "a/2": []byte("22"),
-		"b/3": []byte("333")})
+	bucket := s.Bucket(story.VersityGW).Put(map[string][]byte{
+		"a/1": []byte("1"), "a/2": []byte("22"),
+		"b/3": []byte("333"),
+	})
 	source := s.Source("source", bucket, under("a"))
 	s.Source("periodic", bucket, under("b"), func(o *v1alpha1.S3Source) {
 		o.Spec.RefreshInterval = &metav1.Duration{Duration: 10 * time.Second}

@@ -7,6 +7,7 @@ package manifests_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,8 +37,10 @@ var rendered = map[string][]string{
 	"with cert-manager": {"kubectl", "kustomize", "../certs/testdata/overlay"},
 	"samples/overlay":   {"kubectl", "kustomize", "samples/overlay"},
 	"chart":             {"helm", "template", "s3populator", "chart", "--namespace", namespaces[0]},
-	"chart, every value": {"helm", "template", "s3populator", "chart", "--namespace", namespaces[0], "--values",
-		everyValue},
+	"chart, every value": {
+		"helm", "template", "s3populator", "chart", "--namespace", namespaces[0], "--values",
+		everyValue,
+	},
 	"chart, cert-manager": {
 		"helm", "template", "s3populator", "chart", "--namespace", namespaces[0], "--set", "certificates.mode=certManager",
 	},
@@ -59,21 +62,21 @@ var written = []string{"samples/*.yaml", "gitops/argocd/argocd-cm.yaml", "crd/s3
 func TestEveryManifestPassesADryRun(t *testing.T) {
 	helm := program(t, "helm")
 	config := kubetest.APIServer(t, kubetest.Options{CRDs: definitions(t)})
-	kubectl := []string{kubetest.Program(t, "kubectl"), "--kubeconfig", kubeconfig(t, config)}
+	kubectl := kubetest.Program(t, "kubectl")
 	makeNamespaces(t, config)
-	apply := append(kubectl, "apply", "--dry-run=server", "--validate=strict", "-f", "-")
+	apply := []string{
+		kubectl, "--kubeconfig", kubeconfig(t, config), "apply", "--dry-run=server", "--validate=strict", "-f", "-",
+	}
 	texts := map[string]string{}
 	for name, command := range rendered {
-		command = append([]string{map[string]string{"kubectl": kubectl[0], "helm": helm}[command[0]]}, command[1:]...)
+		command = append([]string{map[string]string{"kubectl": kubectl, "helm": helm}[command[0]]}, command[1:]...)
 		text, err := run(t, "", command...)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		texts[name] = text
 	}
-	for name, text := range files(t) {
-		texts[name] = text
-	}
+	maps.Copy(texts, files(t))
 	for name, text := range texts {
 		t.Run(name, func(t *testing.T) {
 			if out, err := run(t, text, apply...); err != nil || !strings.Contains(out, "(server dry run)") {

@@ -137,7 +137,8 @@ func TestRetriedAtEveryWrite(t *testing.T) {
 func (sim *simulator) behind(old *v1alpha1.S3Source) client.Client {
 	return interceptor.NewClient(sim.ours, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object,
-			opts ...client.GetOption) error {
+			opts ...client.GetOption,
+		) error {
 			if source, ok := o.(*v1alpha1.S3Source); ok {
 				old.DeepCopyInto(source)
 				return nil
@@ -273,8 +274,10 @@ func TestGrowsToWhatMoversNeed(t *testing.T) {
 		}
 	})
 	t.Run("without end", func(t *testing.T) {
-		sim := scenario{changes: []change{grows}, policy: corev1.PersistentVolumeReclaimDelete,
-			reports: []wire.Report{tooSmall}}.simulator(t)
+		sim := scenario{
+			changes: []change{grows}, policy: corev1.PersistentVolumeReclaimDelete,
+			reports: []wire.Report{tooSmall},
+		}.simulator(t)
 		sim.converge()
 		sim.atRest()
 		c := &corev1.PersistentVolumeClaim{}

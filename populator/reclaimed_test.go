@@ -19,7 +19,8 @@ import (
 func (sim *simulator) remembering(old *corev1.PersistentVolumeClaim) client.Client {
 	return interceptor.NewClient(sim.ours, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object,
-			opts ...client.GetOption) error {
+			opts ...client.GetOption,
+		) error {
 			if claim, ok := o.(*corev1.PersistentVolumeClaim); ok && key.Name == old.Name {
 				old.DeepCopyInto(claim)
 				return nil
@@ -32,8 +33,10 @@ func (sim *simulator) remembering(old *corev1.PersistentVolumeClaim) client.Clie
 // Somebody deletes a filled prime, and our watch of claims is behind. Its volume is being
 // reclaimed: a claim that got it would lose it right away.
 func TestAVolumeThatIsReclaimedIsNotHandedOver(t *testing.T) {
-	for name, released := range map[string]bool{"before the PV controller saw it": false,
-		"after the PV controller released the volume": true} {
+	for name, released := range map[string]bool{
+		"before the PV controller saw it":             false,
+		"after the PV controller released the volume": true,
+	} {
 		t.Run(name, func(t *testing.T) {
 			sim := newSimulator(t)
 			for step := 0; sim.prime() == nil || !protocol.Filled(sim.prime()) || len(sim.pods()) > 0; step++ {

@@ -48,11 +48,13 @@ func newDenied(t *testing.T, deny func(verb string, o client.Object) error, chan
 			return d.ask("delete", o, func() error { return c.Delete(ctx, o, opts...) })
 		},
 		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch,
-			opts ...client.PatchOption) error {
+			opts ...client.PatchOption,
+		) error {
 			return d.ask("patch", o, func() error { return c.Patch(ctx, o, p, opts...) })
 		},
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch,
-			opts ...client.SubResourcePatchOption) error {
+			opts ...client.SubResourcePatchOption,
+		) error {
 			return d.ask("patch "+sub, o, func() error { return c.SubResource(sub).Patch(ctx, o, p, opts...) })
 		},
 	})
@@ -140,8 +142,10 @@ func TestARefusedWriteIsTold(t *testing.T) {
 		"the record of a failure": {"patch", isPrime, failing, "ended"},
 	}
 	for name, w := range writes {
-		for kind, answer := range map[string]error{"policy": errPolicy, "413": errTooLarge, "webhook": errNoWebhook,
-			"429": errTooMany} {
+		for kind, answer := range map[string]error{
+			"policy": errPolicy, "413": errTooLarge, "webhook": errNoWebhook,
+			"429": errTooMany,
+		} {
 			t.Run(name+", "+kind, func(t *testing.T) {
 				d := newDenied(t, func(verb string, o client.Object) error {
 					if verb == w.verb && w.is(o) {

@@ -46,7 +46,8 @@ func TestNoPrimeGoesWithAVolumeThatWasNotSeen(t *testing.T) {
 			}
 			old := interceptor.NewClient(sim.ours, interceptor.Funcs{
 				Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object,
-					opts ...client.GetOption) error {
+					opts ...client.GetOption,
+				) error {
 					was, known := before[key.Name]
 					if !known || !behind(o) {
 						return c.Get(ctx, key, o, opts...)

@@ -59,8 +59,10 @@ func TestAnAPIServerThatDoesNotAnswerIsTold(t *testing.T) {
 		"pv-1",
 		errors.New("no rights"),
 	)
-	for name, answer := range map[string]error{"forbidden": forbidden, "timeout": timeout,
-		"connection": errors.New("EOF")} {
+	for name, answer := range map[string]error{
+		"forbidden": forbidden, "timeout": timeout,
+		"connection": errors.New("EOF"),
+	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDenied(t, func(string, client.Object) error { return nil })
 			live := &mute{Reader: d.ours, volumes: answer}

@@ -66,7 +66,8 @@ func hiding(d *denied, label string, of func(client.Object) bool) {
 			return c.Create(ctx, o, opts...)
 		},
 		Get: func(ctx context.Context, c client.WithWatch, k client.ObjectKey, o client.Object,
-			opts ...client.GetOption) error {
+			opts ...client.GetOption,
+		) error {
 			err := c.Get(ctx, k, o, opts...)
 			if pod, ok := o.(*corev1.Pod); ok && err == nil && pod.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
 				return errNoSuchPod

@@ -23,8 +23,10 @@ func TestClaimsInTheCache(t *testing.T) {
 			c.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: new("a.io"), Kind: v1alpha1.KindS3Source, Name: "s"}
 		}},
 		"ours": {change: func(c *corev1.PersistentVolumeClaim) {
-			c.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source,
-				Name: "s"}
+			c.Spec.DataSourceRef = &corev1.TypedObjectReference{
+				APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source,
+				Name: "s",
+			}
 		}, whole: true},
 		"a prime": {change: func(c *corev1.PersistentVolumeClaim) {
 			c.Labels = map[string]string{v1alpha1.LabelRole: v1alpha1.RolePrime}

@@ -78,8 +78,10 @@ func TestLimits(t *testing.T) {
 		}{
 			"a body of the limit": {strings.NewReader("0123456789"), 200, "0123456789"},
 			"a longer one":        {strings.NewReader("0123456789a"), 413, "larger than 10 bytes"},
-			"a longer one without length": {io.MultiReader(strings.NewReader("0123456789"), strings.NewReader("a")), 413,
-				"larger than 10 bytes"},
+			"a longer one without length": {
+				io.MultiReader(strings.NewReader("0123456789"), strings.NewReader("a")), 413,
+				"larger than 10 bytes",
+			},
 			"a slow one": {&slow{}, 408, "took longer than"},
 		} {
 			t.Run(fmt.Sprintf("%s, HTTP/2 %t", name, http2), func(t *testing.T) {

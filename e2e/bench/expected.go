@@ -6,8 +6,10 @@ import "maps"
 
 // expectedOfPairs are the figures of one configuration of the node.
 func expectedOfPairs(f form) map[string]span {
-	want := map[string]span{"requests_per_claim": {20, 300}, "floor_requests": {15, 200}, "leftovers": {0, 0},
-		"cpu_ms_per_claim": {50, 100000}, "floor_cpu_ms": {50, 100000}}
+	want := map[string]span{
+		"requests_per_claim": {20, 300}, "floor_requests": {15, 200}, "leftovers": {0, 0},
+		"cpu_ms_per_claim": {50, 100000}, "floor_cpu_ms": {50, 100000},
+	}
 	for _, n := range []int{1, f.claims} {
 		seconds, ratio := span{0.1, 600}, span{0.02, 50}
 		want[key("floor", n)], want[key("bound", n)], want[key("ratio", n)] = seconds, seconds, ratio

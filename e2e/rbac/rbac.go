@@ -93,8 +93,10 @@ func (r Right) Forbidden() string {
 		return "the verb reaches beyond its object"
 	case r.Name == "secrets" && !r.Namespaced:
 		return "secrets of the whole cluster are not ours to see"
-	case slices.Contains([]string{"pods/log", "pods/exec", "pods/attach", "pods/portforward", "pods/ephemeralcontainers",
-		"pods/proxy", "nodes/proxy", "serviceaccounts/token"}, r.Name):
+	case slices.Contains([]string{
+		"pods/log", "pods/exec", "pods/attach", "pods/portforward", "pods/ephemeralcontainers",
+		"pods/proxy", "nodes/proxy", "serviceaccounts/token",
+	}, r.Name):
 		return "it opens tenants' pods"
 	case strings.HasPrefix(r.Name, "/"):
 		return "the manager asks for no plain URL"

@@ -23,8 +23,10 @@ var signs = []sign{
 	{license: "GPL", phrases: []string{"GNU GENERAL PUBLIC LICENSE"}, alone: true},
 	{license: "Apache-2.0", phrases: []string{"Apache License", "Version 2.0"}},
 	{license: "MIT", phrases: []string{"Permission is hereby granted, free of charge"}},
-	{license: "ISC", phrases: []string{"Permission to use, copy, modify, and",
-		"distribute this software for any purpose"}},
+	{license: "ISC", phrases: []string{
+		"Permission to use, copy, modify, and",
+		"distribute this software for any purpose",
+	}},
 	{license: "CC0-1.0", phrases: []string{"CC0 1.0 Universal"}},
 	{license: "Unlicense", phrases: []string{"free and unencumbered software released into the public domain"}},
 }

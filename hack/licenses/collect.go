@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,8 +47,8 @@ var licenseFile = regexp.MustCompile(`(?i)^(un)?(licen[sc]e|copying)([._-].*)?$`
 
 // collect returns the modules that a program links for Linux, without the standard library and
 // this project itself.
-func collect(source string, p program) ([]linked, error) {
-	cmd := exec.Command("go", "list", "-deps", "-json=Dir,Standard,Module", p.pkg)
+func collect(ctx context.Context, source string, p program) ([]linked, error) {
+	cmd := exec.CommandContext(ctx, "go", "list", "-deps", "-json=Dir,Standard,Module", p.pkg) //nolint:gosec // Of programs.
 	cmd.Dir = filepath.Join(source, p.folder)
 	cmd.Env = append(os.Environ(), "GOOS=linux", "CGO_ENABLED=0", "GOFLAGS=-mod=readonly")
 	cmd.Stderr = os.Stderr
@@ -96,7 +97,7 @@ func (l linked) read(dir, top string) error {
 			if _, known := l.licenses[path]; known || e.IsDir() || !licenseFile.MatchString(e.Name()) || isCode(e.Name()) {
 				continue
 			}
-			text, err := os.ReadFile(path)
+			text, err := os.ReadFile(path) //nolint:gosec // A file of the module cache.
 			if err != nil {
 				return err
 			}

@@ -6,9 +6,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 )
 
 // programs are what the images of the Dockerfile hold. The root certificates are linked too, by
@@ -22,16 +24,19 @@ var programs = []program{
 }
 
 func main() {
-	if err := run(); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "licenses:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
+func run(ctx context.Context) error {
 	var all []error
 	for _, p := range programs {
-		modules, err := collect(".", p)
+		modules, err := collect(ctx, ".", p)
 		if err != nil {
 			return err
 		}

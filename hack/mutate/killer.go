@@ -41,7 +41,8 @@ func (k killer) String() string {
 // Nothing else is run, because a patch file is no place for a program.
 func parseKiller(text string) (killer, error) {
 	words := strings.Fields(strings.ReplaceAll(text, "'", ""))
-	if len(words) == 5 && words[3] == "-run" && words[0] == "go" && words[1] == "test" && strings.HasPrefix(words[2], "./") {
+	if len(words) == 5 && words[3] == "-run" && words[0] == "go" && words[1] == "test" &&
+		strings.HasPrefix(words[2], "./") {
 		return newKiller(words[:3], words[4])
 	}
 	if len(words) == 4 && words[2] == "-run" && words[0] == storyCommand && (words[1] == "e2e" || words[1] == "chart") {
@@ -52,7 +53,7 @@ func parseKiller(text string) (killer, error) {
 }
 
 func newKiller(command []string, tests string) (killer, error) {
-	for _, name := range strings.Split(tests, "|") {
+	for name := range strings.SplitSeq(tests, "|") {
 		if _, err := regexp.Compile(name); err != nil || !strings.HasPrefix(name, "Test") {
 			return killer{}, fmt.Errorf("-run %s does not name tests", tests)
 		}
@@ -63,7 +64,7 @@ func newKiller(command []string, tests string) (killer, error) {
 // top are the patterns of the test functions, without those of their subtests.
 func (k killer) top() []*regexp.Regexp {
 	var all []*regexp.Regexp
-	for _, name := range strings.Split(k.tests, "|") {
+	for name := range strings.SplitSeq(k.tests, "|") {
 		function, _, _ := strings.Cut(name, "/")
 		all = append(all, regexp.MustCompile(function))
 	}
@@ -95,7 +96,7 @@ func together(patches []patch) []killer {
 
 // contains tells that every pattern of one list is in another.
 func contains(all, some string) bool {
-	for _, name := range strings.Split(some, "|") {
+	for name := range strings.SplitSeq(some, "|") {
 		if !strings.Contains("|"+all+"|", "|"+name+"|") {
 			return false
 		}

@@ -37,7 +37,7 @@ func play(ctx context.Context, copied scratch, patches []patch) []result {
 	}
 	var results []result
 	for _, p := range patches {
-		began := time.Now() //nolint:forbidigo // Told to people, decides nothing.
+		began := time.Now()
 		r := playOne(ctx, copied, p, unchanged)
 		r.took = time.Since(began).Round(time.Second / 10)
 		fmt.Fprintf(os.Stderr, "%-8s %6s  %s: %s\n", r.outcome, r.took, p.name, r.by)

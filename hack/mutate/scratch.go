@@ -54,8 +54,7 @@ func (s scratch) apply(ctx context.Context, file string) (undo func() error, err
 	if out, err := s.in(ctx, "git", "apply", file); err != nil {
 		return nil, fmt.Errorf("does not apply: %s", firstLine(out))
 	}
-	return func() error {
-		//nolint:contextcheck // The copy is mended also when the run was told to stop.
+	return func() error { //nolint:contextcheck // The copy is mended also when the run was told to stop.
 		if out, err := s.in(context.Background(), "git", "checkout", "-q", "--", "."); err != nil {
 			return fmt.Errorf("undo: %w: %s", err, out)
 		}

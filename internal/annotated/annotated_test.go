@@ -187,8 +187,10 @@ func TestNameIsTheClaimsAlone(t *testing.T) {
 		}
 		seen[got] = what
 	}
-	for _, long := range []string{strings.Repeat("a", 253), strings.Repeat("a", 241) + ".-" + "b",
-		strings.Repeat("a.", 126) + "a", "---"} {
+	for _, long := range []string{
+		strings.Repeat("a", 253), strings.Repeat("a", 241) + ".-" + "b",
+		strings.Repeat("a.", 126) + "a", "---",
+	} {
 		got := name(func(c *corev1.PersistentVolumeClaim) { c.Name = long }, "")
 		if wrong := validation.NameIsDNSSubdomain(got, false); len(wrong) > 0 {
 			t.Errorf("name %q of claim %q: %v", got, long, wrong)

@@ -78,22 +78,36 @@ func TestAnEndingWithoutAReport(t *testing.T) {
 		not   string
 	}{
 		"it was never started": {
-			corev1.ContainerStateTerminated{ExitCode: 128, Reason: "StartError",
-				Message: "failed to create task: exec: \"/mover\":\n argument list too long"},
+			corev1.ContainerStateTerminated{
+				ExitCode: 128, Reason: "StartError",
+				Message: "failed to create task: exec: \"/mover\":\n argument list too long",
+			},
 			[]string{"128", "StartError", `exec: "/mover": argument list too long`},
 			"\n",
 		},
-		"a long text": {corev1.ContainerStateTerminated{ExitCode: 1, Message: strings.Repeat("long ", 1000)},
-			[]string{"long long", "…"}, strings.Repeat("long ", 200)},
-		"odd characters": {corev1.ContainerStateTerminated{ExitCode: 1, Message: "\x1b[31mred\x00\xff\u202e"},
-			[]string{"[31mred"}, "\x1b"},
-		"nothing": {corev1.ContainerStateTerminated{ExitCode: 137, Reason: "Error"},
-			[]string{"exit code 137", "(Error)."}, "said"},
+		"a long text": {
+			corev1.ContainerStateTerminated{ExitCode: 1, Message: strings.Repeat("long ", 1000)},
+			[]string{"long long", "…"},
+			strings.Repeat("long ", 200),
+		},
+		"odd characters": {
+			corev1.ContainerStateTerminated{ExitCode: 1, Message: "\x1b[31mred\x00\xff\u202e"},
+			[]string{"[31mred"},
+			"\x1b",
+		},
+		"nothing": {
+			corev1.ContainerStateTerminated{ExitCode: 137, Reason: "Error"},
+			[]string{"exit code 137", "(Error)."},
+			"said",
+		},
 		"a report of success that the exit code denies": {
 			corev1.ContainerStateTerminated{ExitCode: 1, Message: `{"class":"Done","objects":1}`}, []string{"exit code 1"}, "",
 		},
-		"out of memory": {corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"},
-			[]string{"spec.mover.resources.limits.memory"}, ""},
+		"out of memory": {
+			corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"},
+			[]string{"spec.mover.resources.limits.memory"},
+			"",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -50,8 +50,10 @@ func TestAudience(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			pod := build(t, v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{
-				Endpoint: test.endpoint, Bucket: "b", Credentials: &v1alpha1.Credentials{ServiceAccountName: "reader",
-					Audience: test.audience},
+				Endpoint: test.endpoint, Bucket: "b", Credentials: &v1alpha1.Credentials{
+					ServiceAccountName: "reader",
+					Audience:           test.audience,
+				},
 			}}, moverpod.Defaults{})
 			var got []string
 			for _, v := range pod.Spec.Volumes {

@@ -67,8 +67,10 @@ func TestParse(t *testing.T) {
 func text(u URI) string { return scheme + u.Bucket + "/" + u.Path }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"s3://datasets/imagenet/", "s3://a..b", "s3://key:secret@b/x", "s3://data/a%20b?c#d",
-		"s3:///", "s3://abc//"} {
+	for _, s := range []string{
+		"s3://datasets/imagenet/", "s3://a..b", "s3://key:secret@b/x", "s3://data/a%20b?c#d",
+		"s3:///", "s3://abc//",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -99,8 +99,10 @@ func TestChartAndKustomizeAreEqual(t *testing.T) {
 			continue
 		}
 		labels := o.GetLabels()
-		for _, of := range []string{"app.kubernetes.io/instance", "app.kubernetes.io/managed-by",
-			"app.kubernetes.io/version", "helm.sh/chart"} {
+		for _, of := range []string{
+			"app.kubernetes.io/instance", "app.kubernetes.io/managed-by",
+			"app.kubernetes.io/version", "helm.sh/chart",
+		} {
 			if labels[of] == "" {
 				t.Errorf("%s lacks the label %s", name, of)
 			}
@@ -125,8 +127,10 @@ func TestHooks(t *testing.T) {
 		}
 	}
 	slices.Sort(hooks)
-	want := []string{"test: Pod s3populator-check", "test: Role s3populator-check", "test: RoleBinding s3populator-check",
-		"test: ServiceAccount s3populator-check"}
+	want := []string{
+		"test: Pod s3populator-check", "test: Role s3populator-check", "test: RoleBinding s3populator-check",
+		"test: ServiceAccount s3populator-check",
+	}
 	if diff := cmp.Diff(want, hooks); diff != "" {
 		t.Errorf("hooks (-want +got):\n%s", diff)
 	}
@@ -134,8 +138,10 @@ func TestHooks(t *testing.T) {
 
 func TestCertManager(t *testing.T) {
 	got := template(t, "--set", "certificates.mode=certManager", "--namespace", "elsewhere")
-	for _, name := range []string{"Certificate s3populator", "Certificate s3populator-ca", "Issuer s3populator-ca",
-		"Issuer s3populator-self-signed"} {
+	for _, name := range []string{
+		"Certificate s3populator", "Certificate s3populator-ca", "Issuer s3populator-ca",
+		"Issuer s3populator-self-signed",
+	} {
 		if got[name] == nil {
 			t.Errorf("%s is not rendered", name)
 		}
@@ -210,10 +216,14 @@ func TestInstallsEverywhere(t *testing.T) {
 func TestImages(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("a", 64)
 	for set, want := range map[string][2]string{
-		"images.manager.tag=v1,images.mover.tag=v2": {"docker.io/s3populator/manager:v1",
-			"docker.io/s3populator/mover:v2"},
-		"images.mover.digest=" + digest: {"docker.io/s3populator/manager:dev",
-			"docker.io/s3populator/mover@" + digest},
+		"images.manager.tag=v1,images.mover.tag=v2": {
+			"docker.io/s3populator/manager:v1",
+			"docker.io/s3populator/mover:v2",
+		},
+		"images.mover.digest=" + digest: {
+			"docker.io/s3populator/manager:dev",
+			"docker.io/s3populator/mover@" + digest,
+		},
 		"global.imageRegistry=mirror.local:5000/x":                                   {"mirror.local:5000/x/s3populator/manager:dev", "mirror.local:5000/x/s3populator/mover:dev"},
 		"images.manager.name=registry:5000/m,images.mover.name=n,images.mover.tag=v": {"registry:5000/m", "n:v"},
 	} {
@@ -261,8 +271,10 @@ func TestParts(t *testing.T) {
 	all := template(t, "--set",
 		"crds.enabled=false,podDisruptionBudget.enabled=false,networkPolicy.enabled=false,hostNetwork=true",
 		"--set", "serviceAccount.annotations.a=b,podLabels.team=storage,commonLabels.cost=7a,extraArgs={--workers=3}")
-	for _, name := range []string{"CustomResourceDefinition s3sources.s3populator.io", "PodDisruptionBudget s3populator",
-		"NetworkPolicy s3populator"} {
+	for _, name := range []string{
+		"CustomResourceDefinition s3sources.s3populator.io", "PodDisruptionBudget s3populator",
+		"NetworkPolicy s3populator",
+	} {
 		if all[name] != nil {
 			t.Errorf("%s is rendered", name)
 		}
@@ -356,8 +368,10 @@ func TestOptions(t *testing.T) {
 	}
 	containers, _, _ := unstructured.NestedSlice(got["Deployment s3populator"].Object, "spec", "template", "spec",
 		"containers")
-	want := []any{"--admission=false", "--progress=false", "--verbose", "--copy-annotations=a.io/b,c.io/d",
-		"--mover-image-pull-policy=Always"}
+	want := []any{
+		"--admission=false", "--progress=false", "--verbose", "--copy-annotations=a.io/b,c.io/d",
+		"--mover-image-pull-policy=Always",
+	}
 	if diff := cmp.Diff(want, containers[0].(map[string]any)["args"]); diff != "" {
 		t.Errorf("arguments (-want +got):\n%s", diff)
 	}

@@ -85,8 +85,11 @@ func (c fluxChecks) judge(t *testing.T, object map[string]any) string {
 	if !ok {
 		t.Fatalf("no check for %s %s", object["apiVersion"], object["kind"])
 	}
-	for _, e := range []struct{ text, verdict string }{{check.InProgress, progressing}, {check.Failed, degraded},
-		{check.Current, healthy}} {
+	for _, e := range []struct{ text, verdict string }{
+		{check.InProgress, progressing},
+		{check.Failed, degraded},
+		{check.Current, healthy},
+	} {
 		out, _, err := compile(t, e.text).ContextEval(t.Context(), object)
 		if err != nil {
 			if _, ok := object["status"]; ok {

@@ -124,8 +124,10 @@ var (
 // throttled is a server that throttles, and has for longer than the verdict stands.
 func throttled(attempt string, since time.Time) change {
 	return func(s *state) {
-		pod(corev1.PodFailed, attempt, &wire.Report{Class: wire.RetryUncounted, Reason: wire.Throttled,
-			Message: "Slow down."})(s)
+		pod(corev1.PodFailed, attempt, &wire.Report{
+			Class: wire.RetryUncounted, Reason: wire.Throttled,
+			Message: "Slow down.",
+		})(s)
 		for i := range s.Source.Status.Conditions {
 			s.Source.Status.Conditions[i].LastTransitionTime = metav1.NewTime(since)
 		}
@@ -308,8 +310,10 @@ func TestRetriesComeBack(t *testing.T) {
 
 // A status says which generation it is about, whatever the verdict: tools wait for that.
 func TestStatusObservesTheGeneration(t *testing.T) {
-	for name, s := range map[string]state{"a failure": world(down("1")), "a success": world(done),
-		"a beginning": world()} {
+	for name, s := range map[string]state{
+		"a failure": world(down("1")), "a success": world(done),
+		"a beginning": world(),
+	} {
 		s.Source.Generation = 7
 		d := decide(s)
 		if d.Status == "" {

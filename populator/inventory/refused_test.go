@@ -95,7 +95,8 @@ func reconciled(
 	live := c
 	cached := interceptor.NewClient(c, interceptor.Funcs{ // Shows pods with our label only, as the manager's does.
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object,
-			opts ...client.GetOption) error {
+			opts ...client.GetOption,
+		) error {
 			err := c.Get(ctx, key, o, opts...)
 			if p, ok := o.(*corev1.Pod); ok && err == nil && p.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
 				return apierrors.NewNotFound(corev1.Resource("pods"), key.Name)

@@ -45,8 +45,10 @@ func fullSource() v1alpha1.S3SourceSpec {
 		Prefix: "imagenet/", PrefixMode: "Literal",
 		Objects: []v1alpha1.S3Object{{Key: "a", Path: "b", VersionID: "v1"}, {Key: "c"}},
 		Include: []string{"**/*.jpg", "**/*.png"}, Exclude: []string{"tmp/**"}, TargetPath: "data",
-		RequestPayer: true, Files: &v1alpha1.Files{UID: new(int64(1000)), GID: new(int64(1000)), Mode: new(int32(0o640)),
-			DirectoryMode: new(int32(0o750))},
+		RequestPayer: true, Files: &v1alpha1.Files{
+			UID: new(int64(1000)), GID: new(int64(1000)), Mode: new(int32(0o640)),
+			DirectoryMode: new(int32(0o750)),
+		},
 		OnEmpty: "Allow", UnsafeKeys: "Skip",
 		Transfer: v1alpha1.Transfer{Engine: "MC", Parallelism: 8, Bandwidth: "100Mi", Verify: "Size"},
 		Mover: v1alpha1.Mover{
@@ -94,12 +96,18 @@ func TestHashesAreTheSameInEveryVersion(t *testing.T) {
 // What is written in another way is the same request.
 func TestSameRequestInOtherWords(t *testing.T) {
 	for name, c := range map[string][2]func(*v1alpha1.S3SourceSpec){
-		"a directory's slash": {func(s *v1alpha1.S3SourceSpec) { s.Prefix = "a" },
-			func(s *v1alpha1.S3SourceSpec) { s.Prefix = "a/" }},
-		"an endpoint's slash": {func(s *v1alpha1.S3SourceSpec) { s.Endpoint = "http://minio" },
-			func(s *v1alpha1.S3SourceSpec) { s.Endpoint = "http://minio/" }},
-		"the order of globs": {func(s *v1alpha1.S3SourceSpec) { s.Include = []string{"a", "b"} },
-			func(s *v1alpha1.S3SourceSpec) { s.Include = []string{"b", "a"} }},
+		"a directory's slash": {
+			func(s *v1alpha1.S3SourceSpec) { s.Prefix = "a" },
+			func(s *v1alpha1.S3SourceSpec) { s.Prefix = "a/" },
+		},
+		"an endpoint's slash": {
+			func(s *v1alpha1.S3SourceSpec) { s.Endpoint = "http://minio" },
+			func(s *v1alpha1.S3SourceSpec) { s.Endpoint = "http://minio/" },
+		},
+		"the order of globs": {
+			func(s *v1alpha1.S3SourceSpec) { s.Include = []string{"a", "b"} },
+			func(s *v1alpha1.S3SourceSpec) { s.Include = []string{"b", "a"} },
+		},
 		"the order of objects": {
 			func(s *v1alpha1.S3SourceSpec) { s.Objects = []v1alpha1.S3Object{{Key: "a"}, {Key: "b"}} },
 			func(s *v1alpha1.S3SourceSpec) { s.Objects = []v1alpha1.S3Object{{Key: "b", Path: "b"}, {Key: "a"}} },

@@ -144,8 +144,10 @@ func TestImportStatus(t *testing.T) {
 	cases["a new prime after a filled one was lost"] = struct {
 		in   State
 		want v1alpha1.S3ImportStatus
-	}{world(boundPrime, pendingMover, withImport, func(s *State) { s.Import.Status = *done.DeepCopy() }),
-		v1alpha1.S3ImportStatus{ObservedGeneration: 1, Phase: v1alpha1.ImportPending, Attempts: 1}}
+	}{
+		world(boundPrime, pendingMover, withImport, func(s *State) { s.Import.Status = *done.DeepCopy() }),
+		v1alpha1.S3ImportStatus{ObservedGeneration: 1, Phase: v1alpha1.ImportPending, Attempts: 1},
+	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			got := ImportStatus(c.in, Decide(c.in))

@@ -71,8 +71,10 @@ type limit struct {
 func (c Caps) limits(r Request) []limit {
 	var all []limit
 	for _, l := range []limit{
-		{bound{Source, r.Source}, r.SourceMax}, {bound{Endpoint, r.Use.Endpoint}, c.Endpoint},
-		{bound{Namespace, r.Namespace}, c.Namespace}, {bound{Cluster, ""}, c.Cluster},
+		{bound{Source, r.Source}, r.SourceMax},
+		{bound{Endpoint, r.Use.Endpoint}, c.Endpoint},
+		{bound{Namespace, r.Namespace}, c.Namespace},
+		{bound{Cluster, ""}, c.Cluster},
 	} {
 		if l.most > 0 && (l.name != "" || l.kind == Cluster || l.kind == Namespace) {
 			all = append(all, l)

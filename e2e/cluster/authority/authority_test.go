@@ -28,8 +28,10 @@ func TestIssuedCertificateVouchesForItsNamesOnly(t *testing.T) {
 	if !roots.AppendCertsFromPEM(a.PEM()) {
 		t.Fatal("the authority's certificate is not PEM")
 	}
-	for name, want := range map[string]bool{"s3.test": true, "bucket.s3.test": true, "10.200.0.1": true,
-		"10.200.0.2": false, "other.test": false} {
+	for name, want := range map[string]bool{
+		"s3.test": true, "bucket.s3.test": true, "10.200.0.1": true,
+		"10.200.0.2": false, "other.test": false,
+	} {
 		if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name}); (err == nil) != want {
 			t.Errorf("certificate good for %s = %t, want %t (%v)", name, err == nil, want, err)
 		}

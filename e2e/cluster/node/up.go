@@ -95,8 +95,10 @@ func writeDir(spec *rundir.Spec, dir string) error {
 	if inUse(dir) {
 		return fmt.Errorf("run directory %s is in use; end that node first: go run ./e2e/cluster down --dir %s", dir, dir)
 	}
-	for _, d := range []string{dir, spec.Dir.Logs(), spec.Dir.PKI(), spec.Dir.Config(), spec.Dir.Temp(),
-		filepath.Join(spec.Dir.CSI(), "data"), spec.Dir.S3()} {
+	for _, d := range []string{
+		dir, spec.Dir.Logs(), spec.Dir.PKI(), spec.Dir.Config(), spec.Dir.Temp(),
+		filepath.Join(spec.Dir.CSI(), "data"), spec.Dir.S3(),
+	} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			return fmt.Errorf("create the run directory: %w", err)
 		}

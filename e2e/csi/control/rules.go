@@ -66,8 +66,10 @@ func (r *Rules) Add(rule fault.Rule) (fault.Rule, error) {
 
 // exists tells whether the driver can be called that way.
 func exists(method string) bool {
-	for _, service := range []grpc.ServiceDesc{csi.Identity_ServiceDesc, csi.Controller_ServiceDesc,
-		csi.Node_ServiceDesc} {
+	for _, service := range []grpc.ServiceDesc{
+		csi.Identity_ServiceDesc, csi.Controller_ServiceDesc,
+		csi.Node_ServiceDesc,
+	} {
 		if slices.ContainsFunc(service.Methods, func(m grpc.MethodDesc) bool { return m.MethodName == method }) {
 			return true
 		}

@@ -148,8 +148,10 @@ func TestInodesRunOut(t *testing.T) {
 func TestNothingIsMountedOutsideTheKubelet(t *testing.T) {
 	h := start(t)
 	id := h.create(volume("pvc-path", 8*mib, rwo))
-	for _, path := range []string{"", "relative", h.path("elsewhere"), h.path("kubelet") + "/../elsewhere",
-		h.path("kubelet"), "/"} {
+	for _, path := range []string{
+		"", "relative", h.path("elsewhere"), h.path("kubelet") + "/../elsewhere",
+		h.path("kubelet"), "/",
+	} {
 		_, err := h.node.NodeStageVolume(
 			t.Context(),
 			&csi.NodeStageVolumeRequest{VolumeId: id, StagingTargetPath: path, VolumeCapability: rwo},

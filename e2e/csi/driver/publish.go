@@ -40,8 +40,10 @@ func (n *node) NodePublishVolume(
 	if !use.any() {
 		return nil, status.Errorf(codes.FailedPrecondition, "volume %s is not staged", volume.ID)
 	}
-	if err := publish(use, publication{staging: staging, target: target, block: a.block,
-		readOnly: req.GetReadonly() || readerOnly(a.mode)}); err != nil {
+	if err := publish(use, publication{
+		staging: staging, target: target, block: a.block,
+		readOnly: req.GetReadonly() || readerOnly(a.mode),
+	}); err != nil {
 		return nil, failure("publish volume", err)
 	}
 	return &csi.NodePublishVolumeResponse{}, nil

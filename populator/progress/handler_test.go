@@ -5,6 +5,7 @@ package progress
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -151,6 +152,29 @@ func TestProgressNamesItsPod(t *testing.T) {
 	})
 	if got := b.post(t, "good", goodBody); got != http.StatusNoContent || !strings.Contains(sent, `"uid":"pod-uid"`) {
 		t.Errorf("status %d, sent %s", got, sent)
+	}
+}
+
+// endless is a body that has no end, and counts what is read of it.
+type endless struct{ read int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.read > 1<<20 {
+		return 0, io.ErrUnexpectedEOF
+	}
+	e.read += len(p)
+	return len(p), nil
+}
+
+// Anybody in the cluster may send, and what is not read takes no memory.
+func TestABodyIsReadUpToItsLimit(t *testing.T) {
+	b, body := newBench(v1alpha1.RolePopulate), &endless{}
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, wire.ProgressPath, body)
+	req.Header.Set("Authorization", "Bearer good")
+	w := httptest.NewRecorder()
+	b.handler.ServeHTTP(w, req)
+	if w.Code != http.StatusBadRequest || body.read > 2*bodyLimit {
+		t.Errorf("status %d after %d bytes, the limit is %d", w.Code, body.read, bodyLimit)
 	}
 }
 

@@ -97,6 +97,12 @@ func TestDecideOfAVolumeThatHeldSomething(t *testing.T) {
 			world(heldSomething, thenUnreachable, deleting),
 			KeepVolume,
 		},
+		"one that is to be deleted again is protected again": {
+			world(heldSomething, kept, onVolume(func(v *corev1.PersistentVolume) {
+				v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimDelete
+			}), refusedMover),
+			KeepVolume,
+		},
 		"an edit while the refusal was not recorded keeps it": {world(heldThenEdited, deleting), KeepVolume},
 		"a deleted claim keeps it":                            {world(heldSomething, deleting), KeepVolume},
 		"a deleted claim leaves one that is kept":             {world(heldSomething, kept, deleting), DeletePrime},

@@ -110,19 +110,7 @@ func TestABodyThatStalls(t *testing.T) {
 			withEngines(t, func(t *testing.T, engine string) {
 				s := startServer(t)
 				want := s.data(t, 10)
-				stalls := &times{n: 1}
-				a := newAttempt(t, engine, startHandler(t, s, func(w http.ResponseWriter, r *http.Request) bool {
-					if !isGet(r, key) || !stalls.next() {
-						return false
-					}
-					w.Header().Set("ETag", `"00000000000000000000000000000000"`)
-					w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
-					w.Header().Set("Content-Length", "4900")
-					_, _ = w.Write(make([]byte, 1000))
-					_ = http.NewResponseController(w).Flush()
-					<-r.Context().Done()
-					return true
-				}))
+				a := newAttempt(t, engine, startHandler(t, s, lying(key, 1, stalling)))
 				if r := a.run(time.Minute, want); r.Class != wire.Done {
 					t.Errorf("the report is %+v", r)
 				}

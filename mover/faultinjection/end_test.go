@@ -41,7 +41,7 @@ func TestASignal(t *testing.T) {
 			t.Errorf("it took %s to stop", d)
 		}
 		a.mustEnd(r, wire.Interrupted)
-		n.remove("bandwidth")
+		a.request.Source.Endpoint = "http://" + s.address
 		a.request.Attempt, a.request.Volume.Began = 2, r.Began
 		a.mustFinish(want)
 	})

@@ -150,3 +150,17 @@ func shortened(res *http.Response) {
 	res.ContentLength /= 2
 	res.Header.Set("Content-Length", fmt.Sprint(res.ContentLength))
 }
+
+// stalling says nothing any more after its first thousand bytes, until the client hangs up.
+func stalling(res *http.Response) {
+	gone := res.Request.Context().Done()
+	never := readerFunc(func([]byte) (int, error) { <-gone; return 0, io.ErrUnexpectedEOF })
+	res.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(io.LimitReader(res.Body, 1000), never), res.Body}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -69,7 +69,7 @@ func TestTheNetworkBreaksMidway(t *testing.T) {
 				if !r.Class.Again() {
 					t.Errorf("the class is %s, and nobody would try again", r.Class)
 				}
-				n.do("POST", "/reset", nil) // All toxics go, all proxies are enabled.
+				a.request.Source.Endpoint = "http://" + s.address
 				a.mustFinish(want)
 			})
 		})
@@ -92,7 +92,7 @@ func TestConnectionsThatEndEarly(t *testing.T) {
 				t.Errorf("the class is %s, and nobody would try again", r.Class)
 			}
 		}
-		n.remove("limit_data")
+		a.request.Source.Endpoint = "http://" + s.address
 		a.mustFinishUnlessDone(want)
 	})
 }

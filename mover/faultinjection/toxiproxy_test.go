@@ -14,7 +14,9 @@ import (
 	"github.com/s3populator/s3populator/internal/testenv"
 )
 
-// network is a Toxiproxy before a server: what passes it can be broken while it runs.
+// network is a Toxiproxy before a server: what passes it can be broken while it runs. It does
+// not heal in time: to take a toxic away it waits for the connections that suffer it. Later
+// attempts ask the server itself.
 type network struct {
 	t       testing.TB
 	api     string
@@ -79,12 +81,6 @@ func (n *network) add(kind string, attributes map[string]int) {
 		"/proxies/s3/toxics",
 		toxic{Name: kind, Type: kind, Stream: "downstream", Attributes: attributes},
 	)
-}
-
-// remove ends a fault. The connections that have suffered it stay broken.
-func (n *network) remove(kind string) {
-	n.t.Helper()
-	n.do(http.MethodDelete, "/proxies/s3/toxics/"+kind, nil)
 }
 
 // enable opens or closes the port, and closes all connections.

@@ -29,13 +29,6 @@ func hijack(w http.ResponseWriter) net.Conn {
 	return conn
 }
 
-func isCode(code string) func(error) bool {
-	return func(err error) bool {
-		var said minio.ErrorResponse
-		return errors.As(err, &said) && said.Code == code
-	}
-}
-
 func is(target error) func(error) bool {
 	return func(err error) bool { return errors.Is(err, target) }
 }

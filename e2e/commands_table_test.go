@@ -95,6 +95,7 @@ var commands = []command{
 	{line: "flux reconcile kustomization NAME", why: noArgo},
 	{line: "kubectl describe pvc", why: mentioned},
 	{line: "kubectl logs", why: mentioned},
+	{line: "kubectl port-forward", why: mentioned},
 	{line: "kubectl apply", why: mentioned},
 	{line: "kubectl delete pod --force", why: "the documents warn of it"},
 }

@@ -33,18 +33,8 @@ func (t *transfer) enter(ctx context.Context) error {
 	}
 	may := o.Admit(t.request.First(), t.request.Volume.Began)
 	t.held.Store(may == volume.Refuse || may == volume.Prove || may == volume.Recognise)
-	switch may {
-	case volume.Refuse:
-		return o.Refusal()
-	case volume.Prove:
-		if err := t.prove(ctx); err != nil {
-			return err
-		}
-	case volume.Recognise:
-		if err := t.recognise(ctx, o); err != nil {
-			return err
-		}
-	case volume.Begin, volume.GoOn:
+	if err := t.admitted(ctx, o, may); err != nil {
+		return err
 	}
 	if t.whole {
 		return nil // Nothing is written to it: it might be in use by now.
@@ -54,6 +44,20 @@ func (t *transfer) enter(ctx context.Context) error {
 	}
 	t.began.Store(true)
 	return t.volume.MakeTarget()
+}
+
+// admitted proves what has to be proven of what is on the volume.
+func (t *transfer) admitted(ctx context.Context, o volume.Occupancy, may volume.Admission) error {
+	switch may {
+	case volume.Refuse:
+		return o.Refusal()
+	case volume.Prove:
+		return t.prove(ctx)
+	case volume.Recognise:
+		return t.recognise(ctx, o)
+	case volume.Begin, volume.GoOn:
+	}
+	return nil
 }
 
 // recognise accepts the volume of a first attempt that a mover has completed whose pod was gone

@@ -60,7 +60,8 @@ func measureLoad(ctx context.Context, during time.Duration) (a admission, err er
 	}
 	for line := range bytes.Lines(out) {
 		if bytes.HasPrefix(line, []byte("{")) {
-			return a, errors.Join(failed, json.Unmarshal(line, &a))
+			err := json.Unmarshal(line, &a)
+			return a, errors.Join(failed, err)
 		}
 	}
 	return a, errors.Join(failed, errors.New("the measurement printed no result"))

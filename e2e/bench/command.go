@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // choice is what of the control path a run measures.
@@ -44,8 +45,8 @@ func parseControl(args []string) (c choice, err error) {
 	default:
 		return c, fmt.Errorf("--limits %q: use %s or %s", *held, raised.name, defaults.name)
 	}
-	if c.form.pairs < 1 || c.form.claims < 1 || flags.NArg() > 0 ||
-		*only != "" && *only != "pairs" && *only != "simulated" {
+	known := slices.Contains([]string{"", "pairs", "simulated"}, *only)
+	if !known || min(c.form.pairs, c.form.claims) < 1 || flags.NArg() > 0 {
 		return c, errors.New(usage)
 	}
 	if c.form.pairs != full.pairs || c.form.claims != full.claims {

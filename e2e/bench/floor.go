@@ -34,26 +34,14 @@ func (b *bench) floor(ctx context.Context, namespace string, n int, detailed boo
 	if err != nil {
 		return m, err
 	}
-	before, err := readProcessorTime()
+	m.processor, err = processorTimeOf(n, func() (err error) {
+		m.ended, err = b.writeAll(ctx, namespace, n)
+		return err
+	})
 	if err != nil {
 		return m, err
 	}
-	began := time.Now()
-	for i := range n {
-		if err := b.writer(ctx, namespace, claimName(i)); err != nil {
-			return m, err
-		}
-	}
-	if err := b.endedPods(ctx, namespace, "", moverpod.ContainerName, n); err != nil {
-		return m, err
-	}
-	m.ended = time.Since(began).Seconds()
 	m.done = m.ended
-	after, err := readProcessorTime()
-	if err != nil {
-		return m, err
-	}
-	m.processor = after.since(before, n)
 	fmt.Fprintf(b.out, "  ended after %.1f s\n", m.ended)
 	if detailed {
 		if err := sleep(ctx, b.form.rest); err != nil { // As long as ours are counted.
@@ -68,6 +56,20 @@ func (b *bench) floor(ctx context.Context, namespace string, n int, detailed boo
 	}
 	m.read += m.done
 	return m, b.remove(ctx, namespace)
+}
+
+// writeAll makes n claims with a pod each and tells when the last of these has ended, in seconds.
+func (b *bench) writeAll(ctx context.Context, namespace string, n int) (float64, error) {
+	began := time.Now()
+	for i := range n {
+		if err := b.writer(ctx, namespace, claimName(i)); err != nil {
+			return 0, err
+		}
+	}
+	if err := b.endedPods(ctx, namespace, "", moverpod.ContainerName, n); err != nil {
+		return 0, err
+	}
+	return time.Since(began).Seconds(), nil
 }
 
 // What volumes hold: one file, which the probe writes for the floor and which is an object for

@@ -29,18 +29,13 @@ func (b *bench) populate(ctx context.Context, namespace string, n int, detailed 
 	if err != nil {
 		return m, err
 	}
-	before, err := readProcessorTime()
+	m.processor, err = processorTimeOf(n, func() (err error) {
+		m.ended, m.done, err = b.fillReally(ctx, namespace, n)
+		return err
+	})
 	if err != nil {
 		return m, err
 	}
-	if m.ended, m.done, err = b.fillReally(ctx, namespace, n); err != nil {
-		return m, err
-	}
-	after, err := readProcessorTime()
-	if err != nil {
-		return m, err
-	}
-	m.processor = after.since(before, n)
 	fmt.Fprintf(b.out, "  movers ended after %.1f s, Bound after %.1f s\n", m.ended, m.done)
 	if detailed {
 		if err := sleep(ctx, b.form.rest); err != nil {

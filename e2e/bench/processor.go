@@ -25,6 +25,22 @@ const shortLived = "runc, shims and programs in pods"
 // processorTime is how many seconds programs have taken, by their name; "" is the machine.
 type processorTime map[string]float64
 
+// processorTimeOf is what each of n claims cost while something was done.
+func processorTimeOf(n int, do func() error) (processorTime, error) {
+	before, err := readProcessorTime()
+	if err != nil {
+		return nil, err
+	}
+	if err := do(); err != nil {
+		return nil, err
+	}
+	after, err := readProcessorTime()
+	if err != nil {
+		return nil, err
+	}
+	return after.since(before, n), nil
+}
+
 // readProcessorTime reads that of every process that lives, and of the machine.
 func readProcessorTime() (processorTime, error) {
 	all := processorTime{}

@@ -136,10 +136,8 @@ func initialise(_ context.Context, args []string) error {
 		return err
 	}
 	unix.CloseOnExec(daemon.ReadyFD)
-	return inside.Run(
-		rundir.Dir(*dir),
-		os.NewFile(daemon.ReadyFD, "ready"),
-	) //nolint:contextcheck // The daemon ends it by killing it.
+	ready := os.NewFile(daemon.ReadyFD, "ready")
+	return inside.Run(rundir.Dir(*dir), ready) //nolint:contextcheck // The daemon ends it by killing it.
 }
 
 func split(list string) []string {

@@ -41,8 +41,8 @@ func run(ctx context.Context, keep bool, out io.Writer) (err error) {
 		story.Options{Dir: dir, Skip: story.Unused, Keep: keep, KeepServers: keep, Log: out}); err != nil {
 		return err
 	}
-	// It cleans up after an interrupt too.
-	defer func() { err = errors.Join(err, d.end(err == nil)) }() //nolint:contextcheck
+	//nolint:contextcheck // It cleans up after an interrupt too.
+	defer func() { err = errors.Join(err, d.end(err == nil)) }()
 	return d.show(ctx)
 }
 

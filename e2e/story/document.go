@@ -14,9 +14,8 @@ import (
 	"github.com/s3populator/s3populator/e2e/cluster/toolchain"
 )
 
-var scripts = regexp.MustCompile(
-	"(?ms)^( *)```sh\n(.*?)^ *```$",
-) //nolint:gocritic // With (?m) a ^ stands at each line.
+//nolint:gocritic // With (?m) a ^ stands at each line.
+var scripts = regexp.MustCompile("(?ms)^( *)```sh\n(.*?)^ *```$")
 
 // Scripts are the blocks of shell in a section of a document, in their order.
 func (s *Story) Scripts(document, section string) (all []string) {

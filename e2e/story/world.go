@@ -76,10 +76,8 @@ func Raise(ctx context.Context, options Options) (*World, error) {
 		if w.Node != nil {
 			text = "\n" + w.Node.Diagnose()
 		}
-		return nil, errors.Join(
-			fmt.Errorf("raise the world: %w%s", err, text),
-			w.Close(false),
-		) //nolint:contextcheck // It cleans up after an interrupt too.
+		err = fmt.Errorf("raise the world: %w%s", err, text)
+		return nil, errors.Join(err, w.Close(false)) //nolint:contextcheck // It cleans up after an interrupt too.
 	}
 	return w, nil
 }

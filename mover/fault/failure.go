@@ -14,7 +14,7 @@ import (
 // Failure is an error that ends an attempt with a reason that the manager and
 // a user understand. Everything below Run returns either a failure or an
 // ordinary error; classify turns the latter into the former.
-type Failure struct {
+type Failure struct { //nolint:errname // It is how an attempt fails, and stands beside wire.Reason.
 	Reason  wire.Reason
 	Message string
 	cause   error

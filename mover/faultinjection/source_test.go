@@ -85,7 +85,8 @@ func TestATokenThatIsRenewed(t *testing.T) {
 			mutex.Lock()
 			defer mutex.Unlock()
 			if isGet(r, "") {
-				if gets++; gets == 10 {
+				gets++
+				if gets == 10 {
 					renew()
 				}
 			}

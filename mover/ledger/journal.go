@@ -37,6 +37,7 @@ type Line struct {
 	ETag    string
 }
 
+// Line is the record as the journal holds it, without the checksum that protects it.
 func (j Line) Line() []byte {
 	b := strconv.AppendInt(nil, j.Size, 10)
 	b = strconv.AppendInt(append(b, '\t'), j.ModTime, 10)

@@ -32,6 +32,7 @@ type Ledger struct {
 	Partial Partials
 }
 
+// New begins a ledger of a plan of which nothing is verified.
 func New(p *plan.Plan) *Ledger {
 	return &Ledger{
 		Plan:      p,
@@ -95,6 +96,7 @@ func (l *Ledger) Uncontested() []int {
 	return list
 }
 
+// IsVerified tells whether an entry was compared with its object, by whatever method.
 func (l *Ledger) IsVerified(i int) bool { return l.Method(i) != plan.Unverified }
 
 // Present is how many bytes of an entry are on the volume already, and whether its file is.
@@ -106,6 +108,7 @@ func (l *Ledger) Present(i int) (bytes int64, exists bool) {
 	return n, n > 0
 }
 
+// Method is how an entry was verified.
 func (l *Ledger) Method(i int) plan.Method {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -156,6 +159,7 @@ func (l *Ledger) takePending() []int32 {
 	return slices.DeleteFunc(list, func(i int32) bool { return l.how[i] == plan.Unverified })
 }
 
+// Totals are the objects and bytes that are verified.
 func (l *Ledger) Totals() (objects, bytes int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

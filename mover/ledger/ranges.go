@@ -58,6 +58,7 @@ func (p *Partials) Drop(i int) {
 	delete(p.noted, i)
 }
 
+// Of is how many bytes of an entry have arrived from its beginning on.
 func (p *Partials) Of(i int) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -175,6 +175,7 @@ func (j *Journal) Add(lines []Line) error {
 	return nil
 }
 
+// Close gives the file back; what was appended is durable only after a sync.
 func (j *Journal) Close() {
 	if j.file != nil {
 		_ = j.file.Close()

@@ -18,6 +18,7 @@ type ETag struct {
 	text  int32 // Index into the plan's opaque texts when parts is opaqueETag.
 }
 
+// OpaqueETag stands for the number of parts where the tag is no digest by its shape.
 const OpaqueETag = -1
 
 // parseETag reads the tag as S3 prints it, with or without quotes. It reports

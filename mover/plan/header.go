@@ -26,7 +26,8 @@ type Header struct {
 
 const (
 	headerStart = "s3populator journal "
-	HeaderSize  = 512 // Disks write a sector of that size as one.
+	// HeaderSize in bytes: disks write a sector of that size as one.
+	HeaderSize = 512
 )
 
 // SourceIdentity changes with everything that decides which bytes belong under
@@ -43,6 +44,7 @@ func SourceIdentity(r wire.Request) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// Line is the header with its checksum, as the first line of a journal.
 func (h Header) Line() string {
 	text := fmt.Sprintf("%s2 claim %s pod %s request %s", headerStart, h.Claim, h.Pod, h.Request)
 	return fmt.Sprintf("%s %08x\n", text, crc32.ChecksumIEEE([]byte(text)))

@@ -24,6 +24,7 @@ type Entry struct {
 	ETag ETag
 }
 
+// IsDir tells that the entry is a directory, whose path ends with a slash.
 func (e Entry) IsDir() bool { return strings.HasSuffix(e.Path, "/") }
 
 // Plan is what the volume must hold, no more and no less. It does not change
@@ -51,6 +52,7 @@ type Planner struct {
 	memory   arena
 }
 
+// NewPlanner fails for patterns and target paths that no volume can have.
 func NewPlanner(r wire.Request) (*Planner, error) {
 	f, err := newFilter(r.Source)
 	if err != nil {

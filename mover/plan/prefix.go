@@ -17,6 +17,7 @@ func ListPrefix(s wire.Source) string {
 	return s.Prefix + "/"
 }
 
+// LiteralPrefix is the value of prefixMode for a prefix that may end within a segment.
 const LiteralPrefix = "Literal"
 
 // basePrefix is the part of the keys that does not become part of the paths,

@@ -70,6 +70,7 @@ type Digester struct {
 	Size  int64
 }
 
+// NewDigester computes what an object is expected to have.
 func NewDigester(want Expectation) *Digester {
 	d := &Digester{want: want}
 	switch want.Method {

@@ -17,6 +17,7 @@ import (
 // system calls low and the memory of a dozen workers in single megabytes.
 var readBuffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
 
+// Expecter asks what the content of an entry must come to.
 type Expecter func(context.Context, plan.Entry) (Expectation, error)
 
 // Compare compares an open file, which has the size of its object, with that object.

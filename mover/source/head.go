@@ -17,7 +17,10 @@ import (
 
 // PayerHeader accepts the costs of a request to a bucket that is Requester Pays. It has to be
 // signed, which mc's --custom-header is not: AWS refuses that.
-const PayerHeader, Payer = "x-amz-request-payer", "requester"
+const PayerHeader = "x-amz-request-payer"
+
+// Payer is the value of PayerHeader.
+const Payer = "requester"
 
 // Head asks for one object's metadata.
 func (c *Client) Head(ctx context.Context, key string, o minio.StatObjectOptions) (minio.ObjectInfo, error) {

@@ -40,6 +40,7 @@ func (c *Client) Plan(ctx context.Context, listed func(objects int64)) (*plan.Pl
 	return p.Finish()
 }
 
+// Each lists the source, page by page; listed is told how many objects came so far.
 func (c *Client) Each(ctx context.Context, add func(key string, size int64, etag string), listed func(objects int64)) error {
 	source := c.request.Source
 	options := minio.ListObjectsOptions{Prefix: plan.ListPrefix(source), Recursive: true}

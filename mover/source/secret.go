@@ -31,6 +31,7 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(Redacted), nil }
 // LogValue covers log/slog.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(Redacted) }
 
+// Reveal is the value, for what is sent to S3 and for nothing else.
 func (s Secret) Reveal() string {
 	if s.value == nil {
 		return ""

@@ -9,7 +9,7 @@ func TestAdmit(t *testing.T) {
 	for _, tt := range []struct {
 		journal             Ownership
 		full, first, began  bool
-		want                admission
+		want                Admission
 		mayRemoveOrOverride bool
 	}{
 		{Nobodys, false, true, false, Begin, true},

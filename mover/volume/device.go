@@ -159,4 +159,5 @@ func (d *Device) Content(size int64, held []byte) *io.SectionReader {
 	return io.NewSectionReader(&overlaid{under: d.file, held: held}, 0, size)
 }
 
+// Close gives the device back; what was written is durable only after a sync.
 func (d *Device) Close() { _ = d.file.Close() }

@@ -33,8 +33,8 @@ func (d *Device) Reveal(size int64, first []byte) error {
 // ownedEvery is after how many bytes a mover looks whether the device is still its own.
 const ownedEvery = 64 << 20
 
-// behindHeader writes an object to a device but for its first sector, which it holds back.
-type behindHeader struct {
+// DeviceWriter writes an object to a device but for its first sector, which it holds back.
+type DeviceWriter struct {
 	*Device
 
 	size     int64 // Of the object.
@@ -43,11 +43,11 @@ type behindHeader struct {
 }
 
 // Writer writes an object of this size from its first byte on.
-func (d *Device) Writer(size int64) *behindHeader {
-	return &behindHeader{Device: d, size: size, next: ownedEvery}
+func (d *Device) Writer(size int64) *DeviceWriter {
+	return &DeviceWriter{Device: d, size: size, next: ownedEvery}
 }
 
-func (w *behindHeader) Write(b []byte) (int, error) {
+func (w *DeviceWriter) Write(b []byte) (int, error) {
 	n := min(len(b), plan.HeaderSize-len(w.Held))
 	w.Held = append(w.Held, b[:n]...)
 	w.at += int64(n)

@@ -18,6 +18,7 @@ import (
 // Ownership is whose journal a volume carries.
 type Ownership int
 
+// Whose a journal can be.
 const (
 	Nobodys  Ownership = iota // There is none.
 	Ours                      // Of this claim: whatever is on the volume is ours.
@@ -30,11 +31,12 @@ type Occupancy struct {
 	Foreign []string // Up to three names of what is not ours and not the file system's own.
 }
 
-// admission is what a mover may do with a volume.
-type admission int
+// Admission is what a mover may do with a volume.
+type Admission int
 
+// What a mover may do.
 const (
-	Refuse    admission = iota // Nothing; the volume is left as it is.
+	Refuse    Admission = iota // Nothing; the volume is left as it is.
 	Begin                      // Write the journal and fill it.
 	GoOn                       // Everything on it is ours: take the journal over and fill it.
 	Prove                      // Compare first; fill it only when all of it is listed and proven.
@@ -43,7 +45,7 @@ const (
 
 // Admit decides by what is there alone. First is the first attempt for this
 // request on this volume, began that an earlier mover reported that it wrote.
-func (o Occupancy) Admit(first, began bool) admission {
+func (o Occupancy) Admit(first, began bool) Admission {
 	switch {
 	case o.Journal == Ours:
 		return GoOn
@@ -67,6 +69,7 @@ func (o Occupancy) Refusal() *fault.Failure {
 	return NotEmpty("it holds " + strings.Join(o.Foreign, ", "))
 }
 
+// NotEmpty is the failure of a volume that holds what no mover of this claim wrote.
 func NotEmpty(what string) *fault.Failure {
 	return fault.New(
 		wire.VolumeNotEmpty,

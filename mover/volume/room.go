@@ -12,8 +12,8 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// room is what a file system has, and need what the plan takes of it.
-type room struct {
+// Room is what a file system has, and need what the plan takes of it.
+type Room struct {
 	blockSize   int64
 	totalBytes  int64
 	freeBytes   int64 // For an unprivileged user: without the reserved blocks.
@@ -38,16 +38,16 @@ const (
 
 // ReadRoom asks the file system; needs come from what is still missing. Have tells how many
 // bytes of an entry are there, and whether its file is.
-func ReadRoom(v *Volume, p *plan.Plan, have func(i int) (int64, bool)) (room, error) {
+func ReadRoom(v *Volume, p *plan.Plan, have func(i int) (int64, bool)) (Room, error) {
 	var s unix.Statfs_t
 	if err := unix.Fstatfs(int(v.Dir.Fd()), &s); err != nil {
-		return room{}, fmt.Errorf("ask the volume for its room: %w", err)
+		return Room{}, fmt.Errorf("ask the volume for its room: %w", err)
 	}
 	size := s.Frsize
 	if size == 0 {
 		size = s.Bsize
 	}
-	r := room{
+	r := Room{
 		blockSize:   size,
 		totalBytes:  int64(s.Blocks) * size, // #nosec G115 -- below 2^63 for every file system there is.
 		freeBytes:   int64(s.Bavail) * size, // #nosec G115
@@ -60,7 +60,7 @@ func ReadRoom(v *Volume, p *plan.Plan, have func(i int) (int64, bool)) (room, er
 
 // require adds up what the plan takes: every file rounded up to blocks, one
 // block and one inode per directory, an inode per file, and slack.
-func (r *room) require(p *plan.Plan, have func(i int) (int64, bool)) {
+func (r *Room) require(p *plan.Plan, have func(i int) (int64, bool)) {
 	block := max(r.blockSize, 1)
 	data := int64(0)
 	for i, e := range p.Entries {
@@ -81,7 +81,7 @@ func (r *room) require(p *plan.Plan, have func(i int) (int64, bool)) {
 }
 
 // Check compares, and names both numbers and the way out.
-func (r room) Check() error {
+func (r Room) Check() error {
 	if r.needBytes > r.freeBytes {
 		return fault.New(
 			wire.VolumeTooSmall,
@@ -105,19 +105,20 @@ func (r room) Check() error {
 
 // enoughBytes is a size of the claim that certainly holds the source: what is
 // there plus what lacks, and what a new file system takes for itself.
-func (r room) enoughBytes() int64 {
+func (r Room) enoughBytes() int64 {
 	want := r.totalBytes + r.needBytes - r.freeBytes
 	return RoundUp(want + want/overheadShare)
 }
 
 // enoughForInodes scales the volume, because the number of inodes grows with it.
-func (r room) enoughForInodes() int64 {
+func (r Room) enoughForInodes() int64 {
 	used := r.totalInodes - r.freeInodes
 	perInode := r.totalBytes/max(r.totalInodes, 1) + 1
 	want := (r.needInodes + used) * perInode
 	return RoundUp(want + want/overheadShare)
 }
 
+// RoundUp rounds bytes up to whole MiB.
 func RoundUp(n int64) int64 {
 	const mi = 1 << 20
 	return (n + mi - 1) / mi * mi

@@ -23,19 +23,19 @@ func TestRoom(t *testing.T) {
 		return list
 	}
 	for name, tt := range map[string]struct {
-		room     room
+		room     Room
 		objects  []object
 		have     int // Files that are there already.
 		want     wire.Reason
 		wantText []string
 	}{
-		"it fits":                        {room: room{blockSize: 4096, totalBytes: 20 * mi, freeBytes: 12 * mi, totalInodes: 100, freeInodes: 90}, objects: []object{{key: "a", size: 10 * mi}}},
-		"a byte file takes a block":      {room: room{blockSize: 4096, totalBytes: 4 * mi, freeBytes: 3 * mi, totalInodes: 2000, freeInodes: 2000}, objects: tiny(1000), want: wire.VolumeTooSmall},
-		"what is there needs no room":    {room: room{blockSize: 4096, totalBytes: 20 * mi, freeBytes: 2 * mi, totalInodes: 100, freeInodes: 90}, objects: []object{{key: "a", size: 10 * mi}, {key: "b", size: mi}}, have: 1},
-		"slack is kept":                  {room: room{blockSize: 4096, totalBytes: 20 * mi, freeBytes: 10 * mi, totalInodes: 100, freeInodes: 90}, objects: []object{{key: "a", size: 10 * mi}}, want: wire.VolumeTooSmall},
-		"inodes on demand":               {room: room{blockSize: 4096, totalBytes: 20 * mi, freeBytes: 20 * mi}, objects: tiny(200)},
-		"too few inodes":                 {room: room{blockSize: 4096, totalBytes: 100 * mi, freeBytes: 90 * mi, totalInodes: 100, freeInodes: 90}, objects: tiny(200), want: wire.VolumeOutOfInodes, wantText: []string{"203 files and directories", "room for 90", "at least"}},
-		"the message has both and a fix": {room: room{blockSize: 4096, totalBytes: 1000 * mi, freeBytes: 900 * mi, totalInodes: 100, freeInodes: 90}, objects: []object{{key: "a", size: 2000 * mi}}, want: wire.VolumeTooSmall, wantText: []string{"takes 2003Mi", "900Mi are free of 1000Mi", "to at least 2313Mi", "spec.resources.requests.storage", "onTooSmall: Grow"}},
+		"it fits":                        {room: Room{blockSize: 4096, totalBytes: 20 * mi, freeBytes: 12 * mi, totalInodes: 100, freeInodes: 90}, objects: []object{{key: "a", size: 10 * mi}}},
+		"a byte file takes a block":      {room: Room{blockSize: 4096, totalBytes: 4 * mi, freeBytes: 3 * mi, totalInodes: 2000, freeInodes: 2000}, objects: tiny(1000), want: wire.VolumeTooSmall},
+		"what is there needs no room":    {room: Room{blockSize: 4096, totalBytes: 20 * mi, freeBytes: 2 * mi, totalInodes: 100, freeInodes: 90}, objects: []object{{key: "a", size: 10 * mi}, {key: "b", size: mi}}, have: 1},
+		"slack is kept":                  {room: Room{blockSize: 4096, totalBytes: 20 * mi, freeBytes: 10 * mi, totalInodes: 100, freeInodes: 90}, objects: []object{{key: "a", size: 10 * mi}}, want: wire.VolumeTooSmall},
+		"inodes on demand":               {room: Room{blockSize: 4096, totalBytes: 20 * mi, freeBytes: 20 * mi}, objects: tiny(200)},
+		"too few inodes":                 {room: Room{blockSize: 4096, totalBytes: 100 * mi, freeBytes: 90 * mi, totalInodes: 100, freeInodes: 90}, objects: tiny(200), want: wire.VolumeOutOfInodes, wantText: []string{"203 files and directories", "room for 90", "at least"}},
+		"the message has both and a fix": {room: Room{blockSize: 4096, totalBytes: 1000 * mi, freeBytes: 900 * mi, totalInodes: 100, freeInodes: 90}, objects: []object{{key: "a", size: 2000 * mi}}, want: wire.VolumeTooSmall, wantText: []string{"takes 2003Mi", "900Mi are free of 1000Mi", "to at least 2313Mi", "spec.resources.requests.storage", "onTooSmall: Grow"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, err := makePlan(t, wire.Request{Operation: wire.Populate}, tt.objects...)

@@ -33,6 +33,7 @@ type Sweep struct {
 	Removed int
 }
 
+// Run sweeps the volume from its root on.
 func (s *Sweep) Run(ctx context.Context) error {
 	return s.directory(ctx, ".")
 }

@@ -94,6 +94,7 @@ func (v *Volume) closeTarget() {
 	v.Data, v.dataDir = nil, nil
 }
 
+// Close gives the directories back.
 func (v *Volume) Close() {
 	v.closeTarget()
 	_ = v.Root.Close()
@@ -160,6 +161,7 @@ func (v *Volume) Create(name string, size int64) (*os.File, error) {
 	return f, err
 }
 
+// OpenFile opens a path below the target that leads through no link and not out of the volume.
 func (v *Volume) OpenFile(name string, flags int, mode uint32) (*os.File, error) {
 	flags |= unix.O_CLOEXEC | unix.O_NOFOLLOW
 	fd, err := unix.Openat2(int(v.dataDir.Fd()), name, &unix.OpenHow{ // #nosec G115 -- a descriptor.

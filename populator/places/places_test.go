@@ -48,7 +48,8 @@ func TestNobodyIsWokenWhereNobodyWaits(t *testing.T) {
 		t.Fatalf("a second mover: %v, %v", p, err)
 	}
 	cache.lists = 0
-	if next(t.Context(), nil); cache.lists != 1 {
+	next(t.Context(), nil)
+	if cache.lists != 1 {
 		t.Errorf("somebody waits: %d lists, want 1", cache.lists)
 	}
 }

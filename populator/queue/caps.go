@@ -72,7 +72,7 @@ func (c Caps) limits(r Request) []limit {
 	var all []limit
 	for _, l := range []limit{
 		{bound{Source, r.Source}, r.SourceMax},
-		{bound{Endpoint, r.Use.Endpoint}, c.Endpoint},
+		{bound{Endpoint, r.Endpoint}, c.Endpoint},
 		{bound{Namespace, r.Namespace}, c.Namespace},
 		{bound{Cluster, ""}, c.Cluster},
 	} {

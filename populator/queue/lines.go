@@ -114,6 +114,7 @@ func (l *line) waiting(first int, b bound) (n int) {
 			return first
 		}
 		return 0
+	case Source, Endpoint:
 	}
 	for _, other := range l.waiters[:first] {
 		if b.kind == Endpoint && other.Endpoint == b.name || b.kind == Source && other.Source == b.name {

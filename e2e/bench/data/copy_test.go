@@ -70,19 +70,20 @@ func TestLimitAsksForEveryByte(t *testing.T) {
 			w.Header().Set("Connection", "close")
 		}
 		for _, o := range objects {
-			if o.Key == key {
-				c := &countingWriter{ResponseWriter: w, count: func(n int) {
-					mutex.Lock()
-					defer mutex.Unlock()
-					sent[key] += int64(n)
-				}}
-				var from, to int64 = 0, o.Size - 1
-				if header := r.Header.Get("Range"); header != "" {
-					_, _ = fmt.Sscanf(header, "bytes=%d-%d", &from, &to)
-				}
-				w.Header().Set("Content-Length", fmt.Sprint(to-from+1))
-				_, _ = io.Copy(c, io.LimitReader(stream(1), to-from+1))
+			if o.Key != key {
+				continue
 			}
+			c := &countingWriter{ResponseWriter: w, count: func(n int) {
+				mutex.Lock()
+				defer mutex.Unlock()
+				sent[key] += int64(n)
+			}}
+			var from, to int64 = 0, o.Size - 1
+			if header := r.Header.Get("Range"); header != "" {
+				_, _ = fmt.Sscanf(header, "bytes=%d-%d", &from, &to)
+			}
+			w.Header().Set("Content-Length", fmt.Sprint(to-from+1))
+			_, _ = io.Copy(c, io.LimitReader(stream(1), to-from+1))
 		}
 	}))
 	defer s.Close()

@@ -143,12 +143,8 @@ func startInit(dir rundir.Dir) (*exec.Cmd, io.ReadCloser, error) {
 		return nil, nil, err
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(
-		"/proc/self/exe",
-		"init",
-		"--dir",
-		string(dir),
-	) //nolint:noctx // It ends by stop, in the right order.
+	//nolint:noctx // It ends by stop, in the right order.
+	cmd := exec.Command("/proc/self/exe", "init", "--dir", string(dir))
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{write}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,

@@ -63,10 +63,8 @@ func flags(spec rundir.Spec) map[string][]string {
 			"--profiling=false",
 		},
 		"kube-controller-manager": {
-			"--kubeconfig=" + kubeconfigOf(
-				d,
-				"kube-controller-manager",
-			), "--leader-elect=false", "--use-service-account-credentials",
+			"--kubeconfig=" + kubeconfigOf(d, "kube-controller-manager"), "--leader-elect=false",
+			"--use-service-account-credentials",
 			"--service-account-private-key-file=" + pki("service-accounts.key"), "--root-ca-file=" + pki("ca.crt"),
 			"--allocate-node-cidrs", "--cluster-cidr=" + rundir.PodNetwork,
 			fmt.Sprintf("--node-cidr-mask-size=%d", rundir.PodMaskBits),
@@ -76,11 +74,8 @@ func flags(spec rundir.Spec) map[string][]string {
 			"--bind-address=127.0.0.1",
 		},
 		"kube-scheduler": {
-			"--kubeconfig=" + kubeconfigOf(d, "kube-scheduler"),
-			"--leader-elect=false",
-			"--bind-address=127.0.0.1",
-			"--kube-api-qps=200",
-			"--kube-api-burst=400",
+			"--kubeconfig=" + kubeconfigOf(d, "kube-scheduler"), "--leader-elect=false",
+			"--bind-address=127.0.0.1", "--kube-api-qps=200", "--kube-api-burst=400",
 		},
 		"kubelet": {
 			"--config=" + filepath.Join(d.Config(), "kubelet.yaml"), "--kubeconfig=" + kubeconfigOf(d, "kubelet"),
@@ -90,20 +85,13 @@ func flags(spec rundir.Spec) map[string][]string {
 		"kube-proxy": {"--config=" + filepath.Join(d.Config(), "kube-proxy.yaml")},
 		"coredns":    {"-conf", filepath.Join(d.Config(), "Corefile")},
 		"csi":        driverFlags(d),
-		"csi-provisioner": append(
-			sidecarFlags(d),
-			"--feature-gates=Topology=true",
-			"--extra-create-metadata",
-			"--default-fstype=ext4",
-			"--worker-threads=20",
-		),
+		"csi-provisioner": append(sidecarFlags(d), "--feature-gates=Topology=true", "--extra-create-metadata",
+			"--default-fstype=ext4", "--worker-threads=20"),
 		"csi-resizer":     append(sidecarFlags(d), "--workers=10"),
 		"csi-snapshotter": append(sidecarFlags(d), "--extra-create-metadata"),
 		"snapshot-controller": {
-			"--kubeconfig=" + kubeconfigOf(d, "admin"),
-			"--leader-election=false",
-			"--retry-interval-start=100ms",
-			"--retry-crd-interval-max=1s",
+			"--kubeconfig=" + kubeconfigOf(d, "admin"), "--leader-election=false",
+			"--retry-interval-start=100ms", "--retry-crd-interval-max=1s",
 		},
 	}
 }

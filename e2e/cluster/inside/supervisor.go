@@ -99,9 +99,8 @@ func (s *supervisor) run(ctx context.Context, stdin string, args ...string) erro
 		return fmt.Errorf("feed %s: %w", args[0], err)
 	}
 	defer func() { _ = in.Close() }()
-	cmd := exec.Command(
-		args[0],
-		args[1:]...) //nolint:noctx // Its Wait belongs to reap; the caller gives up on it below.
+	//nolint:noctx // Its Wait belongs to reap; the caller gives up on it below.
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, out // files: os/exec starts no goroutine that would need Wait
 	done, err := s.start(cmd)
 	if err != nil {

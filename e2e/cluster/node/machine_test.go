@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -94,7 +95,15 @@ func assertGone(t *testing.T, before machine, tr traces) {
 	if err != nil || strings.Contains(string(mounts), tr.dir) { // others may mount meanwhile, but not from here
 		t.Errorf("mounts are left (%v):\n%s", err, mounts)
 	}
-	if left := processesIn(tr); len(left) > 0 {
+	left := processesIn(tr)
+	for range 50 { // What the kernel was told to kill may take a moment to end.
+		if len(left) == 0 {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+		left = processesIn(tr)
+	}
+	if len(left) > 0 {
 		t.Errorf("processes are left: %v", left)
 	}
 	if loops, err := leftovers.Loops(tr.dir); err != nil || len(loops) > 0 {

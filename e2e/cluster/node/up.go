@@ -126,12 +126,8 @@ func start(ctx context.Context, spec rundir.Spec) (*Node, error) {
 	if err != nil {
 		return nil, errors.Join(err, readyWrite.Close(), lifeRead.Close(), lifeWrite.Close())
 	}
-	cmd := exec.Command(
-		spec.Binaries["cluster"],
-		"serve",
-		"--dir",
-		string(spec.Dir),
-	) //nolint:noctx // It outlives the caller's context.
+	//nolint:noctx // It outlives the caller's context.
+	cmd := exec.Command(spec.Binaries["cluster"], "serve", "--dir", string(spec.Dir))
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{readyWrite, lifeRead}
 	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin") // where ip(8) may be
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -48,33 +48,21 @@ func (a *answer) parseStatus(line []byte) error {
 
 // header takes one in; most are of no interest.
 func (a *answer) header(name, value []byte) error {
-	var err error
-	switch len(name) {
-	case len("etag"):
-		if fold(name, "etag") {
-			a.etag = trimTag(value)
-		}
-	case len("connection"):
-		if fold(name, "connection") && containsFold(value, "close") {
-			a.closes = true
-		}
-	case len("content-range"):
-		if fold(name, "content-range") {
-			err = a.contentRange(value)
-		}
-	case len("content-length"):
-		if fold(name, "content-length") {
-			err = a.contentLength(value)
-		}
-	case len("transfer-encoding"):
-		if fold(name, "transfer-encoding") {
-			a.chunked = !fold(value, "identity")
-		}
-	}
-	if len(name) > len("x-amz-") && fold(name[:6], "x-amz-") {
+	switch {
+	case fold(name, "etag"):
+		a.etag = trimTag(value)
+	case fold(name, "connection"):
+		a.closes = a.closes || containsFold(value, "close")
+	case fold(name, "content-range"):
+		return a.contentRange(value)
+	case fold(name, "content-length"):
+		return a.contentLength(value)
+	case fold(name, "transfer-encoding"):
+		a.chunked = !fold(value, "identity")
+	case len(name) > len("x-amz-") && fold(name[:6], "x-amz-"):
 		a.amazon(name[6:], value)
 	}
-	return err
+	return nil
 }
 
 func (a *answer) contentLength(value []byte) error {

@@ -166,7 +166,7 @@ var faults = map[string]fault{
 		return true
 	}, is(engine.ErrAnswer)},
 	"a slow first byte": {seldom(func(*fixture, http.ResponseWriter, *http.Request) bool {
-		time.Sleep(400 * time.Millisecond)
+		time.Sleep(400 * time.Millisecond) //nolint:forbidigo // It is what a slow server does.
 		return false
 	}), nil},
 	"a stall now and then": {seldom(func(f *fixture, w http.ResponseWriter, r *http.Request) bool {
@@ -212,7 +212,7 @@ func TestFaults(t *testing.T) {
 				f.config.Idle = 1500 * time.Millisecond
 				f.config.Connections = 4
 				f.put("object", random(1, n), nil)
-				f.handler.fault = func(w http.ResponseWriter, r *http.Request, count int) bool { return tt.serve(f, w, r, count) }
+				f.fault = func(w http.ResponseWriter, r *http.Request, count int) bool { return tt.serve(f, w, r, count) }
 				f.mustRun()
 				f.mustJudge(tt.want, size)
 			})
@@ -241,7 +241,7 @@ func TestRangesAreIgnored(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.put("large", random(1, LargeSize+1), nil)
-	f.handler.fault = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+	f.fault = func(w http.ResponseWriter, r *http.Request, _ int) bool {
 		r.Header.Del("Range")
 		f.objects["large"].give(w, r)
 		return true
@@ -272,7 +272,7 @@ func TestKeysExpire(t *testing.T) {
 	}
 	large := random(9, LargeSize+1)
 	f.put("large", large, withCRC(large))
-	f.handler.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+	f.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
 		if r.Header.Get("X-Amz-Security-Token") == "1" && n > 2 {
 			refuse(w, 400, "ExpiredToken")
 			return true
@@ -292,7 +292,7 @@ func TestChecksumsAreUnknown(t *testing.T) {
 	f := newFixture(t)
 	f.put("small", random(1, 1000), nil)
 	f.put("large", random(2, LargeSize+1), nil)
-	f.handler.fault = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+	f.fault = func(w http.ResponseWriter, r *http.Request, _ int) bool {
 		if r.Header.Get("X-Amz-Checksum-Mode") != "" {
 			refuse(w, 400, "InvalidArgument")
 			return true
@@ -331,7 +331,7 @@ func TestContextEnds(t *testing.T) {
 	var once atomic.Bool
 	ctx, stop := context.WithCancelCause(t.Context())
 	reason := errors.New("the test is over")
-	f.handler.fault = func(w http.ResponseWriter, _ *http.Request, n int) bool {
+	f.fault = func(w http.ResponseWriter, _ *http.Request, n int) bool {
 		if n > 5 {
 			if once.CompareAndSwap(false, true) {
 				stop(reason)

@@ -73,7 +73,7 @@ func TestFetchWithNetHTTP(t *testing.T) {
 				refuse(w, http.StatusBadRequest, "NotProxied")
 				return
 			}
-			f.handler.ServeHTTP(w, r)
+			f.ServeHTTP(w, r)
 		}))
 		f.t.Cleanup(proxy.Close)
 		u, _ := url.Parse(proxy.URL)

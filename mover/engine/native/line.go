@@ -48,13 +48,17 @@ func (a *answer) check(q query, ranges *bool) error {
 	if t.Version != "" && string(a.version) != t.Version && (t.Version != "null" || len(a.version) > 0) {
 		return engine.ErrOtherVersion
 	}
-	if q.whole {
+	switch {
+	case q.whole:
 		return a.checkWhole(t)
-	}
-	if a.status != 206 {
+	case a.status != 206:
 		*ranges = false
 		return answerf("a range was asked for and the status is %d", a.status)
 	}
+	return a.checkRange(q)
+}
+
+func (a *answer) checkRange(q query) error {
 	if a.part != q.part {
 		return answerf(
 			"range %d-%d was asked for and range %d-%d comes",
@@ -64,7 +68,7 @@ func (a *answer) check(q query, ranges *bool) error {
 			a.part.End()-1,
 		)
 	}
-	if a.total >= 0 && a.total != t.Size {
+	if a.total >= 0 && a.total != q.task.Size {
 		return engine.ErrChanged
 	}
 	if a.length >= 0 && a.length != q.part.Length {

@@ -139,7 +139,8 @@ func (c *climb) next(current int, moved int64, slowed bool) int {
 		return c.best
 	}
 	c.most = (3*c.most + moved) / 4 // What the network gives changes.
-	if c.rest--; c.rest <= 0 {
+	c.rest--
+	if c.rest <= 0 {
 		return larger(current)
 	}
 	return current

@@ -116,13 +116,8 @@ func (l *rawLine) exchange(request []byte, q query) (*answer, error) {
 	if _, err := l.conn.Write(request); err != nil {
 		return nil, l.broken(err)
 	}
-	for {
-		if err := l.head(); err != nil {
-			return nil, err
-		}
-		if l.answer.status >= 200 {
-			break
-		}
+	if err := l.finalHead(); err != nil {
+		return nil, err
 	}
 	l.used = true
 	a := &l.answer
@@ -141,6 +136,15 @@ func (l *rawLine) exchange(request []byte, q query) (*answer, error) {
 	return a, nil
 }
 
+// finalHead reads heads up to the first that is not of an interim answer.
+func (l *rawLine) finalHead() error {
+	for {
+		if err := l.head(); err != nil || l.answer.status >= 200 {
+			return err
+		}
+	}
+}
+
 // unmeasured prepares to read an error that tells no length, as AWS sends them.
 func (l *rawLine) unmeasured(a *answer) {
 	rest := io.MultiReader(bytes.NewReader(bytes.Clone(l.buffer[l.read:l.filled])), l.conn)
@@ -151,7 +155,7 @@ func (l *rawLine) unmeasured(a *answer) {
 
 // head reads one head, that of an interim answer perhaps.
 func (l *rawLine) head() error {
-	end := -1
+	var end int
 	for {
 		pending := l.buffer[l.read:l.filled]
 		if end = bytes.Index(pending, []byte("\r\n\r\n")); end >= 0 {

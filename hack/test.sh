@@ -14,8 +14,8 @@ run="go test -vet=off -ldflags=-w"
 # pure and walk hundreds of thousands of worlds, which take ten times as long under it.
 unraced="./populator/protocol ./populator/queue"
 # measuring are packages that run with it too, but also have a test of time or memory, which
-# is skipped there.
-measuring="./cmd/manager"
+# is skipped there, or one that plays fewer seeds.
+measuring="./cmd/manager ./populator"
 
 # tools builds the programs that unit tests run against. A test without one fails, none skips.
 tools() {

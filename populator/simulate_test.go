@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/testenv"
 	"github.com/s3populator/s3populator/populator/places"
 	"github.com/s3populator/s3populator/populator/protocol"
 	cluster "github.com/s3populator/s3populator/populator/simulator"
@@ -41,7 +42,7 @@ func TestSeeds(t *testing.T) {
 	if given("seed") && !given("seeds") {
 		n = 1
 	}
-	if testing.Short() && !given("seeds") {
+	if (testing.Short() || testenv.Race) && !given("seeds") {
 		n = min(n, 30)
 	}
 	log.SetLogger(logr.Discard())

@@ -3,6 +3,7 @@
 package proof
 
 import (
+	"bytes"
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/base64"
@@ -57,6 +58,12 @@ func TestDigester(t *testing.T) {
 			wrong[500] ^= 1
 			if digestOf(want, wrong, 100).Matches() {
 				t.Error("a flipped bit matches")
+			}
+			for what, file := range map[string][]byte{"the right file": b, "a file with a flipped bit": wrong} {
+				same, err := DigestFile(bytes.NewReader(file), want)
+				if err != nil || same != bytes.Equal(file, b) {
+					t.Errorf("%s, read back: same is %v, %v", what, same, err)
+				}
 			}
 			if digestOf(want, b[:999], 100).Matches() || digestOf(want, append(b[:1000:1000], 0), 100).Matches() {
 				t.Error("a byte less or more matches")

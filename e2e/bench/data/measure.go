@@ -49,6 +49,9 @@ func measure(ctx context.Context, cmd *exec.Cmd, target string) (usage, error) {
 	close(ended)
 	u.RSS = float64(<-peak) / 1e6
 	u.CPU = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
+	if ctx.Err() != nil {
+		return u, fmt.Errorf("%s was ended: %w", filepath.Base(cmd.Path), context.Cause(ctx))
+	}
 	if err != nil {
 		return u, fmt.Errorf("%s: %w; it printed:\n%s", filepath.Base(cmd.Path), err, lastOf(output.String(), 2000))
 	}

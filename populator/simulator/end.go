@@ -218,7 +218,9 @@ func (o *oracle) judgeLeftVolume(v *corev1.PersistentVolume) {
 			)
 		}
 		// One that no record tells from a user's, who may have such a name, is left as it is.
-		if ref := v.Spec.ClaimRef; ref != nil && o.releasing[v.UID] == ref.UID && holder == nil {
+		// A claimRef without a UID is a user's, whose claim was never bound.
+		prime, released := o.releasing[v.UID]
+		if ref := v.Spec.ClaimRef; released && ref != nil && ref.UID == prime && holder == nil {
 			o.broken(promisePolicy, "volume %s was released, but is kept for prime %s, which is gone", v.Name, ref.Name)
 		}
 	case holder != nil: // Its claim was excused.

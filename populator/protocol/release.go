@@ -41,6 +41,9 @@ func StepOf(v *corev1.PersistentVolume) VolumeStep {
 		return ClearClaimRef
 	case v.Status.Phase == corev1.VolumeAvailable, v.Status.Phase == corev1.VolumeBound && ref != nil:
 		return RestorePolicy
+	case v.Status.Phase == corev1.VolumeReleased && ref != nil &&
+		v.Annotations[v1alpha1.AnnotationReclaimPolicy] == string(corev1.PersistentVolumeReclaimRetain):
+		return RestorePolicy // Another claim had it for a moment; to take the record off deletes nothing.
 	}
 	return NoStep
 }

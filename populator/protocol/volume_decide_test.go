@@ -225,6 +225,11 @@ func TestOrphanedVolumes(t *testing.T) {
 			s.PrimeVolume.Spec.ClaimRef.Name, s.PrimeVolume.Status.Phase = "data", corev1.VolumeBound
 		}, RestorePolicy},
 		"released, and lost by another": {func(s *State) { releasing(s); s.PrimeVolume.Spec.ClaimRef.Name = "data" }, NoStep},
+		"released, lost by another, and never deleted": {func(s *State) {
+			releasing(s)
+			s.PrimeVolume.Spec.ClaimRef.Name = "data"
+			s.PrimeVolume.Annotations[v1alpha1.AnnotationReclaimPolicy] = string(corev1.PersistentVolumeReclaimRetain)
+		}, RestorePolicy},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

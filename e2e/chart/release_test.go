@@ -25,6 +25,7 @@ import (
 // waited is filled afterwards, and what the release made is gone meanwhile.
 func TestLifeOfARelease(t *testing.T) {
 	s := story.Begin(t, world)
+	s.Warnings = oldLeader
 	bucket := s.Bucket(story.VersityGW).Put(story.Small("", 8))
 	source := s.Source("source", bucket)
 	filled := s.Claim(story.Claim{Name: "filled", Source: "source"})
@@ -64,6 +65,10 @@ func TestLifeOfARelease(t *testing.T) {
 		bucket.Under(""),
 	)
 }
+
+// oldLeader is what a leader is refused that ends while the policy has the images of the next
+// one, and what any leader is refused while the API server learns of new definitions.
+var oldLeader = []string{string(v1alpha1.ReasonMoverRefused), string(v1alpha1.ReasonInventoryRefused)}
 
 func helm(t *testing.T, verb string, more ...string) {
 	t.Helper()

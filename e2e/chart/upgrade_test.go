@@ -25,7 +25,7 @@ const earlierCommit = "88fd4c9ad9c863016a313ca27267ae05c9d06923"
 // began becomes a claim that is right; and claims that waited are filled.
 func TestUpgradeFromAnEarlierVersion(t *testing.T) {
 	s := story.Begin(t, world)
-	s.Warnings = []string{string(v1alpha1.ReasonMoverRefused)} // Of an old leader, once the policy has the new images.
+	s.Warnings = oldLeader
 	bucket := s.Bucket(story.VersityGW).Put(story.Small("", 8))
 	proxy := s.Proxy(bucket)
 	downgrade(t, s)
@@ -76,8 +76,8 @@ func downgrade(t *testing.T, s *story.Story) {
 		}
 		names = append(names, "--set", "images."+target+".name="+earlier.Name(target))
 	}
-	s.Shell("helm uninstall s3populator --namespace s3populator-system --wait")
-	s.Shell("kubectl delete crd s3sources.s3populator.io s3imports.s3populator.io")
+	s.Shell("helm uninstall s3populator --namespace s3populator-system --wait --ignore-not-found")
+	s.Shell("kubectl delete --ignore-not-found crd s3sources.s3populator.io s3imports.s3populator.io")
 	chart := filepath.Join(earlier.Source, "manifests/chart")
 	if err := install(t.Context(), world, "install", chart, names...); err != nil {
 		t.Fatal(err)

@@ -83,6 +83,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{RequeueAfter: collection}, nil
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return ctrl.Result{}, nil
+	case ctx.Err() != nil: // This replica ends; nobody refused anything.
+		return ctrl.Result{}, fmt.Errorf("%s: %w", d.Action, ctx.Err())
 	case err != nil:
 		log.FromContext(ctx).Info("Write failed, trying again later", "write", d.Action, "error", err.Error())
 		r.Events.Eventf(

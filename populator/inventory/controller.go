@@ -101,6 +101,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	switch err := r.report(ctx, s, d); {
 	case apierrors.IsConflict(err):
 		return ctrl.Result{RequeueAfter: time.Second}, nil
+	case ctx.Err() != nil: // This replica ends; nobody refused anything.
+		return ctrl.Result{}, fmt.Errorf("report: %w", ctx.Err())
 	case err != nil:
 		log.FromContext(ctx).Info("Write failed, trying again later", "write", "Status", "error", err.Error(), "after",
 			refusalDelay)

@@ -46,7 +46,7 @@ func (m *mover) fillDevice(ctx context.Context) (*ledger.Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.Verified(0, by, true)
+	l.Verified(0, by, plan.Identity{}, true)
 	return l, nil
 }
 

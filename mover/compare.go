@@ -22,48 +22,58 @@ var errNotThere = errors.New("the file did not arrive on the volume")
 // check compares one file on the volume with its object and records the
 // result. Nothing is transferred and nothing is removed.
 func (t *transfer) check(ctx context.Context, i int) {
-	by, err := t.compare(ctx, i)
+	by, file, err := t.compare(ctx, i)
 	if err != nil {
 		t.ledger.Fail(i, err)
 		return
 	}
-	t.ledger.Verified(i, by, false)
+	t.ledger.Verified(i, by, file, false)
 }
 
-func (t *transfer) compare(ctx context.Context, i int) (proof.Method, error) {
-	f, err := t.openPlanned(t.plan.Entries[i])
+func (t *transfer) compare(ctx context.Context, i int) (proof.Method, plan.Identity, error) {
+	f, file, err := t.openPlanned(t.plan.Entries[i])
 	if err != nil {
-		return proof.Unverified, err
+		return proof.Unverified, file, err
 	}
 	defer func() { _ = f.Close() }()
-	return t.prover.Compare(ctx, f, t.plan.Entries[i], t.prover.Expect)
+	by, err := t.prover.Compare(ctx, f, t.plan.Entries[i], t.prover.Expect)
+	return by, file, err
+}
+
+// provenFile is a file that was compared, and how.
+type provenFile struct {
+	by   proof.Method
+	file plan.Identity
 }
 
 // compareCold is compare for files that this mover has not written, after a sync: what is in
 // memory is dropped, so that the device itself answers.
-func (t *transfer) compareCold(ctx context.Context, i int, expect proof.Expecter) (proof.Method, error) {
-	f, err := t.openPlanned(t.plan.Entries[i])
+func (t *transfer) compareCold(ctx context.Context, i int, expect proof.Expecter) (proof.Method, plan.Identity, error) {
+	f, file, err := t.openPlanned(t.plan.Entries[i])
 	if err != nil {
-		return proof.Unverified, err
+		return proof.Unverified, file, err
 	}
 	defer func() { _ = f.Close() }()
 	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
-	return t.prover.Compare(ctx, f, t.plan.Entries[i], expect)
+	by, err := t.prover.Compare(ctx, f, t.plan.Entries[i], expect)
+	return by, file, err
 }
 
-// openPlanned opens a file that has to be regular and of the object's size.
-func (t *transfer) openPlanned(e plan.Entry) (*os.File, error) {
+// openPlanned opens a file that has to be regular and of the object's size. Its identity is that of
+// before it was read, so that one that changes meanwhile is another.
+func (t *transfer) openPlanned(e plan.Entry) (*os.File, plan.Identity, error) {
 	f, err := t.volume.Open(e.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errNotThere
+		return nil, plan.Identity{}, errNotThere
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read back %s: %w", plan.Quote(e.Path), err)
+		return nil, plan.Identity{}, fmt.Errorf("read back %s: %w", plan.Quote(e.Path), err)
 	}
-	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() || info.Size() != e.Size {
+	var stat unix.Stat_t
+	err = unix.Fstat(int(f.Fd()), &stat)
+	if err != nil || stat.Mode&unix.S_IFMT != unix.S_IFREG || stat.Size != e.Size {
 		_ = f.Close()
-		return nil, errors.Join(fault.ErrDiffers, err)
+		return nil, plan.Identity{}, errors.Join(fault.ErrDiffers, err)
 	}
-	return f, nil
+	return f, plan.IdentityOf(&stat), nil
 }

@@ -121,9 +121,9 @@ func (t *transfer) isWhole() bool {
 	}
 	for i, e := range t.plan.Entries {
 		if e.IsDir() {
-			t.ledger.Verified(i, proof.ByExistence, true)
+			t.ledger.Verified(i, proof.ByExistence, plan.Identity{}, true)
 		} else {
-			t.ledger.Verified(i, t.proven[i], true)
+			t.ledger.Verified(i, t.proven[i].by, t.proven[i].file, true)
 		}
 	}
 	return true
@@ -133,7 +133,7 @@ func (t *transfer) proveFiles(ctx context.Context, found []int) error {
 	if err := t.volume.Sync(); err != nil {
 		return err
 	}
-	proven := make(map[int]proof.Method, len(found))
+	proven := make(map[int]provenFile, len(found))
 	var mu sync.Mutex
 	var failed error
 	source.Parallel(source.StatWorkers, len(found), func(n int) {
@@ -143,11 +143,11 @@ func (t *transfer) proveFiles(ctx context.Context, found []int) error {
 		if over {
 			return
 		}
-		by, err := t.compareCold(ctx, found[n], t.prover.ExpectContent)
+		by, file, err := t.compareCold(ctx, found[n], t.prover.ExpectContent)
 		mu.Lock()
 		defer mu.Unlock()
 		if err == nil && by != proof.BySize {
-			proven[found[n]] = by
+			proven[found[n]] = provenFile{by: by, file: file}
 		} else {
 			failed = errors.Join(failed, t.unproven(found[n], err))
 		}

@@ -101,7 +101,7 @@ func (t *transfer) fill(ctx context.Context) error {
 			if err := t.volume.Data.MkdirAll(e.Path[:len(e.Path)-1], volume.DirMode); err != nil {
 				return fmt.Errorf("make directory %s: %w", plan.Quote(e.Path), err)
 			}
-			t.ledger.Verified(i, proof.ByExistence, true)
+			t.ledger.Verified(i, proof.ByExistence, plan.Identity{}, true)
 		}
 	}
 	t.progress.enter(wire.Transferring)
@@ -141,26 +141,75 @@ func (t *transfer) finish(ctx context.Context) error {
 	if err := t.confirmSource(ctx); err != nil {
 		return err
 	}
+	for again := false; ; again = true {
+		others, err := t.lastSweep(ctx)
+		if err != nil {
+			return err
+		}
+		if len(others) == 0 {
+			break
+		}
+		if again {
+			return t.replaced(others[0])
+		}
+		if err := t.checkOthers(ctx, others); err != nil {
+			return err
+		}
+	}
+	return t.complete()
+}
+
+// lastSweep removes what is not planned, and returns the entries under whose path another file
+// is than the one that was verified.
+func (t *transfer) lastSweep(ctx context.Context) (others []int, err error) {
 	files := 0
 	s := volume.Sweep{Volume: t.volume, Owned: t.journal.Owned, Plan: t.plan, Keep: func(i int, stat *unix.Stat_t) bool {
 		ok := t.ledger.IsVerified(i) && stat.Size == t.plan.Entries[i].Size
 		if ok {
 			files++
 		}
+		if ok && !t.ledger.IsFile(i, plan.IdentityOf(stat)) {
+			others = append(others, i)
+		}
 		return ok
 	}}
 	if err := s.Run(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	if want := t.plan.Files(); files != want {
-		return fault.New(
+		return nil, fault.New(
 			wire.VerificationFailed,
 			"the volume holds %d of %d files after the transfer; does something else write to it?",
 			files,
 			want,
 		)
 	}
-	return t.complete()
+	return others, nil
+}
+
+// checkOthers compares files that took the place of verified ones. What cannot be compared by
+// content is not believed, unless spec.transfer.verify asks for no more than sizes.
+func (t *transfer) checkOthers(ctx context.Context, others []int) error {
+	for _, i := range others {
+		t.ledger.Doubt(i)
+		by, file, err := t.compare(ctx, i)
+		if err == nil && by == proof.BySize && !t.prover.SizeOnly || errors.Is(err, fault.ErrDiffers) || errors.Is(err, errNotThere) {
+			return t.replaced(i)
+		}
+		if err != nil {
+			return err
+		}
+		t.ledger.Verified(i, by, file, false)
+	}
+	return nil
+}
+
+func (t *transfer) replaced(i int) error {
+	return fault.New(
+		wire.VerificationFailed,
+		"%s was replaced by another file after it was verified; does something else write to the volume?",
+		plan.Quote(t.plan.Entries[i].Path),
+	)
 }
 
 func (t *transfer) setOwners() error {

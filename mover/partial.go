@@ -81,7 +81,7 @@ func (t *transfer) headStart(ctx context.Context, batch []int) headStart {
 }
 
 func (t *transfer) readBack(e plan.Entry, n int64, into io.Writer) error {
-	f, err := t.openPlanned(e)
+	f, _, err := t.openPlanned(e)
 	if err != nil {
 		return err
 	}

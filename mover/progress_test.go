@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/s3populator/s3populator/mover/ledger"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -62,7 +63,7 @@ func TestProgressIsSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "a", size: 10}, listed{key: "b", size: 30})
+	listing, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "a", size: 10}, listed{key: "b", size: 30})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,10 +75,10 @@ func TestProgressIsSent(t *testing.T) {
 	if early := time.Since(started); early < progressFirst {
 		t.Errorf("the first message came after %s", early)
 	}
-	l := ledger.New(plan)
+	l := ledger.New(listing)
 	p.ledger.Store(l)
 	p.enter(wire.Transferring)
-	l.Verified(0, proof.ByMD5, false)
+	l.Verified(0, proof.ByMD5, plan.Identity{}, false)
 	write(t, token, "second")
 	p.inFlight.Add(7)
 	// A slow machine may send one more message at any moment before.

@@ -70,11 +70,11 @@ func (r *remains) keep(i int, stat *unix.Stat_t) bool {
 		return false
 	}
 	if l, ok := r.kept[i]; ok && l.ModTime == stat.Mtim.Nano() {
-		r.ledger.Verified(i, l.By, true)
+		r.ledger.Verified(i, l.By, plan.IdentityOf(stat), true)
 		return true
 	}
-	if by, ok := r.proven[i]; ok {
-		r.ledger.Verified(i, by, false)
+	if p, ok := r.proven[i]; ok && p.file == plan.IdentityOf(stat) {
+		r.ledger.Verified(i, p.by, p.file, false)
 		return true
 	}
 	if n, ok := r.begun[i]; ok && r.keepBeginning(i, n) == nil {
@@ -95,8 +95,8 @@ func (t *transfer) recheck(ctx context.Context, list []int) error {
 	}
 	if !t.journal.Distrusted() {
 		source.Parallel(source.StatWorkers, len(list), func(n int) {
-			if by, err := t.compareCold(ctx, list[n], t.prover.Expect); err == nil && by != proof.BySize {
-				t.ledger.Verified(list[n], by, false)
+			if by, file, err := t.compareCold(ctx, list[n], t.prover.Expect); err == nil && by != proof.BySize {
+				t.ledger.Verified(list[n], by, file, false)
 			}
 		})
 	}

@@ -7,10 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
@@ -130,16 +134,17 @@ func (t *transfer) cat(ctx context.Context, batch []int, share int) (done int, e
 	}
 	start := t.headStart(ctx, batch)
 	var sizeOnly []int
+	files := make(map[int]plan.Identity, len(batch))
 	err = t.objects(ctx, list, start.bytes, share, func(r io.Reader) error {
 		for _, i := range batch {
-			by, err := t.receive(ctx, r, i, start)
+			by, file, err := t.receive(ctx, r, i, start)
 			if err != nil {
 				return err
 			}
 			if by == proof.BySize {
-				sizeOnly = append(sizeOnly, i)
+				sizeOnly, files[i] = append(sizeOnly, i), file
 			} else {
-				t.ledger.Verified(i, by, false)
+				t.ledger.Verified(i, by, file, false)
 			}
 			done++
 		}
@@ -148,7 +153,7 @@ func (t *transfer) cat(ctx context.Context, batch []int, share int) (done int, e
 		}
 		return nil
 	})
-	t.confirm(ctx, sizeOnly)
+	t.confirm(ctx, sizeOnly, files)
 	if done == len(batch) && err != nil {
 		// Too many bytes, or an error after the last one: nothing that was
 		// only counted can be trusted.
@@ -164,7 +169,7 @@ var errShifted = fmt.Errorf("%w: another object came before it", fault.ErrDiffer
 // confirm asks S3 whether objects that cannot be digested are still the listed
 // ones. Then each had its listed size, and so the pipe was cut where it should;
 // behind the first that changed, nothing is certain.
-func (t *transfer) confirm(ctx context.Context, list []int) {
+func (t *transfer) confirm(ctx context.Context, list []int, files map[int]plan.Identity) {
 	errs := make([]error, len(list))
 	source.Parallel(source.StatWorkers, len(list), func(n int) { _, errs[n] = t.source.Unchanged(ctx, t.plan, t.plan.Entries[list[n]]) })
 	shifted := false
@@ -176,7 +181,7 @@ func (t *transfer) confirm(ctx context.Context, list []int) {
 		case shifted:
 			t.ledger.Fail(i, errShifted)
 		default:
-			t.ledger.Verified(i, proof.BySize, false)
+			t.ledger.Verified(i, proof.BySize, files[i], false)
 		}
 	}
 }
@@ -186,46 +191,47 @@ var errShort = errors.New("the object ended early")
 
 // receive writes the next bytes of the pipe to a file and compares them, with those that
 // were there before.
-func (t *transfer) receive(ctx context.Context, r io.Reader, i int, start headStart) (proof.Method, error) {
+func (t *transfer) receive(ctx context.Context, r io.Reader, i int, start headStart) (proof.Method, plan.Identity, error) {
 	e := t.plan.Entries[i]
 	want, d := start.want, start.digest
 	if start.bytes == 0 {
 		var err error
 		if want, err = t.prover.Expect(ctx, e); err != nil {
-			return proof.Unverified, err
+			return proof.Unverified, plan.Identity{}, err
 		}
 		d = proof.NewDigester(want)
 	}
-	if err := t.write(i, d, r, start.bytes); err != nil {
-		return proof.Unverified, err
+	file, err := t.write(i, d, r, start.bytes)
+	if err != nil {
+		return proof.Unverified, file, err
 	}
 	if d.Size < e.Size {
-		return proof.Unverified, errShort
+		return proof.Unverified, file, errShort
 	}
 	// Complete, right or wrong: nothing of it is a beginning any more.
 	t.ledger.Partial.Drop(i)
 	if d.Matches() {
-		return want.Method, nil
+		return want.Method, file, nil
 	}
-	by, err := t.settleFile(ctx, e, want)
+	by, file, err := t.settleFile(ctx, e, want)
 	if err == nil && by == proof.BySize && start.bytes > 0 {
-		return proof.Unverified, fault.ErrDiffers // Nobody vouches for the beginning: the whole object comes again.
+		return proof.Unverified, file, fault.ErrDiffers // Nobody vouches for the beginning: the whole object comes again.
 	}
-	return by, err
+	return by, file, err
 }
 
-// write fills a file from an offset on.
-func (t *transfer) write(i int, d *proof.Digester, r io.Reader, from int64) error {
+// write fills a file from an offset on, and says which file that is.
+func (t *transfer) write(i int, d *proof.Digester, r io.Reader, from int64) (plan.Identity, error) {
 	e := t.plan.Entries[i]
 	f, err := t.volume.Create(e.Path, e.Size)
 	if err != nil {
-		return fault.NotWritable(err)
+		return plan.Identity{}, fault.NotWritable(err)
 	}
 	var to io.Writer = f
 	if e.Size >= plan.LargeSize {
 		if _, err := f.Seek(from, io.SeekStart); err != nil {
 			_ = f.Close()
-			return fmt.Errorf("write to the volume: %w", err)
+			return plan.Identity{}, fmt.Errorf("write to the volume: %w", err)
 		}
 		to = &growing{file: f, to: &t.ledger.Partial, entry: i, at: from}
 	}
@@ -233,21 +239,37 @@ func (t *transfer) write(i int, d *proof.Digester, r io.Reader, from int64) erro
 	defer t.progress.inFlight.Add(-from)
 	if err := t.pump(to, d, io.LimitReader(r, e.Size-from)); err != nil {
 		_ = f.Close()
-		return err
+		return plan.Identity{}, err
 	}
-	if err := f.Close(); err != nil {
-		return fault.NotWritable(err)
-	}
-	return nil
+	return t.commit(f, e.Path)
 }
 
-func (t *transfer) settleFile(ctx context.Context, e plan.Entry, tried proof.Expectation) (proof.Method, error) {
-	f, err := t.openPlanned(e)
+// commit closes a file and says which one it is, by its path: what a network file system notes
+// as the time of its last change may become known only then.
+func (t *transfer) commit(f *os.File, name string) (plan.Identity, error) {
+	var written unix.Stat_t
+	err := unix.Fstat(int(f.Fd()), &written)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return plan.Identity{}, fault.NotWritable(err)
+	}
+	found, err := t.volume.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && found.Ino != written.Ino:
+		return plan.Identity{}, fmt.Errorf("%w: another file took its place", fault.ErrDiffers)
+	case err != nil:
+		return plan.Identity{}, fmt.Errorf("look at %s: %w", plan.Quote(name), err)
+	}
+	return plan.IdentityOf(&found), nil
+}
+
+func (t *transfer) settleFile(ctx context.Context, e plan.Entry, tried proof.Expectation) (proof.Method, plan.Identity, error) {
+	f, file, err := t.openPlanned(e)
 	if err != nil {
-		return proof.Unverified, err
+		return proof.Unverified, file, err
 	}
 	defer func() { _ = f.Close() }()
-	return t.prover.Settle(ctx, e, f, tried)
+	by, err := t.prover.Settle(ctx, e, f, tried)
+	return by, file, err
 }
 
 // pump copies a pipe to a file and digests what passes.

@@ -3,6 +3,7 @@
 package mover
 
 import (
+	"context"
 	"crypto/md5"
 	"encoding/hex"
 	"errors"
@@ -12,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/minio/minio-go/v7"
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/ledger"
@@ -43,7 +46,7 @@ func TestTheJournalFollowsTheDevice(t *testing.T) {
 			progressed := false
 			k := &ledger.Checkpointer{Volume: v, Ledger: ledger.New(p), Journal: j, Progressed: func() { progressed = true }}
 			k.Ledger.Partial.Reached(0, 2*plan.LargeSize)
-			k.Ledger.Verified(1, proof.ByMD5, false)
+			k.Ledger.Verified(1, proof.ByMD5, fileOf(v, "small"), false)
 			if refused {
 				_ = v.Dir.Close() // A sync by it fails.
 			}
@@ -75,7 +78,7 @@ func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
 	}{
 		"no sync failed": {func(*transfer) error { return nil }, "a b"},
 		"a checkpoint failed": {func(t *transfer) error {
-			t.ledger.Verified(0, proof.ByMD5, false)
+			t.ledger.Verified(0, proof.ByMD5, fileOf(t.volume, "a"), false)
 			return t.checkpointer().Checkpoint()
 		}, "b"},
 		"the last sync failed": {func(t *transfer) error { return t.complete() }, "b"},
@@ -106,7 +109,7 @@ func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
 			}
 			first := attempt()
 			write(t, dir+"/b", "world")
-			first.ledger.Verified(1, proof.ByMD5, false)
+			first.ledger.Verified(1, proof.ByMD5, fileOf(first.volume, "b"), false)
 			mustDo(t, first.checkpointer().Checkpoint())
 			write(t, dir+"/a", "hello")
 			_ = first.volume.Dir.Close() // A sync by it fails.
@@ -188,4 +191,65 @@ func TestAnAttemptThatProgressedDoesNotCount(t *testing.T) {
 			}
 		}
 	}
+}
+
+// fileOf is the file under a path.
+func fileOf(v *volume.Volume, name string) plan.Identity {
+	s, _ := v.Stat(name) // A file that is not there is none.
+	return plan.IdentityOf(&s)
+}
+
+// TestAFileThatTakesAnothersPlace: what is verified is a file, not its path.
+func TestAFileThatTakesAnothersPlace(t *testing.T) {
+	for name, tt := range map[string]struct {
+		content string
+		policy  bool // spec.transfer.verify: Size.
+		want    wire.Reason
+	}{
+		"other bytes of the same length":       {"hellO", false, wire.VerificationFailed},
+		"the same bytes":                       {"hello", false, ""},
+		"other bytes, and sizes are enough":    {"hellO", true, ""},
+		"another length, and sizes are enough": {"hell", true, wire.VerificationFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "a", size: 5, etag: hexMD5("hello")})
+			mustDo(t, err)
+			v, err := volume.Open(dir, "")
+			mustDo(t, err)
+			t.Cleanup(v.Close)
+			j, err := ledger.TakeOver(v.Root, plan.Header{Claim: testClaim, Pod: "this-pod", Request: "r"})
+			mustDo(t, err)
+			t.Cleanup(j.Close)
+			mustDo(t, v.MakeTarget())
+			tr := &transfer{
+				mover: &mover{
+					plan:     p,
+					prover:   &proof.Prover{Asker: silentS3{}, Plan: p, SizeOnly: tt.policy},
+					options:  Options{Log: io.Discard},
+					progress: &progress{},
+				},
+				volume: v, journal: j, ledger: ledger.New(p),
+			}
+			tr.plan.Mirrorable = false // No second listing.
+			write(t, dir+"/a", "hello")
+			tr.check(t.Context(), 0)
+			write(t, dir+"/b", tt.content)
+			mustDo(t, os.Rename(dir+"/b", dir+"/a"))
+			if err := tr.finish(t.Context()); fault.ReasonOf(err) != tt.want || (err == nil) != (tt.want == "") {
+				t.Errorf("the attempt ends with %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// silentS3 says of every object that it is the one that was listed, and no more.
+type silentS3 struct{}
+
+func (silentS3) Head(context.Context, string, minio.StatObjectOptions) (minio.ObjectInfo, error) {
+	return minio.ObjectInfo{}, nil
+}
+
+func (silentS3) Unchanged(context.Context, *plan.Plan, plan.Entry) (minio.ObjectInfo, error) {
+	return minio.ObjectInfo{}, nil
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
-	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
@@ -33,7 +32,7 @@ type transfer struct {
 	journal *ledger.Journal
 	ledger  *ledger.Ledger
 	// proven are files of a volume without a journal that were compared before it was taken.
-	proven map[int]proof.Method
+	proven map[int]provenFile
 	// whole means that the volume was found complete: nothing is written to it.
 	whole bool
 	// streaming marks the entries that mc cat writes while mc mirror runs.

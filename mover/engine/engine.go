@@ -13,6 +13,8 @@ import (
 	"context"
 	"errors"
 	"iter"
+
+	"github.com/s3populator/s3populator/mover/plan"
 )
 
 // Engine brings objects to a target.
@@ -78,11 +80,7 @@ type File interface {
 }
 
 // Identity tells a file from any other that is found under its path later.
-type Identity struct {
-	Inode   uint64
-	Size    int64
-	ModTime int64 // Nanoseconds since 1970.
-}
+type Identity = plan.Identity
 
 // Sink is told what became of tasks. Its methods may be called by several goroutines.
 type Sink interface {

@@ -89,7 +89,7 @@ func (k *Checkpointer) Checkpoint() error {
 func (k *Checkpointer) describe(i int) (Line, bool) {
 	e := k.Ledger.Plan.Entries[i]
 	stat, err := k.Volume.Stat(e.Path)
-	if err != nil || stat.Size != e.Size || !k.Ledger.IsVerified(i) {
+	if err != nil || !k.Ledger.IsFile(i, plan.IdentityOf(&stat)) {
 		return Line{}, false
 	}
 	return Line{

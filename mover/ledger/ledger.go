@@ -21,6 +21,7 @@ type Ledger struct {
 
 	mu      sync.Mutex
 	how     []plan.Method // By entry; Unverified is what still has to be done.
+	files   []fileMark    // By entry: the file that was verified.
 	failed  map[int]error // The last error of an entry that is still unverified.
 	counts  [plan.Methods]int64
 	objects int64 // Verified, directories included.
@@ -37,19 +38,30 @@ func New(p *plan.Plan) *Ledger {
 	return &Ledger{
 		Plan:      p,
 		how:       make([]plan.Method, len(p.Entries)),
+		files:     make([]fileMark, len(p.Entries)),
 		failed:    make(map[int]error),
 		contested: make(map[int]bool),
 	}
 }
 
-// Verified records a file that was compared with its object.
-func (l *Ledger) Verified(i int, by plan.Method, journalled bool) {
+// fileMark is the identity of a file of known size, in little memory.
+type fileMark struct {
+	inode   uint64
+	modTime int64
+}
+
+func markOf(file plan.Identity) fileMark {
+	return fileMark{inode: file.Inode, modTime: file.ModTime}
+}
+
+// Verified records that a file was compared with its object. A directory has no identity.
+func (l *Ledger) Verified(i int, by plan.Method, file plan.Identity, journalled bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.how[i] != plan.Unverified || l.contested[i] {
 		return
 	}
-	l.how[i] = by
+	l.how[i], l.files[i] = by, markOf(file)
 	l.counts[by]++
 	l.objects++
 	l.bytes += l.Plan.Entries[i].Size
@@ -75,6 +87,18 @@ func (l *Ledger) Contest(i int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.contested[i] = true
+	l.takeBack(i)
+}
+
+// Doubt takes a verification back, because another file than the one that was verified has its
+// path.
+func (l *Ledger) Doubt(i int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.takeBack(i)
+}
+
+func (l *Ledger) takeBack(i int) {
 	if l.how[i] == plan.Unverified {
 		return
 	}
@@ -98,6 +122,13 @@ func (l *Ledger) Uncontested() []int {
 
 // IsVerified tells whether an entry was compared with its object, by whatever method.
 func (l *Ledger) IsVerified(i int) bool { return l.Method(i) != plan.Unverified }
+
+// IsFile reports whether this is the file of an entry that was verified, and no other.
+func (l *Ledger) IsFile(i int, file plan.Identity) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.how[i] != plan.Unverified && l.files[i] == markOf(file) && l.Plan.Entries[i].Size == file.Size
+}
 
 // Present is how many bytes of an entry are on the volume already, and whether its file is.
 func (l *Ledger) Present(i int) (bytes int64, exists bool) {

@@ -87,7 +87,7 @@ func (t *transfer) makePlan(ctx context.Context) error {
 }
 
 func (t *transfer) checkRoom() error {
-	r, err := volume.ReadRoom(t.volume, t.plan, t.ledger.Present)
+	r, err := volume.ReadRoom(t.volume, t.plan, t.dirs, t.ledger.Present)
 	if err != nil {
 		return err
 	}

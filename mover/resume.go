@@ -40,6 +40,7 @@ func (t *transfer) resume(ctx context.Context) error {
 	if err := s.Run(ctx); err != nil {
 		return err
 	}
+	t.dirs = s.Dirs
 	if err := t.recheck(ctx, r.doubtful); err != nil {
 		return err
 	}

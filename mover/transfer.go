@@ -33,6 +33,8 @@ type transfer struct {
 	ledger  *ledger.Ledger
 	// proven are files of a volume without a journal that were compared before it was taken.
 	proven map[int]provenFile
+	// dirs is how many planned directories an earlier attempt has made.
+	dirs int64
 	// whole means that the volume was found complete: nothing is written to it.
 	whole bool
 	// streaming marks the entries that mc cat writes while mc mirror runs.

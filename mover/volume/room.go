@@ -4,6 +4,7 @@ package volume
 
 import (
 	"fmt"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -37,8 +38,8 @@ const (
 )
 
 // ReadRoom asks the file system; needs come from what is still missing. Have tells how many
-// bytes of an entry are there, and whether its file is.
-func ReadRoom(v *Volume, p *plan.Plan, have func(i int) (int64, bool)) (Room, error) {
+// bytes of an entry are there, and whether its file is; dirs is how many directories are there.
+func ReadRoom(v *Volume, p *plan.Plan, dirs int64, have func(i int) (int64, bool)) (Room, error) {
 	var s unix.Statfs_t
 	if err := unix.Fstatfs(int(v.Dir.Fd()), &s); err != nil {
 		return Room{}, fmt.Errorf("ask the volume for its room: %w", err)
@@ -54,15 +55,30 @@ func ReadRoom(v *Volume, p *plan.Plan, have func(i int) (int64, bool)) (Room, er
 		totalInodes: int64(s.Files),         // #nosec G115
 		freeInodes:  int64(s.Ffree),         // #nosec G115
 	}
-	r.require(p, have)
+	r.require(p, dirs, have)
 	return r, nil
 }
 
-// require adds up what the plan takes: every file rounded up to blocks, one
-// block and one inode per directory, an inode per file, and slack.
-func (r *Room) require(p *plan.Plan, have func(i int) (int64, bool)) {
+// nameBytes is what the name of a file takes in its directory: ext4 adds a head, aligns, and
+// leaves blocks a quarter empty when it splits them.
+func nameBytes(path string) int64 {
+	const head = 8 + 4
+	n := head + int64(len(path)-strings.LastIndexByte(path, '/')-1)
+	return n + n/3
+}
+
+// lineBytes is what the journal takes for a file while the volume is filled.
+func lineBytes(path string) int64 {
+	const line = 100 // Checksum, size, time, method, quotes, entity tag.
+	return line + int64(len(path))
+}
+
+// require adds up what the plan takes: every file rounded up to blocks, its name, its line in the
+// journal and its inode, a block and an inode per directory, and slack. Dirs is how many
+// directories are there.
+func (r *Room) require(p *plan.Plan, dirs int64, have func(i int) (int64, bool)) {
 	block := max(r.blockSize, 1)
-	data := int64(0)
+	data, words := int64(0), int64(0)
 	for i, e := range p.Entries {
 		r.planBytes += e.Size
 		if e.IsDir() {
@@ -73,10 +89,12 @@ func (r *Room) require(p *plan.Plan, have func(i int) (int64, bool)) {
 		data += (e.Size - there + block - 1) / block * block
 		if !exists {
 			r.needInodes++
+			words += nameBytes(e.Path) + lineBytes(e.Path)
 		}
 	}
-	r.needBytes = data + data/extentShare + p.Dirs*block + roomSlack
-	r.needInodes += p.Dirs
+	dirs = max(p.Dirs-dirs, 0)
+	r.needBytes = data + data/extentShare + words + dirs*block + roomSlack
+	r.needInodes += dirs
 	r.planInodes += p.Dirs
 }
 

@@ -4,6 +4,7 @@ package volume
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -42,7 +43,7 @@ func TestRoom(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tt.room.require(p, func(i int) (int64, bool) {
+			tt.room.require(p, 0, func(i int) (int64, bool) {
 				if i < tt.have {
 					return tt.objects[i].size, true
 				}
@@ -62,6 +63,44 @@ func TestRoom(t *testing.T) {
 				t.Errorf("%v requires %d bytes, the volume has %d", err, f.RequiredBytes, tt.room.totalBytes)
 			}
 		})
+	}
+}
+
+// TestRoomForNamesAndTheJournal: a million names in one directory are no single block, and the
+// journal has a line for each.
+func TestRoomForNamesAndTheJournal(t *testing.T) {
+	const files = 10_000
+	objects := make([]object, 0, files)
+	for i := range files {
+		objects = append(objects, object{key: fmt.Sprintf("directory/%0200d", i)})
+	}
+	p, err := makePlan(t, wire.Request{Operation: wire.Populate}, objects...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Room{blockSize: 4096}
+	r.require(p, 0, func(int) (int64, bool) { return 0, false })
+	if least := int64(files*(200+8) + files*(210+75)); r.needBytes < least {
+		t.Errorf("%d empty files need %d bytes, want %d at least", files, r.needBytes, least)
+	}
+}
+
+// TestRoomForWhatIsThereIsNotAskedForTwice: an attempt that goes on has the names, the lines of the
+// journal and the directories already.
+func TestRoomForWhatIsThereIsNotAskedForTwice(t *testing.T) {
+	const files = 10_000
+	objects := make([]object, 0, files)
+	for i := range files {
+		objects = append(objects, object{key: fmt.Sprintf("%d/%0200d", i, i)})
+	}
+	p, err := makePlan(t, wire.Request{Operation: wire.Populate}, objects...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Room{blockSize: 4096}
+	r.require(p, files, func(int) (int64, bool) { return 0, true })
+	if r.needBytes > roomSlack || r.needInodes > 0 {
+		t.Errorf("nothing lacks, and %d bytes and %d inodes are needed", r.needBytes, r.needInodes)
 	}
 }
 

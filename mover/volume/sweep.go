@@ -31,6 +31,7 @@ type Sweep struct {
 	Plan    *plan.Plan
 	Keep    func(i int, stat *unix.Stat_t) bool
 	Removed int
+	Dirs    int64 // Planned directories that were found.
 }
 
 // Run sweeps the volume from its root on.
@@ -112,6 +113,7 @@ func (s *Sweep) judge(dir *os.File, name string, e fs.DirEntry) verdict {
 	case planned == "":
 		return remove
 	case e.IsDir() && s.Plan.HasDir(planned):
+		s.Dirs++
 		return descend
 	case !e.Type().IsRegular():
 		return remove

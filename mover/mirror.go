@@ -22,12 +22,27 @@ func (t *transfer) mirror(ctx context.Context) error {
 	f := &follower{transfer: t, started: make(chan int, 1024), ready: make(chan int, 1024)}
 	stop := f.start(ctx)
 	args := []string{"mirror", "--overwrite", "--retry", "--skip-errors", "--json"}
-	args = append(args, t.limit(t.streams()+1)...)
+	args = append(args, t.limit(t.mirrorShare())...)
 	args = append(args, t.exclusions()...)
 	args = append(args, t.objectURL(t.plan.Base), t.mirrorTarget())
 	err := t.runMC(ctx, args, f.read)
 	stop()
 	return err
+}
+
+// mirrorShare is the number of equal parts of the bandwidth of which mirror has one: the streams
+// that run beside it have the others.
+func (t *transfer) mirrorShare() int {
+	return min(t.streams(), len(t.streaming)) + 1
+}
+
+// streamShare is the number of equal parts of the bandwidth of which each stream has one.
+func (t *transfer) streamShare(batches int) int {
+	share := max(min(t.streams(), batches), 1)
+	if t.streaming != nil {
+		share++ // For mirror.
+	}
+	return share
 }
 
 // exclusions keep mc from what its own listing may have and ours, made before, had not: keys

@@ -39,6 +39,7 @@ const (
 func (t *transfer) stream(ctx context.Context, list []int) error {
 	workers := t.streams()
 	batches := t.batches(list, workers)
+	share := t.streamShare(len(batches))
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
 	ctx, stop := context.WithCancelCause(ctx)
@@ -47,7 +48,7 @@ func (t *transfer) stream(ctx context.Context, list []int) error {
 	for range min(workers, len(batches)) {
 		wg.Go(func() {
 			for n := next.Add(1); n <= int64(len(batches)); n = next.Add(1) {
-				if err := t.streamBatch(ctx, batches[n-1], workers); err != nil && failed.CompareAndSwap(nil, &err) {
+				if err := t.streamBatch(ctx, batches[n-1], share); err != nil && failed.CompareAndSwap(nil, &err) {
 					stop(err)
 				}
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/volume"
+	"github.com/s3populator/s3populator/mover/wire"
 )
 
 func journalVolume(t *testing.T) (*volume.Volume, string) {
@@ -120,5 +121,27 @@ func TestJournalIsNotWrittenThroughALink(t *testing.T) {
 	}
 	if b, _ := os.ReadFile(outside); string(b) != "precious" {
 		t.Errorf("the file outside is now %q", b)
+	}
+}
+
+// TestASmallFileHasNoBeginning: a line that says so contradicts the plan. A file that it made
+// stay with its full size would never be fetched: mc decides by size.
+func TestASmallFileHasNoBeginning(t *testing.T) {
+	v, _ := journalVolume(t)
+	p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "a", size: 10, etag: hexMD5("0123456789")})
+	mustDo(t, err)
+	j, _ := read(t, v, "r")
+	mustDo(t, j.Add([]ledger.Line{{Path: "a", Size: 5, By: plan.Unverified, ETag: hexMD5("0123456789")}}))
+	write(t, filepath.Join(v.Root.Name(), "a"), "01234.....")
+	tr := &transfer{
+		mover:  &mover{plan: p, prover: &proof.Prover{Asker: silentS3{}, Plan: p}, options: Options{Log: os.Stderr}, progress: &progress{}},
+		volume: v, journal: j, ledger: ledger.New(p),
+	}
+	mustDo(t, tr.resume(t.Context()))
+	if _, exists := tr.ledger.Present(0); exists {
+		t.Error("the beginning of a small file is kept")
+	}
+	if _, err := os.Lstat(filepath.Join(v.Root.Name(), "a")); err == nil {
+		t.Error("a file that nobody vouches for is still there")
 	}
 }

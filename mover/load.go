@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -252,25 +253,18 @@ func (t *transfer) complete() error {
 // not be compared: an object that kept its entity tag was read as listed.
 func (t *transfer) confirmSource(ctx context.Context) error {
 	left := t.ledger.VerifiedBy(proof.BySize)
-	if len(left) == 0 {
-		return nil
-	}
-	if !t.plan.Mirrorable {
+	if len(left) == 0 || !t.plan.Mirrorable {
 		return nil // Streams were confirmed one by one.
 	}
-	seen := make(map[int]bool, len(left))
-	p, err := plan.NewPlanner(t.request)
-	if err != nil {
-		return err
-	}
-	if err := t.source.Each(ctx, p.Add, t.progress.listed); err != nil {
-		return err
-	}
-	for _, e := range p.Entries {
-		if i, ok := t.plan.Find(e.Path); ok && p.TagText(e.ETag) == t.plan.TagText(t.plan.Entries[i].ETag) &&
-			e.Size == t.plan.Entries[i].Size {
+	seen := make([]bool, len(t.plan.Entries))
+	err := t.source.Each(ctx, func(key string, size int64, tag string) {
+		i, ok := t.plan.Find(strings.TrimPrefix(key, t.plan.Base))
+		if ok && size == t.plan.Entries[i].Size && plan.TrimETag(tag) == t.plan.TagText(t.plan.Entries[i].ETag) {
 			seen[i] = true
 		}
+	}, t.progress.listed)
+	if err != nil {
+		return err
 	}
 	for _, i := range left {
 		if !seen[i] {

@@ -21,17 +21,29 @@ import (
 type remains struct {
 	*transfer
 
-	kept     map[int]ledger.Line // Files that were verified.
-	begun    map[int]int64       // Large files of which so much had arrived.
-	furthest map[int]int64       // The most of them that any attempt had.
-	doubtful []int               // Files of the right size that nobody vouches for.
+	kept     []keptFile    // By entry: what the journal says was verified.
+	begun    map[int]int64 // Large files of which so much had arrived.
+	furthest map[int]int64 // The most of them that any attempt had.
+	doubtful []int         // Files of the right size that nobody vouches for.
+}
+
+// keptFile is what a line of the journal says beyond the plan, in little memory. Without a
+// method there is no such line.
+type keptFile struct {
+	modTime int64
+	by      proof.Method
 }
 
 // resume reads the journal, removes everything that is neither journalled nor
 // worth a look, and verifies the rest. After it, every file on the volume is a
 // verified one, which mc may skip by its size, or the beginning of a large one.
 func (t *transfer) resume(ctx context.Context) error {
-	r := &remains{transfer: t, kept: make(map[int]ledger.Line), begun: make(map[int]int64), furthest: make(map[int]int64)}
+	r := &remains{
+		transfer: t,
+		kept:     make([]keptFile, len(t.plan.Entries)),
+		begun:    make(map[int]int64),
+		furthest: make(map[int]int64),
+	}
 	if err := t.journal.Replay(r.read); err != nil {
 		return err
 	}
@@ -58,10 +70,11 @@ func (r *remains) read(l ledger.Line) {
 	}
 	switch size := r.plan.Entries[i].Size; {
 	case l.By == proof.Unverified && l.Size > 0 && l.Size < size:
-		r.begun[i], r.furthest[i] = l.Size, max(r.furthest[i], l.Size)
+		if size >= plan.LargeSize { // Small files have no beginning that is gone on with.
+			r.begun[i], r.furthest[i] = l.Size, max(r.furthest[i], l.Size)
+		}
 	case l.By > proof.Unverified && l.By < proof.ByExistence && l.Size == size:
-		l.Path, l.ETag = "", "" // Known from the plan.
-		r.kept[i] = l
+		r.kept[i] = keptFile{modTime: l.ModTime, by: l.By}
 	}
 }
 
@@ -70,8 +83,8 @@ func (r *remains) keep(i int, stat *unix.Stat_t) bool {
 	if stat.Size != r.plan.Entries[i].Size {
 		return false
 	}
-	if l, ok := r.kept[i]; ok && l.ModTime == stat.Mtim.Nano() {
-		r.ledger.Verified(i, l.By, plan.IdentityOf(stat), true)
+	if l := r.kept[i]; l.by != proof.Unverified && l.modTime == stat.Mtim.Nano() {
+		r.ledger.Verified(i, l.by, plan.IdentityOf(stat), true)
 		return true
 	}
 	if p, ok := r.proven[i]; ok && p.file == plan.IdentityOf(stat) {

@@ -167,6 +167,14 @@ func (m *mover) forgetRenewal() {
 	m.mcRenewed = false
 }
 
+// expire gives up the keys that mc was told are expired.
+func (m *mover) expire() {
+	m.mcMutex.Lock()
+	key := m.mcIdentity.AccessKey
+	m.mcMutex.Unlock()
+	m.source.Identities.Expire(key)
+}
+
 // renewed reports whether the keys changed since the round began. Each mc keeps those that it
 // began with until it ends, and says of any 403 that permissions are insufficient.
 func (m *mover) renewed(ctx context.Context) bool {

@@ -175,6 +175,9 @@ func (t *transfer) reserve(large []int) error {
 func (t *transfer) trouble(err error) error {
 	const tooMany = 1000
 	f := t.faults.Classify(err)
+	if errors.Is(f, fault.ErrExpired) {
+		t.expire()
+	}
 	if errors.Is(f, fault.ErrExpired) || fault.ClassOf(f.Reason) == wire.User {
 		return f
 	}

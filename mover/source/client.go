@@ -174,7 +174,8 @@ func Connect(r wire.Request, faults fault.Classifier, from Mounts, getenv func(s
 		platform: tokenClient(newTransport(rootPool(c.Bundles), false)),
 		endpoint: c.Endpoint.String(),
 	}
-	c.S3, err = newClient(c.Endpoint, r.Source, credentials.New(c.Identities), transport)
+	c.S3, err = newClient(c.Endpoint, r.Source, credentials.New(c.Identities),
+		&noticing{RoundTripper: transport, expired: c.Identities.Expire})
 	return c, err
 }
 

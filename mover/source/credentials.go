@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
@@ -41,7 +42,7 @@ var (
 	sessionTokenNames = []string{"session_token", "sessionToken", "AWS_SESSION_TOKEN"}
 )
 
-// identities resolves credentials anew whenever they are asked for, so that a
+// identities resolves credentials anew whenever Get asks for them, so that a
 // rotated Secret or an expired session is picked up between two runs of mc.
 // It implements minio-go's Provider.
 type identities struct {
@@ -54,13 +55,27 @@ type identities struct {
 	platform *http.Client
 	// endpoint of S3, which serves STS too when no platform names another.
 	endpoint string
-	once     sync.Once // Guards session and refused.
-	session  *credentials.Credentials
+	once     sync.Once
 	refused  error // Why there is no session and never will be.
+
+	mu       sync.Mutex
+	session  *credentials.Credentials
+	latest   Identity  // What Get has returned.
+	resolved time.Time // When. Zero: never, or it has expired.
 }
 
 // Get returns the keys of this moment.
 func (s *identities) Get(ctx context.Context) (Identity, error) {
+	id, err := s.resolve(ctx)
+	if err == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.latest, s.resolved = id, time.Now() //nolint:forbidigo // Only ever subtracted from.
+	}
+	return id, err
+}
+
+func (s *identities) resolve(ctx context.Context) (Identity, error) {
 	switch s.request.Credentials.Kind {
 	case wire.Anonymous, "":
 		return Identity{}, nil
@@ -191,9 +206,30 @@ func (s *identities) Retrieve() (credentials.Value, error) {
 	return credentials.Value{}, fault.New(wire.MoverBroken, "credentials were asked for without a context")
 }
 
-// IsExpired makes minio-go ask again for every request: reading three files of
-// a tmpfs costs nothing, and sessions are cached with their expiry.
-func (s *identities) IsExpired() bool { return s.request.Credentials.Kind != wire.Anonymous }
+// keysFor is how long requests are signed with the same keys without another look at the files:
+// minio-go holds a lock meanwhile, and a mover sends thousands of requests per second.
+const keysFor = time.Second
+
+// IsExpired makes minio-go ask again.
+func (s *identities) IsExpired() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.resolved.IsZero() || time.Since(s.resolved) >= keysFor
+}
+
+// Expire is told that S3 takes the keys with this access key for expired. The next request looks
+// for others.
+func (s *identities) Expire(accessKey string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if accessKey != s.latest.AccessKey {
+		return // Others have come meanwhile.
+	}
+	s.resolved = time.Time{}
+	if s.session != nil {
+		s.session.Expire()
+	}
+}
 
 func (id Identity) value() credentials.Value {
 	if id.AccessKey == "" {

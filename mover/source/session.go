@@ -35,13 +35,18 @@ func (s *identities) fromSession(ctx context.Context) (Identity, error) {
 	s.once.Do(func() {
 		var provider credentials.Provider
 		if provider, s.refused = s.sessionProvider(); s.refused == nil {
+			s.mu.Lock()
 			s.session = credentials.New(provider)
+			s.mu.Unlock()
 		}
 	})
 	if s.refused != nil {
 		return Identity{}, s.refused
 	}
-	v, err := s.session.GetWithContext(&credentials.CredContext{Client: s.client, Context: ctx})
+	s.mu.Lock()
+	session := s.session
+	s.mu.Unlock()
+	v, err := session.GetWithContext(&credentials.CredContext{Client: s.client, Context: ctx})
 	if err != nil {
 		return Identity{}, s.sessionFailure(err)
 	}

@@ -85,7 +85,7 @@ func (d *deviceLoad) fetch(ctx context.Context, e plan.Entry, to io.Writer) erro
 // first. Held are the first bytes of the object where they are not on the device yet.
 func (d *deviceLoad) readBack(ctx context.Context, e plan.Entry, want proof.Expectation, held []byte) (proof.Method, error) {
 	section := d.device.Content(e.Size, held)
-	same, err := proof.DigestFile(section, want)
+	same, err := proof.DigestFile(ctx, section, want)
 	if err != nil {
 		return proof.Unverified, fmt.Errorf("read the device: %w", err)
 	}

@@ -106,6 +106,12 @@ func (t *transfer) fill(ctx context.Context) error {
 		}
 	}
 	t.progress.enter(wire.Transferring)
+	return t.saving(ctx, t.run)
+}
+
+// saving notes what becomes verified in the journal while work goes on, and once more when it
+// fails: what is verified must not be fetched or compared again by the next attempt.
+func (t *transfer) saving(ctx context.Context, work func(context.Context) error) error {
 	k := &ledger.Checkpointer{
 		Volume:     t.volume,
 		Ledger:     t.ledger,
@@ -124,13 +130,12 @@ func (t *transfer) fill(ctx context.Context) error {
 		}
 		kept <- err
 	}()
-	err := t.run(ctx)
+	err := work(ctx)
 	endKeeping()
 	if keepErr := <-kept; keepErr != nil {
 		return keepErr
 	}
 	if err != nil {
-		// What is verified must not be fetched again by the next attempt.
 		return errors.Join(err, k.Checkpoint())
 	}
 	return nil

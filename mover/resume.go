@@ -107,15 +107,11 @@ func (t *transfer) recheck(ctx context.Context, list []int) error {
 	if refused != nil {
 		t.journal.Distrust()
 	}
-	if !t.journal.Distrusted() {
-		source.Parallel(source.StatWorkers, len(list), func(n int) {
-			if by, file, err := t.compareCold(ctx, list[n], t.prover.Expect); err == nil && by != proof.BySize {
-				t.ledger.Verified(list[n], by, file, false)
-			}
-		})
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	if !t.journal.Distrusted() && len(list) > 0 {
+		err := t.saving(ctx, func(ctx context.Context) error { return t.compareAll(ctx, list) })
+		if err != nil {
+			return err
+		}
 	}
 	for _, i := range list {
 		if !t.ledger.IsVerified(i) {
@@ -131,4 +127,17 @@ func (t *transfer) recheck(ctx context.Context, list []int) error {
 		return refused
 	}
 	return t.journal.Trust()
+}
+
+// compareAll verifies those files of a list that have the content of their objects.
+func (t *transfer) compareAll(ctx context.Context, list []int) error {
+	source.Parallel(source.StatWorkers, len(list), func(n int) {
+		if ctx.Err() != nil {
+			return
+		}
+		if by, file, err := t.compareCold(ctx, list[n], t.prover.Expect); err == nil && by != proof.BySize {
+			t.ledger.Verified(list[n], by, file, false)
+		}
+	})
+	return context.Cause(ctx)
 }

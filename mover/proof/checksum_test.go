@@ -4,9 +4,11 @@ package proof
 
 import (
 	"bytes"
+	"context"
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"hash/crc32"
 	"math/rand/v2"
 	"testing"
@@ -60,7 +62,7 @@ func TestDigester(t *testing.T) {
 				t.Error("a flipped bit matches")
 			}
 			for what, file := range map[string][]byte{"the right file": b, "a file with a flipped bit": wrong} {
-				same, err := DigestFile(bytes.NewReader(file), want)
+				same, err := DigestFile(t.Context(), bytes.NewReader(file), want)
 				if err != nil || same != bytes.Equal(file, b) {
 					t.Errorf("%s, read back: same is %v, %v", what, same, err)
 				}
@@ -69,6 +71,16 @@ func TestDigester(t *testing.T) {
 				t.Error("a byte less or more matches")
 			}
 		})
+	}
+}
+
+// TestADigestThatIsStopped: a mover that is told to stop does not read a large file to its end.
+func TestADigestThatIsStopped(t *testing.T) {
+	ctx, stop := context.WithCancelCause(t.Context())
+	want := errors.New("stop")
+	stop(want)
+	if _, err := DigestFile(ctx, rand.NewChaCha8([32]byte{}), Expectation{Method: ByMD5}); !errors.Is(err, want) {
+		t.Errorf("it ends with %v", err)
 	}
 }
 

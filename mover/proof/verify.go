@@ -26,7 +26,7 @@ func (p *Prover) Compare(ctx context.Context, f io.ReadSeeker, e plan.Entry, exp
 	if err != nil {
 		return Unverified, err
 	}
-	same, err := DigestFile(f, want)
+	same, err := DigestFile(ctx, f, want)
 	if err != nil {
 		return Unverified, fmt.Errorf("read back %s: %w", plan.Quote(e.Path), err)
 	}
@@ -48,7 +48,7 @@ func (p *Prover) Settle(ctx context.Context, e plan.Entry, f io.ReadSeeker, trie
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return Unverified, fmt.Errorf("read back %s: %w", plan.Quote(e.Path), err)
 	}
-	same, err := DigestFile(f, want)
+	same, err := DigestFile(ctx, f, want)
 	if err != nil {
 		return Unverified, fmt.Errorf("read back %s: %w", plan.Quote(e.Path), err)
 	}
@@ -84,9 +84,9 @@ func (p *Prover) expectOtherwise(ctx context.Context, e plan.Entry, tried Expect
 	return Expectation{}, fault.ErrDiffers
 }
 
-// DigestFile reads a file from where it stands and compares. Sizes were
+// DigestFile reads a file from where it stands and compares, until the context ends. Sizes were
 // compared by the caller, so nothing is read when there is nothing to compute.
-func DigestFile(f io.Reader, want Expectation) (bool, error) {
+func DigestFile(ctx context.Context, f io.Reader, want Expectation) (bool, error) {
 	if want.Method == BySize {
 		return true, nil
 	}
@@ -99,8 +99,8 @@ func DigestFile(f io.Reader, want Expectation) (bool, error) {
 		if errors.Is(err, io.EOF) {
 			return d.Matches(), nil
 		}
-		if err != nil {
-			return false, err //nolint:wrapcheck // The caller names the file.
+		if err = errors.Join(err, context.Cause(ctx)); err != nil {
+			return false, err
 		}
 	}
 }

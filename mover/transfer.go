@@ -129,8 +129,8 @@ func (t *transfer) fetch(ctx context.Context, todo []int) error {
 		}
 	})
 	err := t.mirror(ctx)
-	if err != nil {
-		stop(err)
+	if err != nil && !retryable(t.faults.Classify(err)) {
+		stop(err) // Otherwise large objects need not begin anew because of a small one.
 	}
 	wg.Wait()
 	t.checkContested(ctx)

@@ -5,6 +5,7 @@ package mover
 import (
 	"context"
 	"errors"
+	"hash"
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/ledger"
@@ -19,6 +20,8 @@ type deviceLoad struct {
 	*mover
 
 	device *volume.Device
+	// arrived sums the bytes that came.
+	arrived hash.Hash64
 }
 
 // fillDevice writes the one object of the plan and proves it by reading it back.

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/minio/crc64nvme"
+
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
@@ -57,6 +59,9 @@ func (d *deviceLoad) write(ctx context.Context, e plan.Entry, want proof.Expecta
 		return proof.Unverified, err
 	}
 	if by == proof.BySize {
+		if err := d.holdsWhatArrived(ctx, e, to.Held); err != nil {
+			return proof.Unverified, err
+		}
 		if _, err := d.source.Unchanged(ctx, d.plan, e); err != nil {
 			return proof.Unverified, err
 		}
@@ -67,6 +72,8 @@ func (d *deviceLoad) write(ctx context.Context, e plan.Entry, want proof.Expecta
 
 func (d *deviceLoad) fetch(ctx context.Context, e plan.Entry, to io.Writer) error {
 	sent := proof.NewDigester(proof.Expectation{Method: proof.BySize}) // It only counts: the device is read back.
+	d.arrived = crc64nvme.New()
+	to = io.MultiWriter(to, d.arrived)
 	return d.objects(ctx, []plan.Entry{e}, 0, 1, func(r io.Reader) error {
 		if err := d.pump(to, sent, io.LimitReader(r, e.Size)); err != nil {
 			return err
@@ -79,6 +86,37 @@ func (d *deviceLoad) fetch(ctx context.Context, e plan.Entry, to io.Writer) erro
 		}
 		return nil
 	})
+}
+
+// holdsWhatArrived compares the device with the bytes that came, where S3 tells nothing that the
+// device could be compared with: what a device loses is noticed all the same.
+func (d *deviceLoad) holdsWhatArrived(ctx context.Context, e plan.Entry, held []byte) error {
+	found := crc64nvme.New()
+	if err := d.copyAll(ctx, found, d.device.Content(e.Size, held)); err != nil {
+		return fmt.Errorf("read the device: %w", err)
+	}
+	if found.Sum64() != d.arrived.Sum64() {
+		return fault.ErrDiffers
+	}
+	return nil
+}
+
+// copyAll copies until the context ends.
+func (m *mover) copyAll(ctx context.Context, to io.Writer, from io.Reader) error {
+	buffer, _ := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(buffer)
+	for {
+		n, err := from.Read(*buffer)
+		if _, err := to.Write((*buffer)[:n]); err != nil {
+			return err //nolint:wrapcheck // The caller says what it copies.
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err = errors.Join(err, context.Cause(ctx)); err != nil {
+			return err
+		}
+	}
 }
 
 // readBack compares the device itself, not what was sent to it: cached pages are dropped

@@ -211,6 +211,30 @@ func TestABlankDeviceIsNotComplete(t *testing.T) {
 	}
 }
 
+// TestADeviceThatLosesBytes: S3 tells nothing that the device could be compared with. It is compared
+// with what came.
+func TestADeviceThatLosesBytes(t *testing.T) {
+	s := startVersity(t)
+	image := content(1, 3<<20)
+	s.put(t, "disk", image)
+	b := blockBench(t, "", 4<<20)
+	var once sync.Once
+	server := kms(t, s, image)
+	p := startProxy(t, &s3server{endpoint: server.URL}, func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodHead && keyOf(r) == "disk" && !strings.Contains(r.UserAgent(), "mc/") {
+			// The mover asks what the object is whose entity tag the device does not have.
+			once.Do(func() { writeAt(t, b.paths.Device, "lost", 2<<20) })
+		}
+		return false
+	})
+	b.request.Source.Endpoint = p.URL
+	b.mustBeDone(b.run())
+	b.mustBeOnDevice(image)
+	if n := p.gets.Load(); n != 2 {
+		t.Errorf("the object was fetched %d times, want 2", n)
+	}
+}
+
 // TestAKilledDeviceIsFilledAgain: while it is filled it carries our header, so that nobody
 // takes half an image for one.
 func TestAKilledDeviceIsFilledAgain(t *testing.T) {

@@ -199,7 +199,12 @@ func (m *mover) list(ctx context.Context) error {
 		return err
 	}
 	m.plan = p
-	m.prover = &proof.Prover{Asker: m.source, Plan: p, SizeOnly: m.request.Transfer.Verify == proof.VerifySize}
+	m.prover = &proof.Prover{
+		Asker:      m.source,
+		Plan:       p,
+		SizeOnly:   m.request.Transfer.Verify == proof.VerifySize,
+		OpaqueTags: plan.IsDirectoryBucket(m.request.Source.Bucket),
+	}
 	m.logf("listed %d objects, %d bytes, in %.1f s", len(p.Entries), p.Bytes, time.Since(m.start).Seconds())
 	return nil
 }

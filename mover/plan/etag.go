@@ -57,3 +57,7 @@ func (e ETag) String() string {
 	}
 	return s
 }
+
+// IsDirectoryBucket tells buckets of S3 Express One Zone by their name: S3 gives it to no other.
+// An entity tag there is no digest of the content.
+func IsDirectoryBucket(bucket string) bool { return strings.HasSuffix(bucket, "--x-s3") }

@@ -30,6 +30,8 @@ type Prover struct {
 	Asker    asker
 	Plan     *plan.Plan
 	SizeOnly bool // spec.transfer.verify is Size.
+	// OpaqueTags means that entity tags are no digests, whatever they look like.
+	OpaqueTags bool
 }
 
 // Expect says how an object's bytes will be recognised. Most objects need no

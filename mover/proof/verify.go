@@ -39,7 +39,8 @@ func (p *Prover) Compare(ctx context.Context, f io.ReadSeeker, e plan.Entry, exp
 // Settle is for bytes that did not match. Before the transfer is blamed, S3 is
 // asked whether it is still the object that was listed, and for a checksum
 // that does not depend on what an entity tag means here. Only where S3 says that
-// the entity tag is no digest of the content has nothing been disproven.
+// the entity tag is no digest of the content has nothing been disproven; the caller
+// knows that the bytes came just now.
 func (p *Prover) Settle(ctx context.Context, e plan.Entry, f io.ReadSeeker, tried Expectation) (Method, error) {
 	want, err := p.expectOtherwise(ctx, e, tried)
 	if err != nil || want.Method == BySize {
@@ -70,7 +71,7 @@ func (p *Prover) expectOtherwise(ctx context.Context, e plan.Entry, tried Expect
 	case sum != "" && tried.Method != byChecksum:
 		want.Method, want.sum, want.algo = byChecksum, sum, algo
 		return want, nil
-	case encrypted(info) && tried.Method != byChecksum:
+	case (encrypted(info) || p.OpaqueTags) && tried.Method != byChecksum:
 		want.Method = BySize
 		return want, nil
 	case tried.Method == ByParts && len(tried.parts) == 1:

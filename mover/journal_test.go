@@ -134,7 +134,12 @@ func TestASmallFileHasNoBeginning(t *testing.T) {
 	mustDo(t, j.Add([]ledger.Line{{Path: "a", Size: 5, By: plan.Unverified, ETag: hexMD5("0123456789")}}))
 	write(t, filepath.Join(v.Root.Name(), "a"), "01234.....")
 	tr := &transfer{
-		mover:  &mover{plan: p, prover: &proof.Prover{Asker: silentS3{}, Plan: p}, options: Options{Log: os.Stderr}, progress: &progress{}},
+		mover: &mover{
+			plan:     p,
+			prover:   &proof.Prover{Asker: silentS3{}, Plan: p},
+			options:  Options{Log: os.Stderr},
+			progress: &progress{},
+		},
 		volume: v, journal: j, ledger: ledger.New(p),
 	}
 	mustDo(t, tr.resume(t.Context()))

@@ -199,7 +199,8 @@ func (t *transfer) checkOthers(ctx context.Context, others []int) error {
 	for _, i := range others {
 		t.ledger.Doubt(i)
 		by, file, err := t.compare(ctx, i)
-		if err == nil && by == proof.BySize && !t.prover.SizeOnly || errors.Is(err, fault.ErrDiffers) || errors.Is(err, errNotThere) {
+		if err == nil && by == proof.BySize && !t.prover.SizeOnly || errors.Is(err, fault.ErrDiffers) ||
+			errors.Is(err, errNotThere) {
 			return t.replaced(i)
 		}
 		if err != nil {

@@ -28,7 +28,12 @@ func TestKeysAreNotReadForEveryRequest(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		put("first")
-		ids := identitiesFor(wire.Request{Credentials: wire.Credentials{Kind: wire.SecretFiles}}, Mounts{Credentials: dir}, nil, "")
+		ids := identitiesFor(
+			wire.Request{Credentials: wire.Credentials{Kind: wire.SecretFiles}},
+			Mounts{Credentials: dir},
+			nil,
+			"",
+		)
 		creds := credentials.New(ids)
 		signs := func(want, when string) {
 			t.Helper()
@@ -103,7 +108,10 @@ func TestWhoSaysThatKeysHaveExpired(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AK/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=x")
+			r.Header.Set(
+				"Authorization",
+				"AWS4-HMAC-SHA256 Credential=AK/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=x",
+			)
 			answer, err := n.RoundTrip(r)
 			if err != nil {
 				t.Fatal(err)

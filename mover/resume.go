@@ -38,12 +38,7 @@ type keptFile struct {
 // worth a look, and verifies the rest. After it, every file on the volume is a
 // verified one, which mc may skip by its size, or the beginning of a large one.
 func (t *transfer) resume(ctx context.Context) error {
-	r := &remains{
-		transfer: t,
-		kept:     make([]keptFile, len(t.plan.Entries)),
-		begun:    make(map[int]int64),
-		furthest: make(map[int]int64),
-	}
+	r := t.remains()
 	if err := t.journal.Replay(r.read); err != nil {
 		return err
 	}
@@ -60,6 +55,15 @@ func (t *transfer) resume(ctx context.Context) error {
 		t.logf("resuming: %d files, %d bytes are already verified; %d leftovers removed", objects, bytes, s.Removed)
 	}
 	return nil
+}
+
+func (t *transfer) remains() *remains {
+	return &remains{
+		transfer: t,
+		kept:     make([]keptFile, len(t.plan.Entries)),
+		begun:    make(map[int]int64),
+		furthest: make(map[int]int64),
+	}
 }
 
 // read takes a line of the journal that is about an object as it is listed now.

@@ -113,7 +113,7 @@ func (m *mover) copyAll(ctx context.Context, to io.Writer, from io.Reader) error
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if err = errors.Join(err, context.Cause(ctx)); err != nil {
+		if err := errors.Join(err, context.Cause(ctx)); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/s3populator/s3populator/mover/ledger"
@@ -26,12 +27,13 @@ func TestAResumeTakesLittleMemory(t *testing.T) {
 	made, err := p.Finish()
 	mustDo(t, err)
 	j, _ := read(t, v, "r")
-	lines := make([]ledger.Line, 0, files)
-	for _, e := range made.Entries {
-		lines = append(lines, ledger.Line{Path: e.Path, Size: 5, ModTime: 1, By: proof.ByMD5, ETag: hexMD5("hello")})
+	for entries := range slices.Chunk(made.Entries, 1000) {
+		var lines []ledger.Line
+		for _, e := range entries {
+			lines = append(lines, ledger.Line{Path: e.Path, Size: 5, ModTime: 1, By: proof.ByMD5, ETag: hexMD5("hello")})
+		}
+		mustDo(t, j.Add(lines))
 	}
-	mustDo(t, j.Add(lines))
-	lines = nil
 	tr := &transfer{
 		mover:  &mover{plan: made, options: Options{Log: io.Discard}, progress: &progress{}},
 		volume: v, journal: j, ledger: ledger.New(made),

@@ -100,7 +100,7 @@ func DigestFile(ctx context.Context, f io.Reader, want Expectation) (bool, error
 		if errors.Is(err, io.EOF) {
 			return d.Matches(), nil
 		}
-		if err = errors.Join(err, context.Cause(ctx)); err != nil {
+		if err := errors.Join(err, context.Cause(ctx)); err != nil {
 			return false, err
 		}
 	}

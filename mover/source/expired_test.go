@@ -4,7 +4,6 @@ package source
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"net/http"
 	"path/filepath"
@@ -44,9 +43,9 @@ func TestKeysAreNotReadForEveryRequest(t *testing.T) {
 		}
 		signs("first", "at first")
 		put("second")
-		time.Sleep(keysFor - 1)
+		time.Sleep(keysFor - 1) //nolint:forbidigo // The clock is the test's own.
 		signs("first", "within a second")
-		time.Sleep(1)
+		time.Sleep(1) //nolint:forbidigo // As above.
 		signs("second", "after a second")
 		put("third")
 		ids.Expire("first")
@@ -104,7 +103,7 @@ func TestWhoSaysThatKeysHaveExpired(t *testing.T) {
 					Body:       io.NopCloser(bytes.NewReader([]byte(tt.body))),
 				}
 			})}
-			r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://s3/", http.NoBody)
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://s3/", http.NoBody)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -23,14 +22,11 @@ func (m *mover) objects(ctx context.Context, list []plan.Entry, from int64, shar
 	if plan.Direct(m.request.Source) {
 		return m.get(ctx, list, from, share, read)
 	}
-	args := append([]string{"cat"}, m.limit(share)...)
-	if from > 0 {
-		args = append(args, "--offset", strconv.FormatInt(from, 10))
-	}
+	keys := make([]string, 0, len(list))
 	for _, e := range list {
-		args = append(args, m.objectURL(e.Key))
+		keys = append(keys, e.Key)
 	}
-	return m.runMC(ctx, args, read)
+	return m.mc.Cat(ctx, keys, from, m.bandwidth(share), read)
 }
 
 // get is what `mc cat` is, with our own client.
@@ -39,8 +35,8 @@ func (m *mover) get(ctx context.Context, list []plan.Entry, from int64, share in
 	defer stop(nil)
 	r, w := io.Pipe()
 	c := courier{mover: m, to: w, stop: stop, buffer: make([]byte, copyBuffer)}
-	if n := m.request.Transfer.BytesPerSecond; n > 0 {
-		c.limit = rate.NewLimiter(rate.Limit(max(n/int64(share), 1)), copyBuffer)
+	if n := m.bandwidth(share); n > 0 {
+		c.limit = rate.NewLimiter(rate.Limit(n), copyBuffer)
 	}
 	ended := make(chan struct{})
 	go func() {

@@ -4,13 +4,13 @@ package mover
 
 import (
 	"context"
-	"io"
 	"path"
 	"runtime"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/s3populator/s3populator/mover/engine/mc"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -21,11 +21,7 @@ import (
 func (t *transfer) mirror(ctx context.Context) error {
 	f := &follower{transfer: t, started: make(chan int, 1024), ready: make(chan int, 1024)}
 	stop := f.start(ctx)
-	args := []string{"mirror", "--overwrite", "--retry", "--skip-errors", "--json"}
-	args = append(args, t.limit(t.mirrorShare())...)
-	args = append(args, t.exclusions()...)
-	args = append(args, t.objectURL(t.plan.Base), t.mirrorTarget())
-	err := t.runMC(ctx, args, f.read)
+	err := t.mc.Mirror(ctx, t.plan.Base, t.mirrorTarget(), t.exclusions(), t.bandwidth(t.mirrorShare()), f.read)
 	stop()
 	return err
 }
@@ -55,11 +51,7 @@ func (t *transfer) exclusions() []string {
 			patterns = append(patterns, dir, dir+"/*")
 		}
 	}
-	args := make([]string, 0, 2*len(patterns))
-	for _, p := range patterns {
-		args = append(args, "--exclude", p)
-	}
-	return args
+	return patterns
 }
 
 // mirrorTarget is where mc writes: the target directory, with a slash.
@@ -102,20 +94,18 @@ func (f *follower) start(ctx context.Context) (stop func()) {
 
 // read notes what mc announces and stops it for an error that no other object
 // can escape.
-func (f *follower) read(r io.Reader) error {
-	return readMCLines(r, func(l mcLine) error {
-		if e := l.err(); e != nil {
-			return f.trouble(e)
-		}
-		if i, ok := f.announced(l); ok {
-			f.started <- i
-		}
-		return nil
-	})
+func (f *follower) read(l mc.Line) error {
+	if e := l.Err(); e != nil {
+		return f.trouble(e)
+	}
+	if i, ok := f.announced(l); ok {
+		f.started <- i
+	}
+	return nil
 }
 
-func (f *follower) announced(l mcLine) (int, bool) {
-	if !l.started() {
+func (f *follower) announced(l mc.Line) (int, bool) {
+	if !l.Started() {
 		return 0, false
 	}
 	name, ok := strings.CutPrefix(l.Target, f.mirrorTarget())

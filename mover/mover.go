@@ -24,6 +24,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/mover/engine/mc"
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
@@ -113,12 +114,8 @@ type mover struct {
 	// held is set once the volume was found to hold what nobody has proven to be ours.
 	held atomic.Bool
 
-	logMutex   sync.Mutex
-	mcMutex    sync.Mutex
-	mcReady    bool
-	mcIdentity source.Identity
-	// mcRenewed means that the keys changed since the round began.
-	mcRenewed bool
+	logMutex sync.Mutex
+	mc       *mc.Client // Once connected.
 }
 
 // Run makes one attempt and reports on it. It ends early, with what is verified
@@ -145,7 +142,7 @@ func newClassifier(r wire.Request, o Options) fault.Classifier {
 	return fault.Classifier{
 		Source:      r.Source,
 		Credentials: r.Credentials,
-		Roots:       []string{o.Paths.Volume, mcAlias + "/" + r.Source.Bucket},
+		Roots:       []string{o.Paths.Volume, mc.Alias + "/" + r.Source.Bucket},
 	}
 }
 
@@ -153,7 +150,7 @@ func (m *mover) run(ctx context.Context) (*ledger.Ledger, error) {
 	if err := m.connect(); err != nil {
 		return nil, err
 	}
-	defer m.removeMCConfig()
+	defer m.mc.Close()
 	stop := m.progress.background(ctx)
 	defer stop()
 	if m.request.Operation == wire.Inventory {
@@ -188,7 +185,21 @@ func (m *mover) connect() error {
 		CABundles:     p.CABundles,
 		IdentityToken: p.IdentityToken,
 	}, m.options.Getenv)
-	return err
+	if err != nil {
+		return err
+	}
+	m.mc = mc.New(mc.Setup{
+		Binary:      m.options.MC,
+		Scratch:     p.Scratch,
+		Memory:      m.options.MCMemory,
+		Bucket:      m.request.Source.Bucket,
+		Addressing:  m.request.Source.Addressing,
+		Insecure:    m.request.TLS.InsecureSkipVerify,
+		Source:      m.source,
+		Getenv:      m.options.Getenv,
+		IdleTimeout: m.options.IdleTimeout,
+	})
+	return nil
 }
 
 // list makes the plan and applies the policies that need no volume.
@@ -244,11 +255,11 @@ func (m *mover) report(l *ledger.Ledger, err error) wire.Report {
 	}
 	if err != nil {
 		f := m.faults.Classify(err)
-		r.Class, r.Reason, r.Message = fault.ClassAfter(f.Reason, r.Progressed), f.Reason, m.scrub(f.Message)
+		r.Class, r.Reason, r.Message = fault.ClassAfter(f.Reason, r.Progressed), f.Reason, m.mc.Scrub(f.Message)
 		r.RequiredBytes, r.Held = f.RequiredBytes, m.held.Load() && !r.Began
 		m.logf("failed: %s: %s", r.Reason, r.Message)
 		if cause := errors.Unwrap(f); cause != nil {
-			m.logf("cause: %s", strings.ReplaceAll(m.scrub(cause.Error()), "\n", "; "))
+			m.logf("cause: %s", strings.ReplaceAll(m.mc.Scrub(cause.Error()), "\n", "; "))
 		}
 		return r
 	}

@@ -10,12 +10,12 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
-	"strconv"
 	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/mover/engine/mc"
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
@@ -83,11 +83,11 @@ func (t *transfer) batches(list []int, workers int) [][]int {
 			large = append(large, []int{i})
 			continue
 		}
-		if argument := len(t.objectURL(e.Key)) + 1; len(batch) >= most || length+argument > batchArgs && len(batch) > 0 {
+		if argument := len(t.mc.URL(e.Key)) + 1; len(batch) >= most || length+argument > batchArgs && len(batch) > 0 {
 			small, batch, length = append(small, batch), nil, 0
 		}
 		batch = append(batch, i)
-		length += len(t.objectURL(e.Key)) + 1
+		length += len(t.mc.URL(e.Key)) + 1
 	}
 	if len(batch) > 0 {
 		small = append(small, batch)
@@ -187,8 +187,8 @@ func (t *transfer) confirm(ctx context.Context, list []int, files map[int]plan.I
 	}
 }
 
-// errShort means that mc ended before an object was complete.
-var errShort = errors.New("the object ended early")
+// errShort means that an engine ended before an object was complete.
+var errShort = mc.ErrShort
 
 // receive writes the next bytes of the pipe to a file and compares them, with those that
 // were there before.
@@ -299,18 +299,14 @@ func (m *mover) pump(f io.Writer, d *proof.Digester, r io.Reader) error {
 	}
 }
 
-// objectURL is how mc is told about a key, or about a prefix.
-func (m *mover) objectURL(key string) string {
-	return mcAlias + "/" + m.request.Source.Bucket + "/" + key
-}
-
-// limit is mc's flag for a share of the bandwidth.
-func (m *mover) limit(share int) []string {
+// bandwidth is one of so many equal parts of what the request allows, in bytes per second; 0 is no
+// limit.
+func (m *mover) bandwidth(share int) int64 {
 	n := m.request.Transfer.BytesPerSecond
 	if n <= 0 {
-		return nil
+		return 0
 	}
-	return []string{"--limit-download", strconv.FormatInt(max(n/int64(share), 1), 10) + "B"}
+	return max(n/int64(share), 1)
 }
 
 // copyBuffers hold one piece of an object each; 256 KiB keeps the number of system calls low

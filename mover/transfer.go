@@ -55,6 +55,7 @@ func (t *transfer) run(ctx context.Context) error {
 		if err := t.prepareRound(ctx, round); err != nil {
 			return err
 		}
+		t.mc.StartRound()
 		err := t.fetch(ctx, todo)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -75,7 +76,6 @@ func (t *transfer) prepareRound(ctx context.Context, round int) error {
 	t.mu.Lock()
 	t.troubles, t.last = 0, nil
 	t.mu.Unlock()
-	t.forgetRenewal()
 	if round == 1 {
 		return nil
 	}
@@ -176,7 +176,7 @@ func (t *transfer) trouble(err error) error {
 	const tooMany = 1000
 	f := t.faults.Classify(err)
 	if errors.Is(f, fault.ErrExpired) {
-		t.expire()
+		t.mc.Expire()
 	}
 	if errors.Is(f, fault.ErrExpired) || fault.ClassOf(f.Reason) == wire.User {
 		return f

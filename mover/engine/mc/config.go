@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package mc
 
 import (
 	"bytes"
@@ -18,18 +18,18 @@ import (
 	"github.com/s3populator/s3populator/mover/source"
 )
 
-// mcAlias is the name under which mc knows the source. An alias is resolved
+// Alias is the name under which mc knows the source. An alias is resolved
 // before a local path, so it can never be taken for one.
-const mcAlias = "source"
+const Alias = "source"
 
-// mcConfig is mc's config.json, version 10. The environment variables that mc
+// config is mc's config.json, version 10. The environment variables that mc
 // offers instead are split by a regular expression and misread secrets.
-type mcConfig struct {
-	Version string            `json:"version"`
-	Aliases map[string]mcHost `json:"aliases"`
+type config struct {
+	Version string          `json:"version"`
+	Aliases map[string]host `json:"aliases"`
 }
 
-type mcHost struct {
+type host struct {
 	URL          string `json:"url"`
 	AccessKey    string `json:"accessKey"`
 	SecretKey    string `json:"secretKey"`
@@ -38,8 +38,8 @@ type mcHost struct {
 	Path         string `json:"path"`
 }
 
-// mcLookup translates spec.addressing into mc's "path".
-func mcLookup(addressing string) string {
+// lookup translates spec.addressing into mc's "path".
+func lookup(addressing string) string {
 	switch addressing {
 	case "Path":
 		return "on"
@@ -49,50 +49,50 @@ func mcLookup(addressing string) string {
 	return "auto"
 }
 
-// writeMCConfig renders the configuration into the memory-backed scratch
+// writeConfig renders the configuration into the memory-backed scratch
 // directory, readable by nobody else.
-func (m *mover) writeMCConfig(id source.Identity) error {
-	host := mcHost{
-		URL:          m.source.Endpoint.String(),
+func (c *Client) writeConfig(id source.Identity) error {
+	at := host{
+		URL:          c.setup.Source.Endpoint.String(),
 		AccessKey:    id.AccessKey,
 		SecretKey:    id.SecretKey.Reveal(),
 		SessionToken: id.SessionToken.Reveal(),
 		API:          "S3v4",
-		Path:         mcLookup(m.request.Source.Addressing),
+		Path:         lookup(c.setup.Addressing),
 	}
-	text, err := json.Marshal(mcConfig{Version: "10", Aliases: map[string]mcHost{mcAlias: host}})
+	text, err := json.Marshal(config{Version: "10", Aliases: map[string]host{Alias: at}})
 	if err != nil {
 		return fmt.Errorf("render mc's configuration: %w", err)
 	}
 	// Renamed into place, because another mc may be starting.
-	next := filepath.Join(m.mcDir(), "config.next")
+	next := filepath.Join(c.dir(), "config.next")
 	if err := os.WriteFile(next, text, 0o600); err != nil {
 		return fmt.Errorf("write mc's configuration: %w", err)
 	}
-	if err := os.Rename(next, filepath.Join(m.mcDir(), "config.json")); err != nil {
+	if err := os.Rename(next, filepath.Join(c.dir(), "config.json")); err != nil {
 		return fmt.Errorf("write mc's configuration: %w", err)
 	}
 	return nil
 }
 
-// writeMCRoots gives mc the CAs to trust, once: those of the source and the public ones. They
+// writeRoots gives mc the CAs to trust, once: those of the source and the public ones. They
 // are what mc takes for the system's, because those of its own directory certs/CAs it forgets
 // behind a proxy: its transport has them in DialTLSContext, which net/http does not call there.
-func (m *mover) writeMCRoots() error {
-	if err := os.MkdirAll(m.mcDir(), 0o700); err != nil {
+func (c *Client) writeRoots() error {
+	if err := os.MkdirAll(c.dir(), 0o700); err != nil {
 		return fmt.Errorf("write mc's configuration: %w", err)
 	}
-	if m.source.Endpoint.Scheme != "https" {
+	if c.setup.Source.Endpoint.Scheme != "https" {
 		return nil
 	}
-	all := slices.Concat(m.source.Bundles, [][]byte{systemRoots(m.options.Getenv)})
-	if err := os.WriteFile(m.mcRoots(), bytes.Join(all, []byte("\n")), 0o600); err != nil {
+	all := slices.Concat(c.setup.Source.Bundles, [][]byte{systemRoots(c.setup.Getenv)})
+	if err := os.WriteFile(c.roots(), bytes.Join(all, []byte("\n")), 0o600); err != nil {
 		return fmt.Errorf("write mc's CA bundle: %w", err)
 	}
 	return nil
 }
 
-func (m *mover) mcRoots() string { return filepath.Join(m.mcDir(), "roots.pem") }
+func (c *Client) roots() string { return filepath.Join(c.dir(), "roots.pem") }
 
 // systemRoots are in the file in which crypto/x509 would find them. An image made from scratch
 // has none: then they are those compiled into this binary.
@@ -120,35 +120,35 @@ func publicRoots() []byte {
 	return b.Bytes()
 }
 
-func (m *mover) mcDir() string { return filepath.Join(m.options.Paths.Scratch, "mc") }
+func (c *Client) dir() string { return filepath.Join(c.setup.Scratch, "mc") }
 
-// mcEnvironment is all that mc sees of the environment. A list of what may
+// environment is all that mc sees of the environment. A list of what may
 // pass, because MC_HOST_* and others would override the configuration, and
 // because no AWS_* credential of the pod belongs there.
-func (m *mover) mcEnvironment() []string {
-	env := []string{"HOME=" + m.options.Paths.Scratch, "MC_CONFIG_DIR=" + m.mcDir(), "MC_DISABLE_PAGER=1"}
-	if m.source.Region != "" {
-		env = append(env, "MC_REGION="+m.source.Region) // Spares mc a request per run.
+func (c *Client) environment() []string {
+	env := []string{"HOME=" + c.setup.Scratch, "MC_CONFIG_DIR=" + c.dir(), "MC_DISABLE_PAGER=1"}
+	if c.setup.Source.Region != "" {
+		env = append(env, "MC_REGION="+c.setup.Source.Region) // Spares mc a request per run.
 	}
 	passed := []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "GOMAXPROCS", "GODEBUG"}
-	if m.source.Endpoint.Scheme == "https" {
-		env, passed = append(env, "SSL_CERT_FILE="+m.mcRoots()), append(passed, "SSL_CERT_DIR")
+	if c.setup.Source.Endpoint.Scheme == "https" {
+		env, passed = append(env, "SSL_CERT_FILE="+c.roots()), append(passed, "SSL_CERT_DIR")
 	} else {
 		// Reading 140 root certificates is half of what mc needs to start.
 		env = append(env, "SSL_CERT_FILE="+os.DevNull, "SSL_CERT_DIR="+os.DevNull)
 	}
 	for _, name := range passed {
 		for _, n := range []string{name, strings.ToLower(name)} {
-			if v := m.options.Getenv(n); v != "" {
+			if v := c.setup.Getenv(n); v != "" {
 				env = append(env, n+"="+v)
 			}
 		}
 	}
-	if m.options.MCMemory > 0 {
-		env = append(env, "GOMEMLIMIT="+strconv.FormatInt(m.options.MCMemory, 10))
+	if c.setup.Memory > 0 {
+		env = append(env, "GOMEMLIMIT="+strconv.FormatInt(c.setup.Memory, 10))
 	}
 	return env
 }
 
-// removeMCConfig takes the credentials away again.
-func (m *mover) removeMCConfig() { _ = os.RemoveAll(m.mcDir()) }
+// Close takes the credentials away again.
+func (c *Client) Close() { _ = os.RemoveAll(c.dir()) }

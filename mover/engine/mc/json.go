@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package mc
 
 import (
 	"bufio"
@@ -14,9 +14,9 @@ import (
 	"github.com/s3populator/s3populator/mover/fault"
 )
 
-// mcLine is what matters in a line of mc's --json output. mc prints "success"
+// Line is what matters in a line of mc's --json output. mc prints "success"
 // for a file before it copies it, so such a line means "started".
-type mcLine struct {
+type Line struct {
 	Status string `json:"status"`
 	Source string `json:"source"`
 	Target string `json:"target"`
@@ -33,11 +33,11 @@ type mcLine struct {
 	} `json:"error"`
 }
 
-// started reports whether the line announces the transfer of one file.
-func (l mcLine) started() bool { return l.Status == "success" && l.Target != "" && l.Total == nil }
+// Started reports whether the line announces the transfer of one file.
+func (l Line) Started() bool { return l.Status == "success" && l.Target != "" && l.Total == nil }
 
-// err returns the line's error, or nil.
-func (l mcLine) err() *fault.PrintedError {
+// Err returns the line's error, or nil.
+func (l Line) Err() *fault.PrintedError {
 	if l.Status != "error" || l.Error == nil {
 		return nil
 	}
@@ -49,24 +49,24 @@ func (l mcLine) err() *fault.PrintedError {
 	return e
 }
 
-// readMCLines calls visit for every JSON object in mc's output until visit
+// readLines calls visit for every JSON object in mc's output until visit
 // returns an error. Objects mostly take one line each, but some errors are
 // indented over several. What is not JSON is ignored: mc may print warnings.
-func readMCLines(r io.Reader, visit func(mcLine) error) error {
+func readLines(r io.Reader, visit func(Line) error) error {
 	lines := bufio.NewReaderSize(r, 64<<10)
 	var object []byte
 	for {
 		line, err := lines.ReadBytes('\n')
 		object = append(object, line...)
 		text := bytes.TrimSpace(object)
-		var l mcLine
+		var l Line
 		switch {
 		case bytes.HasSuffix(text, []byte("}")) && json.Unmarshal(text, &l) == nil:
 			if err := visit(l); err != nil {
 				return err
 			}
 			object = object[:0]
-		case !bytes.HasPrefix(text, []byte("{")), len(object) > maxMCObject:
+		case !bytes.HasPrefix(text, []byte("{")), len(object) > maxObject:
 			object = object[:0]
 		}
 		if errors.Is(err, io.EOF) {
@@ -78,13 +78,13 @@ func readMCLines(r io.Reader, visit func(mcLine) error) error {
 	}
 }
 
-// maxMCObject bounds a line: two keys of 1 KiB, each byte escaped to six, and words.
-const maxMCObject = 64 << 10
+// maxObject bounds a line: two keys of 1 KiB, each byte escaped to six, and words.
+const maxObject = 64 << 10
 
-// parseMCText reads what mc prints on stderr without --json:
+// parseText reads what mc prints on stderr without --json:
 //
 //	mc: <ERROR> Unable to read from `source/bucket/key`. Object does not exist.
-func parseMCText(stderr string) *fault.PrintedError {
+func parseText(stderr string) *fault.PrintedError {
 	text := strings.TrimSpace(stderr)
 	if text == "" {
 		return nil

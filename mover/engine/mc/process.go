@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package mc
 
 import (
 	"bytes"
@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -21,27 +20,26 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/fault"
-	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // stderrLimit bounds what is kept of mc's complaints; the last ones matter.
 const stderrLimit = 16 << 10
 
-// runMC runs mc with freshly resolved credentials and gives its output to
+// run runs mc with freshly resolved credentials and gives its output to
 // read. It returns read's error, or the reason why mc was killed, or what mc
 // printed on stderr when it did not end well. The exit code itself is no
 // evidence of anything and only makes a silent death visible.
-func (m *mover) runMC(ctx context.Context, args []string, read func(io.Reader) error) error {
-	if err := m.refreshMC(ctx); err != nil {
+func (c *Client) run(ctx context.Context, args []string, read func(io.Reader) error) error {
+	if err := c.refresh(ctx); err != nil {
 		return err
 	}
 	ctx, kill := context.WithCancelCause(ctx)
 	defer kill(nil)
 	var stderr tail
-	cmd := exec.CommandContext(ctx, m.options.MC, m.mcArguments(args)...) // #nosec G204 -- arguments, no shell.
-	cmd.Env = m.mcEnvironment()
-	cmd.Dir = m.options.Paths.Scratch
+	cmd := exec.CommandContext(ctx, c.setup.Binary, c.arguments(args)...) // #nosec G204 -- arguments, no shell.
+	cmd.Env = c.environment()
+	cmd.Dir = c.setup.Scratch
 	cmd.Stderr = &stderr
 	// mc dies with its wrapper: a second attempt must never meet the first one's mc.
 	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL, Setpgid: true}
@@ -53,7 +51,7 @@ func (m *mover) runMC(ctx context.Context, args []string, read func(io.Reader) e
 	var readErr error
 	waitErr := runLocked(cmd, func() {
 		enlarge(stdout)
-		stop := m.watchStall(ctx, cmd.Process.Pid, kill)
+		stop := c.watchStall(ctx, cmd.Process.Pid, kill)
 		defer stop()
 		readErr = read(stdout)
 		if readErr != nil {
@@ -61,7 +59,7 @@ func (m *mover) runMC(ctx context.Context, args []string, read func(io.Reader) e
 		}
 		_, _ = io.Copy(io.Discard, stdout) // A full pipe would keep mc from ending.
 	})
-	return m.mcOutcome(ctx, readErr, waitErr, stderr.String())
+	return c.outcome(ctx, readErr, waitErr, stderr.String())
 }
 
 // enlarge makes a pipe as large as an ordinary user may, so that mc and this
@@ -75,24 +73,24 @@ func enlarge(pipe io.Reader) {
 	}
 }
 
-// mcOutcome picks the error that says most: why mc was killed, what mc itself
+// outcome picks the error that says most: why mc was killed, what mc itself
 // said when its output ended early, what the reader found.
-func (m *mover) mcOutcome(ctx context.Context, readErr, waitErr error, stderr string) error {
+func (c *Client) outcome(ctx context.Context, readErr, waitErr error, stderr string) error {
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, readErr) {
 		return cause
 	}
-	said := parseMCText(m.scrub(stderr))
+	said := parseText(c.Scrub(stderr))
 	switch {
-	case said != nil && (readErr == nil && waitErr != nil || errors.Is(readErr, errShort)):
+	case said != nil && (readErr == nil && waitErr != nil || errors.Is(readErr, ErrShort)):
 		return said
-	case readErr != nil && !errors.Is(readErr, errShort):
+	case readErr != nil && !errors.Is(readErr, ErrShort):
 		return readErr
 	}
-	return cmp.Or(mcDeath(waitErr), readErr)
+	return cmp.Or(death(waitErr), readErr)
 }
 
-// mcDeath explains how a process ended that said nothing.
-func mcDeath(err error) error {
+// death explains how a process ended that said nothing.
+func death(err error) error {
 	var exit *exec.ExitError
 	var status syscall.WaitStatus
 	if errors.As(err, &exit) {
@@ -141,67 +139,15 @@ func endGroup(pid int) {
 	}
 }
 
-// refreshMC renders mc's configuration for the next run, with the credentials of
-// this moment and whatever may have happened to the file since.
-func (m *mover) refreshMC(ctx context.Context) error {
-	id, err := m.source.Identities.Get(ctx)
-	if err != nil {
-		return err
-	}
-	m.mcMutex.Lock()
-	defer m.mcMutex.Unlock()
-	if !m.mcReady {
-		if err := m.writeMCRoots(); err != nil {
-			return err
-		}
-	}
-	m.mcRenewed = m.mcRenewed || m.mcReady && !id.Equal(m.mcIdentity)
-	m.mcReady, m.mcIdentity = true, id
-	return m.writeMCConfig(id)
-}
-
-// forgetRenewal begins a round.
-func (m *mover) forgetRenewal() {
-	m.mcMutex.Lock()
-	defer m.mcMutex.Unlock()
-	m.mcRenewed = false
-}
-
-// expire gives up the keys that mc was told are expired.
-func (m *mover) expire() {
-	m.mcMutex.Lock()
-	key := m.mcIdentity.AccessKey
-	m.mcMutex.Unlock()
-	m.source.Identities.Expire(key)
-}
-
-// renewed reports whether the keys changed since the round began. Each mc keeps those that it
-// began with until it ends, and says of any 403 that permissions are insufficient.
-func (m *mover) renewed(ctx context.Context) bool {
-	id, err := m.source.Identities.Get(ctx)
-	m.mcMutex.Lock()
-	defer m.mcMutex.Unlock()
-	return m.mcRenewed || err == nil && m.mcReady && !id.Equal(m.mcIdentity)
-}
-
-// mcArguments adds what every run needs. No secret is among them.
-func (m *mover) mcArguments(args []string) []string {
-	all := []string{args[0]}
-	if m.request.TLS.InsecureSkipVerify {
-		all = append(all, "--insecure")
-	}
-	return append(all, args[1:]...)
-}
-
 // crawl is the rate in bytes per second below which mc counts as idle: its runtime wakes
 // itself through a file descriptor now and then, some 30 bytes a second.
 const crawl = 256
 
 // watchStall kills mc when it neither reads nor writes for idleTimeout. The
 // kernel counts its bytes, on sockets too, so a slow listing is not a stall.
-func (m *mover) watchStall(ctx context.Context, pid int, kill context.CancelCauseFunc) (stop func()) {
+func (c *Client) watchStall(ctx context.Context, pid int, kill context.CancelCauseFunc) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	every := m.options.IdleTimeout / 4
+	every := c.setup.IdleTimeout / 4
 	enough := int64(crawl * every.Seconds())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -222,7 +168,7 @@ func (m *mover) watchStall(ctx context.Context, pid int, kill context.CancelCaus
 			before = moved
 			idle++
 			if idle >= 4 {
-				kill(fmt.Errorf("%w for %s", fault.ErrStalled, m.options.IdleTimeout))
+				kill(fmt.Errorf("%w for %s", fault.ErrStalled, c.setup.IdleTimeout))
 				return
 			}
 		}
@@ -242,19 +188,6 @@ func bytesMoved(pid int) (total int64, err error) {
 		return 0, fmt.Errorf("read what mc has moved: %w", err)
 	}
 	return read + written, nil
-}
-
-// scrub removes the secrets of this run from a text of mc's. mc does not print
-// them; this keeps it so.
-func (m *mover) scrub(text string) string {
-	m.mcMutex.Lock()
-	defer m.mcMutex.Unlock()
-	for _, s := range []source.Secret{m.mcIdentity.SecretKey, m.mcIdentity.SessionToken} {
-		if v := s.Reveal(); v != "" {
-			text = strings.ReplaceAll(text, v, source.Redacted)
-		}
-	}
-	return text
 }
 
 // tail keeps the end of what is written to it.

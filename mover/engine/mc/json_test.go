@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mover
+package mc
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 	"github.com/s3populator/s3populator/mover/fault"
 )
 
-func TestReadMCLines(t *testing.T) {
+func TestReadLines(t *testing.T) {
 	output := `{"status":"success","source":"source/b/a\u0026b","target":"/volume/a\u0026b","size":14,"totalCount":1,"totalSize":14,"eventTime":"","eventType":""}
 warning: something that is no JSON {
 {"status":"success","source":"source/b/new\nline","target":"/volume/new\nline","size":1}
@@ -33,11 +33,11 @@ warning: something that is no JSON {
 {"status":"succ`
 	var started []string
 	var errs []fault.PrintedError
-	err := readMCLines(strings.NewReader(output), func(l mcLine) error {
-		if l.started() {
+	err := readLines(strings.NewReader(output), func(l Line) error {
+		if l.Started() {
 			started = append(started, l.Target)
 		}
-		if e := l.err(); e != nil {
+		if e := l.Err(); e != nil {
 			errs = append(errs, *e)
 		}
 		return nil
@@ -57,10 +57,10 @@ warning: something that is no JSON {
 	}
 }
 
-func TestReadMCLinesStopsWhenToldTo(t *testing.T) {
+func TestReadLinesStopsWhenToldTo(t *testing.T) {
 	stop := errors.New("enough")
 	n := 0
-	err := readMCLines(strings.NewReader("{}\n{}\n{}\n"), func(mcLine) error {
+	err := readLines(strings.NewReader("{}\n{}\n{}\n"), func(Line) error {
 		n++
 		return stop
 	})
@@ -69,7 +69,7 @@ func TestReadMCLinesStopsWhenToldTo(t *testing.T) {
 	}
 }
 
-func TestParseMCText(t *testing.T) {
+func TestParseText(t *testing.T) {
 	for name, tt := range map[string]struct {
 		text string
 		want *fault.PrintedError
@@ -83,7 +83,7 @@ func TestParseMCText(t *testing.T) {
 		"silence":              {"\n", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, parseMCText(tt.text), cmp.AllowUnexported(fault.PrintedError{})); diff != "" {
+			if diff := cmp.Diff(tt.want, parseText(tt.text), cmp.AllowUnexported(fault.PrintedError{})); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})

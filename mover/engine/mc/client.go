@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package mc runs mc, MinIO's client, as a process: it renders mc's configuration, gives the bytes
+// of objects or the lines that mc prints to who reads them, and says why mc failed. It knows no
+// plan, and writes to no volume but by mc's mirror.
+package mc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/s3populator/s3populator/mover/source"
+)
+
+// ErrShort is what a reader returns when mc ended before an object was complete; mc's own words are
+// then what the run ends with.
+var ErrShort = errors.New("the object ended early")
+
+// Setup is what a client of mc needs to know.
+type Setup struct {
+	Binary     string // The path of mc.
+	Scratch    string // A directory in memory, for mc's configuration.
+	Memory     int64  // A soft limit for the heap of one mc in bytes; 0 for none.
+	Bucket     string
+	Addressing string // spec.addressing.
+	Insecure   bool   // spec.tls.insecureSkipVerify.
+	Source     *source.Client
+	Getenv     func(string) string
+	// IdleTimeout is how long mc may read and write nothing before it is killed.
+	IdleTimeout time.Duration
+}
+
+// Client runs mc, several at a time.
+type Client struct {
+	setup Setup
+
+	mu       sync.Mutex
+	ready    bool            // The configuration was written.
+	identity source.Identity // Of the latest run.
+	renewed  bool            // The keys changed since the round began.
+	told     []source.Secret // All that any mc was told.
+}
+
+// New makes a client. Nothing is written before mc runs.
+func New(s Setup) *Client { return &Client{setup: s} }
+
+// URL is how mc is told about a key, or about a prefix.
+func (c *Client) URL(key string) string { return Alias + "/" + c.setup.Bucket + "/" + key }
+
+// Cat gives read the bytes of some objects, one after the other, the first one from an offset on, at
+// so many bytes per second; 0 is no limit. The error belongs to the first object that did not arrive
+// whole.
+func (c *Client) Cat(ctx context.Context, keys []string, from, bytesPerSecond int64, read func(io.Reader) error) error {
+	args := append([]string{"cat"}, limit(bytesPerSecond)...)
+	if from > 0 {
+		args = append(args, "--offset", strconv.FormatInt(from, 10))
+	}
+	for _, key := range keys {
+		args = append(args, c.URL(key))
+	}
+	return c.run(ctx, args, read)
+}
+
+// Mirror writes every object below a prefix to a directory, except what matches one of some
+// patterns, and shows each line that mc prints. An error of visit ends mc.
+func (c *Client) Mirror(
+	ctx context.Context,
+	prefix, directory string,
+	exclude []string,
+	bytesPerSecond int64,
+	visit func(Line) error,
+) error {
+	args := append([]string{"mirror", "--overwrite", "--retry", "--skip-errors", "--json"}, limit(bytesPerSecond)...)
+	for _, pattern := range exclude {
+		args = append(args, "--exclude", pattern)
+	}
+	args = append(args, c.URL(prefix), directory)
+	return c.run(ctx, args, func(r io.Reader) error { return readLines(r, visit) })
+}
+
+// limit is mc's flag for the bandwidth of one process.
+func limit(bytesPerSecond int64) []string {
+	if bytesPerSecond <= 0 {
+		return nil
+	}
+	return []string{"--limit-download", strconv.FormatInt(bytesPerSecond, 10) + "B"}
+}
+
+// arguments adds what every run needs. No secret is among them.
+func (c *Client) arguments(args []string) []string {
+	all := []string{args[0]}
+	if c.setup.Insecure {
+		all = append(all, "--insecure")
+	}
+	return append(all, args[1:]...)
+}

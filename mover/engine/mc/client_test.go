@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mc
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/source"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// clientOf runs a binary in place of mc, with the keys in a directory.
+func clientOf(t *testing.T, binary, secret string) *Client {
+	t.Helper()
+	r := wire.Request{
+		Source:      wire.Source{Endpoint: "http://127.0.0.1:1", Bucket: "bucket"},
+		Credentials: wire.Credentials{Kind: wire.SecretFiles},
+	}
+	s, err := source.Connect(r, fault.Classifier{}, source.Mounts{Credentials: secret}, os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(Setup{
+		Binary: binary, Scratch: t.TempDir(), Bucket: "bucket", Source: s, Getenv: os.Getenv, IdleTimeout: time.Minute,
+	})
+}
+
+func put(t *testing.T, dir, access, secret string) {
+	t.Helper()
+	for name, text := range map[string]string{"access_key": access, "secret_key": secret} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestASecretIsScrubbedAfterItWasRenewed: a text may be older than the keys of today.
+func TestASecretIsScrubbedAfterItWasRenewed(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "AK1", "first-secret")
+	c := clientOf(t, "", dir)
+	for step, want := range []struct {
+		renew   func()
+		renewed bool
+	}{
+		{func() {}, false},
+		{func() {}, false},
+		{func() { put(t, dir, "AK2", "second-secret") }, true},
+		{c.StartRound, false},
+	} {
+		want.renew()
+		if err := c.refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Renewed(t.Context()); got != want.renewed {
+			t.Errorf("step %d: renewed is %v, want %v", step, got, want.renewed)
+		}
+	}
+	text := c.Scrub("AK1 first-secret AK2 second-secret")
+	if strings.Contains(text, "secret") || !strings.Contains(text, "AK1") || !strings.Contains(text, "AK2") {
+		t.Errorf("the text is %q", text)
+	}
+	if got := (*Client)(nil).Scrub("text"); got != "text" {
+		t.Errorf("before there is a client, the text is %q", got)
+	}
+}
+
+// TestWhatMCIsAsked: every run is told the keys of objects, the share of the bandwidth and nothing
+// that it could take for an option.
+func TestWhatMCIsAsked(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "AK", "secret")
+	c := clientOf(t, "/bin/echo", dir)
+	asked := func(run func(ctx context.Context, read func(io.Reader) error) error) string {
+		t.Helper()
+		var text []byte
+		err := run(t.Context(), func(r io.Reader) (err error) {
+			text, err = io.ReadAll(r)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(text))
+	}
+	for want, keys := range map[string][]string{"cat source/bucket/--a": {"--a"}, "cat source/bucket/a source/bucket/b": {"a", "b"}} {
+		got := asked(func(ctx context.Context, read func(io.Reader) error) error { return c.Cat(ctx, keys, 0, 0, read) })
+		if got != want {
+			t.Errorf("mc is asked %q, want %q", got, want)
+		}
+	}
+	c.setup.Insecure = true
+	const want = "cat --insecure --limit-download 7B --offset 5 source/bucket/a"
+	got := asked(func(ctx context.Context, read func(io.Reader) error) error {
+		return c.Cat(ctx, []string{"a"}, 5, 7, read)
+	})
+	if got != want {
+		t.Errorf("mc is asked %q, want %q", got, want)
+	}
+	c.Close()
+	if left, err := os.ReadDir(c.setup.Scratch); err != nil || len(left) > 0 {
+		t.Errorf("the scratch directory holds %v (%v)", left, err)
+	}
+}

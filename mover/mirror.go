@@ -21,7 +21,12 @@ import (
 func (t *transfer) mirror(ctx context.Context) error {
 	f := &follower{transfer: t, started: make(chan int, 1024), ready: make(chan int, 1024)}
 	stop := f.start(ctx)
-	err := t.mc.Mirror(ctx, t.plan.Base, t.mirrorTarget(), t.exclusions(), t.bandwidth(t.mirrorShare()), f.read)
+	err := t.mc.Mirror(ctx, mc.Mirror{
+		Prefix:         t.plan.Base,
+		Directory:      t.mirrorTarget(),
+		Exclude:        t.exclusions(),
+		BytesPerSecond: t.bandwidth(t.mirrorShare()),
+	}, f.read)
 	stop()
 	return err
 }

@@ -65,20 +65,22 @@ func (c *Client) Cat(ctx context.Context, keys []string, from, bytesPerSecond in
 	return c.run(ctx, args, read)
 }
 
-// Mirror writes every object below a prefix to a directory, except what matches one of some
-// patterns, and shows each line that mc prints. An error of visit ends mc.
-func (c *Client) Mirror(
-	ctx context.Context,
-	prefix, directory string,
-	exclude []string,
-	bytesPerSecond int64,
-	visit func(Line) error,
-) error {
-	args := append([]string{"mirror", "--overwrite", "--retry", "--skip-errors", "--json"}, limit(bytesPerSecond)...)
-	for _, pattern := range exclude {
+// Mirror is what a mirror writes, and where.
+type Mirror struct {
+	Prefix    string   // Of the objects; empty or ending in a slash.
+	Directory string   // Ending in a slash.
+	Exclude   []string // Patterns of keys, below the prefix.
+	// BytesPerSecond that it may use; 0 is no limit.
+	BytesPerSecond int64
+}
+
+// Mirror writes objects to a directory and shows each line that mc prints. An error of visit ends mc.
+func (c *Client) Mirror(ctx context.Context, m Mirror, visit func(Line) error) error {
+	args := append([]string{"mirror", "--overwrite", "--retry", "--skip-errors", "--json"}, limit(m.BytesPerSecond)...)
+	for _, pattern := range m.Exclude {
 		args = append(args, "--exclude", pattern)
 	}
-	args = append(args, c.URL(prefix), directory)
+	args = append(args, c.URL(m.Prefix), m.Directory)
 	return c.run(ctx, args, func(r io.Reader) error { return readLines(r, visit) })
 }
 

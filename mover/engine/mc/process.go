@@ -100,8 +100,13 @@ func death(err error) error {
 	case err == nil:
 		return nil
 	case status.Signaled() && status.Signal() == unix.SIGKILL:
-		return fault.New(wire.TransferFailed, "mc was killed, most likely because memory ran out; raise spec.mover.resources.limits.memory "+
-			"or lower spec.transfer.parallelism").Because(err)
+		return fault.New(
+			wire.TransferFailed,
+			"mc was killed, most likely because memory ran out; raise spec.mover.resources.limits.memory "+
+				"or lower spec.transfer.parallelism",
+		).Because(
+			err,
+		)
 	case exit == nil && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.ENOEXEC)):
 		return fault.New(wire.MoverBroken, "mc cannot be started: %v; the mover's image is broken", err).Because(err)
 	}

@@ -3,9 +3,11 @@
 package mover
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
+	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -147,34 +150,38 @@ func (t *transfer) finish(ctx context.Context) error {
 	if err := t.confirmSource(ctx); err != nil {
 		return err
 	}
-	for again := false; ; again = true {
-		others, err := t.lastSweep(ctx)
-		if err != nil {
-			return err
-		}
-		if len(others) == 0 {
-			break
-		}
-		if again {
-			return t.replaced(others[0])
-		}
+	others, err := t.lastSweep(ctx, t.ledger.IsFile)
+	if err != nil {
+		return err
+	}
+	if len(others) > 0 {
 		if err := t.checkOthers(ctx, others); err != nil {
 			return err
 		}
+		// Nothing of ours writes any more. A number of an inode that is new again says nothing.
+		if others, err = t.lastSweep(ctx, t.ledger.IsAlike); err != nil {
+			return err
+		}
+	}
+	if len(others) > 0 {
+		return t.replaced(others[0])
 	}
 	return t.complete()
 }
 
 // lastSweep removes what is not planned, and returns the entries under whose path another file
-// is than the one that was verified.
-func (t *transfer) lastSweep(ctx context.Context) (others []int, err error) {
+// is than the one that was verified, as same tells.
+func (t *transfer) lastSweep(
+	ctx context.Context,
+	same func(i int, file plan.Identity) bool,
+) (others []int, err error) {
 	files := 0
 	s := volume.Sweep{Volume: t.volume, Owned: t.journal.Owned, Plan: t.plan, Keep: func(i int, stat *unix.Stat_t) bool {
 		ok := t.ledger.IsVerified(i) && stat.Size == t.plan.Entries[i].Size
 		if ok {
 			files++
 		}
-		if ok && !t.ledger.IsFile(i, plan.IdentityOf(stat)) {
+		if ok && !same(i, plan.IdentityOf(stat)) {
 			others = append(others, i)
 		}
 		return ok
@@ -194,21 +201,37 @@ func (t *transfer) lastSweep(ctx context.Context) (others []int, err error) {
 }
 
 // checkOthers compares files that took the place of verified ones. What cannot be compared by
-// content is not believed, unless spec.transfer.verify asks for no more than sizes.
+// content is not believed, unless spec.transfer.verify asks for no more than sizes, or nothing but
+// the number of its inode is another.
 func (t *transfer) checkOthers(ctx context.Context, others []int) error {
-	for _, i := range others {
+	alike := make([]bool, len(others))
+	for n, i := range others {
+		stat, err := t.volume.Stat(t.plan.Entries[i].Path)
+		alike[n] = err == nil && t.ledger.IsAlike(i, plan.IdentityOf(&stat))
 		t.ledger.Doubt(i)
-		by, file, err := t.compare(ctx, i)
-		if err == nil && by == proof.BySize && !t.prover.SizeOnly || errors.Is(err, fault.ErrDiffers) ||
-			errors.Is(err, errNotThere) {
-			return t.replaced(i)
+	}
+	failed := make([]error, len(others))
+	source.Parallel(runtime.GOMAXPROCS(0), len(others), func(n int) {
+		if ctx.Err() == nil {
+			failed[n] = t.checkOther(ctx, others[n], alike[n] || t.prover.SizeOnly)
 		}
-		if err != nil {
-			return err
-		}
+	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return cmp.Or(failed...)
+}
+
+func (t *transfer) checkOther(ctx context.Context, i int, sizeIsEnough bool) error {
+	by, file, err := t.compare(ctx, i)
+	unknown := err == nil && by == proof.BySize && !sizeIsEnough
+	if unknown || errors.Is(err, fault.ErrDiffers) || errors.Is(err, errNotThere) {
+		return t.replaced(i)
+	}
+	if err == nil {
 		t.ledger.Verified(i, by, file, false)
 	}
-	return nil
+	return err
 }
 
 func (t *transfer) replaced(i int) error {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -236,6 +237,50 @@ func TestAFileThatTakesAnothersPlace(t *testing.T) {
 			tr.check(t.Context(), 0)
 			write(t, dir+"/b", tt.content)
 			mustDo(t, os.Rename(dir+"/b", dir+"/a"))
+			if err := tr.finish(t.Context()); fault.ReasonOf(err) != tt.want || (err == nil) != (tt.want == "") {
+				t.Errorf("the attempt ends with %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestInodesThatDoNotLast: the volume gives a file another number with each look, and nothing else
+// has changed.
+func TestInodesThatDoNotLast(t *testing.T) {
+	for name, tt := range map[string]struct {
+		etag    string
+		content string
+		move    time.Duration // By which its time of modification changes.
+		want    wire.Reason
+	}{
+		"the same bytes":                        {etag: hexMD5("hello"), content: "hello"},
+		"other bytes, under the same time":      {etag: hexMD5("hello"), content: "hellO", want: wire.VerificationFailed},
+		"nothing to compare":                    {etag: "opaque", content: "hello"},
+		"nothing to compare, and another time":  {etag: "opaque", content: "hello", move: time.Second, want: wire.VerificationFailed},
+		"the same bytes, and another time":      {etag: hexMD5("hello"), content: "hello", move: time.Second},
+		"other bytes, and another time as well": {etag: hexMD5("hello"), content: "hellO", move: time.Second, want: wire.VerificationFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, _ := journalVolume(t)
+			dir := v.Root.Name()
+			p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "a", size: 5, etag: tt.etag})
+			mustDo(t, err)
+			j, _ := read(t, v, "r")
+			tr := &transfer{
+				mover: &mover{
+					plan:     p,
+					prover:   &proof.Prover{Asker: silentS3{}, Plan: p},
+					options:  Options{Log: io.Discard},
+					progress: &progress{},
+				},
+				volume: v, journal: j, ledger: ledger.New(p),
+			}
+			tr.plan.Mirrorable = false // No second listing.
+			write(t, dir+"/a", tt.content)
+			file := fileOf(v, "a")
+			file.Inode++
+			file.ModTime += int64(tt.move)
+			tr.ledger.Verified(0, proof.BySize, file, true)
 			if err := tr.finish(t.Context()); fault.ReasonOf(err) != tt.want || (err == nil) != (tt.want == "") {
 				t.Errorf("the attempt ends with %v, want %q", err, tt.want)
 			}

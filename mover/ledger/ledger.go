@@ -130,6 +130,13 @@ func (l *Ledger) IsFile(i int, file plan.Identity) bool {
 	return l.how[i] != plan.Unverified && l.files[i] == markOf(file) && l.Plan.Entries[i].Size == file.Size
 }
 
+// IsAlike is IsFile where inode numbers do not last: a network file system may make up others.
+func (l *Ledger) IsAlike(i int, file plan.Identity) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.how[i] != plan.Unverified && l.files[i].modTime == file.ModTime && l.Plan.Entries[i].Size == file.Size
+}
+
 // Present is how many bytes of an entry are on the volume already, and whether its file is.
 func (l *Ledger) Present(i int) (bytes int64, exists bool) {
 	if l.IsVerified(i) {

@@ -19,7 +19,10 @@ import (
 
 // remains are what an earlier attempt left, by entry.
 type remains struct {
-	*transfer
+	plan          *plan.Plan
+	ledger        *ledger.Ledger
+	proven        map[int]provenFile
+	keepBeginning func(i int, n int64) error
 
 	kept     []keptFile    // By entry: what the journal says was verified.
 	begun    map[int]int64 // Large files of which so much had arrived.
@@ -59,10 +62,13 @@ func (t *transfer) resume(ctx context.Context) error {
 
 func (t *transfer) remains() *remains {
 	return &remains{
-		transfer: t,
-		kept:     make([]keptFile, len(t.plan.Entries)),
-		begun:    make(map[int]int64),
-		furthest: make(map[int]int64),
+		plan:          t.plan,
+		ledger:        t.ledger,
+		proven:        t.proven,
+		keepBeginning: t.keepBeginning,
+		kept:          make([]keptFile, len(t.plan.Entries)),
+		begun:         make(map[int]int64),
+		furthest:      make(map[int]int64),
 	}
 }
 

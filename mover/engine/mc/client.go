@@ -74,14 +74,18 @@ type Mirror struct {
 	BytesPerSecond int64
 }
 
-// Mirror writes objects to a directory and shows each line that mc prints. An error of visit ends mc.
-func (c *Client) Mirror(ctx context.Context, m Mirror, visit func(Line) error) error {
+// Mirror writes objects to a directory and tells of each file as soon as mc has placed it.
+func (c *Client) Mirror(ctx context.Context, m Mirror, w Watch) error {
 	args := append([]string{"mirror", "--overwrite", "--retry", "--skip-errors", "--json"}, limit(m.BytesPerSecond)...)
 	for _, pattern := range m.Exclude {
 		args = append(args, "--exclude", pattern)
 	}
 	args = append(args, c.URL(m.Prefix), m.Directory)
-	return c.run(ctx, args, func(r io.Reader) error { return readLines(r, visit) })
+	f := &follower{Watch: w, directory: m.Directory, started: make(chan int, 1024), ready: make(chan int, 1024)}
+	stop := f.start(ctx)
+	err := c.run(ctx, args, func(r io.Reader) error { return readLines(r, f.read) })
+	stop()
+	return err
 }
 
 // limit is mc's flag for the bandwidth of one process.

@@ -14,9 +14,9 @@ import (
 	"github.com/s3populator/s3populator/mover/fault"
 )
 
-// Line is what matters in a line of mc's --json output. mc prints "success"
+// line is what matters in a line of mc's --json output. mc prints "success"
 // for a file before it copies it, so such a line means "started".
-type Line struct {
+type line struct {
 	Status string `json:"status"`
 	Source string `json:"source"`
 	Target string `json:"target"`
@@ -33,11 +33,11 @@ type Line struct {
 	} `json:"error"`
 }
 
-// Started reports whether the line announces the transfer of one file.
-func (l Line) Started() bool { return l.Status == "success" && l.Target != "" && l.Total == nil }
+// started reports whether the line announces the transfer of one file.
+func (l line) started() bool { return l.Status == "success" && l.Target != "" && l.Total == nil }
 
-// Err returns the line's error, or nil.
-func (l Line) Err() *fault.PrintedError {
+// err returns the line's error, or nil.
+func (l line) err() *fault.PrintedError {
 	if l.Status != "error" || l.Error == nil {
 		return nil
 	}
@@ -52,14 +52,14 @@ func (l Line) Err() *fault.PrintedError {
 // readLines calls visit for every JSON object in mc's output until visit
 // returns an error. Objects mostly take one line each, but some errors are
 // indented over several. What is not JSON is ignored: mc may print warnings.
-func readLines(r io.Reader, visit func(Line) error) error {
+func readLines(r io.Reader, visit func(line) error) error {
 	lines := bufio.NewReaderSize(r, 64<<10)
 	var object []byte
 	for {
-		line, err := lines.ReadBytes('\n')
-		object = append(object, line...)
+		next, err := lines.ReadBytes('\n')
+		object = append(object, next...)
 		text := bytes.TrimSpace(object)
-		var l Line
+		var l line
 		switch {
 		case bytes.HasSuffix(text, []byte("}")) && json.Unmarshal(text, &l) == nil:
 			if err := visit(l); err != nil {

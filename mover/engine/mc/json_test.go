@@ -33,11 +33,11 @@ warning: something that is no JSON {
 {"status":"succ`
 	var started []string
 	var errs []fault.PrintedError
-	err := readLines(strings.NewReader(output), func(l Line) error {
-		if l.Started() {
+	err := readLines(strings.NewReader(output), func(l line) error {
+		if l.started() {
 			started = append(started, l.Target)
 		}
-		if e := l.Err(); e != nil {
+		if e := l.err(); e != nil {
 			errs = append(errs, *e)
 		}
 		return nil
@@ -60,7 +60,7 @@ warning: something that is no JSON {
 func TestReadLinesStopsWhenToldTo(t *testing.T) {
 	stop := errors.New("enough")
 	n := 0
-	err := readLines(strings.NewReader("{}\n{}\n{}\n"), func(Line) error {
+	err := readLines(strings.NewReader("{}\n{}\n{}\n"), func(line) error {
 		n++
 		return stop
 	})

@@ -58,10 +58,13 @@ type identities struct {
 	once     sync.Once
 	refused  error // Why there is no session and never will be.
 
-	mu       sync.Mutex
-	session  *credentials.Credentials
-	latest   Identity  // What Get has returned.
-	resolved time.Time // When. Zero: never, or it has expired.
+	mu      sync.Mutex
+	session *credentials.Credentials
+	latest  Identity // What Get has returned.
+	// looked is when the keys were looked at that requests of our own are signed with; zero means
+	// never, or that they have expired. Mounted is what the directory of the Secret said then.
+	looked  time.Time
+	mounted time.Time
 }
 
 // Get returns the keys of this moment.
@@ -70,7 +73,7 @@ func (s *identities) Get(ctx context.Context) (Identity, error) {
 	if err == nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.latest, s.resolved = id, time.Now() //nolint:forbidigo // Only ever subtracted from.
+		s.latest = id
 	}
 	return id, err
 }
@@ -194,10 +197,14 @@ func firstOf(values map[string]string, names []string) string {
 
 // RetrieveWithCredContext makes minio-go sign with the keys of this moment.
 func (s *identities) RetrieveWithCredContext(cc *credentials.CredContext) (credentials.Value, error) {
+	mounted := s.mountedAt()
 	id, err := s.Get(cc.Context)
 	if err != nil {
 		return credentials.Value{}, err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.looked, s.mounted = time.Now(), mounted //nolint:forbidigo // Only ever subtracted from.
 	return id.value(), nil
 }
 
@@ -210,11 +217,22 @@ func (s *identities) Retrieve() (credentials.Value, error) {
 // minio-go holds a lock meanwhile, and a mover sends thousands of requests per second.
 const keysFor = time.Second
 
-// IsExpired makes minio-go ask again.
+// IsExpired makes minio-go ask again. The kubelet renames what it has renewed into the directory,
+// which is seen at once: S3 may refuse the old keys from then on.
 func (s *identities) IsExpired() bool {
+	mounted := s.mountedAt()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.resolved.IsZero() || time.Since(s.resolved) >= keysFor
+	return s.looked.IsZero() || time.Since(s.looked) >= keysFor || !mounted.Equal(s.mounted)
+}
+
+// mountedAt is when a name was last changed in the directory of the Secret; zero where there is none.
+func (s *identities) mountedAt() time.Time {
+	info, err := os.Stat(s.paths.Credentials)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }
 
 // Expire is told that S3 takes the keys with this access key for expired. The next request looks
@@ -225,7 +243,7 @@ func (s *identities) Expire(accessKey string) {
 	if accessKey != s.latest.AccessKey {
 		return // Others have come meanwhile.
 	}
-	s.resolved = time.Time{}
+	s.looked = time.Time{}
 	if s.session != nil {
 		s.session.Expire()
 	}

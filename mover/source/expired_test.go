@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -53,9 +54,18 @@ func TestKeysAreNotReadForEveryRequest(t *testing.T) {
 		ids.Expire("second")
 		signs("third", "after these keys have expired")
 		put("fourth")
-		if id, err := ids.Get(t.Context()); err != nil || id.AccessKey != "fourth" {
-			t.Errorf("mc is given %q (%v)", id.AccessKey, err)
+		for range 3 {
+			if id, err := ids.Get(t.Context()); err != nil || id.AccessKey != "fourth" {
+				t.Errorf("mc is given %q (%v)", id.AccessKey, err)
+			}
+			time.Sleep(keysFor / 2) //nolint:forbidigo // As above.
 		}
+		signs("fourth", "after more than a second in which mc was given keys")
+		put("fifth")
+		if err := os.Chtimes(dir, time.Time{}, time.Unix(1, 0)); err != nil { // As by a rename.
+			t.Error(err)
+		}
+		signs("fifth", "after names in the directory were changed")
 	})
 }
 

@@ -41,7 +41,7 @@ func (p *patient) page(r *http.Request) (*http.Response, error) {
 		return nil, err //nolint:wrapcheck // It is handed through.
 	}
 	text, err := io.ReadAll(answer.Body) // A thousand keys of at most 1 KiB each.
-	if err = errors.Join(err, answer.Body.Close()); err != nil {
+	if err := errors.Join(err, answer.Body.Close()); err != nil {
 		return nil, err
 	}
 	answer.Body = io.NopCloser(bytes.NewReader(text))

@@ -34,8 +34,7 @@ func FuzzLines(f *testing.F) {
 			t.Errorf("%d objects of %d are read (%v)", seen, targets+1, err)
 		}
 		// An object that is never closed swallows what follows, as it must.
-		open := bytes.LastIndexByte(text, '{')
-		if open < 0 && marks != 1 || json.Valid(text) && marks != 1 {
+		if !bytes.Contains(text, []byte("{")) && marks != 1 || json.Valid(text) && marks != 1 {
 			t.Errorf("the line behind it is read %d times", marks)
 		}
 	})

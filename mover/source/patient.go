@@ -16,19 +16,19 @@ import (
 // request in a thousand is refused for some seconds. Whatever else fails is told at once.
 type patient struct{ http.RoundTripper }
 
-const (
-	firstPause = time.Second
-	lastPause  = 16 * time.Second // 31 s in all, several times: minio-go tries again, too.
-)
+// patience is how long a page is asked for, several times: minio-go tries again, too. A server that
+// gives no answer at all takes longer than that.
+const patience = 32 * time.Second
 
 // RoundTrip implements http.RoundTripper.
 func (p *patient) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method != http.MethodGet || !r.URL.Query().Has("continuation-token") {
 		return p.RoundTripper.RoundTrip(r) //nolint:wrapcheck // It is handed through.
 	}
-	for pause := firstPause; ; pause *= 2 {
+	start := time.Now() //nolint:forbidigo // Only ever subtracted from.
+	for pause := time.Second; ; pause *= 2 {
 		answer, err := p.page(r)
-		if pause > lastPause || err == nil && !inTrouble(answer.StatusCode) || !wait(r.Context(), pause) {
+		if time.Since(start)+pause > patience || err == nil && !inTrouble(answer.StatusCode) || !wait(r.Context(), pause) {
 			return answer, err
 		}
 	}

@@ -37,6 +37,10 @@ func TestAListingThatIsUnderWayIsWaitedFor(t *testing.T) {
 	const begun = "http://s3/bucket?list-type=2&continuation-token=x"
 	broken := errors.New("connection reset")
 	fails := func() (*http.Response, error) { return nil, broken }
+	hangs := func() (*http.Response, error) {
+		time.Sleep(responseTimeout) //nolint:forbidigo // The clock is the test's own.
+		return nil, broken
+	}
 	breaks := answer(http.StatusOK, iotest.ErrReader(broken))
 	for name, tt := range map[string]struct {
 		url        string
@@ -49,6 +53,7 @@ func TestAListingThatIsUnderWayIsWaitedFor(t *testing.T) {
 		"a page after troubles":  {begun, []func() (*http.Response, error){answer(503, strings.NewReader("busy")), fails, breaks, answer(200, strings.NewReader("page"))}, 4, 200, 7 * time.Second},
 		"a server that is down":  {begun, []func() (*http.Response, error){fails}, 6, 0, 31 * time.Second},
 		"a server that is busy":  {begun, []func() (*http.Response, error){func() (*http.Response, error) { return answer(503, strings.NewReader("busy"))() }}, 6, 503, 31 * time.Second},
+		"a server that hangs":    {begun, []func() (*http.Response, error){hangs}, 1, 0, responseTimeout},
 		"a refusal":              {begun, []func() (*http.Response, error){answer(403, strings.NewReader("denied"))}, 1, 403, 0},
 		"the first page":         {"http://s3/bucket?list-type=2", []func() (*http.Response, error){fails}, 1, 0, 0},
 		"a busy server, at once": {"http://s3/bucket?list-type=2", []func() (*http.Response, error){answer(503, strings.NewReader("busy"))}, 1, 503, 0},

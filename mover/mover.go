@@ -147,6 +147,9 @@ func newClassifier(r wire.Request, o Options) fault.Classifier {
 }
 
 func (m *mover) run(ctx context.Context) (*ledger.Ledger, error) {
+	if err := m.refuseUnknown(); err != nil {
+		return nil, err
+	}
 	if err := m.connect(); err != nil {
 		return nil, err
 	}
@@ -170,6 +173,20 @@ func (m *mover) run(ctx context.Context) (*ledger.Ledger, error) {
 		return m.loadDevice(ctx)
 	}
 	return m.loadVolume(ctx)
+}
+
+// refuseUnknown ends a mover that is asked for what it cannot do, before anything is read or
+// written: what is exported must never be taken for a volume to fill.
+func (m *mover) refuseUnknown() error {
+	switch {
+	case m.request.Operation == wire.Export:
+		return fault.New(wire.MoverBroken, "this mover cannot export; nothing was read or written")
+	case m.request.Policy.RestoreAttributes:
+		return fault.New(wire.MoverBroken, "spec.restoreAttributes is not supported by this mover; remove it")
+	case m.request.Operation != wire.Inventory && m.request.Operation != wire.Populate:
+		return fault.New(wire.MoverBroken, "unknown operation %q", m.request.Operation)
+	}
+	return nil
 }
 
 // connect reads everything that is mounted and makes the client. Nothing is

@@ -29,6 +29,12 @@ const (
 	TransferFailed      Reason = "TransferFailed"      // everything else that S3 or the disk may do
 	Interrupted         Reason = "Interrupted"         // SIGTERM, e.g. an eviction
 	Fenced              Reason = "Fenced"              // another mover has taken the volume over; this one wrote no more
+	PathNotFound        Reason = "PathNotFound"        // the path of an export is not on the volume
+	PathNotFile         Reason = "PathNotFile"         // the path of an export to one key is not a regular file
+	PathNotReadable     Reason = "PathNotReadable"     // permission denied on a file or directory of an export
+	UnsafePath          Reason = "UnsafePath"          // a file whose name no key can hold
+	ExistsAlready       Reason = "ExistsAlready"       // an object is there already and onExisting is Fail
+	FileChanged         Reason = "FileChanged"         // a file vanished or shrank while it was read
 	MoverBroken         Reason = "MoverBroken"         // an invalid request or image; a bug of ours
 )
 
@@ -58,6 +64,12 @@ var classes = map[Reason]Class{
 	TransferFailed:      Retry,
 	Interrupted:         Retry,
 	Fenced:              Retry,
+	PathNotFound:        User,
+	PathNotFile:         User,
+	PathNotReadable:     User,
+	UnsafePath:          User,
+	ExistsAlready:       User,
+	FileChanged:         Retry,
 	MoverBroken:         User,
 }
 

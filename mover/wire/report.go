@@ -52,7 +52,8 @@ type Report struct {
 	Reason Reason `json:"reason,omitempty"`
 	// Message is a sentence for a user: what is wrong, with the numbers, and what to change.
 	Message string `json:"message,omitempty"`
-	// Objects and Bytes are those of the source after filters.
+	// Objects and Bytes are those of the source after filters; for an Export, of all that is exported,
+	// whether it was sent, copied or found unchanged.
 	Objects int64 `json:"objects"`
 	Bytes   int64 `json:"bytes"`
 	// FetchedBytes were read from S3 by this attempt; the rest was verified from earlier ones.
@@ -74,7 +75,22 @@ type Report struct {
 	// VolumeTooSmall and VolumeOutOfInodes; 0 where the mover could not tell.
 	RequiredBytes int64 `json:"requiredBytes,omitempty"`
 	// ManifestDigest is "sha256:" + hex over the sorted lines path\tsize\tetag\n.
+	// For an Export it is the digest that a population of the prefix will have.
 	ManifestDigest string `json:"manifestDigest,omitempty"`
+
+	// The rest is of an Export only. SentObjects and SentBytes were sent to S3 by this attempt.
+	SentObjects int64 `json:"sentObjects,omitempty"`
+	SentBytes   int64 `json:"sentBytes,omitempty"`
+	// CopiedObjects were copied by S3 from the last complete run.
+	CopiedObjects int64 `json:"copiedObjects,omitempty"`
+	// UnchangedObjects were there already and left alone.
+	UnchangedObjects int64 `json:"unchangedObjects,omitempty"`
+	// DeletedObjects were removed for deleteExtra.
+	DeletedObjects int64 `json:"deletedObjects,omitempty"`
+	// SpecialFiles are sockets, FIFOs and devices, which are not exported.
+	SpecialFiles int64 `json:"specialFiles,omitempty"`
+	// ChangedFiles changed while they were read, the second time too: their objects may hold a mixture.
+	ChangedFiles int64 `json:"changedFiles,omitempty"`
 }
 
 // Encode renders the report in at most MaxReportBytes, shortening the message when it must.
@@ -116,6 +132,7 @@ func ParseReport(message string) (Report, error) {
 type Phase string
 
 // The phases of a mover, in order. Any but Listing means that the mover has begun, see Report.
+// For an Export, Listing is the scan of the volume, and Syncing does not occur.
 const (
 	Listing      Phase = "Listing"
 	Transferring Phase = "Transferring"

@@ -46,6 +46,8 @@ const (
 	Inventory Operation = "Inventory"
 	// Populate fills a volume that is exclusively ours: whatever is on it and not in the listing is removed.
 	Populate Operation = "Populate"
+	// Export sends what is below Volume.TargetPath to S3. The volume is mounted read-only and never written.
+	Export Operation = "Export"
 )
 
 // Request is all a mover is told; it is passed as arguments, see EncodeArgs, so it must hold no secret.
@@ -59,6 +61,8 @@ type Request struct {
 	TLS         TLS         `json:"tls,omitzero"`
 	Files       Files       `json:"files,omitzero"`
 	Progress    Progress    `json:"progress,omitzero"`
+	// Export is set for the operation Export only; Source is then the destination.
+	Export ExportOptions `json:"export,omitzero"`
 	// Attempt counts from 1. The first one accepts an empty volume, or one of this claim.
 	Attempt int `json:"attempt,omitempty"`
 }
@@ -81,7 +85,9 @@ func IsUID(s string) bool {
 	return s != "" && len(s) <= most
 }
 
-// Source names the objects to read.
+// Source names the objects to read. For an Export it is the destination: Prefix is resolved, without a
+// template, and empty or ending in "/"; Include and Exclude are globs on the path below Volume.TargetPath;
+// Objects is empty.
 type Source struct {
 	// Endpoint is a URL such as https://minio.data.svc:9000; empty means AWS for the region.
 	Endpoint   string `json:"endpoint,omitempty"`
@@ -115,7 +121,7 @@ const (
 	Block      VolumeMode = "Block"
 )
 
-// Volume says where the data goes.
+// Volume says where the data goes, or for an Export where it comes from.
 type Volume struct {
 	Mode VolumeMode `json:"mode,omitempty"`
 	// ClaimUID is the claim that is filled. The journal on the volume carries it, and tells a
@@ -123,11 +129,12 @@ type Volume struct {
 	ClaimUID string `json:"claimUID,omitempty"`
 	// Began means that an earlier mover of this volume said so in its Report: whatever is on
 	// the volume is ours, even without a journal.
-	Began      bool   `json:"began,omitempty"`
-	TargetPath string `json:"targetPath,omitempty"` // Directory inside the volume; relative, no "..".
+	Began bool `json:"began,omitempty"`
+	// TargetPath is a directory inside the volume, for an Export a directory or a file; relative, no "..".
+	TargetPath string `json:"targetPath,omitempty"`
 }
 
-// Policy values shared by OnEmpty and UnsafeKeys.
+// Policy values shared by OnEmpty, UnsafeKeys, OnExisting and UnsafePaths.
 const (
 	Fail  = "Fail"
 	Allow = "Allow"
@@ -138,6 +145,9 @@ const (
 type Policy struct {
 	OnEmpty    string `json:"onEmpty,omitempty"`    // Fail or Allow.
 	UnsafeKeys string `json:"unsafeKeys,omitempty"` // Fail or Skip.
+	// RestoreAttributes gives files the mode, times, links, attributes and owners that the manifest of an
+	// export below the prefix holds.
+	RestoreAttributes bool `json:"restoreAttributes,omitempty"`
 }
 
 // The engines that a mover of this version has; Auto and none leave the choice to it.
@@ -217,7 +227,7 @@ func ParseRequest(arg string) (Request, error) {
 		return Request{}, fmt.Errorf("parse request: %w", err)
 	}
 	switch {
-	case r.Operation != Inventory && r.Operation != Populate:
+	case !slices.Contains([]Operation{Inventory, Populate, Export}, r.Operation):
 		return Request{}, fmt.Errorf("parse request: unknown operation %q", r.Operation)
 	case r.Source.Bucket == "":
 		return Request{}, errors.New("parse request: source.bucket is empty")
@@ -230,6 +240,9 @@ func ParseRequest(arg string) (Request, error) {
 		)
 	case r.Operation == Populate && !IsUID(r.Volume.ClaimUID):
 		return Request{}, fmt.Errorf("parse request: volume.claimUID %q is not a UID", r.Volume.ClaimUID)
+	}
+	if err := checkExport(r); err != nil {
+		return Request{}, fmt.Errorf("parse request: %w", err)
 	}
 	return r, nil
 }

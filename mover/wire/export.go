@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// The values of ExportOptions.OnExisting, besides Fail.
+const (
+	// SkipIdentical leaves an object alone that already holds what the file holds.
+	SkipIdentical = "SkipIdentical"
+	// Overwrite sends every file.
+	Overwrite = "Overwrite"
+)
+
+// The values of Encryption.Type.
+const (
+	EncryptAES256 = "AES256" // SSE-S3.
+	EncryptKMS    = "KMS"    // SSE-KMS.
+)
+
+// ExportOptions say how files become objects. The destination is Request.Source.
+type ExportOptions struct {
+	// Run is the UID of the S3Export; an upload that another attempt of it has begun is gone on with.
+	Run string `json:"run,omitempty"`
+	// Key is the key of the one object, instead of a prefix; the path must then be a file.
+	Key         string `json:"key,omitempty"`
+	OnExisting  string `json:"onExisting,omitempty"`  // SkipIdentical, Overwrite or Fail; empty: SkipIdentical.
+	UnsafePaths string `json:"unsafePaths,omitempty"` // Fail or Skip; empty: Fail.
+	// DeleteExtra removes objects that the last manifest below the prefix lists and this one does not.
+	DeleteExtra bool `json:"deleteExtra,omitempty"`
+	// DryRun reports what would be sent, copied and removed, and writes nothing to S3.
+	DryRun       bool              `json:"dryRun,omitempty"`
+	StorageClass string            `json:"storageClass,omitempty"`
+	Encryption   Encryption        `json:"encryption,omitzero"`
+	Tags         map[string]string `json:"tags,omitempty"`
+	// CopyFrom is the prefix of the last complete run, in the same bucket, from which S3 copies files that
+	// have not changed; empty: none.
+	CopyFrom string `json:"copyFrom,omitempty"`
+}
+
+// Encryption is what S3 is asked to encrypt objects with; none leaves it to the bucket.
+type Encryption struct {
+	Type     string `json:"type,omitempty"`     // AES256 or KMS.
+	KMSKeyID string `json:"kmsKeyID,omitempty"` // For KMS; empty: the default key of the account.
+}
+
+// checkExport refuses an export that a mover could only guess the meaning of.
+func checkExport(r Request) error {
+	e := r.Export
+	if r.Operation != Export {
+		if !reflect.ValueOf(e).IsZero() {
+			return fmt.Errorf("export is set for operation %s", r.Operation)
+		}
+		return nil
+	}
+	switch {
+	case r.Volume.Mode != Filesystem:
+		return fmt.Errorf("volume.mode %q cannot be exported", r.Volume.Mode)
+	case !IsUID(r.Volume.ClaimUID):
+		return fmt.Errorf("volume.claimUID %q is not a UID", r.Volume.ClaimUID)
+	case !IsUID(e.Run):
+		return fmt.Errorf("export.run %q is not a UID", e.Run)
+	case !slices.Contains([]string{"", SkipIdentical, Overwrite, Fail}, e.OnExisting):
+		return fmt.Errorf("unknown export.onExisting %q", e.OnExisting)
+	case !slices.Contains([]string{"", Fail, Skip}, e.UnsafePaths):
+		return fmt.Errorf("unknown export.unsafePaths %q", e.UnsafePaths)
+	case !slices.Contains([]string{"", EncryptAES256, EncryptKMS}, e.Encryption.Type):
+		return fmt.Errorf("unknown export.encryption.type %q", e.Encryption.Type)
+	case e.Encryption.KMSKeyID != "" && e.Encryption.Type != EncryptKMS:
+		return errors.New("export.encryption.kmsKeyID needs type KMS")
+	}
+	return checkDestination(r)
+}
+
+func checkDestination(r Request) error {
+	e := r.Export
+	switch {
+	case len(r.Source.Objects) > 0:
+		return errors.New("source.objects is set for operation Export")
+	case r.Source.PrefixMode != "" && r.Source.PrefixMode != "Directory":
+		return fmt.Errorf("source.prefixMode %q is set for operation Export", r.Source.PrefixMode)
+	case !isDirectory(r.Source.Prefix):
+		return fmt.Errorf("source.prefix %q does not end in a slash", r.Source.Prefix)
+	case !isDirectory(e.CopyFrom):
+		return fmt.Errorf("export.copyFrom %q does not end in a slash", e.CopyFrom)
+	case e.CopyFrom != "" && e.CopyFrom == r.Source.Prefix:
+		return errors.New("export.copyFrom is the destination itself")
+	case e.Key == "":
+		return nil
+	case strings.HasSuffix(e.Key, "/"):
+		return fmt.Errorf("export.key %q ends in a slash", e.Key)
+	case r.Source.Prefix != "" || e.CopyFrom != "" || e.DeleteExtra:
+		return errors.New("export.key excludes source.prefix, export.copyFrom and export.deleteExtra")
+	}
+	return nil
+}
+
+func isDirectory(prefix string) bool { return prefix == "" || strings.HasSuffix(prefix, "/") }

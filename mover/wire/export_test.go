@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+func export() wire.Request {
+	return wire.Request{
+		Operation: wire.Export,
+		Source:    wire.Source{Bucket: "b", Prefix: "runs/1/", Include: []string{"**/*.bin"}},
+		Volume:    wire.Volume{Mode: wire.Filesystem, ClaimUID: "c-1", TargetPath: "models/beta"},
+		Export: wire.ExportOptions{
+			Run:          "r-1",
+			OnExisting:   wire.SkipIdentical,
+			UnsafePaths:  wire.Skip,
+			DeleteExtra:  true,
+			DryRun:       true,
+			StorageClass: "STANDARD_IA",
+			Encryption:   wire.Encryption{Type: wire.EncryptKMS, KMSKeyID: "k"},
+			Tags:         map[string]string{"team": "a<b"},
+			CopyFrom:     "runs/0/",
+		},
+	}
+}
+
+func TestAnExportIsReadAsItWasWritten(t *testing.T) {
+	t.Parallel()
+	args, err := export().EncodeArgs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := wire.ParseArgs(args); err != nil || !reflect.DeepEqual(got, export()) {
+		t.Errorf("%+v was read as %+v (%v)", export(), got, err)
+	}
+}
+
+func TestParseRequestRefusesAnExportWithoutMeaning(t *testing.T) {
+	t.Parallel()
+	oneKey := func(r *wire.Request) {
+		r.Source.Prefix, r.Export.CopyFrom, r.Export.DeleteExtra, r.Export.Key = "", "", false, "a/b.bin"
+	}
+	for name, test := range map[string]struct {
+		change  func(*wire.Request)
+		wantErr string
+	}{
+		"as it is":                  {func(*wire.Request) {}, ""},
+		"one key":                   {oneKey, ""},
+		"to the root of the bucket": {func(r *wire.Request) { r.Source.Prefix = "" }, ""},
+		"defaults":                  {func(r *wire.Request) { r.Export = wire.ExportOptions{Run: "r"} }, ""},
+
+		"a device":           {func(r *wire.Request) { r.Volume.Mode = wire.Block }, "volume.mode"},
+		"no volume":          {func(r *wire.Request) { r.Volume = wire.Volume{} }, "volume.mode"},
+		"no claim":           {func(r *wire.Request) { r.Volume.ClaimUID = "" }, "volume.claimUID"},
+		"no run":             {func(r *wire.Request) { r.Export.Run = "" }, "export.run"},
+		"another onExisting": {func(r *wire.Request) { r.Export.OnExisting = wire.Skip }, "export.onExisting"},
+		"another policy":     {func(r *wire.Request) { r.Export.UnsafePaths = wire.Allow }, "export.unsafePaths"},
+		"another encryption": {func(r *wire.Request) { r.Export.Encryption.Type = "ROT13" }, "export.encryption.type"},
+		"a key for AES256": {
+			func(r *wire.Request) { r.Export.Encryption.Type = wire.EncryptAES256 },
+			"export.encryption.kmsKeyID",
+		},
+		"named objects": {func(r *wire.Request) { r.Source.Objects = []wire.Object{{Key: "k"}} }, "source.objects"},
+		"a raw prefix":  {func(r *wire.Request) { r.Source.PrefixMode = "Literal" }, "source.prefixMode"},
+		"half a prefix": {func(r *wire.Request) { r.Source.Prefix = "runs/1" }, "source.prefix"},
+		"half a prefix to copy from": {
+			func(r *wire.Request) { r.Export.CopyFrom = "runs/0" },
+			"export.copyFrom",
+		},
+		"a copy from itself":    {func(r *wire.Request) { r.Export.CopyFrom = "runs/1/" }, "export.copyFrom"},
+		"a key and a prefix":    {func(r *wire.Request) { r.Export.Key = "k" }, "export.key excludes"},
+		"a key of a directory":  {func(r *wire.Request) { oneKey(r); r.Export.Key = "k/" }, "export.key"},
+		"a key and deleteExtra": {func(r *wire.Request) { oneKey(r); r.Export.DeleteExtra = true }, "export.key excludes"},
+		"a population":          {func(r *wire.Request) { r.Operation = wire.Populate }, "export is set"},
+		"an inventory":          {func(r *wire.Request) { r.Operation = wire.Inventory }, "export is set"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := export()
+			test.change(&r)
+			arg, err := r.Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = wire.ParseRequest(arg)
+			switch {
+			case test.wantErr == "" && err != nil:
+				t.Errorf("ParseRequest: %v, want no error", err)
+			case test.wantErr != "" && (err == nil || !strings.Contains(err.Error(), test.wantErr)):
+				t.Errorf("ParseRequest: %v, want an error with %q", err, test.wantErr)
+			}
+		})
+	}
+}

@@ -56,6 +56,10 @@ var constraints = map[string]constraint{
 		from: "mover/plan", direct: true, forbidden: roomsBut("fault", "wire"),
 		why: "a listing goes in and a plan comes out",
 	},
+	"the manifest of an export is pure": {
+		from: "mover/manifest", direct: true, forbidden: roomsBut("plan", "fault", "wire"),
+		why: "it reads and writes streams, whoever has them",
+	},
 	"the source knows no volume": {
 		from: "mover/source", direct: true, forbidden: roomsBut("plan", "fault", "wire"), why: "the mover joins them",
 	},

@@ -76,7 +76,8 @@ func (p *Planner) Add(key string, size int64, tag string) {
 	if path == "" && size == 0 {
 		return // The marker of the prefix itself: that directory is the target.
 	}
-	if path != "" && !p.filter.selects(path) {
+	if strings.HasPrefix(path, wire.JournalDir+"/") || path != "" && !p.filter.selects(path) {
+		// What an export notes below its prefix is no data.
 		p.Mirrorable = false
 		return
 	}

@@ -122,7 +122,6 @@ func (m Manifest) Check() error {
 }
 
 func (e Entry) problem() string {
-	const bits = 0o7777
 	switch {
 	case e.Path == "":
 		return "it has no path"
@@ -132,11 +131,17 @@ func (e Entry) problem() string {
 		return "unknown type " + plan.Quote(string(e.Type))
 	case e.Size < 0 || e.Type != File && e.Size != 0:
 		return "its size is impossible"
-	case e.Type == Link && (e.Target == "" || strings.IndexByte(string(e.Target), 0) >= 0):
-		return "its target is impossible"
 	case e.Type != Link && e.Target != "":
 		return "it has a target and is no link"
-	case e.Mode&^bits != 0:
+	case e.Type == Link && !e.Target.isTarget():
+		return "its target is impossible"
+	}
+	return e.attributeProblem()
+}
+
+func (e Entry) attributeProblem() string {
+	const bits = 0o7777
+	if e.Mode&^bits != 0 {
 		return "its mode has bits that are no permissions"
 	}
 	for _, x := range e.XAttrs {
@@ -146,3 +151,6 @@ func (e Entry) problem() string {
 	}
 	return ""
 }
+
+// isTarget reports whether a link can hold the text.
+func (b Bytes) isTarget() bool { return b != "" && strings.IndexByte(string(b), 0) < 0 }

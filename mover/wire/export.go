@@ -91,6 +91,13 @@ func checkDestination(r Request) error {
 		return fmt.Errorf("export.copyFrom %q does not end in a slash", e.CopyFrom)
 	case e.CopyFrom != "" && e.CopyFrom == r.Source.Prefix:
 		return errors.New("export.copyFrom is the destination itself")
+	}
+	return checkKey(r)
+}
+
+func checkKey(r Request) error {
+	e := r.Export
+	switch {
 	case e.Key == "":
 		return nil
 	case strings.HasSuffix(e.Key, "/"):

@@ -60,6 +60,10 @@ var constraints = map[string]constraint{
 		from: "mover/manifest", direct: true, forbidden: roomsBut("plan", "fault", "wire"),
 		why: "it reads and writes streams, whoever has them",
 	},
+	"the upload knows no engine and no population": {
+		from: "mover/upload", direct: true, forbidden: roomsBut("manifest", "plan", "source", "fault", "wire"),
+		why: "it never writes on a volume",
+	},
 	"the source knows no volume": {
 		from: "mover/source", direct: true, forbidden: roomsBut("plan", "fault", "wire"), why: "the mover joins them",
 	},

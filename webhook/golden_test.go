@@ -24,6 +24,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -37,7 +38,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// cluster is what a review sees besides the claim; it answers as a cache does, with copies.
+// cluster is what a review sees besides the claim; it answers as a client does, with copies.
 type cluster struct {
 	client.Reader
 	sources map[client.ObjectKey]*v1alpha1.S3Source
@@ -47,6 +48,9 @@ type cluster struct {
 }
 
 func (c *cluster) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+	if wrong := content.IsPathSegmentName(key.Name); len(wrong) > 0 {
+		return fmt.Errorf("invalid resource name %q: %v", key.Name, wrong)
+	}
 	switch into := into.(type) {
 	case *v1alpha1.S3Source:
 		if s := c.sources[key]; s != nil {
@@ -325,15 +329,27 @@ func TestAFaultyCacheRefuses(t *testing.T) {
 	}
 }
 
-// TestASourceThatTheCacheDoesNotKnowYet: source and claim may come within a millisecond.
-func TestASourceThatTheCacheDoesNotKnowYet(t *testing.T) {
-	r := load(t, "testdata/selected.in.yaml")
-	hook := r.claims()
-	old := *r.cluster
-	old.sources = nil
-	hook.Reader = &old
-	response := hook.Handle(t.Context(), r.request)
-	golden(t, "selected", outcomeOf(t, response))
+// TestWhatTheCacheDoesNotKnowYet: a claim and what it depends on may come within a millisecond.
+func TestWhatTheCacheDoesNotKnowYet(t *testing.T) {
+	tests := map[string]struct {
+		review string
+		forget func(*cluster)
+	}{
+		"a source that selects": {"selected", func(c *cluster) { c.sources = nil }},
+		"a class that is wrong": {"error-class-no-provisioner", func(c *cluster) { c.classes = nil }},
+		"a class that retains":  {"warning-retain", func(c *cluster) { c.classes = nil }},
+		"the driver of a class": {"source", func(c *cluster) { c.drivers = nil }},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := load(t, "testdata/"+test.review+".in.yaml")
+			hook := r.claims()
+			late := *r.cluster
+			test.forget(&late)
+			hook.Reader = &late
+			golden(t, test.review, outcomeOf(t, hook.Handle(t.Context(), r.request)))
+		})
+	}
 }
 
 // TestNamesOfReviewsAreChecked: the check of a name that cannot fail would be worth nothing.

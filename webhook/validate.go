@@ -17,8 +17,8 @@ import (
 
 // known are the annotations of ours that a claim may carry.
 var known = slices.Sorted(slices.Values(append([]string{
-	v1alpha1.AnnotationSource, v1alpha1.AnnotationURL, v1alpha1.AnnotationAutoSize, v1alpha1.AnnotationBind, v1alpha1.AnnotationRetry,
-	v1alpha1.AnnotationGrowTo,
+	v1alpha1.AnnotationSource, v1alpha1.AnnotationURL, v1alpha1.AnnotationAutoSize, v1alpha1.AnnotationBind,
+	v1alpha1.AnnotationRetry, v1alpha1.AnnotationGrowTo,
 }, annotated.Companions...)))
 
 var (
@@ -35,8 +35,8 @@ func validate(s observed) field.ErrorList {
 	}
 	var errs field.ErrorList
 	for _, check := range []func(observed) field.ErrorList{
-		checkDataSource, checkDataSourceRef, checkSources, checkURL, checkValues, checkUnknown, checkLabels, checkSelected, checkObjects,
-		checkLimit, checkClass,
+		checkDataSource, checkDataSourceRef, checkSources, checkURL, checkValues, checkUnknown, checkLabels,
+		checkSelected, checkObjects, checkLimit, checkClass,
 	} {
 		errs = append(errs, check(s)...)
 	}

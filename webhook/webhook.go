@@ -19,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -38,7 +39,7 @@ const (
 )
 
 // +kubebuilder:rbac:groups=s3populator.io,resources=s3sources,verbs=list;watch
-// +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses;csidrivers,verbs=list;watch
+// +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses;csidrivers,verbs=get;list;watch
 
 // Register serves both paths. The reader should be a cache's: a review waits for it. The live
 // one asks the API server.
@@ -53,8 +54,9 @@ func Register(server webhook.Server, reader, live client.Reader, scheme *runtime
 // Claims reviews the creation of claims.
 type Claims struct {
 	Reader client.Reader
-	// Live knows a source that was created a moment before its claim: a cache may not, and
-	// the claim would come up empty. It is asked where no source of the cache selects.
+	// Live knows what was created a moment before the claim: a cache may not, and the claim
+	// would come up empty, or be refused. It is asked where the cache has no source that
+	// selects the claim, no such class, or no such driver.
 	Live    client.Reader
 	Decoder admission.Decoder
 	// Selecting compares the claim with the claimSelector of its namespace's sources.
@@ -115,7 +117,7 @@ func (h *Claims) look(
 func (h *Claims) lookAtSources(ctx context.Context, s *observed, namespace string) error {
 	switch {
 	case s.Ref.Existing:
-		source, err := get(ctx, h.Reader, client.ObjectKey{Namespace: namespace, Name: s.Ref.Name}, &v1alpha1.S3Source{})
+		source, err := get(ctx, client.ObjectKey{Namespace: namespace, Name: s.Ref.Name}, &v1alpha1.S3Source{}, h.Reader)
 		s.Source = source
 		return err
 	case s.Ref.Name == "" && h.Selecting:
@@ -133,15 +135,18 @@ func (h *Claims) lookAtSources(ctx context.Context, s *observed, namespace strin
 	return nil
 }
 
+// lookAtClass asks the API server for what the cache does not have: a class or a driver that was
+// applied in one go with its claim would else be judged as missing.
 func (h *Claims) lookAtClass(ctx context.Context, s *observed) error {
-	class, err := get(ctx, h.Reader, client.ObjectKey{Name: *s.Claim.Spec.StorageClassName}, &storagev1.StorageClass{})
+	name := client.ObjectKey{Name: *s.Claim.Spec.StorageClassName}
+	class, err := get(ctx, name, &storagev1.StorageClass{}, h.Reader, h.Live)
 	if err != nil {
 		return fmt.Errorf("read StorageClass: %w", err)
 	}
 	if class == nil {
 		return nil
 	}
-	driver, err := get(ctx, h.Reader, client.ObjectKey{Name: class.Provisioner}, &storagev1.CSIDriver{})
+	driver, err := get(ctx, client.ObjectKey{Name: class.Provisioner}, &storagev1.CSIDriver{}, h.Reader, h.Live)
 	if err != nil {
 		return fmt.Errorf("read CSIDriver: %w", err)
 	}
@@ -149,16 +154,23 @@ func (h *Claims) lookAtClass(ctx context.Context, s *observed) error {
 	return nil
 }
 
-// get returns nil for what does not exist.
-func get[T client.Object](ctx context.Context, from client.Reader, key client.ObjectKey, into T) (T, error) {
+// get asks one reader after the other, and returns nil for what none of them knows. No object has a
+// name such as kubernetes.io/no-provisioner, and a client refuses to ask for it.
+func get[T client.Object](ctx context.Context, key client.ObjectKey, into T, from ...client.Reader) (T, error) {
 	var none T
-	if key.Name == "" {
+	if key.Name == "" || len(content.IsPathSegmentName(key.Name)) > 0 {
 		return none, nil
 	}
-	if err := from.Get(ctx, key, into); err != nil {
-		return none, client.IgnoreNotFound(err)
+	for _, reader := range from {
+		err := reader.Get(ctx, key, into)
+		if err == nil {
+			return into, nil
+		}
+		if !apierrors.IsNotFound(err) {
+			return none, err
+		}
 	}
-	return into, nil
+	return none, nil
 }
 
 var claimKind = schema.GroupKind{Kind: "PersistentVolumeClaim"}

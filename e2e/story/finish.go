@@ -32,6 +32,8 @@ var seldom = map[string]bool{
 	" pods get":                  true, // a pod has a mover's name already: whose is it?
 	" persistentvolumes get":     true, // the cache does not show a volume that a claim names
 	"events.k8s.io events patch": true, // an event repeats within minutes
+	// The cache does not show the class of a claim, or the driver of that class.
+	"storage.k8s.io storageclasses get": true, "storage.k8s.io csidrivers get": true,
 }
 
 // End is what a test binary ends with: it asserts what holds for all stories together,

@@ -3,7 +3,6 @@
 package story
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -13,9 +12,9 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -81,22 +80,19 @@ func (w *World) ask(ctx context.Context, address, path string) ([]byte, error) {
 	return io.ReadAll(response.Body)
 }
 
-// Sum adds the samples of one metric.
+// Sum adds the samples of one counter or gauge.
 func (m Metrics) Sum(metric string) (total float64, err error) {
-	found := false
-	for lines := bufio.NewScanner(bytes.NewReader(m)); lines.Scan(); {
-		rest, ok := strings.CutPrefix(lines.Text(), metric)
-		if !ok || rest == "" || rest[0] != '{' && rest[0] != ' ' {
-			continue
-		}
-		value, err := strconv.ParseFloat(rest[strings.LastIndexByte(rest, ' ')+1:], 64)
-		if err != nil {
-			return 0, fmt.Errorf("parse %s: %w", metric, err)
-		}
-		found, total = true, total+value
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(m))
+	if err != nil {
+		return 0, fmt.Errorf("parse the manager's metrics: %w", err)
 	}
-	if !found {
+	family := families[metric]
+	if len(family.GetMetric()) == 0 {
 		return 0, fmt.Errorf("no metric %s", metric)
+	}
+	for _, sample := range family.GetMetric() {
+		total += sample.GetCounter().GetValue() + sample.GetGauge().GetValue() + sample.GetUntyped().GetValue()
 	}
 	return total, nil
 }

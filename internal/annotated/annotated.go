@@ -276,10 +276,9 @@ func Source(claim *corev1.PersistentVolumeClaim) (*v1alpha1.S3Source, field.Erro
 				v1alpha1.LabelClaimUID:  string(claim.UID),
 			},
 			Annotations: map[string]string{v1alpha1.AnnotationMadeFrom: fingerprint(claim)},
-			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: "v1", Kind: "PersistentVolumeClaim", Name: claim.Name, UID: claim.UID, Controller: new(true),
-				BlockOwnerDeletion: new(true),
-			}},
+			OwnerReferences: []metav1.OwnerReference{
+				*metav1.NewControllerRef(claim, corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim")),
+			},
 		},
 		Spec: spec,
 	}

@@ -174,10 +174,7 @@ func (r *Reconciler) pod(s state) (*corev1.Pod, error) {
 	}
 	return moverpod.New(moverpod.Spec{
 		Name: podName(s.Source), Namespace: s.Source.Namespace,
-		Owner: metav1.OwnerReference{
-			APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.KindS3Source, Name: s.Source.Name, UID: s.Source.UID,
-			Controller: new(true), BlockOwnerDeletion: new(true),
-		},
+		Owner:  *metav1.NewControllerRef(s.Source, v1alpha1.GroupVersion.WithKind(v1alpha1.KindS3Source)),
 		Labels: map[string]string{v1alpha1.LabelRole: v1alpha1.RoleInventory, v1alpha1.LabelSourceUID: string(s.Source.UID)},
 		Annotations: map[string]string{
 			v1alpha1.AnnotationRequestHash:  requestHash(s.Source),

@@ -202,8 +202,5 @@ func labels(claim *corev1.PersistentVolumeClaim, role string) map[string]string 
 // ownerReference lets garbage collection take everything of ours with the claim, even
 // when we are uninstalled.
 func ownerReference(claim *corev1.PersistentVolumeClaim) metav1.OwnerReference {
-	return metav1.OwnerReference{
-		APIVersion: "v1", Kind: "PersistentVolumeClaim", Name: claim.Name, UID: claim.UID,
-		Controller: new(true), BlockOwnerDeletion: new(true),
-	}
+	return *metav1.NewControllerRef(claim, corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"))
 }

@@ -11,30 +11,21 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+
+	"github.com/moby/sys/mountinfo"
 )
 
 // CgroupMounts lists where the cgroup hierarchies are mounted, version 1 and 2.
 func CgroupMounts() ([]string, error) {
-	data, err := os.ReadFile("/proc/self/mountinfo")
+	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the mount table: %w", err)
 	}
-	return cgroupMounts(string(data)), nil
-}
-
-// cgroupMounts reads mountinfo lines: "id parent dev root MOUNT options [tags] - TYPE source options".
-func cgroupMounts(mountinfo string) []string {
-	var out []string
-	for line := range strings.Lines(mountinfo) {
-		left, right, ok := strings.Cut(line, " - ")
-		fields, kind := strings.Fields(left), strings.Fields(right)
-		const mountPoint = 4
-		if ok && len(fields) > mountPoint && len(kind) > 0 && (kind[0] == "cgroup" || kind[0] == "cgroup2") {
-			out = append(out, fields[mountPoint])
-		}
+	points := make([]string, 0, len(mounts))
+	for _, m := range mounts {
+		points = append(points, m.Mountpoint)
 	}
-	return out
+	return points, nil
 }
 
 // Cgroups lists the run's cgroups, children before parents.

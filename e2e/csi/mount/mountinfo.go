@@ -6,12 +6,11 @@
 package mount
 
 import (
-	"bufio"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
+
+	"github.com/moby/sys/mountinfo"
 )
 
 // Mount is one line of the mount table.
@@ -29,12 +28,15 @@ type Mount struct {
 
 // List reads the mount table.
 func List() ([]Mount, error) {
-	file, err := os.Open("/proc/self/mountinfo")
+	infos, err := mountinfo.GetMounts(nil)
 	if err != nil {
-		return nil, fmt.Errorf("open mount table: %w", err)
+		return nil, fmt.Errorf("read the mount table: %w", err)
 	}
-	defer func() { _ = file.Close() }()
-	return parse(file)
+	mounts := make([]Mount, 0, len(infos))
+	for _, i := range infos {
+		mounts = append(mounts, mount(i))
+	}
+	return mounts, nil
 }
 
 // At lists the mounts on exactly this path, the visible one last.
@@ -46,36 +48,15 @@ func At(point string) ([]Mount, error) {
 	return slices.DeleteFunc(all, func(m Mount) bool { return m.Point != point }), nil
 }
 
-// parse reads lines such as
-//
-//	36 35 7:3 /root /mnt/point rw,noatime shared:1 - ext4 /dev/loop3 rw
-//
-// with any number of optional fields before the dash.
-func parse(r io.Reader) ([]Mount, error) {
-	var mounts []Mount
-	lines := bufio.NewScanner(r)
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		dash := slices.Index(fields, "-")
-		if dash < 6 || len(fields) < dash+4 {
-			return nil, fmt.Errorf("parse mount table: line %q is not as documented in proc(5)", lines.Text())
-		}
-		mounts = append(mounts, Mount{
-			Device:   fields[2],
-			Root:     unescape(fields[3]),
-			Point:    unescape(fields[4]),
-			ReadOnly: readOnly(fields[5]) || readOnly(fields[dash+3]),
-		})
+func mount(i *mountinfo.Info) Mount {
+	return Mount{
+		Device:   fmt.Sprintf("%d:%d", i.Major, i.Minor),
+		Root:     i.Root,
+		Point:    i.Mountpoint,
+		ReadOnly: readOnly(i.Options) || readOnly(i.VFSOptions),
 	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("read mount table: %w", err)
-	}
-	return mounts, nil
 }
 
 func readOnly(options string) bool {
 	return slices.Contains(strings.Split(options, ","), "ro")
 }
-
-// unescape undoes the octal escapes of the four characters that would break a line into other fields.
-var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace

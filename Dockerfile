@@ -15,6 +15,7 @@ LABEL org.opencontainers.image.title="s3populator manager" \
       org.opencontainers.image.description="Fills Kubernetes volumes from S3 before they are bound, and exports them back" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.source="https://github.com/s3populator/s3populator"
+COPY bin/linux-${TARGETARCH}/manager.LICENSES /licenses/manager/LICENSES
 COPY bin/linux-${TARGETARCH}/manager /manager
 USER 65532:65532
 ENTRYPOINT ["/manager"]
@@ -29,6 +30,8 @@ LABEL org.opencontainers.image.title="s3populator mover" \
       io.s3populator.mc.source="https://github.com/minio/mc, at the version in /licenses/mc/go.mod; see /NOTICE"
 COPY hack/tools/mc/NOTICE /NOTICE
 COPY hack/tools/mc/go.mod /licenses/mc/go.mod
+COPY bin/linux-${TARGETARCH}/mover.LICENSES /licenses/mover/LICENSES
+COPY bin/linux-${TARGETARCH}/mc.LICENSES /licenses/mc/LICENSES
 COPY bin/linux-${TARGETARCH}/mc.LICENSE /licenses/mc/LICENSE
 COPY bin/linux-${TARGETARCH}/mc /mc
 COPY bin/linux-${TARGETARCH}/mover /mover

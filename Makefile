@@ -73,8 +73,10 @@ bench-data-short: ## See in a minute that bench-data still works
 	@go run ./e2e/bench/data --short
 
 .PHONY: build
-build: ## Build the manager and the mover into bin/
+build: ## Build the manager, the mover and mc into bin/, with the licenses that their images hold
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/linux-$$(go env GOARCH)/ ./cmd/...
+	@$(CLUSTER) tools --into bin/linux-$$(go env GOARCH) mc >/dev/null
+	@for p in manager mover mc; do go run ./hack/licenses -texts $$p >bin/linux-$$(go env GOARCH)/$$p.LICENSES || exit 1; done
 
 .PHONY: images
 images: ## Build the manager's and the mover's image as OCI archives and print their paths

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -60,5 +61,28 @@ func TestJudge(t *testing.T) {
 				t.Errorf("found %q, want %d", got, test.want)
 			}
 		})
+	}
+}
+
+func TestTexts(t *testing.T) {
+	file := func(name, text string) map[string][]string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return map[string][]string{path: nil}
+	}
+	got, err := texts([]linked{
+		{module: "a v1", licenses: file("LICENSE", "one\n")},
+		{module: "b v1", licenses: file("COPYING", "two")},
+		{module: "c v1", licenses: file("LICENSE", "one")},
+	})
+	line := strings.Repeat("-", 80)
+	want := "a v1\nc v1\n\none\n\n" + line + "\n\nb v1\n\ntwo\n\n" + line + "\n\n"
+	if err != nil || got != want {
+		t.Errorf("texts = %q, %v; want %q", got, err, want)
+	}
+	if _, err := texts([]linked{{module: "d v1"}}); err == nil {
+		t.Error("a module without a license was passed over")
 	}
 }

@@ -32,7 +32,11 @@ func Targets() []string { return slices.Sorted(maps.Keys(recipes)) }
 
 func managerFiles(ctx context.Context, c *toolchain.Cache) (map[string]string, error) {
 	binary, err := c.Local(ctx, "./cmd/manager")
-	return map[string]string{fmt.Sprintf("bin/linux-%s/manager", c.Arch): binary}, err
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]string{fmt.Sprintf("bin/linux-%s/manager", c.Arch): binary}
+	return files, addLicenses(ctx, c, files, "manager")
 }
 
 func moverFiles(ctx context.Context, c *toolchain.Cache) (map[string]string, error) {
@@ -49,11 +53,12 @@ func moverFiles(ctx context.Context, c *toolchain.Cache) (map[string]string, err
 		return nil, err
 	}
 	bin := fmt.Sprintf("bin/linux-%s/", c.Arch)
-	return map[string]string{
+	files := map[string]string{
 		bin + "mover": mover, bin + "mc": built["mc"], bin + "mc.LICENSE": license,
 		"hack/tools/mc/NOTICE": filepath.Join(c.Source, "hack/tools/mc/NOTICE"),
 		"hack/tools/mc/go.mod": filepath.Join(c.Source, "hack/tools/mc/go.mod"),
-	}, nil
+	}
+	return files, addLicenses(ctx, c, files, "mover", "mc")
 }
 
 // testFiles are both test programs: buildah wants to see all that the

@@ -81,7 +81,8 @@ func (r *Reconciler) observeVolumes(ctx context.Context, s *protocol.State) (err
 		return err
 	}
 	var promised corev1.PersistentVolumeList
-	if err := r.List(ctx, &promised, client.MatchingFields{indexClaimRefUID: string(s.Claim.UID)}, client.Limit(1)); err != nil {
+	byUID := client.MatchingFields{indexClaimRefUID: string(s.Claim.UID)}
+	if err := r.List(ctx, &promised, byUID, client.Limit(1)); err != nil {
 		return fmt.Errorf("list volumes promised to the claim: %w", err)
 	}
 	if len(promised.Items) > 0 {

@@ -77,7 +77,11 @@ func (w Sweeper) Sweep(ctx context.Context) error {
 // oursByName tells that a pod's name, label and container agree that we made it.
 func oursByName(pod *corev1.Pod) bool {
 	uid := pod.Labels[v1alpha1.LabelClaimUID]
-	want := map[string]string{moverpod.PopulatorName(uid): moverpod.ContainerName, moverpod.ConsumerName(uid): moverpod.ConsumerContainer}[pod.Name]
+	containers := map[string]string{
+		moverpod.PopulatorName(uid): moverpod.ContainerName,
+		moverpod.ConsumerName(uid):  moverpod.ConsumerContainer,
+	}
+	want := containers[pod.Name]
 	return want != "" && slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == want })
 }
 
@@ -92,12 +96,16 @@ func (w Sweeper) removePrime(ctx context.Context, prime *corev1.PersistentVolume
 	}
 	var volume *corev1.PersistentVolume
 	if prime.Spec.VolumeName != "" {
-		if volume, err = find(ctx, w.Reconciler.Live, types.NamespacedName{Name: prime.Spec.VolumeName}, &corev1.PersistentVolume{}); err != nil {
+		key := types.NamespacedName{Name: prime.Spec.VolumeName}
+		if volume, err = find(ctx, w.Reconciler.Live, key, &corev1.PersistentVolume{}); err != nil {
 			return 0, err
 		}
 	}
 	if !protocol.SpentPrime(prime, volume) {
-		log.FromContext(ctx).Info("A claim has labels of ours, but no record on its volume says that it is; it is left alone", "namespace", prime.Namespace, "name", prime.Name)
+		log.FromContext(ctx).Info(
+			"A claim has labels of ours, but no record on its volume says that it is; it is left alone",
+			"namespace", prime.Namespace, "name", prime.Name,
+		)
 		return 1, nil
 	}
 	return 0, w.delete(ctx, prime)
@@ -132,7 +140,10 @@ func (w Sweeper) remove(ctx context.Context, object client.Object) error {
 }
 
 func (w Sweeper) delete(ctx context.Context, object client.Object) error {
-	log.FromContext(ctx).Info("Removing what its claim left behind", "namespace", object.GetNamespace(), "name", object.GetName())
+	log.FromContext(ctx).Info(
+		"Removing what its claim left behind",
+		"namespace", object.GetNamespace(), "name", object.GetName(),
+	)
 	orphans.Inc()
 	return w.Reconciler.delete(ctx, object)
 }
@@ -143,7 +154,8 @@ func (w Sweeper) claimGone(ctx context.Context, namespace, uid string) (bool, er
 		return false, nil
 	}
 	var cached corev1.PersistentVolumeClaimList
-	if err := w.Reconciler.List(ctx, &cached, client.InNamespace(namespace), client.MatchingFields{indexUID: uid}); err != nil {
+	byUID := client.MatchingFields{indexUID: uid}
+	if err := w.Reconciler.List(ctx, &cached, client.InNamespace(namespace), byUID); err != nil {
 		return false, fmt.Errorf("list claims: %w", err)
 	}
 	if len(cached.Items) > 0 {

@@ -90,7 +90,10 @@ func (r *VolumeReconciler) patch(ctx context.Context, v *corev1.PersistentVolume
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("encode patch: %w", err)
 	}
-	log.FromContext(ctx).Info("Releasing a volume that was not made for its prime", "step", step, "claimUID", v.Annotations[v1alpha1.AnnotationReleasing])
+	log.FromContext(ctx).Info(
+		"Releasing a volume that was not made for its prime",
+		"step", step, "claimUID", v.Annotations[v1alpha1.AnnotationReleasing],
+	)
 	err = r.Patch(ctx, v.DeepCopy(), client.RawPatch(types.MergePatchType, patch))
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: staleDelay}, nil
@@ -103,7 +106,10 @@ func (r *VolumeReconciler) patch(ctx context.Context, v *corev1.PersistentVolume
 
 func (r *VolumeReconciler) reportOrphan(ctx context.Context, v *corev1.PersistentVolume) {
 	ref := v.Spec.ClaimRef
-	log.FromContext(ctx).Info("A volume outlived a claim with a name of ours and has no record of ours; it is left alone", "claim", ref.Namespace+"/"+ref.Name)
+	log.FromContext(ctx).Info(
+		"A volume outlived a claim with a name of ours and has no record of ours; it is left alone",
+		"claim", ref.Namespace+"/"+ref.Name,
+	)
 	r.Events.Eventf(v, nil, corev1.EventTypeWarning, string(v1alpha1.ReasonVolumeOrphaned), "Reclaim",
 		"The claim %s/%s that this volume was bound to is gone, and nothing says that the volume was ours to fill, so it is kept. "+
 			"If no data on it is needed, set its persistentVolumeReclaimPolicy to Delete.",

@@ -149,7 +149,8 @@ func vouched() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc: func(event.CreateEvent) bool { return false },
 		UpdateFunc: func(e event.UpdateEvent) bool {
-			return e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationHonoursDataSource] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationHonoursDataSource]
+			const annotation = v1alpha1.AnnotationHonoursDataSource
+			return e.ObjectOld.GetAnnotations()[annotation] != e.ObjectNew.GetAnnotations()[annotation]
 		},
 		DeleteFunc: func(event.DeleteEvent) bool { return false },
 	}

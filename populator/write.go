@@ -178,7 +178,8 @@ func refused(d protocol.Decision, err error, reason v1alpha1.Reason, what string
 			err,
 		)).Again(refusalDelay), nil
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-		return protocol.Because(corev1.ConditionUnknown, reason, fmt.Sprintf("%s: %v. It is tried again every %s.", what, err, refusalDelay)).Again(refusalDelay), nil
+		message := fmt.Sprintf("%s: %v. It is tried again every %s.", what, err, refusalDelay)
+		return protocol.Because(corev1.ConditionUnknown, reason, message).Again(refusalDelay), nil
 	}
 	return d, err
 }

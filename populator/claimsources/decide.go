@@ -72,7 +72,8 @@ func decide(claim *corev1.PersistentVolumeClaim, existing *v1alpha1.S3Source) de
 		)}
 	case existing == nil:
 		return decision{Action: create, Source: want}
-	case existing.Annotations[v1alpha1.AnnotationMadeFrom] == want.Annotations[v1alpha1.AnnotationMadeFrom] || existing.DeletionTimestamp != nil:
+	case existing.DeletionTimestamp != nil,
+		existing.Annotations[v1alpha1.AnnotationMadeFrom] == want.Annotations[v1alpha1.AnnotationMadeFrom]:
 		return decision{Action: wait}
 	}
 	return decision{Action: update, Source: remade(existing, want)}

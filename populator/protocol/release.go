@@ -52,7 +52,8 @@ func StepOf(v *corev1.PersistentVolume) VolumeStep {
 // has a name of ours, is gone. A volume with our record has the policy Delete; one without
 // may be anybody's.
 func orphaned(v *corev1.PersistentVolume) bool {
-	return v.Status.Phase == corev1.VolumeReleased && v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimDelete &&
+	return v.Status.Phase == corev1.VolumeReleased &&
+		v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimDelete &&
 		v.Spec.ClaimRef != nil && strings.HasPrefix(v.Spec.ClaimRef.Name, PrimePrefix) &&
 		v.Annotations[v1alpha1.AnnotationPopulatedFor] == ""
 }

@@ -57,7 +57,8 @@ func Outdated(mover *corev1.Pod, source *v1alpha1.S3Source, claim *corev1.Persis
 		return ""
 	case outdated(mover.Annotations[v1alpha1.AnnotationRequestHash], RequestHash(source, claim)):
 		return fmt.Sprintf("S3Source %s, or the claim's annotation %s, has changed.", source.Name, v1alpha1.AnnotationRetry)
-	case !ended(mover) && mover.Status.Phase == corev1.PodPending && outdated(mover.Annotations[v1alpha1.AnnotationPodHash], PodHash(source)):
+	case !ended(mover) && mover.Status.Phase == corev1.PodPending &&
+		outdated(mover.Annotations[v1alpha1.AnnotationPodHash], PodHash(source)):
 		return fmt.Sprintf("S3Source %s has changed how the mover pod, which has not started, is made.", source.Name)
 	}
 	return ""
@@ -140,8 +141,11 @@ func endOutdatedMover(s State) (Decision, bool) {
 // waitForEdits slows a source down that is changed again and again.
 func waitForEdits(s State, past Attempts) Decision {
 	at := past.settled()
-	return requestChanged(fmt.Sprintf("S3Source %s has changed %d times in a row while the volume was filled. Population goes on at %s UTC.",
-		s.Source.Name, past.Edits, at.UTC().Format(time.TimeOnly))).Again(at.Sub(s.Now))
+	message := fmt.Sprintf(
+		"S3Source %s has changed %d times in a row while the volume was filled. Population goes on at %s UTC.",
+		s.Source.Name, past.Edits, at.UTC().Format(time.TimeOnly),
+	)
+	return requestChanged(message).Again(at.Sub(s.Now))
 }
 
 // growLimit bounds how often a volume is made anew because it was too small for one request.

@@ -32,7 +32,8 @@ func checkClaim(s State) (Decision, bool) {
 	}
 	spec := s.Claim.Spec
 	switch {
-	case spec.DataSourceRef.Namespace != nil && *spec.DataSourceRef.Namespace != "" && *spec.DataSourceRef.Namespace != s.Claim.Namespace:
+	case spec.DataSourceRef.Namespace != nil && *spec.DataSourceRef.Namespace != "" &&
+		*spec.DataSourceRef.Namespace != s.Claim.Namespace:
 		return refuse(
 			fmt.Sprintf(
 				"spec.dataSourceRef.namespace is %s, but a source must be in the claim's own namespace. Create the S3Source in %s and leave the field out.",

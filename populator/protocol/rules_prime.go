@@ -104,7 +104,8 @@ func mirrorSelectedNode(s State) (Decision, bool) {
 // waitForScheduler: the node was given up, and no other one is chosen yet.
 func waitForScheduler(s State) (Decision, bool) {
 	if Bound(s.Prime) || s.Prime.Status.Phase == corev1.ClaimLost || !waitsForConsumer(s) ||
-		s.Prime.Annotations[v1alpha1.AnnotationSelectedNode] != "" || s.Claim.Annotations[v1alpha1.AnnotationSelectedNode] != "" {
+		s.Prime.Annotations[v1alpha1.AnnotationSelectedNode] != "" ||
+		s.Claim.Annotations[v1alpha1.AnnotationSelectedNode] != "" {
 		return Decision{}, false
 	}
 	d := Because(
@@ -126,7 +127,8 @@ func waitForProvisioner(s State) (Decision, bool) {
 	age := s.Now.Sub(s.Prime.CreationTimestamp.Time)
 	message := fmt.Sprintf("Waiting for the provisioner to make a volume for the prime claim %s.", s.Prime.Name)
 	if age < ProvisionPatience {
-		return Because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning, message).Again(ProvisionPatience - age).Quietly(), true
+		waiting := Because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning, message)
+		return waiting.Again(ProvisionPatience - age).Quietly(), true
 	}
 	if s.Trouble != "" {
 		message = fmt.Sprintf("The volume is not made yet: %s (prime claim %s).", s.Trouble, s.Prime.Name)

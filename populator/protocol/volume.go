@@ -115,7 +115,8 @@ type StoredResult struct {
 // ResultOf is what a mover that is done leaves on its prime.
 func ResultOf(s State) StoredResult {
 	return StoredResult{
-		At: s.Now.UTC(), Attempt: AttemptOf(s.Mover), Report: Ending(s.Mover), Hash: s.Mover.Annotations[v1alpha1.AnnotationRequestHash],
+		At: s.Now.UTC(), Attempt: AttemptOf(s.Mover), Report: Ending(s.Mover),
+		Hash: s.Mover.Annotations[v1alpha1.AnnotationRequestHash],
 	}
 }
 

@@ -153,5 +153,5 @@ func (b *bench) health(ctx context.Context, f figures) error {
 	if _, err := now.since(b.replicas); err != nil {
 		return err
 	}
-	return b.world.ManagerWell(ctx)
+	return b.world.ManagerWell()
 }

@@ -97,7 +97,7 @@ func (b *bench) tenants(ctx context.Context, f figures) error {
 	)
 	fmt.Fprintf(b.out, "manager: %.0f MB idle, %.0f MB busy; %.1f requests a second while nothing changes\n",
 		f.number("rss_idle_mb"), f.number("rss_busy_mb"), f.number("requests_per_s_at_rest"))
-	return b.world.ManagerWell(ctx)
+	return b.world.ManagerWell()
 }
 
 // requestRate is what the manager asks of the API server in a time, per second.

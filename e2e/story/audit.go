@@ -29,6 +29,8 @@ type Request struct {
 	Namespace, Name string
 	At              time.Time
 	Refused         bool // for want of a right, not by a quota or a policy
+	Done            bool // it was answered with a success
+	DryRun          bool
 
 	manager bool
 }
@@ -51,26 +53,35 @@ func (w *World) Requests() ([]Request, error) {
 
 // AllRequests are those of everybody, where the options of the world ask for them.
 func (w *World) AllRequests() ([]Request, error) {
+	all, _, err := w.requestsFrom(0)
+	return all, err
+}
+
+// requestsFrom reads the audit log from an offset in bytes, and returns where it ended.
+func (w *World) requestsFrom(offset int64) (all []Request, end int64, err error) {
 	if !w.audited {
-		return nil, errors.New("the node was started without an audit log")
+		return nil, offset, errors.New("the node was started without an audit log")
 	}
 	f, err := os.Open(filepath.Join(w.logDir(), auditLog))
 	if err != nil {
-		return nil, fmt.Errorf("open the audit log: %w", err)
+		return nil, offset, fmt.Errorf("open the audit log: %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	var all []Request
+	if _, err := f.Seek(offset, io.SeekStart); err != nil {
+		return nil, offset, fmt.Errorf("read the audit log: %w", err)
+	}
 	for lines := bufio.NewReader(f); ; {
 		line, err := lines.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
-			return all, nil // a line that is being written is not counted
+			return all, offset, nil // a line that is being written is not counted
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read the audit log: %w", err)
+			return nil, offset, fmt.Errorf("read the audit log: %w", err)
 		}
+		offset += int64(len(line))
 		r, ok, err := parseRequest(line)
 		if err != nil {
-			return nil, fmt.Errorf("parse the audit log: %w", err)
+			return nil, offset, fmt.Errorf("parse the audit log: %w", err)
 		}
 		if ok {
 			all = append(all, r)
@@ -83,11 +94,13 @@ func (w *World) AllRequests() ([]Request, error) {
 func parseRequest(line []byte) (Request, bool, error) {
 	var e struct {
 		Stage, Verb string
+		RequestURI  string
 		UserAgent   string
 		User        struct{ Username string }
 		ObjectRef   *struct{ Resource, Subresource, APIGroup, Namespace, Name string }
 		// StageTimestamp is when the answer was complete.
 		StageTimestamp time.Time
+		ResponseStatus struct{ Code int }
 		Annotations    map[string]string
 	}
 	if err := json.Unmarshal(line, &e); err != nil {
@@ -105,7 +118,15 @@ func parseRequest(line []byte) (Request, bool, error) {
 	}
 	agent, _, _ := strings.Cut(e.UserAgent, "/")
 	return Request{
-		Agent: agent, manager: e.User.Username == managerAccount, Verb: e.Verb, Resource: rbac.Resource{Group: o.APIGroup, Name: resource}, Namespace: o.Namespace, Name: o.Name,
-		At: e.StageTimestamp, Refused: e.Annotations["authorization.k8s.io/decision"] == "forbid",
+		Agent:     agent,
+		manager:   e.User.Username == managerAccount,
+		Verb:      e.Verb,
+		Resource:  rbac.Resource{Group: o.APIGroup, Name: resource},
+		Namespace: o.Namespace,
+		Name:      o.Name,
+		At:        e.StageTimestamp,
+		Refused:   e.Annotations["authorization.k8s.io/decision"] == "forbid",
+		Done:      e.ResponseStatus.Code >= 200 && e.ResponseStatus.Code < 300,
+		DryRun:    strings.Contains(e.RequestURI, "dryRun=All"),
 	}, true, nil
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"net/http"
 	"strings"
 	"sync"
 
@@ -117,10 +118,37 @@ func (b *Bucket) Overwritten(key string, older, newer []byte) (version string) {
 // Remove deletes an object.
 func (b *Bucket) Remove(key string) {
 	b.story.T.Helper()
-	b.story.must("remove "+key, b.s3.RemoveObject(b.story.T.Context(), b.Name, key, minio.RemoveObjectOptions{}))
+	b.story.must("remove "+key, b.remove(b.story.T.Context(), key))
+}
+
+func (b *Bucket) remove(ctx context.Context, key string) error {
+	if err := b.s3.RemoveObject(ctx, b.Name, key, minio.RemoveObjectOptions{}); err != nil {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.held, key)
+	return nil
+}
+
+// OverwrittenBy is a fault: the first request of a kind finds other content than was listed.
+func (b *Bucket) OverwrittenBy(of func(*http.Request) bool, key string, content []byte) Fault {
+	return Fault{Of: of, Times: 1, Do: func(w http.ResponseWriter, r *http.Request, honest http.Handler) {
+		if err := b.put(r.Context(), key, content); err != nil {
+			b.story.T.Errorf("overwrite %s: %v", key, err)
+		}
+		honest.ServeHTTP(w, r)
+	}}
+}
+
+// RemovedBy is a fault: the first request of a kind finds an object gone that was listed.
+func (b *Bucket) RemovedBy(of func(*http.Request) bool, key string) Fault {
+	return Fault{Of: of, Times: 1, Do: func(w http.ResponseWriter, r *http.Request, honest http.Handler) {
+		if err := b.remove(r.Context(), key); err != nil {
+			b.story.T.Errorf("remove %s: %v", key, err)
+		}
+		honest.ServeHTTP(w, r)
+	}}
 }
 
 // AllowAnyone lets anonymous clients list and read the bucket.

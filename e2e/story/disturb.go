@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -73,6 +74,20 @@ func (s *Story) NothingMade(claim *corev1.PersistentVolumeClaim) {
 	s.Await("nothing of ours to be left of claim "+claim.Name, func() error {
 		return s.made(claim)
 	})
+}
+
+// NeverMade asserts that the manager never made anything for a claim, not even for a moment.
+func (s *Story) NeverMade(claim *corev1.PersistentVolumeClaim) {
+	s.T.Helper()
+	requests, err := s.World.Requests()
+	s.must("read what the manager did", err)
+	for _, r := range requests {
+		if r.Verb == "create" && r.Namespace == s.Namespace && r.Group != "events.k8s.io" &&
+			strings.Contains(r.Name, string(claim.UID)) {
+			s.T.Errorf("the manager created %s %s", r.Resource.Name, r.Name)
+		}
+	}
+	s.must("look for what was made", s.made(claim))
 }
 
 // made tells what exists for a claim.

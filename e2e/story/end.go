@@ -18,15 +18,15 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
 
-// end explains a failure, judges the invariants and the events, deletes what the user made,
-// and asserts that nothing of ours stays behind.
+// end explains a failure, searches for secrets while everything is there, deletes what the user
+// made, asserts that nothing of ours stays behind, and judges what happened until then.
 func (s *Story) end() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if s.T.Failed() {
 		s.T.Logf("namespace %s:\n%s", s.Namespace, s.World.describeNamespace(ctx, s.Namespace))
 	}
-	s.judgeEvents(ctx)
+	s.searchSecrets(ctx)
 	if s.T.Failed() && s.World.options.Keep {
 		return // for whoever looks into it
 	}
@@ -43,9 +43,7 @@ func (s *Story) end() {
 			s.World.describeNamespace(ctx, s.Namespace),
 		)
 	}
-	for _, broken := range s.World.Seen.verdict(s.Namespace) {
-		s.T.Errorf("invariant broken: %s", broken)
-	}
+	s.judgeStory(ctx)
 	if err := client.IgnoreNotFound(s.World.Client.Delete(ctx, &corev1.Namespace{ObjectMeta: objectMeta(s.Namespace)})); err != nil {
 		s.T.Errorf("delete namespace: %v", err)
 	}
@@ -61,11 +59,13 @@ func (s *Story) AbandonToBinder(claim string) {
 // our own doing.
 func (s *Story) deleteUsers(ctx context.Context) {
 	in := client.InNamespace(s.Namespace)
-	for _, kind := range []client.Object{&appsv1.StatefulSet{}, &batchv1.Job{}, &v1alpha1.S3Source{}} {
+	all := func(kind client.Object) {
 		if err := s.World.Client.DeleteAllOf(ctx, kind, in, client.PropagationPolicy("Background")); err != nil {
 			s.T.Errorf("delete every %T: %v", kind, err)
 		}
 	}
+	all(&appsv1.StatefulSet{})
+	all(&batchv1.Job{})
 	var pods corev1.PodList
 	var claims corev1.PersistentVolumeClaimList
 	if err := errors.Join(s.World.Client.List(ctx, &pods, in), s.World.Client.List(ctx, &claims, in)); err != nil {
@@ -77,6 +77,7 @@ func (s *Story) deleteUsers(ctx context.Context) {
 	for i := range claims.Items {
 		s.deleteUnlessOurs(ctx, &claims.Items[i])
 	}
+	all(&v1alpha1.S3Source{}) // The last, or claims that wait would miss it.
 }
 
 func (s *Story) deleteUnlessOurs(ctx context.Context, o client.Object) {

@@ -3,7 +3,6 @@
 package story
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,40 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
-
-// mostRepeats is how often one event of ours may be repeated in a story. What is waited
-// for is told once; more than a few repeats are a loop.
-const mostRepeats = 3
-
-// judgeEvents fails a story in which the manager warned of something that the story did
-// not provoke, or told the same thing again and again.
-func (s *Story) judgeEvents(ctx context.Context) {
-	var all corev1.EventList
-	if err := s.World.Client.List(ctx, &all, client.InNamespace(s.Namespace)); err != nil {
-		s.T.Errorf("list events: %v", err)
-	}
-	for _, e := range all.Items {
-		if e.ReportingController != ManagerName && e.Source.Component != ManagerName {
-			continue
-		}
-		if e.Type == corev1.EventTypeWarning && !slices.Contains(s.Warnings, e.Reason) && !slow(e) {
-			s.T.Errorf("the manager warned: %s: %s", e.Reason, e.Message)
-		}
-		repeats := e.Count
-		if e.Series != nil {
-			repeats = e.Series.Count
-		}
-		if repeats > mostRepeats {
-			s.T.Errorf("the manager told %d times: %s: %s", repeats, e.Reason, e.Message)
-		}
-	}
-}
-
-// slow tells of a pod that had not started in time and of which nobody reports any trouble: a
-// machine that is busy with other stories is no defect.
-func slow(e corev1.Event) bool {
-	return strings.HasSuffix(e.Reason, "Pending") && strings.Contains(e.Message, "cannot start yet: see `kubectl describe pod")
-}
 
 // Events are the reasons of the manager's events on an object, in order of their time.
 func (s *Story) Events(o client.Object) []string {

@@ -3,7 +3,6 @@
 package story
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -58,8 +57,8 @@ func (w *World) End(code int, complete bool) int {
 func (w *World) Finish(complete bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	errs := []error{w.nothingLeft(ctx), w.managerWell(ctx)}
-	found, err := w.searchSecrets(ctx)
+	errs := []error{w.nothingLeft(ctx), w.judgeLate(), w.ManagerWell()}
+	found, err := searchLogs(w.logDir(), w.hidden.list())
 	errs = append(errs, err)
 	for _, f := range found {
 		errs = append(errs, errors.New(f))
@@ -110,29 +109,6 @@ func (w *World) oursLeft(ctx context.Context) error {
 	}
 	if len(left) > 0 {
 		return fmt.Errorf("still there: %v", left)
-	}
-	return nil
-}
-
-// managerWell asserts that no replica died or panicked.
-func (w *World) managerWell(ctx context.Context) error {
-	var pods corev1.PodList
-	if err := w.Client.List(ctx, &pods, client.InNamespace(SystemNamespace)); err != nil {
-		return fmt.Errorf("list the manager's pods: %w", err)
-	}
-	for _, p := range pods.Items {
-		for _, c := range p.Status.ContainerStatuses {
-			if c.RestartCount > 0 {
-				return fmt.Errorf("manager %s was restarted %d times:\n%s", p.Name, c.RestartCount, w.describePod(ctx, &p))
-			}
-		}
-		text, err := w.Kube.CoreV1().Pods(p.Namespace).GetLogs(p.Name, &corev1.PodLogOptions{}).DoRaw(ctx)
-		if err != nil {
-			return fmt.Errorf("read the log of manager %s: %w", p.Name, err)
-		}
-		if at := bytes.Index(text, []byte("panic")); at >= 0 {
-			return fmt.Errorf("manager %s panicked: %.2000s", p.Name, text[at:])
-		}
 	}
 	return nil
 }

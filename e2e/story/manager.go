@@ -77,19 +77,33 @@ func (s *Story) UntouchedByManager() {
 }
 
 // UntouchedSince asserts that the manager has written nothing about this namespace since
-// a moment, events included.
+// a moment, events and the volumes of its claims included.
 func (s *Story) UntouchedSince(moment time.Time) {
 	s.T.Helper()
 	requests, err := s.World.Requests()
 	s.must("read what the manager did", err)
+	volumes := s.World.Seen.volumesOf(s.Namespace)
 	looked := false
 	for _, r := range requests {
 		looked = looked || r.At.After(moment)
-		if r.Write() && r.Namespace == s.Namespace && r.At.After(moment) {
+		about := r.Namespace == s.Namespace || r.Namespace == "" && r.Resource.Name == "persistentvolumes" && volumes[r.Name]
+		if r.Write() && about && r.At.After(moment) {
 			s.T.Errorf("the manager wrote: %s %s %s", r.Verb, r.Resource.Name, r.Name)
 		}
 	}
 	if !looked {
 		s.T.Error("the audit log has nothing of the manager since then")
+	}
+}
+
+// UnwrittenByManager asserts that the manager never wrote to an object.
+func (s *Story) UnwrittenByManager(o client.Object) {
+	s.T.Helper()
+	requests, err := s.World.Requests()
+	s.must("read what the manager did", err)
+	for _, r := range requests {
+		if r.Write() && r.Namespace == o.GetNamespace() && r.Name == o.GetName() {
+			s.T.Errorf("the manager wrote: %s %s %s", r.Verb, r.Resource.Name, r.Name)
+		}
 	}
 }

@@ -17,35 +17,48 @@ import (
 	"github.com/s3populator/s3populator/internal/moverpod"
 )
 
-// moverLogs keeps what movers say, because a mover that succeeded is deleted at once.
-// It is called by one watch at a time.
-type moverLogs struct {
-	kube    kubernetes.Interface
-	dir     string
-	started map[string]bool
+// podLogs keeps what movers and managers say, because a mover that succeeded is deleted at
+// once, and a manager that is replaced too. It is called by one watch at a time.
+type podLogs struct {
+	kube             kubernetes.Interface
+	movers, managers string // directories
+	started          map[string]bool
 }
 
-// follow copies the log of a mover into a file, once its container has begun.
-func (m *moverLogs) follow(ctx context.Context, pod *corev1.Pod) {
-	if pod.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy || m.started[string(pod.UID)] {
+// follow copies the log of a mover or a manager into a file, once its container has begun, and
+// again when it was restarted.
+func (m *podLogs) follow(ctx context.Context, pod *corev1.Pod) {
+	dir, container := m.movers, moverpod.ContainerName
+	switch {
+	case isManager(pod):
+		dir, container = m.managers, managerContainer
+	case pod.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy:
 		return
 	}
 	for _, c := range pod.Status.ContainerStatuses {
-		if c.Name == moverpod.ContainerName && (c.State.Running != nil || c.State.Terminated != nil) {
-			m.started[string(pod.UID)] = true
-			go m.copy(ctx, pod.DeepCopy())
+		key := fmt.Sprintf("%s_%s_%.8s_%d.log", pod.Namespace, pod.Name, pod.UID, c.RestartCount)
+		if c.Name == container && (c.State.Running != nil || c.State.Terminated != nil) && !m.started[key] {
+			m.started[key] = true
+			go m.copy(ctx, pod.DeepCopy(), container, filepath.Join(dir, key))
 		}
 	}
 }
 
 // copy is best effort: a pod may be gone before its log is asked for.
-func (m *moverLogs) copy(ctx context.Context, pod *corev1.Pod) {
-	stream, err := m.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: moverpod.ContainerName, Follow: true}).Stream(ctx)
+func (m *podLogs) copy(ctx context.Context, pod *corev1.Pod, container, path string) {
+	stream, err := m.kube.CoreV1().Pods(
+		pod.Namespace,
+	).GetLogs(
+		pod.Name,
+		&corev1.PodLogOptions{Container: container, Follow: true},
+	).Stream(
+		ctx,
+	)
 	if err != nil {
 		return
 	}
 	defer func() { _ = stream.Close() }()
-	f, err := os.Create(filepath.Join(m.dir, fmt.Sprintf("%s_%s_%.8s.log", pod.Namespace, pod.Name, pod.UID)))
+	f, err := os.Create(path)
 	if err != nil {
 		return
 	}

@@ -34,8 +34,10 @@ func (w *World) findNode(ctx context.Context) error {
 	}
 	if n, err := node.Connect(dir); err == nil {
 		w.Node = n
-		_, err := os.Stat(filepath.Join(w.logDir(), auditLog))
-		w.audited = err == nil
+		log, err := os.Stat(filepath.Join(w.logDir(), auditLog))
+		if w.audited = err == nil; w.audited {
+			w.auditedBefore = log.Size()
+		}
 		return w.refreshImages(ctx)
 	}
 	apiServer, err := w.apiServerArgs(dir)

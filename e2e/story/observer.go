@@ -32,6 +32,14 @@ type Observer struct {
 	changed chan struct{} // closed at the next change
 	imports map[string][]v1alpha1.S3ImportStatus
 	results map[string]string // by the claim's UID: the prime's record of the mover's report
+
+	told      map[types.UID]told // events of the manager
+	active    map[string]bool    // namespaces in which something of ours was seen
+	subjects  subjects
+	auditRead int64     // how many bytes of the audit log are judged
+	doubtful  []Request // writes that are wrong, as far as is known
+	secrets   func() []secret
+	revealed  map[string][]string // by namespace
 }
 
 // podEvent is a pod as it was last seen, and whether it is gone.
@@ -52,9 +60,15 @@ func newObserver(ctx context.Context, config *rest.Config, scheme *runtime.Schem
 		imports:    map[string][]v1alpha1.S3ImportStatus{},
 		results:    map[string]string{},
 		onPod:      func(podEvent) {},
+		told:       map[types.UID]told{},
+		active:     map[string]bool{},
+		subjects:   subjects{},
+		secrets:    func() []secret { return nil },
+		revealed:   map[string][]string{},
 	}
 	for _, kind := range []client.Object{
-		&corev1.PersistentVolumeClaim{}, &corev1.PersistentVolume{}, &corev1.Pod{}, &corev1.Event{}, &v1alpha1.S3Source{}, &v1alpha1.S3Import{},
+		&corev1.PersistentVolumeClaim{}, &corev1.PersistentVolume{}, &corev1.Pod{}, &corev1.Event{}, &corev1.ConfigMap{},
+		&v1alpha1.S3Source{}, &v1alpha1.S3Import{},
 	} {
 		// Not blocking: the cache is started after all handlers are there.
 		informer, err := c.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
@@ -93,8 +107,12 @@ func (o *Observer) OnDelete(obj any) {
 }
 
 func (o *Observer) note(obj any, gone bool) {
+	seen := o.shown(obj.(client.Object))
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.noteRevealed(obj.(client.Object), seen)
+	o.subjects.note(obj.(client.Object))
+	o.acted(obj)
 	switch v := obj.(type) {
 	case *corev1.PersistentVolumeClaim:
 		o.invariants.claim(v, gone)
@@ -106,6 +124,8 @@ func (o *Observer) note(obj any, gone bool) {
 	case *corev1.Pod:
 		o.invariants.pod(v, gone)
 		o.onPod(podEvent{v, gone})
+	case *corev1.Event:
+		o.hear(v)
 	case *v1alpha1.S3Import:
 		k := v.Namespace + "/" + v.Spec.ClaimName
 		o.imports[k] = append(o.imports[k], *v.Status.DeepCopy())
@@ -135,11 +155,15 @@ func (o *Observer) result(claim types.UID) string {
 	return o.results[string(claim)]
 }
 
-// verdict judges what a namespace went through.
-func (o *Observer) verdict(namespace string) []string {
+// volumesOf are the names of all volumes that claims of a namespace have or had.
+func (o *Observer) volumesOf(namespace string) map[string]bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.invariants.verdict(namespace)
+	all := map[string]bool{}
+	for name, v := range o.invariants.volumes {
+		all[name] = v.namespace == namespace
+	}
+	return all
 }
 
 func (o *Observer) waive(claim string) {

@@ -49,6 +49,34 @@ func (s *Story) ProgressOf(mover *corev1.Pod) (p wire.Snapshot) {
 	return p
 }
 
+// Moved waits until a mover tells that so many bytes are there, and returns how many are.
+func (s *Story) Moved(mover *corev1.Pod, bytes int64) (done int64) {
+	s.T.Helper()
+	s.Await(fmt.Sprintf("%d bytes to be there", bytes), func() error {
+		if done = s.ProgressOf(mover).BytesDone; done < bytes {
+			return fmt.Errorf("%d are", done)
+		}
+		return nil
+	})
+	return done
+}
+
+// FetchedTheRest asserts that the mover which filled a claim did not begin from zero, although the
+// one before it had done bytes of all.
+func (s *Story) FetchedTheRest(claim *corev1.PersistentVolumeClaim, done, all int64) {
+	s.T.Helper()
+	fetched := s.Report(claim).FetchedBytes
+	if again := done + fetched - all; again >= done/2 {
+		s.T.Errorf(
+			"the first mover had %d bytes when it ended; the second fetched %d of %d, so %d again",
+			done,
+			fetched,
+			all,
+			again,
+		)
+	}
+}
+
 // PrimeOf is a claim's prime, nil when there is none.
 func (s *Story) PrimeOf(claim *corev1.PersistentVolumeClaim) *corev1.PersistentVolumeClaim {
 	prime := &corev1.PersistentVolumeClaim{}

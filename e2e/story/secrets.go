@@ -8,109 +8,125 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
 
-// secrets are the secret keys of all servers, as they are and as they look in a Secret.
-func (w *World) secrets() map[string][]byte {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	out := map[string][]byte{}
-	for name, s := range w.servers {
-		out["the secret key of "+string(name)] = []byte(s.SecretKey)
-		out["the secret key of "+string(name)+" in base64"] = []byte(base64.StdEncoding.EncodeToString([]byte(s.SecretKey)))
-	}
-	return out
+// secret is bytes that nobody may see who may not read Secrets.
+type secret struct {
+	what string
+	text []byte
 }
 
-func reveals(text []byte, secrets map[string][]byte) string {
-	for what, secret := range secrets {
-		if bytes.Contains(text, secret) {
-			return what
+// secretKeys are those of all servers, as they are and as they look in a Secret.
+type secretKeys struct {
+	mu  sync.Mutex
+	all []secret
+}
+
+func (k *secretKeys) add(whose, key string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	what := "the secret key of " + whose
+	k.all = append(slices.Clone(k.all),
+		secret{what, []byte(key)},
+		secret{what + " in base64", []byte(base64.StdEncoding.EncodeToString([]byte(key)))})
+}
+
+func (k *secretKeys) list() []secret {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.all
+}
+
+func reveals(text []byte, secrets []secret) string {
+	for _, s := range secrets {
+		if bytes.Contains(text, s.text) {
+			return s.what
 		}
 	}
 	return ""
 }
 
-// searchSecrets looks for secret keys wherever somebody without the right to read Secrets
-// could find them: every object of every kind that we make or touch, events, and all
-// logs, those of the node's components and of every mover included.
-func (w *World) searchSecrets(ctx context.Context) (found []string, err error) {
-	secrets := w.secrets()
+// shown is the secret that an object shows, in whatever field: annotations, arguments,
+// environment, messages of conditions and events, managed fields. Empty for none.
+func (o *Observer) shown(obj client.Object) string {
+	secrets := o.secrets()
 	if len(secrets) == 0 {
-		return nil, nil
+		return ""
 	}
-	for _, list := range []client.ObjectList{
-		&corev1.PodList{}, &corev1.PersistentVolumeClaimList{}, &corev1.PersistentVolumeList{}, &corev1.EventList{}, &eventsv1.EventList{},
-		&corev1.ConfigMapList{}, &v1alpha1.S3SourceList{}, &v1alpha1.S3ImportList{},
-	} {
-		if err := w.Client.List(ctx, list); err != nil {
-			return nil, fmt.Errorf("list %T: %w", list, err)
-		}
-		text, err := json.Marshal(list)
-		if err != nil {
-			return nil, fmt.Errorf("encode %T: %w", list, err)
-		}
-		if what := reveals(text, secrets); what != "" {
-			found = append(found, fmt.Sprintf("%T shows %s", list, what))
-		}
+	text, err := json.Marshal(obj)
+	if err != nil {
+		return fmt.Sprintf("what cannot be encoded: %v", err)
 	}
-	err = filepath.WalkDir(w.logDir(), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return ignoreGone(err)
-		}
-		text, err := os.ReadFile(path)
-		if what := reveals(text, secrets); what != "" {
-			found = append(found, fmt.Sprintf("%s shows %s", path, what))
-		}
-		return ignoreGone(err)
-	})
-	return found, err
+	return reveals(text, secrets)
 }
 
-// ignoreGone: the kubelet removes the logs of pods that are deleted.
-func ignoreGone(err error) error {
-	if os.IsNotExist(err) {
-		return nil
+func (o *Observer) noteRevealed(obj client.Object, what string) {
+	if what == "" {
+		return
 	}
-	return err
+	namespace := obj.GetNamespace()
+	if v := o.invariants.volumes[obj.GetName()]; v != nil && namespace == "" {
+		namespace = v.namespace
+	}
+	text := fmt.Sprintf("%T %s shows %s", obj, obj.GetName(), what)
+	if !slices.Contains(o.revealed[namespace], text) {
+		o.revealed[namespace] = append(o.revealed[namespace], text)
+	}
 }
 
-// HidesSecrets fails the story when a process of the node shows a secret key among its
-// arguments, or a mover in its environment, right now. It returns how many processes of
-// movers it saw.
-func (s *Story) HidesSecrets() int {
+// planted begins the names of objects in which a story hides a secret key to see it found.
+const planted = "planted-"
+
+// Planted waits until every object of these kinds whose name begins with "planted-" was found to
+// show a secret key.
+func (s *Story) Planted(objects ...client.Object) {
 	s.T.Helper()
-	secrets := s.World.secrets()
-	dirs, err := filepath.Glob("/proc/[0-9]*")
-	s.must("list processes", err)
-	movers := 0
-	for _, dir := range dirs {
-		arguments, err := os.ReadFile(filepath.Join(dir, "cmdline"))
-		if err != nil {
-			continue // it has ended
+	o := s.World.Seen
+	s.Await("the planted secrets to be found", func() error {
+		s.searchSecrets(s.T.Context())
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		for _, object := range objects {
+			text := fmt.Sprintf("%T %s shows the secret key of", object, object.GetName())
+			if !slices.ContainsFunc(o.revealed[s.Namespace], func(found string) bool { return strings.HasPrefix(found, text) }) {
+				return fmt.Errorf("%T %s was not found; all that was: %v", object, object.GetName(), o.revealed[s.Namespace])
+			}
 		}
-		command, _, _ := strings.Cut(string(arguments), "\x00")
-		if what := reveals(arguments, secrets); what != "" {
-			s.T.Errorf("the arguments of %s show %s", command, what)
+		return nil
+	})
+}
+
+// searchSecrets looks at what no watch shows, while the namespace is full: objects of all
+// kinds that we make, touch or cause, as the API server stores them.
+func (s *Story) searchSecrets(ctx context.Context) {
+	o := s.World.Seen
+	for _, list := range []client.ObjectList{
+		&corev1.PodList{}, &corev1.PersistentVolumeClaimList{}, &corev1.EventList{}, &eventsv1.EventList{},
+		&corev1.ConfigMapList{},
+		&v1alpha1.S3SourceList{}, &v1alpha1.S3ImportList{}, &batchv1.JobList{}, &appsv1.StatefulSetList{},
+	} {
+		if err := s.World.Client.List(ctx, list, client.InNamespace(s.Namespace)); err != nil {
+			s.T.Errorf("search for secrets in %T: %v", list, err)
 		}
-		if command != "/mover" && command != "/mc" {
-			continue
-		}
-		movers++
-		environment, err := os.ReadFile(filepath.Join(dir, "environ"))
-		if what := reveals(environment, secrets); err == nil && what != "" {
-			s.T.Errorf("the environment of %s shows %s", command, what)
-		}
+		_ = meta.EachListItem(list, func(item runtime.Object) error { // fails only as the function does
+			what := o.shown(item.(client.Object))
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.noteRevealed(item.(client.Object), what)
+			return nil
+		})
 	}
-	return movers
 }

@@ -49,6 +49,7 @@ func (w *World) startServer(name Server, options node.S3Options) (*node.S3Server
 		return nil, err
 	}
 	w.servers[name] = s
+	w.hidden.add(string(name), s.SecretKey)
 	return s, nil
 }
 

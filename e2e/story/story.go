@@ -23,9 +23,11 @@ type Story struct {
 	T         *testing.T
 	World     *World
 	Namespace string
-	// Warnings are reasons of Warning events that this story provokes. Any other from the
-	// manager fails it.
-	Warnings []string
+	// Warnings are reasons of Warning events that this story provokes: each must come. MayWarn
+	// are those that depend on who is faster. Any other from the manager fails the story.
+	Warnings, MayWarn []string
+	// Untouched tells that nothing of ours may happen here. Anywhere else something must.
+	Untouched bool
 
 	buckets int
 }

@@ -36,6 +36,17 @@ func (s *Story) VolumePhase(name string, want corev1.PersistentVolumePhase) erro
 	})
 }
 
+// Released waits until a volume that a claim had is kept without it; one that is gone was not.
+func (s *Story) Released(name string) {
+	s.T.Helper()
+	s.Await("volume "+name+" to be kept", func() error {
+		if !seen(s.World.Seen, "", name, &corev1.PersistentVolume{}) {
+			return fmt.Errorf("%w: it is gone", errNever)
+		}
+		return s.VolumePhase(name, corev1.VolumeReleased)
+	})
+}
+
 // Reclaim lets a retained volume go, as an administrator would.
 func (s *Story) Reclaim(volume *corev1.PersistentVolume) {
 	s.T.Helper()
@@ -86,7 +97,12 @@ func (s *Story) DeviceSum(claim *corev1.PersistentVolumeClaim, size int64) strin
 }
 
 // StatefulSet runs replicas that do nothing but hold a claim each, named data-NAME-N.
-func (s *Story) StatefulSet(name string, replicas int32, claim Claim) *appsv1.StatefulSet {
+func (s *Story) StatefulSet(
+	name string,
+	replicas int32,
+	claim Claim,
+	changes ...func(*appsv1.StatefulSet),
+) *appsv1.StatefulSet {
 	s.T.Helper()
 	labels := map[string]string{"app": name}
 	pod := PodSpec("", false, false, "sleep")
@@ -94,13 +110,60 @@ func (s *Story) StatefulSet(name string, replicas int32, claim Claim) *appsv1.St
 	set := &appsv1.StatefulSet{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: s.Namespace},
 		Spec: appsv1.StatefulSetSpec{
-			Replicas: new(replicas), Selector: &metav1.LabelSelector{MatchLabels: labels}, PodManagementPolicy: appsv1.ParallelPodManagement,
-			Template:             corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: pod},
-			VolumeClaimTemplates: []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data", Annotations: claim.Annotations, Labels: claim.Labels}, Spec: claim.Spec()}},
+			Replicas: new(
+				replicas,
+			), Selector: &metav1.LabelSelector{MatchLabels: labels}, PodManagementPolicy: appsv1.ParallelPodManagement,
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: pod},
+			VolumeClaimTemplates: []corev1.PersistentVolumeClaim{
+				{
+					ObjectMeta: metav1.ObjectMeta{Name: "data", Annotations: claim.Annotations, Labels: claim.Labels},
+					Spec:       claim.Spec(),
+				},
+			},
 		},
+	}
+	for _, change := range changes {
+		change(set)
 	}
 	s.Create(set)
 	return set
+}
+
+// DeletesClaims lets a set delete a claim when it has no more need of it.
+func DeletesClaims(set *appsv1.StatefulSet) {
+	set.Spec.PersistentVolumeClaimRetentionPolicy = &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
+		WhenScaled:  appsv1.DeletePersistentVolumeClaimRetentionPolicyType,
+		WhenDeleted: appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
+	}
+}
+
+// Shrink scales a set down and waits until the pods that are too many are gone.
+func (s *Story) Shrink(set *appsv1.StatefulSet, replicas int32) {
+	s.T.Helper()
+	before := *set.Spec.Replicas
+	s.Scale(set, replicas)
+	for i := replicas; i < before; i++ {
+		name := fmt.Sprintf("%s-%d", set.Name, i)
+		s.Await("pod "+name+" to be gone", func() error {
+			if seen(s.World.Seen, s.Namespace, name, &corev1.Pod{}) {
+				return errors.New("it is still there")
+			}
+			return nil
+		})
+	}
+}
+
+// ReadAgain hands a volume that was released to a claim without a source, as an administrator does
+// to get at what it holds, and asserts that nothing is lost. The volume goes with that claim.
+func (s *Story) ReadAgain(volume *corev1.PersistentVolume, want Content) {
+	s.T.Helper()
+	Update(s, volume, func(v *corev1.PersistentVolume) { v.Spec.ClaimRef = nil })
+	claim := s.NewClaim(Claim{Name: "again-" + volume.Spec.StorageClassName, Class: volume.Spec.StorageClassName})
+	claim.Spec.VolumeName = volume.Name
+	s.Create(claim)
+	s.AssertContent(s.Reader(claim), want)
+	s.Reclaim(volume)
+	s.Delete(claim)
 }
 
 // Class makes a storage class of this story's own.

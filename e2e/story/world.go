@@ -59,9 +59,15 @@ type World struct {
 
 	options Options
 	audited bool // the API server writes an audit log
-	mu      sync.Mutex
-	servers map[Server]*node.S3Server
-	cancel  context.CancelFunc
+	// auditedBefore is how many bytes of it are of an earlier run on the same node.
+	auditedBefore int64
+
+	mu       sync.Mutex
+	servers  map[Server]*node.S3Server
+	ended    []expectation // stories
+	hidden   secretKeys
+	managers *managers
+	cancel   context.CancelFunc
 }
 
 // Raise starts or finds the node, installs this checkout and waits until it works.
@@ -132,12 +138,20 @@ func (w *World) observe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	logs := &moverLogs{kube: w.Kube, dir: w.moverLogDir(), started: map[string]bool{}}
-	if err := os.MkdirAll(logs.dir, 0o755); err != nil {
+	w.Seen.auditRead = w.auditedBefore
+	w.managers = &managers{}
+	logs := &podLogs{kube: w.Kube, movers: w.moverLogDir(), managers: w.managerLogDir(), started: map[string]bool{}}
+	if err := errors.Join(os.MkdirAll(logs.movers, 0o755), os.MkdirAll(logs.managers, 0o755)); err != nil {
 		return err
 	}
 	if !w.options.Measured {
-		w.Seen.onPod = func(p podEvent) { logs.follow(ctx, p.pod) }
+		w.Seen.secrets = w.hidden.list
+	}
+	w.Seen.onPod = func(p podEvent) {
+		w.managers.note(p.pod)
+		if !w.options.Measured || isManager(p.pod) {
+			logs.follow(ctx, p.pod)
+		}
 	}
 	return w.Seen.start(ctx)
 }
@@ -149,6 +163,8 @@ func (w *World) Dir() string { return w.Node.Dir() }
 func (w *World) logDir() string { return filepath.Join(w.Dir(), "logs") }
 
 func (w *World) moverLogDir() string { return filepath.Join(w.logDir(), "movers") }
+
+func (w *World) managerLogDir() string { return filepath.Join(w.logDir(), "managers") }
 
 // Close ends what Raise began. The node goes, unless it is to be kept; after a
 // failure its logs stay.

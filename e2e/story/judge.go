@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package story
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// expectation is what a story that has ended said of itself. It is judged once more when all
+// have ended: what comes late comes too.
+type expectation struct {
+	namespace string
+	warnings  []string // that came, or might come
+	reported  []string
+}
+
+// settling is how long the watches may be behind the API server.
+const settling = 10 * time.Second
+
+// judge is what went wrong in a namespace: invariants, writes on what is not ours, events,
+// secrets that can be seen.
+func (w *World) judge(e expectation) ([]string, error) {
+	if err := w.judgeNewWrites(); err != nil {
+		return nil, err
+	}
+	o := w.Seen
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.place()
+	var all []string
+	for _, broken := range append(o.invariants.verdict(e.namespace), o.wrongWrites(e.namespace)...) {
+		all = append(all, "invariant broken: "+broken)
+	}
+	all = append(all, judgeTold(o.told, e.namespace, e.warnings)...)
+	for _, text := range o.revealed[e.namespace] {
+		if !strings.Contains(text, " "+planted) {
+			all = append(all, text)
+		}
+	}
+	return all, nil
+}
+
+// judgeStory reports what went wrong in a story, which has ended. A verdict that lacks only
+// what the watches have yet to show is asked again.
+func (s *Story) judgeStory(ctx context.Context) {
+	e := expectation{namespace: s.Namespace, warnings: slices.Concat(s.Warnings, s.MayWarn)}
+	o := s.World.Seen
+	waiting, cancel := context.WithTimeout(ctx, settling)
+	defer cancel()
+	err := await(waiting, o.Changed, func() error {
+		wrong, err := s.World.judge(e)
+		e.reported = wrong
+		return errors.Join(err, s.alive(), complaints(wrong))
+	})
+	switch {
+	case err != nil && len(e.reported) == 0:
+		s.T.Error(err)
+	default:
+		for _, wrong := range e.reported {
+			s.T.Error(wrong)
+		}
+	}
+	s.World.mu.Lock()
+	defer s.World.mu.Unlock()
+	s.World.ended = append(s.World.ended, e)
+}
+
+func complaints(wrong []string) error {
+	if len(wrong) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d things went wrong", len(wrong))
+}
+
+// alive fails where nothing of ours was seen, or something was where nothing may be, and where
+// a warning that the story provokes never came. A story that failed may not have come so far.
+func (s *Story) alive() error {
+	o := s.World.Seen
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch active := o.active[s.Namespace]; {
+	case s.T.Failed() || s.T.Skipped():
+		return nil
+	case !active && !s.Untouched:
+		return errors.New("nothing of ours was observed in this story: no prime, no pod, no import, no event")
+	case active && s.Untouched:
+		return errors.New("something of ours was observed in a story that has nothing to do with us")
+	}
+	if missing := untold(o.told, s.Namespace, s.Warnings); len(missing) > 0 {
+		return fmt.Errorf("the story provokes warnings that never came: %v", missing)
+	}
+	return nil
+}
+
+// judgeLate judges the stories that have ended once more, and everything outside of them.
+func (w *World) judgeLate() error {
+	w.mu.Lock()
+	ended := slices.Clone(w.ended)
+	w.mu.Unlock()
+	var errs []error
+	for _, e := range append(ended, expectation{}, expectation{namespace: SystemNamespace}) {
+		wrong, err := w.judge(e)
+		errs = append(errs, err)
+		for _, text := range wrong {
+			if !slices.Contains(e.reported, text) {
+				errs = append(errs, fmt.Errorf("in namespace %q, after its story: %s", e.namespace, text))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}

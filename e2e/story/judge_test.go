@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package story
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/e2e/rbac"
+)
+
+func observer() *Observer {
+	return &Observer{
+		invariants: newInvariants(), onPod: func(podEvent) {}, changed: make(chan struct{}),
+		imports: map[string][]v1alpha1.S3ImportStatus{},
+		results: map[string]string{}, told: map[types.UID]told{}, active: map[string]bool{}, subjects: subjects{},
+		secrets: func() []secret { return nil }, revealed: map[string][]string{},
+	}
+}
+
+// A secret key is found in every place of every object that is watched, and in logs.
+func TestSecretsAreFound(t *testing.T) {
+	const key = "0123456789abcdef"
+	at := metav1.ObjectMeta{Name: "x", Namespace: "n", UID: "x", ResourceVersion: "1"}
+	with := func(change func(*metav1.ObjectMeta)) metav1.ObjectMeta { m := *at.DeepCopy(); change(&m); return m }
+	tests := map[string]client.Object{
+		"argument": &corev1.Pod{
+			ObjectMeta: at,
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Args: []string{"--key=" + key}}}},
+		},
+		"environment": &corev1.Pod{ObjectMeta: at, Spec: corev1.PodSpec{Containers: []corev1.Container{{
+			Env: []corev1.EnvVar{{Name: "K", Value: key}},
+		}}}},
+		"termination message": &corev1.Pod{
+			ObjectMeta: at,
+			Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
+				State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Message: "bad key " + key}},
+			}}},
+		},
+		"annotation of a claim": &corev1.PersistentVolumeClaim{
+			ObjectMeta: with(func(m *metav1.ObjectMeta) { m.Annotations = map[string]string{"a": "b" + key} }),
+		},
+		"condition of a claim": &corev1.PersistentVolumeClaim{ObjectMeta: at, Status: corev1.PersistentVolumeClaimStatus{
+			Conditions: []corev1.PersistentVolumeClaimCondition{{Message: key}},
+		}},
+		"managed fields": &corev1.PersistentVolumeClaim{ObjectMeta: with(func(m *metav1.ObjectMeta) {
+			m.ManagedFields = []metav1.ManagedFieldsEntry{{FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:` + key + `":{}}`)}}}
+		})},
+		"label of a volume": &corev1.PersistentVolume{
+			ObjectMeta: with(func(m *metav1.ObjectMeta) { m.Namespace, m.Labels = "", map[string]string{"a": key} }),
+		},
+		"event":      &corev1.Event{ObjectMeta: at, Message: "key " + key},
+		"config map": &corev1.ConfigMap{ObjectMeta: at, Data: map[string]string{"a": key}},
+		"config map in base64": &corev1.ConfigMap{
+			ObjectMeta: at, BinaryData: map[string][]byte{"a": []byte(key)},
+		},
+		"S3Source": &v1alpha1.S3Source{
+			ObjectMeta: at,
+			Status:     v1alpha1.S3SourceStatus{Conditions: []metav1.Condition{{Message: key}}},
+		},
+		"S3Import": &v1alpha1.S3Import{
+			ObjectMeta: at,
+			Status:     v1alpha1.S3ImportStatus{Conditions: []metav1.Condition{{Message: key}}},
+		},
+	}
+	keys := &secretKeys{}
+	keys.add("minio", key)
+	for name, object := range tests {
+		o := observer()
+		o.secrets = keys.list
+		o.note(object, false)
+		if got := o.revealed[object.GetNamespace()]; len(got) != 1 ||
+			!strings.Contains(got[0], " x shows the secret key of minio") {
+			t.Errorf("%s: found %q", name, got)
+		}
+		o.secrets = func() []secret { return []secret{{"another", []byte("fedcba")}} }
+		o.revealed = map[string][]string{}
+		if o.note(object, false); len(o.revealed) > 0 {
+			t.Errorf("%s: found %q, which is not there", name, o.revealed)
+		}
+	}
+	dir := t.TempDir()
+	log := filepath.Join(dir, "pods", "mover.log")
+	if err := os.MkdirAll(filepath.Dir(log), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]int{"GET /?key=" + key + "\n": 1, "GET /\n": 0} {
+		if err := os.WriteFile(log, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := searchLogs(dir, keys.list()); err != nil || len(got) != want {
+			t.Errorf("log %q: %q, %v", text, got, err)
+		}
+	}
+	for name, test := range map[string]struct{ cmdline, environ, want string }{
+		"clean":                    {"/mover\x00{}", "HOME=/", ""},
+		"argument":                 {"/bin/x\x00" + key, "", "arguments"},
+		"environment of a mover":   {"/mc\x00cp", "MC_HOST=" + key, "environment"},
+		"environment of S3 itself": {"/minio\x00server", "ROOT=" + key, ""},
+	} {
+		process := t.TempDir()
+		for file, text := range map[string]string{"cmdline": test.cmdline, "environ": test.environ} {
+			if err := os.WriteFile(filepath.Join(process, file), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := strings.Join(processShows(process, keys.list()), ","); !strings.Contains(got, test.want) ||
+			test.want == "" && got != "" {
+			t.Errorf("process %s: %q", name, got)
+		}
+	}
+}
+
+// The audit log is held against the table of what the manager may write to.
+func TestWritesOfManager(t *testing.T) {
+	o := observer()
+	ours := corev1.PersistentVolumeClaimSpec{DataSourceRef: &corev1.TypedObjectReference{Kind: v1alpha1.KindS3Source}}
+	named := func(m metav1.ObjectMeta, name string) metav1.ObjectMeta { m.Name = name; return m }
+	for _, object := range []client.Object{
+		&corev1.PersistentVolumeClaim{ObjectMeta: object("data", "c", "1"), Spec: ours},
+		&corev1.PersistentVolumeClaim{ObjectMeta: object("plain", "d", "2")},
+		&corev1.PersistentVolumeClaim{ObjectMeta: named(owned("", "p", "3"), "s3prime-c")},
+		&corev1.Pod{ObjectMeta: named(owned("", "m", "4"), "populate-c")},
+		&corev1.Pod{ObjectMeta: object("web", "w", "5")},
+		&corev1.PersistentVolume{
+			ObjectMeta: metav1.ObjectMeta{Name: "pv", ResourceVersion: "6"},
+			Spec:       corev1.PersistentVolumeSpec{ClaimRef: &corev1.ObjectReference{Namespace: "n", UID: "p"}},
+		},
+		&corev1.PersistentVolume{
+			ObjectMeta: metav1.ObjectMeta{Name: "free", ResourceVersion: "7"},
+			Spec:       corev1.PersistentVolumeSpec{ClaimRef: &corev1.ObjectReference{Namespace: "n", UID: "c"}},
+		},
+		&v1alpha1.S3Source{ObjectMeta: named(owned("", "s", "8"), "described")},
+		&v1alpha1.S3Source{ObjectMeta: object("users", "u", "9")},
+	} {
+		o.note(object, false)
+	}
+	request := func(line string) Request {
+		f := strings.Fields(line)
+		r := Request{Verb: f[0], Resource: rbac.Resource{Name: f[1]}}
+		if group, resource, found := strings.Cut(f[1], ":"); found {
+			r.Resource = rbac.Resource{Group: group, Name: resource}
+		}
+		r.Namespace, r.Name, _ = strings.Cut(f[2], "/")
+		return r
+	}
+	for line, wrong := range map[string]bool{
+		"create persistentvolumeclaims n/s3prime-c":                               false,
+		"delete persistentvolumeclaims n/s3prime-c":                               false,
+		"delete persistentvolumeclaims n/data":                                    true,
+		"patch persistentvolumeclaims n/data":                                     false,
+		"patch persistentvolumeclaims/status n/data":                              false,
+		"patch persistentvolumeclaims/status n/plain":                             true,
+		"update persistentvolumeclaims n/data":                                    true,
+		"patch persistentvolumes /pv":                                             false,
+		"patch persistentvolumes /free":                                           true,
+		"patch persistentvolumes /unseen":                                         true,
+		"delete persistentvolumes /pv":                                            true,
+		"create pods n/populate-c":                                                false,
+		"delete pods n/web":                                                       true,
+		"update s3populator.io:s3sources n/described":                             false,
+		"update s3populator.io:s3sources n/users":                                 true,
+		"update secrets s3populator-system/s3populator-ca":                        false,
+		"update secrets n/mine":                                                   true,
+		"patch admissionregistration.k8s.io:mutatingwebhookconfigurations /other": true,
+	} {
+		if got := o.judgeWrite(request(line)); (got != "") != wrong {
+			t.Errorf("%s: %q", line, got)
+		}
+	}
+}
+
+// A line of the audit log tells what was really written.
+func TestParseRequest(t *testing.T) {
+	line, err := json.Marshal(map[string]any{
+		"stage": "ResponseComplete", "verb": "create", "requestURI": "/api/v1/namespaces/n/pods?dryRun=All",
+		"user": map[string]any{"username": managerAccount}, "responseStatus": map[string]any{"code": 201},
+		"objectRef": map[string]any{"resource": "pods", "namespace": "n", "name": "x"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, ok, err := parseRequest(line)
+	if err != nil || !ok || !r.manager || !r.Done || !r.DryRun || r.Name != "x" {
+		t.Errorf("got %+v, %t, %v", r, ok, err)
+	}
+}
+
+// Events are held against what a story provokes, both ways.
+func TestToldEvents(t *testing.T) {
+	o := observer()
+	event := func(uid, kind, reason string, count int32) *corev1.Event {
+		return &corev1.Event{
+			ObjectMeta:          metav1.ObjectMeta{Name: uid, Namespace: "n", UID: types.UID(uid), ResourceVersion: "1"},
+			InvolvedObject:      corev1.ObjectReference{Kind: "PersistentVolumeClaim", Namespace: "n", Name: "data"},
+			ReportingController: ManagerName, Type: kind, Reason: reason, Count: count,
+		}
+	}
+	o.note(&corev1.PersistentVolume{
+		ObjectMeta: metav1.ObjectMeta{Name: "pv", ResourceVersion: "1"},
+		Spec:       corev1.PersistentVolumeSpec{ClaimRef: &corev1.ObjectReference{Namespace: "n", UID: "p"}},
+	}, false)
+	if o.active["n"] {
+		t.Error("a volume of anybody counts as something of ours")
+	}
+	o.note(event("a", "Warning", "Interrupted", 1), false)
+	o.note(event("b", "Normal", "PopulationStarted", 7), false)
+	ofVolume := event("c", "Warning", "VolumeOrphaned", 1)
+	ofVolume.InvolvedObject = corev1.ObjectReference{Kind: "PersistentVolume", Name: "pv"}
+	o.note(ofVolume, false)
+	foreign := event("d", "Warning", "FailedScheduling", 100)
+	foreign.ReportingController = "default-scheduler"
+	o.note(foreign, false)
+	o.place()
+	if !o.active["n"] {
+		t.Error("an event of ours does not count as something of ours")
+	}
+	got := judgeTold(o.told, "n", []string{"Interrupted"})
+	if len(got) != 2 || !strings.Contains(got[0], "told 7 times") || !strings.Contains(got[1], "VolumeOrphaned") {
+		t.Errorf("got %q", got)
+	}
+	if got := untold(o.told, "n", []string{"Interrupted", "AccessDenied"}); !slices.Equal(got, []string{"AccessDenied"}) {
+		t.Errorf("what never came is %q", got)
+	}
+}
+
+// A manager that was restarted or crashed is told of, also when its pod is gone.
+func TestManagersWell(t *testing.T) {
+	pod := func(restarts int32, exit int32) *corev1.Pod {
+		return &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: "m", Namespace: SystemNamespace, UID: "m"},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: managerContainer}}},
+			Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
+				RestartCount: restarts, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: exit}},
+			}}},
+		}
+	}
+	for name, test := range map[string]struct {
+		pods []*corev1.Pod
+		want string
+	}{
+		"none was seen": {nil, "ever seen"},
+		"well":          {[]*corev1.Pod{pod(0, 0)}, ""},
+		"restarted":     {[]*corev1.Pod{pod(1, 0)}, "restarted 1 times"},
+		"crashed":       {[]*corev1.Pod{pod(0, 2)}, "ended with 2"},
+	} {
+		m := &managers{}
+		for _, p := range test.pods {
+			m.note(p)
+		}
+		if err := m.well(); (err != nil) != (test.want != "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	dir := t.TempDir()
+	for text, want := range map[string]bool{"level=INFO": false, "goroutine 1\npanic: nil map": true} {
+		if err := os.WriteFile(filepath.Join(dir, "a.log"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := panics(dir); (err != nil) != want {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package story
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+const managerContainer = "manager"
+
+func isManager(p *corev1.Pod) bool {
+	return p.Namespace == SystemNamespace && len(p.Spec.Containers) > 0 && p.Spec.Containers[0].Name == managerContainer
+}
+
+// managers are all pods of the manager that ever were: a replica that crashed is replaced by
+// the next story that restarts it.
+type managers struct {
+	mu  sync.Mutex
+	all map[types.UID]*corev1.Pod // as last seen
+}
+
+func (m *managers) note(p *corev1.Pod) {
+	if !isManager(p) {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.all == nil {
+		m.all = map[types.UID]*corev1.Pod{}
+	}
+	m.all[p.UID] = p
+}
+
+// well asserts that no replica died but by being asked to.
+func (m *managers) well() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.all) == 0 {
+		return errors.New("no pod of the manager was ever seen")
+	}
+	var errs []error
+	for _, p := range m.all {
+		for _, c := range p.Status.ContainerStatuses {
+			if c.RestartCount > 0 {
+				errs = append(
+					errs,
+					fmt.Errorf(
+						"manager %s was restarted %d times; it ended with %+v",
+						p.Name,
+						c.RestartCount,
+						c.LastTerminationState.Terminated,
+					),
+				)
+			}
+			if t := c.State.Terminated; t != nil && t.ExitCode != 0 {
+				errs = append(errs, fmt.Errorf("manager %s ended with %d (%s): %s", p.Name, t.ExitCode, t.Reason, t.Message))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// panics looks for them in the logs of all managers.
+func panics(dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 {
+		return errors.New("no log of a manager was kept")
+	}
+	var errs []error
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		if at := bytes.Index(text, []byte("panic")); at >= 0 {
+			err = fmt.Errorf("manager %s panicked: %.2000s", filepath.Base(path), text[at:])
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package story
+
+import "k8s.io/apimachinery/pkg/types"
+
+// revision orders writes of all kinds: the API server's one etcd counts them.
+type revision uint64
+
+// claimRecord is what a claim of ours went through.
+type claimRecord struct {
+	namespace, name string
+	uid             types.UID
+	binds           []bind
+	complete        bool // its condition says so
+	gone            revision
+}
+
+// bind is a volume that a claim names from a revision on.
+type bind struct {
+	volume string
+	at     revision
+}
+
+func (r *claimRecord) volume() string {
+	if len(r.binds) == 0 {
+		return ""
+	}
+	return r.binds[len(r.binds)-1].volume
+}
+
+// primeRecord is what a prime went through.
+type primeRecord struct {
+	namespace, name string
+	claim           types.UID
+	made            revision
+	volume          string
+	fills           []fill
+}
+
+// fill is the mover that a prime names as the one that filled it.
+type fill struct {
+	mover types.UID
+	at    revision
+}
+
+func (r *primeRecord) filledBy() types.UID {
+	if len(r.fills) == 0 {
+		return ""
+	}
+	return r.fills[len(r.fills)-1].mover
+}
+
+// volumeRecord is what a volume went through.
+type volumeRecord struct {
+	name       string
+	namespace  string // of its claims
+	references []reference
+	promises   []promise
+	releasing  bool   // it is being given back
+	written    string // what the API server noted of the manager's latest writes
+	writes     []volumeWrite
+}
+
+// reference is the claim that a volume names from a revision on; empty for none.
+type reference struct {
+	uid types.UID
+	at  revision
+}
+
+func (r *volumeRecord) reference() reference {
+	if len(r.references) == 0 {
+		return reference{}
+	}
+	return r.references[len(r.references)-1]
+}
+
+// promise is the claim that a volume holds complete data for, from a revision on, and the claim that
+// it was reserved for then; empty for a promise that was taken back.
+type promise struct {
+	claim, reserved types.UID
+	at              revision
+}
+
+func (r *volumeRecord) promise() promise {
+	if len(r.promises) == 0 {
+		return promise{}
+	}
+	return r.promises[len(r.promises)-1]
+}
+
+// volumeWrite is a write of the manager: the claim that the volume named after it, and whether it
+// was being given back before.
+type volumeWrite struct {
+	ref       types.UID
+	releasing bool
+	at        revision
+}
+
+// moverRecord is one pod that can write to a prime's volume.
+type moverRecord struct {
+	namespace, name string
+	claim           types.UID
+	succeeded       revision // its container ended with 0
+	gone            revision // zero while it exists
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package story
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+// whose tells what an object of a name has to be for the manager to write to it.
+type whose string
+
+const (
+	anybodys   whose = "anybody's"          // the kind is ours, or only ours to make
+	primes     whose = "a prime"            // a claim that a claim of ours controls
+	claims     whose = "a prime or a claim" // with a dataSourceRef or annotations of ours
+	pods       whose = "a pod of ours"      // controlled by a claim, a prime or an S3Source
+	volumes    whose = "a prime's volume"
+	madeSource whose = "a source of a claim" // controlled by the claim that described it
+	system     whose = "the manager's own"   // in its namespace, or with its name
+)
+
+// allowedWrites is everything that the manager may do to anything. The API server's audit log
+// is held against it: what is not here, or not on such an object, breaks an invariant.
+var allowedWrites = []struct {
+	group, resource string
+	verbs           []string
+	on              whose
+}{
+	{"", "persistentvolumeclaims", []string{"create", "delete"}, primes},
+	{"", "persistentvolumeclaims", []string{"patch"}, claims},
+	{"", "persistentvolumeclaims/status", []string{"patch"}, claims},
+	{"", "persistentvolumes", []string{"patch"}, volumes},
+	{"", "pods", []string{"create", "delete", "patch"}, pods},
+	{v1alpha1.Group, "s3imports", []string{"create"}, anybodys},
+	{v1alpha1.Group, "s3imports/status", []string{"patch"}, anybodys},
+	{v1alpha1.Group, "s3sources", []string{"create", "update"}, madeSource},
+	{v1alpha1.Group, "s3sources/status", []string{"patch"}, anybodys},
+	{"events.k8s.io", "events", []string{"create", "patch"}, anybodys},
+	{"", "events", []string{"create", "patch"}, system}, // of the leader election
+	{"coordination.k8s.io", "leases", []string{"create", "update", "patch"}, system},
+	{"authentication.k8s.io", "tokenreviews", []string{"create"}, anybodys},
+	{"authorization.k8s.io", "subjectaccessreviews", []string{"create"}, anybodys},
+	{"populator.storage.k8s.io", "volumepopulators", []string{"create"}, anybodys},
+	{"admissionregistration.k8s.io", "mutatingwebhookconfigurations", []string{"patch"}, system},
+	{"", "secrets", []string{"create", "update"}, system},
+}
+
+// subjects are the objects that were seen, by what they are to the manager. The names of
+// objects that are gone stay: a name that was ours is never a user's later.
+type subjects map[whose]map[string]bool
+
+func (s subjects) note(o metav1.Object) {
+	key := o.GetNamespace() + "/" + o.GetName()
+	add := func(w whose) {
+		if s[w] == nil {
+			s[w] = map[string]bool{}
+		}
+		s[w][key] = true
+	}
+	owner := metav1.GetControllerOf(o)
+	switch o := o.(type) {
+	case *corev1.PersistentVolumeClaim:
+		if ownerClaim(o) != "" {
+			add(primes)
+			add(claims)
+		}
+		ref := o.Spec.DataSourceRef
+		if ref != nil && ref.Kind == v1alpha1.KindS3Source || annotated(o.Annotations) || condition(o).Type != "" {
+			add(claims)
+		}
+	case *corev1.Pod:
+		if owner != nil && (owner.Kind == v1alpha1.KindS3Source || owner.Kind == "PersistentVolumeClaim") {
+			add(pods)
+		}
+	case *v1alpha1.S3Source:
+		if owner != nil && owner.Kind == "PersistentVolumeClaim" {
+			add(madeSource)
+		}
+	}
+}
+
+// annotated tells a claim that says something to the manager.
+func annotated(annotations map[string]string) bool {
+	for name := range annotations {
+		if len(name) > len(v1alpha1.Group) && name[:len(v1alpha1.Group)+1] == v1alpha1.Group+"/" {
+			return true
+		}
+	}
+	return false
+}
+
+// judgeWrite tells what is wrong with a write of the manager; empty for nothing.
+func (o *Observer) judgeWrite(r Request) string {
+	for _, row := range allowedWrites {
+		if row.group != r.Group || row.resource != r.Resource.Name || !slices.Contains(row.verbs, r.Verb) {
+			continue
+		}
+		if !o.is(row.on, r) {
+			return fmt.Sprintf(
+				"the manager did %s %s %s/%s, which is not %s",
+				r.Verb,
+				r.Resource.Name,
+				r.Namespace,
+				r.Name,
+				row.on,
+			)
+		}
+		return ""
+	}
+	return fmt.Sprintf("the manager did %s %s %s/%s, which it never may", r.Verb, r.Resource.Name, r.Namespace, r.Name)
+}
+
+func (o *Observer) is(on whose, r Request) bool {
+	switch on {
+	case anybodys:
+		return true
+	case system:
+		return r.Namespace == SystemNamespace || r.Namespace == "" && r.Name == ManagerName
+	case volumes:
+		v := o.invariants.volumes[r.Name]
+		return v != nil && o.invariants.ofPrime(v, 0, ^revision(0))
+	}
+	return o.subjects[on][r.Namespace+"/"+r.Name]
+}
+
+// judgeNewWrites reads what the audit log got since the last call, and keeps what is wrong.
+// Objects may be seen a moment later than the writes on them, so what is wrong is asked again.
+func (w *World) judgeNewWrites() error {
+	if !w.audited {
+		return nil
+	}
+	o := w.Seen
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	requests, end, err := w.requestsFrom(o.auditRead)
+	if err != nil {
+		return err
+	}
+	o.auditRead = end
+	o.doubtful = slices.DeleteFunc(append(o.doubtful, requests...), func(r Request) bool {
+		return !r.manager || !r.Write() || !r.Done || r.DryRun || o.judgeWrite(r) == ""
+	})
+	return nil
+}
+
+// wrongWrites are those on objects of a namespace, and where it is empty those on all others.
+func (o *Observer) wrongWrites(namespace string) (all []string) {
+	for _, r := range o.doubtful {
+		of := r.Namespace
+		if v := o.invariants.volumes[r.Name]; r.Resource.Name == "persistentvolumes" && v != nil {
+			of = v.namespace
+		}
+		if of == namespace {
+			all = append(all, o.judgeWrite(r))
+		}
+	}
+	return all
+}

@@ -54,7 +54,8 @@ func TestUnsafeKeys(t *testing.T) {
 func TestTooSmall(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
-	s.Warnings = []string{string(wire.VolumeTooSmall), string(wire.VolumeOutOfInodes), string(v1alpha1.ReasonInventoryPending)}
+	s.Warnings = []string{string(wire.VolumeTooSmall), string(wire.VolumeOutOfInodes)}
+	s.MayWarn = []string{string(v1alpha1.ReasonInventoryPending)}
 	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"big/one.bin": story.Bytes(1, 20*story.MiB)}).Put(story.Small("many/", 300))
 	s.Source("big", bucket, under("big"))
 	s.Source(
@@ -99,7 +100,7 @@ func TestUnsupportedClass(t *testing.T) {
 	for name, class := range unsupported {
 		claim := s.Claim(story.Claim{Name: name, Source: "source", Class: class})
 		s.Condition(name, string(v1alpha1.ReasonUnsupportedClass))
-		s.NothingMade(claim)
+		s.NeverMade(claim)
 	}
 	late := s.Namespace + "-late"
 	claim := s.Claim(story.Claim{Name: "late", Source: "source", Class: late})

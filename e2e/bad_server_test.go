@@ -7,6 +7,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ import (
 func TestServerMisbehaves(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
-	s.Warnings = []string{
+	s.MayWarn = []string{ // S3 clients try again by themselves, more or less often.
 		string(wire.Throttled),
 		string(wire.TransferFailed),
 		string(wire.EndpointUnreachable),
@@ -54,8 +55,12 @@ func TestServerMisbehaves(t *testing.T) {
 func TestServerStalls(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
-	s.Warnings = []string{string(wire.Interrupted), string(wire.TransferFailed)}
-	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"a.bin": story.Bytes(1, story.MiB), "b.bin": story.Bytes(2, story.MiB)})
+	s.MayWarn = []string{string(wire.Interrupted), string(wire.TransferFailed)} // whoever notices the deadline first
+	bucket := s.Bucket(
+		story.MinIO,
+	).Put(
+		map[string][]byte{"a.bin": story.Bytes(1, story.MiB), "b.bin": story.Bytes(2, story.MiB)},
+	)
 	proxy := s.Proxy(bucket)
 	proxy.Misbehave(story.Fault{Of: ofObject("b.bin"), Times: 1, Do: story.Stall})
 	s.Source("source", bucket, through(proxy), func(o *v1alpha1.S3Source) {
@@ -68,8 +73,8 @@ func TestServerStalls(t *testing.T) {
 	}
 }
 
-// An object that changes, and one that disappears, while they are read do not end up half
-// old and half new: the next attempt takes the source as it is then.
+// An object that changes, and one that disappears, between the listing and the moment at which they
+// are read are noticed: the next attempt takes the source as it is then.
 func TestSourceChanges(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
@@ -78,14 +83,26 @@ func TestSourceChanges(t *testing.T) {
 	for i := range 12 {
 		data[fmt.Sprintf("part-%02d.bin", i)] = story.Bytes(uint64(i)+1, 512*story.KiB)
 	}
-	bucket := s.Bucket(story.MinIO).Put(data)
-	s.Source("source", bucket, slowed("1Mi"), func(o *v1alpha1.S3Source) { o.Spec.Transfer.Parallelism = 1 })
-	claim := s.Claim(story.Claim{Source: "source"})
-	s.Mover(claim, "mc")
-	bucket.Put(map[string][]byte{"part-10.bin": story.Bytes(99, 512*story.KiB)})
-	bucket.Remove("part-11.bin")
-	s.Recovered(claim.Name)
-	s.AssertContent(s.Reader(claim), bucket.Under(""))
+	const key = "part-04.bin"
+	for name, fault := range map[string]func(*story.Bucket) story.Fault{
+		"overwritten": func(b *story.Bucket) story.Fault {
+			return b.OverwrittenBy(ofObject(key), key, story.Bytes(99, 512*story.KiB))
+		},
+		"removed": func(b *story.Bucket) story.Fault { return b.RemovedBy(ofObject(key), key) },
+	} {
+		bucket := s.Bucket(story.MinIO).Put(data)
+		proxy := s.Proxy(bucket)
+		proxy.Misbehave(fault(bucket))
+		s.Source(name, bucket, through(proxy), func(o *v1alpha1.S3Source) {
+			o.Annotations = map[string]string{v1alpha1.AnnotationInventory: v1alpha1.InventorySkip}
+		})
+		claim := s.Claim(story.Claim{Name: name, Source: name})
+		s.Recovered(name)
+		s.AssertContent(s.Reader(claim), bucket.Under(""))
+		if told := s.Events(claim); !slices.Contains(told, string(wire.SourceChanged)) {
+			t.Errorf("%s: nobody noticed, the events are %q", name, told)
+		}
+	}
 }
 
 // ofObject selects fetches of one object.

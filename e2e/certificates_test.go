@@ -25,6 +25,7 @@ const healing = 10 * time.Second
 // refused meanwhile.
 func TestCertificatesRotate(t *testing.T) {
 	s := story.Begin(t, world)
+	s.Untouched = true
 	reviews := world.Reviews(t.Context(), s.Namespace)
 	defer reviews.End()
 	undo, err := world.ManagerArgs(t.Context(), "--ca-duration=45s", "--leaf-duration=9s")
@@ -74,6 +75,7 @@ func within(t *testing.T, what string, condition func(context.Context) error) {
 // A deleted authority is replaced, and the old one trusted until nobody serves from it.
 func TestAuthorityDeleted(t *testing.T) {
 	s := story.Begin(t, world)
+	s.Untouched = true
 	reviews := world.Reviews(t.Context(), s.Namespace)
 	defer reviews.End()
 	secret, old, err := world.Authority(t.Context())
@@ -98,6 +100,7 @@ func TestAuthorityDeleted(t *testing.T) {
 // What somebody writes over the webhook's trust is put right.
 func TestBundleOverwritten(t *testing.T) {
 	s := story.Begin(t, world)
+	s.Untouched = true
 	configuration, good, err := world.Bundle(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -121,6 +124,7 @@ func TestBundleOverwritten(t *testing.T) {
 // Claims that have nothing to do with us cost the manager no request.
 func TestUnrelatedClaims(t *testing.T) {
 	s := story.Begin(t, world)
+	s.Untouched = true
 	reviewed := func() (n float64) {
 		t.Helper()
 		n, err := world.ReviewsServed(t.Context())

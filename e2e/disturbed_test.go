@@ -20,24 +20,28 @@ func TestMoverEvicted(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
 	s.Warnings = []string{"Interrupted"}
+	const objects, size = 32, 512 * story.KiB
 	data := map[string][]byte{}
-	for i := range 16 {
-		data[fmt.Sprintf("part-%02d.bin", i)] = story.Bytes(uint64(i)+1, 512*story.KiB)
+	for i := range objects {
+		data[fmt.Sprintf("part-%02d.bin", i)] = story.Bytes(uint64(i)+1, size)
 	}
 	bucket := s.Bucket(story.MinIO).Put(data)
-	s.Source("source", bucket, slowed("2Mi"))
+	s.Source("source", bucket, slowed("1536Ki"))
 	claim := s.Claim(story.Claim{Source: "source"})
-	s.Evict(s.Mover(claim, "mc"))
+	mover := s.Mover(claim, "mc")
+	done := s.Moved(mover, objects*size/3)
+	s.Evict(mover)
 	s.Populated(claim, bucket.Under(""))
+	s.FetchedTheRest(claim, done, objects*size)
 }
 
 // A prime that somebody deletes takes its volume along, so population begins again.
 func TestPrimeDeleted(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
-	s.Warnings = []string{"Interrupted"}
+	s.MayWarn = []string{"Interrupted"} // if the mover is seen to end before the prime is seen to go
 	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"one.bin": story.Bytes(1, 4*story.MiB)})
-	s.Source("source", bucket, slowed("1Mi"))
+	s.Source("source", bucket, slowed("512Ki"))
 	claim := s.Claim(story.Claim{Source: "source"})
 	s.Mover(claim, "mc")
 	prime := s.PrimeOf(claim)
@@ -48,8 +52,10 @@ func TestPrimeDeleted(t *testing.T) {
 	}
 }
 
-// A StatefulSet that grows from none to five fills five volumes at once; one that shrinks
-// and grows again keeps what it has.
+// A StatefulSet that grows from none to five fills five volumes at once; one that shrinks and
+// grows again keeps what it has. A set that deletes its claims when it shrinks gets another one
+// of the same name, and that is filled with what the source holds by then, although the volume of
+// the first is still there.
 func TestScaled(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
@@ -58,10 +64,40 @@ func TestScaled(t *testing.T) {
 	set := s.StatefulSet("web", 0, story.Claim{Source: "source", Class: story.LateDelete})
 	const replicas = 5
 	s.Scale(set, replicas)
+	volumes := map[string]string{}
 	for i := range replicas {
-		claim, _ := s.Bound(fmt.Sprintf("data-web-%d", i))
+		claim, volume := s.Bound(fmt.Sprintf("data-web-%d", i))
 		s.AssertContent(s.Reader(claim), bucket.Under(""))
+		volumes[claim.Name] = volume.Name
 	}
+	again := s.StatefulSet("again", 1, story.Claim{Source: "source", Class: story.LateRetain}, story.DeletesClaims)
+	first, kept := s.Bound("data-again-0")
+	before := bucket.Under("")
+
+	s.Shrink(set, 1)
+	s.Shrink(again, 0)
+	s.Gone(first)
+	s.Released(kept.Name)
+	bucket.Put(map[string][]byte{"later.bin": story.Bytes(9, 4*story.KiB)})
+	s.Scale(again, 1)
+	s.Scale(set, replicas)
+
+	for name, volume := range volumes {
+		claim, now := s.Bound(name)
+		if now.Name != volume {
+			t.Errorf("claim %s had volume %s and has %s", name, volume, now.Name)
+		}
+		s.AssertContent(s.Reader(claim), before)
+	}
+	second, volume := s.Bound("data-again-0")
+	if second.UID == first.UID || volume.Name == kept.Name {
+		t.Errorf("claim %s with volume %s is the first one", second.UID, volume.Name)
+	}
+	s.AssertContent(s.Reader(second), bucket.Under(""))
+	s.Scale(again, 0)
+	s.Gone(second)
+	s.Reclaim(kept)
+	s.Reclaim(volume)
 }
 
 // A generic ephemeral volume is filled like any other, and goes with its pod.
@@ -89,7 +125,7 @@ func TestAttributesChangedMidway(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
 	s.Warnings = []string{string(v1alpha1.ReasonRebindBlocked)}
-	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"one.bin": story.Bytes(1, 3*story.MiB)})
+	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"one.bin": story.Bytes(1, 4*story.MiB)})
 	s.Source("source", bucket, slowed("512Ki"))
 	claim := s.Claim(story.Claim{Source: "source", Attributes: story.Fast})
 	s.Mover(claim, "mc")

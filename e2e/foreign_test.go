@@ -19,6 +19,7 @@ import (
 func TestForeignClaim(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
+	s.Untouched = true
 	claim := s.Claim(story.Claim{})
 	s.Await("the plain claim to be bound", func() error {
 		now := &corev1.PersistentVolumeClaim{}

@@ -45,7 +45,7 @@ func keepVolume(s *story.Story) keptVolume {
 	claim := s.Claim(story.Claim{Name: "earlier", Source: "thesis", Class: own.Name, Annotations: immediately})
 	_, volume := s.Populated(claim, bucket.Under(""))
 	s.Delete(claim)
-	s.Await("the volume to be kept", func() error { return s.VolumePhase(volume.Name, corev1.VolumeReleased) })
+	s.Released(volume.Name)
 	return keptVolume{Story: s, class: own.Name, name: volume.Name, before: bucket.Under("")}
 }
 
@@ -115,7 +115,7 @@ func TestFreeVolumeIsGivenBack(t *testing.T) {
 			}
 			kept.givenBack()
 			s.Delete(claim)
-			s.Await("the filled volume to be kept", func() error { return s.VolumePhase(volume.Name, corev1.VolumeReleased) })
+			s.Released(volume.Name)
 			s.Reclaim(volume)
 		})
 	}
@@ -134,7 +134,7 @@ func TestFullPoolGivesBack(t *testing.T) {
 	claim := s.Claim(story.Claim{Source: "source", Class: kept.class, Annotations: immediately})
 	s.Calls(func(calls map[string]fault.Count) bool { return calls[fault.CreateVolume].Failed > 0 })
 	kept.free("none")
-	s.WaitForCondition(claim.Name, string(v1alpha1.ReasonVolumeCaptured), kept.name)
+	s.WaitForEvent(claim, string(v1alpha1.ReasonVolumeCaptured), kept.name)
 	s.Undisturb(full)
 	_, volume := s.Populated(claim, bucket.Under(""))
 	if volume.Name == kept.name {
@@ -142,13 +142,14 @@ func TestFullPoolGivesBack(t *testing.T) {
 	}
 	kept.givenBack()
 	s.Delete(claim)
-	s.Await("the filled volume to be kept", func() error { return s.VolumePhase(volume.Name, corev1.VolumeReleased) })
+	s.Released(volume.Name)
 	s.Reclaim(volume)
 }
 
 // A claim whose name and labels look like those of a prime is its user's: nothing of ours deletes it.
 func TestClaimThatLooksLikeAPrime(t *testing.T) {
 	s := story.Begin(t, world)
+	s.Untouched = true
 	claim := s.Claim(story.Claim{Name: "s3prime-x", Labels: map[string]string{
 		v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelRole: v1alpha1.RolePrime, v1alpha1.LabelClaimUID: "x",
 	}})
@@ -175,7 +176,7 @@ func TestNextMoverWaitsForTheDetachment(t *testing.T) {
 	s := story.Begin(t, world)
 	s.Warnings = []string{"Interrupted"}
 	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"one.bin": story.Bytes(1, 4*story.MiB)})
-	s.Source("source", bucket, slowed("1Mi"))
+	s.Source("source", bucket, slowed("512Ki"))
 	claim := s.Claim(story.Claim{Source: "source"})
 	mover := s.Mover(claim, "mc")
 	prime := s.PrimeOf(claim)

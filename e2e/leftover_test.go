@@ -22,7 +22,7 @@ import (
 func TestUsedStorage(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
-	s.Warnings = []string{string(wire.VolumeNotEmpty)}
+	s.Warnings = []string{string(wire.VolumeNotEmpty), string(v1alpha1.ReasonVolumeOrphaned)}
 	bucket := s.Bucket(story.VersityGW).Put(map[string][]byte{"disk.img": story.Bytes(1, story.MiB)})
 	s.Source("source", bucket, func(o *v1alpha1.S3Source) { o.Spec.Objects = []v1alpha1.S3Object{{Key: "disk.img"}} })
 	used := s.Class(corev1.PersistentVolumeReclaimDelete, map[string]string{driver.ParameterLeftover: "thesis.tex"})

@@ -65,7 +65,8 @@ func status[T client.Object](s *story.Story, o T, change func()) {
 func TestNodeLost(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
-	s.Warnings = []string{string(v1alpha1.ReasonMoverLost), string(v1alpha1.ReasonMoverPending), "Interrupted"}
+	s.Warnings = []string{string(v1alpha1.ReasonMoverLost)}
+	s.MayWarn = []string{string(v1alpha1.ReasonMoverPending), "Interrupted"}
 	bucket := s.Bucket(story.MinIO).Put(story.Small("", 4))
 	node := ghost(s)
 	source := s.Source("source", bucket, func(o *v1alpha1.S3Source) {

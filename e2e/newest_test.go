@@ -20,7 +20,8 @@ import (
 func TestPlacementCorrected(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
-	s.Warnings = []string{string(v1alpha1.ReasonMoverPending), string(v1alpha1.ReasonInventoryPending)}
+	s.Warnings = []string{string(v1alpha1.ReasonMoverPending)}
+	s.MayWarn = []string{string(v1alpha1.ReasonInventoryPending)}
 	bucket := s.Bucket(story.MinIO).Put(story.Small("", 4))
 	source := s.Source(
 		"source",
@@ -52,7 +53,7 @@ func TestPrefixCorrected(t *testing.T) {
 	claim := s.Claim(story.Claim{Source: "source"})
 	mover := s.Mover(claim, "mc")
 	story.Update(s, source, func(o *v1alpha1.S3Source) { o.Spec.Prefix, o.Spec.Transfer.Bandwidth = "right/", "" })
-	s.WaitForCondition(claim.Name, string(v1alpha1.ReasonRequestChanged), "verified data that still applies is kept")
+	s.WaitForEvent(claim, string(v1alpha1.ReasonRequestChanged), "verified data that still applies is kept")
 	s.Gone(mover)
 	s.Populated(claim, bucket.Under("right/"))
 }
@@ -99,7 +100,8 @@ func TestSelectorChangedWhileRunning(t *testing.T) {
 func TestGrowsAfterAll(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
-	s.Warnings = []string{string(wire.VolumeTooSmall), string(v1alpha1.ReasonInventoryPending)}
+	s.Warnings = []string{string(wire.VolumeTooSmall)}
+	s.MayWarn = []string{string(v1alpha1.ReasonInventoryPending)}
 	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"one.bin": story.Bytes(1, 20*story.MiB)})
 	s.Source("source", bucket, func(o *v1alpha1.S3Source) {
 		o.Spec.Sizing = v1alpha1.Sizing{OnTooSmall: v1alpha1.TooSmallGrow, OveragePercent: new(int32(0))}

@@ -95,6 +95,7 @@ func TestRightsOfAnnotations(t *testing.T) {
 func TestManagerIsPinned(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
+	s.Untouched = true
 	claim := s.Claim(story.Claim{Name: "users"})
 	s.WaitForPhase(claim, corev1.ClaimBound) // A Pending claim cannot ask for more: no policy would be asked.
 	thief := s.As(
@@ -159,7 +160,7 @@ func TestRestoredWithItsVolume(t *testing.T) {
 		t.Errorf("it tells %s: %s", c.Status, c.Message)
 	}
 	s.AssertContent(s.Reader(claim), backup)
-	s.NothingMade(claim)
+	s.NeverMade(claim)
 	s.Delete(claim)
 	s.Gone(claim)
 	s.Reclaim(volume)

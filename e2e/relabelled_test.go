@@ -73,7 +73,8 @@ func relabels(s *story.Story, want bool) {
 func TestMoverRelabelled(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
-	s.Warnings = []string{string(v1alpha1.ReasonLabelsChanged), "Interrupted"}
+	s.Warnings = []string{string(v1alpha1.ReasonLabelsChanged)}
+	s.MayWarn = []string{"Interrupted"}
 	bucket := s.Bucket(story.MinIO).Put(story.Small("", 4))
 	s.Source(
 		"source",

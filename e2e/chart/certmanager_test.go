@@ -19,7 +19,7 @@ import (
 // replicas become ready and answer with it, without the rights that an authority needs.
 func TestCertificateOfCertManager(t *testing.T) {
 	s := story.Begin(t, world)
-	s.Warnings = oldLeader
+	s.MayWarn = oldLeader
 	bucket := s.Bucket(story.VersityGW).Put(story.Small("", 4))
 	s.Source("source", bucket)
 	kubectl(t, "apply", "--server-side", "--filename", s.CertManagerCRDs())

@@ -25,7 +25,7 @@ const earlierCommit = "88fd4c9ad9c863016a313ca27267ae05c9d06923"
 // began becomes a claim that is right; and claims that waited are filled.
 func TestUpgradeFromAnEarlierVersion(t *testing.T) {
 	s := story.Begin(t, world)
-	s.Warnings = oldLeader
+	s.MayWarn = oldLeader
 	bucket := s.Bucket(story.VersityGW).Put(story.Small("", 8))
 	proxy := s.Proxy(bucket)
 	downgrade(t, s)

@@ -57,7 +57,7 @@ func TestEveryValue(t *testing.T) {
 	})
 	// Of the listing before the upgrade; and of an old leader that says good-bye while the policy
 	// has the new images only.
-	s.Warnings = append([]string{"CertificateInvalid"}, oldLeader...)
+	s.MayWarn = append([]string{"CertificateInvalid"}, oldLeader...)
 	for _, image := range []string{"manager", "mover"} {
 		s.Shell(
 			"ctr -n k8s.io images tag --force docker.io/s3populator/" + image + ":dev registry.example.com/mirrored/" + image + ":played",

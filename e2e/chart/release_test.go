@@ -25,7 +25,7 @@ import (
 // waited is filled afterwards, and what the release made is gone meanwhile.
 func TestLifeOfARelease(t *testing.T) {
 	s := story.Begin(t, world)
-	s.Warnings = oldLeader
+	s.MayWarn = oldLeader
 	bucket := s.Bucket(story.VersityGW).Put(story.Small("", 8))
 	source := s.Source("source", bucket)
 	filled := s.Claim(story.Claim{Name: "filled", Source: "source"})

@@ -16,7 +16,7 @@ import (
 // because what the others stand on goes meanwhile.
 func TestInstallCommands(t *testing.T) {
 	s := story.Begin(t, world)
-	s.Warnings = oldLeader
+	s.MayWarn = oldLeader
 	bucket := s.Bucket(story.VersityGW).Put(story.Small("", 4))
 	annotated := func(name string) story.Claim {
 		return story.Claim{Name: name, Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}}

@@ -19,7 +19,7 @@ import (
 func TestMoverCollected(t *testing.T) {
 	s := story.Begin(t, world)
 	bucket := s.Bucket(story.VersityGW).Put(map[string][]byte{"one.bin": story.Bytes(1, 2*story.MiB), "two.bin": story.Bytes(2, 2*story.MiB)})
-	s.Source("source", bucket, slowed("256Ki"))
+	s.Source("source", bucket, slowed("128Ki"))
 	claim := s.Claim(story.Claim{Source: "source"})
 	mover := s.Mover(claim, "mc")
 	s.ScaleManager(0)

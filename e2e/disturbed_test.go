@@ -26,7 +26,7 @@ func TestMoverEvicted(t *testing.T) {
 		data[fmt.Sprintf("part-%02d.bin", i)] = story.Bytes(uint64(i)+1, size)
 	}
 	bucket := s.Bucket(story.MinIO).Put(data)
-	s.Source("source", bucket, slowed("1536Ki"))
+	s.Source("source", bucket, slowed("384Ki"))
 	claim := s.Claim(story.Claim{Source: "source"})
 	mover := s.Mover(claim, "mc")
 	done := s.Moved(mover, objects*size/3)
@@ -41,7 +41,7 @@ func TestPrimeDeleted(t *testing.T) {
 	s := story.Begin(t, world)
 	s.MayWarn = []string{"Interrupted"} // if the mover is seen to end before the prime is seen to go
 	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"one.bin": story.Bytes(1, 4*story.MiB)})
-	s.Source("source", bucket, slowed("512Ki"))
+	s.Source("source", bucket, slowed("128Ki"))
 	claim := s.Claim(story.Claim{Source: "source"})
 	s.Mover(claim, "mc")
 	prime := s.PrimeOf(claim)
@@ -126,7 +126,7 @@ func TestAttributesChangedMidway(t *testing.T) {
 	s := story.Begin(t, world)
 	s.Warnings = []string{string(v1alpha1.ReasonRebindBlocked)}
 	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"one.bin": story.Bytes(1, 4*story.MiB)})
-	s.Source("source", bucket, slowed("512Ki"))
+	s.Source("source", bucket, slowed("128Ki"))
 	claim := s.Claim(story.Claim{Source: "source", Attributes: story.Fast})
 	s.Mover(claim, "mc")
 	prime := s.PrimeOf(claim)

@@ -176,7 +176,7 @@ func TestNextMoverWaitsForTheDetachment(t *testing.T) {
 	s := story.Begin(t, world)
 	s.Warnings = []string{"Interrupted"}
 	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"one.bin": story.Bytes(1, 4*story.MiB)})
-	s.Source("source", bucket, slowed("512Ki"))
+	s.Source("source", bucket, slowed("128Ki"))
 	claim := s.Claim(story.Claim{Source: "source"})
 	mover := s.Mover(claim, "mc")
 	prime := s.PrimeOf(claim)

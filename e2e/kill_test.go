@@ -24,7 +24,7 @@ func TestMoverKilled(t *testing.T) {
 		data[fmt.Sprintf("part-%02d.bin", i)] = story.Bytes(uint64(i)+1, size)
 	}
 	bucket := s.Bucket(story.MinIO).Put(data)
-	s.Source("source", bucket, slowed("2Mi"))
+	s.Source("source", bucket, slowed("512Ki"))
 	claim := s.Claim(story.Claim{Source: "source", Size: "64Mi"})
 
 	mover := s.Mover(claim, "mc")

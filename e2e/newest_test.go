@@ -49,7 +49,7 @@ func TestPrefixCorrected(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
 	bucket := s.Bucket(story.MinIO).Put(slowObjects("wrong/", 1)).Put(slowObjects("right/", 8))
-	source := s.Source("source", bucket, slowed("1Mi"), under("wrong"))
+	source := s.Source("source", bucket, slowed("256Ki"), under("wrong"))
 	claim := s.Claim(story.Claim{Source: "source"})
 	mover := s.Mover(claim, "mc")
 	story.Update(s, source, func(o *v1alpha1.S3Source) { o.Spec.Prefix, o.Spec.Transfer.Bandwidth = "right/", "" })
@@ -63,7 +63,7 @@ func TestRetryWhileRunning(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
 	bucket := s.Bucket(story.MinIO).Put(slowObjects("", 1))
-	s.Source("source", bucket, slowed("1Mi"))
+	s.Source("source", bucket, slowed("256Ki"))
 	claim := s.Claim(story.Claim{Source: "source"})
 	mover := s.Mover(claim, "mc")
 	story.Update(s, claim, func(c *corev1.PersistentVolumeClaim) {
@@ -81,7 +81,7 @@ func TestSelectorChangedWhileRunning(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
 	bucket := s.Bucket(story.MinIO).Put(slowObjects("", 1))
-	source := s.Source("source", bucket, slowed("2Mi"))
+	source := s.Source("source", bucket, slowed("512Ki"))
 	claim := s.Claim(story.Claim{Source: "source"})
 	s.Mover(claim, "mc")
 	story.Update(s, source, func(o *v1alpha1.S3Source) {

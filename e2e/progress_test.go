@@ -20,7 +20,7 @@ func TestProgress(t *testing.T) {
 		data[name] = story.Bytes(uint64(name[0]), 4*story.MiB)
 	}
 	bucket := s.Bucket(story.MinIO).Put(data)
-	s.Source("source", bucket, slowed("2Mi"))
+	s.Source("source", bucket, slowed("512Ki"))
 	claim := s.Claim(story.Claim{Source: "source"})
 	s.Mover(claim, "mc")
 	if s.HidesSecrets() < 2 {

@@ -57,7 +57,7 @@ func TestAbort(t *testing.T) {
 			t.Parallel()
 			s := story.Begin(t, world)
 			bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"slow.bin": story.Bytes(1, 8*story.MiB)})
-			s.Source("source", bucket, slowed("256Ki"))
+			s.Source("source", bucket, slowed("64Ki"))
 			claim := s.Claim(story.Claim{Source: "source", Class: class})
 			s.Mover(claim, "mc")
 			prime := s.PrimeOf(claim)

@@ -20,6 +20,10 @@ import (
 // auditLog is its name among the logs.
 const auditLog = "audit.log"
 
+// neverRotated is a size in megabytes that no run reaches: who reads on from an offset would read
+// another file after a rotation, and a count of requests would be short.
+const neverRotated = "100000"
+
 // Request is one that somebody made of the API server.
 type Request struct {
 	// Agent is the name of the program that asked, without its version.

@@ -89,6 +89,7 @@ func (w *World) apiServerArgs(dir string) ([]string, error) {
 	return []string{
 		"--audit-policy-file=" + filepath.Join(source, "e2e/story/testdata", policy),
 		"--audit-log-path=" + filepath.Join(dir, "logs", auditLog),
+		"--audit-log-maxsize=" + neverRotated,
 		"--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement",
 	}, nil
 }

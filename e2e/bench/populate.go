@@ -95,7 +95,7 @@ func (b *bench) endOfOurs(ctx context.Context, namespace string) error {
 		return err
 	}
 	var errs []error
-	for _, broken := range b.world.BrokenInvariants(namespace) {
+	for _, broken := range b.world.BrokenInvariants(namespace) { //nolint:contextcheck // It reads what was observed.
 		errs = append(errs, fmt.Errorf("invariant broken: %s", broken))
 	}
 	return errors.Join(errs...)

@@ -10,7 +10,7 @@ import (
 )
 
 // pod notes a mover; others of ours cannot write.
-func (l *invariants) pod(p *corev1.Pod, gone bool) {
+func (l *invariants) pod(p *corev1.Pod, gone bool) { //nolint:gocyclo // Each condition is a kind of end.
 	claim := ownerClaim(p)
 	if claim == "" || !mayWrite(p) {
 		return

@@ -73,7 +73,7 @@ func (h history) moving(uid, version, state string, gone bool) {
 }
 
 // stored is the volume, as a write of the manager at a second left it; zero for someone else's.
-func (h history) stored(name, version, ref, promised string, written int64, marks ...string) {
+func (h history) stored(name, version, ref, promised string, written int64, marks ...string) { //nolint:revive // As a row of a table.
 	v := &corev1.PersistentVolume{ObjectMeta: object(name, name, version)}
 	if ref != "" {
 		v.Spec.ClaimRef = &corev1.ObjectReference{Namespace: "n", UID: types.UID(ref)}

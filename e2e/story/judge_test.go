@@ -54,7 +54,7 @@ func TestSecretsAreFound(t *testing.T) {
 			Conditions: []corev1.PersistentVolumeClaimCondition{{Message: key}},
 		}},
 		"managed fields": &corev1.PersistentVolumeClaim{ObjectMeta: with(func(m *metav1.ObjectMeta) {
-			m.ManagedFields = []metav1.ManagedFieldsEntry{{FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:` + key + `":{}}`)}}}
+			m.ManagedFields = []metav1.ManagedFieldsEntry{{FieldsV1: metav1.NewFieldsV1(`{"f:` + key + `":{}}`)}}
 		})},
 		"label of a volume": &corev1.PersistentVolume{
 			ObjectMeta: with(func(m *metav1.ObjectMeta) { m.Namespace, m.Labels = "", map[string]string{"a": key} }),
@@ -85,7 +85,8 @@ func TestSecretsAreFound(t *testing.T) {
 		}
 		o.secrets = func() []secret { return []secret{{"another", []byte("fedcba")}} }
 		o.revealed = map[string][]string{}
-		if o.note(object, false); len(o.revealed) > 0 {
+		o.note(object, false)
+		if len(o.revealed) > 0 {
 			t.Errorf("%s: found %q, which is not there", name, o.revealed)
 		}
 	}

@@ -55,7 +55,7 @@ var allowedWrites = []struct {
 // objects that are gone stay: a name that was ours is never a user's later.
 type subjects map[whose]map[string]bool
 
-func (s subjects) note(o metav1.Object) {
+func (s subjects) note(o metav1.Object) { //nolint:gocyclo // One case for each kind.
 	key := o.GetNamespace() + "/" + o.GetName()
 	add := func(w whose) {
 		if s[w] == nil {
@@ -125,6 +125,7 @@ func (o *Observer) is(on whose, r Request) bool {
 	case volumes:
 		v := o.invariants.volumes[r.Name]
 		return v != nil && o.invariants.ofPrime(v, 0, ^revision(0))
+	default:
 	}
 	return o.subjects[on][r.Namespace+"/"+r.Name]
 }

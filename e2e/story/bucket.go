@@ -115,12 +115,6 @@ func (b *Bucket) Overwritten(key string, older, newer []byte) (version string) {
 	return info.VersionID
 }
 
-// Remove deletes an object.
-func (b *Bucket) Remove(key string) {
-	b.story.T.Helper()
-	b.story.must("remove "+key, b.remove(b.story.T.Context(), key))
-}
-
 func (b *Bucket) remove(ctx context.Context, key string) error {
 	if err := b.s3.RemoveObject(ctx, b.Name, key, minio.RemoveObjectOptions{}); err != nil {
 		return err

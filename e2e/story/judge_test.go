@@ -246,14 +246,23 @@ func TestManagersWell(t *testing.T) {
 			}}},
 		}
 	}
+	deleted := func(p *corev1.Pod, reason string) *corev1.Pod {
+		p.DeletionTimestamp = &metav1.Time{}
+		p.Status.ContainerStatuses[0].State.Terminated.Reason = reason
+		return p
+	}
 	for name, test := range map[string]struct {
 		pods []*corev1.Pod
 		want string
 	}{
-		"none was seen": {nil, "ever seen"},
-		"well":          {[]*corev1.Pod{pod(0, 0)}, ""},
-		"restarted":     {[]*corev1.Pod{pod(1, 0)}, "restarted 1 times"},
-		"crashed":       {[]*corev1.Pod{pod(0, 2)}, "ended with 2"},
+		"none was seen":                 {nil, "ever seen"},
+		"deleted while it started":      {[]*corev1.Pod{deleted(pod(0, 2), "Error")}, ""},
+		"deleted before it started":     {[]*corev1.Pod{deleted(pod(0, 137), "ContainerStatusUnknown")}, ""},
+		"failed while it was deleted":   {[]*corev1.Pod{deleted(pod(0, 1), "Error")}, "ended with 1"},
+		"killed after its grace period": {[]*corev1.Pod{deleted(pod(0, 137), "Error")}, "ended with 137"},
+		"well":                          {[]*corev1.Pod{pod(0, 0)}, ""},
+		"restarted":                     {[]*corev1.Pod{pod(1, 0)}, "restarted 1 times"},
+		"crashed":                       {[]*corev1.Pod{pod(0, 2)}, "ended with 2"},
 	} {
 		m := &managers{}
 		for _, p := range test.pods {

@@ -60,12 +60,20 @@ func (m *managers) well() error {
 					),
 				)
 			}
-			if t := c.State.Terminated; t != nil && t.ExitCode != 0 {
+			if t := c.State.Terminated; t != nil && t.ExitCode != 0 && !endedEarly(p, t) {
 				errs = append(errs, fmt.Errorf("manager %s ended with %d (%s): %s", p.Name, t.ExitCode, t.Reason, t.Message))
 			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// endedEarly is a replica that was deleted while it started. Before it listens to signals, Go ends
+// the first process of a container with 2 (a panic, too, but that is in its log); and of a container
+// that was never there the kubelet says ContainerStatusUnknown.
+func endedEarly(p *corev1.Pod, t *corev1.ContainerStateTerminated) bool {
+	const signalled, never = 2, "ContainerStatusUnknown"
+	return p.DeletionTimestamp != nil && (t.ExitCode == signalled || t.Reason == never)
 }
 
 // panics looks for them in the logs of all managers.

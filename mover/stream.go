@@ -192,7 +192,12 @@ var errShort = mc.ErrShort
 
 // receive writes the next bytes of the pipe to a file and compares them, with those that
 // were there before.
-func (t *transfer) receive(ctx context.Context, r io.Reader, i int, start headStart) (proof.Method, plan.Identity, error) {
+func (t *transfer) receive(
+	ctx context.Context,
+	r io.Reader,
+	i int,
+	start headStart,
+) (proof.Method, plan.Identity, error) {
 	e := t.plan.Entries[i]
 	want, d := start.want, start.digest
 	if start.bytes == 0 {
@@ -263,7 +268,11 @@ func (t *transfer) commit(f *os.File, name string) (plan.Identity, error) {
 	return plan.IdentityOf(&found), nil
 }
 
-func (t *transfer) settleFile(ctx context.Context, e plan.Entry, tried proof.Expectation) (proof.Method, plan.Identity, error) {
+func (t *transfer) settleFile(
+	ctx context.Context,
+	e plan.Entry,
+	tried proof.Expectation,
+) (proof.Method, plan.Identity, error) {
 	f, file, err := t.openPlanned(e)
 	if err != nil {
 		return proof.Unverified, file, err

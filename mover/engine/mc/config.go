@@ -98,8 +98,13 @@ func (c *Client) roots() string { return filepath.Join(c.dir(), "roots.pem") }
 // has none: then they are those compiled into this binary.
 func systemRoots(getenv func(string) string) []byte {
 	for _, file := range []string{
-		getenv("SSL_CERT_FILE"), "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
-		"/etc/pki/tls/cacert.pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem",
+		getenv("SSL_CERT_FILE"),
+		"/etc/ssl/certs/ca-certificates.crt",
+		"/etc/pki/tls/certs/ca-bundle.crt",
+		"/etc/ssl/ca-bundle.pem",
+		"/etc/pki/tls/cacert.pem",
+		"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+		"/etc/ssl/cert.pem",
 	} {
 		if text, err := os.ReadFile(file); err == nil { // #nosec G304 -- a fixed list, and what the pod's own environment names.
 			return text

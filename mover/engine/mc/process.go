@@ -107,7 +107,8 @@ func death(err error) error {
 		).Because(
 			err,
 		)
-	case exit == nil && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.ENOEXEC)):
+	case exit == nil &&
+		(errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.ENOEXEC)):
 		return fault.New(wire.MoverBroken, "mc cannot be started: %v; the mover's image is broken", err).Because(err)
 	}
 	return fmt.Errorf("run mc: %w", err)

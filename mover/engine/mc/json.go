@@ -61,7 +61,9 @@ func readLines(r io.Reader, visit func(line) error) error {
 		text := bytes.TrimSpace(object)
 		var l line
 		switch {
-		case bytes.HasSuffix(text, []byte("}")) && json.Unmarshal(text, &l) == nil:
+		case bytes.HasSuffix(text, []byte("}")) && bytes.HasPrefix(text, []byte("{")) && json.Valid(text):
+			// A field of a type that is not ours stays empty: it must not swallow the lines behind it.
+			_ = json.Unmarshal(text, &l)
 			if err := visit(l); err != nil {
 				return err
 			}

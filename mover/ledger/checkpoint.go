@@ -4,6 +4,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -50,7 +51,8 @@ func (k *Checkpointer) Run(ctx context.Context) error {
 
 // Checkpoint syncs the volume and then notes in the journal what was verified
 // before, and how much of large files had arrived. When the device refuses data, the files in question are removed:
-// read again they might come from memory and look sound.
+// read again they might come from memory and look sound. A sync may hang for as long as it takes
+// another mover to load the volume anew: its files are not removed.
 func (k *Checkpointer) Checkpoint() error {
 	if err := k.Journal.Owned(); err != nil {
 		return err
@@ -67,6 +69,9 @@ func (k *Checkpointer) Checkpoint() error {
 	}
 	if err := k.Volume.Sync(); err != nil {
 		k.Journal.Distrust()
+		if lost := k.Journal.Owned(); lost != nil {
+			return errors.Join(lost, err)
+		}
 		for _, i := range pending {
 			_ = k.Volume.Remove(k.Ledger.Plan.Entries[i].Path)
 		}

@@ -154,11 +154,9 @@ func (t *transfer) cat(ctx context.Context, batch []int, share int) (done int, e
 		}
 		return nil
 	})
-	t.confirm(ctx, sizeOnly, files)
+	t.confirm(ctx, sizeOnly, files, err == nil)
 	if done == len(batch) && err != nil {
-		// Too many bytes, or an error after the last one: nothing that was
-		// only counted can be trusted.
-		done--
+		done-- // Too many bytes, or an error after the last one.
 	}
 	return done, err
 }
@@ -169,8 +167,10 @@ var errShifted = fmt.Errorf("%w: another object came before it", fault.ErrDiffer
 
 // confirm asks S3 whether objects that cannot be digested are still the listed
 // ones. Then each had its listed size, and so the pipe was cut where it should;
-// behind the first that changed, nothing is certain.
-func (t *transfer) confirm(ctx context.Context, list []int, files map[int]plan.Identity) {
+// behind the first that changed, nothing is certain. Nor is anything when the pipe did not end
+// where the last object did: an object that was not asked about, or the body of one, had another
+// size. What is uncertain comes again with the next round.
+func (t *transfer) confirm(ctx context.Context, list []int, files map[int]plan.Identity, ended bool) {
 	errs := make([]error, len(list))
 	source.Parallel(source.StatWorkers, len(list), func(n int) { _, errs[n] = t.source.Unchanged(ctx, t.plan, t.plan.Entries[list[n]]) })
 	shifted := false
@@ -181,7 +181,7 @@ func (t *transfer) confirm(ctx context.Context, list []int, files map[int]plan.I
 			shifted = true
 		case shifted:
 			t.ledger.Fail(i, errShifted)
-		default:
+		case ended:
 			t.ledger.Verified(i, proof.BySize, files[i], false)
 		}
 	}

@@ -10,12 +10,14 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -101,14 +103,7 @@ func TestALargeFileThatMCReplaces(t *testing.T) {
 // TestALargeFileThatMCDamages: S3's clock is ahead, and mc's copy arrives with other bytes.
 func TestALargeFileThatMCDamages(t *testing.T) {
 	c, b, want := startContest(t)
-	stamp := regexp.MustCompile(`<LastModified>[^<]*<`)
-	c.list = func(w http.ResponseWriter, r *http.Request) bool {
-		answer := httptest.NewRecorder()
-		passOn(t, c.s, answer, r)
-		text, _ := io.ReadAll(answer.Body)
-		_, _ = w.Write(stamp.ReplaceAll(text, []byte("<LastModified>2030-01-01T00:00:00Z<")))
-		return true
-	}
+	c.list = func(w http.ResponseWriter, r *http.Request) bool { return newer(t, c.s, w, r) }
 	c.copy = func(w http.ResponseWriter, _ *http.Request) bool {
 		w.Header().Set("Content-Length", strconv.Itoa(len(c.object)))
 		w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
@@ -121,6 +116,58 @@ func TestALargeFileThatMCDamages(t *testing.T) {
 	}
 	want["large"] = c.object
 	b.mustHold(want)
+}
+
+// TestALargeFileThatNobodyCompletes: S3's clock is ahead, so that mc copies the file that a stream
+// has begun. Both break off, and the file has its size from the start.
+func TestALargeFileThatNobodyCompletes(t *testing.T) {
+	forceMirror(t)
+	s := startVersity(t)
+	object := content(1, plan.LargeSize+5)
+	want := small(t, s, 5)
+	s.put(t, "large", object)
+	streaming := make(chan struct{})
+	var once sync.Once
+	var gets, sound atomic.Int64
+	p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		q := r.URL.Query()
+		switch {
+		case q.Has("list-type") && q.Get("prefix") == "" && strings.Contains(r.UserAgent(), "mc/") && sound.Load() == 0:
+			<-streaming
+			return newer(t, s, w, r)
+		case r.Method != http.MethodGet || keyOf(r) != "large" || sound.Load() > 0:
+			return false
+		}
+		gets.Add(1)
+		once.Do(func() { close(streaming) })
+		w.Header().Set("Content-Length", strconv.Itoa(len(object)))
+		w.Header().Set("Last-Modified", "Mon, 02 Jan 2006 15:04:05 GMT")
+		w.Header().Set("ETag", `"00000000000000000000000000000000"`)
+		_, _ = w.Write(object[:len(object)/2])
+		panic(http.ErrAbortHandler)
+	})
+	b := newBench(t, p.URL)
+	b.request.Transfer.Verify = proof.VerifySize
+	want["large"] = object
+	if r := b.run(); r.Class == wire.Done {
+		b.mustHold(want)
+		t.Errorf("report is %+v after %d answers that broke off", r, gets.Load())
+	}
+	sound.Add(1)
+	b.request.Attempt = 2
+	b.mustBeDone(b.run())
+	b.mustHold(want)
+}
+
+var stamp = regexp.MustCompile(`<LastModified>[^<]*<`)
+
+// newer passes a listing on whose objects are younger than any file.
+func newer(t *testing.T, s *s3server, w http.ResponseWriter, r *http.Request) bool {
+	answer := httptest.NewRecorder()
+	passOn(t, s, answer, r)
+	text, _ := io.ReadAll(answer.Body)
+	_, _ = w.Write(stamp.ReplaceAll(text, []byte("<LastModified>2030-01-01T00:00:00Z<")))
+	return true
 }
 
 func passOn(t *testing.T, s *s3server, w http.ResponseWriter, r *http.Request) {

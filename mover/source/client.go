@@ -175,7 +175,10 @@ func Connect(r wire.Request, faults fault.Classifier, from Mounts, getenv func(s
 		endpoint: c.Endpoint.String(),
 	}
 	c.S3, err = newClient(c.Endpoint, r.Source, credentials.New(c.Identities),
-		&noticing{RoundTripper: &patient{transport}, expired: c.Identities.Expire})
+		&noticing{
+			RoundTripper: &patient{&pages{RoundTripper: transport, where: faults.Where()}},
+			expired:      c.Identities.Expire,
+		})
 	return c, err
 }
 

@@ -44,12 +44,19 @@ func (c *Client) Plan(ctx context.Context, listed func(objects int64)) (*plan.Pl
 func (c *Client) Each(ctx context.Context, add func(key string, size int64, etag string), listed func(objects int64)) error {
 	source := c.request.Source
 	options := minio.ListObjectsOptions{Prefix: plan.ListPrefix(source), Recursive: true}
+	var keys cycle
 	if source.RequestPayer {
 		options.Set(PayerHeader, Payer)
 	}
 	for o := range c.S3.ListObjectsIter(ctx, source.Bucket, options) {
 		if o.Err != nil {
 			return fmt.Errorf("list objects: %w", o.Err)
+		}
+		if !strings.HasPrefix(o.Key, options.Prefix) {
+			return foreign(c.faults.Where(), o.Key, options.Prefix)
+		}
+		if keys.closed(o.Key) {
+			return repeated(c.faults.Where())
 		}
 		add(o.Key, o.Size, o.ETag)
 		listed(1)
@@ -58,6 +65,12 @@ func (c *Client) Each(ctx context.Context, add func(key string, size int64, etag
 		return fmt.Errorf("list objects: %w", context.Cause(ctx))
 	}
 	return nil
+}
+
+// foreign is for a server that ignores the prefix: what it lists is not what was asked for.
+func foreign(where, key, prefix string) error {
+	return fault.New(wire.TransferFailed, "%s lists the key %s, and the prefix %s was asked for; this is a fault of the server",
+		where, plan.Quote(key), plan.Quote(prefix))
 }
 
 // StatWorkers bounds the HEAD requests in flight. They are latency bound; 16

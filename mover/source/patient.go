@@ -3,10 +3,8 @@
 package source
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"time"
 )
@@ -17,7 +15,8 @@ import (
 type patient struct{ http.RoundTripper }
 
 // patience is how long a page is asked for, several times: minio-go tries again, too. A server that
-// gives no answer at all takes longer than that.
+// gives no answer at all takes longer than that. Below it, pages reads whole answers: one may break
+// off, too.
 const patience = 32 * time.Second
 
 // RoundTrip implements http.RoundTripper.
@@ -27,28 +26,22 @@ func (p *patient) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	start := time.Now() //nolint:forbidigo // Only ever subtracted from.
 	for pause := time.Second; ; pause *= 2 {
-		answer, err := p.page(r)
-		if time.Since(start)+pause > patience || err == nil && !inTrouble(answer.StatusCode) || !wait(r.Context(), pause) {
-			return answer, err
+		answer, err := p.RoundTripper.RoundTrip(r)
+		if time.Since(start)+pause > patience || !mayPass(answer, err) || !wait(r.Context(), pause) {
+			return answer, err //nolint:wrapcheck // It is handed through.
 		}
 	}
 }
 
-// page reads a whole answer: it may break off, too.
-func (p *patient) page(r *http.Request) (*http.Response, error) {
-	answer, err := p.RoundTripper.RoundTrip(r)
+// mayPass tells whether another answer may follow this one.
+func mayPass(answer *http.Response, err error) bool {
 	if err != nil {
-		return nil, err //nolint:wrapcheck // It is handed through.
+		return !errors.Is(err, errLongPage) && !errors.Is(err, errSamePage)
 	}
-	text, err := io.ReadAll(answer.Body) // A thousand keys of at most 1 KiB each.
-	if err := errors.Join(err, answer.Body.Close()); err != nil {
-		return nil, err
-	}
-	answer.Body = io.NopCloser(bytes.NewReader(text))
-	return answer, nil
+	return inTrouble(answer.StatusCode)
 }
 
-// inTrouble tells answers that another one may follow.
+// inTrouble tells the status of answers that another one may follow.
 func inTrouble(status int) bool {
 	switch status {
 	case http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,

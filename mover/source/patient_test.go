@@ -35,6 +35,7 @@ func answer(status int, body io.Reader) func() (*http.Response, error) {
 // What has not begun, and what S3 refuses, is told at once.
 func TestAListingThatIsUnderWayIsWaitedFor(t *testing.T) {
 	const begun = "http://s3/bucket?list-type=2&continuation-token=x"
+	whole := page("")
 	broken := errors.New("connection reset")
 	fails := func() (*http.Response, error) { return nil, broken }
 	hangs := func() (*http.Response, error) {
@@ -49,8 +50,8 @@ func TestAListingThatIsUnderWayIsWaitedFor(t *testing.T) {
 		wantStatus int // 0: an error.
 		wantTime   time.Duration
 	}{
-		"a page":                 {begun, []func() (*http.Response, error){answer(200, strings.NewReader("page"))}, 1, 200, 0},
-		"a page after troubles":  {begun, []func() (*http.Response, error){answer(503, strings.NewReader("busy")), fails, breaks, answer(200, strings.NewReader("page"))}, 4, 200, 7 * time.Second},
+		"a page":                 {begun, []func() (*http.Response, error){answer(200, strings.NewReader(whole))}, 1, 200, 0},
+		"a page after troubles":  {begun, []func() (*http.Response, error){answer(503, strings.NewReader("busy")), fails, breaks, answer(200, strings.NewReader(whole))}, 4, 200, 7 * time.Second},
 		"a server that is down":  {begun, []func() (*http.Response, error){fails}, 6, 0, 31 * time.Second},
 		"a server that is busy":  {begun, []func() (*http.Response, error){func() (*http.Response, error) { return answer(503, strings.NewReader("busy"))() }}, 6, 503, 31 * time.Second},
 		"a server that hangs":    {begun, []func() (*http.Response, error){hangs}, 1, 0, responseTimeout},
@@ -62,7 +63,7 @@ func TestAListingThatIsUnderWayIsWaitedFor(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &sequence{answers: tt.answers}
 				start := time.Now()
-				got, err := (&patient{s}).RoundTrip(get(t.Context(), t, tt.url))
+				got, err := (&patient{&pages{RoundTripper: s}}).RoundTrip(get(t.Context(), t, tt.url))
 				if status := statusOf(got); status != tt.wantStatus || (err == nil) != (tt.wantStatus > 0) {
 					t.Errorf("it ends with %d (%v), want %d", status, err, tt.wantStatus)
 				}
@@ -70,7 +71,7 @@ func TestAListingThatIsUnderWayIsWaitedFor(t *testing.T) {
 					t.Errorf("it is asked %d times in %s, want %d in %s", s.asked, time.Since(start), tt.wantAsked, tt.wantTime)
 				}
 				if got != nil && got.StatusCode == http.StatusOK {
-					if body, err := io.ReadAll(got.Body); string(body) != "page" || err != nil {
+					if body, err := io.ReadAll(got.Body); string(body) != whole || err != nil {
 						t.Errorf("the page is %q (%v)", body, err)
 					}
 				}
@@ -88,7 +89,7 @@ func TestAListingThatIsStopped(t *testing.T) {
 		s := &sequence{
 			answers: []func() (*http.Response, error){func() (*http.Response, error) { return nil, errors.New("reset") }},
 		}
-		if _, err := (&patient{s}).RoundTrip(get(ctx, t, "http://s3/bucket?continuation-token=x")); err == nil {
+		if _, err := (&patient{&pages{RoundTripper: s}}).RoundTrip(get(ctx, t, "http://s3/bucket?list-type=2&continuation-token=x")); err == nil {
 			t.Error("it ends well")
 		}
 		if passed := time.Since(start); passed != 2*time.Second {

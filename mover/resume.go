@@ -72,10 +72,11 @@ func (t *transfer) remains() *remains {
 	}
 }
 
-// read takes a line of the journal that is about an object as it is listed now.
+// read takes a line of the journal that is about an object as it is listed now. Without an entity
+// tag nobody can tell that it is.
 func (r *remains) read(l ledger.Line) {
 	i, ok := r.plan.Find(l.Path)
-	if !ok || r.plan.TagText(r.plan.Entries[i].ETag) != l.ETag {
+	if !ok || l.ETag == "" || r.plan.TagText(r.plan.Entries[i].ETag) != l.ETag {
 		return
 	}
 	switch size := r.plan.Entries[i].Size; {

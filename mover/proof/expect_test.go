@@ -8,6 +8,7 @@ import (
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"slices"
 	"testing"
@@ -108,6 +109,40 @@ func TestAMismatchIsNotCalledASize(t *testing.T) {
 				if got != c.want || (err == nil) != (c.want != Unverified) {
 					t.Errorf("%s are verified by %s (%v), want %s", what, name(got), err, name(c.want))
 				}
+			}
+		})
+	}
+}
+
+// changed is an object of which S3 says that it is not as it was listed.
+type changed struct{ s3 }
+
+var errChanged = errors.New("it is not as it was listed")
+
+func (*changed) Unchanged(context.Context, *plan.Plan, plan.Entry) (minio.ObjectInfo, error) {
+	return minio.ObjectInfo{}, errChanged
+}
+
+// TestAnObjectThatIsListedAsEmpty is believed to be when its entity tag says so, or S3 does again.
+func TestAnObjectThatIsListedAsEmpty(t *testing.T) {
+	empty := plan.ETag{Sum: md5.Sum(nil)}
+	for test, tt := range map[string]struct {
+		tag   plan.ETag
+		asker asker
+		want  Method
+	}{
+		"by its entity tag":                         {empty, &changed{}, ByMD5},
+		"by another tag, and it is":                 {plan.ETag{Parts: plan.OpaqueETag}, &s3{}, ByMD5},
+		"by another digest, and it is":              {plan.ETag{Sum: md5.Sum([]byte("x"))}, &s3{}, ByMD5},
+		"in one part, and it is":                    {partsTag(nil, 0), &s3{}, ByMD5},
+		"by the tag of something, and it is not":    {plan.ETag{Sum: md5.Sum([]byte("x"))}, &changed{}, Unverified},
+		"by a tag that says nothing, and it is not": {plan.ETag{Parts: plan.OpaqueETag}, &changed{}, Unverified},
+	} {
+		t.Run(test, func(t *testing.T) {
+			p := &Prover{Asker: tt.asker}
+			got, err := p.Compare(t.Context(), bytes.NewReader(nil), plan.Entry{Key: "k", Path: "k", ETag: tt.tag}, p.Expect)
+			if got != tt.want || (tt.want == Unverified) != errors.Is(err, errChanged) {
+				t.Errorf("it is verified by %s (%v), want %s", name(got), err, name(tt.want))
 			}
 		})
 	}

@@ -129,7 +129,7 @@ func (c *composer) signed(q query, s *signing) (list [6]header, n int) {
 
 // authorize adds the headers of S3 and the signature over them; none for anonymous requests.
 func (c *composer) authorize(b []byte, q query, s *signing, now time.Time) []byte {
-	c.setTime(now)
+	c.setTime(now, s.day)
 	list, n := c.signed(q, s)
 	for _, h := range list[:n] {
 		b = append(append(append(append(b, h.name...), ": "...), h.value...), "\r\n"...)
@@ -180,8 +180,16 @@ func (c *composer) signature(q query, s *signing, list []header) []byte {
 	return c.digest
 }
 
-func (c *composer) setTime(now time.Time) {
+// setTime keeps within the day of the key: a request that was given its key a moment before
+// midnight is made a moment before it, or S3 would refuse the signature. A clock may go back, too.
+func (c *composer) setTime(now time.Time, day string) {
 	if second := now.Unix(); second != c.second || c.stamp == nil {
 		c.second, c.stamp = second, now.UTC().AppendFormat(c.stamp[:0], "20060102T150405Z")
+	}
+	switch of := string(c.stamp[:len(day)]); {
+	case of > day:
+		c.second, c.stamp = 0, append(append(c.stamp[:0], day...), "T235959Z"...)
+	case of < day:
+		c.second, c.stamp = 0, append(append(c.stamp[:0], day...), "T000000Z"...)
 	}
 }

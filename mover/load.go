@@ -175,12 +175,10 @@ func (t *transfer) lastSweep(
 	ctx context.Context,
 	same func(i int, file plan.Identity) bool,
 ) (others []int, err error) {
-	files := 0
+	seen := make([]bool, len(t.plan.Entries)) // Of a directory that tells a name twice, it is one file.
 	s := volume.Sweep{Volume: t.volume, Owned: t.journal.Owned, Plan: t.plan, Keep: func(i int, stat *unix.Stat_t) bool {
 		ok := t.ledger.IsVerified(i) && stat.Size == t.plan.Entries[i].Size
-		if ok {
-			files++
-		}
+		seen[i] = seen[i] || ok
 		if ok && !same(i, plan.IdentityOf(stat)) {
 			others = append(others, i)
 		}
@@ -189,15 +187,23 @@ func (t *transfer) lastSweep(
 	if err := s.Run(ctx); err != nil {
 		return nil, err
 	}
-	if want := t.plan.Files(); files != want {
-		return nil, fault.New(
-			wire.VerificationFailed,
-			"the volume holds %d of %d files after the transfer; does something else write to it?",
-			files,
-			want,
-		)
+	return others, t.missing(seen)
+}
+
+// missing names a file that was verified and is not found under its name. On a file system that is
+// blind to case, or that spells names in its own way, two keys may share one, or one may have another.
+func (t *transfer) missing(seen []bool) error {
+	for i, e := range t.plan.Entries {
+		if !seen[i] && !e.IsDir() {
+			return fault.New(
+				wire.VerificationFailed,
+				"%s is not on the volume under that name after the transfer; does something else write to the volume, "+
+					"or does its file system not tell upper from lower case?",
+				plan.Quote(e.Path),
+			)
+		}
 	}
-	return others, nil
+	return nil
 }
 
 // checkOthers compares files that took the place of verified ones. What cannot be compared by

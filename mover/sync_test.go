@@ -244,6 +244,35 @@ func TestAFileThatTakesAnothersPlace(t *testing.T) {
 	}
 }
 
+// TestAFileWithoutItsName: on a file system that is blind to case, two keys have one file.
+func TestAFileWithoutItsName(t *testing.T) {
+	v, _ := journalVolume(t)
+	dir := v.Root.Name()
+	p, err := planOf(t, wire.Request{Operation: wire.Populate},
+		listed{key: "A", size: 5, etag: hexMD5("hello")}, listed{key: "a", size: 5, etag: hexMD5("world")},
+	)
+	mustDo(t, err)
+	j, _ := read(t, v, "r")
+	tr := &transfer{
+		mover: &mover{
+			plan:     p,
+			prover:   &proof.Prover{Asker: silentS3{}, Plan: p},
+			options:  Options{Log: io.Discard},
+			progress: &progress{},
+		},
+		volume: v, journal: j, ledger: ledger.New(p),
+	}
+	tr.plan.Mirrorable = false // No second listing.
+	write(t, dir+"/A", "world")
+	for i := range p.Entries {
+		tr.ledger.Verified(i, proof.ByMD5, fileOf(v, "A"), true)
+	}
+	err = tr.finish(t.Context())
+	if fault.ReasonOf(err) != wire.VerificationFailed || !strings.Contains(err.Error(), `"a" is not on the volume`) {
+		t.Errorf("the attempt ends with %v", err)
+	}
+}
+
 // TestInodesThatDoNotLast: the volume gives a file another number with each look, and nothing else
 // has changed.
 func TestInodesThatDoNotLast(t *testing.T) {

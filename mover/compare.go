@@ -54,6 +54,9 @@ func (t *transfer) compareCold(ctx context.Context, i int, expect proof.Expecter
 		return proof.Unverified, file, err
 	}
 	defer func() { _ = f.Close() }()
+	if err := t.volume.SyncOpen(f); err != nil {
+		return proof.Unverified, file, err
+	}
 	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
 	by, err := t.prover.Compare(ctx, f, t.plan.Entries[i], expect)
 	return by, file, err

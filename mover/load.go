@@ -138,7 +138,7 @@ func (t *transfer) saving(ctx context.Context, work func(context.Context) error)
 	if keepErr := <-kept; keepErr != nil {
 		return keepErr
 	}
-	if err != nil {
+	if err != nil || t.volume.EachFile { // The last sync of all would not reach what is left.
 		return errors.Join(err, k.Checkpoint())
 	}
 	return nil
@@ -230,6 +230,9 @@ func (t *transfer) checkOthers(ctx context.Context, others []int) error {
 
 func (t *transfer) checkOther(ctx context.Context, i int, sizeIsEnough bool) error {
 	by, file, err := t.compare(ctx, i)
+	if err == nil {
+		err = t.volume.SyncFile(t.plan.Entries[i].Path)
+	}
 	unknown := err == nil && by == proof.BySize && !sizeIsEnough
 	if unknown || errors.Is(err, fault.ErrDiffers) || errors.Is(err, errNotThere) {
 		return t.replaced(i)

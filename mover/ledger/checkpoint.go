@@ -5,6 +5,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,8 @@ import (
 type Volume interface {
 	// Sync writes all of the volume to its device.
 	Sync() error
+	// SyncFile writes one file to its device, where Sync does not.
+	SyncFile(name string) error
 	// Stat describes a file without following a link.
 	Stat(name string) (unix.Stat_t, error)
 	Remove(name string) error
@@ -67,7 +70,7 @@ func (k *Checkpointer) Checkpoint() error {
 			lines = append(lines, l)
 		}
 	}
-	if err := k.Volume.Sync(); err != nil {
+	if err := k.sync(pending, parts); err != nil {
 		k.Journal.Distrust()
 		if lost := k.Journal.Owned(); lost != nil {
 			return errors.Join(lost, err)
@@ -88,6 +91,36 @@ func (k *Checkpointer) Checkpoint() error {
 		k.Progressed()
 	}
 	k.Ledger.Partial.Note(parts)
+	return nil
+}
+
+// sync writes what was verified and what has arrived to the device.
+func (k *Checkpointer) sync(pending []int32, parts map[int]int64) error {
+	if err := k.Volume.Sync(); err != nil {
+		return err
+	}
+	for _, i := range pending {
+		if err := k.syncFile(int(i)); err != nil {
+			return err
+		}
+	}
+	for i := range parts {
+		if err := k.syncFile(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// syncFile leaves a file alone that is not there any more: it has no line in the journal.
+func (k *Checkpointer) syncFile(i int) error {
+	e := k.Ledger.Plan.Entries[i]
+	if e.IsDir() {
+		return nil
+	}
+	if err := k.Volume.SyncFile(e.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +26,8 @@ func (v refusing) Sync() error {
 	v.meanwhile()
 	return unix.EIO
 }
+
+func (refusing) SyncFile(string) error { return nil }
 
 func (v refusing) Stat(name string) (s unix.Stat_t, err error) {
 	return s, unix.Stat(filepath.Join(v.dir, name), &s)
@@ -79,6 +82,75 @@ func TestASyncThatHangs(t *testing.T) {
 			}
 			if _, err := os.Stat(file); (err == nil) != tt.wantFile {
 				t.Errorf("the file: %v, want it to be there: %v", err, tt.wantFile)
+			}
+		})
+	}
+}
+
+// keeping is a volume whose sync ends well and leaves the content of files where it was.
+type keeping struct {
+	refusing
+
+	synced  []string
+	refuses string
+}
+
+func (*keeping) Sync() error { return nil }
+
+func (v *keeping) SyncFile(name string) error {
+	if name == v.refuses {
+		return unix.EIO
+	}
+	v.synced = append(v.synced, name)
+	return nil
+}
+
+// TestFilesAreSyncedOneByOne where the volume says that it has to be: what is verified, and what
+// has arrived of large ones. A file that the device refuses is not noted, nor does it stay.
+func TestFilesAreSyncedOneByOne(t *testing.T) {
+	for name, tt := range map[string]struct {
+		refuses string
+		noted   int
+	}{"the device takes them": {"", 2}, "the device refuses one": {"a", 0}} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			root, err := os.OpenRoot(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = root.Close() })
+			j, err := TakeOver(root, plan.Header{Claim: "claim", Pod: "this", Request: "request"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(j.Close)
+			v := &keeping{refusing: refusing{dir: dir}, refuses: tt.refuses}
+			l := New(&plan.Plan{Entries: []plan.Entry{
+				{Key: "a", Path: "a", Size: 5}, {Key: "dir/", Path: "dir/"}, {Key: "large", Path: "large", Size: 3 * PartialStep},
+			}})
+			if err := os.WriteFile(filepath.Join(dir, "a"), []byte("hello"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			stat, err := v.Stat("a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.Verified(0, 1, plan.IdentityOf(&stat), false)
+			l.Verified(1, 5, plan.Identity{}, false)
+			l.Partial.Reached(2, PartialStep)
+			err = (&Checkpointer{Volume: v, Ledger: l, Journal: j, Progressed: func() {}}).Checkpoint()
+			if (err == nil) != (tt.refuses == "") {
+				t.Errorf("it ends with %v", err)
+			}
+			noted := 0
+			if err := j.Replay(func(Line) { noted++ }); err != nil || noted != tt.noted {
+				t.Errorf("%d lines are noted (%v), want %d", noted, err, tt.noted)
+			}
+			if want := []string{"a", "large"}; tt.refuses == "" && !slices.Equal(v.synced, want) {
+				t.Errorf("%q are synced, want %q", v.synced, want)
+			}
+			if _, err := os.Stat(filepath.Join(dir, "a")); (err == nil) != (tt.refuses == "") {
+				t.Errorf("the verified file: %v", err)
 			}
 		})
 	}

@@ -39,6 +39,9 @@ type Volume struct {
 	Dir     *os.File
 	dataDir *os.File // The target directory again, for openat2.
 	Target  string
+	// EachFile means that Sync is not enough for what was written to files: each has to be synced
+	// by itself.
+	EachFile bool
 }
 
 // Open opens the mount point and changes nothing.
@@ -51,6 +54,10 @@ func Open(mount, target string) (*Volume, error) {
 	if v.Dir, err = os.Open(mount); err != nil { // #nosec G304 -- the mount point.
 		v.Close()
 		return nil, fault.NotWritable(err)
+	}
+	if err := v.lookReach(); err != nil {
+		v.Close()
+		return nil, err
 	}
 	return v, nil
 }
@@ -194,7 +201,7 @@ func (v *Volume) Stat(name string) (unix.Stat_t, error) {
 
 // Sync writes everything on the volume to its device: data, directories and
 // the journal. The kernel reports every write error since the volume was
-// opened, so a nil error means that what was written is there.
+// opened, so a nil error means that what was written is there, unless EachFile is set.
 func (v *Volume) Sync() error {
 	if err := unix.Syncfs(int(v.Dir.Fd())); err != nil {
 		return fmt.Errorf("write the volume to its device: %w", err)

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/plan"
+)
+
+// syncfsReaches tells whether syncfs writes a file system of this type to its device and tells of
+// what was refused. On FUSE it only hands the pages to the program that serves the file system,
+// which may keep them: that is asked to write them by fsync alone (fs/fuse/inode.c, fuse_sync_fs).
+// Before Linux 5.8 syncfs tells of no refusal (commit 735e4ae5ba28).
+func syncfsReaches(kind int64, release string) bool {
+	return kind != unix.FUSE_SUPER_MAGIC && !olderThan(release, 5, 8)
+}
+
+// olderThan compares the release of a kernel, such as 4.18.0-553.el8.x86_64. One that cannot be read is
+// not older.
+func olderThan(release string, major, minor int) bool {
+	first, rest, _ := strings.Cut(release, ".")
+	second, _, _ := strings.Cut(rest, ".")
+	second, _, _ = strings.Cut(second, "-")
+	a, errA := strconv.Atoi(first)
+	b, errB := strconv.Atoi(second)
+	return errA == nil && errB == nil && (a < major || a == major && b < minor)
+}
+
+// lookReach finds out whether every file has to be synced by itself.
+func (v *Volume) lookReach() error {
+	var s unix.Statfs_t
+	if err := unix.Fstatfs(int(v.Dir.Fd()), &s); err != nil {
+		return fmt.Errorf("ask the volume for its type: %w", err)
+	}
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return fmt.Errorf("ask for the release of the kernel: %w", err)
+	}
+	v.EachFile = !syncfsReaches(s.Type, unix.ByteSliceToString(u.Release[:]))
+	return nil
+}
+
+// SyncFile writes one file to its device where Sync does not, see EachFile.
+func (v *Volume) SyncFile(name string) error {
+	if !v.EachFile {
+		return nil
+	}
+	f, err := v.Open(name)
+	if err != nil {
+		return fmt.Errorf("write %s to its device: %w", plan.Quote(name), err)
+	}
+	defer func() { _ = f.Close() }()
+	return v.SyncOpen(f)
+}
+
+// SyncOpen is SyncFile for a file that is open.
+func (v *Volume) SyncOpen(f *os.File) error {
+	if !v.EachFile {
+		return nil
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("write the volume to its device: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestSyncfsReaches: where it does not, each file is synced by itself.
+func TestSyncfsReaches(t *testing.T) {
+	for _, tt := range []struct {
+		kind    int64
+		release string
+		want    bool
+	}{
+		{unix.EXT4_SUPER_MAGIC, "6.18.44", true},
+		{unix.NFS_SUPER_MAGIC, "5.14.0-427.13.1.el9_4.x86_64", true},
+		{unix.EXT4_SUPER_MAGIC, "5.8.0", true},
+		{unix.EXT4_SUPER_MAGIC, "5.10-rc1", true},
+		{unix.EXT4_SUPER_MAGIC, "5.7.19", false},
+		{unix.EXT4_SUPER_MAGIC, "4.18.0-553.el8_10.x86_64", false},
+		{unix.FUSE_SUPER_MAGIC, "6.18.44", false},
+		{unix.EXT4_SUPER_MAGIC, "unknown", true},
+	} {
+		if got := syncfsReaches(tt.kind, tt.release); got != tt.want {
+			t.Errorf("on %#x of Linux %s it is %v, want %v", tt.kind, tt.release, got, tt.want)
+		}
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -74,16 +76,43 @@ func judge(ctx context.Context, copied scratch, p patch) result {
 	by := ""
 	for _, k := range p.killers {
 		out, err := test(ctx, copied, k)
+		why := unnoticed(out, k)
 		switch {
 		case err == nil:
 			return result{patch: p, outcome: survived, by: k.String()}
-		case ctx.Err() != nil, strings.Contains(out, "[build failed]"), strings.Contains(out, "[setup failed]"):
-			return result{patch: p, outcome: unjudged, by: "the test does not build: " + firstLine(out)}
+		case ctx.Err() != nil:
+			return result{patch: p, outcome: unjudged, by: ctx.Err().Error()}
+		case why != "":
+			return result{patch: p, outcome: unjudged, by: why}
 		case by == "":
 			by = firstFailure(out)
 		}
 	}
 	return result{patch: p, outcome: killed, by: by}
+}
+
+// unnoticed tells why a run that failed is no proof that one of its named tests noticed: what does not
+// build, a node that does not start, a timeout and a kill for want of memory fail whatever is tested.
+// It is "" where a named test failed.
+func unnoticed(out string, k killer) string {
+	failed := false
+	for line := range strings.Lines(out) {
+		name, ok := strings.CutPrefix(line, "--- FAIL: ")
+		name, _, _ = strings.Cut(name, " ")
+		switch {
+		case strings.Contains(line, "[build failed]"), strings.Contains(line, "[setup failed]"):
+			return "the test does not build: " + firstLine(out)
+		case strings.HasPrefix(line, "panic: test timed out"):
+			return strings.TrimSpace(line)
+		}
+		failed = failed || ok && slices.ContainsFunc(k.top(), func(named *regexp.Regexp) bool {
+			return named.MatchString(name)
+		})
+	}
+	if !failed {
+		return "no named test failed: " + lastLine(out)
+	}
+	return ""
 }
 
 // test runs a killer. It stops at the first failure where that is enough.

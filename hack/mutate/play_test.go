@@ -87,6 +87,67 @@ func TestPlay(t *testing.T) {
 	}
 }
 
+// A run that fails is a proof only where a named test failed in it.
+func TestUnnoticed(t *testing.T) {
+	k, err := parseKiller("hack/test.sh e2e -run 'TestStory$|TestOther/of'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const failure = "=== RUN   TestStory\n--- FAIL: TestStory (1.00s)\n    x_test.go:7: lost\nFAIL\n"
+	cases := map[string]struct {
+		out  string
+		want string // Empty where it is a proof.
+	}{
+		"a named test":               {failure, ""},
+		"a named test that panics":   {"--- FAIL: TestStory (0.00s)\npanic: nil map [recovered]\n", ""},
+		"a subtest of a named one":   {"--- FAIL: TestOther (1.00s)\n    --- FAIL: TestOther/of (1.00s)\n", ""},
+		"a node that does not start": {"start the node: no space left on device\nFAIL\n", "no named test failed: FAIL"},
+		"nothing said":               {"", "no named test failed"},
+		"another test":               {strings.ReplaceAll(failure, "TestStory", "TestStoryOfOthers"), "no named test failed"},
+		"only what a test prints":    {"    --- FAIL: TestStory (1.00s)\nFAIL\n", "no named test failed"},
+		"a timeout":                  {failure + "panic: test timed out after 5m0s\n", "test timed out after 5m0s"},
+		"a kill":                     {"=== RUN   TestStory\nsignal: killed\n", "no named test failed: signal: killed"},
+		"a panic of the runner":      {"=== RUN   TestStory\npanic: send on closed channel\nexit status 2\n", "no named test"},
+		"no build":                   {"FAIL\texample.com/x [build failed]\n", "does not build"},
+		"no setup":                   {"FAIL\texample.com/x [setup failed]\n", "does not build"},
+		"no test to run":             {"testing: warning: no tests to run\nPASS\n", "no named test failed: PASS"},
+	}
+	for name, c := range cases {
+		if got := unnoticed(c.out, k); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// A node that does not start with a mutation proves nothing of the story.
+func TestPlayWithoutANode(t *testing.T) {
+	dir := repository(t)
+	script := filepath.Join(dir, "hack", "test.sh")
+	write(t, script, `#!/bin/sh
+grep -q "a + b" sum/sum.go && echo "--- PASS: TestStory (1.00s)" && exit 0
+echo "start the node: no space left on device" >&2
+exit 1
+`)
+	if err := os.Chmod(script, 0o700); err != nil { //nolint:gosec // It is a program.
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "story.patch"),
+		"# It breaks.\n# Killed-by: hack/test.sh e2e -run TestStory\n"+strings.ReplaceAll(diff, "RESULT", "a - b"))
+	all, err := readPatches(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all[0].file = "story.patch"
+	copied, err := newScratch(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer copied.remove()
+	if r := play(t.Context(), copied, all)[0]; r.outcome != unjudged || !strings.Contains(r.by, "no space left") {
+		t.Errorf("%s by %q", r.outcome, r.by)
+	}
+}
+
 func TestVerdictOfKilledOnes(t *testing.T) {
 	if err := verdict([]result{{outcome: killed}, {outcome: killed}}); err != nil {
 		t.Error(err)

@@ -45,7 +45,7 @@ type Plan struct {
 // Planner turns a listing into a plan.
 type Planner struct {
 	Plan
-	filter   filter
+	filter   Filter
 	target   string
 	tolerate bool // Unsafe keys are left out rather than refused.
 	unsafe   []string
@@ -54,7 +54,7 @@ type Planner struct {
 
 // NewPlanner fails for patterns and target paths that no volume can have.
 func NewPlanner(r wire.Request) (*Planner, error) {
-	f, err := newFilter(r.Source)
+	f, err := NewFilter(r.Source)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func NewPlanner(r wire.Request) (*Planner, error) {
 	}
 	base, whole := basePrefix(r.Source)
 	return &Planner{
-		Plan:     Plan{Base: base, Mirrorable: whole && f.empty() && len(r.Source.Objects) == 0 && !Direct(r.Source)},
+		Plan:     Plan{Base: base, Mirrorable: whole && f.IsEmpty() && len(r.Source.Objects) == 0 && !Direct(r.Source)},
 		filter:   f,
 		target:   r.Volume.TargetPath,
 		tolerate: r.Policy.UnsafeKeys == wire.Skip || r.Operation == wire.Inventory,
@@ -76,7 +76,7 @@ func (p *Planner) Add(key string, size int64, tag string) {
 	if path == "" && size == 0 {
 		return // The marker of the prefix itself: that directory is the target.
 	}
-	if strings.HasPrefix(path, wire.JournalDir+"/") || path != "" && !p.filter.selects(path) {
+	if strings.HasPrefix(path, wire.JournalDir+"/") || path != "" && !p.filter.Selects(path) {
 		// What an export notes below its prefix is no data.
 		p.Mirrorable = false
 		return

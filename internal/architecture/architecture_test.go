@@ -61,8 +61,12 @@ var constraints = map[string]constraint{
 		why: "it reads and writes streams, whoever has them",
 	},
 	"the upload knows no engine and no population": {
-		from: "mover/upload", direct: true, forbidden: roomsBut("manifest", "plan", "source", "fault", "wire"),
+		from: "mover/upload", direct: true, forbidden: roomsBut("manifest", "plan", "proof", "fault", "wire"),
 		why: "it never writes on a volume",
+	},
+	"restoring knows no source": {
+		from: "mover/restore", direct: true, forbidden: roomsBut("manifest", "plan", "volume", "fault", "wire"),
+		why: "it comes after every byte is there",
 	},
 	"the source knows no volume": {
 		from: "mover/source", direct: true, forbidden: roomsBut("plan", "fault", "wire"), why: "the mover joins them",

@@ -37,6 +37,8 @@ var ErrStalled = errors.New("no byte was transferred")
 type Classifier struct {
 	Source      wire.Source
 	Credentials wire.Credentials
+	// Uploads means that objects are written, not read.
+	Uploads bool
 	// roots are directories below which names are a user's, not the system's.
 	Roots []string
 }

@@ -80,13 +80,12 @@ func (c Classifier) classifyRefusal(code, message string) *Failure {
 	case "InvalidToken", "InvalidSecurity", "InvalidClientTokenId":
 		return New(wire.AccessDenied, "the session token of %s is refused: %s", c.who(), message)
 	case "AccessDenied", "AllAccessDisabled", "AccountProblem", "Forbidden", "NotSignedUp", "UnauthorizedAccess":
-		return New(
-			wire.AccessDenied,
-			"S3 denies access to bucket %q with %s; allow s3:ListBucket on the bucket and s3:GetObject "+
-				"on its objects",
-			c.Source.Bucket,
-			c.who(),
-		)
+		rights := "s3:ListBucket on the bucket and s3:GetObject on its objects"
+		if c.Uploads {
+			rights = "s3:ListBucket and s3:ListBucketMultipartUploads on the bucket, and s3:GetObject, s3:PutObject, s3:DeleteObject, " +
+				"s3:ListMultipartUploadParts and s3:AbortMultipartUpload on its objects"
+		}
+		return New(wire.AccessDenied, "S3 denies access to bucket %q with %s; allow %s", c.Source.Bucket, c.who(), rights)
 	}
 	return nil
 }

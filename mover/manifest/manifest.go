@@ -74,6 +74,17 @@ type XAttr struct {
 	Value []byte `json:"value"`
 }
 
+// Find returns the entry of a path.
+func (m Manifest) Find(path string) (Entry, bool) {
+	i, ok := slices.BinarySearchFunc(m.Entries, path, func(e Entry, path string) int {
+		return strings.Compare(e.Path, path)
+	})
+	if !ok {
+		return Entry{}, false
+	}
+	return m.Entries[i], true
+}
+
 // Digest is that of a population of an export with these entries, see plan.Plan.Digest.
 func Digest(entries []Entry) (string, error) {
 	p, err := plan.NewPlanner(wire.Request{Operation: wire.Populate})

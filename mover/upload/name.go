@@ -6,6 +6,7 @@ package upload
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/s3populator/s3populator/mover/plan"
@@ -23,8 +24,16 @@ func keyProblem(prefix, path string) string {
 		return "it is not UTF-8"
 	case len(prefix)+len(path) > maxKey:
 		return "its key is longer than " + strconv.Itoa(maxKey) + " bytes"
+	case strings.ContainsFunc(path, notXML):
+		return "it has a character that no listing can hold"
 	}
 	return ""
+}
+
+// notXML tells characters that XML 1.0 has no way to write, and listings are XML. Not all servers make
+// use of encoding-type=url for them.
+func notXML(c rune) bool {
+	return c < ' ' && c != '\t' && c != '\n' && c != '\r' || c == 0xfffe || c == 0xffff
 }
 
 // reserved reports whether a name at the root of a volume belongs to the file system, to the

@@ -10,19 +10,18 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/manifest"
 	"github.com/s3populator/s3populator/mover/plan"
-	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // Scan is what is on a volume below the exported path, sorted bytewise by path.
 type Scan struct {
-	Entries []manifest.Entry // Without entity tags, checksums and extended attributes.
+	Entries []manifest.Entry // Without entity tags and checksums.
 	Special int64            // Sockets, FIFOs and devices.
 	Unsafe  Examples         // Paths that cannot be keys.
 	Denied  Examples         // Paths that may not be read.
@@ -48,47 +47,11 @@ type scanner struct {
 	scan   *Scan
 	prefix string // Of the keys.
 	atRoot bool   // What is exported is the volume itself.
+	filter plan.Filter
 }
 
-// Walk scans the directory below the mount point; an empty one is the mount point itself.
-func Walk(ctx context.Context, mount, directory, prefix string) (*Scan, error) {
-	root, err := os.Open(mount) // #nosec G304 -- the mount point.
-	if err != nil {
-		return nil, fault.New(wire.PathNotReadable, "the volume cannot be opened: %v", err)
-	}
-	defer func() { _ = root.Close() }()
-	top, err := openDirectory(root, path.Join(".", directory))
-	if err != nil {
-		return nil, topFailure(directory, err)
-	}
-	s := &scanner{scan: new(Scan), prefix: prefix, atRoot: directory == ""}
-	if err := s.directory(ctx, top, ""); err != nil {
-		return nil, err
-	}
-	slices.SortFunc(s.scan.Entries, func(a, b manifest.Entry) int { return strings.Compare(a.Path, b.Path) })
-	return s.scan, nil
-}
-
-func topFailure(directory string, err error) error {
-	switch {
-	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return fault.New(wire.PathNotReadable, "path %s may not be read: %v", plan.Quote(directory), err)
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP), errors.Is(err, unix.EXDEV):
-		return fault.New(wire.PathNotFound, "path %s is no directory on the volume; links are not followed: %v",
-			plan.Quote(directory), err)
-	}
-	return fmt.Errorf("open %s: %w", plan.Quote(directory), err)
-}
-
-func openDirectory(below *os.File, name string) (*os.File, error) {
-	fd, err := unix.Openat2(int(below.Fd()), name, &unix.OpenHow{ // #nosec G115 -- a descriptor.
-		Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
-	})
-	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: plan.Quote(name), Err: err}
-	}
-	return os.NewFile(uintptr(fd), name), nil // #nosec G115 -- a descriptor.
+func sortEntries(entries []manifest.Entry) {
+	slices.SortFunc(entries, func(a, b manifest.Entry) int { return strings.Compare(a.Path, b.Path) })
 }
 
 // directory scans one directory, and closes it.
@@ -121,14 +84,22 @@ func (s *scanner) name(ctx context.Context, d *os.File, at, name string) error {
 	if errors.Is(err, unix.ENOENT) {
 		return nil // It went while the directory was read.
 	}
+	if isDenied(err) {
+		s.scan.Denied.add(full, "its directory may not be searched")
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("stat %s: %w", plan.Quote(full), err)
 	}
-	if at == "" && reserved(name) {
-		s.reserved(name, stat)
+	e, ok := entryOf(full, stat)
+	isDirectory := ok && e.Type == manifest.Directory
+	if isDirectory && s.filter.Prunes(full) || !isDirectory && !s.filter.Selects(full) {
 		return nil
 	}
-	e, ok := entryOf(full, stat)
+	if at == "" && reserved(name) {
+		s.reserved(name, isDirectory)
+		return nil
+	}
 	if !ok {
 		s.scan.Special++
 		return nil
@@ -140,35 +111,55 @@ func (s *scanner) name(ctx context.Context, d *os.File, at, name string) error {
 	if e.Type == manifest.Link {
 		return s.link(d, name, e)
 	}
+	return s.entry(ctx, d, name, e)
+}
+
+// entry takes a file or a directory.
+func (s *scanner) entry(ctx context.Context, d *os.File, name string, e manifest.Entry) error {
+	if e.Type == manifest.File && isDenied(unix.Faccessat(int(d.Fd()), name, unix.R_OK, unix.AT_EACCESS)) {
+		s.scan.Denied.add(e.Path, "of user "+strconv.FormatUint(uint64(e.UID), 10))
+		return nil
+	}
+	var err error
+	e.XAttrs, err = attributesOf(d, name)
+	switch {
+	case isGone(err):
+		return nil
+	case isDenied(err):
+		s.scan.Denied.add(e.Path, "its attributes, of user "+strconv.FormatUint(uint64(e.UID), 10))
+		return nil
+	case err != nil:
+		return fmt.Errorf("scan %s: %w", plan.Quote(e.Path), err)
+	}
 	s.scan.Entries = append(s.scan.Entries, e)
 	if e.Type != manifest.Directory {
 		return nil
 	}
-	return s.descend(ctx, d, name, full)
+	return s.descend(ctx, d, name, e)
 }
 
 // reserved leaves out what the file system, the storage or we keep at the root of a volume. The same
 // name elsewhere, or of a file, is somebody's data that no volume could take back: that is said.
-func (s *scanner) reserved(name string, stat unix.Stat_t) {
-	if s.atRoot && stat.Mode&unix.S_IFMT == unix.S_IFDIR {
+func (s *scanner) reserved(name string, isDirectory bool) {
+	if s.atRoot && isDirectory {
 		return
 	}
 	s.scan.Unsafe.add(name, "the name is reserved at the root of a volume")
 }
 
-func (s *scanner) descend(ctx context.Context, d *os.File, name, full string) error {
+func (s *scanner) descend(ctx context.Context, d *os.File, name string, e manifest.Entry) error {
 	below, err := openDirectory(d, name)
 	switch {
 	case err == nil:
-		return s.directory(ctx, below, full)
-	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		s.scan.Denied.add(full, "permission denied")
+		return s.directory(ctx, below, e.Path)
+	case isDenied(err):
+		s.scan.Denied.add(e.Path, "a directory of user "+strconv.FormatUint(uint64(e.UID), 10))
 		return nil
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+	case isGone(err):
 		s.scan.Entries = s.scan.Entries[:len(s.scan.Entries)-1] // It is no directory any more.
 		return nil
 	}
-	return fmt.Errorf("open directory %s: %w", plan.Quote(full), err)
+	return fmt.Errorf("open directory %s: %w", plan.Quote(e.Path), err)
 }
 
 func (s *scanner) link(d *os.File, name string, e manifest.Entry) error {

@@ -11,8 +11,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/internal/testenv"
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/manifest"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -23,13 +25,26 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// walk scans all of a path below a mount point.
+func walk(t *testing.T, mount, at, prefix string, include, exclude []string) (*Scan, error) {
+	t.Helper()
+	tree, err := OpenTree(mount, at)
+	if err != nil {
+		return nil, err
+	}
+	defer tree.Close()
+	filter, err := plan.NewFilter(wire.Source{Include: include, Exclude: exclude})
+	must(t, err)
+	return tree.Scan(t.Context(), prefix, filter)
+}
+
 func writeFile(t *testing.T, name, content string) {
 	t.Helper()
 	must(t, os.MkdirAll(filepath.Dir(name), 0o700))
 	must(t, os.WriteFile(name, []byte(content), 0o600))
 }
 
-func TestWalkFindsAllAndFollowsNothing(t *testing.T) {
+func TestAScanFindsAllAndFollowsNothing(t *testing.T) {
 	outside := t.TempDir()
 	writeFile(t, filepath.Join(outside, "secret"), "secret")
 	mount := t.TempDir()
@@ -37,7 +52,7 @@ func TestWalkFindsAllAndFollowsNothing(t *testing.T) {
 	for name, content := range map[string]string{
 		"a": "1", "a.b": "22", "a-/x": "", "dir/.hidden": "4", "-rf": "", "new\nline %41+ ü u\u0308": "7",
 		"lost+found/x":     "unsafe",
-		"dir/lost+found/x": "yes", "not\xffUTF-8": "unsafe",
+		"dir/lost+found/x": "yes", "not\xffUTF-8": "unsafe", "no\x01XML": "unsafe",
 		strings.Repeat("d", 200) + "/" + strings.Repeat("x", 200): "long",
 	} {
 		writeFile(t, in(name), content)
@@ -49,7 +64,7 @@ func TestWalkFindsAllAndFollowsNothing(t *testing.T) {
 	must(t, os.Symlink("no\xffwhere", in("dangling")))
 	must(t, unix.Mkfifo(in("fifo"), 0o600))
 
-	got, err := Walk(t.Context(), mount, "data", strings.Repeat("p", 650)+"/")
+	got, err := walk(t, mount, "data", strings.Repeat("p", 650)+"/", nil, nil)
 	must(t, err)
 	lines := make([]string, 0, len(got.Entries))
 	for _, e := range got.Entries {
@@ -73,29 +88,30 @@ func TestWalkFindsAllAndFollowsNothing(t *testing.T) {
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got.Special != 1 || got.Unsafe.Count != 3 || len(got.Unsafe.First) != 3 || got.Denied.Count != 0 {
+	if got.Special != 1 || got.Unsafe.Count != 4 || len(got.Unsafe.First) != 3 || got.Denied.Count != 0 {
 		t.Errorf("%d special, unsafe %+v, denied %+v", got.Special, got.Unsafe, got.Denied)
 	}
 }
 
-func TestWalkOfAPathThatIsNoDirectory(t *testing.T) {
+func TestAPathThatIsNotThere(t *testing.T) {
 	outside, mount := t.TempDir(), t.TempDir()
 	writeFile(t, filepath.Join(mount, "file"), "")
 	must(t, os.Symlink(outside, filepath.Join(mount, "absolute")))
 	must(t, os.Symlink(".", filepath.Join(mount, "link")))
-	for _, directory := range []string{"absent", "file", "file/x", "absolute", "link", "link/link", "../x"} {
-		if _, err := Walk(t.Context(), mount, directory, ""); fault.ReasonOf(err) != wire.PathNotFound {
-			t.Errorf("Walk(%q): %v, want %s", directory, err, wire.PathNotFound)
+	must(t, unix.Mkfifo(filepath.Join(mount, "fifo"), 0o600))
+	for _, directory := range []string{"absent", "file/x", "fifo", "link/file", "absolute", "link", "link/link", "../x"} {
+		if _, err := walk(t, mount, directory, "", nil, nil); fault.ReasonOf(err) != wire.PathNotFound {
+			t.Errorf("%q: %v, want %s", directory, err, wire.PathNotFound)
 		}
 	}
 }
 
-func TestWalkLeavesOutWhatTheStorageKeepsAtTheRoot(t *testing.T) {
+func TestAScanLeavesOutWhatTheStorageKeepsAtTheRoot(t *testing.T) {
 	mount := t.TempDir()
 	for _, name := range []string{"lost+found/x", ".snapshots/x", ".s3populator/journal", ".snapshot", "a"} {
 		writeFile(t, filepath.Join(mount, name), "x")
 	}
-	got, err := Walk(t.Context(), mount, "", "")
+	got, err := walk(t, mount, "", "", nil, nil)
 	must(t, err)
 	if len(got.Entries) != 1 || got.Entries[0].Path != "a" {
 		t.Errorf("found %+v, want a", got.Entries)
@@ -103,5 +119,76 @@ func TestWalkLeavesOutWhatTheStorageKeepsAtTheRoot(t *testing.T) {
 	// A file is nothing that a storage keeps.
 	if got.Unsafe.Count != 1 || !strings.Contains(got.Unsafe.First[0], `".snapshot"`) {
 		t.Errorf("unsafe are %+v, want .snapshot", got.Unsafe)
+	}
+}
+
+func paths(s *Scan) []string {
+	var list []string
+	for _, e := range s.Entries {
+		list = append(list, string(e.Type)+" "+e.Path)
+	}
+	return list
+}
+
+func TestAScanOfOneFile(t *testing.T) {
+	mount := t.TempDir()
+	writeFile(t, filepath.Join(mount, "a/b.bin"), "content")
+	writeFile(t, filepath.Join(mount, "a/c.bin"), "other")
+	got, err := walk(t, mount, "a/b.bin", "", nil, nil)
+	must(t, err)
+	if diff := cmp.Diff([]string{"file b.bin"}, paths(got)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	got, err = walk(t, mount, "a/b.bin", "", []string{"*.txt"}, nil)
+	must(t, err)
+	if len(got.Entries) != 0 {
+		t.Errorf("%v is selected", paths(got))
+	}
+}
+
+func TestAScanSelectsByGlobs(t *testing.T) {
+	mount := t.TempDir()
+	for _, name := range []string{"a/x.jpg", "a/x.txt", "b/y.txt", "tmp/z.jpg", "c/tmp/z.jpg", "lost+found/x"} {
+		writeFile(t, filepath.Join(mount, "d", name), name)
+	}
+	writeFile(t, filepath.Join(mount, "d/c/not\xffUTF-8"), "")
+	must(t, os.Mkdir(filepath.Join(mount, "d/empty.jpg"), 0o700))
+	must(t, os.Symlink("x", filepath.Join(mount, "d/l.jpg")))
+	must(t, unix.Mkfifo(filepath.Join(mount, "d/fifo"), 0o600))
+	got, err := walk(t, mount, "d", "", []string{"**/*.jpg"}, []string{"**/tmp/**", "lost+found/**"})
+	must(t, err)
+	want := []string{"directory a", "file a/x.jpg", "directory empty.jpg", "link l.jpg"}
+	if diff := cmp.Diff(want, paths(got)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got.Special != 0 || got.Unsafe.Count != 0 {
+		t.Errorf("%d special, unsafe %+v, though none of them is selected", got.Special, got.Unsafe)
+	}
+}
+
+func TestAScanReadsTheAttributesOfUsers(t *testing.T) {
+	mount := t.TempDir()
+	writeFile(t, filepath.Join(mount, "f"), "x")
+	must(t, os.Mkdir(filepath.Join(mount, "d"), 0o700))
+	must(t, os.Symlink("f", filepath.Join(mount, "l")))
+	for _, x := range [][3]string{{"f", "user.b", "2"}, {"f", "user.a", ""}, {"d", "user.\xfe", "\x00\xff"}} {
+		if err := unix.Setxattr(filepath.Join(mount, x[0]), x[1], []byte(x[2]), 0); err != nil {
+			testenv.Skipf(t, "the file system of temporary files has no attributes: %v", err)
+		}
+	}
+	got, err := walk(t, mount, "", "", nil, nil)
+	must(t, err)
+	want := map[string][]manifest.XAttr{
+		"f": {{Name: "user.a"}, {Name: "user.b", Value: []byte("2")}},
+		"d": {{Name: "user.\xfe", Value: []byte{0, 255}}},
+		"l": nil,
+	}
+	for _, e := range got.Entries {
+		if diff := cmp.Diff(want[e.Path], e.XAttrs); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", e.Path, diff)
+		}
+	}
+	if len(got.Entries) != len(want) {
+		t.Errorf("found %v", paths(got))
 	}
 }

@@ -53,6 +53,12 @@ type Encryption struct {
 // checkExport refuses an export that a mover could only guess the meaning of.
 func checkExport(r Request) error {
 	e := r.Export
+	if r.Operation == Abort {
+		if !IsUID(e.Run) {
+			return fmt.Errorf("export.run %q is not a UID", e.Run)
+		}
+		return checkDestination(r)
+	}
 	if r.Operation != Export {
 		if !reflect.ValueOf(e).IsZero() {
 			return fmt.Errorf("export is set for operation %s", r.Operation)
@@ -82,9 +88,11 @@ func checkDestination(r Request) error {
 	e := r.Export
 	switch {
 	case len(r.Source.Objects) > 0:
-		return errors.New("source.objects is set for operation Export")
+		return fmt.Errorf("source.objects is set for operation %s", r.Operation)
+	case r.Source.RequestPayer:
+		return fmt.Errorf("source.requestPayer is set for operation %s", r.Operation)
 	case r.Source.PrefixMode != "" && r.Source.PrefixMode != "Directory":
-		return fmt.Errorf("source.prefixMode %q is set for operation Export", r.Source.PrefixMode)
+		return fmt.Errorf("source.prefixMode %q is set for operation %s", r.Source.PrefixMode, r.Operation)
 	case !isDirectory(r.Source.Prefix):
 		return fmt.Errorf("source.prefix %q does not end in a slash", r.Source.Prefix)
 	case !isDirectory(e.CopyFrom):

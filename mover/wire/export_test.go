@@ -76,6 +76,9 @@ func TestParseRequestRefusesAnExportWithoutMeaning(t *testing.T) {
 		"a key and a prefix":    {func(r *wire.Request) { r.Export.Key = "k" }, "export.key excludes"},
 		"a key of a directory":  {func(r *wire.Request) { oneKey(r); r.Export.Key = "k/" }, "export.key"},
 		"a key and deleteExtra": {func(r *wire.Request) { oneKey(r); r.Export.DeleteExtra = true }, "export.key excludes"},
+		"an end to one":         {func(r *wire.Request) { r.Operation, r.Volume = wire.Abort, wire.Volume{} }, ""},
+		"an end to none":        {func(r *wire.Request) { r.Operation, r.Export.Run = wire.Abort, "" }, "export.run"},
+		"the reader's payment":  {func(r *wire.Request) { r.Source.RequestPayer = true }, "source.requestPayer"},
 		"a population":          {func(r *wire.Request) { r.Operation = wire.Populate }, "export is set"},
 		"an inventory":          {func(r *wire.Request) { r.Operation = wire.Inventory }, "export is set"},
 	} {

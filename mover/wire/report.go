@@ -89,6 +89,10 @@ type Report struct {
 	DeletedObjects int64 `json:"deletedObjects,omitempty"`
 	// SpecialFiles are sockets, FIFOs and devices, which are not exported.
 	SpecialFiles int64 `json:"specialFiles,omitempty"`
+	// OtherObjects are below the prefix and not of this export. A population of the prefix loads them, too.
+	OtherObjects int64 `json:"otherObjects,omitempty"`
+	// AbortedUploads are the multipart uploads that an Abort has ended.
+	AbortedUploads int64 `json:"abortedUploads,omitempty"`
 	// ChangedFiles changed while they were read, the second time too: their objects may hold a mixture.
 	ChangedFiles int64 `json:"changedFiles,omitempty"`
 }

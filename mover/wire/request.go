@@ -48,6 +48,9 @@ const (
 	Populate Operation = "Populate"
 	// Export sends what is below Volume.TargetPath to S3. The volume is mounted read-only and never written.
 	Export Operation = "Export"
+	// Abort ends the multipart uploads that movers of one run of an Export have left below its prefix, and
+	// removes what the run kept there. Nothing is read from a volume, and objects that are complete stay.
+	Abort Operation = "Abort"
 )
 
 // Request is all a mover is told; it is passed as arguments, see EncodeArgs, so it must hold no secret.
@@ -61,7 +64,7 @@ type Request struct {
 	TLS         TLS         `json:"tls,omitzero"`
 	Files       Files       `json:"files,omitzero"`
 	Progress    Progress    `json:"progress,omitzero"`
-	// Export is set for the operation Export only; Source is then the destination.
+	// Export is set for the operations Export and Abort only; Source is then the destination.
 	Export ExportOptions `json:"export,omitzero"`
 	// Attempt counts from 1. The first one accepts an empty volume, or one of this claim.
 	Attempt int `json:"attempt,omitempty"`
@@ -227,7 +230,7 @@ func ParseRequest(arg string) (Request, error) {
 		return Request{}, fmt.Errorf("parse request: %w", err)
 	}
 	switch {
-	case !slices.Contains([]Operation{Inventory, Populate, Export}, r.Operation):
+	case !slices.Contains([]Operation{Inventory, Populate, Export, Abort}, r.Operation):
 		return Request{}, fmt.Errorf("parse request: unknown operation %q", r.Operation)
 	case r.Source.Bucket == "":
 		return Request{}, errors.New("parse request: source.bucket is empty")

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package upload
+
+import (
+	"context"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/manifest"
+	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// Result is what an export came to.
+type Result struct {
+	Digest         string // That of a population of what was exported.
+	Objects, Bytes int64
+	// What this attempt did. For a dry run, what it would have done.
+	Sent, SentBytes, Copied, Unchanged, Deleted int64
+	Special                                     int64 // Sockets, FIFOs and devices.
+	Unsafe                                      int64 // Left out, because their paths cannot be keys.
+	Changed                                     int64 // Files that changed while they were read, twice.
+	Gone                                        int64 // Files that were removed after the scan.
+	// Others are objects below the prefix that are not of this export. A population loads them, too.
+	Others int64
+	// Whole means that an earlier attempt of this run had completed it.
+	Whole bool
+	// Aborted are the uploads that an Abort has ended.
+	Aborted int64
+}
+
+// export is one attempt of a run.
+type export struct {
+	*sender
+
+	request wire.Request
+	home    home
+	tree    *Tree
+	begin   time.Time // Of the scan.
+	scan    *Scan
+	last    lastRun
+	there   *existing
+	policy  policy
+	result  Result
+}
+
+// Run exports a tree. What it returns beside an error is what was done until then.
+func Run(ctx context.Context, r wire.Request, tree *Tree, s Setup) (Result, error) {
+	x := &export{sender: newSender(s, r), request: r, home: homeOf(r), tree: tree}
+	err := x.run(ctx)
+	x.result.SentBytes = x.Tally.SentBytes.Load()
+	return x.result, err
+}
+
+func (x *export) run(ctx context.Context) error {
+	if err := x.prepare(ctx); err != nil || x.result.Whole {
+		return err
+	}
+	todo, err := x.sort()
+	if err != nil {
+		return err
+	}
+	if x.options.DryRun {
+		return x.rehearse(ctx, todo)
+	}
+	if err := x.markBegun(ctx); err != nil {
+		return err
+	}
+	x.enter(wire.Transferring)
+	if err := x.sendAll(ctx, todo); err != nil {
+		return err
+	}
+	x.enter(wire.Verifying)
+	return x.finish(ctx)
+}
+
+func (x *export) enter(p wire.Phase) {
+	if x.Phase != nil {
+		x.Phase(p)
+	}
+}
+
+// prepare reads everything that decides what is to be done, and writes nothing.
+func (x *export) prepare(ctx context.Context) error {
+	const most = 700 // What is left of a key is for what we keep below the prefix ourselves.
+	if len(x.home.base) > most {
+		return fault.New(wire.RequestRejected, "prefix %s is longer than %d bytes", plan.Quote(x.home.base), most)
+	}
+	if err := x.lookBack(ctx); err != nil {
+		return x.refused(err)
+	}
+	if x.last.isOurs {
+		return x.completedBefore(ctx)
+	}
+	if err := x.read(ctx); err != nil {
+		return err
+	}
+	if err := x.listThere(ctx); err != nil {
+		return x.refused(err)
+	}
+	var mark begunMark
+	_, resumed, err := x.getJSON(ctx, x.home.begun(x.options.Run), &mark)
+	x.policy = policy{onExisting: x.options.OnExisting, resumed: resumed}
+	return x.refused(err)
+}
+
+// read scans the volume and applies the policies that need no S3.
+func (x *export) read(ctx context.Context) error {
+	filter, err := plan.NewFilter(x.request.Source)
+	if err != nil {
+		return err //nolint:wrapcheck // It is a failure.
+	}
+	if x.options.Key != "" && !x.tree.IsFile() {
+		return fault.New(wire.PathNotFile, "path %s is a directory, and an export to one key takes one file; "+
+			"name a file, or export to a prefix", plan.Quote(x.request.Volume.TargetPath))
+	}
+	x.begin = time.Now() //nolint:forbidigo // Compared with the times of files, and noted.
+	if x.scan, err = x.tree.Scan(ctx, x.request.Source.Prefix, filter); err != nil {
+		return err
+	}
+	x.result.Special = x.scan.Special
+	if x.scan.Denied.Count > 0 {
+		return denied(x.scan.Denied)
+	}
+	if n := x.scan.Unsafe.Count; n > 0 && x.options.UnsafePaths != wire.Skip {
+		return fault.New(wire.UnsafePath, "%d of the selected paths cannot become keys: %s; rename them, leave them out "+
+			"with spec.exclude, or set spec.unsafePaths: Skip", n, strings.Join(x.scan.Unsafe.First, ", "))
+	}
+	x.result.Unsafe = x.scan.Unsafe.Count
+	if len(x.scan.Entries) == 0 && x.tree.IsFile() {
+		return fault.New(
+			wire.PathNotFound,
+			"path %s is not selected, or was removed",
+			plan.Quote(x.request.Volume.TargetPath),
+		)
+	}
+	for _, e := range x.scan.Entries {
+		if e.Type == manifest.File {
+			x.Tally.AllObjects.Add(1)
+			x.Tally.AllBytes.Add(e.Size)
+		}
+	}
+	x.Log(
+		"found %d files, %d bytes, in %.1f s",
+		x.Tally.AllObjects.Load(),
+		x.Tally.AllBytes.Load(),
+		time.Since(x.begin).Seconds(),
+	)
+	return nil
+}
+
+func denied(paths Examples) error {
+	return fault.New(
+		wire.PathNotReadable,
+		"%d of the selected files and directories may not be read by user %d, as whom the mover runs: %s; "+
+			"run it as a user that may, with spec.mover.podSecurityContext, or leave them out with spec.exclude",
+		paths.Count,
+		os.Geteuid(),
+		strings.Join(paths.First, ", "),
+	)
+}
+
+// key is that of a file's object.
+func (x *export) key(e manifest.Entry) string {
+	if x.options.Key != "" {
+		return x.options.Key
+	}
+	return x.request.Source.Prefix + e.Path
+}
+
+// begunMark is what the first write of a run is.
+type begunMark struct {
+	Run   string    `json:"run"`
+	Begun time.Time `json:"begun"`
+}
+
+// markBegun makes the first write of a run. A file that an attempt after this one finds in S3 may be
+// the work of this one.
+func (x *export) markBegun(ctx context.Context) error {
+	if x.policy.resumed {
+		return x.refused(x.stepAside(ctx))
+	}
+	if err := x.putJSON(ctx, x.home.begun(x.options.Run), begunMark{Run: x.options.Run, Begun: x.begin}); err != nil {
+		return x.refused(err)
+	}
+	return x.refused(x.stepAside(ctx))
+}
+
+// completedBefore is for a run whose report was lost.
+func (x *export) completedBefore(ctx context.Context) error {
+	x.result.Whole = true
+	x.result.Digest = x.last.here.Digest
+	for _, e := range x.last.here.Entries {
+		if e.Type == manifest.File {
+			x.result.Objects++
+			x.result.Bytes += e.Size
+		}
+	}
+	x.Log("the export is complete: an earlier mover of this run has made it")
+	return x.refused(x.clear(ctx))
+}

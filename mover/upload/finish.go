@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package upload
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/manifest"
+	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// finish removes what is to be removed, proves by a listing that everything is in S3 under its key as
+// it was confirmed, and writes the manifest last.
+func (x *export) finish(ctx context.Context) error {
+	if err := x.deleteExtra(ctx); err != nil {
+		return x.refused(err)
+	}
+	if err := x.confirm(ctx); err != nil {
+		return x.refused(err)
+	}
+	x.result.Objects, x.result.Bytes = 0, 0
+	for _, e := range x.scan.Entries {
+		if e.Type == manifest.File {
+			x.result.Objects++
+			x.result.Bytes += e.Size
+		}
+	}
+	if x.options.Key != "" {
+		return x.finishKey(ctx)
+	}
+	m := manifest.Manifest{
+		Header: manifest.Header{
+			SchemaVersion: manifest.SchemaVersion, Run: x.options.Run, Claim: x.request.Volume.ClaimUID, Created: x.begin.UTC(),
+		},
+		Entries: x.scan.Entries,
+	}
+	var err error
+	if m.Digest, err = manifest.Digest(m.Entries); err != nil {
+		return fmt.Errorf("finish: %w", err)
+	}
+	x.result.Digest = m.Digest
+	if err := x.writeManifest(ctx, m); err != nil {
+		return x.refused(err)
+	}
+	return x.refused(x.clear(ctx))
+}
+
+// finishKey is for one object, beside which nothing is left.
+func (x *export) finishKey(ctx context.Context) error {
+	e := x.scan.Entries[0]
+	p, err := plan.NewPlanner(wire.Request{Operation: wire.Populate})
+	if err != nil {
+		return fmt.Errorf("finish: %w", err)
+	}
+	p.AddAs(wire.Object{Key: x.options.Key}, e.Size, e.ETag)
+	all, err := p.Finish()
+	if err == nil { // Else no population can have the key.
+		x.result.Digest = all.Digest()
+	}
+	return x.refused(x.forget(ctx, x.home, x.options.Run))
+}
+
+func (x *export) writeManifest(ctx context.Context, m manifest.Manifest) error {
+	var text bytes.Buffer
+	if err := m.Write(&text); err != nil {
+		return err //nolint:wrapcheck // It says what failed.
+	}
+	if err := m.Check(); err != nil { // Nobody could read it.
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	key := x.home.key(manifest.Key)
+	c := content{from: bytes.NewReader(text.Bytes()), size: int64(text.Len())}
+	var err error
+	if c.size < smallestPart {
+		_, err = x.put(ctx, key, c, x.ownOptions())
+	} else {
+		n := note{Key: key, Size: c.size}
+		_, err = x.multipart(ctx, x.home.note(x.options.Run, key), n, c, x.ownOptions(), func() error { return nil })
+	}
+	if err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	return nil
+}
+
+// clear removes what was kept for attempts of this run.
+func (x *export) clear(ctx context.Context) error {
+	if err := x.remove(ctx, x.home.key(manifest.PreviousKey)); err != nil {
+		return err
+	}
+	return x.forget(ctx, x.home, x.options.Run)
+}
+
+// extra are keys that the last manifest lists, and whose objects are still the ones it lists, of files
+// that are not there any more.
+func (x *export) extra() []string {
+	if !x.options.DeleteExtra {
+		return nil
+	}
+	var keys []string
+	for path, object := range x.there.others {
+		e, ok := x.last.here.Find(path)
+		if ok && e.Type == manifest.File && e.Size == object.size && e.ETag == object.etag {
+			keys = append(keys, x.request.Source.Prefix+path)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func (x *export) deleteExtra(ctx context.Context) error {
+	for _, key := range x.extra() {
+		if err := x.remove(ctx, key); err != nil {
+			return err
+		}
+		x.result.Deleted++
+	}
+	return nil
+}
+
+// confirm looks at every object once more, by one listing.
+func (x *export) confirm(ctx context.Context) error {
+	seen := make([]bool, len(x.scan.Entries))
+	others := int64(0)
+	look := func(i int, size int64, etag string) {
+		e := &x.scan.Entries[i]
+		etag = plan.TrimETag(etag)
+		seen[i] = e.Type == manifest.File && size == e.Size && (etag == e.ETag || etag == "" || e.ETag == "")
+		if e.ETag == "" {
+			e.ETag = etag
+		}
+	}
+	if x.options.Key != "" {
+		info, err := asker{x}.Head(ctx, x.options.Key, minio.StatObjectOptions{})
+		if err != nil && !isNoSuchKey(err) {
+			return err
+		}
+		if err == nil && len(seen) > 0 {
+			look(0, info.Size, info.ETag)
+		}
+	} else {
+		err := x.each(ctx, x.request.Source.Prefix, func(o minio.ObjectInfo) error {
+			path := strings.TrimPrefix(o.Key, x.request.Source.Prefix)
+			if strings.HasPrefix(path, wire.JournalDir+"/") {
+				return nil
+			}
+			i, ok := slices.BinarySearchFunc(x.scan.Entries, path, func(e manifest.Entry, path string) int {
+				return strings.Compare(e.Path, path)
+			})
+			if !ok || x.scan.Entries[i].Type != manifest.File {
+				others++
+				return nil
+			}
+			look(i, o.Size, o.ETag)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	x.result.Others = others
+	return x.missing(seen)
+}
+
+func (x *export) missing(seen []bool) error {
+	var wrong Examples
+	for i, e := range x.scan.Entries {
+		if e.Type == manifest.File && !seen[i] {
+			wrong.add(x.key(e), "missing or another one")
+		}
+	}
+	if len(x.scan.Entries) == 0 && x.options.Key != "" {
+		return fault.New(wire.FileChanged, "the file was removed while it was exported")
+	}
+	if wrong.Count > 0 {
+		return fault.New(
+			wire.VerificationFailed,
+			"%d objects are not in S3 as they were sent: %s; does something else write there?",
+			wrong.Count,
+			strings.Join(wrong.First, ", "),
+		)
+	}
+	return nil
+}

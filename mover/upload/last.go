@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package upload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/manifest"
+	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// last is the manifest of a complete run. None has no entries.
+type last struct{ manifest.Manifest }
+
+// settling is how much older than the scan a file's last change must be for its time to be believed:
+// one that is changed twice within a tick of the clock shows one time for both.
+const settling = 2 * time.Second
+
+// unchanged tells that a file of the volume is the very one that the manifest lists.
+func (l last) unchanged(e manifest.Entry, claim string) (manifest.Entry, bool) {
+	before, ok := l.Find(e.Path)
+	return before, ok && l.Claim == claim && before.Type == manifest.File && e.Inode != 0 && before.Inode == e.Inode &&
+		before.Size == e.Size && before.ModTime == e.ModTime && before.ModTime < l.Created.Add(-settling).UnixNano()
+}
+
+// errUnreadable means that there is a manifest that says nothing to us.
+var errUnreadable = errors.New("the manifest cannot be used")
+
+// readManifest returns the manifest under a key; false where there is none.
+func (s *sender) readManifest(ctx context.Context, key string) (manifest.Manifest, bool, error) {
+	var m manifest.Manifest
+	err := s.again(ctx, func(ctx context.Context) error {
+		body, _, _, err := s.core.GetObject(ctx, s.bucket, key, minio.GetObjectOptions{})
+		if err != nil {
+			return err //nolint:wrapcheck // It is classified above.
+		}
+		defer func() { _ = body.Close() }()
+		watched := &watched{from: body}
+		m, err = manifest.Read(watched)
+		if err != nil && watched.err == nil { // The connection is not to blame.
+			return fmt.Errorf("%w: %w", errUnreadable, err)
+		}
+		return errors.Join(err, watched.err)
+	})
+	if isNoSuchKey(err) {
+		return m, false, nil
+	}
+	if err != nil {
+		return m, false, fmt.Errorf("read %s: %w", plan.Quote(key), err)
+	}
+	return m, true, nil
+}
+
+// ReadManifest reads the manifest of a complete export below a prefix; false where there is none.
+func ReadManifest(ctx context.Context, r wire.Request, s Setup) (manifest.Manifest, bool, error) {
+	m, found, err := newSender(s, r).readManifest(ctx, plan.ListPrefix(r.Source)+manifest.Key)
+	if errors.Is(err, errUnreadable) {
+		return m, false, fault.New(wire.RequestRejected, "the export below prefix %s cannot be restored: %v",
+			plan.Quote(plan.ListPrefix(r.Source)), err).Because(err)
+	}
+	return m, found, err
+}
+
+// lastRun is what an export knows of runs before it.
+type lastRun struct {
+	here   last // Of the run before, below the same prefix.
+	there  last // Of the last complete run, below the prefix to copy from.
+	inWay  bool // The manifest of another run is in the place of ours.
+	isOurs bool // This run is complete: here is its own manifest.
+}
+
+// lookBack reads the manifests of the runs before. One that cannot be used counts for nothing: every
+// file is compared then, and nothing is deleted.
+func (x *export) lookBack(ctx context.Context) error {
+	if x.options.Key != "" {
+		return nil
+	}
+	m, found, err := x.readOld(ctx, x.home.key(manifest.Key))
+	if err != nil {
+		return err
+	}
+	x.last.inWay, x.last.isOurs = found && m.Run != x.options.Run, found && m.Run == x.options.Run
+	if !found {
+		if m, _, err = x.readOld(ctx, x.home.key(manifest.PreviousKey)); err != nil {
+			return err
+		}
+	}
+	x.last.here = last{m}
+	if x.options.CopyFrom == "" || x.last.isOurs {
+		return nil
+	}
+	m, found, err = x.readOld(ctx, x.options.CopyFrom+manifest.Key)
+	if err == nil && !found {
+		x.Log("there is no complete run below %s to copy from; every file is sent", plan.Quote(x.options.CopyFrom))
+	}
+	x.last.there = last{m}
+	return err
+}
+
+func (x *export) readOld(ctx context.Context, key string) (manifest.Manifest, bool, error) {
+	m, found, err := x.readManifest(ctx, key)
+	if errors.Is(err, errUnreadable) {
+		x.Log("%v; files are compared instead", err)
+		return manifest.Manifest{}, true, nil
+	}
+	return m, found, err
+}
+
+// stepAside moves the manifest of the run before out of the way: from the first write on, what is
+// below the prefix is no complete export any more.
+func (x *export) stepAside(ctx context.Context) error {
+	if !x.last.inWay {
+		return nil
+	}
+	from, to := x.home.key(manifest.Key), x.home.key(manifest.PreviousKey)
+	err := x.again(ctx, func(ctx context.Context) error {
+		_, err := x.S3.CopyObject(ctx, minio.CopyDestOptions{Bucket: x.bucket, Object: to, Encryption: x.encryption()},
+			minio.CopySrcOptions{Bucket: x.bucket, Object: from})
+		return err //nolint:wrapcheck // It is classified above.
+	})
+	if err != nil {
+		return fmt.Errorf("keep the last manifest: %w", err)
+	}
+	return x.remove(ctx, from)
+}
+
+// watched notes the error of a reader.
+type watched struct {
+	from interface{ Read(p []byte) (int, error) }
+	err  error
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.from.Read(p)
+	if err != nil && !isEnd(err) {
+		w.err = err
+	}
+	return n, err //nolint:wrapcheck // It is handed through.
+}

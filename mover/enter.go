@@ -85,7 +85,7 @@ func (t *transfer) prove(ctx context.Context) error {
 	if err := t.makePlan(ctx); err != nil {
 		return err
 	}
-	foreign, found, err := t.volume.Survey(ctx, t.plan)
+	foreign, found, err := t.volume.Survey(ctx, t.plan, t.alsoRestored())
 	if err != nil {
 		return err
 	}

@@ -62,6 +62,9 @@ func (m *mover) loadVolume(ctx context.Context) (*ledger.Ledger, error) {
 	if err := t.makePlan(ctx); err != nil {
 		return nil, err
 	}
+	if err := t.loosen(); err != nil {
+		return nil, err
+	}
 	if err := t.resume(ctx); err != nil {
 		return nil, err
 	}
@@ -83,6 +86,9 @@ func (t *transfer) makePlan(ctx context.Context) error {
 		return err
 	}
 	if err := t.refuseEmpty(ctx); err != nil {
+		return err
+	}
+	if err := t.readManifest(ctx); err != nil {
 		return err
 	}
 	t.ledger = ledger.New(t.plan)
@@ -166,7 +172,7 @@ func (t *transfer) finish(ctx context.Context) error {
 	if len(others) > 0 {
 		return t.replaced(others[0])
 	}
-	return t.complete()
+	return t.complete(ctx)
 }
 
 // lastSweep removes what is not planned, and returns the entries under whose path another file
@@ -263,7 +269,10 @@ func (t *transfer) setOwners() error {
 
 // complete makes everything durable, then removes the journal, then makes that durable. So
 // a volume without a journal is either untouched or complete.
-func (t *transfer) complete() error {
+func (t *transfer) complete(ctx context.Context) error {
+	if err := t.restoreAttributes(ctx); err != nil {
+		return err
+	}
 	if err := t.setOwners(); err != nil {
 		return err
 	}

@@ -54,8 +54,8 @@ func beMover(text string) int {
 	return r.Class.ExitCode()
 }
 
-// spawn starts the bench's mover as a process, which the test's end kills.
-func (b *bench) spawn() *exec.Cmd {
+// command is the bench's mover as a process.
+func (b *bench) command() *exec.Cmd {
 	b.t.Helper()
 	text, err := json.Marshal(
 		child{
@@ -72,6 +72,13 @@ func (b *bench) spawn() *exec.Cmd {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = []string{childVariable + "=" + string(text)}
 	cmd.Stderr, cmd.Stdout = &b.log, &b.log
+	return cmd
+}
+
+// spawn starts it; the test's end kills it.
+func (b *bench) spawn() *exec.Cmd {
+	b.t.Helper()
+	cmd := b.command()
 	if err := cmd.Start(); err != nil {
 		b.t.Fatal(err)
 	}

@@ -2,7 +2,8 @@
 
 // Package mover loads a volume from S3: it lists the source, refuses what no
 // volume can hold, checks the room, has mc transfer the bytes, compares every
-// file with its object, and makes the volume durable before it says so.
+// file with its object, and makes the volume durable before it says so. An Export
+// goes the other way, and only reads the volume.
 //
 // It believes no exit code: the volume is compared with the listing. It knows
 // nothing of Kubernetes beyond the paths that a pod mounts, decides nothing
@@ -16,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,7 +31,9 @@ import (
 	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
+	"github.com/s3populator/s3populator/mover/restore"
 	"github.com/s3populator/s3populator/mover/source"
+	"github.com/s3populator/s3populator/mover/upload"
 	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -113,6 +117,10 @@ type mover struct {
 	began atomic.Bool
 	// held is set once the volume was found to hold what nobody has proven to be ours.
 	held atomic.Bool
+	// exported is what an Export came to.
+	exported upload.Result
+	// restored is what became of the attributes that a population restores.
+	restored *restore.Result
 
 	logMutex sync.Mutex
 	mc       *mc.Client // Once connected.
@@ -142,6 +150,7 @@ func newClassifier(r wire.Request, o Options) fault.Classifier {
 	return fault.Classifier{
 		Source:      r.Source,
 		Credentials: r.Credentials,
+		Uploads:     r.Operation == wire.Export || r.Operation == wire.Abort,
 		Roots:       []string{o.Paths.Volume, mc.Alias + "/" + r.Source.Bucket},
 	}
 }
@@ -156,8 +165,14 @@ func (m *mover) run(ctx context.Context) (*ledger.Ledger, error) {
 	defer m.mc.Close()
 	stop := m.progress.background(ctx)
 	defer stop()
-	if m.request.Operation == wire.Inventory {
+	switch m.request.Operation {
+	case wire.Inventory:
 		return nil, m.list(ctx)
+	case wire.Export:
+		return nil, m.export(ctx)
+	case wire.Abort:
+		return nil, m.abort(ctx)
+	case wire.Populate:
 	}
 	if !wire.IsUID(m.options.PodUID) {
 		return nil, fault.New(
@@ -179,11 +194,9 @@ func (m *mover) run(ctx context.Context) (*ledger.Ledger, error) {
 // written: what is exported must never be taken for a volume to fill.
 func (m *mover) refuseUnknown() error {
 	switch {
-	case m.request.Operation == wire.Export:
-		return fault.New(wire.MoverBroken, "this mover cannot export; nothing was read or written")
-	case m.request.Policy.RestoreAttributes:
-		return fault.New(wire.MoverBroken, "spec.restoreAttributes is not supported by this mover; remove it")
-	case m.request.Operation != wire.Inventory && m.request.Operation != wire.Populate:
+	case m.request.Policy.RestoreAttributes && m.request.Operation == wire.Populate:
+		return refuseRestore(m.request)
+	case !slices.Contains([]wire.Operation{wire.Inventory, wire.Populate, wire.Export, wire.Abort}, m.request.Operation):
 		return fault.New(wire.MoverBroken, "unknown operation %q", m.request.Operation)
 	}
 	return nil
@@ -270,6 +283,9 @@ func (m *mover) report(l *ledger.Ledger, err error) wire.Report {
 	if m.plan != nil {
 		r.Objects, r.Bytes, r.SkippedKeys = int64(len(m.plan.Entries)), m.plan.Bytes, m.plan.Skipped
 	}
+	if m.faults.Uploads {
+		m.reportExport(&r)
+	}
 	if err != nil {
 		f := m.faults.Classify(err)
 		r.Class, r.Reason, r.Message = fault.ClassAfter(f.Reason, r.Progressed), f.Reason, m.mc.Scrub(f.Message)
@@ -280,9 +296,11 @@ func (m *mover) report(l *ledger.Ledger, err error) wire.Report {
 		}
 		return r
 	}
-	r.ManifestDigest = m.plan.Digest()
+	if m.plan != nil {
+		r.ManifestDigest = m.plan.Digest()
+	}
 	if l != nil {
-		r.Message = "verified " + proof.Summary(l.ByMethod())
+		r.Message = "verified " + proof.Summary(l.ByMethod()) + m.restoreSummary()
 	}
 	m.logf("done: %d objects, %d bytes, %s", r.Objects, r.Bytes, r.Message)
 	return r

@@ -109,7 +109,7 @@ var occupied = map[string]struct {
 	},
 }
 
-func mustDo(t *testing.T, err error) {
+func mustDo(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

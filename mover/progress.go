@@ -19,6 +19,7 @@ import (
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/source"
+	"github.com/s3populator/s3populator/mover/upload"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -43,6 +44,7 @@ type progress struct {
 	found    atomic.Int64 // Objects seen by the listing.
 	inFlight atomic.Int64 // Bytes of files that are not verified yet.
 	ledger   atomic.Pointer[ledger.Ledger]
+	tally    atomic.Pointer[upload.Tally] // Of an Export, instead of a ledger.
 
 	samples []sample
 	// every is how often the manager wants to hear of us: more seldom, the more movers run.
@@ -106,6 +108,9 @@ func (s *progress) run(ctx context.Context) {
 func (s *progress) snapshot(now time.Time) wire.Snapshot {
 	phase, _ := s.phase.Load().(wire.Phase)
 	shot := wire.Snapshot{Phase: phase}
+	if t := s.tally.Load(); t != nil {
+		return s.exported(t, shot, now)
+	}
 	l := s.ledger.Load()
 	if l == nil {
 		shot.ObjectsDone = s.found.Load()
@@ -114,6 +119,15 @@ func (s *progress) snapshot(now time.Time) wire.Snapshot {
 	shot.ObjectsDone, shot.BytesDone = l.Totals()
 	shot.ObjectsTotal, shot.BytesTotal = int64(len(l.Plan.Entries)), l.Plan.Bytes
 	shot.BytesDone = min(shot.BytesDone+max(s.inFlight.Load(), 0), shot.BytesTotal)
+	shot.BytesPerSecond = s.rate(sample{at: now, bytes: shot.BytesDone})
+	return shot
+}
+
+// exported is the state of an Export. What is scanned counts as found.
+func (s *progress) exported(t *upload.Tally, shot wire.Snapshot, now time.Time) wire.Snapshot {
+	shot.ObjectsTotal, shot.BytesTotal = t.AllObjects.Load(), t.AllBytes.Load()
+	shot.ObjectsDone = min(t.Objects.Load(), shot.ObjectsTotal)
+	shot.BytesDone = min(max(t.Bytes.Load(), 0), shot.BytesTotal)
 	shot.BytesPerSecond = s.rate(sample{at: now, bytes: shot.BytesDone})
 	return shot
 }

@@ -14,9 +14,7 @@ import (
 // A volume that holds somebody's data is never filled because a request was not understood.
 func TestARequestThatAMoverCannotDoLeavesTheVolumeAlone(t *testing.T) {
 	for name, change := range map[string]func(*wire.Request){
-		"an export":             func(r *wire.Request) { r.Operation = wire.Export },
-		"attributes to restore": func(r *wire.Request) { r.Policy.RestoreAttributes = true },
-		"another operation":     func(r *wire.Request) { r.Operation = "Burn" },
+		"another operation": func(r *wire.Request) { r.Operation = "Burn" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -82,7 +82,7 @@ func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
 			t.ledger.Verified(0, proof.ByMD5, fileOf(t.volume, "a"), false)
 			return t.checkpointer().Checkpoint()
 		}, "b"},
-		"the last sync failed": {func(t *transfer) error { return t.complete() }, "b"},
+		"the last sync failed": {func(t *transfer) error { return t.complete(testContext()) }, "b"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

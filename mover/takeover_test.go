@@ -93,7 +93,7 @@ func TestAFencedMoverWritesNoMore(t *testing.T) {
 			},
 			"a resume":         func(ctx context.Context, t *transfer) error { return t.resume(ctx) },
 			"the next round":   func(ctx context.Context, t *transfer) error { return t.prepareRound(ctx, 2) },
-			"the last removal": func(_ context.Context, t *transfer) error { return t.complete() },
+			"the last removal": func(ctx context.Context, t *transfer) error { return t.complete(ctx) },
 		} {
 			t.Run(how+", then "+what, func(t *testing.T) {
 				dir, old, next := pair(t)

@@ -16,6 +16,7 @@ import (
 	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
+	"github.com/s3populator/s3populator/mover/restore"
 	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
@@ -38,6 +39,8 @@ type transfer struct {
 	dirs int64
 	// whole means that the volume was found complete: nothing is written to it.
 	whole bool
+	// attributes are those to restore; nil for none.
+	attributes *restore.Restore
 	// streaming marks the entries that mc cat writes while mc mirror runs.
 	streaming map[int]bool
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"golang.org/x/sys/unix"
 
@@ -14,9 +15,14 @@ import (
 )
 
 // Survey tells up to a few names on the volume that the plan does not name, and the entries
-// whose files are there with their size. Nothing is changed.
-func (v *Volume) Survey(ctx context.Context, p *plan.Plan) (foreign []string, found []int, err error) {
-	w := &surveyor{Sweep: Sweep{Volume: v, Plan: p}}
+// whose files are there with their size. Also tells of more that may be there; nil for nothing.
+// Nothing is changed.
+func (v *Volume) Survey(
+	ctx context.Context,
+	p *plan.Plan,
+	also func(planned string, e fs.DirEntry) bool,
+) (foreign []string, found []int, err error) {
+	w := &surveyor{Sweep: Sweep{Volume: v, Plan: p, Also: also}}
 	w.Keep = func(i int, stat *unix.Stat_t) bool {
 		w.found = append(w.found, i)
 		return stat.Size == p.Entries[i].Size

@@ -27,9 +27,11 @@ import (
 type Sweep struct {
 	Volume *Volume
 	// Owned is asked before anything is removed.
-	Owned   func() error
-	Plan    *plan.Plan
-	Keep    func(i int, stat *unix.Stat_t) bool
+	Owned func() error
+	Plan  *plan.Plan
+	Keep  func(i int, stat *unix.Stat_t) bool
+	// Also tells of more that may stay, by the path below the target; nil for nothing.
+	Also    func(planned string, e fs.DirEntry) bool
 	Removed int
 	Dirs    int64 // Planned directories that were found.
 }
@@ -112,6 +114,11 @@ func (s *Sweep) judge(dir *os.File, name string, e fs.DirEntry) verdict {
 		return descend
 	case planned == "":
 		return remove
+	case s.Also != nil && s.Also(planned, e):
+		if e.IsDir() {
+			return descend
+		}
+		return leave
 	case e.IsDir() && s.Plan.HasDir(planned):
 		s.Dirs++
 		return descend

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package restore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/manifest"
+	"github.com/s3populator/s3populator/mover/plan"
+)
+
+// attributes gives an entry what the manifest says of it: extended attributes while it may still be
+// written, then the owner, whose change takes bits of the mode away, then the mode, then the time.
+func (r Restore) attributes(e manifest.Entry, result *Result) error {
+	parent, err := r.Volume.OpenFile(path.Dir(e.Path), unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return fmt.Errorf("restore %s: %w", plan.Quote(e.Path), err)
+	}
+	defer func() { _ = parent.Close() }()
+	at, name := int(parent.Fd()), path.Base(e.Path)
+	if e.Type != manifest.Link {
+		if err := r.setAttributes(e, result); err != nil {
+			return err
+		}
+	}
+	var is unix.Stat_t
+	if err := unix.Fstatat(at, name, &is, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fmt.Errorf("restore %s: %w", plan.Quote(e.Path), err)
+	}
+	if is.Uid != e.UID || is.Gid != e.GID {
+		err := unix.Fchownat(at, name, int(e.UID), int(e.GID), unix.AT_SYMLINK_NOFOLLOW)
+		if err := count(err, &result.Owners); err != nil {
+			return fmt.Errorf("restore the owner of %s: %w", plan.Quote(e.Path), err)
+		}
+		if err == nil {
+			is.Uid, is.Gid = e.UID, e.GID
+		}
+	}
+	if e.Type != manifest.Link {
+		if err := r.setMode(e, is, result); err != nil {
+			return err
+		}
+	}
+	times := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, unix.NsecToTimespec(e.ModTime)}
+	if err := count(unix.UtimesNanoAt(at, name, times, unix.AT_SYMLINK_NOFOLLOW), &result.Modes); err != nil {
+		return fmt.Errorf("restore the time of %s: %w", plan.Quote(e.Path), err)
+	}
+	return nil
+}
+
+// count notes what the mover may not do, or the file system cannot, and returns other errors.
+func count(err error, denied *int64) error {
+	for _, e := range []error{unix.EPERM, unix.EACCES, unix.ENOTSUP, unix.EINVAL, unix.ENOSPC, unix.E2BIG, unix.ERANGE, unix.EOVERFLOW} {
+		if errors.Is(err, e) {
+			*denied++
+			return nil
+		}
+	}
+	return err
+}
+
+func (r Restore) open(e manifest.Entry) (*os.File, error) {
+	flags := unix.O_RDONLY
+	if e.Type == manifest.Directory {
+		flags |= unix.O_DIRECTORY
+	}
+	f, err := r.Volume.OpenFile(e.Path, flags, 0)
+	if err != nil {
+		return nil, fmt.Errorf("restore %s: %w", plan.Quote(e.Path), fault.NotWritable(err))
+	}
+	return f, nil
+}
+
+// setAttributes sets the extended attributes.
+func (r Restore) setAttributes(e manifest.Entry, result *Result) error {
+	if len(e.XAttrs) == 0 {
+		return nil
+	}
+	f, err := r.open(e)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	for _, x := range e.XAttrs {
+		if err := count(unix.Fsetxattr(int(f.Fd()), string(x.Name), x.Value, 0), &result.Attributes); err != nil {
+			return fmt.Errorf("restore an attribute of %s: %w", plan.Quote(e.Path), err)
+		}
+	}
+	return nil
+}
+
+// setMode sets the permission bits. A file never gets setuid or setgid for another owner than it had,
+// and a directory keeps the setgid that a volume's fsGroup goes by.
+func (r Restore) setMode(e manifest.Entry, is unix.Stat_t, result *Result) error {
+	const bits = 0o7777
+	want := e.Mode
+	switch e.Type {
+	case manifest.Directory:
+		want |= is.Mode & unix.S_ISGID
+	case manifest.File:
+		if is.Uid != e.UID {
+			want &^= unix.S_ISUID
+		}
+		if is.Gid != e.GID {
+			want &^= unix.S_ISGID
+		}
+	case manifest.Link:
+		return nil
+	}
+	f, err := r.open(e)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	var now unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &now); err != nil {
+		return fmt.Errorf("restore the mode of %s: %w", plan.Quote(e.Path), err)
+	}
+	if now.Mode&bits == want {
+		return nil
+	}
+	if err := count(unix.Fchmod(int(f.Fd()), want), &result.Modes); err != nil {
+		return fmt.Errorf("restore the mode of %s: %w", plan.Quote(e.Path), err)
+	}
+	return nil
+}

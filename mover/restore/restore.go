@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package restore gives a volume what the manifest of an export holds and objects cannot: links,
+// empty directories, modes, times, extended attributes and owners. It comes after every file was
+// verified, changes no content, and knows no S3.
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/manifest"
+	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/volume"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// Restore is what is restored, and where.
+type Restore struct {
+	Volume   *volume.Volume
+	Plan     *plan.Plan
+	Manifest manifest.Manifest
+	Filter   plan.Filter // Of the population.
+}
+
+// Result counts entries of the manifest.
+type Result struct {
+	Files, Directories, Links int64
+	// Stale are files whose objects are others than the manifest lists, and entries in whose place is
+	// something else. They are as without a manifest.
+	Stale int64
+	// Owners, Modes and Attributes could not be restored, because the mover may not, or because the file
+	// system has none.
+	Owners, Modes, Attributes int64
+}
+
+// Run restores everything. Directories come last, the deepest first: what is made in them changes
+// their times, and their modes may forbid it.
+func (r Restore) Run(ctx context.Context) (Result, error) {
+	var result Result
+	var directories []manifest.Entry
+	for _, e := range r.Manifest.Entries {
+		if ctx.Err() != nil {
+			return result, context.Cause(ctx) //nolint:wrapcheck // Why the mover is to end.
+		}
+		here, err := r.entry(e, &result)
+		if err != nil {
+			return result, err
+		}
+		if here && e.Type == manifest.Directory {
+			directories = append(directories, e)
+		}
+	}
+	for i := len(directories) - 1; i >= 0; i-- {
+		if err := r.attributes(directories[i], &result); err != nil {
+			return result, err
+		}
+	}
+	return result, nil
+}
+
+// entry makes one entry, and gives it its attributes unless it is a directory. False means that
+// nothing is to be restored of it.
+func (r Restore) entry(e manifest.Entry, result *Result) (bool, error) {
+	if !r.wants(e) {
+		return false, nil
+	}
+	ok, err := r.place(e)
+	switch {
+	case err != nil:
+		return false, err
+	case !ok:
+		result.Stale++
+		return false, nil
+	}
+	switch e.Type {
+	case manifest.File:
+		result.Files++
+	case manifest.Link:
+		result.Links++
+	case manifest.Directory:
+		result.Directories++
+		return true, nil
+	}
+	return true, r.attributes(e, result)
+}
+
+// wants tells whether an entry is part of the population.
+func (r Restore) wants(e manifest.Entry) bool {
+	return r.Filter.Selects(e.Path) || e.Type == manifest.Directory && r.Plan.HasDir(e.Path)
+}
+
+// place makes sure that the entry is there, and reports false when something else is in its place.
+func (r Restore) place(e manifest.Entry) (bool, error) {
+	switch e.Type {
+	case manifest.File:
+		i, ok := r.Plan.Find(e.Path)
+		return ok && r.Plan.Entries[i].Size == e.Size && r.Plan.TagText(r.Plan.Entries[i].ETag) == e.ETag, nil
+	case manifest.Directory:
+		return r.directory(e.Path)
+	case manifest.Link:
+		return r.link(e)
+	}
+	return false, nil
+}
+
+func (r Restore) directory(name string) (bool, error) {
+	err := r.Volume.Data.MkdirAll(name, volume.DirMode)
+	if err == nil {
+		return true, nil
+	}
+	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	return false, fmt.Errorf("make directory %s: %w", plan.Quote(name), fault.NotWritable(err))
+}
+
+func (r Restore) link(e manifest.Entry) (bool, error) {
+	if ok, err := r.directory(path.Dir(e.Path)); !ok || err != nil {
+		return false, err
+	}
+	err := r.Volume.Data.Symlink(string(e.Target), e.Path)
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, fs.ErrExist):
+		target, err := r.Volume.Data.Readlink(e.Path)
+		return err == nil && target == string(e.Target), nil
+	case errors.Is(err, fs.ErrPermission):
+		return false, fault.New(
+			wire.VolumeNotWritable,
+			"link %s cannot be made: %v; the file system of the volume may have no links: "+
+				"remove spec.restoreAttributes, or leave links out with spec.exclude",
+			plan.Quote(e.Path),
+			fault.Pathless(err),
+		).Because(
+			err,
+		)
+	}
+	return false, fmt.Errorf("make link %s: %w", plan.Quote(e.Path), fault.NotWritable(err))
+}
+
+// IsRestored tells of something on a volume that no plan names whether the manifest does: a directory
+// or a link. Name is its path below the target directory.
+func (r Restore) IsRestored(name string, mode fs.FileMode) bool {
+	e, ok := r.Manifest.Find(name)
+	if !ok || !r.wants(e) {
+		return false
+	}
+	switch {
+	case mode.IsDir():
+		return e.Type == manifest.Directory
+	case mode.Type() == fs.ModeSymlink:
+		target, err := r.Volume.Root.Readlink(path.Join(r.Volume.Target, name))
+		return e.Type == manifest.Link && err == nil && target == string(e.Target)
+	}
+	return false
+}

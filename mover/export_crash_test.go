@@ -134,7 +134,10 @@ func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // An Abort ends what the run has begun, and nothing else.
 func TestAnExportIsAborted(t *testing.T) {
-	s := startVersity(t)
+	eachServer(t, exportIsAborted)
+}
+
+func exportIsAborted(t *testing.T, s *s3server) {
 	b := newExport(t, s.endpoint)
 	mustDo(t, os.WriteFile(filepath.Join(b.paths.Volume, "large"), content(1, 60<<20), 0o600))
 	b.request.Transfer.BytesPerSecond = 8 << 20
@@ -167,7 +170,10 @@ func TestAnExportIsAborted(t *testing.T) {
 
 // A mover that ends between its note and its upload leaves an upload that no note names.
 func TestAnUploadThatNoNoteNames(t *testing.T) {
-	s := startVersity(t)
+	eachServer(t, uploadWithoutNote)
+}
+
+func uploadWithoutNote(t *testing.T, s *s3server) {
 	cut := make(chan struct{})
 	var once sync.Once
 	p := startProxy(t, s, nil)

@@ -16,7 +16,10 @@ import (
 )
 
 func TestWhatIsExportedComesBack(t *testing.T) {
-	s := startVersity(t)
+	eachServer(t, exportedComesBack)
+}
+
+func exportedComesBack(t *testing.T, s *s3server) {
 	b := newExport(t, s.endpoint)
 	b.odd()
 	mustDo(t, unix.Mkfifo(filepath.Join(b.paths.Volume, "fifo"), 0o600))
@@ -69,61 +72,67 @@ func TestWhatIsExportedComesBack(t *testing.T) {
 func TestAnExportReadsOnlyWhatChanged(t *testing.T) {
 	for name, copied := range map[string]bool{"in a shared prefix": false, "in a prefix of its own": true} {
 		t.Run(name, func(t *testing.T) {
-			s := startVersity(t)
-			b := newExport(t, s.endpoint)
-			b.file("same", "same")
-			b.file("touched", "touched")
-			b.file("changed", "before")
-			b.file("removed", "removed")
-			mustDo(t, os.WriteFile(filepath.Join(b.paths.Volume, "large"), content(1, 17<<20), 0o600))
-			b.settle()
-			b.mustBeDone(b.run())
-
-			// Only who does not read it can take it for the same.
-			unread := filepath.Join(b.paths.Volume, "same")
-			info, err := os.Stat(unread)
-			mustDo(t, err)
-			mustDo(t, os.WriteFile(unread, []byte("SAME"), 0o600))
-			mustDo(t, os.Chtimes(unread, info.ModTime(), info.ModTime()))
-			b.file("changed", "after!")
-			mustDo(t, os.Chtimes(filepath.Join(b.paths.Volume, "touched"), time.Time{}, time.Unix(1e9, 0)))
-			mustDo(t, os.Remove(filepath.Join(b.paths.Volume, "removed")))
-
-			b.request.Export.Run = "run-2"
-			want := wire.Report{SentObjects: 1, UnchangedObjects: 3, OtherObjects: 1}
-			if copied {
-				b.request.Source.Prefix, b.request.Export.CopyFrom = "runs/2/", "runs/1/"
-				want = wire.Report{SentObjects: 2, CopiedObjects: 2}
-			}
-			r := b.mustBeDone(b.run())
-			if r.SentObjects != want.SentObjects || r.CopiedObjects != want.CopiedObjects || r.UnchangedObjects != want.UnchangedObjects ||
-				r.OtherObjects != want.OtherObjects ||
-				r.Objects != 4 {
-				t.Errorf("the report is %+v, want %+v", r, want)
-			}
-			if got := s.object(t, b.request.Source.Prefix+"same"); got != "same" {
-				t.Errorf("the unchanged file was read: its object is %q", got)
-			}
-			if got := s.object(t, b.request.Source.Prefix+"changed"); got != "after!" {
-				t.Errorf("the changed file is %q", got)
-			}
-			if got := s.keys(t, b.request.Source.Prefix+".s3populator/"); len(got) != 1 {
-				t.Errorf("the export left %q", got)
-			}
-			if copied {
-				p, report := b.populate(nil)
-				p.mustBeDone(report)
-				if report.ManifestDigest != r.ManifestDigest {
-					t.Errorf("the digest of the export is %s, that of the population %s", r.ManifestDigest, report.ManifestDigest)
-				}
-			}
+			eachServer(t, func(t *testing.T, s *s3server) { exportReadsWhatChanged(t, s, copied) })
 		})
+	}
+}
+
+func exportReadsWhatChanged(t *testing.T, s *s3server, copied bool) {
+	b := newExport(t, s.endpoint)
+	b.file("same", "same")
+	b.file("touched", "touched")
+	b.file("changed", "before")
+	b.file("removed", "removed")
+	mustDo(t, os.WriteFile(filepath.Join(b.paths.Volume, "large"), content(1, 17<<20), 0o600))
+	b.settle()
+	b.mustBeDone(b.run())
+
+	// Only who does not read it can take it for the same.
+	unread := filepath.Join(b.paths.Volume, "same")
+	info, err := os.Stat(unread)
+	mustDo(t, err)
+	mustDo(t, os.WriteFile(unread, []byte("SAME"), 0o600))
+	mustDo(t, os.Chtimes(unread, info.ModTime(), info.ModTime()))
+	b.file("changed", "after!")
+	mustDo(t, os.Chtimes(filepath.Join(b.paths.Volume, "touched"), time.Time{}, time.Unix(1e9, 0)))
+	mustDo(t, os.Remove(filepath.Join(b.paths.Volume, "removed")))
+
+	b.request.Export.Run = "run-2"
+	want := wire.Report{SentObjects: 1, UnchangedObjects: 3, OtherObjects: 1}
+	if copied {
+		b.request.Source.Prefix, b.request.Export.CopyFrom = "runs/2/", "runs/1/"
+		want = wire.Report{SentObjects: 2, CopiedObjects: 2}
+	}
+	r := b.mustBeDone(b.run())
+	if r.SentObjects != want.SentObjects || r.CopiedObjects != want.CopiedObjects || r.UnchangedObjects != want.UnchangedObjects ||
+		r.OtherObjects != want.OtherObjects ||
+		r.Objects != 4 {
+		t.Errorf("the report is %+v, want %+v", r, want)
+	}
+	if got := s.object(t, b.request.Source.Prefix+"same"); got != "same" {
+		t.Errorf("the unchanged file was read: its object is %q", got)
+	}
+	if got := s.object(t, b.request.Source.Prefix+"changed"); got != "after!" {
+		t.Errorf("the changed file is %q", got)
+	}
+	if got := s.keys(t, b.request.Source.Prefix+".s3populator/"); len(got) != 1 {
+		t.Errorf("the export left %q", got)
+	}
+	if copied {
+		p, report := b.populate(nil)
+		p.mustBeDone(report)
+		if report.ManifestDigest != r.ManifestDigest {
+			t.Errorf("the digest of the export is %s, that of the population %s", r.ManifestDigest, report.ManifestDigest)
+		}
 	}
 }
 
 // Nothing that is not ours is ever removed.
 func TestDeleteExtraRemovesOnlyWhatTheLastManifestLists(t *testing.T) {
-	s := startVersity(t)
+	eachServer(t, deleteExtra)
+}
+
+func deleteExtra(t *testing.T, s *s3server) {
 	b := newExport(t, s.endpoint)
 	for _, name := range []string{"kept", "removed", "dir/removed", "overwritten"} {
 		b.file(name, name)

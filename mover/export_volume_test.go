@@ -17,6 +17,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/internal/testenv"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -33,6 +34,22 @@ func newExport(t testing.TB, endpoint string) *bench {
 		Attempt:     1,
 	}
 	return b
+}
+
+// startMinIO runs MinIO over a fresh directory, with a bucket in it.
+func startMinIO(t testing.TB) *s3server {
+	t.Helper()
+	binary := testenv.Variable(t, "MOVER_TEST_MINIO")
+	dir := t.TempDir()
+	address := listening(t, binary, func(address string) []string { return []string{"server", "--address", address, dir} })
+	return ready(t, &s3server{endpoint: "http://" + address})
+}
+
+// eachServer runs a test with each of the servers that answer uploads in their own way.
+func eachServer(t *testing.T, test func(t *testing.T, s *s3server)) {
+	t.Helper()
+	t.Run("VersityGW", func(t *testing.T) { test(t, startVersity(t)) })
+	t.Run("MinIO", func(t *testing.T) { test(t, startMinIO(t)) })
 }
 
 // populate fills another volume from what was exported.

@@ -23,7 +23,10 @@ const portsTried = 10
 // address. The server ends with the test.
 func listening(t testing.TB, binary string, args func(address string) []string) string {
 	t.Helper()
-	env := []string{"ROOT_ACCESS_KEY=" + testAccessKey, "ROOT_SECRET_KEY=" + testSecretKey}
+	env := []string{
+		"ROOT_ACCESS_KEY=" + testAccessKey, "ROOT_SECRET_KEY=" + testSecretKey,
+		"MINIO_ROOT_USER=" + testAccessKey, "MINIO_ROOT_PASSWORD=" + testSecretKey, "MINIO_BROWSER=off",
+	}
 	for range portsTried {
 		address := "127.0.0.1:" + freePort(t)
 		ended := start(t, env, binary, args(address)...)

@@ -47,9 +47,18 @@ func (x *export) copyObject(ctx context.Context, before manifest.Entry, key stri
 		return object{}, false, err
 	}
 	result := object{etag: plan.TrimETag(info.ETag)}
-	if sum, ok := strings.CutPrefix(before.Checksum, checksumName); ok && info.ChecksumCRC64NVME == sum {
+	sum, known := strings.CutPrefix(before.Checksum, checksumName)
+	if known && info.ChecksumCRC64NVME == sum {
 		result.checksum = before.Checksum
-		return result, true, nil
 	}
-	return result, before.ETag != "" && result.etag == before.ETag, nil
+	if result.checksum != "" || result.etag == before.ETag || !known {
+		return result, result.checksum != "" || result.etag == before.ETag, nil
+	}
+	// A copy of parts has another entity tag. Some servers tell its checksum only when asked.
+	head, err := asker{x}.Head(ctx, key, minio.StatObjectOptions{Checksum: true})
+	if err != nil || plan.TrimETag(head.ETag) != result.etag || head.ChecksumCRC64NVME != sum {
+		return object{}, false, err
+	}
+	result.checksum = before.Checksum
+	return result, true, nil
 }

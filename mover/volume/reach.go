@@ -5,6 +5,7 @@ package volume
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,12 +14,15 @@ import (
 	"github.com/s3populator/s3populator/mover/plan"
 )
 
+// fsyncOnly are types of file systems that syncfs only hands the pages of to a program or a server,
+// which may keep them in memory: that is asked by fsync alone to write them (Linux, fuse_sync_fs in
+// fs/fuse/inode.c; there is no sync_fs in fs/smb/client/cifsfs.c and fs/9p/vfs_super.c).
+var fsyncOnly = []int64{unix.FUSE_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.V9FS_MAGIC}
+
 // syncfsReaches tells whether syncfs writes a file system of this type to its device and tells of
-// what was refused. On FUSE it only hands the pages to the program that serves the file system,
-// which may keep them: that is asked to write them by fsync alone (fs/fuse/inode.c, fuse_sync_fs).
-// Before Linux 5.8 syncfs tells of no refusal (commit 735e4ae5ba28).
+// what was refused. Before Linux 5.8 it tells of no refusal (commit 735e4ae5ba28).
 func syncfsReaches(kind int64, release string) bool {
-	return kind != unix.FUSE_SUPER_MAGIC && !olderThan(release, 5, 8)
+	return !slices.Contains(fsyncOnly, kind) && !olderThan(release, 5, 8)
 }
 
 // olderThan compares the release of a kernel, such as 4.18.0-553.el8.x86_64. One that cannot be read is

@@ -22,6 +22,9 @@ func TestSyncfsReaches(t *testing.T) {
 		{unix.EXT4_SUPER_MAGIC, "5.7.19", false},
 		{unix.EXT4_SUPER_MAGIC, "4.18.0-553.el8_10.x86_64", false},
 		{unix.FUSE_SUPER_MAGIC, "6.18.44", false},
+		{unix.CIFS_SUPER_MAGIC, "6.18.44", false},
+		{unix.SMB2_SUPER_MAGIC, "6.18.44", false},
+		{unix.V9FS_MAGIC, "6.18.44", false},
 		{unix.EXT4_SUPER_MAGIC, "unknown", true},
 	} {
 		if got := syncfsReaches(tt.kind, tt.release); got != tt.want {

@@ -62,7 +62,25 @@ func (t *transfer) readManifest(ctx context.Context) error {
 		)
 	}
 	t.attributes = &restore.Restore{Volume: t.volume, Plan: t.plan, Manifest: m, Filter: filter}
-	return nil
+	return t.refuseLoss()
+}
+
+// refuseLoss ends a restore of an export of which something is gone: its manifest says what was
+// complete. The manifest may also be of a run that ended after the listing; the next attempt tells.
+// Where keys are left out by policy, a file that lacks may be one of them.
+func (t *transfer) refuseLoss() error {
+	n, first := t.attributes.Missing()
+	if n == 0 || t.plan.Skipped > 0 {
+		return nil
+	}
+	return fault.New(
+		wire.SourceChanged,
+		"the export below prefix %s is not whole: %d of its files have no object any more, the first is %s; "+
+			"restore the objects, export again, or remove spec.restoreAttributes to load what is left",
+		plan.Quote(plan.ListPrefix(t.request.Source)),
+		n,
+		plan.Quote(first),
+	)
 }
 
 // alsoRestored tells what an attempt has restored that no listing names; nil for nothing.

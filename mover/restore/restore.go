@@ -96,6 +96,20 @@ func (r Restore) wants(e manifest.Entry) bool {
 	return r.Filter.Selects(e.Path) || e.Type == manifest.Directory && r.Plan.HasDir(e.Path)
 }
 
+// Missing counts the files of the manifest that are part of the population and that S3 has no objects
+// of, and names the first.
+func (r Restore) Missing() (count int, first string) {
+	for _, e := range r.Manifest.Entries {
+		if _, ok := r.Plan.Find(e.Path); ok || e.Type != manifest.File || !r.wants(e) {
+			continue
+		}
+		if count++; count == 1 {
+			first = e.Path
+		}
+	}
+	return count, first
+}
+
 // place makes sure that the entry is there, and reports false when something else is in its place.
 func (r Restore) place(e manifest.Entry) (bool, error) {
 	switch e.Type {

@@ -126,7 +126,9 @@ func TestFilesAreSyncedOneByOne(t *testing.T) {
 			t.Cleanup(j.Close)
 			v := &keeping{refusing: refusing{dir: dir}, refuses: tt.refuses}
 			l := New(&plan.Plan{Entries: []plan.Entry{
-				{Key: "a", Path: "a", Size: 5}, {Key: "dir/", Path: "dir/"}, {Key: "large", Path: "large", Size: 3 * PartialStep},
+				{Key: "a", Path: "a", Size: 5},
+				{Key: "dir/", Path: "dir/"},
+				{Key: "large", Path: "large", Size: 3 * PartialStep},
 			}})
 			if err := os.WriteFile(filepath.Join(dir, "a"), []byte("hello"), 0o600); err != nil {
 				t.Fatal(err)

@@ -86,8 +86,13 @@ func (p *pages) read(r *http.Request) (*http.Response, []byte, error) {
 		return nil, nil, err
 	}
 	if len(text) > mostPage {
-		return nil, nil, fault.New(wire.TransferFailed, "%s answers a listing with a page of more than %d MiB, which S3 does not; "+
-			"is there a proxy between, or is spec.endpoint no S3 server?", p.where, mostPage>>20).Because(errLongPage)
+		return nil, nil, fault.New(
+			wire.TransferFailed,
+			"%s answers a listing with a page of more than %d MiB, which S3 does not; is there a proxy "+
+				"between, or is spec.endpoint no S3 server?",
+			p.where,
+			mostPage>>20,
+		).Because(errLongPage)
 	}
 	return answer, text, nil
 }
@@ -119,8 +124,13 @@ func (p *pages) judge(answer *http.Response, text []byte, token string) error {
 		answer.StatusCode = http.StatusInternalServerError
 		answer.Status = http.StatusText(answer.StatusCode)
 	default:
-		return fault.New(wire.TransferFailed, "%s answers a listing with status 200 and a document <%.40s>, which is none; "+
-			"is there a proxy between, or is spec.endpoint no S3 server?", p.where, name)
+		return fault.New(
+			wire.TransferFailed,
+			"%s answers a listing with status 200 and a document <%.40s>, which is none; is there a proxy "+
+				"between, or is spec.endpoint no S3 server?",
+			p.where,
+			name,
+		)
 	}
 	return nil
 }

@@ -71,8 +71,12 @@ func TestAListingIsWholeOrFails(t *testing.T) {
 		"the page of a proxy, later": {answer: func(token string) string {
 			return map[string]string{"": page("2", "p/a"), "2": "<html></html>"}[token]
 		}, wantReason: wire.TransferFailed, wantText: "<html>", wantAsked: 50},
-		"nothing":     {answer: func(string) string { return "" }, wantReason: wire.TransferFailed, wantText: "no S3 server", wantAsked: 50},
-		"no document": {answer: func(string) string { return "OK" }, wantReason: wire.TransferFailed, wantText: "no S3 server", wantAsked: 50},
+		"nothing": {answer: func(string) string {
+			return ""
+		}, wantReason: wire.TransferFailed, wantText: "no S3 server", wantAsked: 50},
+		"no document": {answer: func(string) string {
+			return "OK"
+		}, wantReason: wire.TransferFailed, wantText: "no S3 server", wantAsked: 50},
 		"a page that follows itself": {answer: func(string) string {
 			return page("2", "p/a")
 		}, wantReason: wire.TransferFailed, wantText: "again and again", wantAsked: 20},

@@ -135,6 +135,8 @@ func rowsOfPrime() []conditionRow {
 		{"the volume is being made", world(withPrime)},
 		{"the volume does not come", world(oldPrime)},
 		{"the volume does not come, and the driver says why", world(oldPrime, troubled)},
+		{"the volume is there, and the claim is not Bound yet", world(boundPrime, noPhase)},
+		{"the claim does not become Bound", world(boundPrime, noPhase, madeLongAgo)},
 		{"the prime's volume is gone", world(lostPrime)},
 		{"the volume's claimRef was changed", world(filledPrime, stolen)},
 		{"the volume is being deleted", world(filledPrime, volumeGoes)},

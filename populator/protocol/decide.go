@@ -77,6 +77,7 @@ func rules() []rule {
 		refuseRelabelledPrime, refuseForeignPrime, waitForDeletedPrime,
 		replaceOversizedPrime, mirrorSelectedNode, waitForScheduler, runConsumer, waitForProvisioner,
 		replaceLostPrime, releaseCaptured, refuseStolenVolume, endConsumer, keepVolume, waitForReclaim, makeVolumeScratch,
+		waitForBoundPhase,
 		// From here on its volume is bound, was made for it, and is ours to fill.
 		refuseRelabelledMover, refuseForeignMover, endMoverOfEarlierPrime,
 		discardOutdatedResult, detachMover, checkRebind, rebindVolume,

@@ -136,6 +136,23 @@ func waitForProvisioner(s State) (Decision, bool) {
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning, message).Again(lookAgain(age)), true
 }
 
+// waitForBoundPhase: the phase is the last of the writes that bind a claim. A kubelet mounts no
+// claim without it, and rests 10 to 15 s after it refused.
+func waitForBoundPhase(s State) (Decision, bool) {
+	if s.Mover != nil || Filled(s.Prime) || s.Prime.Status.Phase == corev1.ClaimBound {
+		return Decision{}, false
+	}
+	age := s.Now.Sub(s.Prime.CreationTimestamp.Time)
+	waiting := Because(corev1.ConditionUnknown, v1alpha1.ReasonProvisioning, fmt.Sprintf(
+		"Waiting for the controller manager to call the prime claim %s Bound; it has volume %s.",
+		s.Prime.Name, s.Prime.Spec.VolumeName,
+	))
+	if age < ProvisionPatience {
+		return waiting.Again(ProvisionPatience - age).Quietly(), true
+	}
+	return waiting.Again(lookAgain(age)), true
+}
+
 // replaceLostPrime: without its volume there is nothing to save, so it begins again.
 func replaceLostPrime(s State) (Decision, bool) {
 	if s.PrimeVolume != nil || !Bound(s.Prime) && s.Prime.Status.Phase != corev1.ClaimLost {

@@ -199,6 +199,11 @@ func boundPrime(s *State) {
 	s.PrimeVolume.Annotations[v1alpha1.AnnotationScratchFor] = claimUID
 }
 
+// noPhase: the claim has its volume, and the last write that binds it is still to come.
+func noPhase(s *State) { s.Prime.Status.Phase = corev1.ClaimPending }
+
+func madeLongAgo(s *State) { s.Prime.CreationTimestamp = metav1.NewTime(noon.Add(-time.Hour)) }
+
 func lostPrime(s *State) {
 	boundPrime(s)
 	s.Prime.Status.Phase = corev1.ClaimLost

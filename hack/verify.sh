@@ -16,12 +16,11 @@ cp -a "$copy" "$copy.before"
 
 hack/generate.sh "$copy"
 mapfile -t modules < <(cd "$copy" && find . -name go.mod -printf '%h\n' | sort)
-for module in "${modules[@]}"; do
-  (cd "$copy/$module" && go mod tidy && go mod verify >/dev/null) || {
-    echo "verify: in $module; where the network cannot be reached, this step cannot pass" >&2
-    exit 1
-  }
-done
+printf '%s\n' "${modules[@]}" | (cd "$copy" && xargs -P "$(nproc)" -I{} \
+  bash -c 'cd "$1" && go mod tidy && go mod verify >/dev/null || { echo "verify: in $1" >&2; exit 1; }' -- {}) || {
+  echo "verify: where the network cannot be reached, this step cannot pass" >&2
+  exit 1
+}
 (cd "$copy" && find . -name '*.go' -print0 | xargs -0 gofmt -w)
 kubectl=$(go run ./e2e/cluster tools kubectl)
 "$kubectl" kustomize manifests/default >/dev/null

@@ -89,13 +89,13 @@ func controlWith(
 	simulated bool,
 ) (f figures, want map[string]span, err error) {
 	fmt.Fprintf(out, "a node whose components have their %s limits\n", l.name)
-	f, want = figures{}, expectedOfManager()
+	f, want = figures{}, expectedOfManager(c.form, l)
 	b, err := raise(ctx, out, c.form, l, c.profiles)
 	if err != nil {
 		return f, nil, err
 	}
 	defer func() { err = b.close(err) }() //nolint:contextcheck // It cleans up after an interrupt too.
-	if f["node"], err = b.node(l); err != nil {
+	if f["node"], err = b.node(ctx, l); err != nil {
 		return f, nil, err
 	}
 	if c.pairs {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -24,8 +25,13 @@ type bench struct {
 	profiles string
 	// replicas are those of the manager that are to live as long as the measurement.
 	replicas consumption
-	// warned counts how often each Warning event of the manager was told.
-	warned map[types.UID]int
+	// warned counts how often each Warning event of the manager was told; butPending leaves out
+	// those of movers that wait for their node.
+	warned, butPending map[types.UID]int
+	// past is what went wrong in replicas that were replaced on purpose.
+	past consumption
+	// restoreCaps gives the manager the caps of movers that it is shipped with.
+	restoreCaps func(context.Context) error
 }
 
 // raise starts a node whose components run with these limits, with the manager's caps above
@@ -35,7 +41,10 @@ func raise(ctx context.Context, out io.Writer, f form, l limits, profiles string
 	if err != nil {
 		return nil, err
 	}
-	b = &bench{world: world, out: out, form: f, profiles: profiles, warned: map[types.UID]int{}}
+	b = &bench{
+		world: world, out: out, form: f, profiles: profiles,
+		warned: map[types.UID]int{}, butPending: map[types.UID]int{},
+	}
 	if err := b.prepare(ctx); err != nil {
 		return nil, errors.Join(err, world.Close(false)) //nolint:contextcheck // It cleans up after an interrupt too.
 	}
@@ -45,15 +54,17 @@ func raise(ctx context.Context, out io.Writer, f form, l limits, profiles string
 // close removes the node, and adds to an error what went wrong with that.
 func (b *bench) close(err error) error { return errors.Join(err, b.world.Close(err == nil)) }
 
-func (b *bench) prepare(ctx context.Context) error {
-	args := []string{
-		fmt.Sprintf("--max-movers=%d", 2*full.many), fmt.Sprintf("--max-movers-per-namespace=%d", 2*full.many),
-	}
-	args = append(args, b.form.rotating...)
+func (b *bench) prepare(ctx context.Context) (err error) {
+	args := b.form.rotating
 	if b.profiles != "" {
-		args = append(args, "--pprof-address=:"+profilePort)
+		args = append(slices.Clip(args), "--pprof-address=:"+profilePort)
 	}
 	if _, err := b.world.ManagerArgs(ctx, args...); err != nil {
+		return err
+	}
+	b.restoreCaps, err = b.world.ManagerArgs(ctx,
+		fmt.Sprintf("--max-movers=%d", 2*full.many), fmt.Sprintf("--max-movers-per-namespace=%d", 2*full.many))
+	if err != nil {
 		return err
 	}
 	archive, err := image.Build(ctx, "floor")
@@ -66,10 +77,15 @@ func (b *bench) prepare(ctx context.Context) error {
 	return b.world.Node.LoadImages(ctx, archive)
 }
 
-// pairs measures the floor and us, single claims first, then many at once. The first pair of
-// many is thrown away: caches of disks and programs are cold for it.
+// pairs measures the floor and us, single claims first, then many at once. The first pair is
+// thrown away: caches of disks and programs are cold for it.
 func (b *bench) pairs(ctx context.Context, f figures) error {
 	var singles, many []pair
+	if b.form.warmUp > 0 {
+		if _, err := b.pair(ctx, "warm-up", 0, b.form.warmUp, false); err != nil {
+			return err
+		}
+	}
 	for i := range b.form.singles {
 		p, err := b.pair(ctx, fmt.Sprintf("1-%d", i), i, 1, false)
 		if err != nil {
@@ -78,11 +94,6 @@ func (b *bench) pairs(ctx context.Context, f figures) error {
 		singles = append(singles, p)
 	}
 	put(f, 1, singles)
-	if b.form.warmUp > 0 {
-		if _, err := b.pair(ctx, "warm-up", 0, b.form.warmUp, false); err != nil {
-			return err
-		}
-	}
 	for i := range b.form.pairs {
 		p, err := b.pair(ctx, fmt.Sprintf("%d-%d", b.form.claims, i), i, b.form.claims, i == 0)
 		if err != nil {

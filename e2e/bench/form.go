@@ -40,7 +40,7 @@ type tenants struct {
 
 // full is what the project's figures come from.
 var full = form{
-	singles: 3, pairs: 5, claims: 50, warmUp: 10, rest: 20 * time.Second, few: 100, many: 1000,
+	singles: 5, pairs: 5, claims: 50, warmUp: 10, rest: 20 * time.Second, few: 100, many: 1000,
 	load: 10 * time.Second, authority: true,
 	tenants: tenants{volumes: 10000, pending: 2000, unschedulable: 500, quiet: 5, settle: time.Minute, promised: true},
 }

@@ -112,6 +112,9 @@ func (b *bench) noteWarnings(ctx context.Context) error {
 				fmt.Fprintf(b.out, "  the manager warned: %s: %s\n", e.Reason, e.Message)
 			}
 			b.warned[e.UID] = told(e)
+			if e.Reason != string(v1alpha1.ReasonMoverPending) {
+				b.butPending[e.UID] = told(e)
+			}
 		}
 	}
 	return nil
@@ -148,8 +151,8 @@ func (b *bench) health(ctx context.Context, f figures) error {
 	if err != nil {
 		return err
 	}
-	f["rss_mb"], f["reconcile_errors"], f["warnings"] = now.rssMB, now.errors, sum(b.warned)
-	f["failed_writes"] = now.failedWrites
+	f["rss_mb"], f["reconcile_errors"], f["warnings"] = now.rssMB, b.past.errors+now.errors, sum(b.warned)
+	f["failed_writes"], f["warnings_but_pending"] = b.past.failedWrites+now.failedWrites, sum(b.butPending)
 	if _, err := now.since(b.replicas); err != nil {
 		return err
 	}

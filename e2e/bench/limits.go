@@ -26,6 +26,7 @@ var defaults = limits{name: "default", args: map[string][]string{
 	"etcd":                    {"--unsafe-no-fsync=false"},
 	"kube-controller-manager": {"--kube-api-qps=20", "--kube-api-burst=30"},
 	"kube-scheduler":          {"--kube-api-qps=50", "--kube-api-burst=100"},
+	"kubelet":                 {"--kube-api-qps=50", "--kube-api-burst=100", "--event-qps=50", "--event-burst=100"},
 	"csi-provisioner": {
 		"--kube-api-qps=5", "--kube-api-burst=10", "--retry-interval-start=1s", "--retry-interval-max=5m",
 		"--worker-threads=100", "--timeout=10s",

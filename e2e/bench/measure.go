@@ -17,8 +17,11 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
 
-// consumption is what the manager has taken since it was started: memory of the largest replica;
-// of all: processor time, passes that failed, and writes that the API server did not accept.
+// managerProgram is the name of a replica's process.
+const managerProgram = "manager"
+
+// consumption is what the manager has taken since it was started: memory of the largest replica
+// at its highest; of all: processor time, passes that failed, and writes that the API server did not accept.
 type consumption struct {
 	rssMB, cpuSeconds, errors, failedWrites float64
 	// started tells the replicas apart from those that follow them.
@@ -31,19 +34,19 @@ func (b *bench) manager(ctx context.Context) (u consumption, err error) {
 		return u, err
 	}
 	for _, m := range all {
-		rss, err1 := m.Sum("process_resident_memory_bytes")
 		cpu, err2 := m.Sum("process_cpu_seconds_total")
 		start, err3 := m.Sum("process_start_time_seconds")
-		if err := errors.Join(err1, err2, err3); err != nil {
+		if err := errors.Join(err2, err3); err != nil {
 			return u, err
 		}
-		u.rssMB, u.cpuSeconds = max(u.rssMB, rss/1e6), u.cpuSeconds+cpu
+		u.cpuSeconds += cpu
 		u.errors += orNone(m.Sum("controller_runtime_reconcile_errors_total"))
 		u.failedWrites += orNone(m.Sum("s3populator_failed_writes_total"))
 		u.started = append(u.started, start)
 	}
 	slices.Sort(u.started)
-	return u, nil
+	u.rssMB, err = peakOf(managerProgram)
+	return u, err
 }
 
 // orNone of a counter that is not there before it first counts, or where a replica does not lead.

@@ -73,7 +73,7 @@ func TestCheckFindsWhatIsMissingOrCannotBeTrue(t *testing.T) {
 // The keys that others read, and that no short form may write.
 func TestKeysOfTheFullForm(t *testing.T) {
 	t.Parallel()
-	want := together(expectedOfPairs(full), expectedOfManager(), expectedOfSimulation(full))
+	want := together(expectedOfPairs(full), expectedOfManager(full, raised), expectedOfSimulation(full))
 	for _, k := range []string{
 		"floor_1", "bound_1", "ratio_1", "ratio_50", "requests_per_claim", "floor_requests", "rss_mb", "leftovers",
 		"warnings", "kwok_100_cpu_ms", "kwok_1000_cpu_ms", "kwok_1000_rss_mb",
@@ -92,6 +92,18 @@ func TestKeysOfTheFullForm(t *testing.T) {
 	}
 	if _, ok := got["floor_1"]; ok || got["short_floor_1"] != 2.0 {
 		t.Errorf("the short form wrote %v", got)
+	}
+}
+
+// With raised limits no warning is expected, and with the default ones none but of waiting movers.
+func TestWhichWarningsAreExpected(t *testing.T) {
+	t.Parallel()
+	if w := expectedOfManager(full, raised); w["warnings"] != (span{0, 0}) || w["warnings_but_pending"] != (span{0, 0}) {
+		t.Errorf("with raised limits %v", w)
+	}
+	w := expectedOfManager(full, defaults)
+	if w["warnings"].most < 1 || w["warnings"].most > 1000 || w["warnings_but_pending"] != (span{0, 0}) {
+		t.Errorf("with default limits %v", w)
 	}
 }
 

@@ -85,6 +85,39 @@ func cutStat(line string) (name string, rest []string, ok bool) {
 	return line[from+1 : to], rest, len(rest) >= least
 }
 
+// peakOf is the most memory, in MB, that one process of a name was resident with since it began.
+func peakOf(name string) (float64, error) {
+	files, err := filepath.Glob("/proc/[0-9]*/status")
+	if err != nil {
+		return 0, err
+	}
+	peak := 0.0
+	for _, file := range files {
+		if text, err := os.ReadFile(file); err == nil { // Else it has ended.
+			peak = max(peak, peakIn(string(text), name))
+		}
+	}
+	if peak == 0 {
+		return 0, fmt.Errorf("no process is called %s", name)
+	}
+	return peak, nil
+}
+
+// peakIn reads /proc/PID/status: names are cut after 15 bytes there, and sizes are in KiB.
+func peakIn(status, name string) float64 {
+	fields := map[string]string{}
+	for line := range strings.Lines(status) {
+		if key, value, ok := strings.Cut(line, ":"); ok {
+			fields[key] = strings.TrimSpace(value)
+		}
+	}
+	kib, err := strconv.ParseFloat(strings.TrimSuffix(fields["VmHWM"], " kB"), 64)
+	if fields["Name"] != name || err != nil {
+		return 0
+	}
+	return kib * 1024 / 1e6
+}
+
 func ticks(text string) float64 {
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil {

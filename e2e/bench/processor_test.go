@@ -57,3 +57,17 @@ func TestOnlyAFullRunWritesFiguresOfTheFullForm(t *testing.T) {
 		t.Error("the figures of both limits have one key")
 	}
 }
+
+func TestPeakMemory(t *testing.T) {
+	t.Parallel()
+	status := "Name:\tmanager\nVmPeak:\t  900000 kB\nVmHWM:\t   50000 kB\nVmRSS:\t   40000 kB\n"
+	if got := peakIn(status, "manager"); got != 51.2 {
+		t.Errorf("got %v MB, want 51.2", got)
+	}
+	if got := peakIn(status, "mover"); got != 0 {
+		t.Errorf("another program's: got %v", got)
+	}
+	if _, err := peakOf("no-such-program"); err == nil {
+		t.Error("a process that is not there has memory")
+	}
+}

@@ -24,7 +24,7 @@ func runShort(ctx context.Context, out io.Writer, env figures) error {
 	err = errors.Join(err, b.world.Close(err == nil)) //nolint:contextcheck // It cleans up after an interrupt too.
 	want := together(
 		expectedOfPairs(short),
-		expectedOfManager(),
+		expectedOfManager(short, raised),
 		expectedOfSimulation(short),
 		expectedOfTenants(short),
 		expectedOfAdmission(),

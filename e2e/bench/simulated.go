@@ -34,8 +34,9 @@ const (
 	simulatedDigest = "sha256:simulated"
 )
 
-// simulated measures the manager alone: kwok plays nodes and ends every mover with
-// success, and this program plays the provisioner.
+// simulated measures the manager alone, with the caps of movers that it is shipped with, so
+// that most claims wait in its queue: kwok plays nodes and ends every mover with success, and
+// this program plays the provisioner.
 func (b *bench) simulated(ctx context.Context, f figures) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -60,6 +61,9 @@ func (b *bench) simulatedClaims(ctx context.Context, f figures) error {
 // startSimulation has kwok and the provisioner of this program play nodes and storage until
 // stop, or until ctx ends.
 func (b *bench) startSimulation(ctx context.Context) (stop func() error, err error) {
+	if err := b.shippedCaps(ctx); err != nil {
+		return nil, err
+	}
 	if err := b.cordon(ctx); err != nil {
 		return nil, err
 	}
@@ -71,6 +75,23 @@ func (b *bench) startSimulation(ctx context.Context) (stop func() error, err err
 		return nil, errors.Join(err, stop())
 	}
 	return stop, nil
+}
+
+// shippedCaps starts the replicas anew. What happened to the old ones is looked at before.
+func (b *bench) shippedCaps(ctx context.Context) error {
+	now, err := b.manager(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := now.since(b.replicas); err != nil {
+		return err
+	}
+	if err := errors.Join(b.world.ManagerWell(), b.restoreCaps(ctx)); err != nil {
+		return err
+	}
+	b.past.errors, b.past.failedWrites = b.past.errors+now.errors, b.past.failedWrites+now.failedWrites
+	b.replicas, err = b.manager(ctx)
+	return err
 }
 
 // cordon keeps simulated pods off the real node; what runs there stays.

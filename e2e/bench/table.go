@@ -35,6 +35,7 @@ func table(out io.Writer, f form, all figures) {
 			requests,
 		)
 		fmt.Fprintf(w, "left %s later\t\t%v\t\t\t0\n", f.rest, all[p+"leftovers"])
+		health(w, all, p)
 	}
 	if n := all.number(simulatedKey(f.many, "cpu_ms")); !math.IsNaN(n) {
 		for _, n := range []int{f.few, f.many} {
@@ -50,14 +51,15 @@ func table(out io.Writer, f form, all figures) {
 			)
 		}
 	}
-	fmt.Fprintf(
-		w,
-		"manager\t\t%.0f MB\t%v warnings\t%v errors\t60 MB, 0, 0\n",
-		all.number("rss_mb"),
-		all["warnings"],
-		all.number("reconcile_errors")+all.number("failed_writes"),
-	)
 	_ = w.Flush() // To a terminal; nothing to do about it.
+}
+
+// health is a row of the manager's.
+func health(w io.Writer, all figures, prefix string) {
+	fmt.Fprintf(w, "manager\t\t%.0f MB\t%v warnings\t%v of them not of waiting movers\t60 MB, 0, 0\n",
+		all.number(prefix+"rss_mb"), all[prefix+"warnings"], all[prefix+"warnings_but_pending"])
+	fmt.Fprintf(w, "errors of reconciles, and failed writes\t\t%v\t\t\t0\n",
+		all.number(prefix+"reconcile_errors")+all.number(prefix+"failed_writes"))
 }
 
 // line is one row: what is compared, the keys of its figures, and an aim.

@@ -5,6 +5,7 @@ package mover
 import (
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -174,16 +175,18 @@ func TestAnUploadThatNoNoteNames(t *testing.T) {
 }
 
 func uploadWithoutNote(t *testing.T, s *s3server) {
-	cut := make(chan struct{})
+	cut, release := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	p := startProxy(t, s, nil)
 	inner := p.Config.Handler
 	p.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		inner.ServeHTTP(w, r)
-		if r.Method == http.MethodPost && r.URL.Query().Has("uploads") {
-			once.Do(func() { close(cut) })
-			<-r.Context().Done() // Nobody hears the answer.
+		if r.Method != http.MethodPost || !r.URL.Query().Has("uploads") {
+			inner.ServeHTTP(w, r)
+			return
 		}
+		inner.ServeHTTP(httptest.NewRecorder(), r) // Nobody hears the answer.
+		once.Do(func() { close(cut) })
+		<-release
 	})
 	b := newExport(t, p.URL)
 	mustDo(t, os.WriteFile(filepath.Join(b.paths.Volume, "large"), content(1, 20<<20), 0o600))
@@ -191,6 +194,7 @@ func uploadWithoutNote(t *testing.T, s *s3server) {
 	<-cut
 	mustDo(t, cmd.Process.Signal(unix.SIGKILL))
 	_ = cmd.Wait()
+	close(release)
 	if got := s.uploads(t); len(got) != 1 {
 		t.Fatalf("open uploads: %q", got)
 	}

@@ -77,7 +77,11 @@ func (w *world) grant(t *testing.T) {
 	api := w.admin.RbacV1()
 	create(t, api.Roles(w.name).Create, role)
 	create(t, api.ClusterRoles().Create, clusterRole)
-	create(t, api.RoleBindings(w.name).Create, &rbacv1.RoleBinding{ObjectMeta: meta, Subjects: user, RoleRef: bind("Role")})
+	create(
+		t,
+		api.RoleBindings(w.name).Create,
+		&rbacv1.RoleBinding{ObjectMeta: meta, Subjects: user, RoleRef: bind("Role")},
+	)
 	create(t, api.ClusterRoleBindings().Create,
 		&rbacv1.ClusterRoleBinding{ObjectMeta: meta, Subjects: user, RoleRef: bind("ClusterRole")})
 }
@@ -221,15 +225,21 @@ func (w *world) register(t *testing.T, replicas ...*replica) {
 		})
 	}
 	w.called = replicas
-	if _, err := w.admin.AdmissionregistrationV1().MutatingWebhookConfigurations().Create(t.Context(), config, metav1.CreateOptions{}); err != nil {
+	configurations := w.admin.AdmissionregistrationV1().MutatingWebhookConfigurations()
+	if _, err := configurations.Create(t.Context(), config, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // review creates an object that the replicas must allow; nothing is stored.
 func (w *world) review(ctx context.Context) error {
-	_, err := w.admin.CoreV1().ConfigMaps(w.name).Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "x-"}},
-		metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	_, err := w.admin.CoreV1().ConfigMaps(
+		w.name,
+	).Create(
+		ctx,
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "x-"}},
+		metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}},
+	)
 	return err
 }
 
@@ -278,7 +288,11 @@ func (w *world) secret(t *testing.T) *corev1.Secret {
 
 func (w *world) configuration(t *testing.T) *admissionv1.MutatingWebhookConfiguration {
 	t.Helper()
-	c, err := w.admin.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), w.name, metav1.GetOptions{})
+	c, err := w.admin.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(
+		t.Context(),
+		w.name,
+		metav1.GetOptions{},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +317,13 @@ func (w *world) overwrite(t *testing.T, text []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.admin.AdmissionregistrationV1().MutatingWebhookConfigurations().Patch(t.Context(), w.name, types.MergePatchType, patch, metav1.PatchOptions{})
+	_, err = w.admin.AdmissionregistrationV1().MutatingWebhookConfigurations().Patch(
+		t.Context(),
+		w.name,
+		types.MergePatchType,
+		patch,
+		metav1.PatchOptions{},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

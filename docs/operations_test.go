@@ -84,7 +84,9 @@ func TestEveryConditionIsNamed(t *testing.T) {
 func TestEveryPermissionIsExplained(t *testing.T) {
 	explained := section(t, document(t, operations), "Permissions")
 	found := 0
-	for role := range strings.SplitSeq(document(t, "manifests/rbac/role.yaml")+"\n---\n"+document(t, "manifests/rbac/certificates_role.yaml"), "\n---\n") {
+	const next = "\n---\n"
+	roles := document(t, "manifests/rbac/role.yaml") + next + document(t, "manifests/rbac/certificates_role.yaml")
+	for role := range strings.SplitSeq(roles, next) {
 		var r struct {
 			Rules []struct {
 				Resources []string `json:"resources"`

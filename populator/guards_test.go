@@ -184,7 +184,9 @@ func sentBy(t *testing.T, action protocol.Action) (sent []string) {
 		return err
 	}
 	recording := interceptor.NewClient(newSimulator(t).api, interceptor.Funcs{
-		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+		Get: func(
+			ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption,
+		) error {
 			if claim, ok := o.(*corev1.PersistentVolumeClaim); ok && key.Name == s.Prime.Name {
 				s.Prime.DeepCopyInto(claim)
 				return nil

@@ -112,11 +112,16 @@ func newSimulator(t *testing.T, changes ...change) *simulator {
 		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
 			return sim.struck(c.Delete(ctx, o, opts...))
 		},
-		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+		Patch: func(
+			ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption,
+		) error {
 			sim.guardVolume(ctx, o)
 			return sim.struck(c.Patch(ctx, o, p, opts...))
 		},
-		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+		SubResourcePatch: func(
+			ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch,
+			opts ...client.SubResourcePatchOption,
+		) error {
 			return sim.struck(c.SubResource(sub).Patch(ctx, o, p, opts...))
 		},
 		List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
@@ -200,7 +205,9 @@ func (sim *simulator) converge() {
 // play lets each part of the cluster take one step and tells whether any did.
 func (sim *simulator) play() bool {
 	moved := false
-	for _, part := range []func() bool{sim.capture, sim.provision, sim.bind, sim.runConsumers, sim.runMovers, sim.collect} {
+	for _, part := range []func() bool{
+		sim.capture, sim.provision, sim.bind, sim.runConsumers, sim.runMovers, sim.collect,
+	} {
 		moved = part() || moved
 	}
 	return moved

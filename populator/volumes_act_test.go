@@ -153,7 +153,9 @@ func TestAVolumeIsNotFreedUnderALivePrime(t *testing.T) {
 			sim.must(sim.api.Create(t.Context(), s.Prime))
 			sim.must(sim.api.Create(t.Context(), v))
 			cache := interceptor.NewClient(sim.api, interceptor.Funcs{
-				Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+				Get: func(
+					ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption,
+				) error {
 					if _, ok := o.(*corev1.PersistentVolumeClaim); ok {
 						return apierrors.NewNotFound(schema.GroupResource{Resource: "persistentvolumeclaims"}, key.Name)
 					}

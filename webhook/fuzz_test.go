@@ -109,8 +109,16 @@ func FuzzObject(f *testing.F) {
 	for _, file := range []string{"auto-size", "selected", "error-many", "unknown-fields-stay", "url-with-everything"} {
 		f.Add(load(f, "testdata/"+file+".in.yaml").request.Object.Raw)
 	}
-	f.Add([]byte(`{"kind":"PersistentVolumeClaim","apiVersion":"v1","metadata":null,"spec":{"dataSourceRef":null,"resources":null}}`))
-	f.Add([]byte(`{"kind":"PersistentVolumeClaim","apiVersion":"v1","metadata":{"annotations":{"s3populator.io/source":"imagenet"}}}`))
+	f.Add(
+		[]byte(
+			`{"kind":"PersistentVolumeClaim","apiVersion":"v1","metadata":null,"spec":{"dataSourceRef":null,"resources":null}}`,
+		),
+	)
+	f.Add(
+		[]byte(
+			`{"kind":"PersistentVolumeClaim","apiVersion":"v1","metadata":{"annotations":{"s3populator.io/source":"imagenet"}}}`,
+		),
+	)
 	f.Add([]byte(`[]`))
 	r := load(f, "testdata/auto-size.in.yaml")
 	r.selecting = true

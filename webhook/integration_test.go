@@ -127,17 +127,31 @@ func servingPair(t *testing.T) (tls.Certificate, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"s3populator." + ownNamespace + ".svc"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	template := &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		DNSNames:              []string{"s3populator." + ownNamespace + ".svc"},
+		NotAfter:              time.Now().Add(time.Hour),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	certificate := tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
 // newClaim asks for a volume, and for more by change.
 func newClaim(namespace, name string, change ...func(*corev1.PersistentVolumeClaim)) *corev1.PersistentVolumeClaim {
-	c := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, Annotations: map[string]string{}, Labels: map[string]string{}}}
+	c := &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        name,
+			Namespace:   namespace,
+			Annotations: map[string]string{},
+			Labels:      map[string]string{},
+		},
+	}
 	c.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
 	c.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
 	for _, f := range change {
@@ -155,11 +169,20 @@ func label(name, value string) func(*corev1.PersistentVolumeClaim) {
 }
 
 func dataSource(c *corev1.PersistentVolumeClaim) {
-	c.Spec.DataSource = &corev1.TypedLocalObjectReference{APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source, Name: "imagenet"}
+	c.Spec.DataSource = &corev1.TypedLocalObjectReference{
+		APIGroup: new(v1alpha1.Group),
+		Kind:     v1alpha1.KindS3Source,
+		Name:     "imagenet",
+	}
 }
 
 func namespaced(c *corev1.PersistentVolumeClaim) {
-	c.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source, Name: "imagenet", Namespace: new("other")}
+	c.Spec.DataSourceRef = &corev1.TypedObjectReference{
+		APIGroup:  new(v1alpha1.Group),
+		Kind:      v1alpha1.KindS3Source,
+		Name:      "imagenet",
+		Namespace: new("other"),
+	}
 }
 
 func wrongKind(c *corev1.PersistentVolumeClaim) {
@@ -167,7 +190,11 @@ func wrongKind(c *corev1.PersistentVolumeClaim) {
 }
 
 func wrongGroup(c *corev1.PersistentVolumeClaim) {
-	c.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: new("example.com"), Kind: v1alpha1.KindS3Source, Name: "imagenet"}
+	c.Spec.DataSourceRef = &corev1.TypedObjectReference{
+		APIGroup: new("example.com"),
+		Kind:     v1alpha1.KindS3Source,
+		Name:     "imagenet",
+	}
 }
 
 func unsized(c *corev1.PersistentVolumeClaim) { c.Spec.Resources = corev1.VolumeResourceRequirements{} }
@@ -175,17 +202,48 @@ func unsized(c *corev1.PersistentVolumeClaim) { c.Spec.Resources = corev1.Volume
 func TestWithAnAPIServer(t *testing.T) {
 	m := newManager(t)
 	m.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "plain"}})
-	m.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "labelled", Labels: map[string]string{v1alpha1.LabelInjection: v1alpha1.InjectionEnabled}}})
-	m.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "required", Labels: map[string]string{v1alpha1.LabelInjection: v1alpha1.InjectionRequired}}})
+	m.create(
+		t,
+		&corev1.Namespace{
+			ObjectMeta: metav1.ObjectMeta{
+				Name:   "labelled",
+				Labels: map[string]string{v1alpha1.LabelInjection: v1alpha1.InjectionEnabled},
+			},
+		},
+	)
+	m.create(
+		t,
+		&corev1.Namespace{
+			ObjectMeta: metav1.ObjectMeta{
+				Name:   "required",
+				Labels: map[string]string{v1alpha1.LabelInjection: v1alpha1.InjectionRequired},
+			},
+		},
+	)
 	m.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "exempt", Labels: map[string]string{
 		v1alpha1.LabelInjection: v1alpha1.InjectionRequired, v1alpha1.LabelAdmission: v1alpha1.AdmissionExempt,
 	}}})
 	for _, namespace := range []string{"labelled", "required", "exempt"} {
-		m.create(t, &v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Name: "imagenet", Namespace: namespace}, Spec: v1alpha1.S3SourceSpec{
-			S3Location: v1alpha1.S3Location{Region: "x", Bucket: "datasets"}, ClaimSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "postgres"}},
-		}})
+		m.create(
+			t,
+			&v1alpha1.S3Source{
+				ObjectMeta: metav1.ObjectMeta{Name: "imagenet", Namespace: namespace},
+				Spec: v1alpha1.S3SourceSpec{
+					S3Location: v1alpha1.S3Location{
+						Region: "x",
+						Bucket: "datasets",
+					}, ClaimSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "postgres"}},
+				},
+			},
+		)
 	}
-	url, region := annotate(v1alpha1.AnnotationURL, "s3://datasets/imagenet/"), annotate(v1alpha1.AnnotationRegion, "eu-west-1")
+	url, region := annotate(
+		v1alpha1.AnnotationURL,
+		"s3://datasets/imagenet/",
+	), annotate(
+		v1alpha1.AnnotationRegion,
+		"eu-west-1",
+	)
 	tests := map[string]struct {
 		claim     *corev1.PersistentVolumeClaim
 		by        client.Client // Default: an administrator.
@@ -194,31 +252,117 @@ func TestWithAnAPIServer(t *testing.T) {
 		wantName  string // Of the source; "-" is one of the claim's own.
 		wantSize  string
 	}{
-		"a claim of somebody else does not reach us":          {claim: newClaim("plain", "unrelated", annotate("example.com/s3populator.io", "x"))},
-		"an annotated claim gets its source":                  {claim: newClaim("plain", "annotated", annotate(v1alpha1.AnnotationSource, "imagenet")), wantCalls: map[string]int{PathClaims: 1}, wantName: "imagenet"},
-		"a URL gets a source of its own":                      {claim: newClaim("plain", "url", url, region), wantCalls: map[string]int{PathClaims: 1}, wantName: "-"},
-		"a claim without a size can be created":               {claim: newClaim("plain", "unsized", unsized, annotate(v1alpha1.AnnotationSource, "imagenet")), wantCalls: map[string]int{PathClaims: 1}, wantName: "imagenet", wantSize: "1Mi"},
-		"a misspelt annotation is refused without us":         {claim: newClaim("plain", "misspelt", annotate(v1alpha1.Group+"/sorce", "imagenet")), wantErr: "s3populator.io/sorce asks"},
-		"an export is refused without us":                     {claim: newClaim("plain", "export", annotate(v1alpha1.AnnotationExportTo, "s3://backups/")), wantErr: "s3populator.io/export-to has no effect"},
-		"our group with another kind is refused":              {claim: newClaim("plain", "kind", wrongKind), wantCalls: map[string]int{PathClaims: 1}, wantErr: "spec.dataSourceRef.kind: Unsupported value"},
-		"our kind in another group does not reach us":         {claim: newClaim("plain", "group", wrongGroup)},
-		"a label that should be an annotation is refused":     {claim: newClaim("plain", "label", label(v1alpha1.AnnotationSource, "imagenet")), wantCalls: map[string]int{PathClaims: 1}, wantErr: "is an annotation, not a label"},
-		"a label about exports does not reach us":             {claim: newClaim("plain", "exported", label(v1alpha1.Group+"/export", "nightly"))},
-		"a restored snapshot is left alone":                   {claim: newClaim("plain", "restored", annotate(v1alpha1.AnnotationSource, "imagenet"), snapshot), wantCalls: map[string]int{PathClaims: 1}},
-		"a required claim gets its source":                    {claim: newClaim("required", "selected", label("app", "postgres")), wantCalls: map[string]int{PathSelected: 1}, wantName: "imagenet"},
-		"a required claim that is not selected is refused":    {claim: newClaim("required", "other", label("app", "mysql")), wantCalls: map[string]int{PathSelected: 1}, wantErr: "no S3Source selects this claim"},
-		"an exempt namespace does not reach us":               {claim: newClaim("exempt", "annotated", label("app", "postgres"), annotate(v1alpha1.AnnotationSource, "imagenet"))},
-		"our kind in dataSource would be lost, so is refused": {claim: newClaim("plain", "lost", dataSource), wantCalls: map[string]int{PathClaims: 1}, wantErr: "spec.dataSource: Invalid value"},
-		"a namespace would be lost, so is refused":            {claim: newClaim("plain", "far", namespaced), wantCalls: map[string]int{PathClaims: 1}, wantErr: "spec.dataSourceRef.namespace: Invalid value"},
-		"what the manager makes does not reach us":            {claim: newClaim("plain", "s3prime-1", label(v1alpha1.LabelRole, v1alpha1.RolePrime), annotate(v1alpha1.AnnotationMirroredNode, "n")), by: m.us},
-		"nor in a labelled namespace":                         {claim: newClaim("labelled", "s3prime-1", label(v1alpha1.LabelRole, v1alpha1.RolePrime), label("app", "postgres")), by: m.us},
-		"a copy of its label does reach us":                   {claim: newClaim("labelled", "prime", label(v1alpha1.LabelRole, v1alpha1.RolePrime), label("app", "postgres")), wantCalls: map[string]int{PathSelected: 1}, wantName: "imagenet"},
-		"a selected claim gets its source":                    {claim: newClaim("labelled", "selected", label("app", "postgres")), wantCalls: map[string]int{PathSelected: 1}, wantName: "imagenet"},
-		"a claim that is not selected stays":                  {claim: newClaim("labelled", "other", label("app", "mysql")), wantCalls: map[string]int{PathSelected: 1}},
-		"an annotated claim there is reviewed once":           {claim: newClaim("labelled", "annotated", annotate(v1alpha1.AnnotationSource, "other")), wantCalls: map[string]int{PathSelected: 1}, wantName: "other"},
-		"labels do not select in other namespaces":            {claim: newClaim("plain", "postgres", label("app", "postgres"))},
+		"a claim of somebody else does not reach us": {
+			claim: newClaim("plain", "unrelated", annotate("example.com/s3populator.io", "x")),
+		},
+		"an annotated claim gets its source": {
+			claim:     newClaim("plain", "annotated", annotate(v1alpha1.AnnotationSource, "imagenet")),
+			wantCalls: map[string]int{PathClaims: 1},
+			wantName:  "imagenet",
+		},
+		"a URL gets a source of its own": {
+			claim:     newClaim("plain", "url", url, region),
+			wantCalls: map[string]int{PathClaims: 1},
+			wantName:  "-",
+		},
+		"a claim without a size can be created": {
+			claim:     newClaim("plain", "unsized", unsized, annotate(v1alpha1.AnnotationSource, "imagenet")),
+			wantCalls: map[string]int{PathClaims: 1},
+			wantName:  "imagenet",
+			wantSize:  "1Mi",
+		},
+		"a misspelt annotation is refused without us": {
+			claim:   newClaim("plain", "misspelt", annotate(v1alpha1.Group+"/sorce", "imagenet")),
+			wantErr: "s3populator.io/sorce asks",
+		},
+		"an export is refused without us": {
+			claim:   newClaim("plain", "export", annotate(v1alpha1.AnnotationExportTo, "s3://backups/")),
+			wantErr: "s3populator.io/export-to has no effect",
+		},
+		"our group with another kind is refused": {
+			claim:     newClaim("plain", "kind", wrongKind),
+			wantCalls: map[string]int{PathClaims: 1},
+			wantErr:   "spec.dataSourceRef.kind: Unsupported value",
+		},
+		"our kind in another group does not reach us": {claim: newClaim("plain", "group", wrongGroup)},
+		"a label that should be an annotation is refused": {
+			claim:     newClaim("plain", "label", label(v1alpha1.AnnotationSource, "imagenet")),
+			wantCalls: map[string]int{PathClaims: 1},
+			wantErr:   "is an annotation, not a label",
+		},
+		"a label about exports does not reach us": {
+			claim: newClaim("plain", "exported", label(v1alpha1.Group+"/export", "nightly")),
+		},
+		"a restored snapshot is left alone": {
+			claim:     newClaim("plain", "restored", annotate(v1alpha1.AnnotationSource, "imagenet"), snapshot),
+			wantCalls: map[string]int{PathClaims: 1},
+		},
+		"a required claim gets its source": {
+			claim:     newClaim("required", "selected", label("app", "postgres")),
+			wantCalls: map[string]int{PathSelected: 1},
+			wantName:  "imagenet",
+		},
+		"a required claim that is not selected is refused": {
+			claim:     newClaim("required", "other", label("app", "mysql")),
+			wantCalls: map[string]int{PathSelected: 1},
+			wantErr:   "no S3Source selects this claim",
+		},
+		"an exempt namespace does not reach us": {
+			claim: newClaim("exempt", "annotated", label("app", "postgres"), annotate(v1alpha1.AnnotationSource, "imagenet")),
+		},
+		"our kind in dataSource would be lost, so is refused": {
+			claim:     newClaim("plain", "lost", dataSource),
+			wantCalls: map[string]int{PathClaims: 1},
+			wantErr:   "spec.dataSource: Invalid value",
+		},
+		"a namespace would be lost, so is refused": {
+			claim:     newClaim("plain", "far", namespaced),
+			wantCalls: map[string]int{PathClaims: 1},
+			wantErr:   "spec.dataSourceRef.namespace: Invalid value",
+		},
+		"what the manager makes does not reach us": {
+			claim: newClaim(
+				"plain",
+				"s3prime-1",
+				label(v1alpha1.LabelRole, v1alpha1.RolePrime),
+				annotate(v1alpha1.AnnotationMirroredNode, "n"),
+			),
+			by: m.us,
+		},
+		"nor in a labelled namespace": {
+			claim: newClaim("labelled", "s3prime-1", label(v1alpha1.LabelRole, v1alpha1.RolePrime), label("app", "postgres")),
+			by:    m.us,
+		},
+		"a copy of its label does reach us": {
+			claim:     newClaim("labelled", "prime", label(v1alpha1.LabelRole, v1alpha1.RolePrime), label("app", "postgres")),
+			wantCalls: map[string]int{PathSelected: 1},
+			wantName:  "imagenet",
+		},
+		"a selected claim gets its source": {
+			claim:     newClaim("labelled", "selected", label("app", "postgres")),
+			wantCalls: map[string]int{PathSelected: 1},
+			wantName:  "imagenet",
+		},
+		"a claim that is not selected stays": {
+			claim:     newClaim("labelled", "other", label("app", "mysql")),
+			wantCalls: map[string]int{PathSelected: 1},
+		},
+		"an annotated claim there is reviewed once": {
+			claim:     newClaim("labelled", "annotated", annotate(v1alpha1.AnnotationSource, "other")),
+			wantCalls: map[string]int{PathSelected: 1},
+			wantName:  "other",
+		},
+		"labels do not select in other namespaces": {
+			claim: newClaim("plain", "postgres", label("app", "postgres")),
+		},
 		"a generated name gets a source of its own": {
-			claim: newClaim("plain", "", func(c *corev1.PersistentVolumeClaim) { c.GenerateName = "data-" }, url, region), wantCalls: map[string]int{PathClaims: 1}, wantName: "-",
+			claim: newClaim(
+				"plain",
+				"",
+				func(c *corev1.PersistentVolumeClaim) { c.GenerateName = "data-" },
+				url,
+				region,
+			), wantCalls: map[string]int{PathClaims: 1}, wantName: "-",
 		},
 	}
 	for name, tt := range tests {
@@ -261,10 +405,21 @@ func TestWithAnAPIServer(t *testing.T) {
 func (m *manager) testAdmittedCanBeMade(t *testing.T) {
 	prefix := v1alpha1.Group + "/"
 	for name, annotations := range map[string]map[string]string{
-		"aws":        {"url": "s3://datasets/imagenet/", "region": "eu-west-1"},
-		"bucket":     {"url": "s3://my.data-1", "endpoint": "http://minio/"},
-		"everything": {"url": "s3://datasets/a b?c#d/Ä", "endpoint": "https://minio.data.svc:9000", "region": "x", "secret": "s3", "ca-configmap": "ca", "auto-size": "true"},
-		"account":    {"url": "s3://datasets/" + strings.Repeat("x", 1024), "region": strings.Repeat("x", 64), "service-account": "reader.of.all"},
+		"aws":    {"url": "s3://datasets/imagenet/", "region": "eu-west-1"},
+		"bucket": {"url": "s3://my.data-1", "endpoint": "http://minio/"},
+		"everything": {
+			"url":          "s3://datasets/a b?c#d/Ä",
+			"endpoint":     "https://minio.data.svc:9000",
+			"region":       "x",
+			"secret":       "s3",
+			"ca-configmap": "ca",
+			"auto-size":    "true",
+		},
+		"account": {
+			"url":             "s3://datasets/" + strings.Repeat("x", 1024),
+			"region":          strings.Repeat("x", 64),
+			"service-account": "reader.of.all",
+		},
 	} {
 		for _, mode := range []corev1.PersistentVolumeMode{corev1.PersistentVolumeFilesystem, corev1.PersistentVolumeBlock} {
 			claim := newClaim("plain", name, func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeMode = &mode; c.UID = "u" })
@@ -291,11 +446,16 @@ func (m *manager) testOutage(t *testing.T) {
 	m.server.Close()
 	m.create(t, newClaim("plain", "outage"))
 	for what, claim := range map[string]*corev1.PersistentVolumeClaim{
-		"an annotated claim":              newClaim("plain", "outage-annotated", annotate(v1alpha1.AnnotationSource, "imagenet")),
+		"an annotated claim": newClaim(
+			"plain",
+			"outage-annotated",
+			annotate(v1alpha1.AnnotationSource, "imagenet"),
+		),
 		"a claim in a labelled namespace": newClaim("labelled", "outage"),
 	} {
 		err := m.Create(t.Context(), claim)
-		if err == nil || !strings.Contains(err.Error(), "s3populator.io") || !strings.Contains(err.Error(), "failed calling webhook") {
+		if err == nil || !strings.Contains(err.Error(), "s3populator.io") ||
+			!strings.Contains(err.Error(), "failed calling webhook") {
 			t.Errorf("%s: %v; want it refused, naming the webhook", what, err)
 		}
 	}
@@ -316,7 +476,8 @@ func checkCreated(t *testing.T, claim *corev1.PersistentVolumeClaim, wantName, w
 		t.Errorf("refers to %s, want nothing", ref.Name)
 	case wantName != "" && (!isSource(ref) || claim.Spec.DataSource == nil || claim.Spec.DataSource.Name != ref.Name):
 		t.Errorf("refers to %+v and %+v, want both to be our kind", ref, claim.Spec.DataSource)
-	case wantName == "-" && claim.GenerateName == "" && !annotated.Named(claim, ref.Name), wantName == "-" && !strings.HasPrefix(ref.Name, "data-") && claim.GenerateName != "":
+	case wantName == "-" && claim.GenerateName == "" && !annotated.Named(claim, ref.Name),
+		wantName == "-" && !strings.HasPrefix(ref.Name, "data-") && claim.GenerateName != "":
 		t.Errorf("refers to %s, want a name of its own", ref.Name)
 	case wantName != "" && wantName != "-" && ref.Name != wantName:
 		t.Errorf("refers to %s, want %s", ref.Name, wantName)

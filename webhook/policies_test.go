@@ -48,7 +48,10 @@ type cast struct {
 
 func newCast(t *testing.T) *cast {
 	t.Helper()
-	c := &cast{config: kubetest.APIServer(t, kubetest.Options{CRDs: []string{"../manifests/crd"}}), as: map[string]client.Client{}}
+	c := &cast{
+		config: kubetest.APIServer(t, kubetest.Options{CRDs: []string{"../manifests/crd"}}),
+		as:     map[string]client.Client{},
+	}
 	c.Client = c.client(t, "", "")
 	for _, user := range []string{ourselves, statefulSet, ephemeral, controllers, root} {
 		c.as[user] = c.client(t, user, "system:masters")
@@ -64,8 +67,24 @@ func newCast(t *testing.T) *cast {
 	} {
 		c.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}})
 	}
-	c.grant(t, claimer, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims", "persistentvolumeclaims/status"}, Verbs: []string{"*"}})
-	c.grant(t, podder, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims", "pods"}, Verbs: []string{"*"}})
+	c.grant(
+		t,
+		claimer,
+		rbacv1.PolicyRule{
+			APIGroups: []string{""},
+			Resources: []string{"persistentvolumeclaims", "persistentvolumeclaims/status"},
+			Verbs:     []string{"*"},
+		},
+	)
+	c.grant(
+		t,
+		podder,
+		rbacv1.PolicyRule{
+			APIGroups: []string{""},
+			Resources: []string{"persistentvolumeclaims", "pods"},
+			Verbs:     []string{"*"},
+		},
+	)
 	installPolicies(t, c.Client)
 	return c
 }
@@ -100,7 +119,9 @@ func (c *cast) grant(t *testing.T, user string, rule rbacv1.PolicyRule) {
 	t.Helper()
 	c.create(t, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: user}, Rules: []rbacv1.PolicyRule{rule}})
 	c.create(t, &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: user}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: user},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: user,
+		}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: user},
 		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
 	})
 }
@@ -164,11 +185,19 @@ func TestPolicies(t *testing.T) {
 }
 
 func reference(c *corev1.PersistentVolumeClaim) {
-	c.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source, Name: "imagenet"}
+	c.Spec.DataSourceRef = &corev1.TypedObjectReference{
+		APIGroup: new(v1alpha1.Group),
+		Kind:     v1alpha1.KindS3Source,
+		Name:     "imagenet",
+	}
 }
 
 func snapshot(c *corev1.PersistentVolumeClaim) {
-	c.Spec.DataSource = &corev1.TypedLocalObjectReference{APIGroup: new("snapshot.storage.k8s.io"), Kind: "VolumeSnapshot", Name: "monday"}
+	c.Spec.DataSource = &corev1.TypedLocalObjectReference{
+		APIGroup: new("snapshot.storage.k8s.io"),
+		Kind:     "VolumeSnapshot",
+		Name:     "monday",
+	}
 }
 
 func volumeName(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "pv-1" }
@@ -186,45 +215,98 @@ func (c *cast) testCreation(t *testing.T) {
 		claim      changes
 		want       string // In the refusal; empty when it is created.
 	}{
-		"somebody else's claim":                       {},
-		"a prefix that is not ours":                   {claim: changes{annotate("example.s3populator.io/source", "x"), label("not-s3populator.io/source", "x")}},
-		"a source without a reference":                {claim: changes{source}, want: "annotation s3populator.io/source asks"},
-		"an empty source without a reference":         {claim: changes{annotate(v1alpha1.AnnotationSource, "")}, want: "annotation s3populator.io/source asks"},
-		"a URL without a reference":                   {claim: changes{url}, want: "annotation s3populator.io/url asks"},
-		"a companion alone":                           {claim: changes{annotate(v1alpha1.AnnotationSecret, "s3")}, want: "annotation s3populator.io/secret asks"},
-		"a companion that a chart left empty":         {claim: changes{annotate(v1alpha1.AnnotationSecret, "")}},
-		"a size of nothing":                           {claim: changes{annotate(v1alpha1.AnnotationAutoSize, "true")}, want: "annotation s3populator.io/auto-size asks"},
-		"a size that is switched off":                 {claim: changes{annotate(v1alpha1.AnnotationAutoSize, "false")}},
-		"a misspelt annotation":                       {claim: changes{annotate(v1alpha1.Group+"/sorce", "imagenet")}, want: "s3populator.io/sorce asks"},
+		"somebody else's claim": {},
+		"a prefix that is not ours": {
+			claim: changes{annotate("example.s3populator.io/source", "x"), label("not-s3populator.io/source", "x")},
+		},
+		"a source without a reference": {
+			claim: changes{source},
+			want:  "annotation s3populator.io/source asks",
+		},
+		"an empty source without a reference": {
+			claim: changes{annotate(v1alpha1.AnnotationSource, "")},
+			want:  "annotation s3populator.io/source asks",
+		},
+		"a URL without a reference": {claim: changes{url}, want: "annotation s3populator.io/url asks"},
+		"a companion alone": {
+			claim: changes{annotate(v1alpha1.AnnotationSecret, "s3")},
+			want:  "annotation s3populator.io/secret asks",
+		},
+		"a companion that a chart left empty": {claim: changes{annotate(v1alpha1.AnnotationSecret, "")}},
+		"a size of nothing": {
+			claim: changes{annotate(v1alpha1.AnnotationAutoSize, "true")},
+			want:  "annotation s3populator.io/auto-size asks",
+		},
+		"a size that is switched off": {claim: changes{annotate(v1alpha1.AnnotationAutoSize, "false")}},
+		"a misspelt annotation": {
+			claim: changes{annotate(v1alpha1.Group+"/sorce", "imagenet")},
+			want:  "s3populator.io/sorce asks",
+		},
 		"what the manager wrote, on a restored claim": {claim: changes{annotate(v1alpha1.AnnotationNextPrime, "{}")}},
-		"annotations that ask for nothing":            {claim: changes{annotate(v1alpha1.AnnotationBind, "Immediate"), annotate(v1alpha1.AnnotationRetry, "1")}},
-		"a source with its reference":                 {claim: changes{source, reference}},
-		"a restored snapshot":                         {claim: changes{source, snapshot}},
-		"a restored volume":                           {claim: changes{source, volumeName}},
-		"a restore by data movement":                  {claim: changes{source, selecting}},
-		"a StatefulSet's claim without a reference":   {who: statefulSet, claim: changes{source}, want: "annotation s3populator.io/source asks"},
-		"what the manager makes":                      {who: ourselves, claim: changes{func(p *corev1.PersistentVolumeClaim) { p.Name = "s3prime-1" }, annotate(v1alpha1.AnnotationMirroredNode, "n")}},
-		"an exempt namespace":                         {where: "exempt", claim: changes{source}},
-		"a label that should be an annotation":        {claim: changes{label(v1alpha1.AnnotationSource, "imagenet")}, want: "s3populator.io/source is an annotation, not a label"},
-		"the same on a restored claim":                {claim: changes{label(v1alpha1.AnnotationSource, "imagenet"), snapshot}},
-		"a label for exports":                         {claim: changes{label(v1alpha1.Group+"/export", "nightly")}},
-		"an export":                                   {claim: changes{annotate(v1alpha1.AnnotationExportTo, "s3://backups/")}, want: "s3populator.io/export-to has no effect"},
-		"an export of a populated claim":              {claim: changes{source, reference, annotate(v1alpha1.AnnotationExportNow, "1")}, want: "s3populator.io/export-now has no effect"},
-		"a URL by one who may create pods":            {who: podder, claim: changes{url, reference}},
-		"a URL by one who may not":                    {who: claimer, claim: changes{url, reference}, want: "claimer, who may not create pods there"},
-		"a source by one who may not":                 {who: claimer, claim: changes{source, reference}},
-		"an exempt namespace does not give rights":    {who: claimer, where: "exempt", claim: changes{url, reference}, want: "claimer, who may not create pods there"},
-		"a URL by the StatefulSet controller":         {who: statefulSet, claim: changes{url, reference}},
-		"a URL by the ephemeral-volume controller":    {who: ephemeral, claim: changes{url, reference}},
-		"a URL by a controller manager in one piece":  {who: controllers, claim: changes{url, reference}},
-		"a plain claim where injection is required":   {where: "required", want: "no S3Source selects this claim"},
-		"a plain claim where it is enabled":           {where: "enabled"},
-		"a populated claim where it is required":      {where: "required", claim: changes{reference}},
-		"a restored snapshot where it is required":    {where: "required", claim: changes{snapshot}},
-		"a restored volume where it is required":      {where: "required", claim: changes{volumeName}},
-		"data movement where it is required":          {where: "required", claim: changes{selecting}},
-		"what the manager makes where it is required": {who: ourselves, where: "required", claim: changes{func(p *corev1.PersistentVolumeClaim) { p.Name = "s3prime-1" }}},
-		"a plain claim where nothing is required":     {where: "exempt"},
+		"annotations that ask for nothing": {
+			claim: changes{annotate(v1alpha1.AnnotationBind, "Immediate"), annotate(v1alpha1.AnnotationRetry, "1")},
+		},
+		"a source with its reference": {claim: changes{source, reference}},
+		"a restored snapshot":         {claim: changes{source, snapshot}},
+		"a restored volume":           {claim: changes{source, volumeName}},
+		"a restore by data movement":  {claim: changes{source, selecting}},
+		"a StatefulSet's claim without a reference": {
+			who:   statefulSet,
+			claim: changes{source},
+			want:  "annotation s3populator.io/source asks",
+		},
+		"what the manager makes": {
+			who: ourselves,
+			claim: changes{
+				func(p *corev1.PersistentVolumeClaim) { p.Name = "s3prime-1" },
+				annotate(v1alpha1.AnnotationMirroredNode, "n"),
+			},
+		},
+		"an exempt namespace": {where: "exempt", claim: changes{source}},
+		"a label that should be an annotation": {
+			claim: changes{label(v1alpha1.AnnotationSource, "imagenet")},
+			want:  "s3populator.io/source is an annotation, not a label",
+		},
+		"the same on a restored claim": {
+			claim: changes{label(v1alpha1.AnnotationSource, "imagenet"), snapshot},
+		},
+		"a label for exports": {claim: changes{label(v1alpha1.Group+"/export", "nightly")}},
+		"an export": {
+			claim: changes{annotate(v1alpha1.AnnotationExportTo, "s3://backups/")},
+			want:  "s3populator.io/export-to has no effect",
+		},
+		"an export of a populated claim": {
+			claim: changes{source, reference, annotate(v1alpha1.AnnotationExportNow, "1")},
+			want:  "s3populator.io/export-now has no effect",
+		},
+		"a URL by one who may create pods": {who: podder, claim: changes{url, reference}},
+		"a URL by one who may not": {
+			who:   claimer,
+			claim: changes{url, reference},
+			want:  "claimer, who may not create pods there",
+		},
+		"a source by one who may not": {who: claimer, claim: changes{source, reference}},
+		"an exempt namespace does not give rights": {
+			who:   claimer,
+			where: "exempt",
+			claim: changes{url, reference},
+			want:  "claimer, who may not create pods there",
+		},
+		"a URL by the StatefulSet controller":        {who: statefulSet, claim: changes{url, reference}},
+		"a URL by the ephemeral-volume controller":   {who: ephemeral, claim: changes{url, reference}},
+		"a URL by a controller manager in one piece": {who: controllers, claim: changes{url, reference}},
+		"a plain claim where injection is required":  {where: "required", want: "no S3Source selects this claim"},
+		"a plain claim where it is enabled":          {where: "enabled"},
+		"a populated claim where it is required":     {where: "required", claim: changes{reference}},
+		"a restored snapshot where it is required":   {where: "required", claim: changes{snapshot}},
+		"a restored volume where it is required":     {where: "required", claim: changes{volumeName}},
+		"data movement where it is required":         {where: "required", claim: changes{selecting}},
+		"what the manager makes where it is required": {
+			who:   ourselves,
+			where: "required",
+			claim: changes{func(p *corev1.PersistentVolumeClaim) { p.Name = "s3prime-1" }},
+		},
+		"a plain claim where nothing is required": {where: "exempt"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -254,23 +336,73 @@ func (c *cast) testChange(t *testing.T) {
 		subresource string
 		want        string
 	}{
-		"a label of a described claim":              {who: claimer, claim: described, patch: `{"x":"y"}`},
-		"the same URL":                              {who: claimer, claim: described, patch: `{"s3populator.io/url":"s3://datasets/"}`},
-		"another URL":                               {who: claimer, claim: described, patch: `{"s3populator.io/url":"s3://others/"}`, want: "s3populator.io/url makes"},
-		"another URL by one who may create pods":    {who: podder, claim: described, patch: `{"s3populator.io/url":"s3://others/"}`},
-		"a companion":                               {who: claimer, claim: described, patch: `{"s3populator.io/service-account":"admin"}`, want: "s3populator.io/service-account makes"},
-		"a companion, by way of the status":         {who: claimer, claim: described, subresource: "status", patch: `{"s3populator.io/service-account":"admin"}`, want: "s3populator.io/service-account makes"},
-		"a URL that is taken away":                  {who: claimer, claim: described, patch: `{"s3populator.io/url":null}`},
-		"a URL on a claim that had none":            {who: claimer, claim: plain, patch: `{"s3populator.io/url":"s3://datasets/"}`, want: "s3populator.io/url makes"},
-		"a source on a claim that had none is told": {who: claimer, claim: plain, patch: `{"s3populator.io/source":"imagenet"}`},
-		"an export":                                 {who: root, claim: plain, patch: `{"s3populator.io/export-to":"s3://backups/"}`, want: "s3populator.io/export-to has no effect"},
+		"a label of a described claim": {who: claimer, claim: described, patch: `{"x":"y"}`},
+		"the same URL": {
+			who:   claimer,
+			claim: described,
+			patch: `{"s3populator.io/url":"s3://datasets/"}`,
+		},
+		"another URL": {
+			who:   claimer,
+			claim: described,
+			patch: `{"s3populator.io/url":"s3://others/"}`,
+			want:  "s3populator.io/url makes",
+		},
+		"another URL by one who may create pods": {
+			who:   podder,
+			claim: described,
+			patch: `{"s3populator.io/url":"s3://others/"}`,
+		},
+		"a companion": {
+			who:   claimer,
+			claim: described,
+			patch: `{"s3populator.io/service-account":"admin"}`,
+			want:  "s3populator.io/service-account makes",
+		},
+		"a companion, by way of the status": {
+			who:         claimer,
+			claim:       described,
+			subresource: "status",
+			patch:       `{"s3populator.io/service-account":"admin"}`,
+			want:        "s3populator.io/service-account makes",
+		},
+		"a URL that is taken away": {who: claimer, claim: described, patch: `{"s3populator.io/url":null}`},
+		"a URL on a claim that had none": {
+			who:   claimer,
+			claim: plain,
+			patch: `{"s3populator.io/url":"s3://datasets/"}`,
+			want:  "s3populator.io/url makes",
+		},
+		"a source on a claim that had none is told": {
+			who:   claimer,
+			claim: plain,
+			patch: `{"s3populator.io/source":"imagenet"}`,
+		},
+		"an export": {
+			who:   root,
+			claim: plain,
+			patch: `{"s3populator.io/export-to":"s3://backups/"}`,
+			want:  "s3populator.io/export-to has no effect",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"annotations":`+tt.patch+`}}`))
 			user := c.as[tt.who]
 			if tt.subresource != "" {
-				checkOutcome(t, "change", user.SubResource(tt.subresource).Patch(t.Context(), tt.claim.DeepCopy(), patch, &client.SubResourcePatchOptions{PatchOptions: client.PatchOptions{DryRun: []string{metav1.DryRunAll}}}), tt.want)
+				checkOutcome(
+					t,
+					"change",
+					user.SubResource(
+						tt.subresource,
+					).Patch(
+						t.Context(),
+						tt.claim.DeepCopy(),
+						patch,
+						&client.SubResourcePatchOptions{PatchOptions: client.PatchOptions{DryRun: []string{metav1.DryRunAll}}},
+					),
+					tt.want,
+				)
 				return
 			}
 			checkOutcome(t, "change", user.Patch(t.Context(), tt.claim.DeepCopy(), patch, client.DryRunAll), tt.want)
@@ -281,19 +413,36 @@ func (c *cast) testChange(t *testing.T) {
 // testSelectors: what LabelSelectorAsSelector cannot read is refused, and nothing else.
 func (c *cast) testSelectors(t *testing.T) {
 	one := func(key string, operator metav1.LabelSelectorOperator, values ...string) *metav1.LabelSelector {
-		return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: key, Operator: operator, Values: values}}}
+		return &metav1.LabelSelector{
+			MatchExpressions: []metav1.LabelSelectorRequirement{{Key: key, Operator: operator, Values: values}},
+		}
 	}
 	labels := func(key, value string) *metav1.LabelSelector {
 		return &metav1.LabelSelector{MatchLabels: map[string]string{key: value}}
 	}
 	for name, selector := range map[string]*metav1.LabelSelector{
-		"none": nil, "all": {}, "a label": labels("app", "x"), "a prefix": labels("example.com/App_1.x", ""), "an empty value": labels("app", ""),
-		"a value with a space": labels("app", "a b"), "a long value": labels("app", strings.Repeat("x", 64)), "a key with a space": labels("a b", "x"),
-		"two prefixes": labels("a/b/c", "x"), "no key": labels("", "x"), "a long key": labels(strings.Repeat("x", 64), "x"), "upper case in a prefix": labels("Example.com/a", "x"),
-		"in": one("app", metav1.LabelSelectorOpIn, "a", "b"), "in nothing": one("app", metav1.LabelSelectorOpIn), "not in nothing": one("app", metav1.LabelSelectorOpNotIn),
-		"in a value with a space": one("app", metav1.LabelSelectorOpIn, "a", "b c"), "exists": one("app", metav1.LabelSelectorOpExists),
-		"exists with a value": one("app", metav1.LabelSelectorOpExists, "x"), "does not exist": one("app", metav1.LabelSelectorOpDoesNotExist),
-		"another operator": one("app", "Equals", "x"), "a key of an expression": one("-app", metav1.LabelSelectorOpExists), "not in": one("a/b", metav1.LabelSelectorOpNotIn, ""),
+		"none":                    nil,
+		"all":                     {},
+		"a label":                 labels("app", "x"),
+		"a prefix":                labels("example.com/App_1.x", ""),
+		"an empty value":          labels("app", ""),
+		"a value with a space":    labels("app", "a b"),
+		"a long value":            labels("app", strings.Repeat("x", 64)),
+		"a key with a space":      labels("a b", "x"),
+		"two prefixes":            labels("a/b/c", "x"),
+		"no key":                  labels("", "x"),
+		"a long key":              labels(strings.Repeat("x", 64), "x"),
+		"upper case in a prefix":  labels("Example.com/a", "x"),
+		"in":                      one("app", metav1.LabelSelectorOpIn, "a", "b"),
+		"in nothing":              one("app", metav1.LabelSelectorOpIn),
+		"not in nothing":          one("app", metav1.LabelSelectorOpNotIn),
+		"in a value with a space": one("app", metav1.LabelSelectorOpIn, "a", "b c"),
+		"exists":                  one("app", metav1.LabelSelectorOpExists),
+		"exists with a value":     one("app", metav1.LabelSelectorOpExists, "x"),
+		"does not exist":          one("app", metav1.LabelSelectorOpDoesNotExist),
+		"another operator":        one("app", "Equals", "x"),
+		"a key of an expression":  one("-app", metav1.LabelSelectorOpExists),
+		"not in":                  one("a/b", metav1.LabelSelectorOpNotIn, ""),
 	} {
 		t.Run(name, func(t *testing.T) {
 			source := &v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Name: "s", Namespace: "plain"}}

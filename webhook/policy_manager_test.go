@@ -221,8 +221,10 @@ func (c *cast) testOwnWebhook(t *testing.T) {
 		"a condition":        {change: func(o config) { o.Webhooks[0].MatchConditions[0].Expression = "true" }},
 		"the failure policy": {change: func(o config) { o.Webhooks[0].FailurePolicy = new(admissionv1.Ignore) }},
 		"the timeout":        {change: func(o config) { o.Webhooks[0].TimeoutSeconds = new(int32(30)) }},
-		"the reinvocation":   {change: func(o config) { o.Webhooks[0].ReinvocationPolicy = new(admissionv1.NeverReinvocationPolicy) }},
-		"the service":        {change: func(o config) { o.Webhooks[0].ClientConfig.Service.Namespace = "elsewhere" }},
+		"the reinvocation": {change: func(o config) {
+			o.Webhooks[0].ReinvocationPolicy = new(admissionv1.NeverReinvocationPolicy)
+		}},
+		"the service": {change: func(o config) { o.Webhooks[0].ClientConfig.Service.Namespace = "elsewhere" }},
 		"a URL instead of a service": {change: func(o config) {
 			o.Webhooks[0].ClientConfig = admissionv1.WebhookClientConfig{URL: new("https://example.com")}
 		}},

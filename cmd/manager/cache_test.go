@@ -31,8 +31,14 @@ func TestClaimsInTheCache(t *testing.T) {
 		"a prime": {change: func(c *corev1.PersistentVolumeClaim) {
 			c.Labels = map[string]string{v1alpha1.LabelRole: v1alpha1.RolePrime}
 		}, whole: true},
-		"annotated":            {change: func(c *corev1.PersistentVolumeClaim) { c.Annotations[v1alpha1.AnnotationSource] = "s" }, whole: true},
-		"annotated with a URL": {change: func(c *corev1.PersistentVolumeClaim) { c.Annotations[v1alpha1.AnnotationURL] = "s3://s" }, whole: true},
+		"annotated": {
+			change: func(c *corev1.PersistentVolumeClaim) { c.Annotations[v1alpha1.AnnotationSource] = "s" },
+			whole:  true,
+		},
+		"annotated with a URL": {
+			change: func(c *corev1.PersistentVolumeClaim) { c.Annotations[v1alpha1.AnnotationURL] = "s3://s" },
+			whole:  true,
+		},
 		"no longer annotated": {change: func(c *corev1.PersistentVolumeClaim) {
 			c.Status.Conditions = []corev1.PersistentVolumeClaimCondition{{Type: v1alpha1.ConditionPopulated}}
 		}, whole: true},

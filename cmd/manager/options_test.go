@@ -91,7 +91,9 @@ func TestRunAs(t *testing.T) {
 // Two managers at once would be two writers. Unless somebody turns it off, one of them leads.
 func TestLeaderElection(t *testing.T) {
 	env := map[string]string{"POD_NAMESPACE": "system", "MOVER_IMAGE": "mover:v1"}
-	for argument, want := range map[string]bool{"--leader-elect=true": true, "--leader-elect=false": false, "--verbose": true} {
+	for argument, want := range map[string]bool{
+		"--leader-elect=true": true, "--leader-elect=false": false, "--verbose": true,
+	} {
 		o, err := parse([]string{argument}, func(name string) string { return env[name] })
 		if err != nil {
 			t.Fatal(err)

@@ -224,7 +224,9 @@ func TestImages(t *testing.T) {
 			"docker.io/s3populator/manager:dev",
 			"docker.io/s3populator/mover@" + digest,
 		},
-		"global.imageRegistry=mirror.local:5000/x":                                   {"mirror.local:5000/x/s3populator/manager:dev", "mirror.local:5000/x/s3populator/mover:dev"},
+		"global.imageRegistry=mirror.local:5000/x": {
+			"mirror.local:5000/x/s3populator/manager:dev", "mirror.local:5000/x/s3populator/mover:dev",
+		},
 		"images.manager.name=registry:5000/m,images.mover.name=n,images.mover.tag=v": {"registry:5000/m", "n:v"},
 	} {
 		all := template(t, "--set", set)
@@ -252,7 +254,12 @@ func TestMoverDefaults(t *testing.T) {
 		"mover.defaults.imagePullSecrets[0].name=pull,mover.caBundle=PEM,mover.runAsUser=0,servingPort=10250")
 	containers, _, _ := unstructured.NestedSlice(podSpec(t, all), "containers")
 	manager := containers[0].(map[string]any)
-	want := []any{"--serving-port=10250", "--mover-run-as-user=0", `--mover-defaults={"imagePullSecrets":[{"name":"pull"}]}`, "--mover-ca-bundle=/run/mover-ca/ca.crt"}
+	want := []any{
+		"--serving-port=10250",
+		"--mover-run-as-user=0",
+		`--mover-defaults={"imagePullSecrets":[{"name":"pull"}]}`,
+		"--mover-ca-bundle=/run/mover-ca/ca.crt",
+	}
 	if diff := cmp.Diff(want, manager["args"]); diff != "" {
 		t.Errorf("arguments (-want +got):\n%s", diff)
 	}
@@ -283,8 +290,8 @@ func TestParts(t *testing.T) {
 		all["ClusterRole s3populator"].GetLabels()["cost"] != "7a" {
 		t.Error("annotations of the ServiceAccount or labels of everything are lost")
 	}
-	if policy := template(t, "--set",
-		"crds.keep=false")["CustomResourceDefinition s3sources.s3populator.io"].GetAnnotations()["helm.sh/resource-policy"]; policy != "" {
+	removed := template(t, "--set", "crds.keep=false")["CustomResourceDefinition s3sources.s3populator.io"]
+	if policy := removed.GetAnnotations()["helm.sh/resource-policy"]; policy != "" {
 		t.Errorf("crds.keep=false leaves the policy %q", policy)
 	}
 	spec := podSpec(t, all)
@@ -361,8 +368,13 @@ func TestTheOverlayCarriesItsImages(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	got := template(t, "--set",
-		"admission.enabled=false,progress=false,verbose=true,metrics.serviceMonitor.enabled=true,images.mover.pullPolicy=Always", "--set", "copyAnnotations={a.io/b,c.io/d}")
+	got := template(
+		t,
+		"--set",
+		"admission.enabled=false,progress=false,verbose=true,metrics.serviceMonitor.enabled=true,images.mover.pullPolicy=Always",
+		"--set",
+		"copyAnnotations={a.io/b,c.io/d}",
+	)
 	if got["MutatingWebhookConfiguration s3populator"] != nil || got["ServiceMonitor s3populator"] == nil {
 		t.Errorf("without admission and with a monitor it renders %d objects", len(got))
 	}

@@ -38,20 +38,33 @@ type bench struct {
 
 func newBench(role string) *bench {
 	b := &bench{now: time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)}
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "populate-x", Namespace: "team", UID: "pod-uid", Labels: map[string]string{v1alpha1.LabelRole: role}}}
-	b.client = fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(pod).WithInterceptorFuncs(interceptor.Funcs{
-		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
-			review, ok := o.(*authenticationv1.TokenReview)
-			if !ok {
-				return c.Create(ctx, o, opts...)
-			}
-			b.reviews++
-			if review.Spec.Token == "good" {
-				review.Status = reviewed()
-			}
-			return nil
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      "populate-x",
+			Namespace: "team",
+			UID:       "pod-uid",
+			Labels:    map[string]string{v1alpha1.LabelRole: role},
 		},
-	}).Build()
+	}
+	b.client = fake.NewClientBuilder().WithScheme(
+		clientgoscheme.Scheme,
+	).WithObjects(
+		pod,
+	).WithInterceptorFuncs(
+		interceptor.Funcs{
+			Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+				review, ok := o.(*authenticationv1.TokenReview)
+				if !ok {
+					return c.Create(ctx, o, opts...)
+				}
+				b.reviews++
+				if review.Spec.Token == "good" {
+					review.Status = reviewed()
+				}
+				return nil
+			},
+		},
+	).Build()
 	now := func() time.Time { return b.now }
 	b.handler = &Handler{Client: b.client, Reviewer: NewReviewer(b.client, now), Now: now}
 	return b
@@ -101,10 +114,25 @@ func TestProgress(t *testing.T) {
 		"no token is refused":               {v1alpha1.RolePopulate, "", goodBody, http.StatusUnauthorized},
 		"a token of nobody is refused":      {v1alpha1.RolePopulate, "bad", goodBody, http.StatusUnauthorized},
 		"a pod that is no mover is refused": {"other", "good", goodBody, http.StatusUnauthorized},
-		"negative numbers are refused":      {v1alpha1.RolePopulate, "good", `{"phase":"Listing","bytesDone":-1}`, http.StatusBadRequest},
-		"what we do not know is refused":    {v1alpha1.RolePopulate, "good", `{"phase":"Listing","rm":"-rf"}`, http.StatusBadRequest},
-		"more than a message is refused":    {v1alpha1.RolePopulate, "good", `{"phase":"` + strings.Repeat("x", 2*bodyLimit) + `"}`, http.StatusBadRequest},
-		"two messages in one are refused":   {v1alpha1.RolePopulate, "good", goodBody + goodBody, http.StatusBadRequest},
+		"negative numbers are refused": {
+			v1alpha1.RolePopulate,
+			"good",
+			`{"phase":"Listing","bytesDone":-1}`,
+			http.StatusBadRequest,
+		},
+		"what we do not know is refused": {
+			v1alpha1.RolePopulate,
+			"good",
+			`{"phase":"Listing","rm":"-rf"}`,
+			http.StatusBadRequest,
+		},
+		"more than a message is refused": {
+			v1alpha1.RolePopulate,
+			"good",
+			`{"phase":"` + strings.Repeat("x", 2*bodyLimit) + `"}`,
+			http.StatusBadRequest,
+		},
+		"two messages in one are refused": {v1alpha1.RolePopulate, "good", goodBody + goodBody, http.StatusBadRequest},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -205,8 +233,12 @@ func TestManyMoversAreHeardMoreSeldom(t *testing.T) {
 		b := newBench(v1alpha1.RolePopulate)
 		for i := range movers {
 			pod := &corev1.Pod{
-				ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("populate-", i), Namespace: "team", Labels: map[string]string{v1alpha1.LabelRole: v1alpha1.RolePopulate}},
-				Status:     corev1.PodStatus{Phase: corev1.PodRunning},
+				ObjectMeta: metav1.ObjectMeta{
+					Name:      fmt.Sprint("populate-", i),
+					Namespace: "team",
+					Labels:    map[string]string{v1alpha1.LabelRole: v1alpha1.RolePopulate},
+				},
+				Status: corev1.PodStatus{Phase: corev1.PodRunning},
 			}
 			if err := b.client.Create(t.Context(), pod); err != nil {
 				t.Fatal(err)
@@ -256,8 +288,10 @@ func TestUnknownTokensCannotFloodTheAPIServer(t *testing.T) {
 
 func TestBearer(t *testing.T) {
 	cases := map[string]func(*authenticationv1.TokenReviewStatus){
-		"not authenticated":  func(s *authenticationv1.TokenReviewStatus) { s.Authenticated = false },
-		"another audience":   func(s *authenticationv1.TokenReviewStatus) { s.Audiences = []string{"https://kubernetes.default.svc"} },
+		"not authenticated": func(s *authenticationv1.TokenReviewStatus) { s.Authenticated = false },
+		"another audience": func(s *authenticationv1.TokenReviewStatus) {
+			s.Audiences = []string{"https://kubernetes.default.svc"}
+		},
 		"a person":           func(s *authenticationv1.TokenReviewStatus) { s.User.Username = "admin" },
 		"bound to no pod":    func(s *authenticationv1.TokenReviewStatus) { s.User.Extra = nil },
 		"bound to two pods?": func(s *authenticationv1.TokenReviewStatus) { s.User.Extra[extraPodName] = []string{"a", "b"} },

@@ -24,49 +24,153 @@ func TestDecideOfVolumes(t *testing.T) {
 		want want
 		says string
 	}{
-		"a late prime gets a consumer, not a mover":    {world(immediately, withPrime), want{Action: StartConsumer}, ""},
-		"a consumer needs the source":                  {world(immediately, withPrime, noSource), want{Wait, late, v1alpha1.ReasonSourceNotFound}, ""},
-		"a late prime with a node needs no consumer":   {world(immediately, primeOnNode), want{Action: Wait}, ""},
-		"a consumer is waited for silently at first":   {world(immediately, withPrime, newConsumer), want{Action: Wait}, ""},
-		"one that cannot be scheduled is explained":    {world(immediately, withPrime, oldConsumer), want{Wait, late, v1alpha1.ReasonMoverPending}, "0/3 nodes"},
-		"one that waits for the provisioner is too":    {world(immediately, oldPrime, primeNode, oldConsumer), want{Wait, late, v1alpha1.ReasonProvisioning}, "s3prime-"},
-		"another placement takes another consumer":     {world(immediately, withPrime, oldConsumer, otherPlacement), want{Action: DeleteConsumer}, ""},
-		"a foreign consumer is reported":               {world(immediately, withPrime, withConsumer(0, unlabelled)), want{Wait, "False", v1alpha1.ReasonPrimeConflict}, "Delete it"},
-		"one that ended in vain goes":                  {world(immediately, withPrime, withConsumer(time.Hour, consumerDone)), want{Action: DeleteConsumer}, ""},
-		"a bound prime loses its consumer first":       {world(immediately, boundPrime, unmarked, readyConsumer), want{Action: DeleteConsumer}, ""},
-		"and waits until it is gone":                   {world(immediately, boundPrime, unmarked, withConsumer(0, goingSince(0))), want{Action: Wait}, ""},
-		"a consumer on a dead node is explained":       {world(immediately, boundPrime, withConsumer(0, goingSince(time.Hour))), want{Wait, late, v1alpha1.ReasonMoverLost}, "Node a"},
-		"then its volume is marked":                    {world(immediately, boundPrime, unmarked), want{Action: MarkScratch}, ""},
-		"then a mover starts":                          {world(immediately, boundPrime), want{Action: StartMover}, ""},
-		"a volume of a class that deletes is marked":   {world(boundPrime, unmarked), want{Action: MarkScratch}, ""},
-		"a volume made by hand is released":            {world(boundPrime, retained, madeByHand), capture(ReleaseVolume), "pv-1"},
-		"a volume that was free is released":           {world(boundPrime, free), capture(ReleaseVolume), "claimRef"},
-		"even one that was marked by an older version": {world(boundPrime, freeToDelete, runningMover), capture(ReleaseVolume), ""},
-		"even one that is filled":                      {world(filledPrime, freeToDelete), capture(ReleaseVolume), ""},
-		"then the next prime is thought of":            {world(boundPrime, releasing), want{Action: RememberPrime}, ""},
-		"but not before the consumer's node is known":  {world(immediately, boundPrime, releasing, newConsumer), want{Action: Wait}, ""},
-		"then its mover goes":                          {world(boundPrime, releasing, knowsCapture, runningMover), capture(DeleteMover), ""},
-		"then its consumer goes":                       {world(immediately, boundPrime, releasing, knowsCapture, readyConsumer), capture(DeleteConsumer), ""},
-		"then its prime goes":                          {world(boundPrime, releasing, knowsCapture), capture(DeletePrime), ""},
-		"a released prime is waited for":               {world(deletingPrime, releasing, knowsCapture), capture(Wait), ""},
-		"a volume that was freed already is no theft":  {world(boundPrime, releasing, knowsCapture, unclaimed), capture(DeletePrime), ""},
-		"the next prime waits for its time":            {world(backsOff), capture(Wait), "12:00:10"},
-		"and then is made":                             {world(waitedLong), want{Action: CreatePrime}, ""},
-		"a class that waits needs no back-off":         {world(immediately, knowsCapture), want{Action: CreatePrime}, ""},
-		"an abandoned volume is marked first":          {world(boundPrime, unmarked, deleting), want{Action: MarkScratch}, ""},
-		"an abandoned volume is released first":        {world(boundPrime, free, deleting), want{Action: ReleaseVolume}, ""},
+		"a late prime gets a consumer, not a mover": {world(immediately, withPrime), want{Action: StartConsumer}, ""},
+		"a consumer needs the source": {
+			world(immediately, withPrime, noSource),
+			want{Wait, late, v1alpha1.ReasonSourceNotFound},
+			"",
+		},
+		"a late prime with a node needs no consumer": {world(immediately, primeOnNode), want{Action: Wait}, ""},
+		"a consumer is waited for silently at first": {world(immediately, withPrime, newConsumer), want{Action: Wait}, ""},
+		"one that cannot be scheduled is explained": {
+			world(immediately, withPrime, oldConsumer),
+			want{Wait, late, v1alpha1.ReasonMoverPending},
+			"0/3 nodes",
+		},
+		"one that waits for the provisioner is too": {
+			world(immediately, oldPrime, primeNode, oldConsumer),
+			want{Wait, late, v1alpha1.ReasonProvisioning},
+			"s3prime-",
+		},
+		"another placement takes another consumer": {
+			world(immediately, withPrime, oldConsumer, otherPlacement),
+			want{Action: DeleteConsumer},
+			"",
+		},
+		"a foreign consumer is reported": {
+			world(immediately, withPrime, withConsumer(0, unlabelled)),
+			want{Wait, "False", v1alpha1.ReasonPrimeConflict},
+			"Delete it",
+		},
+		"one that ended in vain goes": {
+			world(immediately, withPrime, withConsumer(time.Hour, consumerDone)),
+			want{Action: DeleteConsumer},
+			"",
+		},
+		"a bound prime loses its consumer first": {
+			world(immediately, boundPrime, unmarked, readyConsumer),
+			want{Action: DeleteConsumer},
+			"",
+		},
+		"and waits until it is gone": {
+			world(immediately, boundPrime, unmarked, withConsumer(0, goingSince(0))),
+			want{Action: Wait},
+			"",
+		},
+		"a consumer on a dead node is explained": {
+			world(immediately, boundPrime, withConsumer(0, goingSince(time.Hour))),
+			want{Wait, late, v1alpha1.ReasonMoverLost},
+			"Node a",
+		},
+		"then its volume is marked": {
+			world(immediately, boundPrime, unmarked),
+			want{Action: MarkScratch},
+			"",
+		},
+		"then a mover starts":                        {world(immediately, boundPrime), want{Action: StartMover}, ""},
+		"a volume of a class that deletes is marked": {world(boundPrime, unmarked), want{Action: MarkScratch}, ""},
+		"a volume made by hand is released": {
+			world(boundPrime, retained, madeByHand),
+			capture(ReleaseVolume),
+			"pv-1",
+		},
+		"a volume that was free is released": {world(boundPrime, free), capture(ReleaseVolume), "claimRef"},
+		"even one that was marked by an older version": {
+			world(boundPrime, freeToDelete, runningMover),
+			capture(ReleaseVolume),
+			"",
+		},
+		"even one that is filled":           {world(filledPrime, freeToDelete), capture(ReleaseVolume), ""},
+		"then the next prime is thought of": {world(boundPrime, releasing), want{Action: RememberPrime}, ""},
+		"but not before the consumer's node is known": {
+			world(immediately, boundPrime, releasing, newConsumer),
+			want{Action: Wait},
+			"",
+		},
+		"then its mover goes": {
+			world(boundPrime, releasing, knowsCapture, runningMover),
+			capture(DeleteMover),
+			"",
+		},
+		"then its consumer goes": {
+			world(immediately, boundPrime, releasing, knowsCapture, readyConsumer),
+			capture(DeleteConsumer),
+			"",
+		},
+		"then its prime goes": {
+			world(boundPrime, releasing, knowsCapture),
+			capture(DeletePrime),
+			"",
+		},
+		"a released prime is waited for": {world(deletingPrime, releasing, knowsCapture), capture(Wait), ""},
+		"a volume that was freed already is no theft": {
+			world(boundPrime, releasing, knowsCapture, unclaimed),
+			capture(DeletePrime),
+			"",
+		},
+		"the next prime waits for its time":    {world(backsOff), capture(Wait), "12:00:10"},
+		"and then is made":                     {world(waitedLong), want{Action: CreatePrime}, ""},
+		"a class that waits needs no back-off": {world(immediately, knowsCapture), want{Action: CreatePrime}, ""},
+		"an abandoned volume is marked first": {
+			world(boundPrime, unmarked, deleting),
+			want{Action: MarkScratch},
+			"",
+		},
+		"an abandoned volume is released first": {world(boundPrime, free, deleting), want{Action: ReleaseVolume}, ""},
 		"one of a claim that was bound elsewhere is too": {
 			world(boundPrime, free, boundElsewhere), want{ReleaseVolume, "False", v1alpha1.ReasonBoundElsewhere}, "",
 		},
-		"one of a prime that somebody deletes is too":         {world(deletingPrime, free), want{Action: ReleaseVolume}, ""},
-		"one of a prime beside a claim that is filled is too": {world(boundToOurs, toldOfSuccess, boundPrime, free), want{Action: ReleaseVolume}, ""},
-		"then the pods of that prime go":                      {world(boundToOurs, toldOfSuccess, boundPrime, runningMover), want{Action: DeleteMover}, ""},
-		"a prime without an owner is foreign":                 {world(boundPrime, orphanedPrime), want{Wait, "False", v1alpha1.ReasonPrimeConflict}, "Delete it"},
-		"no mover starts beside an old attachment":            {world(boundPrime, attachedTo("a", 0)), want{Action: Wait}, ""},
-		"a node that does not let go is named":                {world(boundPrime, attachedTo("a", time.Hour)), want{Wait, late, v1alpha1.ReasonVolumeAttached}, "VolumeAttachment csi-a"},
-		"nor does the next after a failure":                   {world(failedBefore(false, noon.Add(-time.Minute)), attachedTo("a", 0)), want{Wait, late, v1alpha1.ReasonVolumeAttached}, "node a"},
-		"the consumer's attachment hinders no mover":          {world(immediately, boundPrime, consumed, attachedTo("a", 0)), want{Action: StartMover}, ""},
-		"one to another node does":                            {world(immediately, boundPrime, consumed, attachedTo("b", 0)), want{Action: Wait}, ""},
+		"one of a prime that somebody deletes is too": {world(deletingPrime, free), want{Action: ReleaseVolume}, ""},
+		"one of a prime beside a claim that is filled is too": {
+			world(boundToOurs, toldOfSuccess, boundPrime, free),
+			want{Action: ReleaseVolume},
+			"",
+		},
+		"then the pods of that prime go": {
+			world(boundToOurs, toldOfSuccess, boundPrime, runningMover),
+			want{Action: DeleteMover},
+			"",
+		},
+		"a prime without an owner is foreign": {
+			world(boundPrime, orphanedPrime),
+			want{Wait, "False", v1alpha1.ReasonPrimeConflict},
+			"Delete it",
+		},
+		"no mover starts beside an old attachment": {
+			world(boundPrime, attachedTo("a", 0)),
+			want{Action: Wait},
+			"",
+		},
+		"a node that does not let go is named": {
+			world(boundPrime, attachedTo("a", time.Hour)),
+			want{Wait, late, v1alpha1.ReasonVolumeAttached},
+			"VolumeAttachment csi-a",
+		},
+		"nor does the next after a failure": {
+			world(failedBefore(false, noon.Add(-time.Minute)), attachedTo("a", 0)),
+			want{Wait, late, v1alpha1.ReasonVolumeAttached},
+			"node a",
+		},
+		"the consumer's attachment hinders no mover": {
+			world(immediately, boundPrime, consumed, attachedTo("a", 0)),
+			want{Action: StartMover},
+			"",
+		},
+		"one to another node does": {
+			world(immediately, boundPrime, consumed, attachedTo("b", 0)),
+			want{Action: Wait},
+			"",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -147,7 +251,8 @@ func release(t *testing.T, s State, policy corev1.PersistentVolumeReclaimPolicy)
 		t.Fatal(err)
 	}
 	v := patched(t, s.PrimeVolume, patch)
-	if v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimRetain || scratchFor(v, s.Claim) || StepOf(v) != ClearClaimRef {
+	if v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimRetain || scratchFor(v, s.Claim) ||
+		StepOf(v) != ClearClaimRef {
 		t.Fatalf("released: %+v", v)
 	}
 	v.Status.Phase = corev1.VolumeReleased
@@ -181,14 +286,23 @@ func TestOnlyARecordMakesAPrimeOurs(t *testing.T) {
 		change func(*corev1.PersistentVolumeClaim, *corev1.PersistentVolume)
 		spent  bool
 	}{
-		"a prime of ours":           {func(*corev1.PersistentVolumeClaim, *corev1.PersistentVolume) {}, true},
-		"a volume without a record": {func(_ *corev1.PersistentVolumeClaim, v *corev1.PersistentVolume) { unmarkVolume(v) }, false},
-		"another name":              {func(c *corev1.PersistentVolumeClaim, _ *corev1.PersistentVolume) { c.Name = "data" }, false},
+		"a prime of ours": {func(*corev1.PersistentVolumeClaim, *corev1.PersistentVolume) {}, true},
+		"a volume without a record": {
+			func(_ *corev1.PersistentVolumeClaim, v *corev1.PersistentVolume) { unmarkVolume(v) },
+			false,
+		},
+		"another name": {
+			func(c *corev1.PersistentVolumeClaim, _ *corev1.PersistentVolume) { c.Name = "data" },
+			false,
+		},
 		"another claim's label": {func(c *corev1.PersistentVolumeClaim, _ *corev1.PersistentVolume) {
 			c.Labels[v1alpha1.LabelClaimUID] = "x"
 		}, false},
-		"no label":            {func(c *corev1.PersistentVolumeClaim, _ *corev1.PersistentVolume) { c.Labels = nil }, false},
-		"a volume of another": {func(_ *corev1.PersistentVolumeClaim, v *corev1.PersistentVolume) { v.Spec.ClaimRef.UID = "x" }, false},
+		"no label": {func(c *corev1.PersistentVolumeClaim, _ *corev1.PersistentVolume) { c.Labels = nil }, false},
+		"a volume of another": {
+			func(_ *corev1.PersistentVolumeClaim, v *corev1.PersistentVolume) { v.Spec.ClaimRef.UID = "x" },
+			false,
+		},
 		"a volume that was rebound": {func(_ *corev1.PersistentVolumeClaim, v *corev1.PersistentVolume) {
 			v.Spec.ClaimRef.UID, v.Annotations = claimUID, map[string]string{v1alpha1.AnnotationPopulatedFor: claimUID}
 		}, true},
@@ -216,10 +330,16 @@ func TestOrphanedVolumes(t *testing.T) {
 		"without a record":      {func(s *State) { unmarked(s); retained(s) }, ReportOrphan},
 		"marked, then retained": {retained, ReportOrphan},
 		"a provisioner's":       {nothing, NoStep},
-		"handed over":           {func(s *State) { retained(s); s.PrimeVolume.Annotations[v1alpha1.AnnotationPopulatedFor] = claimUID }, NoStep},
-		"of another claim":      {func(s *State) { retained(s); s.PrimeVolume.Spec.ClaimRef.Name = "data" }, NoStep},
-		"under way":             {func(s *State) { retained(s); s.PrimeVolume.Status.Phase = corev1.VolumeBound }, NoStep},
-		"being deleted":         {func(s *State) { retained(s); s.PrimeVolume.DeletionTimestamp = new(metav1.NewTime(noon)) }, NoStep},
+		"handed over": {
+			func(s *State) { retained(s); s.PrimeVolume.Annotations[v1alpha1.AnnotationPopulatedFor] = claimUID },
+			NoStep,
+		},
+		"of another claim": {func(s *State) { retained(s); s.PrimeVolume.Spec.ClaimRef.Name = "data" }, NoStep},
+		"under way":        {func(s *State) { retained(s); s.PrimeVolume.Status.Phase = corev1.VolumeBound }, NoStep},
+		"being deleted": {
+			func(s *State) { retained(s); s.PrimeVolume.DeletionTimestamp = new(metav1.NewTime(noon)) },
+			NoStep,
+		},
 		"released, taken by another": {func(s *State) {
 			releasing(s)
 			s.PrimeVolume.Spec.ClaimRef.Name, s.PrimeVolume.Status.Phase = "data", corev1.VolumeBound
@@ -249,12 +369,27 @@ func TestNextPrimeBacksOff(t *testing.T) {
 		in   State
 		want NextPrime
 	}{
-		"the first of a class that binds at once": {world(boundPrime, releasing), NextPrime{Count: 1, After: noon.Add(10 * time.Second)}},
-		"the first of a class that waits":         {world(immediately, boundPrime, releasing, readyConsumer), NextPrime{Count: 1, Node: "a"}},
-		"the second of a class that waits": {
-			world(immediately, boundPrime, releasing, readyConsumer, remembered(NextPrime{Count: 1, Bytes: 7})), NextPrime{Count: 2, Node: "a", Bytes: 7, After: noon.Add(20 * time.Second)},
+		"the first of a class that binds at once": {
+			world(boundPrime, releasing),
+			NextPrime{Count: 1, After: noon.Add(10 * time.Second)},
 		},
-		"the hundredth": {world(boundPrime, releasing, remembered(NextPrime{Count: 99})), NextPrime{Count: 100, After: noon.Add(5 * time.Minute)}},
+		"the first of a class that waits": {
+			world(immediately, boundPrime, releasing, readyConsumer),
+			NextPrime{Count: 1, Node: "a"},
+		},
+		"the second of a class that waits": {
+			world(
+				immediately,
+				boundPrime,
+				releasing,
+				readyConsumer,
+				remembered(NextPrime{Count: 1, Bytes: 7}),
+			), NextPrime{Count: 2, Node: "a", Bytes: 7, After: noon.Add(20 * time.Second)},
+		},
+		"the hundredth": {
+			world(boundPrime, releasing, remembered(NextPrime{Count: 99})),
+			NextPrime{Count: 100, After: noon.Add(5 * time.Minute)},
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

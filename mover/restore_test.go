@@ -3,33 +3,194 @@
 package mover
 
 import (
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/minio/minio-go/v7"
+	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/internal/testenv"
+	"github.com/s3populator/s3populator/mover/manifest"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// TestAnExportThatLostAnObject is not restored as if it was whole: the manifest tells what was.
-func TestAnExportThatLostAnObject(t *testing.T) {
+// exported exports a small volume with modes that keep everybody out.
+func exported(t *testing.T, s *s3server) *bench {
+	t.Helper()
+	b := newExport(t, s.endpoint)
+	b.file("closed/secret", "secret")
+	b.file("read-only/sub/file", "file")
+	b.file("tool", "tool")
+	b.file("plain", "plain")
+	in := func(name string) string { return filepath.Join(b.paths.Volume, name) }
+	mustDo(t, os.MkdirAll(in("closed/empty"), 0o755))
+	mustDo(t, os.Symlink("../tool", in("read-only/link")))
+	mustDo(t, os.Chmod(in("closed/secret"), 0))
+	mustDo(t, os.Chmod(in("tool"), 0o755|fs.ModeSetuid|fs.ModeSetgid))
+	mustDo(t, os.Chmod(in("read-only/sub"), 0o555))
+	mustDo(t, os.Chmod(in("read-only"), 0o555))
+	mustDo(t, os.Chmod(in("closed"), 0))
+	b.mustBeDone(b.run())
+	return b
+}
+
+// populateAs fills another volume as a user that owns it and may change no owners.
+func (b *bench) populateAs(uid int) *bench {
+	b.t.Helper()
+	p := newBench(b.t, b.request.Source.Endpoint)
+	p.request.Source.Prefix = b.request.Source.Prefix
+	p.request.Policy = wire.Policy{RestoreAttributes: true}
+	mustDo(b.t, os.Chown(p.paths.Volume, uid, uid))
+	return p
+}
+
+// withoutOwners drops from a tree what a mover that is not root cannot restore: owners, and with them
+// the bits that lend the owner's rights.
+func withoutOwners(all map[string]string) map[string]string {
+	for name, what := range all {
+		before, rest, _ := strings.Cut(what, " owner ")
+		_, rest, _ = strings.Cut(rest, " ")
+		before = strings.Replace(before, "mode 106755", "mode 100755", 1)
+		all[name] = before + " " + rest
+	}
+	return all
+}
+
+// Modes that keep the mover itself out are restored, and do not stop an attempt after them.
+func TestModesThatKeepTheMoverOut(t *testing.T) {
+	testenv.Root(t)
+	const uid = 12345
+	s := startVersity(t)
+	b := exported(t, s)
+	want := withoutOwners(tree(t, b.paths.Volume))
+	p := b.populateAs(uid)
+	code, out := p.runAs(uid)
+	if code != 0 || !strings.Contains(out, "owners could not be restored") {
+		t.Fatalf("exit code %d:\n%s", code, out)
+	}
+	mustBeTree(t, want, p)
+	// As after a mover that was interrupted while it restored: the journal is still there.
+	p.adopt()
+	mustDo(t, filepath.WalkDir(filepath.Join(p.paths.Volume, wire.JournalDir), func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Chown(path, uid, uid)
+	}))
+	p.request.Attempt, p.request.Volume.Began = 2, true
+	if code, out := p.runAs(uid); code != 0 {
+		t.Fatalf("the next attempt: exit code %d:\n%s", code, out)
+	}
+	mustBeTree(t, want, p)
+}
+
+func mustBeTree(t *testing.T, want map[string]string, p *bench) {
+	t.Helper()
+	got := withoutOwners(tree(t, p.paths.Volume))
+	for name, what := range want {
+		if got[name] != what {
+			t.Errorf("%q is %s\n   want %s", name, got[name], what)
+		}
+		delete(got, name)
+	}
+	for name := range got {
+		t.Errorf("%q is not wanted", name)
+	}
+}
+
+// What is not as it was exported is taken as it is, and counted.
+func TestObjectsThatChangedAfterTheExport(t *testing.T) {
 	s := startVersity(t)
 	b := newExport(t, s.endpoint)
-	for _, name := range []string{"a", "dir/b", "dir/c"} {
-		b.file(name, name)
-	}
+	b.file("a", "a")
+	b.file("b", "b")
+	mustDo(t, os.Symlink("a", filepath.Join(b.paths.Volume, "link")))
+	mustDo(t, os.Chmod(filepath.Join(b.paths.Volume, "a"), 0o751))
+	mustDo(t, os.Chmod(filepath.Join(b.paths.Volume, "b"), 0o751))
 	b.mustBeDone(b.run())
-	mustDo(t, s.client.RemoveObject(t.Context(), testBucket, "runs/1/dir/b", minio.RemoveObjectOptions{}))
+	s.put(t, "runs/1/b", []byte("somebody's"))
+	s.put(t, "runs/1/link/x", []byte("where a link was"))
 	p, r := b.populate(nil)
-	if r.Reason != wire.SourceChanged || !r.Class.Again() || !strings.Contains(r.Message, `1 of its files`) ||
-		!strings.Contains(r.Message, `"dir/b"`) {
-		t.Errorf("report is %+v", r)
+	p.mustBeDone(r)
+	if !strings.Contains(r.Message, "2 entries of the manifest are not as they were exported") {
+		t.Errorf("the message is %q", r.Message)
 	}
-	// What is not selected may lack, and so may anything where the manifest is not asked for.
-	p, r = b.populate(func(r *wire.Request) { r.Source.Exclude = []string{"dir/b"} })
+	p.mustHold(map[string][]byte{"a": []byte("a"), "b": []byte("somebody's"), "link/x": []byte("where a link was")})
+	for name, want := range map[string]os.FileMode{"a": 0o751, "b": 0o664} {
+		if info, err := os.Stat(filepath.Join(p.paths.Volume, name)); err != nil || info.Mode() != want {
+			t.Errorf("%s has mode %v (%v), want %v", name, info.Mode(), err, want)
+		}
+	}
+}
+
+func TestASelectionIsRestored(t *testing.T) {
+	s := startVersity(t)
+	b := newExport(t, s.endpoint)
+	b.file("data/a.jpg", "a")
+	b.file("data/b.txt", "b")
+	mustDo(t, os.Chmod(filepath.Join(b.paths.Volume, "data"), 0o750))
+	mustDo(t, os.Symlink("a.jpg", filepath.Join(b.paths.Volume, "data/l.jpg")))
+	mustDo(t, os.Symlink("b.txt", filepath.Join(b.paths.Volume, "data/l.txt")))
+	mustDo(t, os.Mkdir(filepath.Join(b.paths.Volume, "empty"), 0o700))
+	b.mustBeDone(b.run())
+	p, r := b.populate(func(r *wire.Request) {
+		r.Source.Include, r.Volume.TargetPath = []string{"**/*.jpg"}, "in/side"
+	})
 	p.mustBeDone(r)
-	p.mustHold(map[string][]byte{"a": []byte("a"), "dir/c": []byte("dir/c")})
-	p, r = b.populate(func(r *wire.Request) { r.Policy.RestoreAttributes = false })
-	p.mustBeDone(r)
-	p.mustHold(map[string][]byte{"a": []byte("a"), "dir/c": []byte("dir/c")})
+	got := tree(t, p.paths.Volume)
+	for _, name := range []string{"in", "in/side", "in/side/data", "in/side/data/a.jpg", "in/side/data/l.jpg"} {
+		if got[name] == "" {
+			t.Errorf("%q is missing", name)
+		}
+		delete(got, name)
+	}
+	if len(got) > 0 {
+		t.Errorf("not wanted: %v", got)
+	}
+	var stat unix.Stat_t
+	mustDo(t, unix.Stat(filepath.Join(p.paths.Volume, "in/side/data"), &stat))
+	if stat.Mode&0o777 != 0o750 {
+		t.Errorf("the directory has mode %o", stat.Mode)
+	}
+}
+
+// What cannot be restored is refused before the volume is written.
+func TestARestoreThatCannotBe(t *testing.T) {
+	s := startVersity(t)
+	b := newExport(t, s.endpoint)
+	b.file("a", "a")
+	b.mustBeDone(b.run())
+	s.put(t, "broken/a", []byte("a"))
+	s.put(t, "broken/"+manifest.Key, []byte(`{"schemaVersion":1,"entries":[`))
+	s.put(t, "later/a", []byte("a"))
+	s.put(t, "later/"+manifest.Key, []byte(`{"schemaVersion":2,"entries":[]}`))
+	s.put(t, "none/a", []byte("a"))
+	for name, tt := range map[string]struct {
+		change func(*wire.Request)
+		want   wire.Reason
+		text   string
+	}{
+		"no export":             {func(r *wire.Request) { r.Source.Prefix = "none/" }, wire.NoSuchObject, "no complete export"},
+		"half a manifest":       {func(r *wire.Request) { r.Source.Prefix = "broken/" }, wire.RequestRejected, "cannot be restored"},
+		"one of a later schema": {func(r *wire.Request) { r.Source.Prefix = "later/" }, wire.RequestRejected, "schemaVersion"},
+		"named objects": {func(r *wire.Request) {
+			r.Source.Objects = []wire.Object{{Key: "runs/1/a"}}
+		}, wire.RequestRejected, "spec.objects"},
+		"half a prefix": {func(r *wire.Request) {
+			r.Source.Prefix, r.Source.PrefixMode = "runs/1", "Literal"
+		}, wire.RequestRejected, "prefixMode"},
+		"a device": {func(r *wire.Request) { r.Volume.Mode = wire.Block }, wire.RequestRejected, "Filesystem"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, r := b.populate(tt.change)
+			if r.Reason != tt.want || !strings.Contains(r.Message, tt.text) {
+				t.Errorf("the report is %+v, want %s with %q", r, tt.want, tt.text)
+			}
+			if got := tree(t, p.paths.Volume); got["a"] != "" {
+				t.Errorf("the volume holds %v", got)
+			}
+		})
+	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/minio/minio-go/v7/pkg/tags"
+
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/manifest"
 	"github.com/s3populator/s3populator/mover/plan"
@@ -88,6 +90,9 @@ func (x *export) prepare(ctx context.Context) error {
 	const most = 700 // What is left of a key is for what we keep below the prefix ourselves.
 	if len(x.home.base) > most {
 		return fault.New(wire.RequestRejected, "prefix %s is longer than %d bytes", plan.Quote(x.home.base), most)
+	}
+	if _, err := tags.NewTags(x.options.Tags, true); err != nil { // Else the client leaves them out.
+		return fault.New(wire.RequestRejected, "spec.tags: %v; correct them", err)
 	}
 	if err := x.lookBack(ctx); err != nil {
 		return x.refused(err)

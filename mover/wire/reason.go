@@ -11,7 +11,7 @@ const (
 	CredentialsInvalid  Reason = "CredentialsInvalid"  // unreadable or contradictory values in the Secret
 	AccessDenied        Reason = "AccessDenied"        // S3 rejected the credentials, or forbids the request (403)
 	NoSuchBucket        Reason = "NoSuchBucket"        // the bucket does not exist
-	NoSuchObject        Reason = "NoSuchObject"        // a key of spec.objects does not exist
+	NoSuchObject        Reason = "NoSuchObject"        // a key of spec.objects, or the manifest to restore, does not exist
 	EndpointUnreachable Reason = "EndpointUnreachable" // refused, timeout, reset, no answer of the DNS server
 	EndpointNotResolved Reason = "EndpointNotResolved" // the DNS server says that there is no such host
 	CertificateInvalid  Reason = "CertificateInvalid"  // TLS verification failed
@@ -34,7 +34,7 @@ const (
 	PathNotReadable     Reason = "PathNotReadable"     // permission denied on a file or directory of an export
 	UnsafePath          Reason = "UnsafePath"          // a file whose name no key can hold
 	ExistsAlready       Reason = "ExistsAlready"       // an object is there already and onExisting is Fail
-	FileChanged         Reason = "FileChanged"         // a file vanished or shrank while it was read
+	FileChanged         Reason = "FileChanged"         // a file changed each time that it was read, or vanished
 	MoverBroken         Reason = "MoverBroken"         // an invalid request or image; a bug of ours
 )
 

@@ -175,10 +175,6 @@ var badSources = map[string]struct {
 		func(s *v1alpha1.S3SourceSpec) { s.Retries.Limit = new(int32(101)) },
 		"spec.retries.limit",
 	},
-	"an engine to come": {
-		func(s *v1alpha1.S3SourceSpec) { s.Transfer.Engine = "Native" },
-		"engine: Native does not exist yet; use Auto",
-	},
 	"an unknown engine": {
 		func(s *v1alpha1.S3SourceSpec) { s.Transfer.Engine = "mc" },
 		`spec.transfer.engine: Unsupported value: "mc"`,

@@ -34,6 +34,8 @@ race() {
   excluded=$(go list $unraced)
   mapfile -t packages < <(go list ./... | grep -vxF "$excluded")
   CGO_ENABLED=1 $run -race -shuffle=on -timeout 30m "$@" "${packages[@]}"
+  # What holds for the mover holds with each of its engines.
+  MOVER_TEST_ENGINE=Native CGO_ENABLED=1 $run -race -shuffle=on -timeout 30m "$@" ./mover
 }
 
 plain() {

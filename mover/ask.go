@@ -18,7 +18,7 @@ import (
 // explained asks S3 itself about a file that did not arrive for no reason we know: it
 // answers in codes what mc passes on in words, or not at all.
 func (m *mover) explained(ctx context.Context, f *fault.Failure, e plan.Entry) *fault.Failure {
-	if (f.Reason == wire.AccessDenied || f.Reason == wire.CredentialsInvalid) && m.mc.Renewed(ctx) {
+	if (f.Reason == wire.AccessDenied || f.Reason == wire.CredentialsInvalid) && m.source.Renewed(ctx) {
 		const text = "the keys were renewed while they were used, and S3 refuses the old ones"
 		return fault.New(wire.TransferFailed, text).Because(errors.Join(fault.ErrExpired, f))
 	}

@@ -5,7 +5,6 @@ package mover
 import (
 	"context"
 	"errors"
-	"hash"
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/ledger"
@@ -20,8 +19,8 @@ type deviceLoad struct {
 	*mover
 
 	device *volume.Device
-	// arrived sums the bytes that came.
-	arrived hash.Hash64
+	// arrived is the CRC64NVME of the bytes that came.
+	arrived uint64
 }
 
 // fillDevice writes the one object of the plan and proves it by reading it back.

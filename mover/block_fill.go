@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/minio/crc64nvme"
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
+	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -42,6 +44,7 @@ func (d *deviceLoad) fill(ctx context.Context, e plan.Entry) (proof.Method, erro
 // with the bytes of that sector, and only then writes it.
 func (d *deviceLoad) write(ctx context.Context, e plan.Entry, want proof.Expectation) (proof.Method, error) {
 	d.progress.enter(wire.Transferring)
+	d.effort.begin()
 	to := d.device.Writer(e.Size)
 	if err := d.fetch(ctx, e, to); err != nil {
 		if _, changed := d.source.Unchanged(ctx, d.plan, e); fault.ReasonOf(changed) == wire.SourceChanged {
@@ -49,10 +52,13 @@ func (d *deviceLoad) write(ctx context.Context, e plan.Entry, want proof.Expecta
 		}
 		return proof.Unverified, err
 	}
+	d.effort.transferred()
 	d.progress.enter(wire.Syncing)
+	start := time.Now() //nolint:forbidigo // Only ever subtracted from.
 	if err := d.device.Sync(); err != nil {
 		return proof.Unverified, err
 	}
+	d.effort.synced = time.Since(start)
 	d.progress.enter(wire.Verifying)
 	by, err := d.readBack(ctx, e, want, to.Held)
 	if err != nil {
@@ -70,12 +76,16 @@ func (d *deviceLoad) write(ctx context.Context, e plan.Entry, want proof.Expecta
 	return by, d.device.Reveal(e.Size, to.Held)
 }
 
-func (d *deviceLoad) fetch(ctx context.Context, e plan.Entry, to io.Writer) error {
+func (d *deviceLoad) fetch(ctx context.Context, e plan.Entry, to *volume.DeviceWriter) error {
+	if d.isNative() {
+		return d.fetchNative(ctx, e, to)
+	}
 	sent := proof.NewDigester(proof.Expectation{Method: proof.BySize}) // It only counts: the device is read back.
-	d.arrived = crc64nvme.New()
-	to = io.MultiWriter(to, d.arrived)
+	sum := crc64nvme.New()
+	defer func() { d.arrived = sum.Sum64() }()
+	both := io.MultiWriter(to, sum)
 	return d.objects(ctx, []plan.Entry{e}, 0, 1, func(r io.Reader) error {
-		if err := d.pump(to, sent, io.LimitReader(r, e.Size)); err != nil {
+		if err := d.pump(both, sent, io.LimitReader(r, e.Size)); err != nil {
 			return err
 		}
 		if sent.Size < e.Size {
@@ -95,7 +105,7 @@ func (d *deviceLoad) holdsWhatArrived(ctx context.Context, e plan.Entry, held []
 	if err := d.copyAll(ctx, found, d.device.Content(e.Size, held)); err != nil {
 		return fmt.Errorf("read the device: %w", err)
 	}
-	if found.Sum64() != d.arrived.Sum64() {
+	if found.Sum64() != d.arrived {
 		return fault.ErrDiffers
 	}
 	return nil

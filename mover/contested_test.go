@@ -75,6 +75,7 @@ func startContest(t *testing.T) (c *contest, b *bench, others map[string][]byte)
 
 // TestALargeFileThatMCReplaces by another version of the object, which has the same size.
 func TestALargeFileThatMCReplaces(t *testing.T) {
+	onlyMC(t)
 	c, b, _ := startContest(t)
 	other := content(9, len(c.object))
 	c.list = func(http.ResponseWriter, *http.Request) bool {

@@ -3,6 +3,7 @@
 package mover
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/minio/minio-go/v7/pkg/signer"
 )
 
 // proxy stands between mover and a real S3 server; it counts, and it misbehaves
@@ -85,4 +88,18 @@ func s3Error(w http.ResponseWriter, status int, code string) bool {
 		code,
 	)
 	return true
+}
+
+// signAnew is for requests of a session: VersityGW knows no sessions.
+func signAnew(r *http.Request) {
+	for _, name := range []string{"X-Amz-Security-Token", "Authorization", "X-Amz-Date"} {
+		r.Header.Del(name)
+	}
+	r.URL.Host = r.Host
+	*r = *signer.SignV4(*r, testAccessKey, testSecretKey, "", "us-east-1")
+}
+
+// tagOf is an entity tag that the mover takes for that of the object it asks for.
+func tagOf(r *http.Request) string {
+	return cmp.Or(r.Header.Get("If-Match"), `"00000000000000000000000000000000"`)
 }

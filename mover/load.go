@@ -115,6 +115,8 @@ func (t *transfer) fill(ctx context.Context) error {
 		}
 	}
 	t.progress.enter(wire.Transferring)
+	t.effort.begin()
+	defer t.effort.transferred()
 	return t.saving(ctx, t.run)
 }
 
@@ -282,6 +284,7 @@ func (t *transfer) complete(ctx context.Context) error {
 		t.journal.Distrust()
 		return err
 	}
+	t.effort.synced = time.Since(start)
 	if err := t.journal.Owned(); err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/engine/mc"
+	"github.com/s3populator/s3populator/mover/engine/native"
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
@@ -121,9 +122,12 @@ type mover struct {
 	exported upload.Result
 	// restored is what became of the attributes that a population restores.
 	restored *restore.Result
+	// effort is what the time of the transfer went into.
+	effort effort
 
 	logMutex sync.Mutex
-	mc       *mc.Client // Once connected.
+	mc       *mc.Client     // Once connected.
+	native   *native.Engine // Made once it is needed.
 }
 
 // Run makes one attempt and reports on it. It ends early, with what is verified
@@ -163,6 +167,7 @@ func (m *mover) run(ctx context.Context) (*ledger.Ledger, error) {
 		return nil, err
 	}
 	defer m.mc.Close()
+	defer m.closeNative()
 	stop := m.progress.background(ctx)
 	defer stop()
 	switch m.request.Operation {
@@ -280,6 +285,9 @@ func (m *mover) report(l *ledger.Ledger, err error) wire.Report {
 		Progressed:   m.progressed.Load(),
 		Began:        m.began.Load(),
 	}
+	if m.request.Operation == wire.Populate {
+		r.Engine = m.engineName()
+	}
 	if m.plan != nil {
 		r.Objects, r.Bytes, r.SkippedKeys = int64(len(m.plan.Entries)), m.plan.Bytes, m.plan.Skipped
 	}
@@ -288,11 +296,11 @@ func (m *mover) report(l *ledger.Ledger, err error) wire.Report {
 	}
 	if err != nil {
 		f := m.faults.Classify(err)
-		r.Class, r.Reason, r.Message = fault.ClassAfter(f.Reason, r.Progressed), f.Reason, m.mc.Scrub(f.Message)
+		r.Class, r.Reason, r.Message = fault.ClassAfter(f.Reason, r.Progressed), f.Reason, m.source.Scrub(f.Message)
 		r.RequiredBytes, r.Held = f.RequiredBytes, m.held.Load() && !r.Began
 		m.logf("failed: %s: %s", r.Reason, r.Message)
 		if cause := errors.Unwrap(f); cause != nil {
-			m.logf("cause: %s", strings.ReplaceAll(m.mc.Scrub(cause.Error()), "\n", "; "))
+			m.logf("cause: %s", strings.ReplaceAll(cause.Error(), "\n", "; "))
 		}
 		return r
 	}
@@ -301,6 +309,7 @@ func (m *mover) report(l *ledger.Ledger, err error) wire.Report {
 	}
 	if l != nil {
 		r.Message = "verified " + proof.Summary(l.ByMethod()) + m.restoreSummary()
+		r.Bottleneck = m.effort.bottleneck(m.native)
 	}
 	m.logf("done: %d objects, %d bytes, %s", r.Objects, r.Bytes, r.Message)
 	return r
@@ -310,9 +319,11 @@ func (m *mover) header() plan.Header {
 	return plan.Header{Claim: m.request.Volume.ClaimUID, Pod: m.options.PodUID, Request: plan.SourceIdentity(m.request)}
 }
 
-// logf writes one line for people.
+// logf writes one line for people. What servers and programs said may be part of it, so secrets
+// are taken out.
 func (m *mover) logf(format string, args ...any) {
+	line := m.source.Scrub(fmt.Sprintf(format, args...)) + "\n"
 	m.logMutex.Lock()
 	defer m.logMutex.Unlock()
-	_, _ = fmt.Fprintf(m.options.Log, format+"\n", args...)
+	_, _ = io.WriteString(m.options.Log, line)
 }

@@ -4,8 +4,10 @@ package mover
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/md5"
 	"encoding/hex"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -200,10 +202,9 @@ func TestALargeObjectIsNotTakenForComplete(t *testing.T) {
 			if r.Method != http.MethodGet || keyOf(r) != "large" || held.Load() {
 				return false
 			}
-			w.Header().Set("Content-Length", "33566777")
-			w.Header().Set("ETag", `"00000000000000000000000000000000"`)
-			w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
-			_, _ = w.Write(large[:20<<20])
+			if !beginRange(w, r, large, 20<<20) {
+				return false
+			}
 			_ = http.NewResponseController(w).Flush()
 			held.Store(true)
 			<-r.Context().Done()
@@ -222,6 +223,27 @@ func TestALargeObjectIsNotTakenForComplete(t *testing.T) {
 	})
 }
 
+// beginRange answers a request for an object, or for a range of it, up to some byte of the
+// object. It reports false, and answers nothing, where the range ends before it.
+func beginRange(w http.ResponseWriter, r *http.Request, object []byte, until int) bool {
+	from, to, status := 0, len(object)-1, http.StatusOK
+	if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to); err == nil {
+		status = http.StatusPartialContent
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to, len(object)))
+	}
+	if to < until {
+		w.Header().Del("Content-Range")
+		return false
+	}
+	sum := md5.Sum(object)
+	w.Header().Set("Content-Length", strconv.Itoa(to+1-from))
+	w.Header().Set("ETag", cmp.Or(r.Header.Get("If-Match"), `"`+hex.EncodeToString(sum[:])+`"`))
+	w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+	w.WriteHeader(status)
+	_, _ = w.Write(object[min(from, until):until])
+	return true
+}
+
 // half is a proxy that lets the object "large" pass but for half a step, and then holds the
 // answer, or breaks it off. Later requests are served.
 func half(t *testing.T, s *s3server, object []byte, hold bool) (p *proxy, stuck *atomic.Bool) {
@@ -232,11 +254,9 @@ func half(t *testing.T, s *s3server, object []byte, hold bool) (p *proxy, stuck 
 		if r.Method != http.MethodGet || keyOf(r) != "large" || stuck.Load() {
 			return false
 		}
-		sum := md5.Sum(object)
-		w.Header().Set("Content-Length", strconv.Itoa(len(object)))
-		w.Header().Set("ETag", `"`+hex.EncodeToString(sum[:])+`"`)
-		w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
-		_, _ = w.Write(object[:len(object)-ledger.PartialStep/2])
+		if !beginRange(w, r, object, len(object)-ledger.PartialStep/2) {
+			return false
+		}
 		_ = http.NewResponseController(w).Flush()
 		stuck.Store(true)
 		if hold {
@@ -266,6 +286,7 @@ func killedMidway(t *testing.T, s *s3server, object []byte, changes ...func(*wir
 	_ = cmd.Wait()
 	waitFor(t, time.Minute, "mc died with its wrapper", func() bool { return !running(b.options.MC, b.paths.Scratch) })
 	b.request.Attempt = 2
+	p.sent.Store(0)
 	return b, p
 }
 
@@ -335,9 +356,12 @@ func TestABrokenAnswerGoesOn(t *testing.T) {
 	object := content(5, 3*plan.LargeSize+777)
 	p, _ := half(t, s, object, false)
 	b := newBench(t, p.URL)
-	b.mustBeDone(b.run())
+	r := b.mustBeDone(b.run())
 	b.mustHold(map[string][]byte{"large": object})
-	if p.sent.Load() > plan.LargeSize {
+	if again := r.FetchedBytes - int64(len(object)); again > plan.LargeSize {
+		t.Errorf("%d bytes came twice", again)
+	}
+	if p.sent.Load() > plan.LargeSize && !isNative() { // Which asks for other ranges at the same time.
 		t.Errorf("%d bytes came after the answer broke off, of which half of %d was missing", p.sent.Load(), plan.LargeSize)
 	}
 }

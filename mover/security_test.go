@@ -27,6 +27,7 @@ import (
 // and afterwards: arguments and environments of all processes, the log, the
 // report, the volume.
 func TestSecretsAreNowhere(t *testing.T) {
+	onlyMC(t)
 	s := startVersity(t)
 	s.put(t, "a", []byte("a"))
 	var seen atomic.Bool

@@ -167,7 +167,9 @@ func newBench(t testing.TB, endpoint string) *bench {
 		Source:      wire.Source{Endpoint: endpoint, Bucket: testBucket, Region: "us-east-1"},
 		Volume:      wire.Volume{Mode: wire.Filesystem, ClaimUID: testClaim},
 		Credentials: wire.Credentials{Kind: wire.SecretFiles, Name: "s3-creds"},
-		Attempt:     1,
+		// Every test holds for every engine; this variable picks the one.
+		Transfer: wire.Transfer{Engine: os.Getenv("MOVER_TEST_ENGINE")},
+		Attempt:  1,
 	}
 	b.options = Options{
 		Paths:      b.paths,
@@ -177,6 +179,17 @@ func newBench(t testing.TB, endpoint string) *bench {
 		RoundPause: time.Millisecond,
 	}
 	return b
+}
+
+// isNative tells that this run of the tests is about the engine of our own.
+func isNative() bool { return os.Getenv("MOVER_TEST_ENGINE") == wire.EngineNative }
+
+// onlyMC skips a test of what mc alone does.
+func onlyMC(t testing.TB) {
+	t.Helper()
+	if isNative() {
+		t.Skip("it is about mc")
+	}
 }
 
 func (b *bench) secret(keys map[string]string) {

@@ -291,7 +291,7 @@ func (m *mover) pump(f io.Writer, d *proof.Digester, r io.Reader) error {
 	for {
 		n, err := r.Read(*buffer)
 		if n > 0 {
-			if _, err := f.Write((*buffer)[:n]); err != nil {
+			if err := m.effort.write(f, (*buffer)[:n]); err != nil {
 				return fmt.Errorf("write to the volume: %w", err)
 			}
 			_, _ = d.Write((*buffer)[:n])

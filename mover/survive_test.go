@@ -17,6 +17,7 @@ import (
 // TestALargeObjectSurvivesASmallOne: mirror fails because of a small object while most of a large
 // one is still to come; it need not be asked for again.
 func TestALargeObjectSurvivesASmallOne(t *testing.T) {
+	onlyMC(t)
 	forceMirror(t)
 	s := startVersity(t)
 	want := small(t, s, 5)

@@ -59,7 +59,7 @@ func (t *transfer) run(ctx context.Context) error {
 		if err := t.prepareRound(ctx, round); err != nil {
 			return err
 		}
-		t.mc.StartRound()
+		t.source.StartRound()
 		err := t.fetch(ctx, todo)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -107,6 +107,9 @@ var fewFiles = 64 // A variable for tests alone.
 // whole prefix. They are streams too when it is not, when they are few, and
 // when the user has said how many at a time: mirror cannot be told.
 func (t *transfer) fetch(ctx context.Context, todo []int) error {
+	if t.isNative() {
+		return t.fetchNative(ctx, todo)
+	}
 	var large, small []int
 	for _, i := range todo {
 		if t.plan.Entries[i].Size >= plan.LargeSize {
@@ -191,7 +194,7 @@ func (t *transfer) reserve(large []int) error {
 func (t *transfer) trouble(err error) error {
 	const tooMany = 1000
 	f := t.faults.Classify(err)
-	if errors.Is(f, fault.ErrExpired) {
+	if errors.Is(f, fault.ErrExpired) && !t.isNative() { // Which knows what it has signed with.
 		t.mc.Expire()
 	}
 	if errors.Is(f, fault.ErrExpired) || fault.ClassOf(f.Reason) == wire.User {

@@ -22,6 +22,8 @@ import (
 // +kubebuilder:printcolumn:name="ETA",type=string,JSONPath=`.status.progress.eta`
 // +kubebuilder:printcolumn:name="Attempts",type=integer,JSONPath=`.status.attempts`,priority=1
 // +kubebuilder:printcolumn:name="Digest",type=string,JSONPath=`.status.manifestDigest`,priority=1
+// +kubebuilder:printcolumn:name="Engine",type=string,JSONPath=`.status.engine`,priority=1
+// +kubebuilder:printcolumn:name="Bottleneck",type=string,JSONPath=`.status.bottleneck`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type S3Import struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -87,6 +89,17 @@ type S3ImportStatus struct {
 	// ManifestDigest of what is on the volume; see S3Source.status.inventory.digest.
 	// +optional
 	ManifestDigest string `json:"manifestDigest,omitempty"`
+	// Engine that moved the data of the attempt that succeeded: MC or Native.
+	// +optional
+	// +kubebuilder:validation:Enum=MC;Native
+	Engine Engine `json:"engine,omitempty"`
+	// Bottleneck is what held that attempt up: Server (S3 took its time to answer), Network (the
+	// bytes of answers came slowly), CPU, Disk (the volume took its time to write) or Throttled
+	// (S3 asked for less, or transfer.bandwidth did). It is empty where the transfer was short, and
+	// where the engine cannot tell: MC knows no server and no network.
+	// +optional
+	// +kubebuilder:validation:Enum=Server;Network;CPU;Disk;Throttled
+	Bottleneck Bottleneck `json:"bottleneck,omitempty"`
 	// StartTime is when the first mover started.
 	// +optional
 	StartTime *metav1.Time `json:"startTime,omitempty"`
@@ -99,6 +112,9 @@ type S3ImportStatus struct {
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
+
+// Bottleneck is Server, Network, CPU, Disk or Throttled.
+type Bottleneck string
 
 // ImportProgress is how much of the data is on the volume.
 type ImportProgress struct {

@@ -56,11 +56,9 @@ type Sizing struct {
 }
 
 // Transfer tunes the copy from S3 to the volume.
-//
-// +kubebuilder:validation:XValidation:rule="!has(self.engine) || self.engine != 'Native'",message="engine: Native does not exist yet; use Auto, which takes it once it does, or MC"
 type Transfer struct {
-	// Engine is the program that transfers the objects. Auto is MC in this version. Native is
-	// reserved and refused.
+	// Engine is what transfers the objects: MC is the MinIO client, Native requests of the
+	// mover's own, in ranges for large objects. Auto is MC in this version.
 	// +optional
 	// +kubebuilder:default=Auto
 	// +kubebuilder:validation:Enum=Auto;MC;Native

@@ -86,6 +86,10 @@ var constraints = map[string]constraint{
 		from: "mover/engine/mc", direct: true, forbidden: roomsBut("engine", "source", "plan", "fault", "wire"),
 		why: "an engine brings bytes, and never says that a file is verified",
 	},
+	"the engine of our own knows no volume, no source and no proof": {
+		from: "mover/engine/native", direct: true, forbidden: roomsBut("engine", "plan", "fault", "wire"),
+		why: "it is given a target, and never says that a file is verified",
+	},
 	"wire is the standard library only": {
 		from: "mover/wire", forbidden: outside(),
 		why: "both sides of a pod's boundary link it",

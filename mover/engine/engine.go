@@ -14,6 +14,7 @@ import (
 	"errors"
 	"iter"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
 )
 
@@ -108,6 +109,12 @@ type Evidence struct {
 	// one about the whole object of the same entity tag. It is None when S3 says nothing but
 	// the entity tag. A checksum of parts' checksums is nothing.
 	Said Sum
+	// Fetched is how many bytes of it came in this call: what the sink was told that was
+	// written.
+	Fetched int64
+	// Pinned means that every answer named the entity tag or the version of the task: no other
+	// object was read.
+	Pinned bool
 	// Encrypted means that S3 says that the entity tag is no digest of the content.
 	Encrypted bool
 }
@@ -140,7 +147,7 @@ var (
 	// ErrChanged means that S3 has another object under the key than was listed, or none.
 	ErrChanged = errors.New("the object was overwritten or deleted after it was listed")
 	// ErrStalled means that nothing was sent for too long.
-	ErrStalled = errors.New("no byte was transferred")
+	ErrStalled = fault.ErrStalled
 	// ErrAnswer means that an answer was not the one that the request was for, such as a
 	// range that was not asked for or a body of another length.
 	ErrAnswer = errors.New("the answer does not fit the request")

@@ -101,6 +101,9 @@ func (a *attempt) run(limit time.Duration, want map[string][]byte) wire.Report {
 	if ctx.Err() != nil {
 		a.t.Errorf("the attempt did not end within %s: %+v", limit, r)
 	}
+	if r.Engine != a.request.Transfer.Engine {
+		a.t.Errorf("%s was asked for, and the report names %q", a.request.Transfer.Engine, r.Engine)
+	}
 	a.request.Attempt++
 	a.request.Volume.Began = a.request.Volume.Began || r.Began
 	if a.done = r.Class == wire.Done; a.done {

@@ -20,40 +20,34 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// engines that the tests run with. One that this mover does not know is skipped.
-var engines = []string{wire.EngineMC, "Native"}
+// engines that the tests run with.
+var engines = []string{wire.EngineMC, wire.EngineNative}
 
 // withEngines runs a test once for each engine.
 func withEngines(t *testing.T, test func(t *testing.T, engine string)) {
 	t.Helper()
 	for _, engine := range engines {
 		t.Run(engine, func(t *testing.T) {
-			if !known(engine) {
-				t.Skipf("this mover has no engine %s", engine)
-			}
 			t.Parallel()
 			test(t, engine)
 		})
 	}
 }
 
-// known asks as the command does: what it refuses it does not run.
-func known(engine string) bool {
-	r := wire.Request{
-		Operation: wire.Inventory, Source: wire.Source{Bucket: "b"}, Transfer: wire.Transfer{Engine: engine},
-	}
-	text, err := r.Encode()
-	if err != nil {
-		return false
-	}
-	_, err = wire.ParseRequest(text)
-	return err == nil
-}
-
-func TestMCIsKnown(t *testing.T) {
+// TestEnginesAreKnown asks as the command does: what it refuses it does not run.
+func TestEnginesAreKnown(t *testing.T) {
 	t.Parallel()
-	if !known(wire.EngineMC) || known("Teleport") {
-		t.Error("the tests of this package would not run")
+	for _, engine := range append(engines, "Teleport") {
+		r := wire.Request{
+			Operation: wire.Inventory, Source: wire.Source{Bucket: "b"}, Transfer: wire.Transfer{Engine: engine},
+		}
+		text, err := r.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := wire.ParseRequest(text); (err == nil) != (engine != "Teleport") {
+			t.Errorf("%s: %v", engine, err)
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ const (
 	Unverified  = plan.Unverified
 	ByMD5       = Method(1) // The entity tag is the MD5 of the content.
 	ByParts     = Method(2) // The entity tag is the MD5 of the parts' MD5s.
-	byChecksum  = Method(3) // S3 gave a checksum of the whole object.
+	ByChecksum  = Method(3) // S3 gave a checksum of the whole object.
 	BySize      = Method(4) // S3 gave nothing that depends on the content, or the policy is Size.
 	ByExistence = Method(5) // A directory.
 )
@@ -56,7 +56,7 @@ type Expectation struct {
 	size   int64
 	tag    plan.ETag
 	parts  []int64 // Sizes of the parts, the last one repeated for as long as bytes come.
-	sum    string  // Base64, of algorithm, for byChecksum.
+	sum    string  // Base64, of algorithm, for ByChecksum.
 	algo   func() hash.Hash
 }
 
@@ -78,7 +78,7 @@ func NewDigester(want Expectation) *Digester {
 		d.inner = md5.New() // #nosec G401
 	case ByParts:
 		d.inner, d.outer, d.left = md5.New(), md5.New(), want.parts[0] // #nosec G401
-	case byChecksum:
+	case ByChecksum:
 		d.inner = want.algo()
 	case BySize, ByExistence, Unverified:
 	}
@@ -124,7 +124,7 @@ func (d *Digester) Matches() bool {
 			d.endPart() // The last part is mostly shorter.
 		}
 		return d.part == int(d.want.tag.Parts) && [16]byte(d.outer.Sum(nil)) == d.want.tag.Sum
-	case byChecksum:
+	case ByChecksum:
 		return base64.StdEncoding.EncodeToString(d.inner.Sum(nil)) == d.want.sum
 	case BySize:
 		return true

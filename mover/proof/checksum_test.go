@@ -46,8 +46,8 @@ func TestDigester(t *testing.T) {
 		"a shorter last part":          {Method: ByParts, tag: partsTag(b, 300, 300, 300, 100), parts: []int64{300}},
 		"a last part of one byte":      {Method: ByParts, tag: partsTag(b, 999, 1), parts: []int64{999}},
 		"uneven parts":                 {Method: ByParts, tag: partsTag(b, 10, 600, 390), parts: []int64{10, 600, 390}},
-		"a checksum of four bytes":     {Method: byChecksum, sum: crcSum, algo: crcAlgo},
-		"a checksum of the whole hash": {Method: byChecksum, sum: shaSum, algo: shaAlgo},
+		"a checksum of four bytes":     {Method: ByChecksum, sum: crcSum, algo: crcAlgo},
+		"a checksum of the whole hash": {Method: ByChecksum, sum: shaSum, algo: shaAlgo},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want.size = int64(len(b))

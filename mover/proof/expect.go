@@ -57,7 +57,7 @@ func (p *Prover) ExpectContent(ctx context.Context, e plan.Entry) (Expectation, 
 		if err != nil {
 			return Expectation{}, err
 		}
-		if evenParts(e, size) {
+		if EvenParts(e, size) {
 			want.Method, want.parts = ByParts, []int64{size}
 			return want, nil
 		}
@@ -78,11 +78,24 @@ func (p *Prover) expectNothing(ctx context.Context, e plan.Entry) (Expectation, 
 	return Expectation{tag: nothing, Method: ByMD5}, nil
 }
 
-// evenParts reports whether parts of this size, the last one shorter, make up
+// EvenParts reports whether parts of this size, the last one shorter, make up
 // the object.
-func evenParts(e plan.Entry, size int64) bool {
+func EvenParts(e plan.Entry, size int64) bool {
 	n := int64(e.ETag.Parts)
 	return size > 0 && (e.Size+size-1)/size == n
+}
+
+// PartSize is the size of the parts of a multipart object that are all of one size but the
+// last, or 0 where that is not so, or not known, or not asked for.
+func (p *Prover) PartSize(ctx context.Context, e plan.Entry) (int64, error) {
+	if e.ETag.Parts <= 0 || p.SizeOnly {
+		return 0, nil
+	}
+	size, err := p.partSize(ctx, e, 1)
+	if err != nil || !EvenParts(e, size) {
+		return 0, err
+	}
+	return size, nil
 }
 
 // partSize returns the size of one part, or 0 when the server does not tell. A server that
@@ -116,7 +129,7 @@ func (p *Prover) expectChecksum(ctx context.Context, e plan.Entry) (Expectation,
 	want := Expectation{size: e.Size, tag: e.ETag}
 	switch sum, algo := objectChecksum(info); {
 	case sum != "":
-		want.Method, want.sum, want.algo = byChecksum, sum, algo
+		want.Method, want.sum, want.algo = ByChecksum, sum, algo
 	case e.ETag.Parts > 0 && !encrypted(info):
 		want.Method = ByParts
 		if want.parts, err = p.partSizes(ctx, e); err != nil {

@@ -22,7 +22,7 @@ func FuzzChecksum(f *testing.F) {
 		if sum == "" {
 			return
 		}
-		want := Expectation{Method: byChecksum, size: int64(len(content)), sum: sum, algo: algo}
+		want := Expectation{Method: ByChecksum, size: int64(len(content)), sum: sum, algo: algo}
 		other := append([]byte{1}, content...)
 		wantOther := want
 		wantOther.size++

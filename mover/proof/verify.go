@@ -68,10 +68,10 @@ func (p *Prover) expectOtherwise(ctx context.Context, e plan.Entry, tried Expect
 	}
 	want := Expectation{size: e.Size, tag: e.ETag}
 	switch sum, algo := objectChecksum(info); {
-	case sum != "" && tried.Method != byChecksum:
-		want.Method, want.sum, want.algo = byChecksum, sum, algo
+	case sum != "" && tried.Method != ByChecksum:
+		want.Method, want.sum, want.algo = ByChecksum, sum, algo
 		return want, nil
-	case (encrypted(info) || p.OpaqueTags) && tried.Method != byChecksum:
+	case (encrypted(info) || p.OpaqueTags) && tried.Method != ByChecksum:
 		want.Method = BySize
 		return want, nil
 	case tried.Method == ByParts && len(tried.parts) == 1:

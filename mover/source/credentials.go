@@ -61,6 +61,9 @@ type identities struct {
 	mu      sync.Mutex
 	session *credentials.Credentials
 	latest  Identity // What Get has returned.
+	got     bool     // Get has returned something.
+	renewed bool     // The keys changed since the round began.
+	told    []Secret // All that Get has ever returned.
 	// looked is when the keys were looked at that requests of our own are signed with; zero means
 	// never, or that they have expired. Mounted is what the directory of the Secret said then.
 	looked  time.Time
@@ -73,7 +76,7 @@ func (s *identities) Get(ctx context.Context) (Identity, error) {
 	if err == nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.latest = id
+		s.note(id)
 	}
 	return id, err
 }

@@ -60,8 +60,8 @@ func (c *Client) Unchanged(ctx context.Context, p *plan.Plan, e plan.Entry) (min
 	return info, nil
 }
 
-// version of a key that was asked for; empty is the current one.
-func (c *Client) version(key string) string {
+// Version of a key that was asked for; empty is the current one.
+func (c *Client) Version(key string) string {
 	for _, o := range c.request.Source.Objects { // At most 1000, and read once per request.
 		if o.Key == key {
 			return o.VersionID
@@ -78,14 +78,14 @@ func sameVersion(asked, answered string) bool {
 
 // Complete adds to a request what every one about this key has.
 func (c *Client) Complete(key string, o *minio.GetObjectOptions) {
-	o.VersionID = c.version(key)
+	o.VersionID = c.Version(key)
 	if c.request.Source.RequestPayer {
 		o.Set(PayerHeader, Payer)
 	}
 }
 
-// otherVersion is for servers that answer about the current version whichever is asked for.
-func (c *Client) otherVersion(key, asked string) error {
+// OtherVersion is for servers that answer about the current version whichever is asked for.
+func (c *Client) OtherVersion(key, asked string) error {
 	return fault.New(
 		wire.RequestRejected,
 		"%s does not give version %q of object %s but another one: it may keep no versions; "+

@@ -96,7 +96,7 @@ func (c *Client) statObjects(ctx context.Context, p *plan.Planner, listed func(o
 		case err != nil:
 			return fmt.Errorf("look up %s: %w", plan.Quote(wanted[i].Key), err)
 		case !sameVersion(wanted[i].VersionID, found[i].VersionID):
-			return c.otherVersion(wanted[i].Key, wanted[i].VersionID)
+			return c.OtherVersion(wanted[i].Key, wanted[i].VersionID)
 		default:
 			p.AddAs(wanted[i], found[i].Size, found[i].ETag)
 		}

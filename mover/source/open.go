@@ -41,9 +41,9 @@ func (c *Client) Open(ctx context.Context, p *plan.Plan, e plan.Entry, from int6
 		_ = body.Close()
 		return nil, fmt.Errorf("%w: S3 sends %d bytes of %s, want %d", fault.ErrDiffers, info.Size, plan.Quote(e.Key), e.Size-from)
 	}
-	if asked := c.version(e.Key); !sameVersion(asked, info.VersionID) {
+	if asked := c.Version(e.Key); !sameVersion(asked, info.VersionID) {
 		_ = body.Close()
-		return nil, c.otherVersion(e.Key, asked)
+		return nil, c.OtherVersion(e.Key, asked)
 	}
 	return body, nil
 }

@@ -5,7 +5,10 @@ package volume
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"sync"
+	"sync/atomic"
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
@@ -40,6 +43,8 @@ type DeviceWriter struct {
 	size     int64 // Of the object.
 	Held     []byte
 	at, next int64
+	looked   atomic.Int64 // Bytes since WriteAt has looked whose device it is.
+	mu       sync.Mutex   // Of Held, while WriteAt and ReadAt are used.
 }
 
 // Writer writes an object of this size from its first byte on.
@@ -63,6 +68,40 @@ func (w *DeviceWriter) Write(b []byte) (int, error) {
 	written, err := w.file.WriteAt(b[n:], w.at)
 	w.at += int64(written)
 	return n + written, err //nolint:wrapcheck // The caller names the volume.
+}
+
+// WriteAt writes at any offset of the object. The first sector is of one caller alone, who
+// writes it in order.
+func (w *DeviceWriter) WriteAt(b []byte, off int64) (int, error) {
+	n := 0
+	if off < plan.HeaderSize {
+		n = min(len(b), plan.HeaderSize-int(off))
+		w.mu.Lock()
+		w.Held = append(w.Held[:off], b[:n]...)
+		w.mu.Unlock()
+	}
+	if n == len(b) {
+		return n, nil
+	}
+	if w.looked.Add(int64(len(b))) >= ownedEvery {
+		w.looked.Store(0)
+		if err := w.owned(w.size); err != nil {
+			return n, err
+		}
+	}
+	written, err := w.file.WriteAt(b[n:], off+int64(n))
+	if err != nil {
+		return n + written, fmt.Errorf("write the device: %w", err)
+	}
+	return n + written, nil
+}
+
+// ReadAt reads what was written, the bytes held back included.
+func (w *DeviceWriter) ReadAt(b []byte, off int64) (int, error) {
+	w.mu.Lock()
+	held := w.Held // Bytes of it that are there do not change.
+	w.mu.Unlock()
+	return (&overlaid{under: w.file, held: held}).ReadAt(b, off)
 }
 
 // overlaid reads what a device will hold once the bytes held back are written.

@@ -148,9 +148,9 @@ func (v *Volume) Open(name string) (*os.File, error) {
 // large file has its final size at once: so mc, which decides by size, leaves
 // it alone.
 func (v *Volume) Create(name string, size int64) (*os.File, error) {
-	flags := unix.O_WRONLY | unix.O_CREAT
-	if size < plan.LargeSize {
-		flags |= unix.O_TRUNC
+	flags := unix.O_WRONLY | unix.O_CREAT | unix.O_TRUNC
+	if size >= plan.LargeSize { // Of which something may be there, and is read back.
+		flags = unix.O_RDWR | unix.O_CREAT
 	}
 	f, err := v.OpenFile(name, flags, fileMode)
 	if errors.Is(err, fs.ErrNotExist) {

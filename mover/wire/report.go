@@ -58,6 +58,10 @@ type Report struct {
 	Bytes   int64 `json:"bytes"`
 	// FetchedBytes were read from S3 by this attempt; the rest was verified from earlier ones.
 	FetchedBytes int64 `json:"fetchedBytes,omitempty"`
+	// Engine that moved the bytes, for a Populate: EngineMC or EngineNative.
+	Engine string `json:"engine,omitempty"`
+	// Bottleneck is what held the transfer up; empty where that is not known, or it was short.
+	Bottleneck Bottleneck `json:"bottleneck,omitempty"`
 	// SkippedKeys counts unsafe keys left out because the policy is Skip.
 	SkippedKeys int64   `json:"skippedKeys,omitempty"`
 	Seconds     float64 `json:"seconds"`
@@ -95,6 +99,23 @@ type Report struct {
 	AbortedUploads int64 `json:"abortedUploads,omitempty"`
 	// ChangedFiles changed while they were read, the second time too: their objects may hold a mixture.
 	ChangedFiles int64 `json:"changedFiles,omitempty"`
+}
+
+// Bottleneck is what a transfer waited for most.
+type Bottleneck string
+
+// The bottlenecks of a transfer.
+const (
+	BottleneckServer    Bottleneck = "Server"    // S3 took its time to answer.
+	BottleneckNetwork   Bottleneck = "Network"   // The bytes of answers came slowly.
+	BottleneckCPU       Bottleneck = "CPU"       // The mover had no processor left.
+	BottleneckDisk      Bottleneck = "Disk"      // The volume took its time to write.
+	BottleneckThrottled Bottleneck = "Throttled" // S3 asked for less, or spec.transfer.bandwidth did.
+)
+
+// Bottlenecks are all that there are.
+func Bottlenecks() []Bottleneck {
+	return []Bottleneck{BottleneckServer, BottleneckNetwork, BottleneckCPU, BottleneckDisk, BottleneckThrottled}
 }
 
 // Encode renders the report in at most MaxReportBytes, shortening the message when it must.

@@ -155,13 +155,14 @@ type Policy struct {
 
 // The engines that a mover of this version has; Auto and none leave the choice to it.
 const (
-	EngineAuto = "Auto"
-	EngineMC   = "MC"
+	EngineAuto   = "Auto"
+	EngineMC     = "MC"
+	EngineNative = "Native"
 )
 
 // Transfer tunes the engine.
 type Transfer struct {
-	Engine      string `json:"engine,omitempty"`      // Auto or MC.
+	Engine      string `json:"engine,omitempty"`      // Auto, MC or Native.
 	Parallelism int    `json:"parallelism,omitempty"` // 0: the engine's own choice.
 	// BytesPerSecond caps the download rate; 0: no cap.
 	BytesPerSecond int64  `json:"bytesPerSecond,omitempty"`
@@ -236,7 +237,7 @@ func ParseRequest(arg string) (Request, error) {
 		return Request{}, errors.New("parse request: source.bucket is empty")
 	case r.Operation == Populate && r.Volume.Mode != Filesystem && r.Volume.Mode != Block:
 		return Request{}, fmt.Errorf("parse request: unknown volume.mode %q", r.Volume.Mode)
-	case !slices.Contains([]string{"", EngineAuto, EngineMC}, r.Transfer.Engine):
+	case !slices.Contains([]string{"", EngineAuto, EngineMC, EngineNative}, r.Transfer.Engine):
 		return Request{}, fmt.Errorf(
 			"parse request: unknown transfer.engine %q; the mover's image is older than the manager's, or spec.transfer.engine is wrong",
 			r.Transfer.Engine,

@@ -20,9 +20,12 @@ func TestParseRequestRefusesWhatItDoesNotKnow(t *testing.T) {
 		"mc is known": {
 			arg: `{"operation":"Inventory","source":{"bucket":"b"},"transfer":{"engine":"MC"}}`,
 		},
+		"so is the engine of our own": {
+			arg: `{"operation":"Inventory","source":{"bucket":"b"},"transfer":{"engine":"Native"}}`,
+		},
 		"an engine of a later mover": {
-			`{"operation":"Inventory","source":{"bucket":"b"},"transfer":{"engine":"Native"}}`,
-			`unknown transfer.engine "Native"`,
+			`{"operation":"Inventory","source":{"bucket":"b"},"transfer":{"engine":"Warp"}}`,
+			`unknown transfer.engine "Warp"`,
 		},
 		"an operation of a later mover": {`{"operation":"Burn","source":{"bucket":"b"}}`, `unknown operation "Burn"`},
 		"a field of a later mover": {

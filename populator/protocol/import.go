@@ -5,6 +5,7 @@ package protocol
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -106,6 +107,7 @@ func completeRun(next *v1alpha1.S3ImportStatus, s State) {
 	r := stored.Report
 	next.Phase, next.ObservedGeneration = v1alpha1.ImportSucceeded, s.Import.Generation
 	next.ManifestDigest = r.ManifestDigest
+	next.Engine, next.Bottleneck = engineOf(r), bottleneckOf(r)
 	next.CompletionTime = new(metav1.NewTime(resultTime(s.Prime)))
 	next.Attempts = max(next.Attempts, stored.Attempt)
 	if next.StartTime == nil { // The mover is gone by now.
@@ -118,9 +120,37 @@ func completeRun(next *v1alpha1.S3ImportStatus, s State) {
 	setRate(next.Progress, rate(r))
 	setCondition(next, s, metav1.Condition{
 		Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue, Reason: string(v1alpha1.ReasonPopulated),
-		Message: fmt.Sprintf("%d objects, %s, verified.", r.Objects, size(r.Bytes)),
+		Message: completeMessage(r),
 	})
 	clearFailure(next)
+}
+
+// completeMessage has the numbers, and the engine and the bottleneck where they are known.
+func completeMessage(r wire.Report) string {
+	text := fmt.Sprintf("%d objects, %s, verified", r.Objects, size(r.Bytes))
+	if engine := engineOf(r); engine != "" {
+		text += "; moved by " + string(engine)
+	}
+	if b := bottleneckOf(r); b != "" {
+		text += "; bottleneck: " + string(b)
+	}
+	return text + "."
+}
+
+// engineOf and bottleneckOf take a word of a report only where it is one that there is: the pod is
+// a tenant's, and the API server would refuse all of the status.
+func engineOf(r wire.Report) v1alpha1.Engine {
+	if slices.Contains([]string{wire.EngineMC, wire.EngineNative}, r.Engine) {
+		return v1alpha1.Engine(r.Engine)
+	}
+	return ""
+}
+
+func bottleneckOf(r wire.Report) v1alpha1.Bottleneck {
+	if slices.Contains(wire.Bottlenecks(), r.Bottleneck) {
+		return v1alpha1.Bottleneck(r.Bottleneck)
+	}
+	return ""
 }
 
 // rate of a whole attempt in bytes per second; 0 when it fetched nothing.

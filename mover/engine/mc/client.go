@@ -41,8 +41,6 @@ type Client struct {
 	mu       sync.Mutex
 	ready    bool            // The configuration was written.
 	identity source.Identity // Of the latest run.
-	renewed  bool            // The keys changed since the round began.
-	told     []source.Secret // All that any mc was told.
 }
 
 // New makes a client. Nothing is written before mc runs.

@@ -41,37 +41,6 @@ func put(t *testing.T, dir, access, secret string) {
 	}
 }
 
-// TestASecretIsScrubbedAfterItWasRenewed: a text may be older than the keys of today.
-func TestASecretIsScrubbedAfterItWasRenewed(t *testing.T) {
-	dir := t.TempDir()
-	put(t, dir, "AK1", "first-secret")
-	c := clientOf(t, "", dir)
-	for step, want := range []struct {
-		renew   func()
-		renewed bool
-	}{
-		{func() {}, false},
-		{func() {}, false},
-		{func() { put(t, dir, "AK2", "second-secret") }, true},
-		{c.StartRound, false},
-	} {
-		want.renew()
-		if err := c.refresh(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if got := c.Renewed(t.Context()); got != want.renewed {
-			t.Errorf("step %d: renewed is %v, want %v", step, got, want.renewed)
-		}
-	}
-	text := c.Scrub("AK1 first-secret AK2 second-secret")
-	if strings.Contains(text, "secret") || !strings.Contains(text, "AK1") || !strings.Contains(text, "AK2") {
-		t.Errorf("the text is %q", text)
-	}
-	if got := (*Client)(nil).Scrub("text"); got != "text" {
-		t.Errorf("before there is a client, the text is %q", got)
-	}
-}
-
 // TestWhatMCIsAsked: every run is told the keys of objects, the share of the bandwidth and nothing
 // that it could take for an option.
 func TestWhatMCIsAsked(t *testing.T) {

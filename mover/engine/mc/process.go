@@ -79,7 +79,7 @@ func (c *Client) outcome(ctx context.Context, readErr, waitErr error, stderr str
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, readErr) {
 		return cause
 	}
-	said := parseText(c.Scrub(stderr))
+	said := parseText(c.setup.Source.Scrub(stderr)) // mc prints no secret; this keeps it so.
 	switch {
 	case said != nil && (readErr == nil && waitErr != nil || errors.Is(readErr, ErrShort)):
 		return said

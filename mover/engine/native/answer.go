@@ -29,6 +29,7 @@ type answer struct {
 	said      engine.Sum
 	composite bool // The checksum is one of parts' checksums.
 	encrypted bool
+	pinned    bool // It names the entity tag or the version that was asked for.
 }
 
 func (a *answer) reset() { *a = answer{length: -1, total: -1} }

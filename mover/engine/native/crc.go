@@ -62,3 +62,8 @@ func combine(a engine.Algorithm, first, second uint64, bytes int64) uint64 {
 	f := fields[a]
 	return f.times(f.shift(bytes), first) ^ second
 }
+
+// CombineCRC64NVME is the sum of two byte strings, the second being so many bytes.
+func CombineCRC64NVME(first, second uint64, bytes int64) uint64 {
+	return combine(engine.CRC64NVME, first, second, bytes)
+}

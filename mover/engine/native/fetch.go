@@ -171,7 +171,9 @@ func (w *worker) askOnce(ctx context.Context, q query) (*answer, error) {
 	if err := sendable(q.task, w.used); err != nil {
 		return nil, err
 	}
+	c := newClock()
 	a, err := w.line.ask(ctx, q, w.used)
+	c.lap(&w.spent.server)
 	if err != nil {
 		return nil, err
 	}
@@ -208,8 +210,10 @@ func sendable(t *engine.Task, s *signing) error {
 // also when too much came: then what came is not the object.
 func (w *worker) body(ctx context.Context, want int64, piece func([]byte) error) error {
 	defer w.line.done()
+	c := newClock()
 	for got := int64(0); ; {
 		b, err := w.line.next()
+		c.lap(&w.spent.network)
 		switch {
 		case errors.Is(err, io.EOF) && got == want:
 			return nil
@@ -224,11 +228,13 @@ func (w *worker) body(ctx context.Context, want int64, piece func([]byte) error)
 		if err := piece(b); err != nil {
 			return err
 		}
+		c = newClock()
 		w.pace.moved.Add(int64(len(b)))
 		if w.limit != nil {
 			if err := w.limit.WaitN(ctx, len(b)); err != nil {
 				return localError{err}
 			}
+			c.lap(&w.spent.throttled)
 		}
 	}
 }

@@ -39,15 +39,16 @@ type signing struct {
 
 // signer hands out signings. A signing does not change once it was handed out.
 type signer struct {
-	ask    func(context.Context) (Keys, error)
-	region string
+	ask     func(context.Context) (Keys, error)
+	expired func(accessKey string) // May be nil.
+	region  string
 
 	mu    sync.Mutex
 	asked time.Time
 	now   *signing
 }
 
-func (s *signer) init(c Config) { s.ask, s.region = c.Keys, c.Region }
+func (s *signer) init(c Config) { s.ask, s.expired, s.region = c.Keys, c.Expired, c.Region }
 
 // at returns what signs a request of this moment.
 func (s *signer) at(ctx context.Context, now time.Time) (*signing, error) {
@@ -68,13 +69,33 @@ func (s *signer) at(ctx context.Context, now time.Time) (*signing, error) {
 	return s.now, nil
 }
 
-// forget makes the next request ask for keys, because S3 refused these as expired.
+// expire makes the next request ask for keys, because S3 refused these as expired.
+func (s *signer) expire(refused *signing) {
+	if refused == nil {
+		return
+	}
+	if s.expired != nil {
+		s.expired(refused.keys.Access)
+	}
+	s.forget(refused)
+}
+
 func (s *signer) forget(refused *signing) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.now == refused {
 		s.asked = time.Time{}
 	}
+}
+
+// renewed asks for keys and reports whether they are others than those that S3 refused.
+func (s *signer) renewed(ctx context.Context, refused *signing, now time.Time) bool {
+	if refused == nil {
+		return false
+	}
+	s.forget(refused)
+	next, err := s.at(ctx, now)
+	return err == nil && next.keys != refused.keys
 }
 
 func dayKey(secret, day, region string) []byte {

@@ -55,12 +55,17 @@ func (w *worker) open(ctx context.Context, t *engine.Task) (*large, error) {
 		return nil, err
 	}
 	l := &large{task: *t, todo: pieces(t)}
-	l.evidence = engine.Evidence{Index: t.Index, Said: a.checksumOfAll(), Encrypted: a.encrypted}
+	l.evidence = engine.Evidence{Index: t.Index, Said: a.checksumOfAll(), Encrypted: a.encrypted, Pinned: a.pinned}
 	w.line.done()
+	if l.evidence.Said.Algorithm == engine.None && t.PartSize == 0 && w.config.PartSize != nil {
+		if l.task.PartSize, err = w.config.PartSize(ctx, *t); err != nil {
+			return nil, err
+		}
+	}
 	if l.file, err = w.to.Create(*t); err != nil {
 		return nil, localError{err}
 	}
-	algorithm, partSize := w.choose(t, l.evidence.Said)
+	algorithm, partSize := w.choose(&l.task, l.evidence.Said)
 	l.sum = newSums(algorithm, partSize, l.file, t.Size)
 	return l, nil
 }
@@ -98,7 +103,7 @@ func (w *worker) fetchRange(ctx context.Context, l *large, part piece) {
 		} else {
 			err = w.tryRange(ctx, l, left, &crc, &at)
 		}
-		if err == nil {
+		if err == nil || at == part.End() && kindOf(err) == transient { // Whatever follows the range.
 			l.sum.add(part.Range, crc)
 			break
 		}
@@ -118,16 +123,20 @@ func (w *worker) fetchRange(ctx context.Context, l *large, part piece) {
 
 // tryRange moves at on with every byte that is written.
 func (w *worker) tryRange(ctx context.Context, l *large, part engine.Range, crc *uint64, at *int64) error {
-	if _, err := w.ask(ctx, query{method: "GET", task: &l.task, part: part}); err != nil {
+	a, err := w.ask(ctx, query{method: "GET", task: &l.task, part: part})
+	if err != nil {
 		return err
+	}
+	if !a.pinned {
+		l.unpinned()
 	}
 	algorithm := l.sum.algorithm
 	return w.body(ctx, part.Length, func(b []byte) error {
 		if err := l.failure(); err != nil {
 			return err
 		}
-		if _, err := l.file.WriteAt(b, *at); err != nil {
-			return localError{err}
+		if err := w.write(l.file, b, *at); err != nil {
+			return err
 		}
 		*crc = update(algorithm, *crc, b)
 		n := int64(len(b))
@@ -158,8 +167,6 @@ func (w *worker) readBack(ctx context.Context, l *large, part engine.Range, crc 
 			at += int64(n)
 		}
 	}
-	l.count(part.Length)
-	w.sink.Wrote(l.task.Index, part.Length)
 	return nil
 }
 
@@ -181,6 +188,7 @@ func (w *worker) end(ctx context.Context, l *large) {
 		w.failed(ctx, &l.task, fmt.Errorf("get object: %w", err))
 		return
 	}
+	l.evidence.Fetched = l.wrote
 	w.arrived(l.evidence)
 }
 
@@ -188,6 +196,12 @@ func (l *large) count(n int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.wrote += n
+}
+
+func (l *large) unpinned() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.evidence.Pinned = false
 }
 
 func (l *large) fail(err error) {

@@ -4,7 +4,6 @@ package native
 
 import (
 	"context"
-	"io"
 
 	"github.com/s3populator/s3populator/mover/engine"
 )
@@ -48,6 +47,7 @@ func (a *answer) check(q query, ranges *bool) error {
 	if t.Version != "" && string(a.version) != t.Version && (t.Version != "null" || len(a.version) > 0) {
 		return engine.ErrOtherVersion
 	}
+	a.pinned = t.ETag != "" && string(a.etag) == t.ETag || t.Version != "" && string(a.version) == t.Version
 	switch {
 	case q.whole:
 		return a.checkWhole(t)
@@ -85,17 +85,4 @@ func (a *answer) checkWhole(t *engine.Task) error {
 		return answerf("the object was listed with %d bytes and %d come", t.Size, a.length)
 	}
 	return nil
-}
-
-// readSome reads into a buffer until it is full or want bytes are there.
-func readSome(r io.Reader, buffer []byte, want int64) (int, error) {
-	n := 0
-	for n < len(buffer) && int64(n) < want {
-		m, err := r.Read(buffer[n:])
-		n += m
-		if err != nil {
-			return n, err //nolint:wrapcheck // The caller knows what was read.
-		}
-	}
-	return n, nil
 }

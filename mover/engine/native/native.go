@@ -27,6 +27,8 @@ const (
 	leastConnections = 4
 	firstConnections = 8
 	mostConnections  = 64
+	// fixedConnections is how many there may be where somebody has said how many.
+	fixedConnections = 256
 	// largeConnections is how many fetch ranges of large objects: more do not fill a disk or
 	// a network any better, and leave more holes to a kill.
 	largeConnections = 12
@@ -41,7 +43,7 @@ const (
 	bufferSize = 256 << 10
 )
 
-// Config is what an engine is told. Only Bucket, Region, Keys and Log have no default.
+// Config is what an engine is told. Only Bucket, Region and Keys have no default.
 type Config struct {
 	// Bucket is the URL of the bucket, to which a slash and a key are added: with the bucket
 	// as its path, or in its host.
@@ -50,6 +52,9 @@ type Config struct {
 	Region string
 	// Keys gives the keys of this moment; it is asked once a second at most.
 	Keys func(context.Context) (Keys, error)
+	// Expired is told the access key of keys that S3 takes for expired, before Keys is asked
+	// again; nil is that nobody wants to know.
+	Expired func(accessKey string)
 	// TLS says whom to trust; nil is the system's choice.
 	TLS *tls.Config
 	// Proxy for a URL, as in net/http; nil is none. Requests through a proxy are net/http's.
@@ -58,17 +63,19 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// RequestPayer accepts the costs of requests to a bucket that is Requester Pays.
 	RequestPayer bool
-	// Connections is how many are open at a time; 0 follows what they bring.
+	// Connections is how many are open at a time, 256 at most; 0 follows what they bring.
 	Connections int
 	// BytesPerSecond that all connections read together; 0 is no limit.
 	BytesPerSecond int64
+	// PartSize finds out the size of the parts of a large object, for Task.PartSize, where S3
+	// has no better sum; nil and 0 leave it unknown.
+	PartSize func(context.Context, engine.Task) (int64, error)
 	// SkipSums computes no sum, for a policy that compares sizes.
 	SkipSums bool
 	// Idle is how long nothing may be sent on a connection that waits for an answer.
 	Idle time.Duration
 	// Pause before a request is made again the first time; it doubles.
 	Pause time.Duration
-	Log   func(format string, args ...any)
 }
 
 // Engine implements engine.Engine.
@@ -84,6 +91,7 @@ type Engine struct {
 	// noChecksums is set once the server refused a request that asks for them.
 	noChecksums atomic.Bool
 	client      *http.Client
+	spent       spent
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -104,6 +112,8 @@ func New(c Config) *Engine {
 	e.signer.init(c)
 	if c.BytesPerSecond > 0 {
 		e.limit = rate.NewLimiter(rate.Limit(c.BytesPerSecond), bufferSize)
+		now := time.Now() //nolint:forbidigo // Only for the limiter, which begins with nothing saved up.
+		e.limit.AllowN(now, bufferSize)
 	}
 	e.client = &http.Client{
 		Transport: &http.Transport{

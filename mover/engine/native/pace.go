@@ -32,7 +32,7 @@ const paceEvery = 500 * time.Millisecond
 func newPace(connections int) *pace {
 	p := &pace{fixed: connections > 0, limit: firstConnections}
 	if p.fixed {
-		p.limit = min(connections, mostConnections)
+		p.limit = min(connections, fixedConnections)
 	}
 	p.climb = climb{best: p.limit}
 	p.more = sync.NewCond(&p.mu)

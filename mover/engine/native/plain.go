@@ -28,6 +28,7 @@ type plainLine struct {
 	body  io.ReadCloser
 	idle  *time.Timer
 	left  int64 // -1: until the body ends.
+	err   error // What ended the body, once the bytes before it were handed out.
 }
 
 func newPlainLine(e *Engine) *plainLine {
@@ -47,7 +48,7 @@ func (l *plainLine) ask(ctx context.Context, q query, s *signing) (*answer, erro
 	if err != nil {
 		return nil, l.failed(err)
 	}
-	l.body, l.left = response.Body, response.ContentLength
+	l.body, l.left, l.err = response.Body, response.ContentLength, nil
 	if err := l.readHead(response); err != nil {
 		return nil, l.failed(err)
 	}
@@ -93,6 +94,9 @@ func (l *plainLine) readHead(r *http.Response) error {
 }
 
 func (l *plainLine) next() ([]byte, error) {
+	if l.err != nil {
+		return nil, l.failed(l.err)
+	}
 	want := int64(len(l.buffer))
 	if l.left >= 0 {
 		want = min(want, l.left)
@@ -111,8 +115,12 @@ func (l *plainLine) next() ([]byte, error) {
 			break
 		}
 		if err != nil {
-			return nil, l.failed(fmt.Errorf("read the object: %w", err))
+			l.err = fmt.Errorf("read the object: %w", err)
+			break
 		}
+	}
+	if n == 0 && l.err != nil {
+		return nil, l.failed(l.err)
 	}
 	if l.left >= 0 {
 		l.left -= int64(n)

@@ -216,9 +216,7 @@ func (l *rawLine) next() ([]byte, error) {
 	}
 	have := int64(l.filled - l.read)
 	if have < l.left && l.filled < len(l.buffer) {
-		l.waiting()
-		n, err := readSome(l.conn, l.buffer[l.filled:], l.left-have)
-		l.waited()
+		n, err := l.fill(l.left - have)
 		l.filled += n
 		if err != nil && int64(l.filled-l.read) < l.left {
 			return nil, l.broken(err)
@@ -232,6 +230,21 @@ func (l *rawLine) next() ([]byte, error) {
 	l.read += len(body)
 	l.left -= int64(len(body))
 	return body, nil
+}
+
+// fill reads into the buffer until it is full or want bytes have come. Each read may take as long
+// as a connection may be idle: a slow network is no stall.
+func (l *rawLine) fill(want int64) (n int, err error) {
+	defer l.waited()
+	for to := l.buffer[l.filled:]; n < len(to) && int64(n) < want; {
+		l.waiting()
+		m, err := l.conn.Read(to[n:])
+		n += m
+		if err != nil {
+			return n, err //nolint:wrapcheck // The caller knows what was read.
+		}
+	}
+	return n, nil
 }
 
 // broken explains an error of the connection, which is of no use any more.

@@ -30,6 +30,7 @@ const (
 	transient             // The network, or a server in trouble.
 	throttled             // The server asks for less.
 	expired               // Other keys are needed.
+	refused               // Other keys may help, if there are any.
 	adapted               // The engine asks otherwise from now on.
 )
 
@@ -63,6 +64,10 @@ func kindOfAnswer(said minio.ErrorResponse) kind {
 	switch {
 	case slices.Contains(expiredCodes, said.Code):
 		return expired
+	case said.Code == "RequestTimeTooSkewed", said.Code == "InvalidObjectState":
+		return final // They come with 403 too.
+	case said.StatusCode == http.StatusUnauthorized, said.StatusCode == http.StatusForbidden:
+		return refused
 	case said.StatusCode == http.StatusServiceUnavailable,
 		said.StatusCode == http.StatusTooManyRequests,
 		said.Code == "SlowDown":
@@ -88,6 +93,7 @@ const (
 	mostTransient = 4
 	mostThrottled = 8
 	mostExpired   = 2
+	mostRefused   = 2
 )
 
 // patience counts the failures of one piece of work.
@@ -112,13 +118,18 @@ func (p *patience) again(ctx context.Context, err error, used *signing) bool {
 	case final:
 		return false
 	case expired:
-		p.engine.signer.forget(used)
+		p.engine.signer.expire(used)
 		return n < mostExpired
+	case refused: // A Secret that was rotated while this request was on its way.
+		now := time.Now() //nolint:forbidigo // Keys are valid for a day.
+		return n < mostRefused && p.engine.signer.renewed(ctx, used, now)
 	case adapted:
 		p.engine.plain.Store(true)
 		return n == 1
 	case throttled:
 		p.pace.slower()
+		c := newClock()
+		defer c.lap(&p.engine.spent.throttled)
 		return n < mostThrottled && p.wait(ctx, n)
 	case transient:
 		if errors.Is(err, engine.ErrStalled) { // Each takes minutes.

@@ -110,12 +110,18 @@ type fixture struct {
 	fatal  func(error) error
 }
 
-func newFixture(t *testing.T) *fixture {
+// newFixtureOf has no server.
+func newFixtureOf(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{
+	return &fixture{
 		handler: &handler{objects: map[string]object{}}, t: t,
 		files: map[string]*memory{}, got: map[int]engine.Evidence{}, failed: map[int]error{}, wrote: map[int]int64{},
 	}
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	f := newFixtureOf(t)
 	f.server = httptest.NewServer(f.handler)
 	t.Cleanup(f.server.Close)
 	f.config = Config{
@@ -191,8 +197,12 @@ func (f *fixture) mustHold() {
 		if want := f.wantSum(t, e); e.Received != want {
 			f.t.Errorf("%s: received %+v, want %+v", t.Key, e.Received, want)
 		}
-		if f.wrote[t.Index] != t.Size {
-			f.t.Errorf("%s: the sink was told of %d bytes, want %d", t.Key, f.wrote[t.Index], t.Size)
+		missing := t.Size
+		for _, r := range t.Present {
+			missing -= r.Length
+		}
+		if n := f.wrote[t.Index]; n != missing || e.Fetched != n {
+			f.t.Errorf("%s: the sink was told of %d bytes and then of %d, want %d", t.Key, n, e.Fetched, missing)
 		}
 	}
 }

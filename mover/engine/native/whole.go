@@ -8,6 +8,16 @@ import (
 	"github.com/s3populator/s3populator/mover/engine"
 )
 
+// write bytes of an object, and count the time.
+func (w *worker) write(file engine.File, b []byte, at int64) error {
+	c := newClock()
+	defer c.lap(&w.spent.volume)
+	if _, err := file.WriteAt(b, at); err != nil {
+		return localError{err}
+	}
+	return nil
+}
+
 // fetchWhole brings an object with one request, and again from its start while that may help.
 func (w *worker) fetchWhole(ctx context.Context, t *engine.Task) {
 	p := patience{engine: w.Engine, pace: w.pace}
@@ -31,17 +41,19 @@ func (w *worker) tryWhole(ctx context.Context, t *engine.Task) (engine.Evidence,
 	if err != nil {
 		return e, err
 	}
-	e.Said, e.Encrypted = a.checksumOfAll(), a.encrypted
+	e.Said, e.Encrypted, e.Pinned = a.checksumOfAll(), a.encrypted, a.pinned
 	w.summer.begin(w.choose(t, e.Said))
+	c := newClock()
 	file, err := w.to.Create(*t)
+	c.lap(&w.spent.volume)
 	if err != nil {
 		w.line.close()
 		return e, localError{err}
 	}
 	at := int64(0)
 	err = w.body(ctx, t.Size, func(b []byte) error {
-		if _, err := file.WriteAt(b, at); err != nil {
-			return localError{err}
+		if err := w.write(file, b, at); err != nil {
+			return err
 		}
 		at += int64(len(b))
 		w.summer.write(b)
@@ -53,10 +65,13 @@ func (w *worker) tryWhole(ctx context.Context, t *engine.Task) (engine.Evidence,
 		w.sink.Wrote(t.Index, -at)
 		return e, err
 	}
-	if e.File, err = file.Commit(); err != nil {
+	c = newClock()
+	e.File, err = file.Commit()
+	c.lap(&w.spent.volume)
+	if err != nil {
 		w.sink.Wrote(t.Index, -at)
 		return e, localError{err}
 	}
-	e.Received = w.summer.end()
+	e.Received, e.Fetched = w.summer.end(), at
 	return e, nil
 }

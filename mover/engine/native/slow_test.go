@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package native
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// TestASlowBodyIsNoStall: bytes come all the time, but a whole buffer of them takes longer than a
+// connection may be idle.
+func TestASlowBodyIsNoStall(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.config.Idle = 800 * time.Millisecond
+	body := random(1, 20)
+	f.put("object", body, nil)
+	f.fault = func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		conn := hijack(w)
+		_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nETag: \"%s\"\r\nContent-Length: %d\r\n\r\n", f.tasks[0].ETag, len(body))
+		for i := range body {
+			time.Sleep(100 * time.Millisecond) //nolint:forbidigo // It is what a slow server does.
+			_, _ = conn.Write(body[i : i+1])
+		}
+		return true
+	}
+	f.mustRun()
+	f.mustHold()
+	if n := f.requests.Load(); n != 1 {
+		t.Errorf("%d requests were made", n)
+	}
+}
+
+// TestWhatFollowsARangeDoesNotCount: every byte of the range is there when the answer, which tells no
+// length, does not end well.
+func TestWhatFollowsARangeDoesNotCount(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.put("object", random(1, LargeSize+1), nil)
+	f.fault = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+		o := f.objects["object"]
+		var from, to int
+		if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to); err != nil {
+			return false
+		}
+		if to < from {
+			t.Errorf("the range %d-%d was asked for", from, to)
+		}
+		conn := hijack(w)
+		_, _ = fmt.Fprintf(conn, "HTTP/1.1 206 Partial Content\r\nETag: \"%s\"\r\nTransfer-Encoding: chunked\r\n"+
+			"Content-Range: bytes %d-%d/%d\r\n\r\n%x\r\n", o.tag, from, to, len(o.body), to-from+1)
+		_, _ = conn.Write(o.body[from : to+1])
+		_, _ = conn.Write([]byte("\r\n")) // The last chunk is missing.
+		_ = conn.(*net.TCPConn).CloseWrite()
+		return true
+	}
+	f.mustRun()
+	f.mustHold()
+}
+
+// TestPinned: only where every answer names the object was no other one read.
+func TestPinned(t *testing.T) {
+	t.Parallel()
+	for name, size := range map[string]int{"small": 1000, "large": LargeSize + 1} {
+		for untagged := range 3 { // 0: all answers have the tag; otherwise this one has not.
+			f := newFixture(t)
+			f.config.Connections = 1
+			f.put("object", random(1, size), nil)
+			f.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+				o := f.objects["object"]
+				if n == untagged {
+					o.give(&lying{ResponseWriter: w, header: "ETag", value: ""}, r)
+				} else {
+					o.give(w, r)
+				}
+				return true
+			}
+			f.mustRun()
+			f.mustHold()
+			want := untagged == 0 || untagged == 2 && size < LargeSize // Which is one request.
+			if got := f.got[0].Pinned; got != want {
+				t.Errorf("%s, without the tag in answer %d: pinned is %v", name, untagged, got)
+			}
+		}
+	}
+}
+
+// TestAsManyConnectionsAsAskedFor: more than the engine would ever choose.
+func TestAsManyConnectionsAsAskedFor(t *testing.T) {
+	t.Parallel()
+	for asked, want := range map[int]int{1: 1, 100: 100, 256: 256, 1000: 256} {
+		if p := newPace(asked); p.count() != want || !p.fixed {
+			t.Errorf("of %d connections there are %d", asked, p.count())
+		}
+	}
+}

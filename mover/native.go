@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"errors"
+
+	"github.com/s3populator/s3populator/mover/engine"
+	"github.com/s3populator/s3populator/mover/engine/native"
+	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// engineName is who moves the bytes. Auto is MC.
+func (m *mover) engineName() string {
+	if m.request.Transfer.Engine == wire.EngineNative {
+		return wire.EngineNative
+	}
+	return wire.EngineMC
+}
+
+// isNative tells that no mc is to run.
+func (m *mover) isNative() bool { return m.engineName() == wire.EngineNative }
+
+// ownEngine is the engine that asks S3 with requests of its own. The source was listed.
+func (m *mover) ownEngine(ctx context.Context) (*native.Engine, error) {
+	if m.native != nil {
+		return m.native, nil
+	}
+	bucket, err := m.source.BucketURL(ctx)
+	if err != nil {
+		return nil, err
+	}
+	transport := m.source.NewTransport()
+	m.native = native.New(native.Config{
+		Bucket:         bucket,
+		Region:         m.source.SigningRegion(),
+		Keys:           m.nativeKeys,
+		Expired:        m.source.Identities.Expire,
+		TLS:            transport.TLSClientConfig,
+		Proxy:          transport.Proxy,
+		Dial:           transport.DialContext,
+		RequestPayer:   m.request.Source.RequestPayer,
+		Connections:    m.request.Transfer.Parallelism,
+		BytesPerSecond: m.request.Transfer.BytesPerSecond,
+		PartSize:       m.nativePartSize,
+		SkipSums:       m.prover.SizeOnly,
+		Idle:           m.options.IdleTimeout,
+	})
+	return m.native, nil
+}
+
+func (m *mover) closeNative() {
+	if m.native != nil {
+		m.native.Close()
+	}
+}
+
+func (m *mover) nativeKeys(ctx context.Context) (native.Keys, error) {
+	id, err := m.source.Identities.Get(ctx)
+	if err != nil {
+		return native.Keys{}, err
+	}
+	return native.Keys{Access: id.AccessKey, Secret: id.SecretKey.Reveal(), Session: id.SessionToken.Reveal()}, nil
+}
+
+// nativePartSize is asked about large multipart objects that S3 has no checksum of.
+func (m *mover) nativePartSize(ctx context.Context, t engine.Task) (int64, error) {
+	return m.prover.PartSize(ctx, m.plan.Entries[t.Index])
+}
+
+// task is what an engine is told of an entry of the plan.
+func (m *mover) task(i int) engine.Task {
+	e := m.plan.Entries[i]
+	return engine.Task{
+		Index: i, Key: e.Key, Version: m.source.Version(e.Key), Path: e.Path,
+		ETag: m.plan.TagText(e.ETag), Size: e.Size,
+	}
+}
+
+// explainNative makes failures of the engine's own errors.
+func (m *mover) explainNative(i int, err error) error {
+	key := m.plan.Entries[i].Key
+	switch {
+	case errors.Is(err, engine.ErrChanged):
+		return fault.New(
+			wire.SourceChanged,
+			"object %s was overwritten or deleted while the volume was loaded",
+			plan.Quote(key),
+		).Because(err)
+	case errors.Is(err, engine.ErrOtherVersion):
+		return m.source.OtherVersion(key, m.source.Version(key))
+	}
+	return err
+}
+
+// wroteNative counts bytes that were written, or taken back.
+func (m *mover) wroteNative(n int64) {
+	m.progress.inFlight.Add(n)
+	m.fetched.Add(max(n, 0))
+}
+
+// fetchNative is fetch with the engine of our own.
+func (t *transfer) fetchNative(ctx context.Context, todo []int) error {
+	e, err := t.ownEngine(ctx)
+	if err != nil {
+		return err
+	}
+	tasks := func(yield func(engine.Task) bool) {
+		for _, i := range todo {
+			task := t.task(i)
+			if n := t.ledger.Partial.Of(i); n > 0 && n < task.Size {
+				task.Present = []engine.Range{{Length: n}}
+			}
+			if !yield(task) {
+				return
+			}
+		}
+	}
+	sink := &nativeSink{transfer: t, ctx: ctx, growing: map[int]*extents{}}
+	return e.Fetch(ctx, tasks, &nativeTarget{transfer: t}, sink)
+}

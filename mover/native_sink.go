@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/s3populator/s3populator/mover/engine"
+	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
+)
+
+// nativeSink judges what an engine hands back. It takes evidence for a verification only where
+// S3 said the sum, or where the entity tag is one; whatever is left is compared as every file
+// that this mover did not write: by reading it back.
+type nativeSink struct {
+	transfer *transfer
+	ctx      context.Context //nolint:containedctx // Of the one call of Fetch that this sink is for.
+
+	mu      sync.Mutex
+	growing map[int]*extents // Large files, by entry.
+}
+
+// Arrived implements engine.Sink.
+func (s *nativeSink) Arrived(e engine.Evidence) {
+	t, i := s.transfer, e.Index
+	defer t.progress.inFlight.Add(-e.Fetched)
+	s.grewWhole(i)
+	by, file, err := s.judge(e)
+	if err != nil {
+		t.ledger.Partial.Drop(i)
+		t.ledger.Fail(i, err)
+		return
+	}
+	t.ledger.Verified(i, by, file, false)
+}
+
+// judge says by which method a file is its object, and which file that is.
+func (s *nativeSink) judge(e engine.Evidence) (proof.Method, plan.Identity, error) {
+	t, entry, file := s.transfer, s.transfer.plan.Entries[e.Index], e.File
+	by, err := judge(entry, e, t.prover.SizeOnly)
+	if err == nil && by == proof.Unverified {
+		by, file, err = t.compare(s.ctx, e.Index)
+	}
+	switch {
+	case err == nil && by == proof.BySize && e.Fetched != entry.Size:
+		err = fault.ErrDiffers // Nobody vouches for the beginning: the whole object comes again.
+	case err == nil && by == proof.BySize && !e.Pinned:
+		_, err = t.source.Unchanged(s.ctx, t.plan, entry) // Nothing said that this object was read.
+	}
+	return by, file, err
+}
+
+// judge says by which method evidence proves that a file is its object; proof.Unverified is that it
+// proves nothing, either way. It is pure.
+func judge(e plan.Entry, got engine.Evidence, sizeOnly bool) (proof.Method, error) {
+	switch {
+	case got.File.Size != e.Size:
+		return proof.Unverified, fault.ErrDiffers
+	case e.Size == 0 && got.Pinned:
+		return proof.ByMD5, nil // There is only one empty file, and S3 gave it for this object.
+	case sizeOnly:
+		return proof.BySize, nil
+	case got.Received.Algorithm == engine.None:
+		return proof.Unverified, nil
+	case got.Said.Algorithm == got.Received.Algorithm && got.Said != got.Received:
+		return proof.Unverified, fault.ErrDiffers
+	case got.Said.Algorithm == got.Received.Algorithm:
+		return proof.ByChecksum, nil
+	case [16]byte(got.Received.Value[:16]) != e.ETag.Sum:
+		return proof.Unverified, nil
+	case got.Received.Algorithm == engine.MD5 && e.ETag.Parts == 0:
+		return proof.ByMD5, nil
+	case got.Received.Algorithm == engine.MD5Parts && proof.EvenParts(e, got.Received.PartSize):
+		return proof.ByParts, nil
+	}
+	return proof.Unverified, nil
+}
+
+// Failed implements engine.Sink. Nothing that was written is believed once the device refused some
+// of it.
+func (s *nativeSink) Failed(i int, err error) error {
+	t := s.transfer
+	if lost(err) != nil {
+		t.ledger.Partial.Drop(i)
+	}
+	err = t.explainNative(i, err)
+	t.ledger.Fail(i, err)
+	return t.trouble(err)
+}
+
+// Wrote implements engine.Sink.
+func (s *nativeSink) Wrote(_ int, n int64) { s.transfer.wroteNative(n) }
+
+// Grew implements engine.Sink.
+func (s *nativeSink) Grew(i int, r engine.Range) {
+	partial := &s.transfer.ledger.Partial
+	s.mu.Lock()
+	x := s.growing[i]
+	if x == nil {
+		x = &extents{}
+		if n := partial.Of(i); n > 0 {
+			x.add(engine.Range{Length: n})
+		}
+		s.growing[i] = x
+	}
+	n := x.add(r)
+	s.mu.Unlock()
+	if n > 0 {
+		partial.Reached(i, n)
+	}
+}
+
+func (s *nativeSink) grewWhole(i int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.growing, i)
+}
+
+// extents are the parts of a file that are written, sorted and apart.
+type extents struct{ list []engine.Range }
+
+// add a range that overlaps no other, and return how much of the beginning is there.
+func (x *extents) add(r engine.Range) int64 {
+	i, _ := slices.BinarySearchFunc(x.list, r.Offset, func(e engine.Range, at int64) int {
+		return int(min(max(e.Offset-at, -1), 1))
+	})
+	if i > 0 && x.list[i-1].End() == r.Offset {
+		i--
+		x.list[i].Length += r.Length
+	} else {
+		x.list = slices.Insert(x.list, i, r)
+	}
+	if i+1 < len(x.list) && x.list[i].End() == x.list[i+1].Offset {
+		x.list[i].Length += x.list[i+1].Length
+		x.list = slices.Delete(x.list, i+1, i+2)
+	}
+	if x.list[0].Offset > 0 {
+		return 0
+	}
+	return x.list[0].Length
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/engine"
+	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
+)
+
+// nativeTarget makes the files of a volume.
+type nativeTarget struct{ transfer *transfer }
+
+var nativeFiles = sync.Pool{New: func() any { return new(nativeFile) }}
+
+// Create implements engine.Target.
+func (t *nativeTarget) Create(task engine.Task) (engine.File, error) {
+	f, err := t.transfer.volume.Create(task.Path, task.Size)
+	if err != nil {
+		return nil, fault.NotWritable(err)
+	}
+	n, _ := nativeFiles.Get().(*nativeFile)
+	*n = nativeFile{transfer: t.transfer, file: f, path: task.Path}
+	if task.Size >= preallocateFrom {
+		if err := preallocate(f, task); err != nil {
+			n.Abandon()
+			return nil, fault.NotWritable(err)
+		}
+	}
+	return n, nil
+}
+
+const (
+	// preallocateFrom is the size in bytes from where on a file is laid out before it is
+	// written: ranges that arrive in any order would scatter it.
+	preallocateFrom = 8 << 20
+	// writeBehind is after how many bytes the kernel is told to begin to write a file, so
+	// that the sync in the end has little left to do.
+	writeBehind = 8 << 20
+)
+
+// preallocate lays a file out where the file system can.
+func preallocate(f *os.File, task engine.Task) error {
+	if err := lost(unix.Fallocate(int(f.Fd()), 0, 0, task.Size)); err != nil {
+		return fmt.Errorf("lay out %s: %w", plan.Quote(task.Path), err)
+	}
+	return nil
+}
+
+// lost keeps the errors by which a volume says that it cannot hold what it is given. Others say
+// that a file system cannot do what was only a favour.
+func lost(err error) error {
+	for _, e := range []unix.Errno{unix.EIO, unix.ENOSPC, unix.EDQUOT, unix.EROFS} {
+		if errors.Is(err, e) {
+			return err
+		}
+	}
+	return nil
+}
+
+// syncFileRange is unix.SyncFileRange; a test refuses in its place.
+var syncFileRange = unix.SyncFileRange
+
+// nativeFile is a file that is written.
+type nativeFile struct {
+	transfer *transfer
+	file     *os.File
+	path     string
+}
+
+func (f *nativeFile) WriteAt(p []byte, at int64) (int, error) {
+	n, err := f.file.WriteAt(p, at)
+	if err != nil {
+		return n, fmt.Errorf("write to the volume: %w", err)
+	}
+	if end := at + int64(n); at/writeBehind != end/writeBehind {
+		from := at / writeBehind * writeBehind
+		length := end/writeBehind*writeBehind - from
+		if err := lost(syncFileRange(int(f.file.Fd()), from, length, unix.SYNC_FILE_RANGE_WRITE)); err != nil {
+			return n, fmt.Errorf("write to the volume: %w", err)
+		}
+	}
+	return n, nil
+}
+
+func (f *nativeFile) ReadAt(p []byte, at int64) (int, error) {
+	return f.file.ReadAt(p, at) //nolint:wrapcheck // The engine says what failed.
+}
+
+func (f *nativeFile) Commit() (engine.Identity, error) {
+	t, file, path := f.transfer, f.file, f.path
+	f.free()
+	return t.commit(file, path)
+}
+
+func (f *nativeFile) Abandon() {
+	file := f.file
+	f.free()
+	_ = file.Close()
+}
+
+func (f *nativeFile) free() {
+	*f = nativeFile{}
+	nativeFiles.Put(f)
+}

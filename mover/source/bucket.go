@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+)
+
+// NewTransport makes a transport that trusts and reaches what spec.tls and the variables of
+// the pod say, for requests of one's own.
+func (c *Client) NewTransport() *http.Transport {
+	return newTransport(rootPool(c.Bundles), c.request.TLS.InsecureSkipVerify)
+}
+
+// SigningRegion is what requests are signed for: where S3 tells no region of a bucket, its
+// imitations expect this one.
+func (c *Client) SigningRegion() string {
+	if c.Region == "" {
+		return "us-east-1"
+	}
+	return c.Region
+}
+
+// errAsked stops a request whose URL is all that is wanted of it.
+var errAsked = errors.New("only the URL was asked for")
+
+// recorder is a transport that keeps the URL of a request and sends nothing.
+type recorder struct{ url *url.URL }
+
+func (r *recorder) RoundTrip(request *http.Request) (*http.Response, error) {
+	r.url = request.URL
+	return nil, errAsked
+}
+
+// BucketURL is where the client asks for an object, without a slash and its key. Which hosts
+// take the bucket in their name, and which endpoints of AWS stand for others, minio-go knows.
+func (c *Client) BucketURL(ctx context.Context) (*url.URL, error) {
+	of := c.request.Source
+	of.Region = c.SigningRegion() // Spares the question for it.
+	var r recorder
+	client, err := newClient(c.Endpoint, of, credentials.NewStaticV4("", "", ""), &r)
+	if err != nil {
+		return nil, err
+	}
+	_, err = client.StatObject(ctx, of.Bucket, "key", minio.StatObjectOptions{})
+	if r.url == nil {
+		return nil, fmt.Errorf("make the URL of the bucket: %w", err)
+	}
+	u := *r.url
+	u.Path, u.RawPath, u.RawQuery = path.Dir(u.Path), "", ""
+	if u.Path == "/" {
+		u.Path = ""
+	}
+	return &u, nil
+}

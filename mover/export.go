@@ -83,6 +83,10 @@ func exportSummary(r wire.Request, e upload.Result) string {
 		return fmt.Sprintf("dry run: %d files, %d bytes would be sent, %d objects copied, %d left as they are, %d deleted",
 			e.Sent, e.SentBytes, e.Copied, e.Unchanged, e.Deleted)
 	}
+	untidy := int64(0)
+	if e.Untidy {
+		untidy = 1
+	}
 	parts := []string{
 		fmt.Sprintf("sent %d, copied %d, unchanged %d, deleted %d", e.Sent, e.Copied, e.Unchanged, e.Deleted),
 	}
@@ -94,6 +98,7 @@ func exportSummary(r wire.Request, e upload.Result) string {
 		{e.Special, "sockets, FIFOs and devices were left out"},
 		{e.Changed, "files changed while they were read and may be mixtures"},
 		{e.Gone, "files were removed after the scan"},
+		{untidy, "mark of the run is left below the prefix, because it could not be removed"},
 		{e.Others, "other objects are below the prefix, and a population loads them, too"},
 	} {
 		if p.count > 0 {

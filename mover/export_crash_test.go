@@ -142,6 +142,8 @@ func exportIsAborted(t *testing.T, s *s3server) {
 	b := newExport(t, s.endpoint)
 	mustDo(t, os.WriteFile(filepath.Join(b.paths.Volume, "large"), content(1, 60<<20), 0o600))
 	b.request.Transfer.BytesPerSecond = 8 << 20
+	// Who may write below the prefix must not have us end the uploads of others.
+	s.put(t, "runs/1/.s3populator/runs/run-1/uploads/x.json", []byte(`{"key":"runs/1/foreign"}`))
 	foreign, err := (minio.Core{Client: s.client}).NewMultipartUpload(
 		t.Context(),
 		testBucket,

@@ -67,6 +67,31 @@ func TestTagsAndStorageClass(t *testing.T) {
 	}
 }
 
+// Keys that may write and not delete are enough for a prefix of its own.
+func TestAnExportWithKeysThatMayNotDelete(t *testing.T) {
+	s := startVersity(t)
+	p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		return r.Method == http.MethodDelete && s3Error(w, http.StatusForbidden, "AccessDenied")
+	})
+	b := newExport(t, p.URL)
+	b.file("f", "content")
+	mustDo(t, os.WriteFile(filepath.Join(b.paths.Volume, "large"), content(1, 17<<20), 0o600))
+	for range 2 { // The second time it is complete.
+		if r := b.mustBeDone(b.run()); r.Objects != 2 || r.ManifestDigest == "" {
+			t.Errorf("the report is %+v", r)
+		}
+	}
+	// A prefix that is used again needs more, and is left as it is.
+	b.file("f", "other")
+	b.request.Export.Run = "run-2"
+	if r := b.run(); r.Reason != wire.AccessDenied || !strings.Contains(r.Message, "s3:DeleteObject") {
+		t.Errorf("the report is %+v", r)
+	}
+	if got := s.object(t, "runs/1/f"); got != "content" {
+		t.Errorf("the object holds %q", got)
+	}
+}
+
 // A server in trouble for a while is waited for; one that stays in trouble is no fault of the request.
 func TestAServerThatThrottlesUploads(t *testing.T) {
 	s := startVersity(t)

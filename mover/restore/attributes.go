@@ -56,13 +56,18 @@ func (r Restore) attributes(e manifest.Entry, result *Result) error {
 
 // count notes what the mover may not do, or the file system cannot, and returns other errors.
 func count(err error, denied *int64) error {
-	for _, e := range []error{unix.EPERM, unix.EACCES, unix.ENOTSUP, unix.EINVAL, unix.ENOSPC, unix.E2BIG, unix.ERANGE, unix.EOVERFLOW} {
+	for _, e := range cannot {
 		if errors.Is(err, e) {
 			*denied++
 			return nil
 		}
 	}
 	return err
+}
+
+// cannot are the errors of a system call that asks for what this user may not do or this file system has not.
+var cannot = []error{
+	unix.EPERM, unix.EACCES, unix.ENOTSUP, unix.EINVAL, unix.ENOSPC, unix.E2BIG, unix.ERANGE, unix.EOVERFLOW,
 }
 
 func (r Restore) open(e manifest.Entry) (*os.File, error) {

@@ -30,6 +30,8 @@ type Result struct {
 	Others int64
 	// Whole means that an earlier attempt of this run had completed it.
 	Whole bool
+	// Untidy means that the export is complete, and that what was kept for its attempts could not be removed.
+	Untidy bool
 	// Aborted are the uploads that an Abort has ended.
 	Aborted int64
 }
@@ -98,7 +100,8 @@ func (x *export) prepare(ctx context.Context) error {
 		return x.refused(err)
 	}
 	if x.last.isOurs {
-		return x.completedBefore(ctx)
+		x.completedBefore(ctx)
+		return nil
 	}
 	if err := x.read(ctx); err != nil {
 		return err
@@ -195,7 +198,7 @@ func (x *export) markBegun(ctx context.Context) error {
 }
 
 // completedBefore is for a run whose report was lost.
-func (x *export) completedBefore(ctx context.Context) error {
+func (x *export) completedBefore(ctx context.Context) {
 	x.result.Whole = true
 	x.result.Digest = x.last.here.Digest
 	for _, e := range x.last.here.Entries {
@@ -205,5 +208,5 @@ func (x *export) completedBefore(ctx context.Context) error {
 		}
 	}
 	x.Log("the export is complete: an earlier mover of this run has made it")
-	return x.refused(x.clear(ctx))
+	x.tidy(ctx)
 }

@@ -5,6 +5,7 @@ package upload
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,7 +51,8 @@ func (x *export) finish(ctx context.Context) error {
 	if err := x.writeManifest(ctx, m); err != nil {
 		return x.refused(err)
 	}
-	return x.refused(x.clear(ctx))
+	x.tidy(ctx)
+	return nil
 }
 
 // finishKey is for one object, beside which nothing is left.
@@ -65,7 +67,8 @@ func (x *export) finishKey(ctx context.Context) error {
 	if err == nil { // Else no population can have the key.
 		x.result.Digest = all.Digest()
 	}
-	return x.refused(x.forget(ctx, x.home, x.options.Run))
+	x.tidy(ctx)
+	return nil
 }
 
 func (x *export) writeManifest(ctx context.Context, m manifest.Manifest) error {
@@ -91,12 +94,17 @@ func (x *export) writeManifest(ctx context.Context, m manifest.Manifest) error {
 	return nil
 }
 
-// clear removes what was kept for attempts of this run.
-func (x *export) clear(ctx context.Context) error {
-	if err := x.remove(ctx, x.home.key(manifest.PreviousKey)); err != nil {
-		return err
+// tidy removes what was kept for attempts of this run. The export is complete by now, whether or not
+// these keys may remove anything.
+func (x *export) tidy(ctx context.Context) {
+	var err error
+	if x.options.Key == "" {
+		err = x.remove(ctx, x.home.key(manifest.PreviousKey))
 	}
-	return x.forget(ctx, x.home, x.options.Run)
+	if err := errors.Join(err, x.forget(ctx, x.home, x.options.Run)); err != nil {
+		x.result.Untidy = true
+		x.Log("what the run kept below %s could not be removed: %v", plan.Quote(x.home.runPrefix(x.options.Run)), err)
+	}
 }
 
 // extra are keys that the last manifest lists, and whose objects are still the ones it lists, of files
@@ -129,45 +137,46 @@ func (x *export) deleteExtra(ctx context.Context) error {
 // confirm looks at every object once more, by one listing.
 func (x *export) confirm(ctx context.Context) error {
 	seen := make([]bool, len(x.scan.Entries))
-	others := int64(0)
-	look := func(i int, size int64, etag string) {
-		e := &x.scan.Entries[i]
-		etag = plan.TrimETag(etag)
-		seen[i] = e.Type == manifest.File && size == e.Size && (etag == e.ETag || etag == "" || e.ETag == "")
-		if e.ETag == "" {
-			e.ETag = etag
-		}
-	}
 	if x.options.Key != "" {
 		info, err := asker{x}.Head(ctx, x.options.Key, minio.StatObjectOptions{})
 		if err != nil && !isNoSuchKey(err) {
 			return err
 		}
 		if err == nil && len(seen) > 0 {
-			look(0, info.Size, info.ETag)
+			seen[0] = x.isAsSent(0, info)
 		}
-	} else {
-		err := x.each(ctx, x.request.Source.Prefix, func(o minio.ObjectInfo) error {
-			path := strings.TrimPrefix(o.Key, x.request.Source.Prefix)
-			if strings.HasPrefix(path, wire.JournalDir+"/") {
-				return nil
-			}
-			i, ok := slices.BinarySearchFunc(x.scan.Entries, path, func(e manifest.Entry, path string) int {
-				return strings.Compare(e.Path, path)
-			})
-			if !ok || x.scan.Entries[i].Type != manifest.File {
-				others++
-				return nil
-			}
-			look(i, o.Size, o.ETag)
-			return nil
-		})
-		if err != nil {
-			return err
-		}
+		return x.missing(seen)
 	}
-	x.result.Others = others
+	x.result.Others = 0
+	err := x.each(ctx, x.request.Source.Prefix, func(o minio.ObjectInfo) error {
+		path := strings.TrimPrefix(o.Key, x.request.Source.Prefix)
+		if strings.HasPrefix(path, wire.JournalDir+"/") {
+			return nil
+		}
+		i, ok := slices.BinarySearchFunc(x.scan.Entries, path, func(e manifest.Entry, path string) int {
+			return strings.Compare(e.Path, path)
+		})
+		if ok && x.scan.Entries[i].Type == manifest.File {
+			seen[i] = x.isAsSent(i, o)
+		} else {
+			x.result.Others++
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	return x.missing(seen)
+}
+
+// isAsSent compares what S3 has under the key of an entry with what it confirmed.
+func (x *export) isAsSent(i int, o minio.ObjectInfo) bool {
+	e, etag := &x.scan.Entries[i], plan.TrimETag(o.ETag)
+	same := o.Size == e.Size && (etag == e.ETag || etag == "" || e.ETag == "") // Some gateways list none.
+	if e.ETag == "" {
+		e.ETag = etag
+	}
+	return same
 }
 
 func (x *export) missing(seen []bool) error {

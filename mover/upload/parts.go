@@ -86,7 +86,10 @@ func (u *parted) run(ctx context.Context, settled func() error) (object, error) 
 	if err != nil {
 		return object{}, err
 	}
-	return result, u.remove(ctx, u.at)
+	if err := u.remove(ctx, u.at); err != nil { // The end of the run tries again, and an Abort finds no upload.
+		u.Log("the note of an upload could not be removed: %v", err)
+	}
+	return result, nil
 }
 
 // begin goes on with the upload of an earlier attempt, or begins one.
@@ -209,7 +212,7 @@ func (u *parted) part(ctx context.Context, number int, c content) (minio.ObjectP
 	}
 	if there && listed.Size == c.size && (listed.ChecksumCRC64NVME == sum.crc ||
 		byTag && plan.TrimETag(listed.ETag) == hex.EncodeToString(sum.md5)) {
-		return u.finished(number, listed.ETag, sum, c), nil
+		return finished(number, listed.ETag, sum, c), nil
 	}
 	if !u.note.MD5 {
 		sum.md5 = nil
@@ -236,10 +239,10 @@ func (u *parted) putPart(ctx context.Context, number int, c content, sum sums) (
 		return minio.ObjectPart{}, fmt.Errorf("send a part: %w", err)
 	}
 	u.Tally.SentBytes.Add(c.size)
-	return u.finished(number, sent.ETag, sum, c), nil
+	return finished(number, sent.ETag, sum, c), nil
 }
 
-func (u *parted) finished(number int, etag string, sum sums, c content) minio.ObjectPart {
+func finished(number int, etag string, sum sums, c content) minio.ObjectPart {
 	return minio.ObjectPart{PartNumber: number, ETag: plan.TrimETag(etag), Size: c.size, ChecksumCRC64NVME: sum.crc}
 }
 

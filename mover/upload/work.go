@@ -58,7 +58,8 @@ func (x *export) sendAll(ctx context.Context, todo []work) error {
 	if err := group.Wait(); err != nil {
 		return err //nolint:wrapcheck // They are ours.
 	}
-	return x.dropGone()
+	x.dropGone()
+	return nil
 }
 
 func (x *export) do(ctx context.Context, mu *sync.Mutex, w work) error {
@@ -124,7 +125,8 @@ func (x *export) deliver(ctx context.Context, e *manifest.Entry, a action) (outc
 	return o, send, err
 }
 
-func (x *export) dropGone() error {
+// dropGone leaves out files that were removed after the scan.
+func (x *export) dropGone() {
 	kept := x.scan.Entries[:0]
 	for _, e := range x.scan.Entries {
 		if e.Type != gone {
@@ -135,7 +137,6 @@ func (x *export) dropGone() error {
 	if n := x.result.Gone; n > 0 {
 		x.Log("%d files were removed after the scan and are not exported", n)
 	}
-	return nil
 }
 
 // rehearse tells what a run would do. Files are read where an object may be identical.

@@ -61,7 +61,8 @@ func (b *bench) populate(change func(*wire.Request)) (*bench, wire.Report) {
 	if change != nil {
 		change(&p.request)
 	}
-	return p, p.run()
+	report := p.run()
+	return p, report
 }
 
 func (b *bench) file(name, content string) {

@@ -56,7 +56,7 @@ func (s *nativeSink) judge(e engine.Evidence) (proof.Method, plan.Identity, erro
 
 // judge says by which method evidence proves that a file is its object; proof.Unverified is that it
 // proves nothing, either way. It is pure.
-func judge(e plan.Entry, got engine.Evidence, sizeOnly bool) (proof.Method, error) {
+func judge(e plan.Entry, got engine.Evidence, sizeOnly bool) (proof.Method, error) { //nolint:gocyclo // A table of evidence.
 	switch {
 	case got.File.Size != e.Size:
 		return proof.Unverified, fault.ErrDiffers

@@ -121,7 +121,9 @@ func (m *mover) restoreSummary() string {
 	if r == nil {
 		return ""
 	}
-	text := fmt.Sprintf("; restored %d files, %d directories, %d links", r.Files, r.Directories, r.Links)
+	parts := []string{
+		"", fmt.Sprintf("restored %d files, %d directories, %d links", r.Files, r.Directories, r.Links),
+	}
 	for _, p := range []struct {
 		count int64
 		what  string
@@ -132,8 +134,8 @@ func (m *mover) restoreSummary() string {
 		{r.Stale, "entries of the manifest are not as they were exported"},
 	} {
 		if p.count > 0 {
-			text += fmt.Sprintf("; %d %s", p.count, p.what)
+			parts = append(parts, fmt.Sprintf("%d %s", p.count, p.what))
 		}
 	}
-	return text
+	return strings.Join(parts, "; ")
 }

@@ -28,9 +28,8 @@ import (
 // begins anew; the proxy lets more objects pass than that.
 const enoughLines = 40
 
-// killed runs a mover behind a proxy that lets only so many bytes of objects
-// pass, waits until the journal has something to say, and kills it with
-// SIGKILL, mc included.
+// killed runs a mover behind a proxy that lets only so many bytes of objects pass, waits until
+// the journal has something to say, and kills it with SIGKILL, mc included.
 func killed(t *testing.T, b *bench, p *proxy, full *atomic.Bool) {
 	t.Helper()
 	b.options.CheckpointEvery = 20 * time.Millisecond

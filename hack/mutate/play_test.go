@@ -128,7 +128,7 @@ grep -q "a + b" sum/sum.go && echo "--- PASS: TestStory (1.00s)" && exit 0
 echo "start the node: no space left on device" >&2
 exit 1
 `)
-	if err := os.Chmod(script, 0o700); err != nil { //nolint:gosec // It is a program.
+	if err := os.Chmod(script, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "story.patch"),

@@ -56,7 +56,7 @@ func (k *Checkpointer) Run(ctx context.Context) error {
 // before, and how much of large files had arrived. When the device refuses data, the files in question are removed:
 // read again they might come from memory and look sound. A sync may hang for as long as it takes
 // another mover to load the volume anew: its files are not removed.
-func (k *Checkpointer) Checkpoint() error {
+func (k *Checkpointer) Checkpoint() error { //nolint:gocyclo // The order is what matters, and is read at once.
 	if err := k.Journal.Owned(); err != nil {
 		return err
 	}

@@ -30,7 +30,8 @@ func (v refusing) Sync() error {
 func (refusing) SyncFile(string) error { return nil }
 
 func (v refusing) Stat(name string) (s unix.Stat_t, err error) {
-	return s, unix.Stat(filepath.Join(v.dir, name), &s)
+	err = unix.Stat(filepath.Join(v.dir, name), &s)
+	return s, err
 }
 
 func (v refusing) Remove(name string) error { return os.Remove(filepath.Join(v.dir, name)) }

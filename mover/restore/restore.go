@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -57,8 +58,8 @@ func (r Restore) Run(ctx context.Context) (Result, error) {
 			directories = append(directories, e)
 		}
 	}
-	for i := len(directories) - 1; i >= 0; i-- {
-		if err := r.attributes(directories[i], &result); err != nil {
+	for _, directory := range slices.Backward(directories) {
+		if err := r.attributes(directory, &result); err != nil {
 			return result, err
 		}
 	}
@@ -103,7 +104,8 @@ func (r Restore) Missing() (count int, first string) {
 		if _, ok := r.Plan.Find(e.Path); ok || e.Type != manifest.File || !r.wants(e) {
 			continue
 		}
-		if count++; count == 1 {
+		count++
+		if count == 1 {
 			first = e.Path
 		}
 	}

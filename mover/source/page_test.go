@@ -103,7 +103,8 @@ func TestAListingIsWholeOrFails(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				asked = 0
 				c := clientOf(t, func(r *http.Request) (*http.Response, error) {
-					if asked++; asked > tt.wantAsked {
+					asked++
+					if asked > tt.wantAsked {
 						return nil, errors.New("asked for too often")
 					}
 					body := strings.NewReader(tt.answer(r.URL.Query().Get("continuation-token")))

@@ -40,7 +40,7 @@ var rules = []struct {
 	action action
 }{
 	{func(f facts, p policy) bool { return f.exists && p.onExisting == wire.Fail && !p.resumed }, refuse},
-	{func(f facts, p policy) bool { return p.onExisting == wire.Overwrite && !p.resumed }, send},
+	{func(_ facts, p policy) bool { return p.onExisting == wire.Overwrite && !p.resumed }, send},
 	{func(f facts, _ policy) bool { return f.exists && f.sameSize && f.unchanged && f.sameObject }, leave},
 	{func(f facts, _ policy) bool { return f.exists && f.sameSize }, compare},
 	{func(f facts, p policy) bool { return f.copyable && p.onExisting != wire.Overwrite }, copyLast},

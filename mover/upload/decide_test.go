@@ -29,8 +29,10 @@ func TestDecide(t *testing.T) {
 				name string
 				kept bool
 			}{
-				{"refused is exactly what exists before a run that must not find anything",
-					(got == refuse) == (on == wire.Fail && f.exists && !p.resumed)},
+				{
+					"refused is exactly what exists before a run that must not find anything",
+					(got == refuse) == (on == wire.Fail && f.exists && !p.resumed),
+				},
 				{"nothing is left unread but what both manifest and listing know", got != leave || identical},
 				{"overwriting sends everything", !overwrite || got == send},
 				{"nothing is sent that is known to be there", got != send || !identical || overwrite},

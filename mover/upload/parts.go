@@ -50,7 +50,7 @@ type parted struct {
 
 // multipart sends one object in parts. Settled is asked before the object appears; at is the key of
 // the note.
-func (s *sender) multipart(
+func (s *sender) multipart( //nolint:revive // Each says something else of the one object.
 	ctx context.Context,
 	at string,
 	n note,
@@ -232,7 +232,8 @@ func (u *parted) putPart(ctx context.Context, number int, c content, sum sums) (
 		}
 		b := u.body(ctx, c)
 		var err error
-		sent, err = u.core.PutObjectPart(b.ctx, u.bucket, u.note.Key, u.note.UploadID, number, b, c.size, o)
+		sent, err = u.core.PutObjectPart( //nolint:contextcheck // The body's context is made from ours.
+			b.ctx, u.bucket, u.note.Key, u.note.UploadID, number, b, c.size, o)
 		return b.end(err)
 	})
 	if err := u.judge(err, sent.ChecksumCRC64NVME, sum, u.note.MD5); err != nil {

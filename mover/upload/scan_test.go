@@ -26,7 +26,9 @@ func must(t *testing.T, err error) {
 }
 
 // walk scans all of a path below a mount point.
-func walk(t *testing.T, mount, at, prefix string, include, exclude []string) (*Scan, error) {
+func walk( //nolint:revive // As a request has them.
+	t *testing.T, mount, at, prefix string, include, exclude []string,
+) (*Scan, error) {
 	t.Helper()
 	tree, err := OpenTree(mount, at)
 	if err != nil {

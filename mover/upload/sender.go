@@ -97,7 +97,8 @@ func (s *sender) putBy(
 	var info minio.UploadInfo
 	err = s.again(ctx, func(ctx context.Context) error {
 		b := s.body(ctx, c)
-		info, err = s.core.PutObject(b.ctx, s.bucket, key, b, c.size, sum.contentMD5(), sum.sha256, o)
+		info, err = s.core.PutObject( //nolint:contextcheck // The body's context is made from ours.
+			b.ctx, s.bucket, key, b, c.size, sum.contentMD5(), sum.sha256, o)
 		return b.end(err)
 	})
 	if err := s.judge(err, info.ChecksumCRC64NVME, sum, byMD5); err != nil {

@@ -104,7 +104,7 @@ const (
 )
 
 // judge decides about one directory entry.
-func (s *Sweep) judge(dir *os.File, name string, e fs.DirEntry) verdict {
+func (s *Sweep) judge(dir *os.File, name string, e fs.DirEntry) verdict { //nolint:gocyclo // A case for each kind of entry.
 	if e.IsDir() && (slices.Contains(plan.StorageOwn, name) || name == wire.JournalDir) {
 		return leave
 	}

@@ -51,7 +51,7 @@ type Encryption struct {
 }
 
 // checkExport refuses an export that a mover could only guess the meaning of.
-func checkExport(r Request) error {
+func checkExport(r Request) error { //nolint:gocyclo // A case for each field.
 	e := r.Export
 	if r.Operation == Abort {
 		if !IsUID(e.Run) {

@@ -17,7 +17,11 @@ func TestImportSaysWhatMovedTheData(t *testing.T) {
 		bottleneck wire.Bottleneck
 		message    string
 	}{
-		"both":            {wire.EngineNative, wire.BottleneckServer, "7 objects, 1.0Mi, verified; moved by Native; bottleneck: Server."},
+		"both": {
+			wire.EngineNative,
+			wire.BottleneckServer,
+			"7 objects, 1.0Mi, verified; moved by Native; bottleneck: Server.",
+		},
 		"no bottleneck":   {wire.EngineMC, "", "7 objects, 1.0Mi, verified; moved by MC."},
 		"neither":         {"", "", "7 objects, 1.0Mi, verified."},
 		"words of no one": {"Warp", "Moon", "7 objects, 1.0Mi, verified."},

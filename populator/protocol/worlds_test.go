@@ -199,9 +199,8 @@ func boundPrime(s *State) {
 	s.PrimeVolume.Annotations[v1alpha1.AnnotationScratchFor] = claimUID
 }
 
-// noPhase: the claim has its volume, and the last write that binds it is still to come.
-func noPhase(s *State) { s.Prime.Status.Phase = corev1.ClaimPending }
-
+// noPhase: the last write that binds the prime is still to come.
+func noPhase(s *State)     { s.Prime.Status.Phase = corev1.ClaimPending }
 func madeLongAgo(s *State) { s.Prime.CreationTimestamp = metav1.NewTime(noon.Add(-time.Hour)) }
 
 func lostPrime(s *State) {
@@ -305,7 +304,6 @@ func bindingToOurs(s *State) {
 }
 
 func slowBinder(s *State) { s.Now = noon.Add(bindPatience) }
-
 func boundElsewhere(s *State) {
 	s.Claim.Spec.VolumeName = "free"
 	s.Claim.Annotations[v1alpha1.AnnotationBindCompleted] = "yes"
@@ -315,7 +313,6 @@ func boundElsewhere(s *State) {
 }
 
 func preset(s *State) { delete(s.Claim.Annotations, v1alpha1.AnnotationBoundByController) }
-
 func filledInAnotherLife(s *State) {
 	s.ClaimVolume.Annotations = map[string]string{v1alpha1.AnnotationPopulatedFor: "earlier"}
 }

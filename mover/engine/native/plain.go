@@ -93,7 +93,7 @@ func (l *plainLine) readHead(r *http.Response) error {
 	return nil
 }
 
-func (l *plainLine) next() ([]byte, error) {
+func (l *plainLine) next() ([]byte, error) { //nolint:gocyclo // What ends an answer, one after the other.
 	if l.err != nil {
 		return nil, l.failed(l.err)
 	}

@@ -30,18 +30,18 @@ func TestEngines(t *testing.T) {
 			t.Parallel()
 			s := story.Begin(t, world)
 			data := story.Mixed("set/", 200)
-			data["set/large"] = story.Bytes(1, 40*story.MiB+7) // It comes in ranges.
+			data["set/ranges"] = story.Bytes(1, 40*story.MiB+7) // It comes in ranges.
 			bucket := s.Bucket(tt.server).Put(data)
 			asked := func(o *v1alpha1.S3Source) { o.Spec.Transfer.Engine = tt.asked }
 			s.Source("files", bucket, under("set"), asked)
 			s.Source("disk", bucket, asked, func(o *v1alpha1.S3Source) {
-				o.Spec.Objects = []v1alpha1.S3Object{{Key: "set/large"}}
+				o.Spec.Objects = []v1alpha1.S3Object{{Key: "set/ranges"}}
 			})
 			files := s.Claim(story.Claim{Name: "files", Source: "files", Size: "128Mi"})
 			disk := s.Claim(story.Claim{Name: "disk", Source: "disk", Block: true, Size: "64Mi"})
 			s.Populated(files, bucket.Under("set/"))
 			s.Bound(disk.Name)
-			object := bucket.Under("set/")["large"]
+			object := bucket.Under("set/")["ranges"]
 			if got := s.DeviceSum(disk, object.Size); got != object.SHA256 {
 				t.Errorf("the device begins with sha256 %s, the object has %s", got, object.SHA256)
 			}

@@ -27,6 +27,7 @@ func oneAtATime(t *testing.T) (*watched, protocol.State) {
 	delete(s.Prime.Annotations, v1alpha1.AnnotationPopulated)
 	delete(s.Prime.Annotations, v1alpha1.AnnotationResult)
 	s.Prime.Annotations[v1alpha1.AnnotationBindCompleted] = "yes"
+	s.Prime.Status.Phase = corev1.ClaimBound
 	v := volume("pv-1", s.Prime)
 	v.Annotations[v1alpha1.AnnotationScratchFor] = claimUID
 	for _, o := range []client.Object{s.Prime, v} {

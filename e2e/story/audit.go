@@ -14,6 +14,9 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/s3populator/s3populator/e2e/rbac"
 )
 
@@ -37,6 +40,15 @@ type Request struct {
 	DryRun          bool
 
 	manager bool
+	stored  stored // by a write of the manager on a volume
+}
+
+// stored is what a write left behind, as the API server answered. The audit policy records that of
+// volumes alone.
+type stored struct {
+	at      revision  // zero where the answer is not in the log
+	ref     types.UID // the claim that the volume names then
+	guarded bool      // the request named the revision that it was about
 }
 
 // Write tells that a request changes something.
@@ -47,6 +59,8 @@ func (r Request) Write() bool {
 	}
 	return true
 }
+
+func (r Request) changedByManager() bool { return r.manager && r.Write() && r.Done && !r.DryRun }
 
 // Requests are all that the manager made so far. The API server writes a line before it
 // answers, so what has been seen to happen is in it.
@@ -106,6 +120,8 @@ func parseRequest(line []byte) (Request, bool, error) {
 		StageTimestamp time.Time
 		ResponseStatus struct{ Code int }
 		Annotations    map[string]string
+
+		RequestObject, ResponseObject json.RawMessage
 	}
 	if err := json.Unmarshal(line, &e); err != nil {
 		return Request{}, false, err
@@ -132,5 +148,21 @@ func parseRequest(line []byte) (Request, bool, error) {
 		Refused:   e.Annotations["authorization.k8s.io/decision"] == "forbid",
 		Done:      e.ResponseStatus.Code >= 200 && e.ResponseStatus.Code < 300,
 		DryRun:    strings.Contains(e.RequestURI, "dryRun=All"),
+		stored:    parseStored(e.RequestObject, e.ResponseObject),
 	}, true, nil
+}
+
+// parseStored takes a request body that is no object, such as a JSON patch, for one without a
+// resourceVersion.
+func parseStored(request, response json.RawMessage) (s stored) {
+	var asked, answered corev1.PersistentVolume
+	s.guarded = json.Unmarshal(request, &asked) == nil && asked.ResourceVersion != ""
+	if json.Unmarshal(response, &answered) != nil || answered.Kind != "PersistentVolume" {
+		return s
+	}
+	s.at = revisionOf(answered.ResourceVersion)
+	if answered.Spec.ClaimRef != nil {
+		s.ref = answered.Spec.ClaimRef.UID
+	}
+	return s
 }

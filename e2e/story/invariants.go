@@ -26,7 +26,10 @@ import (
 //  3. A claim has at most one prime and one living mover, whatever their names are, no prime after
 //     a promise, and no mover leaves the API while its container runs.
 //  4. The manager writes only to volumes that a prime has or had, no more once they are handed over,
-//     and to those that became somebody else's only to end a release.
+//     and to those that became somebody else's only to end a release. Each write names the revision
+//     that it is about and changes something, and each promise is such a write. Writes are those of
+//     the API server's audit log: managed fields have whole seconds, and keep their time when a write
+//     only removes fields.
 //
 // What belongs together is told by owner references and UIDs, not by names and labels, on which
 // the manager itself relies.
@@ -38,13 +41,14 @@ type invariants struct {
 	living  map[string]map[types.UID]string // "prime" or "mover" and the claim's UID: what lives, by UID
 	broken  map[string][]string             // by namespace
 	waived  map[string]bool                 // claims, by namespace/name, that a story lets be bound elsewhere
+	audited bool                            // writes are known
 }
 
 func newInvariants() *invariants {
 	return &invariants{
 		claims: map[types.UID]*claimRecord{}, primes: map[types.UID]*primeRecord{}, volumes: map[string]*volumeRecord{},
 		movers: map[types.UID]*moverRecord{}, living: map[string]map[types.UID]string{},
-		broken: map[string][]string{}, waived: map[string]bool{},
+		broken: map[string][]string{}, waived: map[string]bool{}, audited: true,
 	}
 }
 
@@ -66,7 +70,7 @@ func (l *invariants) claim(c *corev1.PersistentVolumeClaim, gone bool) {
 		l.prime(c, claim, now, gone)
 		return
 	}
-	if ref := c.Spec.DataSourceRef; ref == nil || ref.Kind != v1alpha1.KindS3Source {
+	if !refersToUs(c) {
 		return
 	}
 	r, ok := l.claims[c.UID]
@@ -103,12 +107,29 @@ func (l *invariants) prime(c *corev1.PersistentVolumeClaim, claim types.UID, now
 	l.live("prime", c.Namespace, string(claim), being{c.UID, c.Name, !gone})
 }
 
-func (l *invariants) volume(v *corev1.PersistentVolume) {
-	r, ok := l.volumes[v.Name]
+// refersToUs tells a claim whose dataSourceRef, which cannot be changed, names an S3Source.
+func refersToUs(c *corev1.PersistentVolumeClaim) bool {
+	ref := c.Spec.DataSourceRef
+	return ref != nil && ref.APIGroup != nil && *ref.APIGroup == v1alpha1.Group && ref.Kind == v1alpha1.KindS3Source
+}
+
+func (l *invariants) recordOf(volume string) *volumeRecord {
+	r, ok := l.volumes[volume]
 	if !ok {
-		r = &volumeRecord{name: v.Name}
-		l.volumes[v.Name] = r
+		r = &volumeRecord{name: volume}
+		l.volumes[volume] = r
 	}
+	return r
+}
+
+// wrote notes a write of the manager on a volume, in the order of the audit log.
+func (l *invariants) wrote(volume string, w stored) {
+	r := l.recordOf(volume)
+	r.writes = append(r.writes, w)
+}
+
+func (l *invariants) volume(v *corev1.PersistentVolume) {
+	r := l.recordOf(v.Name)
 	now, was := revisionOf(v.ResourceVersion), r.reference()
 	ref := reference{at: now}
 	if v.Spec.ClaimRef != nil {
@@ -117,25 +138,12 @@ func (l *invariants) volume(v *corev1.PersistentVolume) {
 	if ref.uid != was.uid {
 		r.references = append(r.references, ref)
 	}
-	if all := writesOfManager(v); all != r.written {
-		r.written = all
-		r.writes = append(r.writes, volumeWrite{ref: ref.uid, releasing: r.releasing, at: now})
+	if on := v.Annotations[v1alpha1.AnnotationReleasing] != ""; on || len(r.releases) > 0 {
+		r.releases = append(r.releases, release{on, now})
 	}
-	r.releasing = v.Annotations[v1alpha1.AnnotationReleasing] != ""
 	if claim := types.UID(v.Annotations[v1alpha1.AnnotationPopulatedFor]); claim != r.promise().claim {
 		r.promises = append(r.promises, promise{claim: claim, reserved: ref.uid, at: now})
 	}
-}
-
-// writesOfManager changes with each write of the manager, and with nobody else's: a volume
-// keeps the names of those who wrote under an earlier claim.
-func writesOfManager(v *corev1.PersistentVolume) (all string) {
-	for _, e := range v.ManagedFields {
-		if e.Manager == ManagerName && e.Time != nil {
-			all += e.Time.String() + e.Subresource
-		}
-	}
-	return all
 }
 
 func revisionOf(version string) revision {

@@ -37,7 +37,8 @@ func object(name, uid, version string) metav1.ObjectMeta {
 func (h history) user(version, volume string, complete corev1.ConditionStatus, gone bool) {
 	c := &corev1.PersistentVolumeClaim{ObjectMeta: object("data", "c", version)}
 	c.Spec = corev1.PersistentVolumeClaimSpec{
-		DataSourceRef: &corev1.TypedObjectReference{Kind: v1alpha1.KindS3Source}, VolumeName: volume,
+		DataSourceRef: &corev1.TypedObjectReference{APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source},
+		VolumeName:    volume,
 	}
 	c.Status.Conditions = []corev1.PersistentVolumeClaimCondition{{Type: v1alpha1.ConditionPopulated, Status: complete}}
 	h.claim(c, gone)
@@ -72,8 +73,10 @@ func (h history) moving(uid, version, state string, gone bool) {
 	h.pod(p, gone)
 }
 
-// stored is the volume, as a write of the manager at a second left it; zero for someone else's.
-func (h history) stored(name, version, ref, promised string, written int64, marks ...string) { //nolint:revive // As a row of a table.
+// Who left a volume as it is stored.
+const ours, others = true, false
+
+func (h history) stored(name, version, ref, promised string, written bool, marks ...string) { //nolint:revive // As a row of a table.
 	v := &corev1.PersistentVolume{ObjectMeta: object(name, name, version)}
 	if ref != "" {
 		v.Spec.ClaimRef = &corev1.ObjectReference{Namespace: "n", UID: types.UID(ref)}
@@ -84,10 +87,10 @@ func (h history) stored(name, version, ref, promised string, written int64, mark
 	for _, mark := range marks {
 		v.Annotations[mark] = "c"
 	}
-	if written > 0 {
-		v.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: ManagerName, Time: new(metav1.Unix(written, 0))}}
-	}
 	h.volume(v)
+	if written {
+		h.wrote(name, stored{at: revisionOf(version), ref: types.UID(ref), guarded: true})
+	}
 }
 
 // filled is a sound population up to the moment before the promise, which is revision 20.
@@ -95,8 +98,8 @@ func filled() history {
 	h := history{newInvariants()}
 	h.user("1", "", "", false)
 	h.primed("p", "2", "", false)
-	h.stored("v", "3", "p", "", 0)
-	h.stored("v", "4", "p", "", 1)
+	h.stored("v", "3", "p", "", others)
+	h.stored("v", "4", "p", "", ours)
 	h.moving("m", "5", "waiting", false)
 	h.moving("m", "6", "running", false)
 	h.moving("m", "7", "ended", false)
@@ -108,7 +111,7 @@ func filled() history {
 // bound is a sound population.
 func bound() history {
 	h := filled()
-	h.stored("v", "20", "c", "c", 2)
+	h.stored("v", "20", "c", "c", ours)
 	h.user("21", "v", "", false)
 	h.user("22", "v", corev1.ConditionTrue, false)
 	h.primed("p", "23", "m", true)
@@ -125,20 +128,20 @@ func TestInvariants(t *testing.T) {
 		"a volume that is somebody else's after the claim": {func() history {
 			h := bound()
 			h.user("30", "v", corev1.ConditionTrue, true)
-			h.stored("v", "31", "", "c", 2)
-			h.stored("v", "32", "someone", "c", 2)
+			h.stored("v", "31", "", "c", others)
+			h.stored("v", "32", "someone", "c", others)
 			return h
 		}, ""},
 		"bound to an unpromised volume": {func() history {
 			h := filled()
-			h.stored("v", "20", "c", "", 2)
+			h.stored("v", "20", "c", "", ours)
 			h.user("21", "v", "", false)
 			return h
 		}, "never promised"},
 		"bound before the promise": {func() history {
 			h := filled()
 			h.user("19", "v", "", false)
-			h.stored("v", "20", "c", "c", 2)
+			h.stored("v", "20", "c", "c", ours)
 			return h
 		}, "before volume v was promised"},
 		"bound to another one later": {func() history {
@@ -150,14 +153,14 @@ func TestInvariants(t *testing.T) {
 			h := history{newInvariants()}
 			h.user("1", "", "", false)
 			h.primed("p", "2", "", false)
-			h.stored("v", "3", "p", "", 0)
-			h.stored("v", "20", "c", "c", 2)
+			h.stored("v", "3", "p", "", others)
+			h.stored("v", "20", "c", "c", ours)
 			return h
 		}, "had no prime that a mover"},
 		"promised before it was marked as filled": {func() history {
 			h := filled()
 			h.primes["p"].fills[0].at = 21
-			h.stored("v", "20", "c", "c", 2)
+			h.stored("v", "20", "c", "c", ours)
 			return h
 		}, "had no prime that a mover"},
 		"filled by a mover that failed": {func() history {
@@ -177,24 +180,24 @@ func TestInvariants(t *testing.T) {
 		}, "still had mover mover-m2"},
 		"a promise that is revoked": {func() history {
 			h := bound()
-			h.stored("v", "30", "c", "", 2)
+			h.stored("v", "30", "c", "", others)
 			return h
 		}, `was promised to "" at revision 30`},
 		"a promise that is revoked and made again": {func() history {
 			h := filled()
-			h.stored("v", "20", "c", "c", 2)
-			h.stored("v", "21", "c", "", 2)
+			h.stored("v", "20", "c", "c", ours)
+			h.stored("v", "21", "c", "", others)
 			return h
 		}, `was promised to "" at revision 21`},
 		"a volume that is given to a second claim": {func() history {
 			h := bound()
 			h.user("24", "v", corev1.ConditionTrue, false)
-			h.stored("v", "30", "another", "c", 2)
+			h.stored("v", "30", "another", "c", others)
 			return h
 		}, `was given to claim "another" at revision 30`},
 		"a volume that is not reserved when it is promised": {func() history {
 			h := filled()
-			h.stored("v", "20", "p", "c", 2)
+			h.stored("v", "20", "p", "c", ours)
 			return h
 		}, "was not reserved for it in the same write"},
 		"a claim that was complete and is not": {func() history {
@@ -236,38 +239,74 @@ func TestInvariants(t *testing.T) {
 			h := history{newInvariants()}
 			h.user("1", "", "", false)
 			h.waived["n/data"] = true
-			h.stored("v", "3", "c", "", 0)
+			h.stored("v", "3", "c", "", others)
 			h.user("4", "v", "", false)
-			h.stored("v", "5", "c", "", 1)
+			h.stored("v", "5", "c", "", ours)
 			return h
 		}, "which no prime has or had"},
 		"a write to a volume that was released": {func() history {
 			h := bound()
 			h.user("30", "v", corev1.ConditionTrue, true)
-			h.stored("v", "31", "c", "c", 3)
+			h.stored("v", "31", "c", "c", ours)
 			return h
 		}, "which was handed over before"},
+		"a second write to a volume, within the second of the hand-over": {func() history {
+			h := bound()
+			h.stored("v", "24", "c", "c", ours)
+			return h
+		}, "which was handed over before"},
+		"the reference of a volume that was handed over is removed, after its claim": {func() history {
+			h := bound()
+			h.user("30", "v", corev1.ConditionTrue, true)
+			h.stored("v", "31", "", "c", ours)
+			return h
+		}, "which was handed over before"},
+		"a write that the watch never showed": {func() history {
+			h := bound()
+			h.wrote("v", stored{at: 24, ref: "c", guarded: true})
+			return h
+		}, "which was handed over before"},
+		"a promise without a resourceVersion": {func() history {
+			h := bound()
+			h.volumes["v"].writes[1].guarded = false
+			return h
+		}, "at revision 20 to volume v, without a resourceVersion"},
+		"a write that changes nothing": {func() history {
+			h := bound()
+			h.wrote("v", stored{at: 20, ref: "c", guarded: true})
+			return h
+		}, "which changed nothing"},
+		"a write whose answer is not recorded": {func() history {
+			h := bound()
+			h.volumes["v"].writes[0].at = 0
+			return h
+		}, "does not have what became of it"},
+		"a promise that the manager did not write": {func() history {
+			h := filled()
+			h.stored("v", "20", "c", "c", others)
+			return h
+		}, "was not promised by a write of the manager"},
 		"a volume that was freed and given to another prime": {func() history {
 			h := bound()
 			h.user("30", "v", corev1.ConditionTrue, true)
-			h.stored("v", "31", "", "c", 2)
+			h.stored("v", "31", "", "c", others)
 			h.primed("p2", "32", "", false)
 			h.primes["p2"].claim = "another"
-			h.stored("v", "33", "p2", "c", 2)
-			h.stored("v", "34", "p2", "c", 3, v1alpha1.AnnotationReleasing)
-			h.stored("v", "35", "", "c", 4, v1alpha1.AnnotationReleasing)
+			h.stored("v", "33", "p2", "c", others)
+			h.stored("v", "34", "p2", "c", ours, v1alpha1.AnnotationReleasing)
+			h.stored("v", "35", "", "c", ours, v1alpha1.AnnotationReleasing)
 			return h
 		}, ""},
 		"a write to somebody else's volume": {func() history {
 			h := filled()
-			h.stored("v", "30", "someone", "", 1)
-			h.stored("v", "31", "someone", "", 2)
+			h.stored("v", "30", "someone", "", others)
+			h.stored("v", "31", "someone", "", ours)
 			return h
 		}, "neither a prime nor a claim of ours"},
 		"the last write of a release, after somebody else took the volume": {func() history {
 			h := filled()
-			h.stored("v", "30", "someone", "", 1, v1alpha1.AnnotationReleasing)
-			h.stored("v", "31", "someone", "", 2)
+			h.stored("v", "30", "someone", "", others, v1alpha1.AnnotationReleasing)
+			h.stored("v", "31", "someone", "", ours)
 			return h
 		}, ""},
 	}

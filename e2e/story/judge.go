@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -102,8 +103,11 @@ func (w *World) judgeLate() error {
 	w.mu.Lock()
 	ended := slices.Clone(w.ended)
 	w.mu.Unlock()
+	if err := w.judgeNewWrites(); err != nil {
+		return err
+	}
 	var errs []error
-	for _, e := range append(ended, expectation{}, expectation{namespace: SystemNamespace}) {
+	for _, e := range append(ended, w.Seen.outside(ended)...) {
 		wrong, err := w.judge(e)
 		errs = append(errs, err)
 		for _, text := range wrong {
@@ -113,4 +117,38 @@ func (w *World) judgeLate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// outside are expectations of all places that are no story's: nothing that is told of happens there. Among
+// them are the manager's own namespace, and none at all, where volumes are that were never claimed.
+func (o *Observer) outside(ended []expectation) (all []expectation) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.place()
+	places := map[string]bool{"": true, SystemNamespace: true}
+	for namespace := range o.invariants.broken {
+		places[namespace] = true
+	}
+	for _, c := range o.invariants.claims {
+		places[c.namespace] = true
+	}
+	for _, v := range o.invariants.volumes {
+		places[v.namespace] = true
+	}
+	for _, r := range o.doubtful {
+		places[o.placeOf(r)] = true
+	}
+	for namespace := range o.revealed {
+		places[namespace] = true
+	}
+	for _, t := range o.told {
+		places[t.namespace] = true
+	}
+	for _, e := range ended {
+		delete(places, e.namespace)
+	}
+	for _, namespace := range slices.Sorted(maps.Keys(places)) {
+		all = append(all, expectation{namespace: namespace})
+	}
+	return all
 }

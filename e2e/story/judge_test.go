@@ -3,7 +3,6 @@
 package story
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
-	"github.com/s3populator/s3populator/e2e/rbac"
 )
 
 func observer() *Observer {
@@ -119,81 +117,6 @@ func TestSecretsAreFound(t *testing.T) {
 			test.want == "" && got != "" {
 			t.Errorf("process %s: %q", name, got)
 		}
-	}
-}
-
-// The audit log is held against the table of what the manager may write to.
-func TestWritesOfManager(t *testing.T) {
-	o := observer()
-	ours := corev1.PersistentVolumeClaimSpec{DataSourceRef: &corev1.TypedObjectReference{Kind: v1alpha1.KindS3Source}}
-	named := func(m metav1.ObjectMeta, name string) metav1.ObjectMeta { m.Name = name; return m }
-	for _, object := range []client.Object{
-		&corev1.PersistentVolumeClaim{ObjectMeta: object("data", "c", "1"), Spec: ours},
-		&corev1.PersistentVolumeClaim{ObjectMeta: object("plain", "d", "2")},
-		&corev1.PersistentVolumeClaim{ObjectMeta: named(owned("", "p", "3"), "s3prime-c")},
-		&corev1.Pod{ObjectMeta: named(owned("", "m", "4"), "populate-c")},
-		&corev1.Pod{ObjectMeta: object("web", "w", "5")},
-		&corev1.PersistentVolume{
-			ObjectMeta: metav1.ObjectMeta{Name: "pv", ResourceVersion: "6"},
-			Spec:       corev1.PersistentVolumeSpec{ClaimRef: &corev1.ObjectReference{Namespace: "n", UID: "p"}},
-		},
-		&corev1.PersistentVolume{
-			ObjectMeta: metav1.ObjectMeta{Name: "free", ResourceVersion: "7"},
-			Spec:       corev1.PersistentVolumeSpec{ClaimRef: &corev1.ObjectReference{Namespace: "n", UID: "c"}},
-		},
-		&v1alpha1.S3Source{ObjectMeta: named(owned("", "s", "8"), "described")},
-		&v1alpha1.S3Source{ObjectMeta: object("users", "u", "9")},
-	} {
-		o.note(object, false)
-	}
-	request := func(line string) Request {
-		f := strings.Fields(line)
-		r := Request{Verb: f[0], Resource: rbac.Resource{Name: f[1]}}
-		if group, resource, found := strings.Cut(f[1], ":"); found {
-			r.Resource = rbac.Resource{Group: group, Name: resource}
-		}
-		r.Namespace, r.Name, _ = strings.Cut(f[2], "/")
-		return r
-	}
-	for line, wrong := range map[string]bool{
-		"create persistentvolumeclaims n/s3prime-c":                               false,
-		"delete persistentvolumeclaims n/s3prime-c":                               false,
-		"delete persistentvolumeclaims n/data":                                    true,
-		"patch persistentvolumeclaims n/data":                                     false,
-		"patch persistentvolumeclaims/status n/data":                              false,
-		"patch persistentvolumeclaims/status n/plain":                             true,
-		"update persistentvolumeclaims n/data":                                    true,
-		"patch persistentvolumes /pv":                                             false,
-		"patch persistentvolumes /free":                                           true,
-		"patch persistentvolumes /unseen":                                         true,
-		"delete persistentvolumes /pv":                                            true,
-		"create pods n/populate-c":                                                false,
-		"delete pods n/web":                                                       true,
-		"update s3populator.io:s3sources n/described":                             false,
-		"update s3populator.io:s3sources n/users":                                 true,
-		"update secrets s3populator-system/s3populator-ca":                        false,
-		"update secrets n/mine":                                                   true,
-		"patch admissionregistration.k8s.io:mutatingwebhookconfigurations /other": true,
-	} {
-		if got := o.judgeWrite(request(line)); (got != "") != wrong {
-			t.Errorf("%s: %q", line, got)
-		}
-	}
-}
-
-// A line of the audit log tells what was really written.
-func TestParseRequest(t *testing.T) {
-	line, err := json.Marshal(map[string]any{
-		"stage": "ResponseComplete", "verb": "create", "requestURI": "/api/v1/namespaces/n/pods?dryRun=All",
-		"user": map[string]any{"username": managerAccount}, "responseStatus": map[string]any{"code": 201},
-		"objectRef": map[string]any{"resource": "pods", "namespace": "n", "name": "x"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, ok, err := parseRequest(line)
-	if err != nil || !ok || !r.manager || !r.Done || !r.DryRun || r.Name != "x" {
-		t.Errorf("got %+v, %t, %v", r, ok, err)
 	}
 }
 

@@ -38,6 +38,7 @@ type Observer struct {
 	subjects  subjects
 	auditRead int64     // how many bytes of the audit log are judged
 	doubtful  []Request // writes that are wrong, as far as is known
+	primes    []string  // that the manager made, by namespace/name
 	secrets   func() []secret
 	revealed  map[string][]string // by namespace
 }

@@ -57,9 +57,8 @@ type volumeRecord struct {
 	namespace  string // of its claims
 	references []reference
 	promises   []promise
-	releasing  bool   // it is being given back
-	written    string // what the API server noted of the manager's latest writes
-	writes     []volumeWrite
+	releases   []release
+	writes     []stored // of the manager
 }
 
 // reference is the claim that a volume names from a revision on; empty for none.
@@ -89,12 +88,20 @@ func (r *volumeRecord) promise() promise {
 	return r.promises[len(r.promises)-1]
 }
 
-// volumeWrite is a write of the manager: the claim that the volume named after it, and whether it
-// was being given back before.
-type volumeWrite struct {
-	ref       types.UID
-	releasing bool
-	at        revision
+// release tells whether a volume is being given back, from a revision on.
+type release struct {
+	on bool
+	at revision
+}
+
+// releasing tells whether a volume was being given back before a revision.
+func (r *volumeRecord) releasing(before revision) (on bool) {
+	for _, each := range r.releases {
+		if each.at < before {
+			on = each.on
+		}
+	}
+	return on
 }
 
 // moverRecord is one pod that can write to a prime's volume.

@@ -78,6 +78,9 @@ func (l *invariants) judgePromises(v *volumeRecord) (out []string) { //nolint:go
 				v.promises[i+1].at,
 			)
 		}
+		if l.audited && !slices.ContainsFunc(v.writes, func(w stored) bool { return w.at == p.at }) {
+			tell("promised to claim %s at revision %d, was not promised by a write of the manager", c.name, p.at)
+		}
 		if p.reserved != p.claim {
 			tell("promised to claim %s at revision %d, was not reserved for it in the same write", c.name, p.at)
 		}
@@ -131,14 +134,20 @@ func (l *invariants) there(c *claimRecord, at revision) bool { return c.gone == 
 
 // judgeWrites: the manager has a say in volumes that primes have or had.
 func (l *invariants) judgeWrites(v *volumeRecord) (out []string) {
-	for _, w := range v.writes {
+	for i, w := range v.writes {
 		wrong := ""
 		switch {
+		case w.at == 0:
+			wrong = "and the audit log does not have what became of it"
+		case !w.guarded:
+			wrong = "without a resourceVersion"
+		case slices.ContainsFunc(v.writes[:i], func(earlier stored) bool { return earlier.at == w.at }):
+			wrong = "which changed nothing"
 		case !l.ofPrime(v, 0, w.at):
 			wrong = "which no prime has or had"
 		case !l.ofPrime(v, l.promisedBefore(v, w.at), w.at):
 			wrong = "which was handed over before"
-		case w.ref != "" && l.claims[w.ref] == nil && l.primes[w.ref] == nil && !w.releasing:
+		case w.ref != "" && l.claims[w.ref] == nil && l.primes[w.ref] == nil && !v.releasing(w.at):
 			wrong = fmt.Sprintf("of claim UID %s, which is neither a prime nor a claim of ours", w.ref)
 		}
 		if wrong != "" {

@@ -139,6 +139,7 @@ func (w *World) observe(ctx context.Context) error {
 		return err
 	}
 	w.Seen.auditRead = w.auditedBefore
+	w.Seen.invariants.audited = w.audited
 	w.managers = &managers{}
 	logs := &podLogs{kube: w.Kube, movers: w.moverLogDir(), managers: w.managerLogDir(), started: map[string]bool{}}
 	if err := errors.Join(os.MkdirAll(logs.movers, 0o755), os.MkdirAll(logs.managers, 0o755)); err != nil {

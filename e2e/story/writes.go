@@ -3,8 +3,10 @@
 package story
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,11 +18,11 @@ import (
 type whose string
 
 const (
-	anybodys   whose = "anybody's"          // the kind is ours, or only ours to make
-	primes     whose = "a prime"            // a claim that a claim of ours controls
-	claims     whose = "a prime or a claim" // with a dataSourceRef or annotations of ours
-	pods       whose = "a pod of ours"      // controlled by a claim, a prime or an S3Source
-	volumes    whose = "a prime's volume"
+	anybodys   whose = "anybody's"           // the kind is ours, or only ours to make
+	primes     whose = "a prime"             // a claim that a claim of ours controls
+	claims     whose = "a prime or a claim"  // with a dataSourceRef to us, or annotations of a user to us
+	pods       whose = "a pod of ours"       // controlled by a claim, a prime or an S3Source
+	volumes    whose = "a prime's volume"    // the invariants tell which write on it is too late
 	madeSource whose = "a source of a claim" // controlled by the claim that described it
 	system     whose = "the manager's own"   // in its namespace, or with its name
 )
@@ -70,8 +72,7 @@ func (s subjects) note(o metav1.Object) { //nolint:gocyclo // One case for each 
 			add(primes)
 			add(claims)
 		}
-		ref := o.Spec.DataSourceRef
-		if ref != nil && ref.Kind == v1alpha1.KindS3Source || annotated(o.Annotations) || condition(o).Type != "" {
+		if refersToUs(o) || annotatedByUser(o) {
 			add(claims)
 		}
 	case *corev1.Pod:
@@ -85,14 +86,28 @@ func (s subjects) note(o metav1.Object) { //nolint:gocyclo // One case for each 
 	}
 }
 
-// annotated tells a claim that says something to the manager.
-func annotated(annotations map[string]string) bool {
-	for name := range annotations {
-		if len(name) > len(v1alpha1.Group) && name[:len(v1alpha1.Group)+1] == v1alpha1.Group+"/" {
-			return true
+// annotatedByUser tells a claim that says something to the manager. What the manager wrote itself makes no
+// claim one that it may write to, and neither does its condition.
+func annotatedByUser(c *corev1.PersistentVolumeClaim) bool {
+	return slices.ContainsFunc(c.ManagedFields, func(e metav1.ManagedFieldsEntry) bool {
+		if e.Manager == v1alpha1.FieldOwner || e.FieldsV1 == nil {
+			return false
 		}
-	}
-	return false
+		var owned struct {
+			Metadata struct {
+				Annotations map[string]any `json:"f:annotations"`
+			} `json:"f:metadata"`
+		}
+		if json.Unmarshal(e.FieldsV1.GetRawBytes(), &owned) != nil {
+			return false
+		}
+		for name := range owned.Metadata.Annotations {
+			if strings.HasPrefix(name, "f:"+v1alpha1.Group+"/") {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // judgeWrite tells what is wrong with a write of the manager; empty for nothing.
@@ -144,22 +159,35 @@ func (w *World) judgeNewWrites() error {
 		return err
 	}
 	o.auditRead = end
+	requests = slices.DeleteFunc(requests, func(r Request) bool { return !r.changedByManager() })
+	for _, r := range requests {
+		switch {
+		case r.Resource.Name == "persistentvolumes":
+			o.invariants.wrote(r.Name, r.stored)
+		case r.Resource.Name == "persistentvolumeclaims" && r.Verb == "create":
+			o.primes = append(o.primes, r.Namespace+"/"+r.Name)
+		}
+	}
 	o.doubtful = slices.DeleteFunc(append(o.doubtful, requests...), func(r Request) bool {
-		return !r.manager || !r.Write() || !r.Done || r.DryRun || o.judgeWrite(r) == ""
+		return o.judgeWrite(r) == ""
 	})
 	return nil
 }
 
-// wrongWrites are those on objects of a namespace, and where it is empty those on all others.
+// wrongWrites are those on objects of a namespace, and where it is empty those on objects in none.
 func (o *Observer) wrongWrites(namespace string) (all []string) {
 	for _, r := range o.doubtful {
-		of := r.Namespace
-		if v := o.invariants.volumes[r.Name]; r.Resource.Name == "persistentvolumes" && v != nil {
-			of = v.namespace
-		}
-		if of == namespace {
+		if o.placeOf(r) == namespace {
 			all = append(all, o.judgeWrite(r))
 		}
 	}
 	return all
+}
+
+// placeOf is the namespace that a request is about: for a volume that of its claims.
+func (o *Observer) placeOf(r Request) string {
+	if v := o.invariants.volumes[r.Name]; r.Resource.Name == "persistentvolumes" && v != nil {
+		return v.namespace
+	}
+	return r.Namespace
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // The search for secrets that follows every story finds a secret key wherever one is planted,
-// before anything is deleted.
+// before anything is deleted, and a token in the log of a container.
 func TestPlantedSecrets(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
@@ -55,4 +55,14 @@ func TestPlantedSecrets(t *testing.T) {
 		s.Create(pod)
 	}
 	s.Planted(claim, source, event, managed, data, pods[0], pods[1])
+
+	// A token as movers have one, which a pod prints: nobody told the search which.
+	printing := story.PodSpec("none", false, true, "cat", story.MountPath+"/token")
+	printing.Volumes[0].VolumeSource = corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+		Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
+			Audience: "nobody", ExpirationSeconds: new(int64(600)), Path: "token",
+		}}},
+	}}
+	s.Create(&corev1.Pod{ObjectMeta: named("log"), Spec: printing})
+	s.PlantedInLog("planted-log", "a JSON Web Token")
 }

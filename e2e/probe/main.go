@@ -7,6 +7,7 @@
 //	probe sha256 DIR             one JSON line for each entry below DIR
 //	probe sha256-device DEV SIZE the checksum of a block device's first bytes
 //	probe ls DIR                 the names below DIR
+//	probe cat FILE               what a file holds
 //	probe write FILE SIZE        a file of that many bytes, synced
 //	probe append FILE TEXT       text added to a file, synced
 //	probe write-device DEV SIZE  the same bytes onto a block device, synced
@@ -47,6 +48,7 @@ func commands() map[string]command {
 		"sha256":        {1, func(_ context.Context, out io.Writer, a []string) error { return listSums(out, a[0]) }},
 		"sha256-device": {2, func(_ context.Context, out io.Writer, a []string) error { return deviceSum(out, a[0], a[1]) }},
 		"ls":            {1, func(_ context.Context, out io.Writer, a []string) error { return listNames(out, a[0]) }},
+		"cat":           {1, func(_ context.Context, out io.Writer, a []string) error { return copyFile(out, a[0]) }},
 		"write":         {2, func(_ context.Context, _ io.Writer, a []string) error { return writeFile(a[0], a[1]) }},
 		"append":        {2, func(_ context.Context, _ io.Writer, a []string) error { return appendText(a[0], a[1]) }},
 		"write-device":  {2, func(_ context.Context, _ io.Writer, a []string) error { return writeDevice(a[0], a[1]) }},

@@ -43,7 +43,8 @@ func (w *World) judge(e expectation) ([]string, error) {
 			all = append(all, text)
 		}
 	}
-	return all, nil
+	shown, err := searchLogs(w.moverLogDir(), e.namespace+"_", w.hidden.list())
+	return slices.Concat(all, w.logs.lostIn(e.namespace), shown), err
 }
 
 // judgeStory reports what went wrong in a story, which has ended. A verdict that lacks only

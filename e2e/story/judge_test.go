@@ -22,7 +22,7 @@ func observer() *Observer {
 		invariants: newInvariants(), onPod: func(podEvent) {}, changed: make(chan struct{}),
 		imports: map[string][]v1alpha1.S3ImportStatus{},
 		results: map[string]string{}, told: map[types.UID]told{}, active: map[string]bool{}, subjects: subjects{},
-		secrets: func() []secret { return nil }, revealed: map[string][]string{},
+		revealed: map[string][]string{},
 	}
 }
 
@@ -97,8 +97,14 @@ func TestSecretsAreFound(t *testing.T) {
 		if err := os.WriteFile(log, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := searchLogs(dir, keys.list()); err != nil || len(got) != want {
+		if got, err := searchLogs(dir, "", keys.list()); err != nil || len(got) != want {
 			t.Errorf("log %q: %q, %v", text, got, err)
+		}
+		if got, err := searchLogs(dir, "mover.", keys.list()); err != nil || len(got) != want {
+			t.Errorf("log %q of a mover: %q, %v", text, got, err)
+		}
+		if got, err := searchLogs(dir, "other_", keys.list()); err != nil || len(got) != 0 {
+			t.Errorf("log %q of others: %q, %v", text, got, err)
 		}
 	}
 	for name, test := range map[string]struct{ cmdline, environ, want string }{

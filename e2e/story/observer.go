@@ -36,10 +36,10 @@ type Observer struct {
 	told      map[types.UID]told // events of the manager
 	active    map[string]bool    // namespaces in which something of ours was seen
 	subjects  subjects
-	auditRead int64     // how many bytes of the audit log are judged
-	doubtful  []Request // writes that are wrong, as far as is known
-	primes    []string  // that the manager made, by namespace/name
-	secrets   func() []secret
+	auditRead int64               // how many bytes of the audit log are judged
+	doubtful  []Request           // writes that are wrong, as far as is known
+	primes    []string            // that the manager made, by namespace/name
+	secrets   func() []secret     // nil where none are searched for
 	revealed  map[string][]string // by namespace
 }
 
@@ -64,7 +64,6 @@ func newObserver(ctx context.Context, config *rest.Config, scheme *runtime.Schem
 		told:       map[types.UID]told{},
 		active:     map[string]bool{},
 		subjects:   subjects{},
-		secrets:    func() []secret { return nil },
 		revealed:   map[string][]string{},
 	}
 	for _, kind := range []client.Object{

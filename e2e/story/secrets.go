@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -50,9 +51,44 @@ func (k *secretKeys) list() []secret {
 	return k.all
 }
 
+// shapes are those of secrets that no story is told: the tokens of ServiceAccounts, with which movers
+// report progress and ask for keys, and the session tokens of MinIO, which are JSON Web Tokens too; the
+// keys in an answer of STS; the private keys of certificates. Where only others have to be able to read
+// them, which is in Secrets, nobody looks.
+var shapes = []struct {
+	what, part string // part is in each, and found faster
+	shape      *regexp.Regexp
+}{
+	{
+		"a JSON Web Token", "eyJ",
+		regexp.MustCompile(`eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{16,}`),
+	},
+	{
+		"a JSON Web Token in base64", "ZXlKaGJHY2lPaU",
+		regexp.MustCompile(`ZXlKaGJHY2lPaU[A-Za-z0-9+/]{16,}`),
+	},
+	{
+		"the secret key of an STS session", "SecretAccessKey",
+		regexp.MustCompile(`(<|&lt;|\\u003c)SecretAccessKey(>|&gt;|\\u003e)[^<&\\\s]`),
+	},
+	{
+		"a private key", "PRIVATE KEY",
+		regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----`),
+	},
+	{
+		"a private key in base64", "LS0tLS1CRUdJTiB",
+		regexp.MustCompile(`LS0tLS1CRUdJTiB(QUklWQVRFIEtF|FQyBQUklWQVRFIEtF|SU0EgUFJJVkFURSBL)`),
+	},
+}
+
 func reveals(text []byte, secrets []secret) string {
 	for _, s := range secrets {
 		if bytes.Contains(text, s.text) {
+			return s.what
+		}
+	}
+	for _, s := range shapes {
+		if bytes.Contains(text, []byte(s.part)) && s.shape.Match(text) {
 			return s.what
 		}
 	}
@@ -62,15 +98,14 @@ func reveals(text []byte, secrets []secret) string {
 // shown is the secret that an object shows, in whatever field: annotations, arguments,
 // environment, messages of conditions and events, managed fields. Empty for none.
 func (o *Observer) shown(obj client.Object) string {
-	secrets := o.secrets()
-	if len(secrets) == 0 {
+	if o.secrets == nil {
 		return ""
 	}
 	text, err := json.Marshal(obj)
 	if err != nil {
 		return fmt.Sprintf("what cannot be encoded: %v", err)
 	}
-	return reveals(text, secrets)
+	return reveals(text, o.secrets())
 }
 
 func (o *Observer) noteRevealed(obj client.Object, what string) {

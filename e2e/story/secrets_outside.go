@@ -10,11 +10,12 @@ import (
 	"strings"
 )
 
-// searchLogs looks for secret keys in all logs: those of the node's components, of every
-// container that the kubelet keeps, and of every mover and manager that ever was.
-func searchLogs(dir string, secrets []secret) (found []string, err error) {
+// searchLogs looks for secrets in all logs: those of the node's components, of every
+// container that the kubelet keeps, and of every mover and manager that ever was. Only files whose
+// name begins with prefix are looked at.
+func searchLogs(dir, prefix string, secrets []secret) (found []string, err error) {
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
+		if err != nil || !d.Type().IsRegular() || !strings.HasPrefix(d.Name(), prefix) {
 			return ignoreGone(err)
 		}
 		text, err := os.ReadFile(path)
@@ -24,6 +25,27 @@ func searchLogs(dir string, secrets []secret) (found []string, err error) {
 		return ignoreGone(err)
 	})
 	return found, err
+}
+
+// plantedLog tells that a log is of a pod in which a story hides a secret: the kubelet calls its
+// directory NAMESPACE_NAME_UID.
+func plantedLog(path string) bool { return strings.Contains(path, "_"+planted) }
+
+// PlantedInLog waits until the log of a pod whose name begins with "planted-" was found to show what a
+// secret looks like.
+func (s *Story) PlantedInLog(pod, what string) {
+	s.T.Helper()
+	s.Await("the secret in the log of "+pod+" to be found", func() error {
+		dirs, err := filepath.Glob(filepath.Join(s.World.logDir(), "pods", s.Namespace+"_"+pod+"_*"))
+		if err != nil || len(dirs) != 1 {
+			return fmt.Errorf("its logs are in %q (error: %v)", dirs, err)
+		}
+		found, err := searchLogs(dirs[0], "", s.World.hidden.list())
+		if err != nil || len(found) != 1 || !strings.HasSuffix(found[0], " shows "+what) {
+			return fmt.Errorf("found %q (error: %v)", found, err)
+		}
+		return nil
+	})
 }
 
 // ignoreGone: the kubelet removes the logs of pods that are deleted.

@@ -67,6 +67,7 @@ type World struct {
 	ended    []expectation // stories
 	hidden   secretKeys
 	managers *managers
+	logs     *podLogs
 	cancel   context.CancelFunc
 }
 
@@ -141,7 +142,11 @@ func (w *World) observe(ctx context.Context) error {
 	w.Seen.auditRead = w.auditedBefore
 	w.Seen.invariants.audited = w.audited
 	w.managers = &managers{}
-	logs := &podLogs{kube: w.Kube, movers: w.moverLogDir(), managers: w.managerLogDir(), started: map[string]bool{}}
+	logs := &podLogs{
+		kube: w.Kube, movers: w.moverLogDir(), managers: w.managerLogDir(),
+		started: map[string]bool{}, lost: map[string][]string{},
+	}
+	w.logs = logs
 	if err := errors.Join(os.MkdirAll(logs.movers, 0o755), os.MkdirAll(logs.managers, 0o755)); err != nil {
 		return err
 	}

@@ -89,7 +89,8 @@ func TestOnlyUsersMakeAClaimOurs(t *testing.T) {
 		c.Annotations[field] = "true"
 		c.Status.Conditions = []corev1.PersistentVolumeClaimCondition{{Type: v1alpha1.ConditionPopulated}}
 		c.ManagedFields = []metav1.ManagedFieldsEntry{{
-			Manager: manager, FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:annotations":{".":{},"f:` + field + `":{}}}}`),
+			Manager:  manager,
+			FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:annotations":{".":{},"f:` + field + `":{}}}}`),
 		}}
 		return c
 	}
@@ -198,7 +199,10 @@ func TestParseRequest(t *testing.T) {
 		request string
 		want    stored
 	}{
-		"guarded":      {`{"metadata":{"resourceVersion":"6"},"spec":{"claimRef":null}}`, stored{at: 7, ref: "c", guarded: true}},
+		"guarded": {
+			`{"metadata":{"resourceVersion":"6"},"spec":{"claimRef":null}}`,
+			stored{at: 7, ref: "c", guarded: true},
+		},
 		"unguarded":    {`{"metadata":{"annotations":{"a":null}}}`, stored{at: 7, ref: "c"}},
 		"a JSON patch": {`[{"op":"remove","path":"/spec/claimRef"}]`, stored{at: 7, ref: "c"}},
 		"no body":      {`null`, stored{at: 7, ref: "c"}},

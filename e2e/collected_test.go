@@ -19,7 +19,8 @@ import (
 func TestMoverCollected(t *testing.T) {
 	s := story.Begin(t, world)
 	bucket := s.Bucket(story.VersityGW).Put(map[string][]byte{"one.bin": story.Bytes(1, 2*story.MiB), "two.bin": story.Bytes(2, 2*story.MiB)})
-	s.Source("source", bucket, slowed("128Ki"))
+	proxy := s.Proxy(bucket)
+	s.Source("source", bucket, through(proxy), slowed("128Ki"))
 	claim := s.Claim(story.Claim{Source: "source"})
 	mover := s.Mover(claim, "mc")
 	s.ScaleManager(0)
@@ -35,9 +36,13 @@ func TestMoverCollected(t *testing.T) {
 	})
 	s.Delete(mover)
 	s.Gone(mover)
+	before := proxy.Fetched()
 	s.ScaleManager(2)
 	s.Populated(claim, bucket.Under(""))
-	if second := s.Report(claim); second.FetchedBytes != 0 {
-		t.Errorf("the second mover fetched %d bytes of what was there", second.FetchedBytes)
+	if again := proxy.Fetched() - before; again != 0 || before == 0 {
+		t.Errorf("the first mover fetched %d bytes, and the second %d of what was there", before, again)
+	}
+	if told := s.Report(claim).FetchedBytes; told != 0 {
+		t.Errorf("the second mover tells that it fetched %d bytes", told)
 	}
 }

@@ -26,13 +26,16 @@ func TestMoverEvicted(t *testing.T) {
 		data[fmt.Sprintf("part-%02d.bin", i)] = story.Bytes(uint64(i)+1, size)
 	}
 	bucket := s.Bucket(story.MinIO).Put(data)
-	s.Source("source", bucket, slowed("384Ki"))
+	proxy := s.Proxy(bucket)
+	s.Source("source", bucket, through(proxy), slowed("384Ki"))
 	claim := s.Claim(story.Claim{Source: "source"})
 	mover := s.Mover(claim, "mc")
 	done := s.Moved(mover, objects*size/3)
 	s.Evict(mover)
+	s.Gone(mover)
+	before := proxy.Fetched()
 	s.Populated(claim, bucket.Under(""))
-	s.FetchedTheRest(claim, done, objects*size)
+	s.FetchedTheRest(claim, proxy.Fetched()-before, done, objects*size)
 }
 
 // A prime that somebody deletes takes its volume along, so population begins again.

@@ -24,18 +24,21 @@ func TestMoverKilled(t *testing.T) {
 		data[fmt.Sprintf("part-%02d.bin", i)] = story.Bytes(uint64(i)+1, size)
 	}
 	bucket := s.Bucket(story.MinIO).Put(data)
-	s.Source("source", bucket, slowed("512Ki"))
+	proxy := s.Proxy(bucket)
+	s.Source("source", bucket, through(proxy), slowed("512Ki"))
 	claim := s.Claim(story.Claim{Source: "source", Size: "64Mi"})
 
 	mover := s.Mover(claim, "mc")
 	done := s.Moved(mover, objects*size/2)
 	s.Kill(mover.UID, "mover")
+	s.Gone(mover)
+	before := proxy.Fetched()
 
 	s.Populated(claim, bucket.Under(""))
 	if run := s.Import(claim); run.Status.Attempts != 2 {
 		t.Errorf("the import counts %d attempts, want 2", run.Status.Attempts)
 	}
-	s.FetchedTheRest(claim, done, objects*size)
+	s.FetchedTheRest(claim, proxy.Fetched()-before, done, objects*size)
 	if got := s.Events(claim); !slices.Contains(got, "TransferFailed") {
 		t.Errorf("events on the claim are only %v", got)
 	}

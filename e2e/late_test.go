@@ -24,9 +24,7 @@ func TestWaitForFirstConsumer(t *testing.T) {
 	s.AssertContent(reader, bucket.Under(""))
 	s.Bound(claim.Name)
 	s.Condition(waiting.Name, string(v1alpha1.ReasonWaitForFirstConsumer))
-	if s.PrimeOf(waiting) != nil {
-		t.Error("a claim without a consumer has a prime")
-	}
+	s.NeverMade(waiting)
 }
 
 // The annotation bind: Immediate fills such a claim before anyone uses it.

@@ -7,12 +7,16 @@ package e2e
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/e2e/csi/driver"
+	"github.com/s3populator/s3populator/e2e/csi/image"
 	"github.com/s3populator/s3populator/e2e/story"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -27,6 +31,7 @@ func TestUsedStorage(t *testing.T) {
 	s.Source("source", bucket, func(o *v1alpha1.S3Source) { o.Spec.Objects = []v1alpha1.S3Object{{Key: "disk.img"}} })
 	used := s.Class(corev1.PersistentVolumeReclaimDelete, map[string]string{driver.ParameterLeftover: "thesis.tex"})
 	files := s.Claim(story.Claim{Name: "files", Source: "source", Class: used, Size: "16Mi"})
+	const deviceSize = 16 * story.MiB
 	device := s.Claim(story.Claim{Name: "device", Source: "source", Class: used, Size: "16Mi", Block: true})
 	s.WaitForCondition(files.Name, string(wire.VolumeNotEmpty), "thesis.tex")
 	s.WaitForCondition(device.Name, string(wire.VolumeNotEmpty), "XFS")
@@ -35,6 +40,10 @@ func TestUsedStorage(t *testing.T) {
 		s.Reader(s.PrimeOf(files)),
 		story.Content{"thesis.tex": {Size: int64(len("thesis.tex")), SHA256: hex.EncodeToString(sum[:])}},
 	)
+
+	if got := s.DeviceSum(s.PrimeOf(device), deviceSize); got != leftXFS(t, deviceSize) {
+		t.Errorf("the device was written to: its checksum is %s", got)
+	}
 
 	// Both outlive their claims, although their class deletes.
 	for _, claim := range []*corev1.PersistentVolumeClaim{files, device} {
@@ -45,4 +54,19 @@ func TestUsedStorage(t *testing.T) {
 		}
 		s.Reclaim(volume)
 	}
+}
+
+// leftXFS is the checksum of a device as the driver hands it out when it was used before.
+func leftXFS(t *testing.T, size int64) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "device")
+	if err := errors.Join(image.Create(path, size), image.LeaveXFS(path)); err != nil {
+		t.Fatal(err)
+	}
+	bytes, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(bytes)
+	return hex.EncodeToString(sum[:])
 }

@@ -19,8 +19,9 @@ type Proxy struct {
 	// Endpoint is for S3Sources.
 	Endpoint string
 
-	mu     sync.Mutex
-	faults []*Fault
+	mu      sync.Mutex
+	faults  []*Fault
+	fetched int64
 }
 
 // Fault is what happens to requests instead of an honest answer.
@@ -55,6 +56,9 @@ func (s *Story) Proxy(b *Bucket) *Proxy {
 			if m := p.next(r); m != nil {
 				m.Do(w, r, honest)
 				return
+			}
+			if isObject(r) {
+				w = &counted{w, p}
 			}
 			honest.ServeHTTP(w, r)
 		}),
@@ -99,9 +103,36 @@ func (p *Proxy) next(r *http.Request) *Fault {
 }
 
 // Fetches selects requests for the content of objects.
-func Fetches(r *http.Request) bool {
-	return r.Method == http.MethodGet && strings.Count(strings.Trim(r.URL.Path, "/"), "/") >= 1 && r.URL.RawQuery == ""
+func Fetches(r *http.Request) bool { return isObject(r) && r.URL.RawQuery == "" }
+
+func isObject(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.Count(strings.Trim(r.URL.Path, "/"), "/") >= 1
 }
+
+// Fetched is how many bytes of objects the proxy has passed on. What a mover says of itself proves
+// nothing.
+func (p *Proxy) Fetched() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fetched
+}
+
+// counted is an answer whose bytes count.
+type counted struct {
+	http.ResponseWriter
+	proxy *Proxy
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(b)
+	c.proxy.mu.Lock()
+	defer c.proxy.mu.Unlock()
+	c.proxy.fetched += int64(n)
+	return n, err //nolint:wrapcheck // As an answer without a count.
+}
+
+// Unwrap is for http.ResponseController.
+func (c *counted) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 // Lists selects listings.
 func Lists(r *http.Request) bool {

@@ -61,11 +61,13 @@ func (s *Story) Moved(mover *corev1.Pod, bytes int64) (done int64) {
 	return done
 }
 
-// FetchedTheRest asserts that the mover which filled a claim did not begin from zero, although the
-// one before it had done bytes of all.
-func (s *Story) FetchedTheRest(claim *corev1.PersistentVolumeClaim, done, all int64) {
+// FetchedTheRest asserts that the mover which filled a claim, and fetched bytes as S3 saw it, did not begin
+// from zero although the one before it had done bytes of all, and that it told how many it fetched.
+func (s *Story) FetchedTheRest(claim *corev1.PersistentVolumeClaim, fetched, done, all int64) {
 	s.T.Helper()
-	fetched := s.Report(claim).FetchedBytes
+	if told := s.Report(claim).FetchedBytes; told == 0 || told > fetched || told < fetched/2 {
+		s.T.Errorf("the second mover told that it fetched %d bytes, and S3 saw %d", told, fetched)
+	}
 	if again := done + fetched - all; again >= done/2 {
 		s.T.Errorf(
 			"the first mover had %d bytes when it ended; the second fetched %d of %d, so %d again",

@@ -73,7 +73,7 @@ var shapes = []struct {
 	},
 	{
 		"a private key", "PRIVATE KEY",
-		regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----`),
+		regexp.MustCompile(`-{5}BEGIN [A-Z ]*PRIVATE KEY-{5}`),
 	},
 	{
 		"a private key in base64", "LS0tLS1CRUdJTiB",

@@ -3,12 +3,16 @@
 package story
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 )
+
+var errNotOne = errors.New("that is not the one")
 
 // searchLogs looks for secrets in all logs: those of the node's components, of every
 // container that the kubelet keeps, and of every mover and manager that ever was. Only files whose
@@ -38,11 +42,11 @@ func (s *Story) PlantedInLog(pod, what string) {
 	s.Await("the secret in the log of "+pod+" to be found", func() error {
 		dirs, err := filepath.Glob(filepath.Join(s.World.logDir(), "pods", s.Namespace+"_"+pod+"_*"))
 		if err != nil || len(dirs) != 1 {
-			return fmt.Errorf("its logs are in %q (error: %v)", dirs, err)
+			return fmt.Errorf("its logs are in %q: %w", dirs, cmp.Or(err, errNotOne))
 		}
 		found, err := searchLogs(dirs[0], "", s.World.hidden.list())
 		if err != nil || len(found) != 1 || !strings.HasSuffix(found[0], " shows "+what) {
-			return fmt.Errorf("found %q (error: %v)", found, err)
+			return fmt.Errorf("found %q: %w", found, cmp.Or(err, errNotOne))
 		}
 		return nil
 	})

@@ -4,7 +4,6 @@ package story
 
 import (
 	"bytes"
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -108,7 +107,7 @@ func TestKeepsLogs(t *testing.T) {
 			t.Parallel()
 			m := &podLogs{lost: map[string][]string{}}
 			path, asked := filepath.Join(t.TempDir(), "a.log"), 0
-			m.keep(context.Background(), "n", path, time.Now().Add(-test.age), func() (io.ReadCloser, error) {
+			m.keep(t.Context(), "n", path, time.Now().Add(-test.age), func() (io.ReadCloser, error) {
 				answer := test.answers[min(asked, len(test.answers)-1)]
 				asked++
 				if err, failed := answer.(error); failed {

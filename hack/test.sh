@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# hack/test.sh quick|unit|race|plain|node|e2e|chart [go test flags]: builds what the tests run
+# hack/test.sh quick|unit|race|native|plain|node|e2e|chart [go test flags]: builds what the tests run
 # against, then runs them. unit is race and then plain.
 # hack/test.sh mutate [-run regexp] [-e2e]: breaks the product, and runs the tests that have to notice.
 set -euo pipefail
@@ -34,8 +34,6 @@ race() {
   excluded=$(go list $unraced)
   mapfile -t packages < <(go list ./... | grep -vxF "$excluded")
   CGO_ENABLED=1 $run -race -shuffle=on -timeout 30m "$@" "${packages[@]}"
-  # What holds for the mover holds with each of its engines.
-  MOVER_TEST_ENGINE=Native CGO_ENABLED=1 $run -race -shuffle=on -timeout 30m "$@" ./mover
 }
 
 plain() {
@@ -57,6 +55,11 @@ race)
   tools
   race "$@"
   ;;
+native)
+  # The suite of the mover once more, with its other engine.
+  tools
+  MOVER_TEST_ENGINE=Native CGO_ENABLED=1 $run -race -shuffle=on -timeout 30m "$@" ./mover
+  ;;
 plain)
   tools
   plain "$@"
@@ -75,7 +78,7 @@ chart)
   $run -tags e2e -count 1 -timeout 20m "$@" ./e2e/chart
   ;;
 *)
-  echo "usage: hack/test.sh quick|unit|race|plain|node|e2e|chart [go test flags], or mutate [-run regexp] [-e2e]" >&2
+  echo "usage: hack/test.sh quick|unit|race|native|plain|node|e2e|chart [go test flags], or mutate [-run regexp] [-e2e]" >&2
   exit 2
   ;;
 esac

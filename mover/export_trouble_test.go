@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/s3populator/s3populator/internal/testenv"
 	"github.com/s3populator/s3populator/mover/manifest"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -83,9 +84,7 @@ func TestUnsafePathsAreSkippedWhereAskedFor(t *testing.T) {
 
 // What may not be read is told with whom it belongs to, before anything is sent.
 func TestAFileThatMayNotBeRead(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to run the mover as somebody else")
-	}
+	testenv.Root(t) // To run the mover as somebody else.
 	s := startVersity(t)
 	b := newExport(t, s.endpoint)
 	b.file("dir/secret", "content")

@@ -131,7 +131,12 @@ func (m *mover) copyAll(ctx context.Context, to io.Writer, from io.Reader) error
 
 // readBack compares the device itself, not what was sent to it: cached pages are dropped
 // first. Held are the first bytes of the object where they are not on the device yet.
-func (d *deviceLoad) readBack(ctx context.Context, e plan.Entry, want proof.Expectation, held []byte) (proof.Method, error) {
+func (d *deviceLoad) readBack(
+	ctx context.Context,
+	e plan.Entry,
+	want proof.Expectation,
+	held []byte,
+) (proof.Method, error) {
 	section := d.device.Content(e.Size, held)
 	same, err := proof.DigestFile(ctx, section, want)
 	if err != nil {

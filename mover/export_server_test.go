@@ -57,7 +57,10 @@ func TestTagsAndStorageClass(t *testing.T) {
 	}{
 		"no such class": {func(o *wire.ExportOptions) { o.StorageClass = "NONE" }, "spec.storageClass"},
 		"no keys":       {func(o *wire.ExportOptions) { o.Encryption.Type = wire.EncryptKMS }, "spec.serverSideEncryption"},
-		"no such tag":   {func(o *wire.ExportOptions) { o.Tags = map[string]string{"aws:x": strings.Repeat("y", 300)} }, "spec.tags"},
+		"no such tag": {
+			func(o *wire.ExportOptions) { o.Tags = map[string]string{"aws:x": strings.Repeat("y", 300)} },
+			"spec.tags",
+		},
 	} {
 		b.request.Source.Prefix, b.request.Export = "x/", wire.ExportOptions{Run: "run-3"}
 		tt.change(&b.request.Export)

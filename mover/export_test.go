@@ -104,7 +104,8 @@ func exportReadsWhatChanged(t *testing.T, s *s3server, copied bool) {
 		want = wire.Report{SentObjects: 2, CopiedObjects: 2}
 	}
 	r := b.mustBeDone(b.run())
-	if r.SentObjects != want.SentObjects || r.CopiedObjects != want.CopiedObjects || r.UnchangedObjects != want.UnchangedObjects ||
+	if r.SentObjects != want.SentObjects || r.CopiedObjects != want.CopiedObjects ||
+		r.UnchangedObjects != want.UnchangedObjects ||
 		r.OtherObjects != want.OtherObjects ||
 		r.Objects != 4 {
 		t.Errorf("the report is %+v, want %+v", r, want)

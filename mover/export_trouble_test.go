@@ -30,19 +30,43 @@ func TestAnExportThatCannotBe(t *testing.T) {
 		want   wire.Reason
 		text   string
 	}{
-		"no such path":           {func(b *bench) { b.request.Volume.TargetPath = "absent" }, wire.PathNotFound, `"absent"`},
-		"a link":                 {func(b *bench) { b.request.Volume.TargetPath = "link" }, wire.PathNotFound, "links are not followed"},
-		"out of the volume":      {func(b *bench) { b.request.Volume.TargetPath = "../secret" }, wire.PathNotFound, "spec.path"},
-		"a directory to one key": {func(b *bench) { b.request.Source.Prefix, b.request.Export.Key = "", "k" }, wire.PathNotFile, "one key"},
-		"a name that is no key":  {func(b *bench) { b.file("no\xffkey", "") }, wire.UnsafePath, `no\xffkey`},
+		"no such path": {func(b *bench) { b.request.Volume.TargetPath = "absent" }, wire.PathNotFound, `"absent"`},
+		"a link": {
+			func(b *bench) { b.request.Volume.TargetPath = "link" },
+			wire.PathNotFound,
+			"links are not followed",
+		},
+		"out of the volume": {
+			func(b *bench) { b.request.Volume.TargetPath = "../secret" },
+			wire.PathNotFound,
+			"spec.path",
+		},
+		"a directory to one key": {
+			func(b *bench) { b.request.Source.Prefix, b.request.Export.Key = "", "k" },
+			wire.PathNotFile,
+			"one key",
+		},
+		"a name that is no key": {func(b *bench) { b.file("no\xffkey", "") }, wire.UnsafePath, `no\xffkey`},
 		"an object is there": {func(b *bench) {
 			b.request.Source.Prefix, b.request.Export.OnExisting = "taken/", wire.Fail
 		}, wire.ExistsAlready, "taken/f"},
-		"no bucket":  {func(b *bench) { b.request.Source.Bucket = "no-such-bucket" }, wire.NoSuchBucket, "no-such-bucket"},
-		"no server":  {func(b *bench) { b.request.Source.Endpoint = "http://127.0.0.1:1" }, wire.EndpointUnreachable, "127.0.0.1:1"},
-		"no keys":    {func(b *bench) { mustDo(b.t, os.Remove(filepath.Join(b.paths.Credentials, "access_key"))) }, wire.CredentialsMissing, "s3-creds"},
-		"other keys": {func(b *bench) { b.secret(map[string]string{"secret_key": "other-secret"}) }, wire.AccessDenied, "s3-creds"},
-		"no glob":    {func(b *bench) { b.request.Source.Include = []string{"["} }, wire.MoverBroken, "spec.include"},
+		"no bucket": {func(b *bench) { b.request.Source.Bucket = "no-such-bucket" }, wire.NoSuchBucket, "no-such-bucket"},
+		"no server": {
+			func(b *bench) { b.request.Source.Endpoint = "http://127.0.0.1:1" },
+			wire.EndpointUnreachable,
+			"127.0.0.1:1",
+		},
+		"no keys": {
+			func(b *bench) { mustDo(b.t, os.Remove(filepath.Join(b.paths.Credentials, "access_key"))) },
+			wire.CredentialsMissing,
+			"s3-creds",
+		},
+		"other keys": {
+			func(b *bench) { b.secret(map[string]string{"secret_key": "other-secret"}) },
+			wire.AccessDenied,
+			"s3-creds",
+		},
+		"no glob": {func(b *bench) { b.request.Source.Include = []string{"["} }, wire.MoverBroken, "spec.include"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newExport(t, s.endpoint)

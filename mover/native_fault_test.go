@@ -204,17 +204,41 @@ func TestBottleneck(t *testing.T) {
 		connections bool
 		want        wire.Bottleneck
 	}{
-		"too short to tell":      {shares{wall: s / 2, cores: 2, server: s}, true, ""},
-		"the server":             {shares{wall: 2 * s, cores: 2, server: 9 * s, network: 3 * s, disk: 2 * s}, true, wire.BottleneckServer},
-		"the network":            {shares{wall: 2 * s, cores: 2, server: 3 * s, network: 9 * s, disk: 2 * s}, true, wire.BottleneckNetwork},
-		"the volume":             {shares{wall: 2 * s, cores: 2, server: 3 * s, network: 2 * s, disk: 9 * s}, true, wire.BottleneckDisk},
-		"the processors":         {shares{wall: 2 * s, cores: 2, cpu: 3500 * s / 1000, network: 9 * s}, true, wire.BottleneckCPU},
-		"less than all of them":  {shares{wall: 2 * s, cores: 2, cpu: 3 * s, network: 9 * s}, true, wire.BottleneckNetwork},
-		"a limit":                {shares{wall: 2 * s, cores: 2, cpu: 4 * s, throttled: 9 * s, network: 8 * s}, true, wire.BottleneckThrottled},
-		"a limit that hardly is": {shares{wall: 2 * s, cores: 2, throttled: 7 * s, network: 8 * s}, true, wire.BottleneckNetwork},
-		"mc":                     {shares{wall: 2 * s, cores: 2, disk: s / 2}, false, ""},
-		"mc and a slow volume":   {shares{wall: 2 * s, cores: 2, disk: 3 * s / 2}, false, wire.BottleneckDisk},
-		"mc that computes":       {shares{wall: 2 * s, cores: 2, cpu: 4 * s}, false, wire.BottleneckCPU},
+		"too short to tell": {shares{wall: s / 2, cores: 2, server: s}, true, ""},
+		"the server": {
+			shares{wall: 2 * s, cores: 2, server: 9 * s, network: 3 * s, disk: 2 * s},
+			true,
+			wire.BottleneckServer,
+		},
+		"the network": {
+			shares{wall: 2 * s, cores: 2, server: 3 * s, network: 9 * s, disk: 2 * s},
+			true,
+			wire.BottleneckNetwork,
+		},
+		"the volume": {
+			shares{wall: 2 * s, cores: 2, server: 3 * s, network: 2 * s, disk: 9 * s},
+			true,
+			wire.BottleneckDisk,
+		},
+		"the processors": {
+			shares{wall: 2 * s, cores: 2, cpu: 3500 * s / 1000, network: 9 * s},
+			true,
+			wire.BottleneckCPU,
+		},
+		"less than all of them": {shares{wall: 2 * s, cores: 2, cpu: 3 * s, network: 9 * s}, true, wire.BottleneckNetwork},
+		"a limit": {
+			shares{wall: 2 * s, cores: 2, cpu: 4 * s, throttled: 9 * s, network: 8 * s},
+			true,
+			wire.BottleneckThrottled,
+		},
+		"a limit that hardly is": {
+			shares{wall: 2 * s, cores: 2, throttled: 7 * s, network: 8 * s},
+			true,
+			wire.BottleneckNetwork,
+		},
+		"mc":                   {shares{wall: 2 * s, cores: 2, disk: s / 2}, false, ""},
+		"mc and a slow volume": {shares{wall: 2 * s, cores: 2, disk: 3 * s / 2}, false, wire.BottleneckDisk},
+		"mc that computes":     {shares{wall: 2 * s, cores: 2, cpu: 4 * s}, false, wire.BottleneckCPU},
 	} {
 		if got := tt.in.bottleneck(tt.connections); got != tt.want {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)

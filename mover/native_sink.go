@@ -56,7 +56,9 @@ func (s *nativeSink) judge(e engine.Evidence) (proof.Method, plan.Identity, erro
 
 // judge says by which method evidence proves that a file is its object; proof.Unverified is that it
 // proves nothing, either way. It is pure.
-func judge(e plan.Entry, got engine.Evidence, sizeOnly bool) (proof.Method, error) { //nolint:gocyclo // A table of evidence.
+//
+//nolint:gocyclo // A table of evidence.
+func judge(e plan.Entry, got engine.Evidence, sizeOnly bool) (proof.Method, error) {
 	switch {
 	case got.File.Size != e.Size:
 		return proof.Unverified, fault.ErrDiffers

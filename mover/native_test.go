@@ -42,11 +42,26 @@ func TestJudge(t *testing.T) {
 		want           proof.Method
 		err            error
 	}{
-		"the tag is the MD5":              {entry: single, received: sumOf(engine.MD5, right), want: proof.ByMD5},
-		"the tag is another":              {entry: single, received: sumOf(engine.MD5, wrong), want: proof.Unverified},
-		"S3 says so":                      {entry: opaque, received: sumOf(engine.CRC32C, right), said: sumOf(engine.CRC32C, right), want: proof.ByChecksum},
-		"S3 says otherwise":               {entry: single, received: sumOf(engine.CRC32C, wrong), said: sumOf(engine.CRC32C, right), err: fault.ErrDiffers},
-		"S3 speaks of another sum":        {entry: opaque, received: sumOf(engine.CRC32C, right), said: sumOf(engine.CRC64NVME, right), want: proof.Unverified},
+		"the tag is the MD5": {entry: single, received: sumOf(engine.MD5, right), want: proof.ByMD5},
+		"the tag is another": {entry: single, received: sumOf(engine.MD5, wrong), want: proof.Unverified},
+		"S3 says so": {
+			entry:    opaque,
+			received: sumOf(engine.CRC32C, right),
+			said:     sumOf(engine.CRC32C, right),
+			want:     proof.ByChecksum,
+		},
+		"S3 says otherwise": {
+			entry:    single,
+			received: sumOf(engine.CRC32C, wrong),
+			said:     sumOf(engine.CRC32C, right),
+			err:      fault.ErrDiffers,
+		},
+		"S3 speaks of another sum": {
+			entry:    opaque,
+			received: sumOf(engine.CRC32C, right),
+			said:     sumOf(engine.CRC64NVME, right),
+			want:     proof.Unverified,
+		},
 		"a CRC that looks like the tag":   {entry: single, received: sumOf(engine.CRC32C, right), want: proof.Unverified},
 		"an MD5 that is a tag of parts":   {entry: parts, received: sumOf(engine.MD5, right), want: proof.Unverified},
 		"the parts":                       {entry: parts, received: ofParts(5 << 20), want: proof.ByParts},
@@ -54,9 +69,14 @@ func TestJudge(t *testing.T) {
 		"no sum":                          {entry: single, want: proof.Unverified},
 		"no sum, and none is wanted":      {entry: single, sizeOnly: true, want: proof.BySize},
 		"another size, and no sum wanted": {entry: single, sizeOnly: true, size: 4, err: fault.ErrDiffers},
-		"another size":                    {entry: single, received: sumOf(engine.MD5, right), size: 4, err: fault.ErrDiffers},
-		"nothing":                         {want: proof.ByMD5},
-		"nothing of some object":          {loose: true, want: proof.Unverified},
+		"another size": {
+			entry:    single,
+			received: sumOf(engine.MD5, right),
+			size:     4,
+			err:      fault.ErrDiffers,
+		},
+		"nothing":                {want: proof.ByMD5},
+		"nothing of some object": {loose: true, want: proof.Unverified},
 	} {
 		size := tt.entry.Size
 		if tt.size > 0 {

@@ -172,9 +172,21 @@ func TestARestoreThatCannotBe(t *testing.T) {
 		want   wire.Reason
 		text   string
 	}{
-		"no export":             {func(r *wire.Request) { r.Source.Prefix = "none/" }, wire.NoSuchObject, "no complete export"},
-		"half a manifest":       {func(r *wire.Request) { r.Source.Prefix = "broken/" }, wire.RequestRejected, "cannot be restored"},
-		"one of a later schema": {func(r *wire.Request) { r.Source.Prefix = "later/" }, wire.RequestRejected, "schemaVersion"},
+		"no export": {
+			func(r *wire.Request) { r.Source.Prefix = "none/" },
+			wire.NoSuchObject,
+			"no complete export",
+		},
+		"half a manifest": {
+			func(r *wire.Request) { r.Source.Prefix = "broken/" },
+			wire.RequestRejected,
+			"cannot be restored",
+		},
+		"one of a later schema": {
+			func(r *wire.Request) { r.Source.Prefix = "later/" },
+			wire.RequestRejected,
+			"schemaVersion",
+		},
 		"named objects": {func(r *wire.Request) {
 			r.Source.Objects = []wire.Object{{Key: "runs/1/a"}}
 		}, wire.RequestRejected, "spec.objects"},

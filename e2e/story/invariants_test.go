@@ -76,7 +76,8 @@ func (h history) moving(uid, version, state string, gone bool) {
 // Who left a volume as it is stored.
 const ours, others = true, false
 
-func (h history) stored(name, version, ref, promised string, written bool, marks ...string) { //nolint:revive // As a row of a table.
+//nolint:revive // As a row of a table.
+func (h history) stored(name, version, ref, promised string, written bool, marks ...string) {
 	v := &corev1.PersistentVolume{ObjectMeta: object(name, name, version)}
 	if ref != "" {
 		v.Spec.ClaimRef = &corev1.ObjectReference{Namespace: "n", UID: types.UID(ref)}

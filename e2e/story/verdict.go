@@ -61,7 +61,9 @@ func (l *invariants) promised(volume string, claim types.UID) (promise, bool) {
 }
 
 // judgePromises looks at each promise of a volume, also at those to claims that were never bound.
-func (l *invariants) judgePromises(v *volumeRecord) (out []string) { //nolint:gocyclo // Each condition is a broken promise.
+//
+//nolint:gocyclo // Each condition is a broken promise.
+func (l *invariants) judgePromises(v *volumeRecord) (out []string) {
 	tell := func(format string, a ...any) {
 		out = append(out, fmt.Sprintf("volume %s, ", v.name)+fmt.Sprintf(format, a...))
 	}

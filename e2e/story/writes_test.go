@@ -132,7 +132,8 @@ func TestWritesOutsideOfStories(t *testing.T) {
 		places = append(places, e.namespace)
 		wrong += len(o.wrongWrites(e.namespace))
 	}
-	if want := []string{"", "elsewhere", "kube-system", SystemNamespace, "shown"}; !slices.Equal(places, want) || wrong != 2 {
+	if want := []string{"", "elsewhere", "kube-system", SystemNamespace, "shown"}; !slices.Equal(places, want) ||
+		wrong != 2 {
 		t.Errorf("%d wrong writes in %q, want 2 in %q", wrong, places, want)
 	}
 }

@@ -79,7 +79,8 @@ func TestPlay(t *testing.T) {
 	if r := got["stale"]; r.outcome != unjudged || !strings.Contains(r.by, "does not apply") {
 		t.Errorf("a stale patch: %s by %q", r.outcome, r.by)
 	}
-	if err := verdict(results); err == nil || !strings.Contains(err.Error(), "1 killed, 2 survived, 5 could not be judged") {
+	if err := verdict(results); err == nil ||
+		!strings.Contains(err.Error(), "1 killed, 2 survived, 5 could not be judged") {
 		t.Errorf("verdict %v", err)
 	}
 	if left, err := os.ReadFile(filepath.Join(dir, "sum", "sum.go")); err != nil || string(left) != product {
@@ -107,10 +108,13 @@ func TestUnnoticed(t *testing.T) {
 		"only what a test prints":    {"    --- FAIL: TestStory (1.00s)\nFAIL\n", "no named test failed"},
 		"a timeout":                  {failure + "panic: test timed out after 5m0s\n", "test timed out after 5m0s"},
 		"a kill":                     {"=== RUN   TestStory\nsignal: killed\n", "no named test failed: signal: killed"},
-		"a panic of the runner":      {"=== RUN   TestStory\npanic: send on closed channel\nexit status 2\n", "no named test"},
-		"no build":                   {"FAIL\texample.com/x [build failed]\n", "does not build"},
-		"no setup":                   {"FAIL\texample.com/x [setup failed]\n", "does not build"},
-		"no test to run":             {"testing: warning: no tests to run\nPASS\n", "no named test failed: PASS"},
+		"a panic of the runner": {
+			"=== RUN   TestStory\npanic: send on closed channel\nexit status 2\n",
+			"no named test",
+		},
+		"no build":       {"FAIL\texample.com/x [build failed]\n", "does not build"},
+		"no setup":       {"FAIL\texample.com/x [setup failed]\n", "does not build"},
+		"no test to run": {"testing: warning: no tests to run\nPASS\n", "no named test failed: PASS"},
 	}
 	for name, c := range cases {
 		if got := unnoticed(c.out, k); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {

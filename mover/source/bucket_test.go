@@ -19,8 +19,12 @@ func TestBucketURL(t *testing.T) {
 		"with the bucket in the host": {
 			wire.Source{Endpoint: "https://s3.example.com", Addressing: "VirtualHost"}, "", "https://bucket.s3.example.com",
 		},
-		"AWS":              {wire.Source{}, "eu-west-1", "https://bucket.s3.dualstack.eu-west-1.amazonaws.com"},
-		"AWS, by the path": {wire.Source{Addressing: "Path"}, "eu-west-1", "https://s3.dualstack.eu-west-1.amazonaws.com/bucket"},
+		"AWS": {wire.Source{}, "eu-west-1", "https://bucket.s3.dualstack.eu-west-1.amazonaws.com"},
+		"AWS, by the path": {
+			wire.Source{Addressing: "Path"},
+			"eu-west-1",
+			"https://s3.dualstack.eu-west-1.amazonaws.com/bucket",
+		},
 	} {
 		tt.source.Bucket = "bucket"
 		endpoint, err := parseEndpoint(tt.source)

@@ -41,7 +41,11 @@ func (c *Client) Plan(ctx context.Context, listed func(objects int64)) (*plan.Pl
 }
 
 // Each lists the source, page by page; listed is told how many objects came so far.
-func (c *Client) Each(ctx context.Context, add func(key string, size int64, etag string), listed func(objects int64)) error {
+func (c *Client) Each(
+	ctx context.Context,
+	add func(key string, size int64, etag string),
+	listed func(objects int64),
+) error {
 	source := c.request.Source
 	options := minio.ListObjectsOptions{Prefix: plan.ListPrefix(source), Recursive: true}
 	var keys cycle
@@ -69,8 +73,13 @@ func (c *Client) Each(ctx context.Context, add func(key string, size int64, etag
 
 // foreign is for a server that ignores the prefix: what it lists is not what was asked for.
 func foreign(where, key, prefix string) error {
-	return fault.New(wire.TransferFailed, "%s lists the key %s, and the prefix %s was asked for; this is a fault of the server",
-		where, plan.Quote(key), plan.Quote(prefix))
+	return fault.New(
+		wire.TransferFailed,
+		"%s lists the key %s, and the prefix %s was asked for; this is a fault of the server",
+		where,
+		plan.Quote(key),
+		plan.Quote(prefix),
+	)
 }
 
 // StatWorkers bounds the HEAD requests in flight. They are latency bound; 16

@@ -50,8 +50,14 @@ func TestAListingThatIsUnderWayIsWaitedFor(t *testing.T) {
 		wantStatus int // 0: an error.
 		wantTime   time.Duration
 	}{
-		"a page":                 {begun, []func() (*http.Response, error){answer(200, strings.NewReader(whole))}, 1, 200, 0},
-		"a page after troubles":  {begun, []func() (*http.Response, error){answer(503, strings.NewReader("busy")), fails, breaks, answer(200, strings.NewReader(whole))}, 4, 200, 7 * time.Second},
+		"a page": {begun, []func() (*http.Response, error){answer(200, strings.NewReader(whole))}, 1, 200, 0},
+		"a page after troubles": {
+			begun,
+			[]func() (*http.Response, error){answer(503, strings.NewReader("busy")), fails, breaks, answer(200, strings.NewReader(whole))},
+			4,
+			200,
+			7 * time.Second,
+		},
 		"a server that is down":  {begun, []func() (*http.Response, error){fails}, 6, 0, 31 * time.Second},
 		"a server that is busy":  {begun, []func() (*http.Response, error){func() (*http.Response, error) { return answer(503, strings.NewReader("busy"))() }}, 6, 503, 31 * time.Second},
 		"a server that hangs":    {begun, []func() (*http.Response, error){hangs}, 1, 0, responseTimeout},

@@ -38,7 +38,8 @@ func TestASecretIsScrubbedAfterItWasRenewed(t *testing.T) {
 		}
 	}
 	text := c.Scrub("AK1 first-secret first-token AK2 second-secret second-token third-token")
-	if strings.Contains(text, "secret") || strings.Contains(text, "token") || !strings.Contains(text, "AK1") || !strings.Contains(text, "AK2") {
+	if strings.Contains(text, "secret") || strings.Contains(text, "token") || !strings.Contains(text, "AK1") ||
+		!strings.Contains(text, "AK2") {
 		t.Errorf("the text is %q", text)
 	}
 	if got := (*Client)(nil).Scrub("text"); got != "text" {

@@ -19,7 +19,9 @@ const largestCopy = 5 << 30
 
 // copyObject has S3 copy the object of a file from the last complete run. False means that it cannot,
 // or that the copy is not proven to be the same; the file is sent then.
-func (x *export) copyObject(ctx context.Context, before manifest.Entry, key string) (object, bool, error) { //nolint:gocyclo // What each answer of S3 means.
+//
+//nolint:gocyclo // What each answer of S3 means.
+func (x *export) copyObject(ctx context.Context, before manifest.Entry, key string) (object, bool, error) {
 	to := minio.CopyDestOptions{
 		Bucket: x.bucket, Object: key, Encryption: x.encryption(),
 		ReplaceTags: len(x.options.Tags) > 0, UserTags: x.options.Tags,

@@ -77,7 +77,8 @@ func (s *scanner) directory(ctx context.Context, d *os.File, at string) error {
 	}
 }
 
-func (s *scanner) name(ctx context.Context, d *os.File, at, name string) error { //nolint:gocyclo // A case for each kind of entry.
+//nolint:gocyclo // A case for each kind of entry.
+func (s *scanner) name(ctx context.Context, d *os.File, at, name string) error {
 	full := path.Join(at, name)
 	var stat unix.Stat_t
 	err := unix.Fstatat(int(d.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW)

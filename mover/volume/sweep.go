@@ -104,7 +104,9 @@ const (
 )
 
 // judge decides about one directory entry.
-func (s *Sweep) judge(dir *os.File, name string, e fs.DirEntry) verdict { //nolint:gocyclo // A case for each kind of entry.
+//
+//nolint:gocyclo // A case for each kind of entry.
+func (s *Sweep) judge(dir *os.File, name string, e fs.DirEntry) verdict {
 	if e.IsDir() && (slices.Contains(plan.StorageOwn, name) || name == wire.JournalDir) {
 		return leave
 	}

@@ -33,7 +33,8 @@ func FuzzAnswer(f *testing.F) {
 			t.Errorf("the range %+v", p)
 		}
 		for _, known := range algorithms {
-			if known.algo == a.said.Algorithm && slices.ContainsFunc(a.said.Value[known.size:], func(b byte) bool { return b != 0 }) {
+			if known.algo == a.said.Algorithm &&
+				slices.ContainsFunc(a.said.Value[known.size:], func(b byte) bool { return b != 0 }) {
 				t.Errorf("the sum %+v is longer than %d bytes", a.said, known.size)
 			}
 		}

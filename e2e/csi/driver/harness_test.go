@@ -34,6 +34,7 @@ type harness struct {
 	// The rest is replaced by restart.
 	driver     *driver.Driver
 	server     *grpc.Server
+	served     <-chan struct{}
 	controller csi.ControllerClient
 	node       csi.NodeClient
 }
@@ -65,7 +66,12 @@ func (h *harness) serve() {
 	server := grpc.NewServer()
 	h.server = server
 	h.driver.Register(server)
-	go func() { _ = server.Serve(listener) }()
+	served := make(chan struct{})
+	h.served = served
+	go func() {
+		defer close(served)
+		_ = server.Serve(listener)
+	}()
 	connection, err := grpc.NewClient(
 		"unix://"+h.path("csi.sock"),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -81,6 +87,7 @@ func (h *harness) serve() {
 func (h *harness) restart() {
 	h.t.Helper()
 	h.server.Stop()
+	<-h.served // One that is stopped before it serves closes its socket only then.
 	h.serve()
 }
 

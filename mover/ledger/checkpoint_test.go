@@ -59,17 +59,7 @@ func TestASyncThatHangs(t *testing.T) {
 		}, wire.Fenced, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			root, err := os.OpenRoot(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = root.Close() })
-			j, err := TakeOver(root, plan.Header{Claim: "claim", Pod: "this", Request: "request"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(j.Close)
+			dir, root, j := ownVolume(t)
 			file := filepath.Join(dir, "a")
 			if err := os.WriteFile(file, []byte("hello"), 0o600); err != nil {
 				t.Fatal(err)
@@ -77,7 +67,7 @@ func TestASyncThatHangs(t *testing.T) {
 			l := New(&plan.Plan{Entries: []plan.Entry{{Key: "a", Path: "a", Size: 5}}})
 			l.Verified(0, 1, plan.Identity{}, false)
 			k := &Checkpointer{Volume: refusing{dir, func() { tt.meanwhile(t, root) }}, Ledger: l, Journal: j}
-			err = k.Checkpoint()
+			err := k.Checkpoint()
 			if !errors.Is(err, unix.EIO) || fault.ReasonOf(err) != tt.wantReason {
 				t.Errorf("it ends with %v, want EIO and the reason %q", err, tt.wantReason)
 			}
@@ -86,6 +76,23 @@ func TestASyncThatHangs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// ownVolume is an empty directory with the journal of this mover.
+func ownVolume(t *testing.T) (dir string, root *os.Root, j *Journal) {
+	t.Helper()
+	dir = t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = root.Close() })
+	j, err = TakeOver(root, plan.Header{Claim: "claim", Pod: "this", Request: "request"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(j.Close)
+	return dir, root, j
 }
 
 // keeping is a volume whose sync ends well and leaves the content of files where it was.
@@ -114,17 +121,7 @@ func TestFilesAreSyncedOneByOne(t *testing.T) {
 		noted   int
 	}{"the device takes them": {"", 2}, "the device refuses one": {"a", 0}} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			root, err := os.OpenRoot(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = root.Close() })
-			j, err := TakeOver(root, plan.Header{Claim: "claim", Pod: "this", Request: "request"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(j.Close)
+			dir, _, j := ownVolume(t)
 			v := &keeping{refusing: refusing{dir: dir}, refuses: tt.refuses}
 			l := New(&plan.Plan{Entries: []plan.Entry{
 				{Key: "a", Path: "a", Size: 5},

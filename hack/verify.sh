@@ -16,6 +16,7 @@ cp -a "$copy" "$copy.before"
 
 hack/generate.sh "$copy"
 mapfile -t modules < <(cd "$copy" && find . -name go.mod -printf '%h\n' | sort)
+# shellcheck disable=SC2016 # The inner shell expands it.
 printf '%s\n' "${modules[@]}" | (cd "$copy" && xargs -P "$(nproc)" -I{} \
   bash -c 'cd "$1" && go mod tidy && go mod verify >/dev/null || { echo "verify: in $1" >&2; exit 1; }' -- {}) || {
   echo "verify: where the network cannot be reached, this step cannot pass" >&2

@@ -111,14 +111,12 @@ func (t *transfer) fetchNative(ctx context.Context, todo []int) error {
 	tasks := func(yield func(engine.Task) bool) {
 		for _, i := range todo {
 			task := t.task(i)
-			if n := t.ledger.Partial.Of(i); n > 0 && n < task.Size {
-				task.Present = []engine.Range{{Length: n}}
-			}
+			task.Present = t.ledger.Partial.Ranges(i)
 			if !yield(task) {
 				return
 			}
 		}
 	}
-	sink := &nativeSink{transfer: t, ctx: ctx, growing: map[int]*extents{}}
+	sink := &nativeSink{transfer: t, ctx: ctx}
 	return e.Fetch(ctx, tasks, &nativeTarget{transfer: t}, sink)
 }

@@ -124,7 +124,7 @@ func (s *deviceSink) Failed(i int, err error) error {
 func (s *deviceSink) Wrote(_ int, n int64) { s.mover.wroteNative(n) }
 
 // Grew implements engine.Sink.
-func (*deviceSink) Grew(int, engine.Range) {}
+func (*deviceSink) Grew(int, engine.Range, uint64) {}
 
 // fetchNative is fetch with the engine of our own. The object is there when every byte of it was
 // written once.

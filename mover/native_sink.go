@@ -4,8 +4,6 @@ package mover
 
 import (
 	"context"
-	"slices"
-	"sync"
 
 	"github.com/s3populator/s3populator/mover/engine"
 	"github.com/s3populator/s3populator/mover/fault"
@@ -19,16 +17,12 @@ import (
 type nativeSink struct {
 	transfer *transfer
 	ctx      context.Context //nolint:containedctx // Of the one call of Fetch that this sink is for.
-
-	mu      sync.Mutex
-	growing map[int]*extents // Large files, by entry.
 }
 
 // Arrived implements engine.Sink.
 func (s *nativeSink) Arrived(e engine.Evidence) {
 	t, i := s.transfer, e.Index
 	defer t.progress.inFlight.Add(-e.Fetched)
-	s.grewWhole(i)
 	by, file, err := s.judge(e)
 	if err != nil {
 		t.ledger.Partial.Drop(i)
@@ -98,50 +92,6 @@ func (s *nativeSink) Failed(i int, err error) error {
 func (s *nativeSink) Wrote(_ int, n int64) { s.transfer.wroteNative(n) }
 
 // Grew implements engine.Sink.
-func (s *nativeSink) Grew(i int, r engine.Range) {
-	partial := &s.transfer.ledger.Partial
-	s.mu.Lock()
-	x := s.growing[i]
-	if x == nil {
-		x = &extents{}
-		if n := partial.Of(i); n > 0 {
-			x.add(engine.Range{Length: n})
-		}
-		s.growing[i] = x
-	}
-	n := x.add(r)
-	s.mu.Unlock()
-	if n > 0 {
-		partial.Reached(i, n)
-	}
-}
-
-func (s *nativeSink) grewWhole(i int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.growing, i)
-}
-
-// extents are the parts of a file that are written, sorted and apart.
-type extents struct{ list []engine.Range }
-
-// add a range that overlaps no other, and return how much of the beginning is there.
-func (x *extents) add(r engine.Range) int64 {
-	i, _ := slices.BinarySearchFunc(x.list, r.Offset, func(e engine.Range, at int64) int {
-		return int(min(max(e.Offset-at, -1), 1))
-	})
-	if i > 0 && x.list[i-1].End() == r.Offset {
-		i--
-		x.list[i].Length += r.Length
-	} else {
-		x.list = slices.Insert(x.list, i, r)
-	}
-	if i+1 < len(x.list) && x.list[i].End() == x.list[i+1].Offset {
-		x.list[i].Length += x.list[i+1].Length
-		x.list = slices.Delete(x.list, i+1, i+2)
-	}
-	if x.list[0].Offset > 0 {
-		return 0
-	}
-	return x.list[0].Length
+func (s *nativeSink) Grew(i int, r engine.Range, crc uint64) {
+	s.transfer.ledger.Grew(s.transfer.journal, i, r, crc)
 }

@@ -89,21 +89,6 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func TestExtents(t *testing.T) {
-	t.Parallel()
-	var x extents
-	for _, step := range []struct{ offset, length, want int64 }{
-		{10, 5, 0}, {20, 5, 0}, {0, 5, 5}, {15, 5, 5}, {5, 5, 25}, {30, 1, 25}, {25, 5, 31},
-	} {
-		if got := x.add(engine.Range{Offset: step.offset, Length: step.length}); got != step.want {
-			t.Errorf("after %d+%d the beginning is %d, want %d (%v)", step.offset, step.length, got, step.want, x.list)
-		}
-	}
-	if len(x.list) != 1 {
-		t.Errorf("%v is not one range", x.list)
-	}
-}
-
 // TestScattered: the sum does not depend on the order in which pieces come, and there is none while a
 // byte is missing or there is one too many.
 func TestScattered(t *testing.T) {

@@ -8,6 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+
+	"github.com/minio/crc64nvme"
+	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
@@ -15,20 +19,80 @@ import (
 	"github.com/s3populator/s3populator/mover/volume"
 )
 
-// keepBeginning gives back what lies behind the first n bytes of a large file, which nobody
-// vouches for, so that the room for it is not counted twice.
-func (t *transfer) keepBeginning(i int, n int64) error {
+// errNothingThere means that of a large file nothing is left that can be gone on with.
+var errNothingThere = errors.New("nothing of it is there")
+
+// keepRanges gives back what nobody vouches for of a large file, so that the room for it is not
+// counted twice: what lies between the ranges that are durable, or that have the sum that was noted
+// of them when they were written.
+func (t *transfer) keepRanges(i int, b *begunFile) error {
 	e := t.plan.Entries[i]
-	f, err := t.volume.OpenFile(e.Path, os.O_WRONLY, 0)
+	f, err := t.volume.OpenFile(e.Path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	err = errors.Join(f.Truncate(n), f.Truncate(e.Size), f.Close())
+	x, err := t.foundRanges(f, b)
+	if err == nil && len(x) == 0 {
+		err = errNothingThere
+	}
 	if err == nil {
-		t.ledger.Partial.Reached(i, n)
-		t.ledger.Partial.Note(map[int]int64{i: n})
+		x, err = emptyBetween(f, x, e.Size)
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		t.ledger.Partial.Keep(i, x)
+		t.ledger.Partial.Note(map[int]ledger.Extents{i: b.durable})
 	}
 	return err
+}
+
+// foundRanges adds to what is durable the ranges whose bytes on the device have their sum.
+func (t *transfer) foundRanges(f *os.File, b *begunFile) (ledger.Extents, error) {
+	x := slices.Clone(b.durable)
+	if len(b.blocks) > 0 {
+		if err := t.volume.SyncOpen(f); err != nil {
+			return nil, err
+		}
+		_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // All was synced just now.
+	}
+	buffer, _ := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(buffer)
+	sum := crc64nvme.New()
+	for _, l := range b.blocks {
+		r := plan.Range{Offset: l.Offset, Length: l.Size}
+		if x.Has(r) {
+			continue
+		}
+		sum.Reset()
+		n, err := io.CopyBuffer(sum, io.NewSectionReader(f, r.Offset, r.Length), *buffer)
+		if err != nil {
+			return nil, fmt.Errorf("read back: %w", err)
+		}
+		if n == r.Length && sum.Sum64() == l.Sum {
+			x = x.With(r)
+		}
+	}
+	return x, nil
+}
+
+// emptyBetween takes the room of what lies outside of some ranges. Where a file system cannot make
+// holes, the beginning is all that is kept.
+func emptyBetween(f *os.File, x ledger.Extents, size int64) (ledger.Extents, error) {
+	at := int64(0)
+	for _, r := range x {
+		if r.Offset > at {
+			const hole = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE
+			if err := unix.Fallocate(int(f.Fd()), hole, at, r.Offset-at); err != nil {
+				x = ledger.Extents(nil).With(plan.Range{Length: x.Beginning()})
+				break
+			}
+		}
+		at = r.End()
+	}
+	if len(x) == 0 {
+		return nil, errNothingThere
+	}
+	end := x[len(x)-1].End()
+	return x, errors.Join(f.Truncate(end), f.Truncate(size))
 }
 
 // growing writes a large file and records how far it is.

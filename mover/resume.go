@@ -4,6 +4,7 @@ package mover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -19,15 +20,22 @@ import (
 
 // remains are what an earlier attempt left, by entry.
 type remains struct {
-	plan          *plan.Plan
-	ledger        *ledger.Ledger
-	proven        map[int]provenFile
-	keepBeginning func(i int, n int64) error
+	plan       *plan.Plan
+	ledger     *ledger.Ledger
+	proven     map[int]provenFile
+	keepRanges func(i int, b *begunFile) error
 
-	kept     []keptFile    // By entry: what the journal says was verified.
-	begun    map[int]int64 // Large files of which so much had arrived.
-	furthest map[int]int64 // The most of them that any attempt had.
-	doubtful []int         // Files of the right size that nobody vouches for.
+	kept     []keptFile         // By entry: what the journal says was verified.
+	begun    map[int]*begunFile // Large files of which something had arrived.
+	furthest map[int]int64      // The most bytes of them that any attempt had made durable.
+	doubtful []int              // Files of the right size that nobody vouches for.
+}
+
+// begunFile is what the journal says of a large file that is on its way.
+type begunFile struct {
+	durable ledger.Extents
+	last    int64         // Offset of the last range that was noted as durable.
+	blocks  []ledger.Line // Ranges that were not synced.
 }
 
 // keptFile is what a line of the journal says beyond the plan, in little memory. Without a
@@ -46,12 +54,13 @@ func (t *transfer) resume(ctx context.Context) error {
 		return err
 	}
 	t.ledger.Partial.Inherit(r.furthest)
+	refused := t.syncBlocks(r)
 	s := volume.Sweep{Volume: t.volume, Owned: t.journal.Owned, Plan: t.plan, Keep: r.keep}
 	if err := s.Run(ctx); err != nil {
 		return err
 	}
 	t.dirs = s.Dirs
-	if err := t.recheck(ctx, r.doubtful); err != nil {
+	if err := t.recheck(ctx, r.doubtful, refused); err != nil {
 		return err
 	}
 	if objects, bytes := t.ledger.Totals(); objects > 0 || s.Removed > 0 {
@@ -62,14 +71,33 @@ func (t *transfer) resume(ctx context.Context) error {
 
 func (t *transfer) remains() *remains {
 	return &remains{
-		plan:          t.plan,
-		ledger:        t.ledger,
-		proven:        t.proven,
-		keepBeginning: t.keepBeginning,
-		kept:          make([]keptFile, len(t.plan.Entries)),
-		begun:         make(map[int]int64),
-		furthest:      make(map[int]int64),
+		plan:       t.plan,
+		ledger:     t.ledger,
+		proven:     t.proven,
+		keepRanges: t.keepRanges,
+		kept:       make([]keptFile, len(t.plan.Entries)),
+		begun:      make(map[int]*begunFile),
+		furthest:   make(map[int]int64),
 	}
+}
+
+// syncBlocks makes durable what was written and not synced, so that the device itself can be asked
+// for it. Where the device has refused data, then or before, none of that is believed.
+func (t *transfer) syncBlocks(r *remains) error {
+	some := false
+	for _, b := range r.begun {
+		some = some || len(b.blocks) > 0
+	}
+	if !some {
+		return nil
+	}
+	err := t.volume.Sync()
+	if err != nil || t.journal.Distrusted() {
+		for _, b := range r.begun {
+			b.blocks = nil
+		}
+	}
+	return err //nolint:wrapcheck // The volume says what failed.
 }
 
 // read takes a line of the journal that is about an object as it is listed now. Without an entity
@@ -81,12 +109,32 @@ func (r *remains) read(l ledger.Line) {
 	}
 	switch size := r.plan.Entries[i].Size; {
 	case l.By == proof.Unverified && l.Size > 0 && l.Size < size:
-		if size >= plan.LargeSize { // Small files have no beginning that is gone on with.
-			r.begun[i], r.furthest[i] = l.Size, max(r.furthest[i], l.Size)
+		if size >= plan.LargeSize && l.Offset >= 0 && l.Offset <= size-l.Size { // Small files come again.
+			r.readRange(i, l)
 		}
 	case l.By > proof.Unverified && l.By < proof.ByExistence && l.Size == size:
 		r.kept[i] = keptFile{modTime: l.ModTime, by: l.By}
 	}
+}
+
+// readRange takes a line about part of a large file. Ranges that are durable are noted together and
+// in order: one that is not behind the last one begins a new list.
+func (r *remains) readRange(i int, l ledger.Line) {
+	b := r.begun[i]
+	if b == nil {
+		b = &begunFile{}
+		r.begun[i] = b
+	}
+	if l.Summed {
+		b.blocks = append(b.blocks, l)
+		return
+	}
+	if l.Offset <= b.last {
+		b.durable = nil
+	}
+	b.last = l.Offset
+	b.durable = b.durable.With(plan.Range{Offset: l.Offset, Length: l.Size})
+	r.furthest[i] = max(r.furthest[i], b.durable.Bytes())
 }
 
 // keep judges a planned file that is on the volume.
@@ -102,7 +150,7 @@ func (r *remains) keep(i int, stat *unix.Stat_t) bool {
 		r.ledger.Verified(i, p.by, p.file, false)
 		return true
 	}
-	if n, ok := r.begun[i]; ok && r.keepBeginning(i, n) == nil {
+	if b, ok := r.begun[i]; ok && r.keepRanges(i, b) == nil {
 		return true
 	}
 	r.doubtful = append(r.doubtful, i)
@@ -112,9 +160,9 @@ func (r *remains) keep(i int, stat *unix.Stat_t) bool {
 // recheck compares files that are there without being in the journal. Whatever
 // cannot be compared by content is removed: its size proves nothing. So is all
 // of them when the device has refused data, because memory may still hold it.
-func (t *transfer) recheck(ctx context.Context, list []int) error {
+func (t *transfer) recheck(ctx context.Context, list []int, refused error) error {
 	t.progress.enter(wire.Verifying)
-	refused := t.volume.Sync()
+	refused = errors.Join(refused, t.volume.Sync())
 	if refused != nil {
 		t.journal.Distrust()
 	}

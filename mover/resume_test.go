@@ -4,14 +4,9 @@ package mover
 
 import (
 	"bytes"
-	"cmp"
-	"crypto/md5"
-	"encoding/hex"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -222,27 +217,6 @@ func TestALargeObjectIsNotTakenForComplete(t *testing.T) {
 	})
 }
 
-// beginRange answers a request for an object, or for a range of it, up to some byte of the
-// object. It reports false, and answers nothing, where the range ends before it.
-func beginRange(w http.ResponseWriter, r *http.Request, object []byte, until int) bool {
-	from, to, status := 0, len(object)-1, http.StatusOK
-	if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to); err == nil {
-		status = http.StatusPartialContent
-		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to, len(object)))
-	}
-	if to < until {
-		w.Header().Del("Content-Range")
-		return false
-	}
-	sum := md5.Sum(object)
-	w.Header().Set("Content-Length", strconv.Itoa(to+1-from))
-	w.Header().Set("ETag", cmp.Or(r.Header.Get("If-Match"), `"`+hex.EncodeToString(sum[:])+`"`))
-	w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
-	w.WriteHeader(status)
-	_, _ = w.Write(object[min(from, until):until])
-	return true
-}
-
 // half is a proxy that lets the object "large" pass but for half a step, and then holds the
 // answer, or breaks it off. Later requests are served.
 func half(t *testing.T, s *s3server, object []byte, hold bool) (p *proxy, stuck *atomic.Bool) {
@@ -384,7 +358,7 @@ func TestWhatNobodyVouchesForGivesItsRoomBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr := &transfer{volume: v, ledger: ledger.New(p), mover: &mover{plan: p, prover: &proof.Prover{Plan: p}}}
-	if err := tr.keepBeginning(0, plan.LargeSize); err != nil {
+	if err := tr.keepRanges(0, &begunFile{durable: ledger.Extents{{Length: plan.LargeSize}}}); err != nil {
 		t.Fatal(err)
 	}
 	stat, err := v.Stat("large")

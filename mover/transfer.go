@@ -93,7 +93,7 @@ func (t *transfer) prepareRound(ctx context.Context, round int) error {
 		Volume: t.volume,
 		Owned:  t.journal.Owned,
 		Plan:   t.plan,
-		Keep:   func(i int, _ *unix.Stat_t) bool { return t.ledger.IsVerified(i) || t.ledger.Partial.Of(i) > 0 },
+		Keep:   func(i int, _ *unix.Stat_t) bool { return t.ledger.IsVerified(i) || t.ledger.Partial.Bytes(i) > 0 },
 	}
 	return s.Run(ctx)
 }

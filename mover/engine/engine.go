@@ -54,10 +54,7 @@ type Task struct {
 }
 
 // Range is part of an object, in bytes.
-type Range struct{ Offset, Length int64 }
-
-// End is the offset behind the range.
-func (r Range) End() int64 { return r.Offset + r.Length }
+type Range = plan.Range
 
 // Target is where files are made.
 type Target interface {
@@ -92,10 +89,10 @@ type Sink interface {
 	// Wrote tells how many bytes were received and written of a task since it was last
 	// told, for progress; negative for bytes that have to come again.
 	Wrote(index int, bytes int64)
-	// Grew tells that all of this range of a file is written, though not durable: the first
-	// range of a task and what follows it, or any other for an engine that writes out of
-	// order. It is told of large files only.
-	Grew(index int, r Range)
+	// Grew tells that all of this range of a file is written, though not durable, and the
+	// CRC64NVME of its bytes. It is told of large files only, of each byte once, in any order
+	// and in pieces of some MiB.
+	Grew(index int, r Range, crc uint64)
 }
 
 // Evidence is what an engine knows about an object that arrived.

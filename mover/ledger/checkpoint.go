@@ -80,14 +80,16 @@ func (k *Checkpointer) Checkpoint() error { //nolint:gocyclo // The order is wha
 		}
 		return err
 	}
-	for i, n := range parts {
-		e := k.Ledger.Plan.Entries[i]
-		lines = append(lines, Line{Path: e.Path, Size: n, By: plan.Unverified, ETag: k.Ledger.Plan.TagText(e.ETag)})
+	verified := len(lines)
+	for i, x := range parts {
+		for _, r := range x {
+			lines = append(lines, k.Ledger.part(i, r))
+		}
 	}
 	if err := k.Journal.Add(lines); err != nil {
 		return err
 	}
-	if len(lines) > len(parts) || k.Ledger.Partial.beyond(parts) {
+	if verified > 0 || k.Ledger.Partial.beyond(parts) {
 		k.Progressed()
 	}
 	k.Ledger.Partial.Note(parts)
@@ -95,7 +97,7 @@ func (k *Checkpointer) Checkpoint() error { //nolint:gocyclo // The order is wha
 }
 
 // sync writes what was verified and what has arrived to the device.
-func (k *Checkpointer) sync(pending []int32, parts map[int]int64) error {
+func (k *Checkpointer) sync(pending []int32, parts map[int]Extents) error {
 	if err := k.Volume.Sync(); err != nil {
 		return err
 	}
@@ -122,6 +124,22 @@ func (k *Checkpointer) syncFile(i int) error {
 		return err
 	}
 	return nil
+}
+
+// part describes a range of a large file.
+func (l *Ledger) part(i int, r plan.Range) Line {
+	e := l.Plan.Entries[i]
+	return Line{Path: e.Path, Offset: r.Offset, Size: r.Length, By: plan.Unverified, ETag: l.Plan.TagText(e.ETag)}
+}
+
+// Grew records that a range of a large file is written, and notes it in a journal together with its
+// sum, without a sync: a mover that comes after a kill compares both. Where that cannot be noted, the
+// range comes again.
+func (l *Ledger) Grew(j *Journal, i int, r plan.Range, crc uint64) {
+	l.Partial.Grew(i, r)
+	line := l.part(i, r)
+	line.Sum, line.Summed = crc, true
+	_, _ = j.file.Write(line.Line())
 }
 
 func (k *Checkpointer) describe(i int) (Line, bool) {

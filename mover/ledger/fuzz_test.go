@@ -20,6 +20,8 @@ func FuzzJournal(f *testing.F) {
 	f.Add([]byte(header + string(sound[1:]) + string(sound)))
 	f.Add([]byte(header + strings.Repeat("x", maxLine) + "\n" + string(sound)))
 	f.Add(append(sound, sound...))
+	block := Line{Path: "a", Size: 4 << 20, Offset: 8 << 20, ETag: "t", Sum: 1, Summed: true}.Line()
+	f.Add([]byte(header + string(block)))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		_, body, _ := bytes.Cut(text, []byte{'\n'})
 		err := readJournal(bytes.NewReader(text), func(l Line) error {

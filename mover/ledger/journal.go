@@ -20,10 +20,16 @@ import (
 //
 //	crc32 TAB size TAB mtime TAB method TAB "etag" TAB "path" LF
 //
-// A line of the method "nothing" speaks of a large file that is on its way: its
-// size is how much of the beginning was there.
+// A line of the method "nothing" speaks of a range of a large file that is on its way: its
+// size is that of the range, and in the place of the time is its offset. All ranges of a file
+// are noted together, in their order. A further field
 //
-// A line is only written after the data it speaks of was synced, so whatever
+//	TAB crc64nvme
+//
+// behind the path means that the range was written and not synced: it is there if its bytes
+// have that sum.
+//
+// Any other line is only written after the data it speaks of was synced, so whatever
 // it says survives a crash; a torn or damaged line is one file more to verify.
 const JournalName = wire.JournalDir + "/journal"
 
@@ -35,15 +41,27 @@ type Line struct {
 	ModTime int64 // Nanoseconds since 1970. Not ctime: the kubelet's chown changes that.
 	By      plan.Method
 	ETag    string
+	// Offset of the range, for the method "nothing".
+	Offset int64
+	// Sum is the CRC64NVME of a range that was not synced.
+	Sum    uint64
+	Summed bool
 }
 
 // Line is the record as the journal holds it, without the checksum that protects it.
 func (j Line) Line() []byte {
 	b := strconv.AppendInt(nil, j.Size, 10)
-	b = strconv.AppendInt(append(b, '\t'), j.ModTime, 10)
+	second := j.ModTime
+	if j.By == plan.Unverified {
+		second = j.Offset
+	}
+	b = strconv.AppendInt(append(b, '\t'), second, 10)
 	b = strconv.AppendInt(append(b, '\t'), int64(j.By), 10)
 	b = append(append(b, '\t'), strconv.Quote(j.ETag)...)
 	b = append(append(b, '\t'), strconv.Quote(j.Path)...)
+	if j.Summed {
+		b = fmt.Appendf(b, "\t%016x", j.Sum)
+	}
 	return fmt.Appendf(nil, "%08x\t%s\n", crc32.ChecksumIEEE(b), b)
 }
 
@@ -51,7 +69,7 @@ func (j Line) Line() []byte {
 func ParseJournalled(line []byte) (Line, bool) {
 	sum, rest, ok := bytes.Cut(line, []byte{'\t'})
 	fields := bytes.Split(rest, []byte{'\t'})
-	if !ok || len(fields) != 5 || string(sum) != fmt.Sprintf("%08x", crc32.ChecksumIEEE(rest)) {
+	if !ok || len(fields) < 5 || len(fields) > 6 || string(sum) != fmt.Sprintf("%08x", crc32.ChecksumIEEE(rest)) {
 		return Line{}, false
 	}
 	var j Line
@@ -62,7 +80,14 @@ func ParseJournalled(line []byte) (Line, bool) {
 	j.By, errs[2] = plan.Method(by), err
 	j.ETag, errs[3] = strconv.Unquote(string(fields[3]))
 	j.Path, errs[4] = strconv.Unquote(string(fields[4]))
-	return j, errs == [5]error{} && by < plan.Methods
+	if j.By == plan.Unverified {
+		j.Offset, j.ModTime = j.ModTime, 0
+	}
+	if len(fields) == 6 {
+		j.Sum, err = strconv.ParseUint(string(fields[5]), 16, 64)
+		j.Summed = true
+	}
+	return j, errs == [5]error{} && err == nil && by < plan.Methods && (!j.Summed || j.By == plan.Unverified)
 }
 
 // maxLine bounds a line: a path of maxPath bytes, each escaped to four, and an entity tag.

@@ -142,7 +142,7 @@ func (l *Ledger) Present(i int) (bytes int64, exists bool) {
 	if l.IsVerified(i) {
 		return l.Plan.Entries[i].Size, true
 	}
-	n := l.Partial.Of(i)
+	n := l.Partial.Bytes(i)
 	return n, n > 0
 }
 

@@ -15,3 +15,9 @@ type Identity struct {
 func IdentityOf(s *unix.Stat_t) Identity {
 	return Identity{Inode: s.Ino, Size: s.Size, ModTime: s.Mtim.Nano()}
 }
+
+// Range is part of an object, in bytes.
+type Range struct{ Offset, Length int64 }
+
+// End is the offset behind the range.
+func (r Range) End() int64 { return r.Offset + r.Length }

@@ -73,6 +73,9 @@ func lineBytes(path string) int64 {
 	return line + int64(len(path))
 }
 
+// blockBytes is of how many bytes of a large file there is a line of its own.
+const blockBytes = 4 << 20
+
 // require adds up what the plan takes: every file rounded up to blocks, its name, its line in the
 // journal and its inode, a block and an inode per directory, and slack. Dirs is how many
 // directories are there.
@@ -87,6 +90,9 @@ func (r *Room) require(p *plan.Plan, dirs int64, have func(i int) (int64, bool))
 		r.planInodes++
 		there, exists := have(i)
 		data += (e.Size - there + block - 1) / block * block
+		if e.Size >= plan.LargeSize {
+			words += (e.Size - there) / blockBytes * lineBytes(e.Path)
+		}
 		if !exists {
 			r.needInodes++
 			words += nameBytes(e.Path) + lineBytes(e.Path)

@@ -93,21 +93,20 @@ func pieces(t *engine.Task) []piece {
 // fetchRange brings a range, and again from where it was interrupted while that may help.
 func (w *worker) fetchRange(ctx context.Context, l *large, part piece) {
 	p := patience{engine: w.Engine, pace: w.pace}
-	crc := uint64(0)
-	for at := part.Offset; ; {
-		before := at
-		left := engine.Range{Offset: at, Length: part.End() - at}
+	sum := newRangeSum(l.sum.algorithm, part.Range)
+	for {
+		before := sum.at
 		var err error
 		if part.present {
-			err = w.readBack(ctx, l, left, &crc)
+			err = w.readBack(ctx, l, part.Range, sum)
 		} else {
-			err = w.tryRange(ctx, l, left, &crc, &at)
+			err = w.tryRange(ctx, l, engine.Range{Offset: sum.at, Length: part.End() - sum.at}, sum)
 		}
-		if err == nil || at == part.End() && kindOf(err) == transient { // Whatever follows the range.
-			l.sum.add(part.Range, crc)
+		if err == nil || sum.at == part.End() && kindOf(err) == transient { // Whatever follows the range.
+			l.sum.add(part.Range, sum.crc)
 			break
 		}
-		if at > before {
+		if sum.at > before {
 			p.reset()
 		}
 		if l.failure() != nil || !p.again(ctx, err, w.used) {
@@ -121,8 +120,8 @@ func (w *worker) fetchRange(ctx context.Context, l *large, part piece) {
 	}
 }
 
-// tryRange moves at on with every byte that is written.
-func (w *worker) tryRange(ctx context.Context, l *large, part engine.Range, crc *uint64, at *int64) error {
+// tryRange moves the sum on with every byte that is written.
+func (w *worker) tryRange(ctx context.Context, l *large, part engine.Range, sum *rangeSum) error {
 	a, err := w.ask(ctx, query{method: "GET", task: &l.task, part: part})
 	if err != nil {
 		return err
@@ -130,28 +129,24 @@ func (w *worker) tryRange(ctx context.Context, l *large, part engine.Range, crc 
 	if !a.pinned {
 		l.unpinned()
 	}
-	algorithm := l.sum.algorithm
 	return w.body(ctx, part.Length, func(b []byte) error {
 		if err := l.failure(); err != nil {
 			return err
 		}
-		if err := w.write(l.file, b, *at); err != nil {
+		if err := w.write(l.file, b, sum.at); err != nil {
 			return err
 		}
-		*crc = update(algorithm, *crc, b)
 		n := int64(len(b))
-		wrote := engine.Range{Offset: *at, Length: n}
-		*at += n
+		l.sum.wrote(engine.Range{Offset: sum.at, Length: n})
 		l.count(n)
-		l.sum.wrote(wrote)
 		w.sink.Wrote(l.task.Index, n)
-		w.sink.Grew(l.task.Index, wrote)
+		sum.write(b, func(r engine.Range, crc uint64) { w.sink.Grew(l.task.Index, r, crc) })
 		return nil
 	})
 }
 
 // readBack sums what an earlier attempt wrote.
-func (w *worker) readBack(ctx context.Context, l *large, part engine.Range, crc *uint64) error {
+func (w *worker) readBack(ctx context.Context, l *large, part engine.Range, sum *rangeSum) error {
 	l.sum.wrote(part)
 	if isCRC(l.sum.algorithm) {
 		buffer := make([]byte, bufferSize)
@@ -163,7 +158,7 @@ func (w *worker) readBack(ctx context.Context, l *large, part engine.Range, crc 
 			if n == 0 && err != nil {
 				return localError{fmt.Errorf("read back: %w", err)}
 			}
-			*crc = update(l.sum.algorithm, *crc, buffer[:n])
+			sum.crc = update(sum.algorithm, sum.crc, buffer[:n])
 			at += int64(n)
 		}
 	}

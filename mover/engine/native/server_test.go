@@ -290,4 +290,4 @@ func (f *fixture) Wrote(i int, n int64) {
 	f.wrote[i] += n
 }
 
-func (f *fixture) Grew(int, engine.Range) {}
+func (f *fixture) Grew(int, engine.Range, uint64) {}

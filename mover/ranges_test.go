@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/minio/crc64nvme"
+
+	"github.com/s3populator/s3populator/mover/ledger"
+	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
+	"github.com/s3populator/s3populator/mover/volume"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// TestRangesThatWereNotSynced are there when their bytes have the sum that was noted, and a lost write
+// has not.
+func TestRangesThatWereNotSynced(t *testing.T) {
+	const block, size = 4 << 20, int64(3 * plan.LargeSize)
+	dir := t.TempDir()
+	object := content(5, int(size))
+	write(t, filepath.Join(dir, "large"), string(object))
+	v, err := volume.Open(dir, "")
+	mustDo(t, err)
+	defer v.Close()
+	mustDo(t, v.MakeTarget())
+	p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "large", size: size})
+	mustDo(t, err)
+	tr := &transfer{volume: v, ledger: ledger.New(p), mover: &mover{plan: p, prover: &proof.Prover{Plan: p}}}
+	blockAt := func(at int64) ledger.Line {
+		return ledger.Line{Path: "large", Offset: at, Size: block, Summed: true, Sum: crc64nvme.Checksum(object[at : at+block])}
+	}
+	writeAt(t, filepath.Join(dir, "large"), string(make([]byte, 4096)), 60<<20) // It was lost.
+	b := &begunFile{
+		durable: ledger.Extents{{Length: 32 << 20}},
+		blocks:  []ledger.Line{blockAt(60 << 20), blockAt(48 << 20), blockAt(52 << 20), blockAt(8 << 20)},
+	}
+	mustDo(t, tr.keepRanges(0, b))
+	want := ledger.Extents{{Length: 32 << 20}, {Offset: 48 << 20, Length: 8 << 20}}
+	if got := tr.ledger.Partial.Ranges(0); !slices.Equal(got, want) {
+		t.Errorf("the ranges are %v, want %v", got, want)
+	}
+	stat, err := v.Stat("large")
+	mustDo(t, err)
+	if taken := stat.Blocks * 512; stat.Size != size || taken > want.Bytes()+1<<20 {
+		t.Errorf("the file has size %d and takes %d bytes, want %d and about %d", stat.Size, taken, size, want.Bytes())
+	}
+}
+
+// TestRangesOfAJournal: the ranges that were durable are those of the last checkpoint; others are what
+// their sums say. What contradicts the plan is left out.
+func TestRangesOfAJournal(t *testing.T) {
+	t.Parallel()
+	const size = int64(3 * plan.LargeSize)
+	p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "large", size: size})
+	mustDo(t, err)
+	tr := &transfer{ledger: ledger.New(p), mover: &mover{plan: p}}
+	r := tr.remains()
+	for _, l := range []ledger.Line{
+		{Offset: 0, Size: 16 << 20},
+		{Offset: 32 << 20, Size: 8 << 20},
+		{Offset: 20 << 20, Size: 4 << 20, Summed: true},
+		{Offset: 0, Size: 32 << 20},
+		{Offset: 40 << 20, Size: 16 << 20},
+		{Offset: size - 1, Size: 2},
+		{Offset: -1, Size: 5},
+		{Offset: 1 << 62, Size: 1 << 62},
+		{Offset: 5, Size: -5},
+		{Offset: size, Size: 4, Summed: true},
+	} {
+		l.Path, l.ETag = "large", p.TagText(p.Entries[0].ETag)
+		r.read(l)
+	}
+	b := r.begun[0]
+	if want := (ledger.Extents{{Length: 32 << 20}, {Offset: 40 << 20, Length: 16 << 20}}); !slices.Equal(b.durable, want) {
+		t.Errorf("%v is durable, want %v", b.durable, want)
+	}
+	if len(b.blocks) != 1 || r.furthest[0] != 48<<20 {
+		t.Errorf("the blocks are %v, and the furthest is %d", b.blocks, r.furthest[0])
+	}
+}
+
+// TestKilledBeforeAnyCheckpoint: what a large object had is not fetched again although nothing was
+// synced.
+func TestKilledBeforeAnyCheckpoint(t *testing.T) {
+	s := startVersity(t)
+	object := content(5, 8*plan.LargeSize+777)
+	p, stuck := half(t, s, object, true)
+	s.put(t, "large", object)
+	b := newBench(t, p.URL)
+	b.request.Transfer.Engine = wire.EngineNative
+	b.options.CheckpointEvery = time.Hour
+	cmd := b.spawn()
+	waitFor(t, time.Minute, "the last range is on its way", stuck.Load)
+	waitFor(t, time.Minute, "all others have come", func() bool { return p.sent.Load() >= 7*plan.LargeSize })
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	b.request.Attempt, b.request.Volume.Began = 2, true
+	r := b.mustBeDone(b.run())
+	b.mustHold(map[string][]byte{"large": object})
+	if most := int64(64<<20 + len(object)/100); r.FetchedBytes > most {
+		t.Errorf("%d bytes were fetched again, of %d", r.FetchedBytes, len(object))
+	}
+}

@@ -39,7 +39,8 @@ func TestAnnotatedStatefulSet(t *testing.T) {
 // located are the annotations that describe a bucket.
 func located(b *story.Bucket, path string) map[string]string {
 	return map[string]string{
-		v1alpha1.AnnotationURL: "s3://" + b.Name + "/" + path, v1alpha1.AnnotationEndpoint: b.Server.Endpoint, v1alpha1.AnnotationSecret: "keys",
+		v1alpha1.AnnotationURL: "s3://" + b.Name + "/" + path, v1alpha1.AnnotationEndpoint: b.Server.Endpoint,
+		v1alpha1.AnnotationSecret: "keys",
 	}
 }
 
@@ -146,7 +147,8 @@ func TestSelected(t *testing.T) {
 	})
 	claim := s.Claim(story.Claim{Labels: map[string]string{"app": "models"}})
 	s.Populated(claim, bucket.Under(""))
-	if plain := s.Claim(story.Claim{Name: "plain", Labels: map[string]string{"app": "else"}}); plain.Spec.DataSourceRef != nil {
+	plain := s.Claim(story.Claim{Name: "plain", Labels: map[string]string{"app": "else"}})
+	if plain.Spec.DataSourceRef != nil {
 		t.Errorf("a claim that nothing selects has %v", plain.Spec.DataSourceRef)
 	}
 	s.Source("again", bucket, selecting("models"))

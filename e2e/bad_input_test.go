@@ -26,7 +26,8 @@ func TestUnsafeKeys(t *testing.T) {
 	s.Warnings = []string{string(wire.UnsafeKey)}
 	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"set/a/b": []byte("b"), "set/fine.txt": []byte("fine")})
 	keys := map[string]string{
-		"dotdot": "set/../x", "absolute": "set//abs", "clash": "set/a", "long": "set/" + strings.Repeat("x", 300), "dot": "set/./y",
+		"dotdot": "set/../x", "absolute": "set//abs", "clash": "set/a", "dot": "set/./y",
+		"long": "set/" + strings.Repeat("x", 300),
 	}
 	for name, key := range keys {
 		proxy := s.Proxy(bucket)
@@ -56,7 +57,8 @@ func TestTooSmall(t *testing.T) {
 	s := story.Begin(t, world)
 	s.Warnings = []string{string(wire.VolumeTooSmall), string(wire.VolumeOutOfInodes)}
 	s.MayWarn = []string{string(v1alpha1.ReasonInventoryPending)}
-	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"big/one.bin": story.Bytes(1, 20*story.MiB)}).Put(story.Small("many/", 300))
+	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"big/one.bin": story.Bytes(1, 20*story.MiB)})
+	bucket.Put(story.Small("many/", 300))
 	s.Source("big", bucket, under("big"))
 	s.Source(
 		"growing",
@@ -86,7 +88,9 @@ func TestUnsupportedClass(t *testing.T) {
 	bucket := s.Bucket(story.MinIO).Put(story.Small("", 3))
 	s.Source("source", bucket)
 	unsupported := map[string]string{}
-	for name, provisioner := range map[string]string{"manual": "kubernetes.io/no-provisioner", "ignorant": "ignores.example/data-sources"} {
+	for name, provisioner := range map[string]string{
+		"manual": "kubernetes.io/no-provisioner", "ignorant": "ignores.example/data-sources",
+	} {
 		class := &storagev1.StorageClass{
 			ObjectMeta:  metav1.ObjectMeta{Name: s.Namespace + "-" + name},
 			Provisioner: provisioner,

@@ -18,7 +18,9 @@ import (
 // not parallel, because no manager looks meanwhile.
 func TestMoverCollected(t *testing.T) {
 	s := story.Begin(t, world)
-	bucket := s.Bucket(story.VersityGW).Put(map[string][]byte{"one.bin": story.Bytes(1, 2*story.MiB), "two.bin": story.Bytes(2, 2*story.MiB)})
+	bucket := s.Bucket(story.VersityGW).Put(map[string][]byte{
+		"one.bin": story.Bytes(1, 2*story.MiB), "two.bin": story.Bytes(2, 2*story.MiB),
+	})
 	proxy := s.Proxy(bucket)
 	s.Source("source", bucket, through(proxy), slowed("128Ki"))
 	claim := s.Claim(story.Claim{Source: "source"})

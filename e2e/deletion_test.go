@@ -102,7 +102,9 @@ func TestSourceLate(t *testing.T) {
 func TestSourceDeletedMidway(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
-	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"one.bin": story.Bytes(1, 2*story.MiB), "two.bin": story.Bytes(2, 2*story.MiB)})
+	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{
+		"one.bin": story.Bytes(1, 2*story.MiB), "two.bin": story.Bytes(2, 2*story.MiB),
+	})
 	source := s.Source("source", bucket, slowed("256Ki"))
 	claim := s.Claim(story.Claim{Source: "source"})
 	s.Mover(claim, "mc")

@@ -92,11 +92,13 @@ func (k keptVolume) givenBack() {
 	k.Delete(claim)
 }
 
-// A class that waits for a pod gives a free volume to the first one that fits. The claim does not get what is on it, its owner
-// keeps it, and the claim is filled from a new volume.
+// A class that waits for a pod gives a free volume to the first one that fits. The claim does not get what
+// is on it, its owner keeps it, and the claim is filled from a new volume.
 func TestFreeVolumeIsGivenBack(t *testing.T) {
 	t.Parallel()
-	for name, annotation := range map[string]string{"made by hand": v1alpha1.AnnotationProvisionedBy, "kept by its class": "none"} {
+	for name, annotation := range map[string]string{
+		"made by hand": v1alpha1.AnnotationProvisionedBy, "kept by its class": "none",
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := story.Begin(t, world)

@@ -42,7 +42,8 @@ func ghost(s *story.Story) *corev1.Node {
 	}
 	status(s, node, func() {
 		node.Status = corev1.NodeStatus{Capacity: some, Allocatable: some, Conditions: []corev1.NodeCondition{{
-			Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady", LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now(),
+			Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady",
+			LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now(),
 		}}}
 	})
 	return node

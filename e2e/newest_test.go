@@ -109,8 +109,8 @@ func TestGrowsAfterAll(t *testing.T) {
 	claim := s.Claim(story.Claim{Source: "source", Size: "8Mi"})
 	now, volume := s.Populated(claim, bucket.Under(""))
 	s.WaitForEvent(claim, string(wire.VolumeTooSmall), "The volume may grow, so it is replaced by one of ")
-	if have, asked := volume.Spec.Capacity.Storage().Value(), now.Spec.Resources.Requests.Storage().Value(); have <= 20*story.MiB ||
-		asked != 8*story.MiB {
+	have, asked := volume.Spec.Capacity.Storage().Value(), now.Spec.Resources.Requests.Storage().Value()
+	if have <= 20*story.MiB || asked != 8*story.MiB {
 		t.Errorf("the volume has %d bytes, the claim asks for %d", have, asked)
 	}
 }

@@ -107,20 +107,24 @@ func TestManagerIsPinned(t *testing.T) {
 	shell := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "populate-shell", Namespace: s.Namespace}}
 	shell.Spec = story.PodSpec(claim.Name, false, false)
 	shell.Spec.Containers[0].Name = "mover" // Its image is not ours.
+	ours := &admissionv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: story.ManagerName}}
+	larger := client.RawPatch("application/merge-patch+json",
+		[]byte(`{"spec":{"resources":{"requests":{"storage":"1Gi"}}}}`))
+	ignored := client.RawPatch("application/json-patch+json",
+		[]byte(`[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]`))
 	for what, err := range map[string]error{
-		"contain": thief.Create(t.Context(), shell),
-		"delete":  thief.Delete(t.Context(), claim.DeepCopy()),
-		"change":  thief.Patch(t.Context(), claim.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"resources":{"requests":{"storage":"1Gi"}}}}`))),
-		"change the webhook": thief.Patch(t.Context(), &admissionv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: story.ManagerName}},
-			client.RawPatch("application/json-patch+json", []byte(`[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]`))),
+		"contain":            thief.Create(t.Context(), shell),
+		"delete":             thief.Delete(t.Context(), claim.DeepCopy()),
+		"change":             thief.Patch(t.Context(), claim.DeepCopy(), larger),
+		"change the webhook": thief.Patch(t.Context(), ours, ignored),
 	} {
 		if err == nil || !strings.Contains(err.Error(), "s3populator-manager") {
 			t.Errorf("%s: %v, want the policy to refuse it", what, err)
 		}
 	}
 	var all admissionv1.ValidatingAdmissionPolicyList
-	if err := world.Client.List(t.Context(), &all, client.MatchingLabels{"app.kubernetes.io/part-of": "s3populator"}); err != nil ||
-		len(all.Items) != 5 {
+	err := world.Client.List(t.Context(), &all, client.MatchingLabels{"app.kubernetes.io/part-of": "s3populator"})
+	if err != nil || len(all.Items) != 5 {
 		t.Fatalf("there are %d policies (%v), want five", len(all.Items), err)
 	}
 	for _, p := range all.Items {

@@ -56,8 +56,8 @@ var samples = map[string]sample{
 		keys: map[string][]byte{
 			"photos/a.jpg": []byte("a"), "photos/2024/b.jpg": []byte("b"), "photos/thumbnails/a.jpg": []byte("t"),
 			"photos/2024/thumbnails/b.jpg": []byte("u"),
-			"photos/index.json":            []byte("{}"), "photos/2024/index.json": []byte("[]"), "photos/notes.txt": []byte("n"),
-			"photos2/c.jpg": []byte("c"),
+			"photos/index.json":            []byte("{}"), "photos/2024/index.json": []byte("[]"),
+			"photos/notes.txt": []byte("n"), "photos2/c.jpg": []byte("c"),
 		},
 		want: func(b *story.Bucket) story.Content {
 			return b.Where(func(key string) (string, bool) {

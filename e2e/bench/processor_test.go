@@ -38,7 +38,9 @@ func TestStatOfAProcessWithAnOddName(t *testing.T) {
 
 func TestOnlyAFullRunWritesFiguresOfTheFullForm(t *testing.T) {
 	t.Parallel()
-	for args, want := range map[string]string{"": "", "--pairs=2": "trial_", "--claims=10": "trial_", "--limits=default": ""} {
+	for args, want := range map[string]string{
+		"": "", "--pairs=2": "trial_", "--claims=10": "trial_", "--limits=default": "",
+	} {
 		var given []string
 		if args != "" {
 			given = []string{args}

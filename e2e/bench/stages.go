@@ -15,7 +15,11 @@ spec:
     statusTemplate: |
       {{ $now := Now }}
       conditions:
-      - {type: Ready, status: "True", reason: KubeletReady, lastHeartbeatTime: {{ $now | Quote }}, lastTransitionTime: {{ $now | Quote }}}
+      - type: Ready
+        status: "True"
+        reason: KubeletReady
+        lastHeartbeatTime: {{ $now | Quote }}
+        lastTransitionTime: {{ $now | Quote }}
 ---
 apiVersion: kwok.x-k8s.io/v1alpha1
 kind: Stage
@@ -39,7 +43,13 @@ spec:
         imageID: ""
         ready: false
         restartCount: 0
-        state: {terminated: {exitCode: 0, reason: Completed, startedAt: {{ $now | Quote }}, finishedAt: {{ $now | Quote }}, message: '%s'}}
+        state:
+          terminated:
+            exitCode: 0
+            reason: Completed
+            startedAt: {{ $now | Quote }}
+            finishedAt: {{ $now | Quote }}
+            message: '%s'
 ---
 apiVersion: kwok.x-k8s.io/v1alpha1
 kind: Stage

@@ -60,7 +60,8 @@ func TestEveryValue(t *testing.T) {
 	s.MayWarn = append([]string{"CertificateInvalid"}, oldLeader...)
 	for _, image := range []string{"manager", "mover"} {
 		s.Shell(
-			"ctr -n k8s.io images tag --force docker.io/s3populator/" + image + ":dev registry.example.com/mirrored/" + image + ":played",
+			"ctr -n k8s.io images tag --force docker.io/s3populator/" + image + ":dev " +
+				"registry.example.com/mirrored/" + image + ":played",
 		)
 	}
 	s.Shell("kubectl apply --server-side --filename e2e/chart/testdata/servicemonitors.yaml\n" +
@@ -110,7 +111,9 @@ func effects(t *testing.T, s *story.Story) {
 	t.Helper()
 	out := s.Shell("kubectl -n s3populator-system get serviceaccount,deployment,servicemonitor,pods -o yaml; " +
 		"kubectl -n s3populator-system get poddisruptionbudget,networkpolicy -o name")
-	for _, text := range []string{"e2e/account", "e2e/common", "e2e/deployment", "e2e/monitor", "e2e/pod", "interval: 15s"} {
+	for _, text := range []string{
+		"e2e/account", "e2e/common", "e2e/deployment", "e2e/monitor", "e2e/pod", "interval: 15s",
+	} {
 		if !strings.Contains(out, text) {
 			t.Errorf("nothing in the manager's namespace has %s", text)
 		}

@@ -13,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
@@ -48,7 +47,8 @@ func TestLifeOfARelease(t *testing.T) {
 	)
 	s.Populated(annotated, bucket.Under(""))
 
-	if out, err := world.Helm(t.Context(), "uninstall", release, "--namespace", story.SystemNamespace, "--wait"); err != nil {
+	out, err := world.Helm(t.Context(), "uninstall", release, "--namespace", story.SystemNamespace, "--wait")
+	if err != nil {
 		t.Fatal(out, err)
 	}
 	removed(t)
@@ -103,8 +103,9 @@ func removed(t *testing.T) {
 	t.Helper()
 	ours := client.MatchingLabels{"app.kubernetes.io/part-of": release}
 	for _, kind := range []client.ObjectList{
-		&appsv1.DeploymentList{}, &corev1.ServiceList{}, &corev1.ServiceAccountList{}, &rbacv1.RoleList{}, &rbacv1.RoleBindingList{},
-		&rbacv1.ClusterRoleList{}, &rbacv1.ClusterRoleBindingList{}, &admissionregistrationv1.MutatingWebhookConfigurationList{},
+		&appsv1.DeploymentList{}, &corev1.ServiceList{}, &corev1.ServiceAccountList{},
+		&rbacv1.RoleList{}, &rbacv1.RoleBindingList{}, &rbacv1.ClusterRoleList{}, &rbacv1.ClusterRoleBindingList{},
+		&admissionregistrationv1.MutatingWebhookConfigurationList{},
 	} {
 		if err := world.Client.List(t.Context(), kind, ours); err != nil {
 			t.Fatal(err)
@@ -124,7 +125,8 @@ func removed(t *testing.T) {
 	if err := world.Client.List(t.Context(), &v1alpha1.S3SourceList{}); err != nil {
 		t.Errorf("the CRDs went with the release: %v", err)
 	}
-	if err := world.Client.Get(t.Context(), client.ObjectKey{Name: story.SystemNamespace}, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{}}); err != nil {
+	err = world.Client.Get(t.Context(), client.ObjectKey{Name: story.SystemNamespace}, &corev1.Namespace{})
+	if err != nil {
 		t.Errorf("the namespace went with the release: %v", err)
 	}
 }

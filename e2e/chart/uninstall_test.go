@@ -38,7 +38,8 @@ func TestInstallCommands(t *testing.T) {
 	const rolledOut = "kubectl -n s3populator-system rollout status deploy/s3populator"
 	for _, image := range []string{"manager", "mover"} { // There is no registry that the node could pull from.
 		s.Shell(
-			"ctr -n k8s.io images tag --force docker.io/s3populator/" + image + ":dev registry.example.com/s3populator/" + image + ":dev",
+			"ctr -n k8s.io images tag --force docker.io/s3populator/" + image + ":dev " +
+				"registry.example.com/s3populator/" + image + ":dev",
 		)
 	}
 	s.Shell("helm uninstall s3populator --namespace s3populator-system --wait")

@@ -67,7 +67,8 @@ func (c Content) differences(found []entry) []string {
 		case e.Mode[0] != '-':
 			out = append(out, fmt.Sprintf("%q is no regular file but %s", e.Path, e.Mode))
 		case e.Size != want.Size || e.SHA256 != want.SHA256:
-			out = append(out, fmt.Sprintf("%q has %d bytes, sha256 %.12s…, the object %d bytes, sha256 %.12s…", e.Path, e.Size, e.SHA256, want.Size, want.SHA256))
+			out = append(out, fmt.Sprintf("%q has %d bytes, sha256 %.12s…, the object %d bytes, sha256 %.12s…",
+				e.Path, e.Size, e.SHA256, want.Size, want.SHA256))
 		}
 		delete(files, e.Path)
 	}

@@ -29,7 +29,10 @@ func Bytes(seed uint64, size int) []byte {
 // Small is n objects of up to 4 KiB below a prefix, in a few directories, with names
 // that a careless program would trip over.
 func Small(prefix string, n int) map[string][]byte {
-	names := []string{"plain.txt", "with blank.txt", "ünï-cødé.txt", "per%20cent+plus&amp.txt", "-dash.txt", "quote'\"s.txt", "dots..txt", ".hidden", "tab;semi$dollar.txt", "UPPER.TXT"}
+	names := []string{
+		"plain.txt", "with blank.txt", "ünï-cødé.txt", "per%20cent+plus&amp.txt", "-dash.txt", "quote'\"s.txt", "dots..txt",
+		".hidden", "tab;semi$dollar.txt", "UPPER.TXT",
+	}
 	out := map[string][]byte{}
 	for i := range n {
 		dir := [...]string{"", "a/", "a/b/", "c/d/e/f/"}[i%4]

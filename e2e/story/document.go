@@ -78,7 +78,13 @@ var (
 )
 
 // placeholders are what the documents have for the names in the messages of docs/conditions.md.
-var placeholders = strings.NewReplacer("nodes a ", "nodes NODE ", "node a", "node NODE", "worker-7", "NODE", "pv pv-1", "pv VOLUME", "s3source models", "s3source SOURCE")
+var placeholders = strings.NewReplacer(
+	"nodes a ", "nodes NODE ",
+	"node a", "node NODE",
+	"worker-7", "NODE",
+	"pv pv-1", "pv VOLUME",
+	"s3source models", "s3source SOURCE",
+)
 
 // Commands are all that documents tell their readers to type, and where: in blocks of shell,
 // in those of a console after a dollar, and in a sentence.

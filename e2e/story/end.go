@@ -44,7 +44,8 @@ func (s *Story) end() {
 		)
 	}
 	s.judgeStory(ctx)
-	if err := client.IgnoreNotFound(s.World.Client.Delete(ctx, &corev1.Namespace{ObjectMeta: objectMeta(s.Namespace)})); err != nil {
+	namespace := &corev1.Namespace{ObjectMeta: objectMeta(s.Namespace)}
+	if err := client.IgnoreNotFound(s.World.Client.Delete(ctx, namespace)); err != nil {
 		s.T.Errorf("delete namespace: %v", err)
 	}
 }

@@ -69,13 +69,15 @@ func (w *World) describeNamespace(ctx context.Context, namespace string) string 
 }
 
 func (w *World) describeClaim(ctx context.Context, out *strings.Builder, c *corev1.PersistentVolumeClaim) {
-	fmt.Fprintf(out, "claim %s (%s): %s, volume %q, annotations %v\n", c.Name, c.UID, c.Status.Phase, c.Spec.VolumeName, c.Annotations)
+	fmt.Fprintf(out, "claim %s (%s): %s, volume %q, annotations %v\n",
+		c.Name, c.UID, c.Status.Phase, c.Spec.VolumeName, c.Annotations)
 	for _, k := range c.Status.Conditions {
 		fmt.Fprintf(out, "  %s=%s %s: %s\n", k.Type, k.Status, k.Reason, k.Message)
 	}
 	v := &corev1.PersistentVolume{}
 	if c.Spec.VolumeName != "" && w.Client.Get(ctx, client.ObjectKey{Name: c.Spec.VolumeName}, v) == nil {
-		fmt.Fprintf(out, "  volume %s: %s %s, claimRef %s, annotations %v\n", v.Name, v.Status.Phase, v.Spec.PersistentVolumeReclaimPolicy, v.Spec.ClaimRef.Name, v.Annotations)
+		fmt.Fprintf(out, "  volume %s: %s %s, claimRef %s, annotations %v\n",
+			v.Name, v.Status.Phase, v.Spec.PersistentVolumeReclaimPolicy, v.Spec.ClaimRef.Name, v.Annotations)
 	}
 }
 
@@ -107,7 +109,8 @@ func (w *World) describePod(ctx context.Context, p *corev1.Pod) string {
 		}
 	}
 	if p.Status.Phase == corev1.PodFailed || p.Namespace == SystemNamespace {
-		text, _ := w.Kube.CoreV1().Pods(p.Namespace).GetLogs(p.Name, &corev1.PodLogOptions{TailLines: new(int64(20))}).DoRaw(ctx)
+		last := &corev1.PodLogOptions{TailLines: new(int64(20))}
+		text, _ := w.Kube.CoreV1().Pods(p.Namespace).GetLogs(p.Name, last).DoRaw(ctx)
 		fmt.Fprintf(&out, "\n  log: %s", strings.ReplaceAll(strings.TrimSpace(string(text)), "\n", "\n  log: "))
 	}
 	return out.String()

@@ -94,7 +94,8 @@ func (w *World) oursLeft(ctx context.Context) error {
 	var pods corev1.PodList
 	var claims corev1.PersistentVolumeClaimList
 	var volumes corev1.PersistentVolumeList
-	if err := errors.Join(w.Client.List(ctx, &pods, ours), w.Client.List(ctx, &claims, ours), w.Client.List(ctx, &volumes)); err != nil {
+	err := errors.Join(w.Client.List(ctx, &pods, ours), w.Client.List(ctx, &claims, ours), w.Client.List(ctx, &volumes))
+	if err != nil {
 		return err
 	}
 	left := names("pod", pods.Items, func(p corev1.Pod) string { return p.Namespace + "/" + p.Name })

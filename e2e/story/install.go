@@ -100,11 +100,8 @@ func (s *Story) Overlay(lines string) (undo func()) {
 	dir := s.T.TempDir()
 	base, err := filepath.Rel(dir, s.File("manifests"))
 	s.must("find the manifests", err)
-	text := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [" + base + "/default]\n" + strings.ReplaceAll(
-		lines,
-		"MANIFESTS",
-		base,
-	) + "\n"
+	text := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [" + base + "/default]\n" +
+		strings.ReplaceAll(lines, "MANIFESTS", base) + "\n"
 	s.must("write an overlay", os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600))
 	undo = func() {
 		s.T.Helper()
@@ -122,8 +119,8 @@ func (s *Story) Overlay(lines string) (undo func()) {
 func (s *Story) ManagerSettled() {
 	s.T.Helper()
 	s.Await("the manager to be replaced", func() error {
-		d := &appsv1.Deployment{}
-		if err := s.World.Client.Get(s.T.Context(), client.ObjectKey{Namespace: SystemNamespace, Name: ManagerName}, d); err != nil {
+		d, key := &appsv1.Deployment{}, client.ObjectKey{Namespace: SystemNamespace, Name: ManagerName}
+		if err := s.World.Client.Get(s.T.Context(), key, d); err != nil {
 			return err
 		}
 		return errors.Join(s.World.managerAvailable(s.T.Context()), s.World.onlyReplicas(s.T.Context(), *d.Spec.Replicas))
@@ -132,7 +129,8 @@ func (s *Story) ManagerSettled() {
 
 func (w *World) apply(ctx context.Context, objects []*unstructured.Unstructured) error {
 	for _, o := range objects {
-		if err := w.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("e2e"), client.ForceOwnership); err != nil {
+		as := client.ApplyConfigurationFromUnstructured(o)
+		if err := w.Client.Apply(ctx, as, client.FieldOwner("e2e"), client.ForceOwnership); err != nil {
 			return fmt.Errorf("apply %s %s: %w", o.GetKind(), o.GetName(), err)
 		}
 	}
@@ -143,7 +141,9 @@ func (w *World) apply(ctx context.Context, objects []*unstructured.Unstructured)
 func never() <-chan struct{} { return nil }
 
 func classes() []client.Object {
-	storage := func(name string, binding storagev1.VolumeBindingMode, reclaim corev1.PersistentVolumeReclaimPolicy) client.Object {
+	storage := func(
+		name string, binding storagev1.VolumeBindingMode, reclaim corev1.PersistentVolumeReclaimPolicy,
+	) client.Object {
 		return class.Storage(name, binding, reclaim, nil)
 	}
 	return []client.Object{
@@ -176,7 +176,8 @@ func (w *World) manifests(ctx context.Context, dir string) ([]*unstructured.Unst
 		if o.GetKind() != "Deployment" {
 			continue
 		}
-		if err := unstructured.SetNestedField(o.Object, stamp, "spec", "template", "metadata", "annotations", "e2e/images"); err != nil {
+		at := []string{"spec", "template", "metadata", "annotations", "e2e/images"}
+		if err := unstructured.SetNestedField(o.Object, stamp, at...); err != nil {
 			return nil, fmt.Errorf("stamp the manager: %w", err)
 		}
 	}

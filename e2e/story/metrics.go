@@ -39,7 +39,9 @@ func (w *World) ManagerMetrics(ctx context.Context) ([]Metrics, error) {
 // AskManager gets a path from every replica of the manager at once; the answers are by pod.
 func (w *World) AskManager(ctx context.Context, port, path string) (map[string][]byte, error) {
 	var pods corev1.PodList
-	if err := w.Client.List(ctx, &pods, client.InNamespace(SystemNamespace), client.MatchingLabels{"app.kubernetes.io/component": "manager"}); err != nil {
+	err := w.Client.List(ctx, &pods, client.InNamespace(SystemNamespace),
+		client.MatchingLabels{"app.kubernetes.io/component": "manager"})
+	if err != nil {
 		return nil, fmt.Errorf("list the manager's pods: %w", err)
 	}
 	if len(pods.Items) == 0 {

@@ -36,7 +36,8 @@ func PodSpec(claim string, block, readOnly bool, args ...string) corev1.PodSpec 
 	c := corev1.Container{
 		Name: "probe", Image: image.Name("probe"), ImagePullPolicy: corev1.PullNever, Args: args,
 		SecurityContext: &corev1.SecurityContext{
-			AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+			AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
+			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 		},
 	}
 	if block {
@@ -45,7 +46,8 @@ func PodSpec(claim string, block, readOnly bool, args ...string) corev1.PodSpec 
 		c.VolumeMounts = []corev1.VolumeMount{{Name: "data", MountPath: MountPath}}
 	}
 	return corev1.PodSpec{
-		RestartPolicy: corev1.RestartPolicyNever, AutomountServiceAccountToken: new(false), TerminationGracePeriodSeconds: new(int64(1)),
+		RestartPolicy: corev1.RestartPolicyNever, AutomountServiceAccountToken: new(false),
+		TerminationGracePeriodSeconds: new(int64(1)),
 		SecurityContext: &corev1.PodSecurityContext{
 			RunAsNonRoot: new(true), RunAsUser: new(consumerUser), RunAsGroup: new(consumerGroup), FSGroup: new(consumerGroup),
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},

@@ -94,7 +94,9 @@ func (s *Story) Import(claim *corev1.PersistentVolumeClaim) *v1alpha1.S3Import {
 	var found *v1alpha1.S3Import
 	s.Await(fmt.Sprintf("the import of claim %s to end", claim.Name), func() error {
 		var all v1alpha1.S3ImportList
-		if err := s.World.Client.List(s.T.Context(), &all, client.InNamespace(s.Namespace), client.MatchingLabels{v1alpha1.LabelClaimUID: string(claim.UID)}); err != nil {
+		err := s.World.Client.List(s.T.Context(), &all, client.InNamespace(s.Namespace),
+			client.MatchingLabels{v1alpha1.LabelClaimUID: string(claim.UID)})
+		if err != nil {
 			return err
 		}
 		if len(all.Items) != 1 {

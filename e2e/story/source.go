@@ -34,7 +34,8 @@ func (s *Story) Source(name string, b *Bucket, changes ...func(*v1alpha1.S3Sourc
 	source := &v1alpha1.S3Source{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: s.Namespace},
 		Spec: v1alpha1.S3SourceSpec{S3Location: v1alpha1.S3Location{
-			Endpoint: b.Server.Endpoint, Bucket: b.Name, Credentials: &v1alpha1.Credentials{SecretRef: &v1alpha1.SecretReference{Name: secret}},
+			Endpoint: b.Server.Endpoint, Bucket: b.Name,
+			Credentials: &v1alpha1.Credentials{SecretRef: &v1alpha1.SecretReference{Name: secret}},
 		}},
 	}
 	if b.Server.CABundle != nil {

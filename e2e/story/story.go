@@ -48,7 +48,8 @@ func Begin(t *testing.T, w *World) *Story {
 	s := &Story{T: t, World: w, Namespace: name[:min(len(name), 40)] + "-" + hex.EncodeToString(suffix)}
 	t.Cleanup(s.end)
 	s.Create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace, Labels: map[string]string{
-		"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted", storyLabel: "true",
+		"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted",
+		storyLabel: "true",
 	}}})
 	return s
 }

@@ -30,7 +30,8 @@ func TestBroken(t *testing.T) { t.Error("always") }
 func TestSkipped(t *testing.T) { t.Skip("not here") }
 `
 	header = "# It breaks.\n# Killed-by: go test ./sum -run TEST\n"
-	diff   = "--- a/sum/sum.go\n+++ b/sum/sum.go\n@@ -4,3 +4,3 @@\n func Add(a, b int) int {\n-\treturn a + b\n+\treturn RESULT\n }\n"
+	diff   = "--- a/sum/sum.go\n+++ b/sum/sum.go\n@@ -4,3 +4,3 @@\n" +
+		" func Add(a, b int) int {\n-\treturn a + b\n+\treturn RESULT\n }\n"
 )
 
 // TestPlay plays patches on a repository of one package.

@@ -31,7 +31,8 @@ func TestRecordsSurviveReopening(t *testing.T) {
 	want := Volume{
 		ID: "pvc-1", Owner: Owner{Namespace: "ns", Name: "data"}, CapacityBytes: 1 << 20, Block: true,
 		AccessModes: []string{"A", "B"},
-		Parameters:  map[string]string{"p": "1"}, Attributes: map[string]string{"tier": "fast"}, Origin: Origin{Snapshot: "s"},
+		Parameters:  map[string]string{"p": "1"}, Attributes: map[string]string{"tier": "fast"},
+		Origin:    Origin{Snapshot: "s"},
 		CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
 	}
 	if err := open(t, dir).Create("pvc-1", want, fill("data")); err != nil {

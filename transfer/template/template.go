@@ -17,11 +17,14 @@ type Values struct {
 	// Namespace and Claim are those that are exported.
 	Namespace string
 	Claim     string
-	// Run is the name of the S3Export.
+	// Run is the UID of the S3Export.
 	Run string
 	// Time is when the S3Export was created; {{.Date}} is its day in UTC, such as 2026-11-26.
 	Time time.Time
 }
+
+// Default is the prefix of an export that names none.
+const Default = "{{.Namespace}}/{{.Claim}}/{{.Run}}/"
 
 // maxPrefix is the length of a prefix in bytes. A key has 1,024 bytes at most; the rest is left for the
 // paths of files.
@@ -79,13 +82,12 @@ func Expand(text string, v Values) (string, error) {
 }
 
 // PerRun tells whether each run gets a prefix of its own.
-func PerRun(text string) bool {
-	one, err := fill(text, Values{Run: "a"})
-	other, _ := fill(text, Values{Run: "b"})
-	return err == nil && one != other
-}
+func PerRun(text string) bool { return strings.Contains(text, "{{.Run}}") }
 
-// fill replaces each {{.Name}}; blanks beside the name are allowed.
+// PerClaim tells whether claims of one namespace get different prefixes.
+func PerClaim(text string) bool { return PerRun(text) || strings.Contains(text, "{{.Claim}}") }
+
+// fill replaces each {{.Name}}.
 func fill(text string, v Values) (string, error) {
 	var out strings.Builder
 	for rest := text; ; {
@@ -101,7 +103,7 @@ func fill(text string, v Values) (string, error) {
 		if !closed {
 			return "", fmt.Errorf("%q opens {{ and does not close it; write %s", text, usage())
 		}
-		value, ok := lookUp(strings.TrimSpace(name), v)
+		value, ok := lookUp(name, v)
 		if !ok {
 			return "", fmt.Errorf("{{%s}} is not known; use %s", name, usage())
 		}

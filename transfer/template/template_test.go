@@ -10,7 +10,7 @@ import (
 )
 
 var values = Values{
-	Namespace: "ml", Claim: "results", Run: "nightly-results-1",
+	Namespace: "ml", Claim: "results", Run: "8d3f",
 	Time: time.Date(2026, 11, 27, 1, 30, 0, 0, time.FixedZone("east", 2*60*60)),
 }
 
@@ -25,12 +25,14 @@ func TestExpand(t *testing.T) {
 		"a slash is added":                  {text: "runs/beta", want: "runs/beta/"},
 		"all values, the day in UTC": {
 			text: "runs/{{.Namespace}}/{{.Claim}}/{{.Run}}/{{.Date}}/",
-			want: "runs/ml/results/nightly-results-1/2026-11-26/",
+			want: "runs/ml/results/8d3f/2026-11-26/",
 		},
-		"values within a segment, and blanks": {text: "a-{{ .Claim }}-{{.Date }}", want: "a-results-2026-11-26/"},
-		"a name that begins with dots":        {text: "..a/.b/c..", want: "..a/.b/c../"},
-		"spaces and characters of a script":   {text: "Läufe/{{.Claim}} 1/", want: "Läufe/results 1/"},
-		"braces that open nothing":            {text: "{a}/{{.Claim}}", want: "{a}/results/"},
+		"values within a segment":           {text: "a-{{.Claim}}-{{.Date}}", want: "a-results-2026-11-26/"},
+		"blanks in the braces":              {text: "{{ .Claim }}", wantErr: "is not known", atCheck: true},
+		"what is used for none":             {text: Default, want: "ml/results/8d3f/"},
+		"a name that begins with dots":      {text: "..a/.b/c..", want: "..a/.b/c../"},
+		"spaces and characters of a script": {text: "Läufe/{{.Claim}} 1/", want: "Läufe/results 1/"},
+		"braces that open nothing":          {text: "{a}/{{.Claim}}", want: "{a}/results/"},
 		"another value": {
 			text: "{{.Name}}/", atCheck: true,
 			wantErr: "{{.Name}} is not known; use {{.Namespace}}, {{.Claim}}, {{.Run}} or {{.Date}}",
@@ -77,12 +79,14 @@ func TestValuesCannotLeaveThePrefix(t *testing.T) {
 	}
 }
 
-func TestPerRun(t *testing.T) {
-	for text, want := range map[string]bool{
-		"runs/{{.Run}}/": true, "{{.Claim}}-{{ .Run }}": true, "": false, "runs/": false, "{{.Date}}": false, "{{.Run": false,
+func TestPerRunAndPerClaim(t *testing.T) {
+	for text, want := range map[string]struct{ run, claim bool }{
+		Default: {true, true}, "a-{{.Run}}": {true, true}, "{{.Claim}}/": {false, true}, "": {}, "runs/": {},
+		"{{.Namespace}}/{{.Date}}": {}, "{{.Run": {},
 	} {
-		if got := PerRun(text); got != want {
-			t.Errorf("%q has a prefix for each run: %t, want %t", text, got, want)
+		if PerRun(text) != want.run || PerClaim(text) != want.claim {
+			t.Errorf("%q has a prefix for each run: %t, for each claim: %t; want %t, %t",
+				text, PerRun(text), PerClaim(text), want.run, want.claim)
 		}
 	}
 }

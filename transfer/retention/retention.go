@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package retention tells which S3Exports of a claim are history that need not be kept. It is about these
+// objects of Kubernetes alone: what a run wrote to S3 stays there. It is pure.
+package retention
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// State is how far a run is.
+type State string
+
+// The states of a run.
+const (
+	Active   State = "Active"
+	Complete State = "Complete"
+	Failed   State = "Failed"
+)
+
+// Run is one export of a claim.
+type Run struct {
+	Name string
+	// At is when it was due, or created.
+	At    time.Time
+	State State
+}
+
+// Removable are the names of the runs of one claim that go, oldest first, when keep complete ones stay.
+//
+//	state       then
+//	active      stays
+//	complete    the newest keep stay; keep is one at least, because the last one tells where the data is
+//	failed      the newest keep stay of those that are newer than every complete one
+func Removable(runs []Run, keep int) []string {
+	keep = max(keep, 1)
+	newest := slices.SortedFunc(slices.Values(runs), func(a, b Run) int {
+		return cmp.Or(b.At.Compare(a.At), cmp.Compare(b.Name, a.Name))
+	})
+	complete, failed := 0, 0
+	var gone []string
+	for _, run := range newest {
+		stays := true
+		switch run.State {
+		case Active:
+		case Complete:
+			stays = complete < keep
+			complete++
+		case Failed:
+			stays = complete == 0 && failed < keep
+			failed++
+		}
+		if !stays {
+			gone = append(gone, run.Name)
+		}
+	}
+	slices.Reverse(gone)
+	return gone
+}

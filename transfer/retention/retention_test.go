@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package retention
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// runs are named after their minute: c complete, f failed, a active; oldest first.
+func runs(states string) []Run {
+	all := make([]Run, 0, len(states))
+	for i, s := range states {
+		state := map[rune]State{'c': Complete, 'f': Failed, 'a': Active}[s]
+		all = append(all, Run{Name: string(rune('0' + i)), At: time.Unix(int64(60*i), 0), State: state})
+	}
+	return all
+}
+
+func TestRemovable(t *testing.T) {
+	tests := map[string]struct {
+		runs string
+		keep int
+		want string // Names, in order.
+	}{
+		"nothing":                                {runs: "", keep: 3},
+		"as many as are kept":                    {runs: "ccc", keep: 3},
+		"one more":                               {runs: "cccc", keep: 3, want: "0"},
+		"active ones stay":                       {runs: "acacca", keep: 1, want: "13"},
+		"the last complete one stays":            {runs: "ccff", keep: 0, want: "02"},
+		"failures after it stay":                 {runs: "cff", keep: 2},
+		"failures before it go":                  {runs: "cffc", keep: 2, want: "12"},
+		"the newest failures stay":               {runs: "cffff", keep: 2, want: "12"},
+		"failures alone":                         {runs: "ffff", keep: 3, want: "0"},
+		"a failure between does not count":       {runs: "cfcfc", keep: 3, want: "13"},
+		"failures do not push complete ones out": {runs: "ccffff", keep: 2, want: "23"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			in := runs(tt.runs)
+			for range 2 { // Whatever their order.
+				if got := strings.Join(Removable(in, tt.keep), ""); got != tt.want {
+					t.Errorf("removes %q, want %q", got, tt.want)
+				}
+				for i, j := 0, len(in)-1; i < j; i, j = i+1, j-1 {
+					in[i], in[j] = in[j], in[i]
+				}
+			}
+		})
+	}
+}
+
+func TestRunsOfOneMomentHaveAnOrder(t *testing.T) {
+	same := []Run{{Name: "b", State: Complete}, {Name: "a", State: Complete}}
+	for range 10 {
+		if got := Removable(same, 1); len(got) != 1 || got[0] != "a" {
+			t.Fatalf("removes %v, want a", got)
+		}
+		same[0], same[1] = same[1], same[0]
+	}
+}

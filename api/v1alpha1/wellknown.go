@@ -89,15 +89,37 @@ const (
 	GrowToInventory = "Inventory"
 )
 
-// Annotations on a claim that ask for an export of a bound claim. Nothing reads them yet, so
-// the admission policy of claims refuses them.
+// Annotations on a claim that ask for exports of it. The webhook checks them, the manager makes
+// S3Exports of them, owned by the claim.
 const (
 	// ExportPrefix begins them all.
 	ExportPrefix = Group + "/export-"
-	// AnnotationExportTo is s3://bucket/prefix to export to.
+	// AnnotationExportTo is s3://bucket/prefix. Without {{}} in the prefix, what tells claims and
+	// runs apart is added to it.
 	AnnotationExportTo = Group + "/export-to"
-	// AnnotationExportNow: any new value begins an export.
+	// AnnotationExportEndpoint is spec.destination.endpoint of the exports.
+	AnnotationExportEndpoint = Group + "/export-endpoint"
+	// AnnotationExportRegion is spec.destination.region of the exports.
+	AnnotationExportRegion = Group + "/export-region"
+	// AnnotationExportSecret is spec.destination.credentials.secretRef.name of the exports.
+	AnnotationExportSecret = Group + "/export-secret"
+	// AnnotationExportServiceAccount is spec.destination.credentials.serviceAccountName of the exports.
+	AnnotationExportServiceAccount = Group + "/export-service-account"
+	// AnnotationExportCAConfigMap is the ConfigMap of spec.destination.tls of the exports; its key is ca.crt.
+	AnnotationExportCAConfigMap = Group + "/export-ca-configmap"
+	// AnnotationExportNow: any new value is one export.
 	AnnotationExportNow = Group + "/export-now"
+	// AnnotationExportSchedule is when exports begin, as a CronJob's schedule in UTC.
+	AnnotationExportSchedule = Group + "/export-schedule"
+)
+
+// Annotations on a claim that only the manager writes, and only the manager reads.
+const (
+	// AnnotationExportedNow is the value of AnnotationExportNow that an export was last made for.
+	AnnotationExportedNow = Group + "/exported-now"
+	// AnnotationExportedTick is the tick of AnnotationExportSchedule that an export was last made for,
+	// or when the schedule was first seen; in RFC 3339.
+	AnnotationExportedTick = Group + "/exported-tick"
 )
 
 // AnnotationMadeFrom on an S3Source that the manager made from a claim's annotations: hash of

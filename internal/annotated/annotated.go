@@ -9,11 +9,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -26,17 +24,6 @@ var Companions = []string{
 	v1alpha1.AnnotationEndpoint, v1alpha1.AnnotationRegion, v1alpha1.AnnotationSecret,
 	v1alpha1.AnnotationServiceAccount, v1alpha1.AnnotationCAConfigMap,
 }
-
-// Limits and forms of the S3Source schema.
-const (
-	maxEndpoint = 512
-	maxRegion   = 64
-)
-
-var (
-	endpointForm = regexp.MustCompile(`^https?://[^/?#@]+/?$`)
-	regionForm   = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
-)
 
 // Asked tells whether a claim names its source by a URL.
 func Asked(claim *corev1.PersistentVolumeClaim) bool {
@@ -72,25 +59,17 @@ func path(annotation string) *field.Path {
 
 // Spec is what the annotations of a claim describe; all that is wrong with them is told at once.
 func Spec(claim *corev1.PersistentVolumeClaim) (v1alpha1.S3SourceSpec, field.ErrorList) {
-	a := claim.Annotations
-	spec := v1alpha1.S3SourceSpec{
-		S3Location: v1alpha1.S3Location{Endpoint: a[v1alpha1.AnnotationEndpoint], Region: a[v1alpha1.AnnotationRegion]},
-	}
-	errs := location(claim, &spec)
-	errs = append(errs, server(spec.S3Location)...)
-	errs = append(errs, credentials(a, &spec.S3Location)...)
-	if name := a[v1alpha1.AnnotationCAConfigMap]; name != "" {
-		errs = append(errs, checkName(v1alpha1.AnnotationCAConfigMap, name, "ConfigMap")...)
-		spec.TLS = &v1alpha1.TLS{CABundles: []v1alpha1.CABundle{{ConfigMap: &v1alpha1.KeyReference{Name: name}}}}
-	}
+	at, wrong := sourcePlace.location(claim.Annotations)
+	spec := v1alpha1.S3SourceSpec{S3Location: at}
+	errs := append(what(claim, &spec), wrong...)
 	if AutoSize(claim) {
 		spec.Sizing.OnTooSmall = v1alpha1.TooSmallGrow
 	}
 	return spec, errs
 }
 
-// location reads the URL: a prefix, or on a Block volume the one object that it takes.
-func location(claim *corev1.PersistentVolumeClaim, spec *v1alpha1.S3SourceSpec) field.ErrorList {
+// what reads the URL: a prefix, or on a Block volume the one object that it takes.
+func what(claim *corev1.PersistentVolumeClaim, spec *v1alpha1.S3SourceSpec) field.ErrorList {
 	url, at := claim.Annotations[v1alpha1.AnnotationURL], path(v1alpha1.AnnotationURL)
 	uri, err := s3uri.Parse(url)
 	if err != nil {
@@ -110,75 +89,6 @@ func location(claim *corev1.PersistentVolumeClaim, spec *v1alpha1.S3SourceSpec) 
 		}
 	default:
 		spec.Objects = []v1alpha1.S3Object{{Key: uri.Path}}
-	}
-	return nil
-}
-
-func server(at v1alpha1.S3Location) field.ErrorList {
-	var errs field.ErrorList
-	if e := at.Endpoint; e != "" && (len(e) > maxEndpoint || !endpointForm.MatchString(e)) {
-		errs = append(
-			errs,
-			field.Invalid(
-				path(v1alpha1.AnnotationEndpoint),
-				hidden(e),
-				"write scheme, host and port only, such as https://minio.data.svc:9000; the bucket goes into the URL, "+
-					"credentials into a Secret",
-			),
-		)
-	}
-	if r := at.Region; r != "" && (len(r) > maxRegion || !regionForm.MatchString(r)) {
-		errs = append(
-			errs,
-			field.Invalid(path(v1alpha1.AnnotationRegion), r, "letters, digits and dashes only, such as us-east-1"),
-		)
-	}
-	if at.Endpoint == "" && at.Region == "" {
-		errs = append(
-			errs,
-			field.Required(
-				path(v1alpha1.AnnotationRegion),
-				"without "+v1alpha1.AnnotationEndpoint+" the server is AWS; set the bucket's region, or set the endpoint",
-			),
-		)
-	}
-	return errs
-}
-
-// hidden keeps credentials that somebody wrote into an endpoint out of messages and logs.
-func hidden(endpoint string) string {
-	if i := strings.LastIndex(endpoint, "@"); i >= 0 {
-		return "(hidden)" + endpoint[i:]
-	}
-	return endpoint
-}
-
-func credentials(a map[string]string, at *v1alpha1.S3Location) field.ErrorList {
-	secret, account := a[v1alpha1.AnnotationSecret], a[v1alpha1.AnnotationServiceAccount]
-	switch {
-	case secret != "" && account != "":
-		return field.ErrorList{
-			field.Invalid(
-				path(v1alpha1.AnnotationServiceAccount),
-				account,
-				"excludes "+v1alpha1.AnnotationSecret+"; remove one of them",
-			),
-		}
-	case secret != "":
-		at.Credentials = &v1alpha1.Credentials{SecretRef: &v1alpha1.SecretReference{Name: secret}}
-		return checkName(v1alpha1.AnnotationSecret, secret, "Secret")
-	case account != "":
-		at.Credentials = &v1alpha1.Credentials{ServiceAccountName: account}
-		return checkName(v1alpha1.AnnotationServiceAccount, account, "ServiceAccount")
-	}
-	return nil
-}
-
-func checkName(annotation, name, kind string) field.ErrorList {
-	if wrong := validation.NameIsDNSSubdomain(name, false); len(wrong) > 0 {
-		return field.ErrorList{
-			field.Invalid(path(annotation), name, "is not the name of a "+kind+" of this namespace: "+wrong[0]),
-		}
 	}
 	return nil
 }

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package annotated
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/s3uri"
+	"github.com/s3populator/s3populator/transfer/schedule"
+	"github.com/s3populator/s3populator/transfer/template"
+)
+
+// ExportAnnotations are those by which a claim asks to be exported. All but the first say more
+// about it and mean nothing without it.
+var ExportAnnotations = []string{
+	v1alpha1.AnnotationExportTo, v1alpha1.AnnotationExportEndpoint, v1alpha1.AnnotationExportRegion,
+	v1alpha1.AnnotationExportSecret, v1alpha1.AnnotationExportServiceAccount, v1alpha1.AnnotationExportCAConfigMap,
+	v1alpha1.AnnotationExportNow, v1alpha1.AnnotationExportSchedule,
+}
+
+// Export is what the annotations of a claim ask for.
+type Export struct {
+	// Location is the bucket, how it is reached and as whom.
+	Location v1alpha1.S3Location
+	// Prefix is a template that gives each claim a prefix of its own.
+	Prefix string
+	// Now is a token that asks for one run; empty for none.
+	Now string
+	// Schedule is when runs begin, in UTC; empty for never.
+	Schedule string
+}
+
+// maxToken is the length of a token.
+const maxToken = 253
+
+var exportPlace = annotations{
+	endpoint: v1alpha1.AnnotationExportEndpoint, region: v1alpha1.AnnotationExportRegion,
+	secret: v1alpha1.AnnotationExportSecret, account: v1alpha1.AnnotationExportServiceAccount,
+	caConfigMap: v1alpha1.AnnotationExportCAConfigMap,
+}
+
+// ExportAsked tells whether a claim says where it is to be exported to.
+func ExportAsked(claim *corev1.PersistentVolumeClaim) bool {
+	return claim.Annotations[v1alpha1.AnnotationExportTo] != ""
+}
+
+// ExportMentioned tells whether a claim has an annotation about exports, known or not.
+func ExportMentioned(claim *corev1.PersistentVolumeClaim) bool {
+	for name := range claim.Annotations {
+		if strings.HasPrefix(name, v1alpha1.ExportPrefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// ExportOf is what the annotations of a claim ask for; all that is wrong with them is told at once.
+func ExportOf(claim *corev1.PersistentVolumeClaim) (Export, field.ErrorList) {
+	a := claim.Annotations
+	errs := unknownExports(a)
+	if !ExportAsked(claim) {
+		return Export{}, append(errs, companionsOfNoExport(a)...)
+	}
+	e := Export{Now: a[v1alpha1.AnnotationExportNow], Schedule: a[v1alpha1.AnnotationExportSchedule]}
+	if claim.Spec.VolumeMode != nil && *claim.Spec.VolumeMode == corev1.PersistentVolumeBlock {
+		errs = append(errs, field.Forbidden(path(v1alpha1.AnnotationExportTo),
+			"spec.volumeMode is Block, and only the files of a Filesystem can be exported; remove the annotation"))
+	}
+	var wrong field.ErrorList
+	e.Location, e.Prefix, wrong = exportPlaceOf(a)
+	errs = append(errs, wrong...)
+	if e.Schedule != "" {
+		if _, err := schedule.Parse(e.Schedule, ""); err != nil {
+			errs = append(errs, field.Invalid(path(v1alpha1.AnnotationExportSchedule), e.Schedule, err.Error()))
+		}
+	}
+	if len(e.Now) > maxToken || strings.ContainsFunc(e.Now, unicode.IsControl) {
+		errs = append(errs, field.Invalid(path(v1alpha1.AnnotationExportNow), "", "write a short token that is new for each "+
+			"run, such as the time; of at most 253 bytes that can be printed"))
+	}
+	return e, errs
+}
+
+func exportPlaceOf(a map[string]string) (v1alpha1.S3Location, string, field.ErrorList) {
+	to, at := a[v1alpha1.AnnotationExportTo], path(v1alpha1.AnnotationExportTo)
+	location, errs := exportPlace.location(a)
+	uri, err := s3uri.Parse(to)
+	if err != nil {
+		return location, "", append(field.ErrorList{field.Invalid(at, to, err.Error())}, errs...)
+	}
+	location.Bucket = uri.Bucket
+	prefix := uri.Path
+	if !strings.Contains(prefix, "{{") {
+		if prefix != "" && !strings.HasSuffix(prefix, "/") {
+			prefix += "/"
+		}
+		prefix += template.Default
+	}
+	if err := template.Check(prefix); err != nil {
+		return location, "", append(field.ErrorList{field.Invalid(at, to, err.Error())}, errs...)
+	}
+	if !template.PerClaim(prefix) {
+		errs = append(field.ErrorList{field.Invalid(at, to, "claims with the same annotation would overwrite each other's "+
+			"objects; add {{.Claim}} to the prefix, or leave out all {{}}: then "+template.Default+" is added")}, errs...)
+	}
+	return location, prefix, errs
+}
+
+// unknownExports are misspelt: nobody would act on them.
+func unknownExports(a map[string]string) field.ErrorList {
+	var names []string
+	for name := range a {
+		if strings.HasPrefix(name, v1alpha1.ExportPrefix) && !slices.Contains(ExportAnnotations, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	var errs field.ErrorList
+	for _, name := range names[:min(len(names), mostNames)] {
+		errs = append(errs, field.NotSupported(field.NewPath("metadata", "annotations"), name, ExportAnnotations))
+	}
+	return errs
+}
+
+// mostNames are told of at once: a claim may hold ten thousand.
+const mostNames = 5
+
+func companionsOfNoExport(a map[string]string) field.ErrorList {
+	var errs field.ErrorList
+	for _, name := range ExportAnnotations[1:] {
+		if a[name] != "" {
+			errs = append(errs, field.Forbidden(path(name),
+				"says more about "+v1alpha1.AnnotationExportTo+", which is not set; set it, or remove this annotation"))
+		}
+	}
+	return errs
+}

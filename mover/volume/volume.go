@@ -168,9 +168,13 @@ func (v *Volume) Create(name string, size int64) (*os.File, error) {
 	return f, err
 }
 
-// OpenFile opens a path below the target that leads through no link and not out of the volume.
+// OpenFile opens a path below the target that leads through no link and not out of the volume. It
+// does not wait for the other end of a FIFO that has taken the place of a file.
 func (v *Volume) OpenFile(name string, flags int, mode uint32) (*os.File, error) {
 	flags |= unix.O_CLOEXEC | unix.O_NOFOLLOW
+	if flags&unix.O_PATH == 0 { // With which nothing else may stand.
+		flags |= unix.O_NONBLOCK
+	}
 	fd, err := unix.Openat2(int(v.dataDir.Fd()), name, &unix.OpenHow{ // #nosec G115 -- a descriptor.
 		Flags:   uint64(flags), // #nosec G115 -- constants.
 		Mode:    uint64(mode),

@@ -136,11 +136,11 @@ type Mover struct {
 	Env []corev1.EnvVar `json:"env,omitempty"`
 }
 
-// Retries bounds the attempts of one population.
+// Retries bounds the attempts of one population or of one export.
 type Retries struct {
-	// Limit of failed attempts in a row that made no progress, after the first; then the
-	// population is failed until the source changes or the annotation s3populator.io/retry on the
-	// claim does. Attempts that S3 throttled or could not be reached for do not count.
+	// Limit of failed attempts in a row that made no progress, after the first; then an export is
+	// failed for good, and a population until the source changes or the annotation
+	// s3populator.io/retry on the claim does. Attempts that S3 throttled or could not be reached for do not count.
 	// +optional
 	// +kubebuilder:default=6
 	// +kubebuilder:validation:Minimum=0

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ExportPhase is Pending, Running, Suspended, Succeeded or Failed.
+type ExportPhase string
+
+// The phases of an S3Export.
+const (
+	ExportPending   ExportPhase = "Pending"
+	ExportRunning   ExportPhase = "Running"
+	ExportSuspended ExportPhase = "Suspended"
+	ExportSucceeded ExportPhase = "Succeeded"
+	ExportFailed    ExportPhase = "Failed"
+)
+
+// S3ExportStatus is what the run did so far.
+type S3ExportStatus struct {
+	// ObservedGeneration is the generation of the export that this status is about.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Phase is Pending, Running, Suspended, Succeeded or Failed.
+	// +optional
+	Phase ExportPhase `json:"phase,omitempty"`
+	// ClaimUID of the claim whose volume is read. A claim of the same name that is made later is
+	// another one.
+	// +optional
+	ClaimUID string `json:"claimUID,omitempty"`
+	// Prefix of the objects, with everything replaced; empty for an export to one key. An S3Source
+	// with this prefix restores the run.
+	// +optional
+	Prefix string `json:"prefix,omitempty"`
+	// Location is s3://bucket/prefix, or s3://bucket/key.
+	// +optional
+	Location string `json:"location,omitempty"`
+	// CopiedFrom is the prefix of the last complete run of this claim in the same bucket, from
+	// which S3 copies files that have not changed; empty: none.
+	// +optional
+	CopiedFrom string `json:"copiedFrom,omitempty"`
+	// Manifest is the key of the manifest, which is written last: it is there when the run is complete.
+	// +optional
+	Manifest string `json:"manifest,omitempty"`
+	// ManifestDigest is the digest that a population of the prefix has; see
+	// S3Source.status.inventory.digest.
+	// +optional
+	ManifestDigest string `json:"manifestDigest,omitempty"`
+	// Progress of the current attempt, or of the one that succeeded.
+	// +optional
+	Progress *ImportProgress `json:"progress,omitempty"`
+	// Attempts counts mover pods, the running one included.
+	// +optional
+	Attempts int32 `json:"attempts,omitempty"`
+	// Failures counts attempts that failed in a row without progress.
+	// +optional
+	Failures int32 `json:"failures,omitempty"`
+	// NextAttemptTime is when the next attempt starts, after one that failed.
+	// +optional
+	NextAttemptTime *metav1.Time `json:"nextAttemptTime,omitempty"`
+	// StartTime is when the first mover was made.
+	// +optional
+	StartTime *metav1.Time `json:"startTime,omitempty"`
+	// CompletionTime is when the run ended, Succeeded or Failed.
+	// +optional
+	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
+
+	// Objects that the run has exported, whether they were sent, copied or found unchanged.
+	// +optional
+	Objects int64 `json:"objects,omitempty"`
+	// Bytes of those objects.
+	// +optional
+	Bytes int64 `json:"bytes,omitempty"`
+	// SentObjects were sent by the last attempt. For a dry run, this and the following say what
+	// would have been done.
+	// +optional
+	SentObjects int64 `json:"sentObjects,omitempty"`
+	// SentBytes were sent by the last attempt.
+	// +optional
+	SentBytes int64 `json:"sentBytes,omitempty"`
+	// CopiedObjects were copied by S3 from the last complete run.
+	// +optional
+	CopiedObjects int64 `json:"copiedObjects,omitempty"`
+	// UnchangedObjects were there already and left alone.
+	// +optional
+	UnchangedObjects int64 `json:"unchangedObjects,omitempty"`
+	// DeletedObjects were removed for deleteExtra.
+	// +optional
+	DeletedObjects int64 `json:"deletedObjects,omitempty"`
+	// SkippedPaths cannot be keys and were left out, because unsafePaths is Skip.
+	// +optional
+	SkippedPaths int64 `json:"skippedPaths,omitempty"`
+	// SpecialFiles are sockets, FIFOs and devices, which are not exported.
+	// +optional
+	SpecialFiles int64 `json:"specialFiles,omitempty"`
+	// ChangedFiles changed each time that they were read: their objects may hold a mixture.
+	// +optional
+	ChangedFiles int64 `json:"changedFiles,omitempty"`
+	// OtherObjects are below the prefix and not of this export. A population loads them, too.
+	// +optional
+	OtherObjects int64 `json:"otherObjects,omitempty"`
+
+	// Conditions are Complete and Failed.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}

@@ -59,13 +59,19 @@ func TestBlock(t *testing.T) {
 		wantReason wire.Reason
 		wantText   string
 	}{
-		"an object by name":              {wire.Source{Objects: []wire.Object{{Key: "images/disk.img"}}}, 4 << 20, image, "", ""},
-		"the only object of a prefix":    {wire.Source{Prefix: "images"}, 4 << 20, image, "", ""},
-		"an object of parts":             {wire.Source{Prefix: "parts"}, 8 << 20, append(image, image...), "", ""},
-		"a device of exactly its size":   {wire.Source{Prefix: "images"}, len(image), image, "", ""},
-		"a device that is one byte less": {wire.Source{Prefix: "images"}, len(image) - 1, nil, wire.VolumeTooSmall, "at least 4Mi"},
-		"two objects":                    {wire.Source{Prefix: "images2"}, 4 << 20, nil, wire.NotOneObject, "the source has 2"},
-		"no object":                      {wire.Source{Prefix: "images3"}, 4 << 20, nil, wire.SourceEmpty, "spec.prefix"},
+		"an object by name": {
+			wire.Source{Objects: []wire.Object{{Key: "images/disk.img"}}}, 4 << 20, image, "", "",
+		},
+		"the only object of a prefix":  {wire.Source{Prefix: "images"}, 4 << 20, image, "", ""},
+		"an object of parts":           {wire.Source{Prefix: "parts"}, 8 << 20, append(image, image...), "", ""},
+		"a device of exactly its size": {wire.Source{Prefix: "images"}, len(image), image, "", ""},
+		"a device that is one byte less": {
+			wire.Source{Prefix: "images"}, len(image) - 1, nil, wire.VolumeTooSmall, "at least 4Mi",
+		},
+		"two objects": {
+			wire.Source{Prefix: "images2"}, 4 << 20, nil, wire.NotOneObject, "the source has 2",
+		},
+		"no object": {wire.Source{Prefix: "images3"}, 4 << 20, nil, wire.SourceEmpty, "spec.prefix"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := blockBench(t, s.endpoint, tt.size)

@@ -44,11 +44,13 @@ func TestADeviceThatHoldsSomethingIsLeftAlone(t *testing.T) {
 		offset int64
 		want   string
 	}{
-		"a LUKS header":          {"LUKS\xba\xbe", 0, "a LUKS header"},
-		"a file system":          {"\x53\xef", 1024 + 0x38, "an ext2, ext3 or ext4 file system"},
-		"a partition table":      {"EFI PART", 512, "a GUID partition table"},
-		"the backup of a table":  {"EFI PART", size - 512, "at its end"},
-		"another claim's header": {plan.Header{Claim: "another-claim", Pod: "a-pod", Request: "r"}.Line(), 0, "the journal of another claim"},
+		"a LUKS header":         {"LUKS\xba\xbe", 0, "a LUKS header"},
+		"a file system":         {"\x53\xef", 1024 + 0x38, "an ext2, ext3 or ext4 file system"},
+		"a partition table":     {"EFI PART", 512, "a GUID partition table"},
+		"the backup of a table": {"EFI PART", size - 512, "at its end"},
+		"another claim's header": {
+			plan.Header{Claim: "another-claim", Pod: "a-pod", Request: "r"}.Line(), 0, "the journal of another claim",
+		},
 	} {
 		for attempt, said := range map[int]string{1: "first", 2: "later"} {
 			t.Run(name+", "+said+" attempt", func(t *testing.T) {

@@ -65,7 +65,9 @@ func TestVersions(t *testing.T) {
 	b.mustBeDone(b.run())
 	b.mustHold(map[string][]byte{"small": old["small"], "large": old["large"], "other": current})
 
-	for name, version := range map[string]string{"no such version": "01JZZZZZZZZZZZZZZZZZZZZZZZ", "no name of a version": "x"} {
+	for name, version := range map[string]string{
+		"no such version": "01JZZZZZZZZZZZZZZZZZZZZZZZ", "no name of a version": "x",
+	} {
 		b := newBench(t, s.endpoint)
 		b.request.Source.Objects = []wire.Object{{Key: "small", VersionID: version}}
 		if r := b.run(); r.Reason != wire.NoSuchObject || !strings.Contains(r.Message, version) {

@@ -228,11 +228,12 @@ func TestAManifestStepsAsideBeforeTheFirstWrite(t *testing.T) {
 	if r := b.run(); r.Reason != wire.AccessDenied || !strings.Contains(r.Message, "s3:PutObject") {
 		t.Errorf("the report is %+v", r)
 	}
-	if diff := cmp.Diff([]string{"previous.json", "runs/run-2/begun.json"}, s.keys(t, "runs/1/.s3populator/")); diff != "" {
+	kept := s.keys(t, "runs/1/.s3populator/")
+	if diff := cmp.Diff([]string{"previous.json", "runs/run-2/begun.json"}, kept); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if _, report := b.populate(func(r *wire.Request) { r.Source.Endpoint = s.endpoint }); report.Reason != wire.NoSuchObject ||
-		!strings.Contains(report.Message, "no complete export") {
+	_, report := b.populate(func(r *wire.Request) { r.Source.Endpoint = s.endpoint })
+	if report.Reason != wire.NoSuchObject || !strings.Contains(report.Message, "no complete export") {
 		t.Errorf("half an export was restored: %+v", report)
 	}
 	b.request.Source.Endpoint, b.request.Export.Run = s.endpoint, "run-3"

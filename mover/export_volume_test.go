@@ -98,7 +98,8 @@ func (s *s3server) object(t testing.TB, key string) string {
 func (s *s3server) keys(t testing.TB, prefix string) []string {
 	t.Helper()
 	keys := []string{}
-	for o := range s.client.ListObjects(t.Context(), testBucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
+	below := minio.ListObjectsOptions{Prefix: prefix, Recursive: true}
+	for o := range s.client.ListObjects(t.Context(), testBucket, below) {
 		mustDo(t, o.Err)
 		keys = append(keys, strings.TrimPrefix(o.Key, prefix))
 	}
@@ -164,9 +165,12 @@ func (b *bench) odd() {
 	b.t.Helper()
 	root := b.paths.Volume
 	names := []string{
-		"plain", "with space", " leading", "trailing ", "-rf", "--help", ".hidden", "..double", "a%41b", "100%", "a+b", "a&b=c?d#e",
-		"new\nline", "tab\tbed", "cr\rret", "ü-NFC", "u\u0308-NFD", "日本語", "emoji-😀", "quote'\"`", "back\\slash", "semi;colon", "star*[x]{y}",
-		"dollar$HOME", "~", "null-like-%00", "<xml>&amp;", strings.Repeat("n", 255), "CON", "a..b", "manifest.json", "\u2028sep", "\x7fdel",
+		"plain", "with space", " leading", "trailing ", "-rf", "--help", ".hidden", "..double", "a%41b",
+		"100%", "a+b", "a&b=c?d#e",
+		"new\nline", "tab\tbed", "cr\rret", "ü-NFC", "u\u0308-NFD", "日本語", "emoji-😀", "quote'\"`",
+		"back\\slash", "semi;colon", "star*[x]{y}",
+		"dollar$HOME", "~", "null-like-%00", "<xml>&amp;", strings.Repeat("n", 255), "CON", "a..b",
+		"manifest.json", "\u2028sep", "\x7fdel",
 	}
 	modes := []os.FileMode{0o600, 0o644, 0o755, 0o400, 0o444, 0o777, 0o640, 0o751}
 	for d := range 14 {
@@ -181,19 +185,24 @@ func (b *bench) odd() {
 	b.file("one part less a byte", strings.Repeat("x", 16<<20-1))
 	mustDo(b.t, os.WriteFile(filepath.Join(root, "three parts"), content(3, 33<<20+5), 0o640))
 	for link, target := range map[string]string{
-		"inside": "dir/plain", "outside": "/etc/passwd", "dangling": "no/such/file", "to-dir": "dir", "up": "../../..", "dir/plain/odd\nlink": "a b\xffc",
+		"inside": "dir/plain", "outside": "/etc/passwd", "dangling": "no/such/file", "to-dir": "dir", "up": "../../..",
+		"dir/plain/odd\nlink": "a b\xffc",
 	} {
 		mustDo(b.t, os.Symlink(target, filepath.Join(root, link)))
 		mustDo(b.t, unix.UtimesNanoAt(unix.AT_FDCWD, filepath.Join(root, link),
 			[]unix.Timespec{unix.NsecToTimespec(5e9), unix.NsecToTimespec(6e9 + 7)}, unix.AT_SYMLINK_NOFOLLOW))
 	}
 	mustDo(b.t, os.Link(filepath.Join(root, "dir/plain/sub0/plain"), filepath.Join(root, "hard")))
-	for _, x := range [][3]string{{"three parts", "user.a", "1"}, {"dir", "user.\xfe", "\x00"}, {"hard", "user.empty", ""}} {
+	for _, x := range [][3]string{
+		{"three parts", "user.a", "1"}, {"dir", "user.\xfe", "\x00"}, {"hard", "user.empty", ""},
+	} {
 		if err := unix.Setxattr(filepath.Join(root, x[0]), x[1], []byte(x[2]), 0); err != nil {
 			b.t.Logf("no attributes here: %v", err)
 		}
 	}
-	for dir, mode := range map[string]os.FileMode{"empty": 0o700, "empty/deep/er": 0o755 | os.ModeSticky, "empty/read-only": 0o555} {
+	for dir, mode := range map[string]os.FileMode{
+		"empty": 0o700, "empty/deep/er": 0o755 | os.ModeSticky, "empty/read-only": 0o555,
+	} {
 		mustDo(b.t, os.MkdirAll(filepath.Join(root, dir), 0o755))
 		mustDo(b.t, os.Chmod(filepath.Join(root, dir), mode))
 	}

@@ -280,16 +280,25 @@ func TestServerAnswers(t *testing.T) {
 		fault func(w http.ResponseWriter, r *http.Request) bool
 		want  wire.Reason
 	}{
-		"throttled while listing": {func(w http.ResponseWriter, _ *http.Request) bool { return s3Error(w, 503, "SlowDown") }, wire.Throttled},
-		"denied while listing":    {func(w http.ResponseWriter, _ *http.Request) bool { return s3Error(w, 403, "AccessDenied") }, wire.AccessDenied},
+		"throttled while listing": {
+			func(w http.ResponseWriter, _ *http.Request) bool { return s3Error(w, 503, "SlowDown") }, wire.Throttled,
+		},
+		"denied while listing": {
+			func(w http.ResponseWriter, _ *http.Request) bool { return s3Error(w, 403, "AccessDenied") }, wire.AccessDenied,
+		},
 		"denied while reading": {func(w http.ResponseWriter, r *http.Request) bool {
 			return keyOf(r) != "" && s3Error(w, 403, "AccessDenied")
 		}, wire.AccessDenied},
-		"redirected": {func(w http.ResponseWriter, _ *http.Request) bool { return s3Error(w, 301, "PermanentRedirect") }, wire.RequestRejected},
+		"redirected": {
+			func(w http.ResponseWriter, _ *http.Request) bool { return s3Error(w, 301, "PermanentRedirect") },
+			wire.RequestRejected,
+		},
 		"archived": {func(w http.ResponseWriter, r *http.Request) bool {
 			return r.Method == http.MethodGet && keyOf(r) != "" && s3Error(w, 403, "InvalidObjectState")
 		}, wire.RequestRejected},
-		"no answer at all": {func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }, wire.EndpointUnreachable},
+		"no answer at all": {
+			func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }, wire.EndpointUnreachable,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := startVersity(t)

@@ -65,16 +65,22 @@ func TestJournal(t *testing.T) {
 		identity string
 		want     []ledger.Line
 	}{
-		"what was added is read again":                   {nil, intact, lines},
-		"a torn last line is dropped":                    {func(s string) string { return s[:len(s)-5] }, intact, lines[:2]},
-		"a last line without its newline is torn":        {func(s string) string { return s[:len(s)-1] }, intact, lines[:2]},
-		"a damaged line is dropped alone":                {func(s string) string { return strings.Replace(s, "plain", "pla1n", 1) }, intact, lines[1:]},
-		"zeroes after a crash are dropped":               {func(s string) string { return s + strings.Repeat("\x00", 4096) + "\n" }, intact, lines},
-		"another source makes it worthless":              {nil, "other", nil},
-		"a torn header makes it worthless":               {func(s string) string { return s[:10] }, intact, nil},
-		"an empty file is a new journal":                 {func(string) string { return "" }, intact, nil},
-		"a file of something else is a new journal":      {func(string) string { return "hello\nworld\n" }, intact, nil},
-		"a line with a method that does not exist fails": {func(s string) string { return s + "00000000\t1\t1\t99\t\"e\"\t\"p\"\n" }, intact, lines},
+		"what was added is read again":            {nil, intact, lines},
+		"a torn last line is dropped":             {func(s string) string { return s[:len(s)-5] }, intact, lines[:2]},
+		"a last line without its newline is torn": {func(s string) string { return s[:len(s)-1] }, intact, lines[:2]},
+		"a damaged line is dropped alone": {
+			func(s string) string { return strings.Replace(s, "plain", "pla1n", 1) }, intact, lines[1:],
+		},
+		"zeroes after a crash are dropped": {
+			func(s string) string { return s + strings.Repeat("\x00", 4096) + "\n" }, intact, lines,
+		},
+		"another source makes it worthless":         {nil, "other", nil},
+		"a torn header makes it worthless":          {func(s string) string { return s[:10] }, intact, nil},
+		"an empty file is a new journal":            {func(string) string { return "" }, intact, nil},
+		"a file of something else is a new journal": {func(string) string { return "hello\nworld\n" }, intact, nil},
+		"a line with a method that does not exist fails": {
+			func(s string) string { return s + "00000000\t1\t1\t99\t\"e\"\t\"p\"\n" }, intact, lines,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, file := journalVolume(t)

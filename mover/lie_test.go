@@ -22,8 +22,12 @@ import (
 // bytes were wrong, it is not accepted for its size.
 func TestAProvenMismatchIsNotForgotten(t *testing.T) {
 	for name, answer := range map[string]func(w http.ResponseWriter) bool{
-		"the server is busy": func(w http.ResponseWriter) bool { return s3Error(w, http.StatusServiceUnavailable, "SlowDown") },
-		"it says nothing":    func(w http.ResponseWriter) bool { return s3Error(w, http.StatusNotImplemented, "NotImplemented") },
+		"the server is busy": func(w http.ResponseWriter) bool {
+			return s3Error(w, http.StatusServiceUnavailable, "SlowDown")
+		},
+		"it says nothing": func(w http.ResponseWriter) bool {
+			return s3Error(w, http.StatusNotImplemented, "NotImplemented")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := startVersity(t)
@@ -117,7 +121,8 @@ func forged(t *testing.T, w http.ResponseWriter, s *s3server, r *http.Request, k
 	if err != nil || !bytes.Contains(text, []byte("<Contents>")) {
 		t.Errorf("the listing is %s (%v)", text, err)
 	}
-	one := "<Contents><Key>" + key + `</Key><LastModified>2030-01-01T00:00:00Z</LastModified><ETag>"x"</ETag><Size>4</Size></Contents>`
+	one := "<Contents><Key>" + key + `</Key><LastModified>2030-01-01T00:00:00Z</LastModified>` +
+		`<ETag>"x"</ETag><Size>4</Size></Contents>`
 	w.Header().Set("Content-Type", "application/xml")
 	_, _ = w.Write(bytes.Replace(text, []byte("<Contents>"), []byte(one+"<Contents>"), 1))
 	return true

@@ -38,7 +38,9 @@ func snapshot(t *testing.T, dir string) string {
 			text = string(content)
 		}
 		b.WriteString(strings.Join([]string{path, d.Type().String(), text}, "\x00"))
-		for _, n := range []int64{int64(stat.Mode), stat.Size, stat.Mtim.Nano(), stat.Ctim.Nano(), int64(stat.Uid), int64(stat.Gid)} {
+		for _, n := range []int64{
+			int64(stat.Mode), stat.Size, stat.Mtim.Nano(), stat.Ctim.Nano(), int64(stat.Uid), int64(stat.Gid),
+		} {
 			b.WriteString("\x00" + string(rune(n%1e6)))
 		}
 		b.WriteString("\n")
@@ -61,7 +63,9 @@ var occupied = map[string]struct {
 			write(t, dir+"/"+n, n)
 		}
 	}, []string{`"`, ", ", ", "}},
-	"an empty directory": {func(t *testing.T, dir string) { mustDo(t, os.Mkdir(dir+"/empty", 0o755)) }, []string{"empty"}},
+	"an empty directory": {
+		func(t *testing.T, dir string) { mustDo(t, os.Mkdir(dir+"/empty", 0o755)) }, []string{"empty"},
+	},
 	"a link": {
 		func(t *testing.T, dir string) { mustDo(t, os.Symlink("/etc", dir+"/link")) },
 		[]string{"link"},
@@ -183,11 +187,16 @@ func TestAnEmptyVolumeIsFilled(t *testing.T) {
 		"the directory of the journal": func(t *testing.T, b *bench) {
 			mustDo(t, os.Mkdir(filepath.Join(b.paths.Volume, wire.JournalDir), 0o755))
 		},
-		"a journal that was half written": func(t *testing.T, b *bench) { write(t, filepath.Join(b.paths.Volume, ledger.JournalNext), "s3popu") },
+		"a journal that was half written": func(t *testing.T, b *bench) {
+			write(t, filepath.Join(b.paths.Volume, ledger.JournalNext), "s3popu")
+		},
 		"a target path":                   func(_ *testing.T, b *bench) { b.request.Volume.TargetPath = "deep/er" },
 		"a later attempt":                 func(_ *testing.T, b *bench) { b.request.Attempt = 3 },
 		"the journal of an earlier mover": func(_ *testing.T, b *bench) { b.adopt() },
-		"a torn first attempt of ours":    func(t *testing.T, b *bench) { b.adopt(); write(t, filepath.Join(b.paths.Volume, "a"), "obj") },
+		"a torn first attempt of ours": func(t *testing.T, b *bench) {
+			b.adopt()
+			write(t, filepath.Join(b.paths.Volume, "a"), "obj")
+		},
 		"no journal, but we are told it is": func(t *testing.T, b *bench) {
 			b.request.Volume.Began = true
 			write(t, filepath.Join(b.paths.Volume, "z"), "left")
@@ -207,8 +216,8 @@ func TestAnEmptyVolumeIsFilled(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(b.paths.Volume, "z")); err == nil {
 				t.Error("a leftover is still there")
 			}
-			if kept, _ := filepath.Glob(filepath.Join(b.paths.Volume, "*", "kept")); name == "what the file system brings along" &&
-				len(kept) < 1 {
+			kept, _ := filepath.Glob(filepath.Join(b.paths.Volume, "*", "kept"))
+			if name == "what the file system brings along" && len(kept) < 1 {
 				t.Error("a directory of the file system was swept")
 			}
 		})
@@ -233,14 +242,20 @@ func TestACompleteVolumeWithoutAJournal(t *testing.T) {
 			fetched int64
 			refused bool
 		}{
-			"complete":                   {func(*testing.T, *bench, string) {}, 0, false},
-			"complete, compared by size": {func(_ *testing.T, b *bench, _ string) { b.request.Transfer.Verify = proof.VerifySize }, 0, false},
-			"complete, with other modes": {func(_ *testing.T, b *bench, _ string) { b.request.Files.Mode = new(uint32(0o600)) }, -1, false},
-			"one is missing":             {func(t *testing.T, _ *bench, dir string) { mustDo(t, os.Remove(dir+"/a")) }, 8, false},
-			"one differs":                {func(t *testing.T, _ *bench, dir string) { write(t, dir+"/a", "object b") }, 0, true},
-			"one is shorter":             {func(t *testing.T, _ *bench, dir string) { write(t, dir+"/a", "obj") }, 0, true},
-			"one is too many":            {func(t *testing.T, _ *bench, dir string) { write(t, dir+"/z", "z") }, 0, true},
-			"a directory is too many":    {func(t *testing.T, _ *bench, dir string) { mustDo(t, os.Mkdir(dir+"/x", 0o755)) }, 0, true},
+			"complete": {func(*testing.T, *bench, string) {}, 0, false},
+			"complete, compared by size": {
+				func(_ *testing.T, b *bench, _ string) { b.request.Transfer.Verify = proof.VerifySize }, 0, false,
+			},
+			"complete, with other modes": {
+				func(_ *testing.T, b *bench, _ string) { b.request.Files.Mode = new(uint32(0o600)) }, -1, false,
+			},
+			"one is missing":  {func(t *testing.T, _ *bench, dir string) { mustDo(t, os.Remove(dir+"/a")) }, 8, false},
+			"one differs":     {func(t *testing.T, _ *bench, dir string) { write(t, dir+"/a", "object b") }, 0, true},
+			"one is shorter":  {func(t *testing.T, _ *bench, dir string) { write(t, dir+"/a", "obj") }, 0, true},
+			"one is too many": {func(t *testing.T, _ *bench, dir string) { write(t, dir+"/z", "z") }, 0, true},
+			"a directory is too many": {
+				func(t *testing.T, _ *bench, dir string) { mustDo(t, os.Mkdir(dir+"/x", 0o755)) }, 0, true,
+			},
 			"compared by size, one differs": {func(t *testing.T, b *bench, dir string) {
 				b.request.Transfer.Verify = proof.VerifySize
 				write(t, dir+"/a", "object b")

@@ -24,8 +24,10 @@ func content(seed uint64, n int) []byte {
 
 // oddNames are legal names that tools trip over.
 var oddNames = []string{
-	"sp ace", "tab\there", "new\nline", "ümläut", "日本語", "u\u0308", "100%25", "%41", "plus+plus", "-rf", "--help", "#hash", "q?mark", "star*", "[a]{b}",
-	"back\\slash", `"quoted"`, "it's", "$HOME", "`id`", "a&b;c|d", ".hidden", "..more", "trailing.", " leading", "trailing ", "a:b", "~tilde", "a=b,c", "x.part.minio",
+	"sp ace", "tab\there", "new\nline", "ümläut", "日本語", "u\u0308", "100%25", "%41", "plus+plus",
+	"-rf", "--help", "#hash", "q?mark", "star*", "[a]{b}",
+	"back\\slash", `"quoted"`, "it's", "$HOME", "`id`", "a&b;c|d", ".hidden", "..more", "trailing.", " leading",
+	"trailing ", "a:b", "~tilde", "a=b,c", "x.part.minio",
 }
 
 func TestPopulateOddKeys(t *testing.T) {
@@ -67,7 +69,10 @@ func forceMirror(t *testing.T) {
 
 func TestPopulateSelections(t *testing.T) {
 	s := startVersity(t)
-	for _, k := range []string{"imagenet/a.jpg", "imagenet/b.txt", "imagenet/sub/c.jpg", "imagenet/tmp/d.jpg", "imagenet2/e.jpg", "imagenet", "other/f"} {
+	for _, k := range []string{
+		"imagenet/a.jpg", "imagenet/b.txt", "imagenet/sub/c.jpg", "imagenet/tmp/d.jpg", "imagenet2/e.jpg", "imagenet",
+		"other/f",
+	} {
 		if k == "imagenet" {
 			continue // VersityGW keeps objects as files and cannot hold this one.
 		}

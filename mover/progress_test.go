@@ -63,7 +63,8 @@ func TestProgressIsSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listing, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "a", size: 10}, listed{key: "b", size: 30})
+	listing, err := planOf(t, wire.Request{Operation: wire.Populate},
+		listed{key: "a", size: 10}, listed{key: "b", size: 30})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +169,8 @@ func TestRate(t *testing.T) {
 // The manager says how often it wants to be told, within bounds.
 func TestProgressIsSentAsOftenAsAsked(t *testing.T) {
 	for asked, want := range map[string]time.Duration{
-		"": progressEvery, "soon": progressEvery, "-1": progressEvery, "1": progressEvery, "20": 20 * time.Second, "99999999": progressRarest,
+		"": progressEvery, "soon": progressEvery, "-1": progressEvery, "1": progressEvery,
+		"20": 20 * time.Second, "99999999": progressRarest,
 	} {
 		s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set(wire.ProgressEvery, asked)

@@ -32,7 +32,9 @@ func TestRangesThatWereNotSynced(t *testing.T) {
 	mustDo(t, err)
 	tr := &transfer{volume: v, ledger: ledger.New(p), mover: &mover{plan: p, prover: &proof.Prover{Plan: p}}}
 	blockAt := func(at int64) ledger.Line {
-		return ledger.Line{Path: "large", Offset: at, Size: block, Summed: true, Sum: crc64nvme.Checksum(object[at : at+block])}
+		return ledger.Line{
+			Path: "large", Offset: at, Size: block, Summed: true, Sum: crc64nvme.Checksum(object[at : at+block]),
+		}
 	}
 	writeAt(t, filepath.Join(dir, "large"), string(make([]byte, 4096)), 60<<20) // It was lost.
 	b := &begunFile{

@@ -73,7 +73,8 @@ func TestModesThatKeepTheMoverOut(t *testing.T) {
 	mustBeTree(t, want, p)
 	// As after a mover that was interrupted while it restored: the journal is still there.
 	p.adopt()
-	mustDo(t, filepath.WalkDir(filepath.Join(p.paths.Volume, wire.JournalDir), func(path string, _ fs.DirEntry, err error) error {
+	journal := filepath.Join(p.paths.Volume, wire.JournalDir)
+	mustDo(t, filepath.WalkDir(journal, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}

@@ -97,13 +97,33 @@ func TestWrongCredentials(t *testing.T) {
 		want       wire.Reason
 		wantInText []string
 	}{
-		"a wrong secret key":  {map[string]string{"access_key": testAccessKey, "secret_key": "wrong-" + testSecretKey}, "", wire.AccessDenied, []string{"secret key", `Secret "s3-creds"`}},
-		"a wrong access key":  {map[string]string{"access_key": "nobody", "secret_key": testSecretKey}, "", wire.AccessDenied, []string{`Secret "s3-creds"`}},
-		"no Secret":           {map[string]string{}, "", wire.CredentialsMissing, []string{`Secret "s3-creds"`, "does not exist", "access_key and secret_key"}},
-		"a Secret of another": {map[string]string{"username": "x", "password": "y"}, "", wire.CredentialsMissing, []string{`"password", "username"`, "AWS_ACCESS_KEY_ID"}},
-		"an empty key":        {map[string]string{"access_key": testAccessKey, "secret_key": "\n"}, "", wire.CredentialsMissing, []string{"none of them empty"}},
-		"a mangled key":       {map[string]string{"access_key": "two words", "secret_key": "x"}, "", wire.CredentialsInvalid, []string{"white space"}},
-		"anonymous":           {map[string]string{}, wire.Anonymous, wire.AccessDenied, []string{"anonymous access", "spec.credentials"}},
+		"a wrong secret key": {
+			map[string]string{"access_key": testAccessKey, "secret_key": "wrong-" + testSecretKey}, "", wire.AccessDenied,
+			[]string{"secret key", `Secret "s3-creds"`},
+		},
+		"a wrong access key": {
+			map[string]string{"access_key": "nobody", "secret_key": testSecretKey}, "", wire.AccessDenied,
+			[]string{`Secret "s3-creds"`},
+		},
+		"no Secret": {
+			map[string]string{}, "", wire.CredentialsMissing,
+			[]string{`Secret "s3-creds"`, "does not exist", "access_key and secret_key"},
+		},
+		"a Secret of another": {
+			map[string]string{"username": "x", "password": "y"}, "", wire.CredentialsMissing,
+			[]string{`"password", "username"`, "AWS_ACCESS_KEY_ID"},
+		},
+		"an empty key": {
+			map[string]string{"access_key": testAccessKey, "secret_key": "\n"}, "", wire.CredentialsMissing,
+			[]string{"none of them empty"},
+		},
+		"a mangled key": {
+			map[string]string{"access_key": "two words", "secret_key": "x"}, "", wire.CredentialsInvalid,
+			[]string{"white space"},
+		},
+		"anonymous": {
+			map[string]string{}, wire.Anonymous, wire.AccessDenied, []string{"anonymous access", "spec.credentials"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, s.endpoint)
@@ -162,24 +182,43 @@ func TestMissingBucketAndObjects(t *testing.T) {
 		want     wire.Reason
 		wantText string
 	}{
-		"a missing bucket":           {func(r *wire.Request) { r.Source.Bucket = "nowhere" }, wire.NoSuchBucket, `"nowhere"`},
-		"a bucket for named objects": {func(r *wire.Request) { r.Source.Bucket, r.Source.Objects = "nowhere", []wire.Object{{Key: "a"}} }, wire.NoSuchBucket, `"nowhere"`},
+		"a missing bucket": {func(r *wire.Request) { r.Source.Bucket = "nowhere" }, wire.NoSuchBucket, `"nowhere"`},
+		"a bucket for named objects": {
+			func(r *wire.Request) { r.Source.Bucket, r.Source.Objects = "nowhere", []wire.Object{{Key: "a"}} },
+			wire.NoSuchBucket, `"nowhere"`,
+		},
 		"missing objects are named": {func(r *wire.Request) {
 			r.Source.Objects = []wire.Object{{Key: "present"}, {Key: "gone"}, {Key: "lost"}}
 		}, wire.NoSuchObject, `"gone", "lost" (2 missing)`},
-		"an empty prefix":            {func(r *wire.Request) { r.Source.Prefix = "nothing" }, wire.SourceEmpty, `"nothing/"`},
-		"a prefix that is a key":     {func(r *wire.Request) { r.Source.Prefix = "present" }, wire.SourceEmpty, "spec.objects"},
-		"filters that leave nothing": {func(r *wire.Request) { r.Source.Include = []string{"*.none"} }, wire.SourceEmpty, "spec.include"},
-		"an endpoint with a path":    {func(r *wire.Request) { r.Source.Endpoint += "/minio" }, wire.RequestRejected, "spec.endpoint"},
-		"a scheme that is not http":  {func(r *wire.Request) { r.Source.Endpoint = "s3://host" }, wire.RequestRejected, "spec.endpoint"},
-		"https where there is none":  {func(r *wire.Request) { r.Source.Endpoint = strings.Replace(r.Source.Endpoint, "http:", "https:", 1) }, wire.RequestRejected, "scheme"},
-		"a glob that is none":        {func(r *wire.Request) { r.Source.Include = []string{"[x"} }, wire.MoverBroken, "spec.include"},
-		"a target that escapes":      {func(r *wire.Request) { r.Volume.TargetPath = "../x" }, wire.MoverBroken, "spec.targetPath"},
+		"an empty prefix": {func(r *wire.Request) { r.Source.Prefix = "nothing" }, wire.SourceEmpty, `"nothing/"`},
+		"a prefix that is a key": {
+			func(r *wire.Request) { r.Source.Prefix = "present" }, wire.SourceEmpty, "spec.objects",
+		},
+		"filters that leave nothing": {
+			func(r *wire.Request) { r.Source.Include = []string{"*.none"} }, wire.SourceEmpty, "spec.include",
+		},
+		"an endpoint with a path": {
+			func(r *wire.Request) { r.Source.Endpoint += "/minio" }, wire.RequestRejected, "spec.endpoint",
+		},
+		"a scheme that is not http": {
+			func(r *wire.Request) { r.Source.Endpoint = "s3://host" }, wire.RequestRejected, "spec.endpoint",
+		},
+		"https where there is none": {
+			func(r *wire.Request) { r.Source.Endpoint = strings.Replace(r.Source.Endpoint, "http:", "https:", 1) },
+			wire.RequestRejected, "scheme",
+		},
+		"a glob that is none": {
+			func(r *wire.Request) { r.Source.Include = []string{"[x"} }, wire.MoverBroken, "spec.include",
+		},
+		"a target that escapes": {
+			func(r *wire.Request) { r.Volume.TargetPath = "../x" }, wire.MoverBroken, "spec.targetPath",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, s.endpoint)
 			tt.change(&b.request)
-			if r := b.run(); r.Reason != tt.want || r.Class != fault.ClassOf(tt.want) || !strings.Contains(r.Message, tt.wantText) {
+			r := b.run()
+			if r.Reason != tt.want || r.Class != fault.ClassOf(tt.want) || !strings.Contains(r.Message, tt.wantText) {
 				t.Errorf("report is %+v, want %s with %s", r, tt.want, tt.wantText)
 			}
 		})
@@ -202,7 +241,8 @@ func authority(t *testing.T, notAfter time.Time, host string) (caPEM []byte, cer
 		t.Fatal(err)
 	}
 	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "s3"}, NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: notAfter,
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "s3"},
+		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: notAfter,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	if ip := net.ParseIP(host); ip != nil {

@@ -24,7 +24,9 @@ func TestTheBandwidthReachesWhoeverRuns(t *testing.T) {
 		"more batches than run at a time": {nil, 30, 1, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tr := &transfer{mover: &mover{request: wire.Request{Transfer: wire.Transfer{Parallelism: 4}}}, streaming: tt.streaming}
+			tr := &transfer{
+				mover: &mover{request: wire.Request{Transfer: wire.Transfer{Parallelism: 4}}}, streaming: tt.streaming,
+			}
 			if got := tr.mirrorShare(); got != tt.mirror {
 				t.Errorf("mirror has one part of %d, want %d", got, tt.mirror)
 			}

@@ -282,12 +282,16 @@ func TestInodesThatDoNotLast(t *testing.T) {
 		move    time.Duration // By which its time of modification changes.
 		want    wire.Reason
 	}{
-		"the same bytes":                        {etag: hexMD5("hello"), content: "hello"},
-		"other bytes, under the same time":      {etag: hexMD5("hello"), content: "hellO", want: wire.VerificationFailed},
-		"nothing to compare":                    {etag: "opaque", content: "hello"},
-		"nothing to compare, and another time":  {etag: "opaque", content: "hello", move: time.Second, want: wire.VerificationFailed},
-		"the same bytes, and another time":      {etag: hexMD5("hello"), content: "hello", move: time.Second},
-		"other bytes, and another time as well": {etag: hexMD5("hello"), content: "hellO", move: time.Second, want: wire.VerificationFailed},
+		"the same bytes":                   {etag: hexMD5("hello"), content: "hello"},
+		"other bytes, under the same time": {etag: hexMD5("hello"), content: "hellO", want: wire.VerificationFailed},
+		"nothing to compare":               {etag: "opaque", content: "hello"},
+		"nothing to compare, and another time": {
+			etag: "opaque", content: "hello", move: time.Second, want: wire.VerificationFailed,
+		},
+		"the same bytes, and another time": {etag: hexMD5("hello"), content: "hello", move: time.Second},
+		"other bytes, and another time as well": {
+			etag: hexMD5("hello"), content: "hellO", move: time.Second, want: wire.VerificationFailed,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, _ := journalVolume(t)

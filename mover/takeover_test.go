@@ -86,10 +86,10 @@ func TestAFencedMoverWritesNoMore(t *testing.T) {
 		for what, act := range map[string]func(ctx context.Context, t *transfer) error{
 			"a checkpoint": func(_ context.Context, t *transfer) error {
 				t.ledger.Verified(0, proof.ByMD5, plan.Identity{}, false)
-				return (&ledger.Checkpointer{Volume: t.volume, Ledger: t.ledger, Journal: t.journal, Progressed: func() {}}).Checkpoint()
+				return t.checkpointer().Checkpoint()
 			},
 			"a checkpoint with nothing to say": func(_ context.Context, t *transfer) error {
-				return (&ledger.Checkpointer{Volume: t.volume, Ledger: t.ledger, Journal: t.journal, Progressed: func() {}}).Checkpoint()
+				return t.checkpointer().Checkpoint()
 			},
 			"a resume":         func(ctx context.Context, t *transfer) error { return t.resume(ctx) },
 			"the next round":   func(ctx context.Context, t *transfer) error { return t.prepareRound(ctx, 2) },

@@ -37,13 +37,23 @@ func TestPrivateCA(t *testing.T) {
 		wantReason wire.Reason
 		wantText   string
 	}{
-		"its CA in a bundle":         {bundles: map[string]string{"0/ca.crt": string(ca)}, count: 1},
-		"its CA in the second one":   {bundles: map[string]string{"0/ca.crt": string(other), "1/tls.crt": string(ca)}, count: 2},
-		"a bundle of several":        {bundles: map[string]string{"0/ca.crt": string(other) + string(ca), "0/..data": "x"}, count: 1},
-		"not verified":               {insecure: true},
-		"no CA":                      {wantReason: wire.CertificateInvalid, wantText: "spec.tls.caBundles"},
-		"another CA":                 {bundles: map[string]string{"0/ca.crt": string(other)}, count: 1, wantReason: wire.CertificateInvalid, wantText: "spec.tls.caBundles"},
-		"a bundle that is none":      {bundles: map[string]string{"0/ca.crt": "hello"}, count: 1, wantReason: wire.CertificateInvalid, wantText: "spec.tls.caBundles[0]"},
+		"its CA in a bundle": {bundles: map[string]string{"0/ca.crt": string(ca)}, count: 1},
+		"its CA in the second one": {
+			bundles: map[string]string{"0/ca.crt": string(other), "1/tls.crt": string(ca)}, count: 2,
+		},
+		"a bundle of several": {
+			bundles: map[string]string{"0/ca.crt": string(other) + string(ca), "0/..data": "x"}, count: 1,
+		},
+		"not verified": {insecure: true},
+		"no CA":        {wantReason: wire.CertificateInvalid, wantText: "spec.tls.caBundles"},
+		"another CA": {
+			bundles: map[string]string{"0/ca.crt": string(other)}, count: 1, wantReason: wire.CertificateInvalid,
+			wantText: "spec.tls.caBundles",
+		},
+		"a bundle that is none": {
+			bundles: map[string]string{"0/ca.crt": "hello"}, count: 1, wantReason: wire.CertificateInvalid,
+			wantText: "spec.tls.caBundles[0]",
+		},
 		"a bundle that is not there": {count: 1, wantReason: wire.CertificateInvalid, wantText: "spec.tls.caBundles[0]"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -133,8 +133,13 @@ func TestRoomOnARealFileSystem(t *testing.T) {
 		texts  []string
 	}{
 		"it fits and lost+found stays": {prefix: "set", size: 40},
-		"too few bytes":                {prefix: "set", size: 20, want: wire.VolumeTooSmall, texts: []string{"27", "spec.resources.requests.storage"}},
-		"too few inodes":               {prefix: "tiny", size: 40, mkfs: []string{"-N", "100"}, want: wire.VolumeOutOfInodes, texts: []string{"files and directories"}},
+		"too few bytes": {
+			prefix: "set", size: 20, want: wire.VolumeTooSmall, texts: []string{"27", "spec.resources.requests.storage"},
+		},
+		"too few inodes": {
+			prefix: "tiny", size: 40, mkfs: []string{"-N", "100"}, want: wire.VolumeOutOfInodes,
+			texts: []string{"files and directories"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, s.endpoint)

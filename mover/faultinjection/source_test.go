@@ -92,7 +92,8 @@ func TestATokenThatIsRenewed(t *testing.T) {
 			}
 			return r.Header.Get(tokenHeader) != valid && s3Error(w, http.StatusForbidden, "ExpiredToken")
 		}))
-		if err := os.WriteFile(filepath.Join(a.options.Paths.Credentials, "session_token"), []byte("first"), 0o600); err != nil {
+		token := filepath.Join(a.options.Paths.Credentials, "session_token")
+		if err := os.WriteFile(token, []byte("first"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if r := a.run(2*time.Minute, want); r.Class != wire.Done {

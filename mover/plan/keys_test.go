@@ -45,9 +45,11 @@ func TestCheckPath(t *testing.T) {
 		"a NUL":                     {path: "a\x00b", want: "NUL"},
 		"a segment of 256 bytes":    {path: "a/" + long + "/b", want: "longer than 255"},
 
-		"a segment of 255 bytes in 128 characters":       {path: strings.Repeat("ü", 128), want: "longer than 255"},
-		"a path near PATH_MAX":                           {path: strings.Repeat("a/", 2001), want: "longer than 4000"},
-		"a path that is too long with its target":        {target: strings.Repeat("a/", 1000) + "a", path: strings.Repeat("a/", 1000), want: "longer than 4000"},
+		"a segment of 255 bytes in 128 characters": {path: strings.Repeat("ü", 128), want: "longer than 255"},
+		"a path near PATH_MAX":                     {path: strings.Repeat("a/", 2001), want: "longer than 4000"},
+		"a path that is too long with its target": {
+			target: strings.Repeat("a/", 1000) + "a", path: strings.Repeat("a/", 1000), want: "longer than 4000",
+		},
 		"lost+found at the root":                         {path: "lost+found", want: "reserved"},
 		"below lost+found at the root":                   {path: "lost+found/x", want: "reserved"},
 		"the journal directory":                          {path: wire.JournalDir + "/journal", want: "reserved"},
@@ -65,7 +67,8 @@ func TestCheckPath(t *testing.T) {
 func TestCheckTarget(t *testing.T) {
 	for target, ok := range map[string]bool{
 		"": true, "a": true, "a/b": true, "a b": true,
-		"/a": false, "a/": false, "..": false, "a/../b": false, "lost+found": false, "lost+found/x": false, ".s3populator/x": false, "a//b": false, ".": false,
+		"/a": false, "a/": false, "..": false, "a/../b": false, "lost+found": false, "lost+found/x": false,
+		".s3populator/x": false, "a//b": false, ".": false,
 	} {
 		if got := CheckTarget(target); (got == "") != ok {
 			t.Errorf("checkTarget(%q) = %q, want ok=%v", target, got, ok)

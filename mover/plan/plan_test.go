@@ -61,7 +61,8 @@ func TestPlan(t *testing.T) {
 			keys: []string{"a", "b/c"}, want: []string{"a", "b/c"}, wantMirror: true,
 		},
 		"a prefix is cut off": {
-			source: directory("imagenet"), keys: []string{"imagenet/", "imagenet/a", "imagenet/b/c"}, want: []string{"a", "b/c"}, wantMirror: true,
+			source: directory("imagenet"), keys: []string{"imagenet/", "imagenet/a", "imagenet/b/c"},
+			want: []string{"a", "b/c"}, wantMirror: true,
 		},
 		"a literal prefix that ends within a segment keeps the segment": {
 			source: literal("data/img"), keys: []string{"data/img1/a", "data/img2"}, want: []string{"img1/a", "img2"},
@@ -80,12 +81,17 @@ func TestPlan(t *testing.T) {
 			keys: []string{"a", "a-b", "a/b"}, skip: true, want: []string{"a-b", "a/b"}, wantSkips: 1,
 		},
 		"a file and a marker of the same name clash": {
-			keys: []string{"a", "a/"}, wantReason: wire.UnsafeKey, wantText: []string{`"a" (other keys need a directory of this name)`},
+			keys: []string{"a", "a/"}, wantReason: wire.UnsafeKey, wantText: []string{
+				`"a" (other keys need a directory of this name)`,
+			},
 		},
 		"unsafe keys are refused, with examples": {
 			keys:       []string{"../../etc/passwd", "a//b", "ok", "x\x00y", "z/../y"},
 			wantReason: wire.UnsafeKey,
-			wantText:   []string{"4 of the selected keys", `"../../etc/passwd" (it has a ".." segment)`, `"x\x00y"`, "spec.unsafeKeys: Skip", "spec.exclude"},
+			wantText: []string{
+				"4 of the selected keys", `"../../etc/passwd" (it has a ".." segment)`, `"x\x00y"`, "spec.unsafeKeys: Skip",
+				"spec.exclude",
+			},
 		},
 		"unsafe keys are skipped, by policy": {
 			keys: []string{"../x", "ok"}, skip: true, want: []string{"ok"}, wantSkips: 1,
@@ -138,7 +144,8 @@ func mustRefuse(t *testing.T, err error, reason wire.Reason, texts ...string) {
 
 // Entries are found by their order, and a digest is equal to that of everybody who sorts bytes.
 func TestPathsAreSortedBytewise(t *testing.T) {
-	p, err := makePlan(t, wire.Request{}, object{key: "b"}, object{key: "a/B"}, object{key: "a/a"}, object{key: "B"}, object{key: "a.b"})
+	p, err := makePlan(t, wire.Request{},
+		object{key: "b"}, object{key: "a/B"}, object{key: "a/a"}, object{key: "B"}, object{key: "a.b"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,11 +170,21 @@ func TestPlanOfExplicitObjects(t *testing.T) {
 		want       []string
 		wantReason wire.Reason
 	}{
-		"an object goes where it is told":                  {objects: []wire.Object{{Key: "a//b:c", Path: "x/y"}}, want: []string{"x/y"}},
-		"without a path it keeps its own below the prefix": {objects: []wire.Object{{Key: "p/a"}, {Key: "q/b"}}, want: []string{"a", "q/b"}},
-		"two objects cannot share a path":                  {objects: []wire.Object{{Key: "p/a"}, {Key: "b", Path: "a"}}, wantReason: wire.UnsafeKey},
-		"a path cannot leave the volume":                   {objects: []wire.Object{{Key: "p/a", Path: "../a"}}, wantReason: wire.UnsafeKey},
-		"a file's path does not end in a slash":            {objects: []wire.Object{{Key: "p/a", Path: "a/"}}, wantReason: wire.UnsafeKey},
+		"an object goes where it is told": {
+			objects: []wire.Object{{Key: "a//b:c", Path: "x/y"}}, want: []string{"x/y"},
+		},
+		"without a path it keeps its own below the prefix": {
+			objects: []wire.Object{{Key: "p/a"}, {Key: "q/b"}}, want: []string{"a", "q/b"},
+		},
+		"two objects cannot share a path": {
+			objects: []wire.Object{{Key: "p/a"}, {Key: "b", Path: "a"}}, wantReason: wire.UnsafeKey,
+		},
+		"a path cannot leave the volume": {
+			objects: []wire.Object{{Key: "p/a", Path: "../a"}}, wantReason: wire.UnsafeKey,
+		},
+		"a file's path does not end in a slash": {
+			objects: []wire.Object{{Key: "p/a", Path: "a/"}}, wantReason: wire.UnsafeKey,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := wire.Request{Operation: wire.Populate, Source: wire.Source{Prefix: "p", Objects: tt.objects}}
@@ -233,11 +250,19 @@ func TestDigest(t *testing.T) {
 			[]object{{"p/a", 0, digestOfNothing}, {"p/b", 5, "opaque-tag"}, {"p/d/", 0, "y"}},
 			true,
 		},
-		"quotes around entity tags do not count": {r, []object{{"a", 0, `"` + digestOfNothing + `"`}, {"b", 5, `"opaque-tag"`}, {"d/", 0, ""}}, true},
-		"another size":                           {r, []object{{"a", 1, digestOfNothing}, {"b", 5, "opaque-tag"}, {"d/", 0, "x"}}, false},
-		"another entity tag":                     {r, []object{{"a", 0, digestOfNothing}, {"b", 5, "opaque-tag2"}, {"d/", 0, "x"}}, false},
-		"another path":                           {r, []object{{"a", 0, digestOfNothing}, {"c", 5, "opaque-tag"}, {"d/", 0, "x"}}, false},
-		"a directory less":                       {r, []object{{"a", 0, digestOfNothing}, {"b", 5, "opaque-tag"}}, false},
+		"quotes around entity tags do not count": {
+			r, []object{{"a", 0, `"` + digestOfNothing + `"`}, {"b", 5, `"opaque-tag"`}, {"d/", 0, ""}}, true,
+		},
+		"another size": {
+			r, []object{{"a", 1, digestOfNothing}, {"b", 5, "opaque-tag"}, {"d/", 0, "x"}}, false,
+		},
+		"another entity tag": {
+			r, []object{{"a", 0, digestOfNothing}, {"b", 5, "opaque-tag2"}, {"d/", 0, "x"}}, false,
+		},
+		"another path": {
+			r, []object{{"a", 0, digestOfNothing}, {"c", 5, "opaque-tag"}, {"d/", 0, "x"}}, false,
+		},
+		"a directory less": {r, []object{{"a", 0, digestOfNothing}, {"b", 5, "opaque-tag"}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := mustDigest(t, tt.request, tt.objects...); (got == want) != tt.same {

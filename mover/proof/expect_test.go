@@ -68,30 +68,49 @@ func TestAMismatchIsNotCalledASize(t *testing.T) {
 		right     Method // Of the right bytes; Unverified: they are refused.
 		wrong     Method // Of wrong bytes of the right length.
 	}{
-		"an MD5":                                {tag: whole, right: ByMD5},
-		"an MD5 that is none":                   {tag: other},
-		"an MD5 that is none, with a checksum":  {tag: other, s3: s3{info: checksum}, right: ByChecksum},
-		"a KMS key":                             {tag: other, s3: s3{info: kms}, right: BySize, wrong: BySize},
-		"a KMS key, with a checksum":            {tag: other, s3: s3{info: kmsWithChecksum}, right: ByChecksum},
-		"a KMS key of two layers":               {tag: other, s3: s3{info: headers("X-Amz-Server-Side-Encryption", "aws:kms:dsse")}, right: BySize, wrong: BySize},
-		"a key of the client's":                 {tag: other, s3: s3{info: headers("X-Amz-Server-Side-Encryption-Customer-Algorithm", "AES256")}, right: BySize, wrong: BySize},
-		"a key of S3's own":                     {tag: other, s3: s3{info: headers("X-Amz-Server-Side-Encryption", "AES256")}},
-		"a directory bucket":                    {tag: other, directory: true, right: BySize, wrong: BySize},
-		"a directory bucket, with a checksum":   {tag: other, directory: true, s3: s3{info: checksum}, right: ByChecksum},
-		"no digest":                             {tag: opaque, right: BySize, wrong: BySize},
-		"no digest, with a checksum":            {tag: opaque, s3: s3{info: checksum}, right: ByChecksum},
-		"parts":                                 {tag: partsTag(b, even...), s3: s3{parts: even}, right: ByParts},
-		"more than a thousand parts":            {tag: partsTag(b, thousand...), s3: s3{parts: thousand}, right: ByParts},
-		"more than a thousand uneven parts":     {tag: partsTag(b, uneven...), s3: s3{parts: uneven}, right: ByParts},
-		"parts under a KMS key":                 {tag: plan.ETag{Sum: other.Sum, Parts: 2}, s3: s3{parts: []int{2000, 1004}, info: kms}, right: BySize, wrong: BySize},
-		"parts that are none":                   {tag: plan.ETag{Sum: other.Sum, Parts: 2}, s3: s3{parts: []int{2000, 1004}}},
-		"a busy server, asked for the first":    {tag: partsTag(b, uneven...), s3: s3{parts: uneven, status: map[int]int{1: busy}}},
-		"a busy server, asked for the last":     {tag: partsTag(b, uneven...), s3: s3{parts: uneven, status: map[int]int{len(uneven): busy}}},
-		"a busy server, after a mismatch":       {tag: partsTag(b, 1502, 1502), s3: s3{parts: []int{1503, 1501}, status: map[int]int{2: busy}}},
-		"a silent server, after a mismatch":     {tag: partsTag(b, 1502, 1502), s3: s3{parts: []int{1503, 1501}, status: map[int]int{2: unknown}}},
-		"parts of a server that tells of none":  {tag: partsTag(b, even...), right: BySize, wrong: BySize},
-		"parts of one with a checksum":          {tag: partsTag(b, even...), s3: s3{info: checksum}, right: ByChecksum},
-		"parts, and it refuses to tell":         {tag: partsTag(b, even...), s3: s3{status: map[int]int{1: unknown}}, right: BySize, wrong: BySize},
+		"an MD5":                               {tag: whole, right: ByMD5},
+		"an MD5 that is none":                  {tag: other},
+		"an MD5 that is none, with a checksum": {tag: other, s3: s3{info: checksum}, right: ByChecksum},
+		"a KMS key":                            {tag: other, s3: s3{info: kms}, right: BySize, wrong: BySize},
+		"a KMS key, with a checksum":           {tag: other, s3: s3{info: kmsWithChecksum}, right: ByChecksum},
+		"a KMS key of two layers": {
+			tag: other, s3: s3{info: headers("X-Amz-Server-Side-Encryption", "aws:kms:dsse")}, right: BySize, wrong: BySize,
+		},
+		"a key of the client's": {
+			tag: other, s3: s3{info: headers("X-Amz-Server-Side-Encryption-Customer-Algorithm", "AES256")}, right: BySize,
+			wrong: BySize,
+		},
+		"a key of S3's own": {
+			tag: other, s3: s3{info: headers("X-Amz-Server-Side-Encryption", "AES256")},
+		},
+		"a directory bucket":                  {tag: other, directory: true, right: BySize, wrong: BySize},
+		"a directory bucket, with a checksum": {tag: other, directory: true, s3: s3{info: checksum}, right: ByChecksum},
+		"no digest":                           {tag: opaque, right: BySize, wrong: BySize},
+		"no digest, with a checksum":          {tag: opaque, s3: s3{info: checksum}, right: ByChecksum},
+		"parts":                               {tag: partsTag(b, even...), s3: s3{parts: even}, right: ByParts},
+		"more than a thousand parts":          {tag: partsTag(b, thousand...), s3: s3{parts: thousand}, right: ByParts},
+		"more than a thousand uneven parts":   {tag: partsTag(b, uneven...), s3: s3{parts: uneven}, right: ByParts},
+		"parts under a KMS key": {
+			tag: plan.ETag{Sum: other.Sum, Parts: 2}, s3: s3{parts: []int{2000, 1004}, info: kms}, right: BySize, wrong: BySize,
+		},
+		"parts that are none": {tag: plan.ETag{Sum: other.Sum, Parts: 2}, s3: s3{parts: []int{2000, 1004}}},
+		"a busy server, asked for the first": {
+			tag: partsTag(b, uneven...), s3: s3{parts: uneven, status: map[int]int{1: busy}},
+		},
+		"a busy server, asked for the last": {
+			tag: partsTag(b, uneven...), s3: s3{parts: uneven, status: map[int]int{len(uneven): busy}},
+		},
+		"a busy server, after a mismatch": {
+			tag: partsTag(b, 1502, 1502), s3: s3{parts: []int{1503, 1501}, status: map[int]int{2: busy}},
+		},
+		"a silent server, after a mismatch": {
+			tag: partsTag(b, 1502, 1502), s3: s3{parts: []int{1503, 1501}, status: map[int]int{2: unknown}},
+		},
+		"parts of a server that tells of none": {tag: partsTag(b, even...), right: BySize, wrong: BySize},
+		"parts of one with a checksum":         {tag: partsTag(b, even...), s3: s3{info: checksum}, right: ByChecksum},
+		"parts, and it refuses to tell": {
+			tag: partsTag(b, even...), s3: s3{status: map[int]int{1: unknown}}, right: BySize, wrong: BySize,
+		},
 		"one part, and it tells nothing":        {tag: partsTag(b, len(b)), right: ByParts},
 		"one part, larger than the whole of it": {tag: partsTag(b, len(b)), s3: s3{parts: []int{5000}}, right: ByParts},
 	} {

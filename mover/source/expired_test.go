@@ -78,7 +78,9 @@ func TestAnExpiredSessionIsNotUsedAgain(t *testing.T) {
 		Source:      wire.Source{Endpoint: s.URL},
 		Credentials: wire.Credentials{Kind: wire.WebIdentity},
 	}, Mounts{IdentityToken: token}, nil, s.URL)
-	for _, step := range []struct{ expired, want string }{{"", "key-1"}, {"another", "key-1"}, {"key-1", "key-2"}, {"key-1", "key-2"}} {
+	for _, step := range []struct{ expired, want string }{
+		{"", "key-1"}, {"another", "key-1"}, {"key-1", "key-2"}, {"key-1", "key-2"},
+	} {
 		ids.Expire(step.expired)
 		if id, err := ids.Get(t.Context()); err != nil || id.AccessKey != step.want {
 			t.Errorf("after %q expired, the keys are %q (%v), want %q", step.expired, id.AccessKey, err, step.want)

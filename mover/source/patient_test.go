@@ -53,17 +53,27 @@ func TestAListingThatIsUnderWayIsWaitedFor(t *testing.T) {
 		"a page": {begun, []func() (*http.Response, error){answer(200, strings.NewReader(whole))}, 1, 200, 0},
 		"a page after troubles": {
 			begun,
-			[]func() (*http.Response, error){answer(503, strings.NewReader("busy")), fails, breaks, answer(200, strings.NewReader(whole))},
+			[]func() (*http.Response, error){
+				answer(503, strings.NewReader("busy")), fails, breaks, answer(200, strings.NewReader(whole)),
+			},
 			4,
 			200,
 			7 * time.Second,
 		},
-		"a server that is down":  {begun, []func() (*http.Response, error){fails}, 6, 0, 31 * time.Second},
-		"a server that is busy":  {begun, []func() (*http.Response, error){func() (*http.Response, error) { return answer(503, strings.NewReader("busy"))() }}, 6, 503, 31 * time.Second},
-		"a server that hangs":    {begun, []func() (*http.Response, error){hangs}, 1, 0, responseTimeout},
-		"a refusal":              {begun, []func() (*http.Response, error){answer(403, strings.NewReader("denied"))}, 1, 403, 0},
-		"the first page":         {"http://s3/bucket?list-type=2", []func() (*http.Response, error){fails}, 1, 0, 0},
-		"a busy server, at once": {"http://s3/bucket?list-type=2", []func() (*http.Response, error){answer(503, strings.NewReader("busy"))}, 1, 503, 0},
+		"a server that is down": {begun, []func() (*http.Response, error){fails}, 6, 0, 31 * time.Second},
+		"a server that is busy": {
+			begun,
+			[]func() (*http.Response, error){func() (*http.Response, error) { return answer(503, strings.NewReader("busy"))() }},
+			6, 503, 31 * time.Second,
+		},
+		"a server that hangs": {begun, []func() (*http.Response, error){hangs}, 1, 0, responseTimeout},
+		"a refusal": {
+			begun, []func() (*http.Response, error){answer(403, strings.NewReader("denied"))}, 1, 403, 0,
+		},
+		"the first page": {"http://s3/bucket?list-type=2", []func() (*http.Response, error){fails}, 1, 0, 0},
+		"a busy server, at once": {
+			"http://s3/bucket?list-type=2", []func() (*http.Response, error){answer(503, strings.NewReader("busy"))}, 1, 503, 0,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -95,7 +105,8 @@ func TestAListingThatIsStopped(t *testing.T) {
 		s := &sequence{
 			answers: []func() (*http.Response, error){func() (*http.Response, error) { return nil, errors.New("reset") }},
 		}
-		if _, err := (&patient{&pages{RoundTripper: s}}).RoundTrip(get(ctx, t, "http://s3/bucket?list-type=2&continuation-token=x")); err == nil {
+		next := get(ctx, t, "http://s3/bucket?list-type=2&continuation-token=x")
+		if _, err := (&patient{&pages{RoundTripper: s}}).RoundTrip(next); err == nil {
 			t.Error("it ends well")
 		}
 		if passed := time.Since(start); passed != 2*time.Second {

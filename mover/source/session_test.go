@@ -37,14 +37,17 @@ func startSTS(t *testing.T, expiry time.Duration) *sts {
 			w.WriteHeader(http.StatusBadRequest)
 			fmt.Fprint(
 				w,
-				`<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Code>InvalidIdentityToken</Code><Message>the token is bad</Message></Error></ErrorResponse>`,
+				`<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error>`+
+					`<Code>InvalidIdentityToken</Code><Message>the token is bad</Message></Error></ErrorResponse>`,
 			)
 			return
 		}
 		fmt.Fprintf(
 			w,
-			`<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult><Credentials>`+
-				`<AccessKeyId>key-%d</AccessKeyId><SecretAccessKey>secret-%d</SecretAccessKey><SessionToken>session-%d</SessionToken><Expiration>%s</Expiration>`+
+			`<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">`+
+				`<AssumeRoleWithWebIdentityResult><Credentials>`+
+				`<AccessKeyId>key-%d</AccessKeyId><SecretAccessKey>secret-%d</SecretAccessKey>`+
+				`<SessionToken>session-%d</SessionToken><Expiration>%s</Expiration>`+
 				`</Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`,
 			n,
 			n,
@@ -174,7 +177,8 @@ func TestContainerCredentials(t *testing.T) {
 
 func TestAWSSTS(t *testing.T) {
 	for region, want := range map[string]string{
-		"": "https://sts.amazonaws.com", "eu-west-1": "https://sts.eu-west-1.amazonaws.com", "cn-north-1": "https://sts.cn-north-1.amazonaws.com.cn",
+		"": "https://sts.amazonaws.com", "eu-west-1": "https://sts.eu-west-1.amazonaws.com",
+		"cn-north-1": "https://sts.cn-north-1.amazonaws.com.cn",
 	} {
 		ids := identitiesFor(wire.Request{Source: wire.Source{Region: region}}, Mounts{}, nil, "")
 		if got := ids.awsSTS(); got != want || strings.Contains(got, "..") {
@@ -193,8 +197,13 @@ func TestATokenStaysPrivate(t *testing.T) {
 		env      map[string]string
 		want     []string
 	}{
-		"an endpoint of http":             {"http://minio.data.svc:9000", nil, []string{"spec.endpoint", "http://minio.data.svc:9000", "https"}},
-		"an STS of http":                  {"https://s3", map[string]string{envTokenFile: token, envSTSEndpoint: "http://sts.example.com"}, []string{envSTSEndpoint, "https"}},
+		"an endpoint of http": {
+			"http://minio.data.svc:9000", nil, []string{"spec.endpoint", "http://minio.data.svc:9000", "https"},
+		},
+		"an STS of http": {
+			"https://s3", map[string]string{envTokenFile: token, envSTSEndpoint: "http://sts.example.com"},
+			[]string{envSTSEndpoint, "https"},
+		},
 		"a link-local address":            {"http://169.254.1.1", nil, []string{"spec.endpoint"}},
 		"a name that looks like this pod": {"http://localhost.example.com", nil, []string{"spec.endpoint"}},
 	} {

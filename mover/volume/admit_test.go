@@ -42,7 +42,8 @@ func TestAdmit(t *testing.T) {
 			o.Foreign = []string{`"x"`}
 		}
 		if got := o.Admit(tt.first, tt.began); got != tt.want {
-			t.Errorf("journal %d, full %v, first %v, began %v: %d, want %d", tt.journal, tt.full, tt.first, tt.began, got, tt.want)
+			t.Errorf("journal %d, full %v, first %v, began %v: %d, want %d",
+				tt.journal, tt.full, tt.first, tt.began, got, tt.want)
 		}
 		if writes := tt.want == Begin || tt.want == GoOn; writes != tt.mayRemoveOrOverride {
 			t.Errorf("%+v contradicts itself", tt)

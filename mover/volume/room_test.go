@@ -30,13 +30,38 @@ func TestRoom(t *testing.T) {
 		want     wire.Reason
 		wantText []string
 	}{
-		"it fits":                        {room: Room{blockSize: 4096, totalBytes: 20 * mi, freeBytes: 12 * mi, totalInodes: 100, freeInodes: 90}, objects: []object{{key: "a", size: 10 * mi}}},
-		"a byte file takes a block":      {room: Room{blockSize: 4096, totalBytes: 4 * mi, freeBytes: 3 * mi, totalInodes: 2000, freeInodes: 2000}, objects: tiny(1000), want: wire.VolumeTooSmall},
-		"what is there needs no room":    {room: Room{blockSize: 4096, totalBytes: 20 * mi, freeBytes: 2 * mi, totalInodes: 100, freeInodes: 90}, objects: []object{{key: "a", size: 10 * mi}, {key: "b", size: mi}}, have: 1},
-		"slack is kept":                  {room: Room{blockSize: 4096, totalBytes: 20 * mi, freeBytes: 10 * mi, totalInodes: 100, freeInodes: 90}, objects: []object{{key: "a", size: 10 * mi}}, want: wire.VolumeTooSmall},
-		"inodes on demand":               {room: Room{blockSize: 4096, totalBytes: 20 * mi, freeBytes: 20 * mi}, objects: tiny(200)},
-		"too few inodes":                 {room: Room{blockSize: 4096, totalBytes: 100 * mi, freeBytes: 90 * mi, totalInodes: 100, freeInodes: 90}, objects: tiny(200), want: wire.VolumeOutOfInodes, wantText: []string{"203 files and directories", "room for 90", "at least"}},
-		"the message has both and a fix": {room: Room{blockSize: 4096, totalBytes: 1000 * mi, freeBytes: 900 * mi, totalInodes: 100, freeInodes: 90}, objects: []object{{key: "a", size: 2000 * mi}}, want: wire.VolumeTooSmall, wantText: []string{"takes 2003Mi", "900Mi are free of 1000Mi", "to at least 2313Mi", "spec.resources.requests.storage", "onTooSmall: Grow"}},
+		"it fits": {
+			room:    Room{blockSize: 4096, totalBytes: 20 * mi, freeBytes: 12 * mi, totalInodes: 100, freeInodes: 90},
+			objects: []object{{key: "a", size: 10 * mi}},
+		},
+		"a byte file takes a block": {
+			room:    Room{blockSize: 4096, totalBytes: 4 * mi, freeBytes: 3 * mi, totalInodes: 2000, freeInodes: 2000},
+			objects: tiny(1000), want: wire.VolumeTooSmall,
+		},
+		"what is there needs no room": {
+			room:    Room{blockSize: 4096, totalBytes: 20 * mi, freeBytes: 2 * mi, totalInodes: 100, freeInodes: 90},
+			objects: []object{{key: "a", size: 10 * mi}, {key: "b", size: mi}}, have: 1,
+		},
+		"slack is kept": {
+			room:    Room{blockSize: 4096, totalBytes: 20 * mi, freeBytes: 10 * mi, totalInodes: 100, freeInodes: 90},
+			objects: []object{{key: "a", size: 10 * mi}}, want: wire.VolumeTooSmall,
+		},
+		"inodes on demand": {
+			room: Room{blockSize: 4096, totalBytes: 20 * mi, freeBytes: 20 * mi}, objects: tiny(200),
+		},
+		"too few inodes": {
+			room:    Room{blockSize: 4096, totalBytes: 100 * mi, freeBytes: 90 * mi, totalInodes: 100, freeInodes: 90},
+			objects: tiny(200), want: wire.VolumeOutOfInodes,
+			wantText: []string{"203 files and directories", "room for 90", "at least"},
+		},
+		"the message has both and a fix": {
+			room:    Room{blockSize: 4096, totalBytes: 1000 * mi, freeBytes: 900 * mi, totalInodes: 100, freeInodes: 90},
+			objects: []object{{key: "a", size: 2000 * mi}}, want: wire.VolumeTooSmall,
+			wantText: []string{
+				"takes 2003Mi", "900Mi are free of 1000Mi", "to at least 2313Mi", "spec.resources.requests.storage",
+				"onTooSmall: Grow",
+			},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, err := makePlan(t, wire.Request{Operation: wire.Populate}, tt.objects...)
@@ -105,7 +130,10 @@ func TestRoomForWhatIsThereIsNotAskedForTwice(t *testing.T) {
 }
 
 func TestInUnits(t *testing.T) {
-	for n, want := range map[int64]string{0: "0", 5: "5", 9999: "9999", 10 << 10: "10Ki", 1 << 20: "1Mi", 1<<20 + 1: "1025Ki", 1 << 30: "1Gi", 150<<20 + 1: "151Mi", 5 << 30: "5Gi", 5<<30 + 1: "5121Mi"} {
+	for n, want := range map[int64]string{
+		0: "0", 5: "5", 9999: "9999", 10 << 10: "10Ki", 1 << 20: "1Mi", 1<<20 + 1: "1025Ki", 1 << 30: "1Gi",
+		150<<20 + 1: "151Mi", 5 << 30: "5Gi", 5<<30 + 1: "5121Mi",
+	} {
 		if got := InUnits(n); got != want {
 			t.Errorf("inUnits(%d) = %s, want %s", n, got, want)
 		}

@@ -40,13 +40,16 @@ func TestArguments(t *testing.T) {
 		r    wire.Request
 		many bool
 	}{
-		"a prefix":                     {request(0, 0), false},
-		"one object":                   {request(1, 1024), false},
-		"a thousand keys of 1 KiB":     {request(1000, 1024), true},
-		"a thousand odd keys":          {odd, true},
-		"just too large for one":       {request(33, 1024), true},
-		"as large as one may be":       {request(30, 1024), false},
-		"many keys that are all alike": {wire.Request{Operation: wire.Inventory, Source: wire.Source{Bucket: "b", Objects: make([]wire.Object, 20_000)}}, true},
+		"a prefix":                 {request(0, 0), false},
+		"one object":               {request(1, 1024), false},
+		"a thousand keys of 1 KiB": {request(1000, 1024), true},
+		"a thousand odd keys":      {odd, true},
+		"just too large for one":   {request(33, 1024), true},
+		"as large as one may be":   {request(30, 1024), false},
+		"many keys that are all alike": {
+			wire.Request{Operation: wire.Inventory, Source: wire.Source{Bucket: "b", Objects: make([]wire.Object, 20_000)}},
+			true,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

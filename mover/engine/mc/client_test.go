@@ -59,7 +59,9 @@ func TestWhatMCIsAsked(t *testing.T) {
 		}
 		return strings.TrimSpace(string(text))
 	}
-	for want, keys := range map[string][]string{"cat source/bucket/--a": {"--a"}, "cat source/bucket/a source/bucket/b": {"a", "b"}} {
+	for want, keys := range map[string][]string{
+		"cat source/bucket/--a": {"--a"}, "cat source/bucket/a source/bucket/b": {"a", "b"},
+	} {
 		got := asked(func(ctx context.Context, read func(io.Reader) error) error { return c.Cat(ctx, keys, 0, 0, read) })
 		if got != want {
 			t.Errorf("mc is asked %q, want %q", got, want)

@@ -13,7 +13,8 @@ import (
 )
 
 func TestReadLines(t *testing.T) {
-	output := `{"status":"success","source":"source/b/a\u0026b","target":"/volume/a\u0026b","size":14,"totalCount":1,"totalSize":14,"eventTime":"","eventType":""}
+	output := `{"status":"success","source":"source/b/a\u0026b","target":"/volume/a\u0026b","size":14,` +
+		`"totalCount":1,"totalSize":14,"eventTime":"","eventType":""}
 warning: something that is no JSON {
 {"status":"success","source":"source/b/new\nline","target":"/volume/new\nline","size":1}
 {
@@ -28,7 +29,8 @@ warning: something that is no JSON {
  }
 }
 {"sourceURL":"http://s3/b/k","targetURL":"/volume/k","retries":1}
-{"status":"error","error":{"message":"Unable to stat source.","cause":{"message":"Object does not exist","error":{}},"type":"fatal"}}
+` + `{"status":"error","error":{"message":"Unable to stat source.",` +
+		`"cause":{"message":"Object does not exist","error":{}},"type":"fatal"}}
 {"status":"success","total":40000216,"transferred":40000216,"duration":80919659,"speed":494320125.59519064}
 {"status":"succ`
 	var started []string
@@ -78,9 +80,12 @@ func TestParseText(t *testing.T) {
 			"mc: <ERROR> Unable to read from `source/b/k`. Object does not exist.\n",
 			&fault.PrintedError{Message: "Unable to read from `source/b/k`.", Cause: "Object does not exist."},
 		},
-		"an error without one": {"mc: <ERROR> out of cheese\n", &fault.PrintedError{Message: "mc ended with", Cause: "out of cheese"}},
-		"a crash":              {"panic: oops\n", &fault.PrintedError{Message: "mc ended with", Cause: "panic: oops"}},
-		"silence":              {"\n", nil},
+		"an error without one": {
+			"mc: <ERROR> out of cheese\n",
+			&fault.PrintedError{Message: "mc ended with", Cause: "out of cheese"},
+		},
+		"a crash": {"panic: oops\n", &fault.PrintedError{Message: "mc ended with", Cause: "panic: oops"}},
+		"silence": {"\n", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, parseText(tt.text), cmp.AllowUnexported(fault.PrintedError{})); diff != "" {

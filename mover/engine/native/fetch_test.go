@@ -180,7 +180,9 @@ func TestSignature(t *testing.T) {
 		payer  bool
 		whole  bool
 	}{
-		"path":         {Keys{"a", "s", ""}, "http://host:9000/bucket", engine.Task{Key: "a b/ü+=&?", ETag: "x"}, false, true},
+		"path": {
+			Keys{"a", "s", ""}, "http://host:9000/bucket", engine.Task{Key: "a b/ü+=&?", ETag: "x"}, false, true,
+		},
 		"virtual host": {Keys{"a", "s", ""}, "https://bucket.s3.amazonaws.com", engine.Task{Key: "//x~/.'"}, false, false},
 		"a session":    {Keys{"a", "s", "to/k+en="}, "http://host/bucket", engine.Task{Key: "k"}, false, true},
 		"a version":    {Keys{"a", "s", ""}, "http://host/bucket", engine.Task{Key: "k", Version: "v+1/ ="}, false, true},

@@ -36,8 +36,10 @@ func (m *mover) fillDevice(ctx context.Context) (*ledger.Ledger, error) {
 	defer to.Close()
 	d := &deviceLoad{mover: m, device: to}
 	if e.Size > to.Size {
-		return nil, fault.New(wire.VolumeTooSmall, "object %s has %s and the volume %s; raise spec.resources.requests.storage of the claim to at least %s",
-			plan.Quote(e.Key), volume.InUnits(e.Size), volume.InUnits(to.Size), volume.InUnits(volume.RoundUp(e.Size))).Requiring(volume.RoundUp(e.Size))
+		enough := volume.RoundUp(e.Size)
+		return nil, fault.New(wire.VolumeTooSmall,
+			"object %s has %s and the volume %s; raise spec.resources.requests.storage of the claim to at least %s",
+			plan.Quote(e.Key), volume.InUnits(e.Size), volume.InUnits(to.Size), volume.InUnits(enough)).Requiring(enough)
 	}
 	l := ledger.New(m.plan)
 	m.progress.ledger.Store(l)

@@ -172,7 +172,9 @@ var errShifted = fmt.Errorf("%w: another object came before it", fault.ErrDiffer
 // size. What is uncertain comes again with the next round.
 func (t *transfer) confirm(ctx context.Context, list []int, files map[int]plan.Identity, ended bool) {
 	errs := make([]error, len(list))
-	source.Parallel(source.StatWorkers, len(list), func(n int) { _, errs[n] = t.source.Unchanged(ctx, t.plan, t.plan.Entries[list[n]]) })
+	source.Parallel(source.StatWorkers, len(list), func(n int) {
+		_, errs[n] = t.source.Unchanged(ctx, t.plan, t.plan.Entries[list[n]])
+	})
 	shifted := false
 	for n, i := range list {
 		switch {

@@ -227,9 +227,10 @@ func (t *transfer) verdict(ctx context.Context, err error, left []int) error {
 	t.mu.Unlock()
 	switch {
 	case errors.Is(why, fault.ErrDiffers):
-		return fault.New(wire.VerificationFailed, "%d of %d files differ from their objects after %d rounds, the first is %s; if the "+
-			"entity tags of this S3 server are not MD5 sums, set spec.transfer.verify: Size", len(left), len(t.plan.Entries), maxRounds,
-			plan.Quote(t.plan.Entries[i].Path)).Because(why)
+		return fault.New(wire.VerificationFailed,
+			"%d of %d files differ from their objects after %d rounds, the first is %s; if the entity tags of this "+
+				"S3 server are not MD5 sums, set spec.transfer.verify: Size",
+			len(left), len(t.plan.Entries), maxRounds, plan.Quote(t.plan.Entries[i].Path)).Because(why)
 	case (why == nil || errors.Is(why, errNotThere)) && last != nil:
 		return t.explained(ctx, t.faults.Classify(last), t.plan.Entries[i])
 	case why == nil || errors.Is(why, errNotThere):

@@ -82,8 +82,8 @@ func (c Classifier) classifyRefusal(code, message string) *Failure {
 	case "AccessDenied", "AllAccessDisabled", "AccountProblem", "Forbidden", "NotSignedUp", "UnauthorizedAccess":
 		rights := "s3:ListBucket on the bucket and s3:GetObject on its objects"
 		if c.Uploads {
-			rights = "s3:ListBucket and s3:ListBucketMultipartUploads on the bucket, and s3:GetObject, s3:PutObject, s3:DeleteObject, " +
-				"s3:ListMultipartUploadParts and s3:AbortMultipartUpload on its objects"
+			rights = "s3:ListBucket and s3:ListBucketMultipartUploads on the bucket, and s3:GetObject, s3:PutObject, " +
+				"s3:DeleteObject, s3:ListMultipartUploadParts and s3:AbortMultipartUpload on its objects"
 		}
 		return New(wire.AccessDenied, "S3 denies access to bucket %q with %s; allow %s", c.Source.Bucket, c.who(), rights)
 	}
@@ -93,7 +93,8 @@ func (c Classifier) classifyRefusal(code, message string) *Failure {
 // expired tells keys that only a person renews from those we renew ourselves.
 func (c Classifier) expired() *Failure {
 	if c.Credentials.Kind == wire.WebIdentity {
-		return New(wire.TransferFailed, "the session of %s expired; the next attempt makes a new one", c.who()).Because(ErrExpired)
+		return New(wire.TransferFailed, "the session of %s expired; the next attempt makes a new one", c.who()).
+			Because(ErrExpired)
 	}
 	return New(wire.CredentialsInvalid, "the session token of %s has expired; put new keys there", c.who())
 }

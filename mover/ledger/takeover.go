@@ -54,8 +54,8 @@ func (j *Journal) take() error {
 	if err := root.RemoveAll(JournalNext); err != nil {
 		return err //nolint:wrapcheck // As above.
 	}
-	var err error
-	if j.file, err = root.OpenFile(JournalNext, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, journalMode); err != nil {
+	file, err := root.OpenFile(JournalNext, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, journalMode)
+	if j.file = file; err != nil {
 		return err //nolint:wrapcheck // As above.
 	}
 	if _, err := j.file.WriteString(j.own.Line()); err != nil {

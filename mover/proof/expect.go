@@ -104,7 +104,8 @@ func (p *Prover) PartSize(ctx context.Context, e plan.Entry) (int64, error) {
 func (p *Prover) partSize(ctx context.Context, e plan.Entry, part int) (int64, error) {
 	info, err := p.Asker.Head(ctx, e.Key, minio.StatObjectOptions{PartNumber: part})
 	for _, status := range []int{
-		http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusRequestedRangeNotSatisfiable, http.StatusNotImplemented,
+		http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusRequestedRangeNotSatisfiable,
+		http.StatusNotImplemented,
 	} {
 		if fault.Rejected(err, status) { // It does not know parts.
 			return 0, nil

@@ -52,8 +52,9 @@ func parseEndpoint(s wire.Source) (*url.URL, error) {
 			u.Redacted(),
 		)
 	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.User != nil:
-		return nil, fault.New(wire.RequestRejected, "spec.endpoint %q must have nothing but scheme, host and port; the bucket "+
-			"belongs in spec.bucket and credentials in spec.credentials", u.Redacted())
+		return nil, fault.New(wire.RequestRejected,
+			"spec.endpoint %q must have nothing but scheme, host and port; the bucket belongs in spec.bucket "+
+				"and credentials in spec.credentials", u.Redacted())
 	}
 	u.Path = ""
 	return u, nil

@@ -110,8 +110,9 @@ func (s *identities) fromFiles() (Identity, error) {
 		return Identity{}, s.missing(present)
 	}
 	if strings.ContainsAny(access, " \t\r\n") {
-		return Identity{}, fault.New(wire.CredentialsInvalid, "the access key in Secret %q (spec.credentials.secretRef) contains "+
-			"white space; was it encoded twice?", s.request.Credentials.Name)
+		return Identity{}, fault.New(wire.CredentialsInvalid,
+			"the access key in Secret %q (spec.credentials.secretRef) contains white space; was it encoded twice?",
+			s.request.Credentials.Name)
 	}
 	return Identity{
 		AccessKey:    access,
@@ -165,7 +166,8 @@ func secretFiles(dir string) (map[string]string, error) {
 		}
 		value, err := ReadSmall(filepath.Join(dir, f.Name()))
 		if err != nil {
-			return nil, fault.New(wire.CredentialsInvalid, "key %s of the Secret cannot be read: %v", plan.Quote(f.Name()), err).Because(err)
+			return nil, fault.New(wire.CredentialsInvalid,
+				"key %s of the Secret cannot be read: %v", plan.Quote(f.Name()), err).Because(err)
 		}
 		values[f.Name()] = value
 	}

@@ -100,7 +100,8 @@ func (c *Client) statObjects(ctx context.Context, p *plan.Planner, listed func(o
 	for i, err := range failed {
 		switch {
 		case isNoSuchKey(err),
-			wanted[i].VersionID != "" && (fault.Rejected(err, http.StatusBadRequest) || fault.Rejected(err, http.StatusMethodNotAllowed)):
+			wanted[i].VersionID != "" && fault.Rejected(err, http.StatusBadRequest),
+			wanted[i].VersionID != "" && fault.Rejected(err, http.StatusMethodNotAllowed):
 			missing = append(missing, named(wanted[i])) // No version, no possible name of one, or the mark of a deletion.
 		case err != nil:
 			return fmt.Errorf("look up %s: %w", plan.Quote(wanted[i].Key), err)

@@ -33,13 +33,15 @@ func (c *Client) Open(ctx context.Context, p *plan.Plan, e plan.Entry, from int6
 	body, info, _, err := minio.Core{Client: c.S3}.GetObject(ctx, c.request.Source.Bucket, e.Key, o)
 	switch {
 	case isNoSuchKey(err), fault.Rejected(err, http.StatusPreconditionFailed):
-		return nil, fault.New(wire.SourceChanged, "object %s was overwritten or deleted while the volume was loaded", plan.Quote(e.Key)).Because(err)
+		return nil, fault.New(wire.SourceChanged,
+			"object %s was overwritten or deleted while the volume was loaded", plan.Quote(e.Key)).Because(err)
 	case err != nil:
 		return nil, fmt.Errorf("get object: %w", err)
 	}
 	if info.Size != e.Size-from { // The next object would begin in the wrong place.
 		_ = body.Close()
-		return nil, fmt.Errorf("%w: S3 sends %d bytes of %s, want %d", fault.ErrDiffers, info.Size, plan.Quote(e.Key), e.Size-from)
+		return nil, fmt.Errorf("%w: S3 sends %d bytes of %s, want %d",
+			fault.ErrDiffers, info.Size, plan.Quote(e.Key), e.Size-from)
 	}
 	if asked := c.Version(e.Key); !sameVersion(asked, info.VersionID) {
 		_ = body.Close()

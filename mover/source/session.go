@@ -63,7 +63,8 @@ func (s *identities) sessionProvider() (credentials.Provider, error) {
 	if uri := s.getenv(envContainerURI); uri != "" && s.getenv(envTokenFile) == "" {
 		return &containerProvider{uri: uri, tokenFile: s.getenv(envContainerTokenFile), client: s.platform}, nil
 	}
-	tokenFile, role, endpoint, client, field := s.paths.IdentityToken, s.request.Credentials.RoleARN, s.endpoint, s.client, "spec.endpoint"
+	tokenFile, role := s.paths.IdentityToken, s.request.Credentials.RoleARN
+	endpoint, client, field := s.endpoint, s.client, "spec.endpoint"
 	if f := s.getenv(envTokenFile); f != "" || s.request.Source.Endpoint == "" {
 		endpoint, client, field = s.awsSTS(), s.platform, "the variable "+envSTSEndpoint
 		if f != "" {
@@ -140,7 +141,8 @@ func (s *identities) awsSTS() string {
 // an STS said a refusal of this identity.
 func (s *identities) sessionFailure(err error) error {
 	if refused, ok := errors.AsType[credentials.ErrorResponse](err); ok {
-		return fault.New(wire.AccessDenied, "the token of ServiceAccount %q (spec.credentials.serviceAccountName) was refused: %s: %s",
+		return fault.New(wire.AccessDenied,
+			"the token of ServiceAccount %q (spec.credentials.serviceAccountName) was refused: %s: %s",
 			s.request.Credentials.Name, refused.STSError.Code, refused.STSError.Message).Because(err)
 	}
 	return fmt.Errorf("exchange the token of ServiceAccount %q (spec.credentials.serviceAccountName): %w",
@@ -170,8 +172,9 @@ func (p *containerProvider) RetrieveWithCredContext(cc *credentials.CredContext)
 		return credentials.Value{}, fault.New(wire.CredentialsInvalid, "%s is not a URL", envContainerURI).Because(err)
 	}
 	if !agentHost(request.URL) {
-		return credentials.Value{}, fault.New(wire.CredentialsInvalid, "%s names %q; only https and the loopback and link-local "+
-			"agents of the platform are asked for credentials", envContainerURI, request.URL.Host)
+		return credentials.Value{}, fault.New(wire.CredentialsInvalid,
+			"%s names %q; only https and the loopback and link-local agents of the platform are asked for credentials",
+			envContainerURI, request.URL.Host)
 	}
 	if p.tokenFile != "" {
 		token, err := ReadSmall(p.tokenFile)

@@ -142,8 +142,10 @@ func (x *export) sort() ([]work, error) {
 		todo = append(todo, w)
 	}
 	if refused.Count > 0 {
-		return nil, fault.New(wire.ExistsAlready, "%d of %d objects are there already: %s; export to another prefix, or set "+
-			"spec.onExisting: SkipIdentical or Overwrite", refused.Count, x.Tally.AllObjects.Load(), strings.Join(refused.First, ", "))
+		return nil, fault.New(wire.ExistsAlready,
+			"%d of %d objects are there already: %s; export to another prefix, or set spec.onExisting: SkipIdentical or "+
+				"Overwrite",
+			refused.Count, x.Tally.AllObjects.Load(), strings.Join(refused.First, ", "))
 	}
 	return todo, nil
 }

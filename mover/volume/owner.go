@@ -24,7 +24,9 @@ func (v *Volume) SetOwners(p *plan.Plan, want wire.Files) error {
 	if want == (wire.Files{}) {
 		return nil
 	}
-	return v.eachOwned(p, want, func(root *os.Root, name string, mode *uint32) error { return own(root, name, want, mode) })
+	return v.eachOwned(p, want, func(root *os.Root, name string, mode *uint32) error {
+		return own(root, name, want, mode)
+	})
 }
 
 // errOtherOwner stops the search for what setOwners would change.
@@ -49,7 +51,9 @@ func (v *Volume) OwnersAreSet(p *plan.Plan, want wire.Files) bool {
 }
 
 // eachOwned shows what spec.files speaks of, in the order in which it can be changed.
-func (v *Volume) eachOwned(p *plan.Plan, want wire.Files, visit func(root *os.Root, name string, mode *uint32) error) error {
+func (v *Volume) eachOwned(
+	p *plan.Plan, want wire.Files, visit func(root *os.Root, name string, mode *uint32) error,
+) error {
 	for _, e := range p.Entries {
 		if e.IsDir() {
 			continue
@@ -117,18 +121,21 @@ func notOwned(name string, uid, gid int, err error) error {
 		return fmt.Errorf("change the owner of %s: %w", plan.Quote(name), err)
 	}
 	if uid >= 0 {
-		return fault.New(wire.VolumeNotWritable, "spec.files.uid: the mover, which runs as user %d, may not give %s to user %d; remove spec.files.uid, "+
-			"or set spec.mover.podSecurityContext.runAsUser to it (without spec.mover.podSecurityContext any user but 0 is set so)",
+		return fault.New(wire.VolumeNotWritable,
+			"spec.files.uid: the mover, which runs as user %d, may not give %s to user %d; remove spec.files.uid, "+
+				"or set spec.mover.podSecurityContext.runAsUser to it (without spec.mover.podSecurityContext any user but 0 is set so)",
 			os.Getuid(), plan.Quote(name), uid).Because(err)
 	}
-	return fault.New(wire.VolumeNotWritable, "spec.files.gid: the mover may not give %s to group %d, which it is not in; remove spec.files.gid, "+
-		"or set spec.mover.podSecurityContext.fsGroup or supplementalGroups to it", plan.Quote(name), gid).Because(err)
+	return fault.New(wire.VolumeNotWritable,
+		"spec.files.gid: the mover may not give %s to group %d, which it is not in; remove spec.files.gid, "+
+			"or set spec.mover.podSecurityContext.fsGroup or supplementalGroups to it", plan.Quote(name), gid).Because(err)
 }
 
 func notModed(name string, mode uint32, err error) error {
 	if !errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("change the mode of %s: %w", plan.Quote(name), err)
 	}
-	return fault.New(wire.VolumeNotWritable, "spec.files: the mode of %s cannot be set to %04o, because the file system or its owner does not allow it; "+
-		"remove spec.files.mode and spec.files.directoryMode", plan.Quote(name), mode).Because(err)
+	return fault.New(wire.VolumeNotWritable,
+		"spec.files: the mode of %s cannot be set to %04o, because the file system or its owner does not allow it; "+
+			"remove spec.files.mode and spec.files.directoryMode", plan.Quote(name), mode).Because(err)
 }

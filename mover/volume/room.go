@@ -120,8 +120,9 @@ func (r Room) Check() error {
 		).Requiring(r.enoughBytes())
 	}
 	if r.totalInodes > 0 && r.needInodes > r.freeInodes {
-		return fault.New(wire.VolumeOutOfInodes, "the source takes %d files and directories and the volume has room for %d of them; "+
-			"raise spec.resources.requests.storage of the claim to at least %s, or use a storage class with more inodes per byte",
+		return fault.New(wire.VolumeOutOfInodes,
+			"the source takes %d files and directories and the volume has room for %d of them; "+
+				"raise spec.resources.requests.storage of the claim to at least %s, or use a storage class with more inodes per byte",
 			r.needInodes, r.freeInodes, InUnits(r.enoughForInodes())).Requiring(r.enoughForInodes())
 	}
 	return nil

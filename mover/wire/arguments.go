@@ -75,7 +75,8 @@ func (r Request) tooLarge(size int) error {
 		}
 	}
 	return fmt.Errorf("encode request: %s is too long: the arguments of a mover may have %d bytes and need %d; "+
-		"name fewer objects or shorter keys and paths, or select them with spec.prefix and spec.include", field, maxArguments, size)
+		"name fewer objects or shorter keys and paths, or select them with spec.prefix and spec.include",
+		field, maxArguments, size)
 }
 
 // ParseArgs reads the arguments of a mover as ParseRequest does.

@@ -23,7 +23,7 @@ const (
 	VolumeTooSmall      Reason = "VolumeTooSmall"      // bytes do not fit
 	VolumeOutOfInodes   Reason = "VolumeOutOfInodes"   // files do not fit
 	VolumeNotWritable   Reason = "VolumeNotWritable"   // permission or read-only file system
-	VolumeNotEmpty      Reason = "VolumeNotEmpty"      // the volume holds what no mover of this claim wrote; it was left alone
+	VolumeNotEmpty      Reason = "VolumeNotEmpty"      // the volume holds what no mover of this claim wrote; left alone
 	SourceChanged       Reason = "SourceChanged"       // an object changed or vanished while it was read
 	VerificationFailed  Reason = "VerificationFailed"  // files still differ after all rounds
 	TransferFailed      Reason = "TransferFailed"      // everything else that S3 or the disk may do

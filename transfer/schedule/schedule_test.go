@@ -69,12 +69,18 @@ func TestNext(t *testing.T) {
 		"an hour that comes twice in autumn": {
 			text: "30 2 * * *", zone: "Europe/Berlin", now: "2026-10-24 12:00:00", want: "2026-10-25 00:30:00",
 		},
-		"a macro":        {text: "@weekly", now: "2026-11-26 03:00:00", want: "2026-11-29 00:00:00"},
-		"either day":     {text: "0 0 13 * FRI", now: "2026-11-26 03:00:00", want: "2026-11-27 00:00:00"},
-		"the leap day":   {text: "0 0 29 2 *", now: "2026-11-26 03:00:00", want: "2028-02-29 00:00:00"},
-		"every 6 hours":  {text: "@every 6h", since: "2026-11-26 01:02:03", now: "2026-11-26 03:00:00", want: "2026-11-26 07:02:03"},
-		"at such a tick": {text: "@every 6h", since: "2026-11-26 01:02:03", now: "2026-11-26 07:02:03", want: "2026-11-26 13:02:03"},
-		"before it all":  {text: "@every 6h", since: "2026-11-26 01:02:03", now: "2026-11-20 00:00:00", want: "2026-11-26 07:02:03"},
+		"a macro":      {text: "@weekly", now: "2026-11-26 03:00:00", want: "2026-11-29 00:00:00"},
+		"either day":   {text: "0 0 13 * FRI", now: "2026-11-26 03:00:00", want: "2026-11-27 00:00:00"},
+		"the leap day": {text: "0 0 29 2 *", now: "2026-11-26 03:00:00", want: "2028-02-29 00:00:00"},
+		"every 6 hours": {
+			text: "@every 6h", since: "2026-11-26 01:02:03", now: "2026-11-26 03:00:00", want: "2026-11-26 07:02:03",
+		},
+		"at such a tick": {
+			text: "@every 6h", since: "2026-11-26 01:02:03", now: "2026-11-26 07:02:03", want: "2026-11-26 13:02:03",
+		},
+		"before it all": {
+			text: "@every 6h", since: "2026-11-26 01:02:03", now: "2026-11-20 00:00:00", want: "2026-11-26 07:02:03",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := parse(t, tt.text, tt.zone).Next(at(t, tt.since), at(t, tt.now))

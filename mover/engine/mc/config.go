@@ -106,7 +106,8 @@ func systemRoots(getenv func(string) string) []byte {
 		"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
 		"/etc/ssl/cert.pem",
 	} {
-		if text, err := os.ReadFile(file); err == nil { // #nosec G304 -- a fixed list, and what the pod's own environment names.
+		text, err := os.ReadFile(file) // #nosec G304 -- a fixed list, and what the pod's own environment names.
+		if err == nil {
 			return text
 		}
 	}

@@ -42,7 +42,8 @@ func (e localError) Unwrap() error { return e.error }
 // expiredCodes are what S3 and its imitations call a session that ended. An answer to HEAD
 // has no body, and so no code: its status is all there is.
 var expiredCodes = []string{
-	"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired", http.StatusText(http.StatusBadRequest),
+	"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired",
+	http.StatusText(http.StatusBadRequest),
 }
 
 func kindOf(err error) kind {

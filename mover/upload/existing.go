@@ -20,14 +20,10 @@ import (
 
 // existing is what is in S3 under the keys of files of the scan, and what else is there.
 type existing struct {
-	plan   *plan.Plan // Paths are those of the scan.
-	others map[string]listed
-}
-
-// listed is an object of the last manifest that is no file of the scan.
-type listed struct {
-	size int64
-	etag string
+	plan *plan.Plan // Paths are those of the scan.
+	// extra are keys to delete at the end, and blocking those to delete before anything is sent.
+	extra, blocking []string
+	inWay           Examples // Keys that stay, and that no volume can hold beside the files of the scan.
 }
 
 // asker asks about the keys of an export, as proof wants it.
@@ -63,7 +59,7 @@ func (x *export) listThere(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	x.there = &existing{others: map[string]listed{}}
+	x.there = new(existing)
 	if x.options.Key != "" {
 		err = x.headThere(ctx, p)
 	} else {
@@ -110,8 +106,14 @@ func (x *export) found(p *plan.Planner, o minio.ObjectInfo) {
 		return
 	}
 	x.result.Others++
-	if _, ok := x.last.here.Find(path); ok {
-		x.there.others[path] = listed{size: o.Size, etag: plan.TrimETag(o.ETag)}
+	extra, inWay := x.isExtra(path, o.Size, plan.TrimETag(o.ETag)), x.scan.inWay(path)
+	switch {
+	case extra && inWay:
+		x.there.blocking = append(x.there.blocking, o.Key)
+	case extra:
+		x.there.extra = append(x.there.extra, o.Key)
+	case inWay:
+		x.there.inWay.add(o.Key, "in the way")
 	}
 }
 
@@ -123,6 +125,11 @@ type work struct {
 
 // sort decides what becomes of every file. Nothing is sent where one is refused.
 func (x *export) sort() ([]work, error) {
+	if n := x.there.inWay.Count; n > 0 {
+		return nil, fault.New(wire.ExistsAlready, "%d objects below the prefix are in the way of files, directories or links of "+
+			"the volume: %s; remove them, set spec.deleteExtra if earlier exports have left them, or export to another prefix",
+			n, strings.Join(x.there.inWay.First, ", "))
+	}
 	var todo []work
 	var refused Examples
 	for i := range x.scan.Entries {

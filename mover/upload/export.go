@@ -43,6 +43,7 @@ type export struct {
 	request wire.Request
 	home    home
 	tree    *Tree
+	filter  plan.Filter
 	begin   time.Time // Of the scan.
 	scan    *Scan
 	last    lastRun
@@ -117,8 +118,8 @@ func (x *export) prepare(ctx context.Context) error {
 
 // read scans the volume and applies the policies that need no S3.
 func (x *export) read(ctx context.Context) error {
-	filter, err := plan.NewFilter(x.request.Source)
-	if err != nil {
+	var err error
+	if x.filter, err = plan.NewFilter(x.request.Source); err != nil {
 		return err //nolint:wrapcheck // It is a failure.
 	}
 	if x.options.Key != "" && !x.tree.IsFile() {
@@ -126,7 +127,7 @@ func (x *export) read(ctx context.Context) error {
 			"name a file, or export to a prefix", plan.Quote(x.request.Volume.TargetPath))
 	}
 	x.begin = time.Now() //nolint:forbidigo // Compared with the times of files, and noted.
-	if x.scan, err = x.tree.Scan(ctx, x.request.Source.Prefix, filter); err != nil {
+	if x.scan, err = x.tree.Scan(ctx, x.request.Source.Prefix, x.filter); err != nil {
 		return err
 	}
 	x.result.Special = x.scan.Special
@@ -188,13 +189,16 @@ type begunMark struct {
 // markBegun makes the first write of a run. A file that an attempt after this one finds in S3 may be
 // the work of this one.
 func (x *export) markBegun(ctx context.Context) error {
-	if x.policy.resumed {
-		return x.refused(x.stepAside(ctx))
+	if !x.policy.resumed {
+		mark := begunMark{Run: x.options.Run, Begun: x.begin}
+		if err := x.putJSON(ctx, x.home.begun(x.options.Run), mark); err != nil {
+			return x.refused(err)
+		}
 	}
-	if err := x.putJSON(ctx, x.home.begun(x.options.Run), begunMark{Run: x.options.Run, Begun: x.begin}); err != nil {
+	if err := x.stepAside(ctx); err != nil {
 		return x.refused(err)
 	}
-	return x.refused(x.stepAside(ctx))
+	return x.refused(x.delete(ctx, x.there.blocking))
 }
 
 // completedBefore is for a run whose report was lost.

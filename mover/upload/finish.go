@@ -21,7 +21,7 @@ import (
 // finish removes what is to be removed, proves by a listing that everything is in S3 under its key as
 // it was confirmed, and writes the manifest last.
 func (x *export) finish(ctx context.Context) error {
-	if err := x.deleteExtra(ctx); err != nil {
+	if err := x.delete(ctx, x.there.extra); err != nil {
 		return x.refused(err)
 	}
 	if err := x.confirm(ctx); err != nil {
@@ -105,33 +105,6 @@ func (x *export) tidy(ctx context.Context) {
 		x.result.Untidy = true
 		x.Log("what the run kept below %s could not be removed: %v", plan.Quote(x.home.runPrefix(x.options.Run)), err)
 	}
-}
-
-// extra are keys that the last manifest lists, and whose objects are still the ones it lists, of files
-// that are not there any more.
-func (x *export) extra() []string {
-	if !x.options.DeleteExtra {
-		return nil
-	}
-	var keys []string
-	for path, object := range x.there.others {
-		e, ok := x.last.here.Find(path)
-		if ok && e.Type == manifest.File && e.Size == object.size && e.ETag == object.etag {
-			keys = append(keys, x.request.Source.Prefix+path)
-		}
-	}
-	slices.Sort(keys)
-	return keys
-}
-
-func (x *export) deleteExtra(ctx context.Context) error {
-	for _, key := range x.extra() {
-		if err := x.remove(ctx, key); err != nil {
-			return err
-		}
-		x.result.Deleted++
-	}
-	return nil
 }
 
 // confirm looks at every object once more, by one listing.

@@ -160,7 +160,7 @@ func (x *export) rehearse(ctx context.Context, todo []work) error {
 			x.Tally.SentBytes.Add(e.Size)
 		}
 	}
-	x.result.Deleted = int64(len(x.extra()))
+	x.result.Deleted = int64(len(x.there.extra) + len(x.there.blocking))
 	x.result.Objects, x.result.Bytes = x.Tally.AllObjects.Load(), x.Tally.AllBytes.Load()
 	return nil
 }

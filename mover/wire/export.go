@@ -32,7 +32,8 @@ type ExportOptions struct {
 	Key         string `json:"key,omitempty"`
 	OnExisting  string `json:"onExisting,omitempty"`  // SkipIdentical, Overwrite or Fail; empty: SkipIdentical.
 	UnsafePaths string `json:"unsafePaths,omitempty"` // Fail or Skip; empty: Fail.
-	// DeleteExtra removes objects that the last manifest below the prefix lists and this one does not.
+	// DeleteExtra removes objects that the last manifest of this claim below the prefix lists, and whose
+	// files are not on the volume any more. What Include and Exclude leave out stays.
 	DeleteExtra bool `json:"deleteExtra,omitempty"`
 	// DryRun reports what would be sent, copied and removed, and writes nothing to S3.
 	DryRun       bool              `json:"dryRun,omitempty"`

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// A claim that was made anew, empty, must not remove the backup of the one before it, nor one of two
+// claims that of the other.
+func TestDeleteExtraSparesWhatAnotherClaimHasExported(t *testing.T) {
+	s := startVersity(t)
+	b := newExport(t, s.endpoint)
+	b.file("precious", "precious")
+	b.file("dir/precious", "precious, too")
+	b.mustBeDone(b.run())
+	mustDo(t, os.RemoveAll(filepath.Join(b.paths.Volume, "precious")))
+	mustDo(t, os.RemoveAll(filepath.Join(b.paths.Volume, "dir")))
+	b.request.Volume.ClaimUID, b.request.Export.Run, b.request.Export.DeleteExtra = "another-claim", "run-2", true
+	r := b.mustBeDone(b.run())
+	want := []string{".s3populator/manifest.json", "dir/precious", "precious"}
+	if diff := cmp.Diff(want, s.keys(t, "runs/1/")); diff != "" || r.DeletedObjects != 0 || r.OtherObjects != 2 {
+		t.Errorf("the report is %+v (-want +got):\n%s", r, diff)
+	}
+}
+
+// What a filter leaves out was not looked for, so it is not known to be gone.
+func TestDeleteExtraSparesWhatIsNotSelected(t *testing.T) {
+	s := startVersity(t)
+	b := newExport(t, s.endpoint)
+	for _, name := range []string{"a.log", "gone.log", "a.bin", "gone.bin", "tmp/x"} {
+		b.file(name, name)
+	}
+	b.mustBeDone(b.run())
+	mustDo(t, os.Remove(filepath.Join(b.paths.Volume, "gone.log")))
+	mustDo(t, os.Remove(filepath.Join(b.paths.Volume, "gone.bin")))
+	b.request.Source.Include, b.request.Source.Exclude = []string{"**/*.log"}, []string{"tmp/**"}
+	b.request.Export.Run, b.request.Export.DeleteExtra = "run-2", true
+	r := b.mustBeDone(b.run())
+	want := []string{".s3populator/manifest.json", "a.bin", "a.log", "gone.bin", "tmp/x"}
+	if diff := cmp.Diff(want, s.keys(t, "runs/1/")); diff != "" || r.DeletedObjects != 1 {
+		t.Errorf("the report is %+v (-want +got):\n%s", r, diff)
+	}
+}
+
+// Where a file was, there is a directory or a link now, and the reverse: the old object would be loaded
+// in the place of what the manifest lists, or make a population fail.
+func TestObjectsInTheWay(t *testing.T) {
+	for name, change := range map[string]func(b *bench){
+		"a directory in the place of a file": func(b *bench) { b.file("x/y", "below") },
+		"a link in the place of a file": func(b *bench) {
+			mustDo(b.t, os.Symlink("other", filepath.Join(b.paths.Volume, "x")))
+		},
+		"an empty directory in the place of a file": func(b *bench) {
+			mustDo(b.t, os.Mkdir(filepath.Join(b.paths.Volume, "x"), 0o755))
+		},
+		"a file in the place of a directory": func(b *bench) {
+			mustDo(b.t, os.RemoveAll(filepath.Join(b.paths.Volume, "d")))
+			b.file("d", "a file")
+		},
+		"a link in the place of a directory": func(b *bench) {
+			mustDo(b.t, os.RemoveAll(filepath.Join(b.paths.Volume, "d")))
+			mustDo(b.t, os.Symlink("other", filepath.Join(b.paths.Volume, "d")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachServer(t, func(t *testing.T, s *s3server) { objectsInTheWay(t, s, change) })
+		})
+	}
+}
+
+func objectsInTheWay(t *testing.T, s *s3server, change func(b *bench)) {
+	b := newExport(t, s.endpoint)
+	b.file("x", "a file")
+	b.file("d/e/f", "below")
+	b.file("other", "other")
+	b.mustBeDone(b.run())
+	mustDo(t, os.Remove(filepath.Join(b.paths.Volume, "x")))
+	change(b)
+	before := s.keys(t, "")
+	b.request.Export.Run = "run-2"
+	if r := b.run(); r.Reason != wire.ExistsAlready || !strings.Contains(r.Message, "in the way") {
+		t.Errorf("the report is %+v, want %s", r, wire.ExistsAlready)
+	}
+	if diff := cmp.Diff(before, s.keys(t, "")); diff != "" {
+		t.Errorf("something was written (-before +after):\n%s", diff)
+	}
+	b.request.Export.Run, b.request.Export.DeleteExtra = "run-3", true
+	if r := b.mustBeDone(b.run()); r.DeletedObjects == 0 || r.OtherObjects != 0 {
+		t.Errorf("the report is %+v", r)
+	}
+	p, report := b.populate(nil)
+	p.mustBeDone(report)
+	if diff := cmp.Diff(tree(t, b.paths.Volume), tree(t, p.paths.Volume)); diff != "" {
+		t.Errorf("(-exported +populated):\n%s", diff)
+	}
+}

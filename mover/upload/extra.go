@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package upload
+
+import (
+	"context"
+	"strings"
+
+	"github.com/s3populator/s3populator/mover/manifest"
+)
+
+// isExtra tells that an object is to be deleted, of a path that no file of the scan has: the last
+// manifest of this claim lists it, and it is still the one that is listed. What the filter leaves out
+// was not looked for, and what another claim has exported is not known here: neither is gone.
+func (x *export) isExtra(path string, size int64, etag string) bool {
+	if !x.options.DeleteExtra || x.last.here.Claim != x.request.Volume.ClaimUID || !x.filter.Selects(path) {
+		return false
+	}
+	e, ok := x.last.here.Find(path)
+	return ok && e.Type == manifest.File && e.Size == size && e.ETag == etag
+}
+
+// inWay tells that no volume can hold an object of this path beside what was scanned: something else
+// has its path, or what would be its directory is none.
+func (s *Scan) inWay(path string) bool {
+	all := manifest.Manifest{Entries: s.Entries}
+	name, isMarker := strings.CutSuffix(path, "/")
+	if e, ok := all.Find(name); ok && (e.Type != manifest.Directory || !isMarker) {
+		return true
+	}
+	for at, c := range []byte(name) {
+		if c != '/' {
+			continue
+		}
+		if e, ok := all.Find(name[:at]); ok && e.Type != manifest.Directory {
+			return true
+		}
+	}
+	return false
+}
+
+// delete deletes objects of files that are not there any more.
+func (x *export) delete(ctx context.Context, keys []string) error {
+	for _, key := range keys {
+		if err := x.remove(ctx, key); err != nil {
+			return err
+		}
+		x.result.Deleted++
+	}
+	return nil
+}

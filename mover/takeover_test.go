@@ -56,7 +56,8 @@ func pair(t *testing.T) (dir string, old *transfer, next func() *ledger.Journal)
 	j, err := ledger.TakeOver(v.Root, plan.Header{Claim: testClaim, Pod: "old-pod", Request: "r"})
 	mustDo(t, err)
 	t.Cleanup(j.Close)
-	m := &mover{plan: p, prover: &proof.Prover{Plan: p}, options: Options{Log: io.Discard}, progress: &progress{}}
+	prover := &proof.Prover{Asker: silentS3{}, Plan: p}
+	m := &mover{plan: p, prover: prover, options: Options{Log: io.Discard}, progress: &progress{}}
 	old = &transfer{mover: m, volume: v, journal: j, ledger: ledger.New(p)}
 	write(t, dir+"/a", "hello")
 	write(t, dir+"/leftover", "x")

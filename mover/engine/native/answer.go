@@ -22,6 +22,7 @@ type answer struct {
 	length    int64 // -1: not told.
 	chunked   bool
 	closes    bool // The connection is of no use after it.
+	kept      bool // Another answer came on the same connection before it.
 	etag      []byte
 	version   []byte
 	part      engine.Range // Of Content-Range.

@@ -183,6 +183,9 @@ func (w *worker) askOnce(ctx context.Context, q query) (*answer, error) {
 	ranges := true
 	if err := a.check(q, &ranges); err != nil {
 		w.line.close()
+		if a.kept { // It may have been sent for an earlier request. The next connection is a new one.
+			return w.askOnce(ctx, q)
+		}
 		if !ranges {
 			w.noRanges.Store(true)
 		}

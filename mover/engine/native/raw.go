@@ -47,9 +47,9 @@ type watched struct {
 
 var (
 	errChunked = errors.New("the answer tells no length")
-	// errStale is for a kept connection that ended before an answer began: the server may
-	// have closed it before the request came.
-	errStale = errors.New("the kept connection was closed")
+	// errStale is for a kept connection that ended before an answer began, because the server may
+	// have closed it before the request came, and for one on which something else than an answer came.
+	errStale = errors.New("the kept connection was of no use")
 )
 
 func newRawLine(e *Engine, w *watch) *rawLine {
@@ -117,10 +117,13 @@ func (l *rawLine) exchange(request []byte, q query) (*answer, error) {
 		return nil, l.broken(err)
 	}
 	if err := l.finalHead(); err != nil {
+		if l.used && errors.Is(err, engine.ErrAnswer) { // It may be what followed the answer before.
+			err = fmt.Errorf("%w: %w", errStale, err)
+		}
 		return nil, err
 	}
-	l.used = true
 	a := &l.answer
+	a.kept, l.used = l.used, true
 	switch {
 	case q.method == "HEAD" || a.status == 204 || a.status == 304:
 		l.left = 0

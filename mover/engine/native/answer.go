@@ -4,6 +4,7 @@ package native
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/xml"
 	"fmt"
@@ -21,8 +22,9 @@ type answer struct {
 	status    int
 	length    int64 // -1: not told.
 	chunked   bool
-	closes    bool // The connection is of no use after it.
-	kept      bool // Another answer came on the same connection before it.
+	closes    bool   // The connection is of no use after it.
+	kept      bool   // Another answer came on the same connection before it.
+	code      string // Of an error, where a header has it: an answer to HEAD has no body.
 	etag      []byte
 	version   []byte
 	part      engine.Range // Of Content-Range.
@@ -61,6 +63,8 @@ func (a *answer) header(name, value []byte) error {
 		return a.contentLength(value)
 	case fold(name, "transfer-encoding"):
 		a.chunked = !fold(value, "identity")
+	case fold(name, "x-minio-error-code"):
+		a.code = string(value)
 	case len(name) > len("x-amz-") && fold(name[:6], "x-amz-"):
 		a.amazon(name[6:], value)
 	}
@@ -178,6 +182,7 @@ func refusal(a *answer, body []byte, bucket, key string) error {
 		if a.status == http.StatusNotFound {
 			r.Code = minio.NoSuchKey
 		}
+		r.Code = cmp.Or(a.code, r.Code)
 	}
 	r.StatusCode, r.BucketName, r.Key = a.status, bucket, key
 	if a.status == http.StatusPreconditionFailed || a.status == http.StatusNotFound && r.Code != minio.NoSuchBucket {

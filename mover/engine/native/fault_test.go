@@ -33,8 +33,8 @@ func is(target error) func(error) bool {
 	return func(err error) bool { return errors.Is(err, target) }
 }
 
-// fault is what a server does wrong. All of them are tried with a small object and a large one.
-type fault struct {
+// misbehaviour is what a server does wrong. All of them are tried with a small object and a large one.
+type misbehaviour struct {
 	// serve answers in place of the server, or does not.
 	serve func(f *fixture, w http.ResponseWriter, r *http.Request, count int) bool
 	// want judges the error; nil is that the object arrives in spite of it.
@@ -95,7 +95,7 @@ func refusing(status int, code string) func(*fixture, http.ResponseWriter, *http
 	}
 }
 
-var faults = map[string]fault{
+var faults = map[string]misbehaviour{
 	"a truncated body now and then": {seldom(func(f *fixture, w http.ResponseWriter, r *http.Request) bool {
 		return partly(f, w, r, func(net.Conn) {})
 	}), nil},

@@ -4,11 +4,17 @@ package native
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+
+	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // wallet is a source of keys that are renewed.
@@ -103,4 +109,72 @@ func TestASecretThatIsRotated(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestKeysThatCannotBeHadForAWhile: who makes sessions may be in trouble like any server, and is not
+// asked more often than one.
+func TestKeysThatCannotBeHadForAWhile(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{1000, LargeSize + 1} {
+		for _, forever := range []bool{false, true} {
+			t.Run(fmt.Sprint(size, forever), func(t *testing.T) {
+				t.Parallel()
+				f := newFixture(t)
+				f.config.Connections = 1
+				trouble := errors.New("no session")
+				var asked atomic.Int64
+				f.config.Keys = func(context.Context) (Keys, error) {
+					if n := asked.Add(1); forever || n < 3 {
+						return Keys{}, trouble
+					}
+					return Keys{Access: "a", Secret: "s"}, nil
+				}
+				f.put("object", random(1, size), nil)
+				f.mustRun()
+				switch err := f.failed[0]; {
+				case !forever:
+					f.mustHold()
+				case !errors.Is(err, trouble) || asked.Load() != mostTransient:
+					t.Errorf("%v after %d questions", err, asked.Load())
+				}
+			})
+		}
+	}
+}
+
+// TestKeysThatAreRefused: nobody asks again for what only a person can correct.
+func TestKeysThatAreRefused(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.config.Connections = 1
+	var asked atomic.Int64
+	f.config.Keys = func(context.Context) (Keys, error) {
+		asked.Add(1)
+		return Keys{}, fault.New(wire.AccessDenied, "the token was refused")
+	}
+	f.put("object", random(1, 1000), nil)
+	f.mustRun()
+	if err := f.failed[0]; fault.ReasonOf(err) != wire.AccessDenied || asked.Load() != 1 {
+		t.Errorf("%v after %d questions", err, asked.Load())
+	}
+}
+
+// TestASessionThatEndsBeforeAHead: an answer to HEAD has no body, and MinIO tells its code in a header.
+func TestASessionThatEndsBeforeAHead(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	w := &wallet{now: Keys{Access: "first", Secret: "s", Session: "t"}}
+	f.config.Keys = w.keys
+	f.config.Expired = func(string) { w.renew(Keys{Access: "second", Secret: "s", Session: "t"}) }
+	f.put("object", random(1, LargeSize+1), nil)
+	f.fault = func(rw http.ResponseWriter, r *http.Request, _ int) bool {
+		if signedBy(r) != "first" {
+			return false
+		}
+		rw.Header().Set("X-Minio-Error-Code", "ExpiredToken")
+		rw.WriteHeader(http.StatusForbidden)
+		return true
+	}
+	f.mustRun()
+	f.mustHold()
 }

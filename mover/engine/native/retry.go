@@ -16,6 +16,8 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/s3populator/s3populator/mover/engine"
+	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/wire"
 )
 
 func answerf(format string, args ...any) error {
@@ -34,7 +36,7 @@ const (
 	adapted               // The engine asks otherwise from now on.
 )
 
-// localError is one of the volume or of the keys: S3 has no part in it.
+// localError is one of the volume: S3 has no part in it.
 type localError struct{ error }
 
 func (e localError) Unwrap() error { return e.error }
@@ -51,7 +53,8 @@ func kindOf(err error) kind {
 	var said minio.ErrorResponse
 	switch {
 	case errors.As(err, &local), errors.Is(err, engine.ErrChanged), errors.Is(err, engine.ErrOtherVersion),
-		errors.Is(err, engine.ErrAnswer), errors.Is(err, context.Canceled), distrusted(err):
+		errors.Is(err, engine.ErrAnswer), errors.Is(err, context.Canceled), distrusted(err),
+		fault.ClassOf(fault.ReasonOf(err)) == wire.User:
 		return final
 	case errors.Is(err, errChunked):
 		return adapted

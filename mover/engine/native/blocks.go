@@ -20,14 +20,26 @@ type rangeSum struct {
 	crc       uint64 // Of the range; with CRC64NVME of all blocks that are whole.
 	from      int64  // Where the block begins.
 	block     uint64 // Its CRC64NVME up to at.
+	fresh     bool   // Some of the block was fetched just now.
+	parts     partSums
 }
 
 func newRangeSum(a engine.Algorithm, part engine.Range) *rangeSum {
 	return &rangeSum{algorithm: a, part: part, at: part.Offset, from: part.Offset}
 }
 
-// write sums bytes and tells of each block that is whole with them.
-func (s *rangeSum) write(b []byte, whole func(engine.Range, uint64)) {
+// fetched sums bytes that were written and tells of each block that is whole with them.
+func (s *rangeSum) fetched(b []byte, whole func(engine.Range, uint64)) {
+	s.write(b, true, whole)
+}
+
+// present sums bytes that had been there.
+func (s *rangeSum) present(b []byte, whole func(engine.Range, uint64)) {
+	s.write(b, false, whole)
+}
+
+func (s *rangeSum) write(b []byte, fresh bool, whole func(engine.Range, uint64)) {
+	s.parts.write(b)
 	if isCRC(s.algorithm) && s.algorithm != engine.CRC64NVME {
 		s.crc = update(s.algorithm, s.crc, b)
 	}
@@ -35,18 +47,29 @@ func (s *rangeSum) write(b []byte, whole func(engine.Range, uint64)) {
 		end := min((s.from/blockSize+1)*blockSize, s.part.End())
 		n := min(int64(len(b)), end-s.at)
 		s.block = crc64nvme.Update(s.block, b[:n])
-		s.at, b = s.at+n, b[n:]
+		s.at, s.fresh, b = s.at+n, s.fresh || fresh, b[n:]
 		if s.at == end {
 			s.endBlock(whole)
 		}
 	}
 }
 
+// skip passes bytes that had been there and whose sum is made elsewhere.
+func (s *rangeSum) skip(n int64, whole func(engine.Range, uint64)) {
+	if s.at > s.from {
+		s.endBlock(whole)
+	}
+	s.at += n
+	s.from = s.at
+}
+
 func (s *rangeSum) endBlock(whole func(engine.Range, uint64)) {
 	r := engine.Range{Offset: s.from, Length: s.at - s.from}
-	whole(r, s.block)
+	if s.fresh {
+		whole(r, s.block)
+	}
 	if s.algorithm == engine.CRC64NVME { // It need not be computed twice.
 		s.crc = combine(s.algorithm, s.crc, s.block, r.Length)
 	}
-	s.from, s.block = s.at, 0
+	s.from, s.block, s.fresh = s.at, 0, false
 }

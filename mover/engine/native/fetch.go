@@ -25,6 +25,7 @@ type run struct {
 	work  *work
 	pace  *pace
 	watch *watch
+	lanes lanes
 	stop  context.CancelCauseFunc
 
 	mu     sync.Mutex
@@ -54,6 +55,7 @@ func (e *Engine) Fetch(ctx context.Context, tasks engine.Tasks, to engine.Target
 		workers.Go(func() { r.worker(ctx, n, endPace) })
 	}
 	workers.Wait()
+	r.lanes.close()
 	endPace()
 	pacing.Wait()
 	for _, l := range r.work.abandoned() {
@@ -76,7 +78,7 @@ func (r *run) worker(ctx context.Context, n int, over func()) {
 	if !r.pace.enter(n) {
 		return
 	}
-	w := &worker{run: r}
+	w := &worker{run: r, summer: summer{besides: r.lanes.besides(r.pace.count())}}
 	defer w.close()
 	for {
 		i, ok := r.work.take(r.pace.count())

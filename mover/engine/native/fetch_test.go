@@ -97,14 +97,23 @@ func TestFetchWithNetHTTP(t *testing.T) {
 // A resumed object fetches nothing of what is present and sums it with the rest.
 func TestFetchResumes(t *testing.T) {
 	t.Parallel()
-	for name, headers := range map[string]func([]byte) map[string]string{
-		"MD5": func([]byte) map[string]string { return nil }, "CRC": withCRC,
+	plain := func([]byte) map[string]string { return nil }
+	for name, c := range map[string]struct {
+		headers  func([]byte) map[string]string
+		partSize int64
+	}{
+		"MD5":                     {headers: plain},
+		"CRC":                     {headers: withCRC},
+		"MD5 of parts":            {headers: plain, partSize: 5 << 20},
+		"MD5 of large parts":      {headers: plain, partSize: rangeSize + 1},
+		"MD5 of very large parts": {headers: plain, partSize: mostPart + 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
 			body := random(1, 5*rangeSize+7)
-			task := f.put("large", body, headers(body))
+			task := f.put("large", body, c.headers(body))
+			task.PartSize = c.partSize
 			task.Present = []engine.Range{{Offset: 0, Length: rangeSize + 1000}, {Offset: 3 * rangeSize, Length: 77}}
 			file := &memory{f: f, data: make([]byte, len(body))}
 			for _, r := range task.Present {
@@ -123,29 +132,41 @@ func TestFetchResumes(t *testing.T) {
 			}
 			f.mustRun()
 			f.mustHold()
+			if got := f.got[0].Received; c.partSize > 0 && got != partsOf(body, c.partSize) {
+				t.Errorf("the sum is %+v, want %+v", got, partsOf(body, c.partSize))
+			}
 		})
 	}
 }
 
+// partsOf is the MD5 of the MD5s of parts of a size.
+func partsOf(body []byte, size int64) engine.Sum {
+	outer := md5.New()
+	for at := 0; at < len(body); at += int(size) {
+		sum := md5.Sum(body[at:min(at+int(size), len(body))])
+		outer.Write(sum[:])
+	}
+	sum := engine.Sum{Algorithm: engine.MD5Parts, PartSize: size}
+	outer.Sum(sum.Value[:0])
+	return sum
+}
+
+// TestMD5OfParts: parts that are fetched one by one, several with one request, and such that are so
+// small or so large that the object is read back.
 func TestMD5OfParts(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{LargeSize, LargeSize + 5, 5 << 20} {
-		f := newFixture(t)
-		body := random(1, n)
-		task := f.put("object", body, nil)
-		const part = 5 << 20
-		outer := md5.New()
-		for at := 0; at < n; at += part {
-			sum := md5.Sum(body[at:min(at+part, n)])
-			outer.Write(sum[:])
-		}
-		task.PartSize = part
-		f.mustRun()
-		f.mustHold()
-		want := engine.Sum{Algorithm: engine.MD5Parts, PartSize: part}
-		outer.Sum(want.Value[:0])
-		if got := f.got[0].Received; got != want {
-			t.Errorf("%d bytes: %+v, want %+v", n, got, want)
+	whole := random(1, 5*rangeSize+7)
+	for _, n := range []int{LargeSize, LargeSize + 5, 5 << 20, len(whole)} {
+		for _, part := range []int64{5 << 20, rangeSize + 3, leastPart - 1, mostPart + 1} {
+			f := newFixture(t)
+			body := whole[:n]
+			task := f.put("object", body, nil)
+			task.PartSize = part
+			f.mustRun()
+			f.mustHold()
+			if got, want := f.got[0].Received, partsOf(body, part); got != want {
+				t.Errorf("%d bytes: %+v, want %+v", n, got, want)
+			}
 		}
 	}
 }

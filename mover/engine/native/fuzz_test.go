@@ -79,7 +79,7 @@ func FuzzServer(f *testing.F) {
 			return
 		}
 		var want summer
-		want.begin(e.Received.Algorithm, 0)
+		want.begin(e.Received.Algorithm, 0, 5)
 		want.write(s.files["k"].data)
 		if !s.files["k"].committed || e.Fetched != 5 || e.Received != want.end() {
 			t.Errorf("of %q arrived %+v with %q", stream, e, s.files["k"].data)

@@ -26,10 +26,24 @@ type large struct {
 	err error
 }
 
-// piece is a range that one worker brings.
+// piece is a range that one worker brings, and what of it an earlier attempt has left.
 type piece struct {
 	engine.Range
-	present bool // It is read back instead of being fetched.
+	present []engine.Range
+}
+
+// next is what follows at and is either there or is not.
+func (p piece) next(at int64) (r engine.Range, present bool) {
+	end := p.End()
+	for _, r := range p.present {
+		if r.Offset <= at && at < r.End() {
+			return engine.Range{Offset: at, Length: min(r.End(), end) - at}, true
+		}
+		if r.Offset > at {
+			end = min(end, r.Offset)
+		}
+	}
+	return engine.Range{Offset: at, Length: end - at}, false
 }
 
 // begin looks at the object as a whole, for what S3 says of it, and makes its file.
@@ -54,7 +68,7 @@ func (w *worker) open(ctx context.Context, t *engine.Task) (*large, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &large{task: *t, todo: pieces(t)}
+	l := &large{task: *t}
 	l.evidence = engine.Evidence{Index: t.Index, Said: a.checksumOfAll(), Encrypted: a.encrypted, Pinned: a.pinned}
 	w.line.done()
 	if l.evidence.Said.Algorithm == engine.None && t.PartSize == 0 && w.config.PartSize != nil {
@@ -67,26 +81,22 @@ func (w *worker) open(ctx context.Context, t *engine.Task) (*large, error) {
 	}
 	algorithm, partSize := w.choose(&l.task, l.evidence.Said)
 	l.sum = newSums(algorithm, partSize, l.file, t.Size)
+	l.todo = pieces(t, pieceSize(algorithm, partSize))
 	return l, nil
 }
 
-// pieces cuts an object at multiples of rangeSize, and where what is present begins or ends.
-func pieces(t *engine.Task) []piece {
-	var list []piece
-	add := func(from, to int64, present bool) {
-		for from < to {
-			end := min((from/rangeSize+1)*rangeSize, to)
-			list = append(list, piece{engine.Range{Offset: from, Length: end - from}, present})
-			from = end
+// pieces cuts an object at multiples of a size in bytes.
+func pieces(t *engine.Task, size int64) []piece {
+	list := make([]piece, 0, (t.Size+size-1)/size)
+	for at := int64(0); at < t.Size; at += size {
+		p := piece{Range: engine.Range{Offset: at, Length: min(size, t.Size-at)}}
+		for _, r := range t.Present {
+			if r.Offset < p.End() && r.End() > p.Offset {
+				p.present = append(p.present, r)
+			}
 		}
+		list = append(list, p)
 	}
-	at := int64(0)
-	for _, r := range t.Present {
-		add(at, r.Offset, false)
-		add(r.Offset, r.End(), true)
-		at = r.End()
-	}
-	add(at, t.Size, false)
 	return list
 }
 
@@ -94,17 +104,15 @@ func pieces(t *engine.Task) []piece {
 func (w *worker) fetchRange(ctx context.Context, l *large, part piece) {
 	p := patience{engine: w.Engine, pace: w.pace}
 	sum := newRangeSum(l.sum.algorithm, part.Range)
-	for {
+	if inPieces(l.sum.algorithm, l.sum.partSize) {
+		sum.parts.begin(w.summer.emptyMD5(part.Length), l.sum.partSize)
+	}
+	for sum.at < part.End() {
 		before := sum.at
-		var err error
-		if part.present {
-			err = w.readBack(ctx, l, part.Range, sum)
-		} else {
-			err = w.tryRange(ctx, l, engine.Range{Offset: sum.at, Length: part.End() - sum.at}, sum)
-		}
-		if err == nil || sum.at == part.End() && kindOf(err) == transient { // Whatever follows the range.
-			l.sum.add(part.Range, sum.crc)
-			break
+		r, present := part.next(sum.at)
+		err := w.bring(ctx, l, r, present, sum)
+		if err == nil || sum.at == r.End() && kindOf(err) == transient { // Whatever follows the range.
+			continue
 		}
 		if sum.at > before {
 			p.reset()
@@ -114,10 +122,20 @@ func (w *worker) fetchRange(ctx context.Context, l *large, part piece) {
 			break
 		}
 	}
+	if l.failure() == nil {
+		l.sum.add(sum)
+	}
 	if w.work.fetched(l, l.failure() != nil) {
 		w.end(ctx, l)
 		w.work.ended()
 	}
+}
+
+func (w *worker) bring(ctx context.Context, l *large, r engine.Range, present bool, sum *rangeSum) error {
+	if present {
+		return w.readBack(ctx, l, r, sum)
+	}
+	return w.tryRange(ctx, l, r, sum)
 }
 
 // tryRange moves the sum on with every byte that is written.
@@ -140,27 +158,33 @@ func (w *worker) tryRange(ctx context.Context, l *large, part engine.Range, sum 
 		l.sum.wrote(engine.Range{Offset: sum.at, Length: n})
 		l.count(n)
 		w.sink.Wrote(l.task.Index, n)
-		sum.write(b, func(r engine.Range, crc uint64) { w.sink.Grew(l.task.Index, r, crc) })
+		sum.fetched(b, w.grew(l))
 		return nil
 	})
 }
 
+// grew tells the sink of a range of an object.
+func (w *worker) grew(l *large) func(engine.Range, uint64) {
+	return func(r engine.Range, crc uint64) { w.sink.Grew(l.task.Index, r, crc) }
+}
+
 // readBack sums what an earlier attempt wrote.
-func (w *worker) readBack(ctx context.Context, l *large, part engine.Range, sum *rangeSum) error {
-	l.sum.wrote(part)
-	if isCRC(l.sum.algorithm) {
-		buffer := make([]byte, bufferSize)
-		for at := part.Offset; at < part.End(); {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			n, err := l.file.ReadAt(buffer[:min(part.End()-at, bufferSize)], at)
-			if n == 0 && err != nil {
-				return localError{fmt.Errorf("read back: %w", err)}
-			}
-			sum.crc = update(sum.algorithm, sum.crc, buffer[:n])
-			at += int64(n)
+func (w *worker) readBack(ctx context.Context, l *large, r engine.Range, sum *rangeSum) error {
+	l.sum.wrote(r)
+	if !l.sum.combined() {
+		sum.skip(r.Length, w.grew(l))
+		return nil
+	}
+	buffer := make([]byte, bufferSize)
+	for sum.at < r.End() {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
+		n, err := l.file.ReadAt(buffer[:min(r.End()-sum.at, bufferSize)], sum.at)
+		if n == 0 && err != nil {
+			return localError{fmt.Errorf("read back: %w", err)}
+		}
+		sum.present(buffer[:n], w.grew(l))
 	}
 	return nil
 }

@@ -210,7 +210,7 @@ func (f *fixture) mustHold() {
 // wantSum is the sum of the object by the algorithm that was chosen, computed at once.
 func (f *fixture) wantSum(t engine.Task, e engine.Evidence) engine.Sum {
 	var s summer
-	s.begin(e.Received.Algorithm, e.Received.PartSize)
+	s.begin(e.Received.Algorithm, e.Received.PartSize, t.Size)
 	s.write(f.objects[t.Key].body)
 	return s.end()
 }

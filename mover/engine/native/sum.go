@@ -19,24 +19,26 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // summer computes one sum after the other and allocates nothing for it.
 type summer struct {
+	besides         func() hash.Hash // Makes an MD5 that is computed beside others; nil: there are none.
 	algorithm       engine.Algorithm
 	crc             uint64
 	inner           hash.Hash // Of the object, or of the current part.
 	outer           hash.Hash // Of the parts' digests.
 	part, left      int64
 	md5, parts      hash.Hash
+	shared          hash.Hash // An MD5 that is computed beside others.
 	sha1sum, sha256 hash.Hash
 	value           [32]byte
 }
 
-// begin a sum; partSize counts for MD5Parts only.
-func (s *summer) begin(a engine.Algorithm, partSize int64) {
+// begin a sum of so many bytes; partSize counts for MD5Parts only.
+func (s *summer) begin(a engine.Algorithm, partSize, size int64) {
 	s.algorithm, s.crc, s.inner, s.outer = a, 0, nil, nil
 	switch a {
 	case engine.MD5:
-		s.inner = kept(&s.md5, md5.New)
+		s.inner = s.emptyMD5(size)
 	case engine.MD5Parts:
-		s.inner, s.outer = kept(&s.md5, md5.New), kept(&s.parts, md5.New)
+		s.inner, s.outer = s.emptyMD5(size), kept(&s.parts, md5.New)
 		s.part, s.left = partSize, partSize
 	case engine.SHA1:
 		s.inner = kept(&s.sha1sum, sha1.New)
@@ -44,6 +46,14 @@ func (s *summer) begin(a engine.Algorithm, partSize int64) {
 		s.inner = kept(&s.sha256, sha256.New)
 	case engine.CRC64NVME, engine.CRC32C, engine.CRC32, engine.None:
 	}
+}
+
+// emptyMD5 is for so many bytes.
+func (s *summer) emptyMD5(size int64) hash.Hash {
+	if s.besides != nil && size >= sharedFrom {
+		return kept(&s.shared, s.besides)
+	}
+	return kept(&s.md5, md5.New)
 }
 
 func kept(h *hash.Hash, create func() hash.Hash) hash.Hash { //nolint:gocritic // It fills what it points to.

@@ -12,25 +12,27 @@ import (
 )
 
 // sums makes the sum of a large object whose ranges arrive in any order. CRCs of ranges are
-// combined. Other sums follow the bytes in their order: they are read back from the file,
+// combined, and so are the MD5s of parts that are neither tiny nor huge. Other sums follow the bytes in their order: they are read back from the file,
 // that is from memory, as soon as everything before them is there.
 type sums struct {
 	algorithm engine.Algorithm
+	partSize  int64 // For engine.MD5Parts.
 	file      engine.File
 	size      int64
 
 	mu      sync.Mutex
-	done    []summed       // Of CRCs.
+	done    []summed       // Of sums that are combined.
 	extents []engine.Range // Written, sorted and apart.
 	grown   *sync.Cond
 	over    bool
 	result  chan followed // Of sums that follow the bytes; else nil.
 }
 
-// summed is the CRC of a range.
+// summed is the CRC of a range, or the MD5s of its parts.
 type summed struct {
-	part engine.Range
-	crc  uint64
+	part    engine.Range
+	crc     uint64
+	digests []byte
 }
 
 type followed struct {
@@ -39,21 +41,24 @@ type followed struct {
 }
 
 func newSums(a engine.Algorithm, partSize int64, file engine.File, size int64) *sums {
-	s := &sums{algorithm: a, file: file, size: size}
+	s := &sums{algorithm: a, partSize: partSize, file: file, size: size}
 	s.grown = sync.NewCond(&s.mu)
-	if a != engine.None && !isCRC(a) {
+	if a != engine.None && !s.combined() {
 		s.result = make(chan followed, 1)
 		go s.follow(partSize)
 	}
 	return s
 }
 
-// add tells that a range is in the file, and its CRC.
-func (s *sums) add(part engine.Range, crc uint64) {
+// combined reports whether the sum is made of those of ranges.
+func (s *sums) combined() bool { return isCRC(s.algorithm) || inPieces(s.algorithm, s.partSize) }
+
+// add tells that a range is in the file, and its sums.
+func (s *sums) add(r *rangeSum) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if isCRC(s.algorithm) {
-		s.done = append(s.done, summed{part, crc})
+	if s.combined() {
+		s.done = append(s.done, summed{r.part, r.crc, r.parts.end()})
 	}
 }
 
@@ -91,7 +96,7 @@ func insert(list []engine.Range, r engine.Range) []engine.Range {
 // follow sums the file from its start as it grows.
 func (s *sums) follow(partSize int64) {
 	var summer summer
-	summer.begin(s.algorithm, partSize)
+	summer.begin(s.algorithm, partSize, s.size)
 	buffer := make([]byte, bufferSize)
 	for at := int64(0); at < s.size; {
 		until, ok := s.beyond(at)
@@ -146,6 +151,11 @@ func (s *sums) end() (engine.Sum, error) {
 	if s.algorithm == engine.None {
 		return engine.Sum{}, nil
 	}
+	return s.combine()
+}
+
+// combine the sums of all ranges.
+func (s *sums) combine() (engine.Sum, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slices.SortFunc(s.done, func(a, b summed) int { return int(min(max(a.part.Offset-b.part.Offset, -1), 1)) })
@@ -154,11 +164,16 @@ func (s *sums) end() (engine.Sum, error) {
 		if d.part.Offset != at {
 			return engine.Sum{}, fmt.Errorf("%w: bytes %d to %d were not summed", errAbandoned, at, d.part.Offset)
 		}
-		crc = combine(s.algorithm, crc, d.crc, d.part.Length)
+		if isCRC(s.algorithm) {
+			crc = combine(s.algorithm, crc, d.crc, d.part.Length)
+		}
 		at = d.part.End()
 	}
 	if at != s.size {
 		return engine.Sum{}, fmt.Errorf("%w: bytes %d to %d were not summed", errAbandoned, at, s.size)
+	}
+	if s.algorithm == engine.MD5Parts {
+		return sumOfParts(s.done, s.partSize), nil
 	}
 	return sumOf(s.algorithm, crc), nil
 }

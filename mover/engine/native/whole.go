@@ -42,7 +42,8 @@ func (w *worker) tryWhole(ctx context.Context, t *engine.Task) (engine.Evidence,
 		return e, err
 	}
 	e.Said, e.Encrypted, e.Pinned = a.checksumOfAll(), a.encrypted, a.pinned
-	w.summer.begin(w.choose(t, e.Said))
+	algorithm, partSize := w.choose(t, e.Said)
+	w.summer.begin(algorithm, partSize, t.Size)
 	c := newClock()
 	file, err := w.to.Create(*t)
 	c.lap(&w.spent.volume)

@@ -68,7 +68,7 @@ func (m *mover) reportExport(r *wire.Report) {
 	r.SentObjects, r.SentBytes, r.CopiedObjects, r.UnchangedObjects = e.Sent, e.SentBytes, e.Copied, e.Unchanged
 	r.DeletedObjects, r.SpecialFiles, r.ChangedFiles, r.OtherObjects = e.Deleted, e.Special, e.Changed, e.Others
 	r.SkippedKeys, r.AbortedUploads = e.Unsafe, e.Aborted
-	r.Progressed = !m.request.Export.DryRun && (e.SentBytes > 0 || e.Sent > 0 || e.Copied > 0)
+	r.Progressed = e.Progressed
 	r.Message = exportSummary(m.request, e)
 }
 

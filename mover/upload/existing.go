@@ -126,9 +126,13 @@ type work struct {
 // sort decides what becomes of every file. Nothing is sent where one is refused.
 func (x *export) sort() ([]work, error) {
 	if n := x.there.inWay.Count; n > 0 {
-		return nil, fault.New(wire.ExistsAlready, "%d objects below the prefix are in the way of files, directories or links of "+
-			"the volume: %s; remove them, set spec.deleteExtra if earlier exports have left them, or export to another prefix",
-			n, strings.Join(x.there.inWay.First, ", "))
+		return nil, fault.New(
+			wire.ExistsAlready,
+			"%d objects below the prefix are in the way of files, directories or links of "+
+				"the volume: %s; remove them, set spec.deleteExtra if earlier exports have left them, or export to another prefix",
+			n,
+			strings.Join(x.there.inWay.First, ", "),
+		)
 	}
 	var todo []work
 	var refused Examples

@@ -28,6 +28,9 @@ type Result struct {
 	Gone                                        int64 // Files that were removed after the scan.
 	// Others are objects below the prefix that are not of this export. A population loads them, too.
 	Others int64
+	// Progressed means that the next attempt has less to do. Where everything was sent and is not found as
+	// it was sent, or where a file changes each time, it may be the same again.
+	Progressed bool
 	// Whole means that an earlier attempt of this run had completed it.
 	Whole bool
 	// Untidy means that the export is complete, and that what was kept for its attempts could not be removed.
@@ -50,6 +53,7 @@ type export struct {
 	there   *existing
 	policy  policy
 	result  Result
+	allSent bool // What is left is to prove it.
 }
 
 // Run exports a tree. What it returns beside an error is what was done until then.
@@ -57,7 +61,23 @@ func Run(ctx context.Context, r wire.Request, tree *Tree, s Setup) (Result, erro
 	x := &export{sender: newSender(s, r), request: r, home: homeOf(r), tree: tree}
 	err := x.run(ctx)
 	x.result.SentBytes = x.Tally.SentBytes.Load()
+	x.result.Progressed = x.progressed(err)
 	return x.result, err
+}
+
+func (x *export) progressed(err error) bool {
+	objects := x.result.Sent + x.result.Copied
+	switch {
+	case x.options.DryRun:
+		return false
+	case err == nil:
+		return objects > 0
+	case x.allSent:
+		return false
+	case fault.ReasonOf(err) == wire.FileChanged:
+		return objects > 0
+	}
+	return objects > 0 || x.result.SentBytes > 0
 }
 
 func (x *export) run(ctx context.Context) error {

@@ -21,6 +21,10 @@ import (
 // finish removes what is to be removed, proves by a listing that everything is in S3 under its key as
 // it was confirmed, and writes the manifest last.
 func (x *export) finish(ctx context.Context) error {
+	x.allSent = true
+	if err := x.alone(ctx); err != nil {
+		return x.refused(err)
+	}
 	if err := x.delete(ctx, x.there.extra); err != nil {
 		return x.refused(err)
 	}
@@ -48,6 +52,9 @@ func (x *export) finish(ctx context.Context) error {
 		return fmt.Errorf("finish: %w", err)
 	}
 	x.result.Digest = m.Digest
+	if err := x.alone(ctx); err != nil {
+		return x.refused(err)
+	}
 	if err := x.writeManifest(ctx, m); err != nil {
 		return x.refused(err)
 	}

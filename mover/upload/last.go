@@ -33,15 +33,18 @@ func (l last) unchanged(e manifest.Entry, claim string) (manifest.Entry, bool) {
 // errUnreadable means that there is a manifest that says nothing to us.
 var errUnreadable = errors.New("the manifest cannot be used")
 
-// readManifest returns the manifest under a key; false where there is none.
-func (s *sender) readManifest(ctx context.Context, key string) (manifest.Manifest, bool, error) {
-	var m manifest.Manifest
-	err := s.again(ctx, func(ctx context.Context) error {
-		body, _, _, err := s.core.GetObject(ctx, s.bucket, key, minio.GetObjectOptions{})
+// readManifest returns the manifest under a key, and the entity tag of its object; false where there is none.
+func (s *sender) readManifest(
+	ctx context.Context,
+	key string,
+) (m manifest.Manifest, tag string, found bool, err error) {
+	err = s.again(ctx, func(ctx context.Context) error {
+		body, info, _, err := s.core.GetObject(ctx, s.bucket, key, minio.GetObjectOptions{})
 		if err != nil {
 			return err //nolint:wrapcheck // It is classified above.
 		}
 		defer func() { _ = body.Close() }()
+		tag = info.ETag
 		watched := &watched{from: body}
 		m, err = manifest.Read(watched)
 		if err != nil && watched.err == nil { // The connection is not to blame.
@@ -50,17 +53,17 @@ func (s *sender) readManifest(ctx context.Context, key string) (manifest.Manifes
 		return errors.Join(err, watched.err)
 	})
 	if isNoSuchKey(err) {
-		return m, false, nil
+		return m, tag, false, nil
 	}
 	if err != nil {
-		return m, false, fmt.Errorf("read %s: %w", plan.Quote(key), err)
+		return m, tag, false, fmt.Errorf("read %s: %w", plan.Quote(key), err)
 	}
-	return m, true, nil
+	return m, tag, true, nil
 }
 
 // ReadManifest reads the manifest of a complete export below a prefix; false where there is none.
 func ReadManifest(ctx context.Context, r wire.Request, s Setup) (manifest.Manifest, bool, error) {
-	m, found, err := newSender(s, r).readManifest(ctx, plan.ListPrefix(r.Source)+manifest.Key)
+	m, _, found, err := newSender(s, r).readManifest(ctx, plan.ListPrefix(r.Source)+manifest.Key)
 	if errors.Is(err, errUnreadable) {
 		return m, false, fault.New(wire.RequestRejected, "the export below prefix %s cannot be restored: %v",
 			plan.Quote(plan.ListPrefix(r.Source)), err).Because(err)
@@ -70,10 +73,11 @@ func ReadManifest(ctx context.Context, r wire.Request, s Setup) (manifest.Manife
 
 // lastRun is what an export knows of runs before it.
 type lastRun struct {
-	here   last // Of the run before, below the same prefix.
-	there  last // Of the last complete run, below the prefix to copy from.
-	inWay  bool // The manifest of another run is in the place of ours.
-	isOurs bool // This run is complete: here is its own manifest.
+	here   last   // Of the run before, below the same prefix.
+	there  last   // Of the last complete run, below the prefix to copy from.
+	inWay  bool   // The manifest of another run is in the place of ours.
+	tag    string // The entity tag of that manifest.
+	isOurs bool   // This run is complete: here is its own manifest.
 }
 
 // lookBack reads the manifests of the runs before. One that cannot be used counts for nothing: every
@@ -82,13 +86,14 @@ func (x *export) lookBack(ctx context.Context) error {
 	if x.options.Key != "" {
 		return nil
 	}
-	m, found, err := x.readOld(ctx, x.home.key(manifest.Key))
+	m, tag, found, err := x.readOld(ctx, x.home.key(manifest.Key))
 	if err != nil {
 		return err
 	}
+	x.last.tag = tag
 	x.last.inWay, x.last.isOurs = found && m.Run != x.options.Run, found && m.Run == x.options.Run
 	if !found {
-		if m, _, err = x.readOld(ctx, x.home.key(manifest.PreviousKey)); err != nil {
+		if m, _, _, err = x.readOld(ctx, x.home.key(manifest.PreviousKey)); err != nil {
 			return err
 		}
 	}
@@ -96,7 +101,7 @@ func (x *export) lookBack(ctx context.Context) error {
 	if x.options.CopyFrom == "" || x.last.isOurs {
 		return nil
 	}
-	m, found, err = x.readOld(ctx, x.options.CopyFrom+manifest.Key)
+	m, _, found, err = x.readOld(ctx, x.options.CopyFrom+manifest.Key)
 	if err == nil && !found {
 		x.Log("there is no complete run below %s to copy from; every file is sent", plan.Quote(x.options.CopyFrom))
 	}
@@ -104,31 +109,13 @@ func (x *export) lookBack(ctx context.Context) error {
 	return err
 }
 
-func (x *export) readOld(ctx context.Context, key string) (manifest.Manifest, bool, error) {
-	m, found, err := x.readManifest(ctx, key)
+func (x *export) readOld(ctx context.Context, key string) (manifest.Manifest, string, bool, error) {
+	m, tag, found, err := x.readManifest(ctx, key)
 	if errors.Is(err, errUnreadable) {
 		x.Log("%v; files are compared instead", err)
-		return manifest.Manifest{}, true, nil
+		return manifest.Manifest{}, tag, true, nil
 	}
-	return m, found, err
-}
-
-// stepAside moves the manifest of the run before out of the way: from the first write on, what is
-// below the prefix is no complete export any more.
-func (x *export) stepAside(ctx context.Context) error {
-	if !x.last.inWay {
-		return nil
-	}
-	from, to := x.home.key(manifest.Key), x.home.key(manifest.PreviousKey)
-	err := x.again(ctx, func(ctx context.Context) error {
-		_, err := x.S3.CopyObject(ctx, minio.CopyDestOptions{Bucket: x.bucket, Object: to, Encryption: x.encryption()},
-			minio.CopySrcOptions{Bucket: x.bucket, Object: from})
-		return err //nolint:wrapcheck // It is classified above.
-	})
-	if err != nil {
-		return fmt.Errorf("keep the last manifest: %w", err)
-	}
-	return x.remove(ctx, from)
+	return m, tag, found, err
 }
 
 // watched notes the error of a reader.

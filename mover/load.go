@@ -134,13 +134,7 @@ func (t *transfer) saving(ctx context.Context, work func(context.Context) error)
 	defer stop(nil)
 	kept := make(chan error, 1)
 	keeping, endKeeping := context.WithCancel(ctx)
-	go func() {
-		err := k.Run(keeping)
-		if err != nil {
-			stop(err)
-		}
-		kept <- err
-	}()
+	go func() { kept <- k.Run(keeping, stop) }()
 	err := work(ctx)
 	endKeeping()
 	if keepErr := <-kept; keepErr != nil {

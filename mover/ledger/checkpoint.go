@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,9 +35,23 @@ type Checkpointer struct {
 	Progressed func()
 }
 
-// Run checkpoints until the context ends. A sync may hold up writers, so a
-// slow device is given four times as long as its last one took.
-func (k *Checkpointer) Run(ctx context.Context) error {
+// Run checkpoints until the context ends, and stops what is going on as soon as something fails.
+func (k *Checkpointer) Run(ctx context.Context, stop context.CancelCauseFunc) error {
+	var guard sync.WaitGroup
+	defer guard.Wait()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	guard.Go(func() { k.guard(ctx, stop) })
+	err := k.checkpoints(ctx)
+	if err != nil {
+		stop(err)
+	}
+	return err
+}
+
+// checkpoints makes one after the other. A sync may hold up writers, so a slow device is given four
+// times as long as its last one took.
+func (k *Checkpointer) checkpoints(ctx context.Context) error {
 	timer := time.NewTimer(k.Every)
 	defer timer.Stop()
 	for {
@@ -48,6 +63,24 @@ func (k *Checkpointer) Run(ctx context.Context) error {
 				return err
 			}
 			timer.Reset(max(k.Every, 4*time.Since(start)))
+		}
+	}
+}
+
+// guard stops what is going on when the journal is not this mover's any more. It does not wait for a
+// sync: another mover may complete the volume before that ends.
+func (k *Checkpointer) guard(ctx context.Context, stop context.CancelCauseFunc) {
+	tick := time.NewTicker(k.Every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := k.Journal.Owned(); err != nil {
+				stop(err)
+				return
+			}
 		}
 	}
 }

@@ -3,11 +3,13 @@
 package ledger
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -154,4 +156,47 @@ func TestFilesAreSyncedOneByOne(t *testing.T) {
 			}
 		})
 	}
+}
+
+// hanging is a volume whose sync does not end before it is told to.
+type hanging struct {
+	refusing
+
+	begun, end chan struct{}
+}
+
+func (v hanging) Sync() error {
+	close(v.begun)
+	<-v.end
+	return nil
+}
+
+// TestAMoverWhoseSyncHangsIsFenced: it goes on to write files meanwhile, to a volume that another mover
+// may have completed.
+func TestAMoverWhoseSyncHangsIsFenced(t *testing.T) {
+	dir, root, j := ownVolume(t)
+	l := New(&plan.Plan{Entries: []plan.Entry{{Key: "a", Path: "a", Size: 5}}})
+	l.Verified(0, 1, plan.Identity{}, false)
+	v := hanging{refusing{dir: dir}, make(chan struct{}), make(chan struct{})}
+	k := &Checkpointer{Volume: v, Ledger: l, Journal: j, Every: time.Millisecond, Progressed: func() {}}
+	ctx, stop := context.WithCancelCause(t.Context())
+	defer stop(nil)
+	ended := make(chan error)
+	go func() { ended <- k.Run(ctx, stop) }()
+	<-v.begun
+	next, err := TakeOver(root, plan.Header{Claim: "claim", Pod: "next", Request: "request"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.Close()
+	select {
+	case <-ctx.Done():
+		if err := context.Cause(ctx); fault.ReasonOf(err) != wire.Fenced {
+			t.Errorf("it was stopped by %v, want %s", err, wire.Fenced)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it was not stopped")
+	}
+	close(v.end)
+	<-ended
 }

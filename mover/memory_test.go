@@ -49,6 +49,35 @@ func TestAResumeTakesLittleMemory(t *testing.T) {
 	}
 }
 
+// TestAResumeOfALargeObjectTakesLittleMemory: of one of 5 TiB a journal may have a million lines.
+func TestAResumeOfALargeObjectTakesLittleMemory(t *testing.T) {
+	const blocks, block, most = 200_000, 4 << 20, 40 // Bytes per block.
+	p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "directory/large", size: blocks * block})
+	mustDo(t, err)
+	v, _ := journalVolume(t)
+	j, _ := read(t, v, "r")
+	for n := range slices.Chunk(make([]struct{}, blocks), 1000) {
+		var lines []ledger.Line
+		for range n {
+			lines = append(lines, ledger.Line{
+				Path: "directory/large", ETag: p.TagText(p.Entries[0].ETag),
+				Offset: int64(len(lines)) * block, Size: block, Summed: true,
+			})
+		}
+		mustDo(t, j.Add(lines))
+	}
+	tr := &transfer{mover: &mover{plan: p}, ledger: ledger.New(p)}
+	before := inUse()
+	r := tr.remains()
+	mustDo(t, j.Replay(r.read))
+	if got := int(inUse()-before) / blocks; got > most {
+		t.Errorf("a resume keeps %d bytes per block, want %d at most", got, most)
+	}
+	if n := len(r.begun[0].blocks); n != blocks {
+		t.Errorf("%d blocks are kept, want %d", n, blocks)
+	}
+}
+
 // inUse is what is reachable on the heap, in bytes.
 func inUse() int64 {
 	var s runtime.MemStats

@@ -58,7 +58,7 @@ func (t *transfer) foundRanges(f *os.File, b *begunFile) (ledger.Extents, error)
 	defer copyBuffers.Put(buffer)
 	sum := crc64nvme.New()
 	for _, l := range b.blocks {
-		r := plan.Range{Offset: l.Offset, Length: l.Size}
+		r := l.Range
 		if x.Has(r) {
 			continue
 		}
@@ -67,7 +67,7 @@ func (t *transfer) foundRanges(f *os.File, b *begunFile) (ledger.Extents, error)
 		if err != nil {
 			return nil, fmt.Errorf("read back: %w", err)
 		}
-		if n == r.Length && sum.Sum64() == l.Sum {
+		if n == r.Length && sum.Sum64() == l.crc {
 			x = x.With(r)
 		}
 	}

@@ -31,15 +31,13 @@ func TestRangesThatWereNotSynced(t *testing.T) {
 	p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "large", size: size})
 	mustDo(t, err)
 	tr := &transfer{volume: v, ledger: ledger.New(p), mover: &mover{plan: p, prover: &proof.Prover{Plan: p}}}
-	blockAt := func(at int64) ledger.Line {
-		return ledger.Line{
-			Path: "large", Offset: at, Size: block, Summed: true, Sum: crc64nvme.Checksum(object[at : at+block]),
-		}
+	blockAt := func(at int64) summedRange {
+		return summedRange{plan.Range{Offset: at, Length: block}, crc64nvme.Checksum(object[at : at+block])}
 	}
 	writeAt(t, filepath.Join(dir, "large"), string(make([]byte, 4096)), 60<<20) // It was lost.
 	b := &begunFile{
 		durable: ledger.Extents{{Length: 32 << 20}},
-		blocks:  []ledger.Line{blockAt(60 << 20), blockAt(48 << 20), blockAt(52 << 20), blockAt(8 << 20)},
+		blocks:  []summedRange{blockAt(60 << 20), blockAt(48 << 20), blockAt(52 << 20), blockAt(8 << 20)},
 	}
 	mustDo(t, tr.keepRanges(0, b))
 	want := ledger.Extents{{Length: 32 << 20}, {Offset: 48 << 20, Length: 8 << 20}}

@@ -35,7 +35,7 @@ type remains struct {
 type begunFile struct {
 	durable ledger.Extents
 	last    int64         // Offset of the last range that was noted as durable.
-	blocks  []ledger.Line // Ranges that were not synced.
+	blocks  []summedRange // Ranges that were not synced: there is one for every few MiB.
 }
 
 // keptFile is what a line of the journal says beyond the plan, in little memory. Without a
@@ -126,7 +126,7 @@ func (r *remains) readRange(i int, l ledger.Line) {
 		r.begun[i] = b
 	}
 	if l.Summed {
-		b.blocks = append(b.blocks, l)
+		b.blocks = append(b.blocks, summedRange{plan.Range{Offset: l.Offset, Length: l.Size}, l.Sum})
 		return
 	}
 	if l.Offset <= b.last {

@@ -12,19 +12,24 @@ import (
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/manifest"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // largestCopy in bytes is what S3 copies with one request. Larger files are sent.
 const largestCopy = 5 << 30
 
+// copyTries is how often a copy is asked for.
+const copyTries = 2
+
 // copyObject has S3 copy the object of a file from the last complete run. False means that it cannot,
 // or that the copy is not proven to be the same; the file is sent then.
-//
-//nolint:gocyclo // What each answer of S3 means.
 func (x *export) copyObject(ctx context.Context, before manifest.Entry, key string) (object, bool, error) {
+	if x.copiesFail.Load() {
+		return object{}, false, nil
+	}
 	to := minio.CopyDestOptions{
 		Bucket: x.bucket, Object: key, Encryption: x.encryption(),
-		ReplaceTags: len(x.options.Tags) > 0, UserTags: x.options.Tags,
+		ReplaceTags: true, UserTags: x.options.Tags, // Else it has those of the last run.
 	}
 	if !x.byMD5.Load() {
 		to.ChecksumType = minio.ChecksumCRC64NVME
@@ -35,19 +40,44 @@ func (x *export) copyObject(ctx context.Context, before manifest.Entry, key stri
 	}
 	from := minio.CopySrcOptions{Bucket: x.bucket, Object: x.options.CopyFrom + before.Path, MatchETag: before.ETag}
 	var info minio.UploadInfo
-	err := x.again(ctx, func(ctx context.Context) error {
+	err := x.times(ctx, copyTries, func(ctx context.Context) error {
 		var err error
 		info, err = x.S3.CopyObject(ctx, to, from)
 		return err //nolint:wrapcheck // It is classified above.
 	})
-	switch {
-	case isNoSuchKey(err),
-		fault.Rejected(err, http.StatusPreconditionFailed),
-		fault.Rejected(err, http.StatusNotImplemented):
-		return object{}, false, nil
-	case err != nil:
-		return object{}, false, err
+	if err != nil {
+		return object{}, false, x.cannotCopy(ctx, before, err)
 	}
+	return x.provenCopy(ctx, before, key, info)
+}
+
+// cannotCopy returns what sending the file would not help against. S3 may copy nothing at all: what it
+// archives, what these keys may not read, or what takes longer than anybody waits for an answer.
+func (x *export) cannotCopy(ctx context.Context, before manifest.Entry, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	switch reason := x.Faults.Classify(err).Reason; {
+	case reason == wire.Throttled:
+		return err
+	case isNoSuchKey(err), fault.Rejected(err, http.StatusPreconditionFailed):
+		return nil // This one is not there any more, or another one.
+	case reason == wire.EndpointUnreachable:
+		x.copiesFail.Store(true)
+	}
+	x.saidCopy.Do(func() {
+		x.Log("S3 cannot copy %s, perhaps others, too, which are sent instead: %v", plan.Quote(before.Path), err)
+	})
+	return nil
+}
+
+// provenCopy tells whether what S3 says of a copy proves it to be the same.
+func (x *export) provenCopy(
+	ctx context.Context,
+	before manifest.Entry,
+	key string,
+	info minio.UploadInfo,
+) (object, bool, error) {
 	result := object{etag: plan.TrimETag(info.ETag)}
 	sum, known := strings.CutPrefix(before.Checksum, checksumName)
 	if known && info.ChecksumCRC64NVME == sum {
@@ -58,6 +88,9 @@ func (x *export) copyObject(ctx context.Context, before manifest.Entry, key stri
 	}
 	// A copy of parts has another entity tag. Some servers tell its checksum only when asked.
 	head, err := asker{x}.Head(ctx, key, minio.StatObjectOptions{Checksum: true})
+	if isNoSuchKey(err) {
+		return object{}, false, nil
+	}
 	if err != nil || plan.TrimETag(head.ETag) != result.etag || head.ChecksumCRC64NVME != sum {
 		return object{}, false, err
 	}

@@ -6,6 +6,8 @@ import (
 	"context"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7/pkg/tags"
@@ -54,6 +56,9 @@ type export struct {
 	policy  policy
 	result  Result
 	allSent bool // What is left is to prove it.
+	// copiesFail is set once S3 gave no answer to a copy, and saidCopy once a copy was refused.
+	copiesFail atomic.Bool
+	saidCopy   sync.Once
 }
 
 // Run exports a tree. What it returns beside an error is what was done until then.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -102,6 +103,10 @@ func (x *export) lookBack(ctx context.Context) error {
 		return nil
 	}
 	m, _, found, err = x.readOld(ctx, x.options.CopyFrom+manifest.Key)
+	if err != nil && fault.ReasonOf(err) == "" && fault.Rejected(err, http.StatusForbidden) { // Or archived.
+		x.Log("the manifest of the last run cannot be read: %v", err)
+		m, found, err = manifest.Manifest{}, false, nil
+	}
 	if err == nil && !found {
 		x.Log("there is no complete run below %s to copy from; every file is sent", plan.Quote(x.options.CopyFrom))
 	}

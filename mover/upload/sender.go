@@ -198,14 +198,18 @@ func (s *sender) encryption() encrypt.ServerSide {
 // again makes a request until it is answered, as long as its trouble may pass: an export that ends
 // for one request of thousands begins its file anew.
 func (s *sender) again(ctx context.Context, request func(context.Context) error) error {
-	const times = 6
+	const most = 6
+	return s.times(ctx, most, request)
+}
+
+func (s *sender) times(ctx context.Context, most int, request func(context.Context) error) error {
 	pause := s.Pause
 	for try := 1; ; try++ {
 		err := request(ctx)
 		if ctx.Err() != nil {
 			return context.Cause(ctx) //nolint:wrapcheck // Why the mover is to end.
 		}
-		if err == nil || try == times || !passes(s.Faults, err) {
+		if err == nil || try == most || !passes(s.Faults, err) {
 			return err
 		}
 		select {

@@ -24,6 +24,8 @@ func TestEveryReasonOfTheManagerHasARow(t *testing.T) {
 	page := document(t, operations)
 	documented := rows(section(t, page, "Reasons on a claim"))
 	maps.Copy(documented, rows(section(t, page, "Reasons on an S3Source")))
+	maps.Copy(documented, rows(section(t, page, "Reasons of exports on a claim")))
+	maps.Copy(documented, rows(section(t, page, "Reasons on an S3ExportPolicy")))
 	reasons := constants(parse(t, conditionsFile), "Reason")
 	compare(t, conditionsFile, slices.Sorted(maps.Values(reasons)), documented)
 }

@@ -9,14 +9,14 @@ cd "$1"
 # The rights on certificates are roles of their own: with a real cert-manager nobody needs them.
 "$gen" rbac:roleName=s3populator-certificates 'paths={./certs/...}' output:rbac:dir=manifests/rbac
 mv manifests/rbac/role.yaml manifests/rbac/certificates_role.yaml
-"$gen" rbac:roleName=s3populator 'paths={./populator/...,./webhook/...,./cmd/manager/...}' output:rbac:dir=manifests/rbac
+"$gen" rbac:roleName=s3populator 'paths={./populator/...,./transfer/...,./webhook/...,./cmd/manager/...}' output:rbac:dir=manifests/rbac
 # Helm reads no file outside of a chart, so the chart has copies of what both ways of installing share.
 chart=manifests/chart/files
 rm -rf "$chart"
 mkdir -p "$chart/crd" "$chart/objects" "$chart/policy" "$chart/cert-manager"
 cp manifests/crd/s3populator.io_*.yaml "$chart/crd"
 cp manifests/rbac/{role,service_account,bindings,certificates_role,certificates_bindings,user_roles}.yaml manifests/manager/{services,disruption_budget,network_policy}.yaml "$chart/objects"
-cp manifests/policy/{claims,injection,rights,sources,manager}.yaml "$chart/policy"
+cp manifests/policy/{claims,injection,rights,exports,sources,manager}.yaml "$chart/policy"
 cp manifests/components/cert-manager/{certificate,issuers}.yaml "$chart/cert-manager"
 cp manifests/webhook/configuration.yaml "$chart/webhook.yaml"
 go run ./hack/apidocs > docs/api.md.new && mv docs/api.md.new docs/api.md

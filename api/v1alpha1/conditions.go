@@ -7,6 +7,9 @@ const (
 	// ConditionPopulated on a claim: True when its volume holds the whole verified data,
 	// Unknown while that is under way, False when it ended or cannot begin without help.
 	ConditionPopulated = Group + "/Populated"
+	// ConditionExported on a claim: True when its last export that ended was complete, False when
+	// that failed or none can begin, Unknown until one has ended.
+	ConditionExported = Group + "/Exported"
 	// ConditionReady on an S3Source: True when its last inventory succeeded.
 	ConditionReady = "Ready"
 	// ConditionComplete on an S3Import: True when the data is on the volume.
@@ -75,4 +78,27 @@ const (
 const (
 	ReasonInvalidAnnotations Reason = "InvalidAnnotations"
 	ReasonSourceConflict     Reason = "SourceConflict"
+)
+
+// Reasons of ConditionReady on an S3ExportPolicy.
+const (
+	ReasonScheduled       Reason = "Scheduled"
+	ReasonSuspended       Reason = "Suspended"
+	ReasonInvalidSchedule Reason = "InvalidSchedule"
+	ReasonInvalidSelector Reason = "InvalidSelector"
+)
+
+// Reasons of events on an S3ExportPolicy that are no condition's reason, the second also on a claim with
+// a schedule; the names are those of CronJob.
+const (
+	ReasonMissSchedule       Reason = "MissSchedule"
+	ReasonTooManyMissedTimes Reason = "TooManyMissedTimes"
+)
+
+// Reasons of ConditionExported.
+const (
+	ReasonExported     Reason = "Exported"
+	ReasonExporting    Reason = "Exporting"
+	ReasonExportFailed Reason = "ExportFailed"
+	ReasonNotExported  Reason = "NotExported"
 )

@@ -13,7 +13,10 @@ var GroupVersion = schema.GroupVersion{Group: Group, Version: "v1alpha1"}
 
 // AddToScheme registers the kinds of this package.
 func AddToScheme(s *runtime.Scheme) error {
-	s.AddKnownTypes(GroupVersion, &S3Source{}, &S3SourceList{}, &S3Import{}, &S3ImportList{}, &S3Export{}, &S3ExportList{})
+	s.AddKnownTypes(
+		GroupVersion, &S3Source{}, &S3SourceList{}, &S3Import{}, &S3ImportList{}, &S3Export{}, &S3ExportList{},
+		&S3ExportPolicy{}, &S3ExportPolicyList{},
+	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
 }

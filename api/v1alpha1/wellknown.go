@@ -122,6 +122,10 @@ const (
 	AnnotationExportedTick = Group + "/exported-tick"
 )
 
+// AnnotationScheduledAt on an S3Export: the tick that it was made for, in RFC 3339; written by the manager,
+// for people.
+const AnnotationScheduledAt = Group + "/scheduled-at"
+
 // AnnotationMadeFrom on an S3Source that the manager made from a claim's annotations: hash of
 // those, so that the manager follows a change of them and leaves later edits of the source alone.
 const AnnotationMadeFrom = Group + "/made-from"

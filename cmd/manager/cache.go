@@ -58,7 +58,7 @@ func slimClaim(o any) (any, error) {
 		return o, nil
 	}
 	claim.ManagedFields = nil
-	if annotated.Ours(claim) || annotated.Mention(claim) != "" || told(claim) ||
+	if annotated.Ours(claim) || annotated.Mention(claim) != "" || annotated.ExportMentioned(claim) || told(claim) ||
 		claim.Labels[v1alpha1.LabelRole] == v1alpha1.RolePrime ||
 		strings.HasPrefix(claim.Name, protocol.PrimePrefix) { // Also one that lost its labels.
 		return claim, nil
@@ -66,14 +66,17 @@ func slimClaim(o any) (any, error) {
 	slim := &corev1.PersistentVolumeClaim{}
 	slim.Name, slim.Namespace, slim.UID, slim.ResourceVersion, slim.Labels = claim.Name, claim.Namespace, claim.UID,
 		claim.ResourceVersion, claim.Labels
+	slim.CreationTimestamp, slim.DeletionTimestamp = claim.CreationTimestamp, claim.DeletionTimestamp
 	return slim, nil
 }
 
-// told tells whether a claim has our condition, which goes when its annotation goes.
+// told tells whether a claim has a condition of ours.
 func told(claim *corev1.PersistentVolumeClaim) bool {
 	return slices.ContainsFunc(
 		claim.Status.Conditions,
-		func(c corev1.PersistentVolumeClaimCondition) bool { return c.Type == v1alpha1.ConditionPopulated },
+		func(c corev1.PersistentVolumeClaimCondition) bool {
+			return c.Type == v1alpha1.ConditionPopulated || c.Type == v1alpha1.ConditionExported
+		},
 	)
 }
 

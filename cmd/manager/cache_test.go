@@ -42,16 +42,30 @@ func TestClaimsInTheCache(t *testing.T) {
 		"no longer annotated": {change: func(c *corev1.PersistentVolumeClaim) {
 			c.Status.Conditions = []corev1.PersistentVolumeClaimCondition{{Type: v1alpha1.ConditionPopulated}}
 		}, whole: true},
+		"annotated for exports": {
+			change: func(c *corev1.PersistentVolumeClaim) { c.Annotations[v1alpha1.ExportPrefix+"misspelt"] = "" },
+			whole:  true,
+		},
+		"with a note about exports": {
+			change: func(c *corev1.PersistentVolumeClaim) { c.Annotations[v1alpha1.AnnotationExportedTick] = "x" },
+			whole:  true,
+		},
+		"exported": {change: func(c *corev1.PersistentVolumeClaim) {
+			c.Status.Conditions = []corev1.PersistentVolumeClaimCondition{{Type: v1alpha1.ConditionExported}}
+		}, whole: true},
 		"in another's trouble": {change: func(c *corev1.PersistentVolumeClaim) {
 			c.Status.Conditions = []corev1.PersistentVolumeClaimCondition{{Type: "Resizing"}}
 		}},
 	} {
 		claim := &corev1.PersistentVolumeClaim{
-			ObjectMeta: metav1.ObjectMeta{Name: "data", Annotations: map[string]string{"a": "b"}},
+			ObjectMeta: metav1.ObjectMeta{
+				Name: "data", CreationTimestamp: metav1.Now(), Annotations: map[string]string{"a": "b"},
+			},
 		}
 		tt.change(claim)
 		got, err := slimClaim(claim)
-		if err != nil || (len(got.(*corev1.PersistentVolumeClaim).Annotations) > 0) != tt.whole {
+		if err != nil || (len(got.(*corev1.PersistentVolumeClaim).Annotations) > 0) != tt.whole ||
+			got.(*corev1.PersistentVolumeClaim).CreationTimestamp.IsZero() {
 			t.Errorf("%s: kept %+v (%v), want it whole: %t", name, got, err, tt.whole)
 		}
 	}

@@ -23,6 +23,8 @@ import (
 var provenByAdmission = map[rbac.Resource]bool{
 	{Group: "", Name: "persistentvolumeclaims/finalizers"}: true,
 	{Group: v1alpha1.Group, Name: "s3sources/finalizers"}:  true,
+
+	{Group: v1alpha1.Group, Name: "s3exportpolicies/finalizers"}: true,
 }
 
 // seldom are rights that a run may not need, because they answer a race or a repetition,

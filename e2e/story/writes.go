@@ -41,6 +41,7 @@ var allowedWrites = []struct {
 	{"", "pods", []string{"create", "delete", "patch"}, pods},
 	{v1alpha1.Group, "s3imports", []string{"create"}, anybodys},
 	{v1alpha1.Group, "s3imports/status", []string{"patch"}, anybodys},
+	{v1alpha1.Group, "s3exportpolicies/status", []string{"patch"}, anybodys},
 	{v1alpha1.Group, "s3sources", []string{"create", "update"}, madeSource},
 	{v1alpha1.Group, "s3sources/status", []string{"patch"}, anybodys},
 	{"events.k8s.io", "events", []string{"create", "patch"}, anybodys},

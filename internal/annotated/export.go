@@ -36,8 +36,11 @@ type Export struct {
 	Schedule string
 }
 
-// maxToken is the length of a token.
-const maxToken = 253
+// Lengths of a token, and of a template by the schema of S3Export.
+const (
+	maxToken  = 253
+	maxPrefix = 512
+)
 
 var exportPlace = annotations{
 	endpoint: v1alpha1.AnnotationExportEndpoint, region: v1alpha1.AnnotationExportRegion,
@@ -50,10 +53,12 @@ func ExportAsked(claim *corev1.PersistentVolumeClaim) bool {
 	return claim.Annotations[v1alpha1.AnnotationExportTo] != ""
 }
 
-// ExportMentioned tells whether a claim has an annotation about exports, known or not.
+// ExportMentioned tells whether a claim has an annotation about exports, known or not, or one that the
+// manager wrote for one.
 func ExportMentioned(claim *corev1.PersistentVolumeClaim) bool {
 	for name := range claim.Annotations {
-		if strings.HasPrefix(name, v1alpha1.ExportPrefix) {
+		if strings.HasPrefix(name, v1alpha1.ExportPrefix) || name == v1alpha1.AnnotationExportedNow ||
+			name == v1alpha1.AnnotationExportedTick {
 			return true
 		}
 	}
@@ -101,6 +106,9 @@ func exportPlaceOf(a map[string]string) (v1alpha1.S3Location, string, field.Erro
 			prefix += "/"
 		}
 		prefix += template.Default
+	}
+	if len(prefix) > maxPrefix {
+		return location, "", append(field.ErrorList{field.TooLong(at, "", maxPrefix)}, errs...)
 	}
 	if err := template.Check(prefix); err != nil {
 		return location, "", append(field.ErrorList{field.Invalid(at, to, err.Error())}, errs...)

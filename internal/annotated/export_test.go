@@ -77,6 +77,10 @@ func TestExportOf(t *testing.T) {
 			claim:    claim(map[string]string{"export-to": "s3://backups/{{.Pod}}", "export-region": "x"}),
 			wantErrs: []string{"/export-to]: Invalid value: \"s3://backups/{{.Pod}}\": {{.Pod}} is not known; use"},
 		},
+		"a prefix beyond all limits": {
+			claim:    claim(map[string]string{"export-to": "s3://backups/" + strings.Repeat("x", 500), "export-region": "x"}),
+			wantErrs: []string{"/export-to]: Too long"},
+		},
 		"a way up": {
 			claim:    claim(map[string]string{"export-to": "s3://backups/../x", "export-region": "x"}),
 			wantErrs: []string{"which programs resolve"},

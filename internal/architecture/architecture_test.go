@@ -132,6 +132,25 @@ var constraints = map[string]constraint{
 	"webhook does not import its siblings": {
 		from: "webhook", forbidden: ours("populator", "certs", "cmd"), why: "cmd/manager joins them",
 	},
+	"a template of a prefix is the standard library only": {
+		from: "transfer/template", forbidden: outside(), why: "admission and the controllers read it alike",
+	},
+	"a schedule knows no Kubernetes": {
+		from: "transfer/schedule", direct: true, forbidden: outside("github.com/robfig/cron/v3"),
+		why: "it is judged on times alone",
+	},
+	"retention is pure": {
+		from: "transfer/retention", direct: true, forbidden: outside("k8s.io/apimachinery", module+"/api"),
+		why: "what is history is decided on what it is given",
+	},
+	"policies make exports and do not run them": {
+		from: "transfer/policy", forbidden: ours("populator", "certs", "webhook", "cmd", "mover", "internal/moverpod"),
+		why: "an S3Export is all that they say",
+	},
+	"annotations make exports and do not run them": {
+		from: "transfer/claims", forbidden: ours("populator", "certs", "webhook", "cmd", "mover", "internal/moverpod"),
+		why: "an S3Export is all that they say",
+	},
 	"the manager does not link the data path": {
 		from: "cmd/manager", forbidden: func(path string) bool { return path == module+"/mover" },
 		why: "it must have no way to read S3",
@@ -259,7 +278,7 @@ func either(a, b func(string) bool) func(string) bool {
 func list(t *testing.T) []program {
 	t.Helper()
 	args := []string{"list", "-e", "-deps", "-json=ImportPath,Standard,Imports,Deps"}
-	for _, folder := range []string{"api", "mover", "internal/moverpod", "populator", "certs", "webhook", "cmd"} {
+	for _, folder := range []string{"api", "mover", "internal/moverpod", "populator", "transfer", "certs", "webhook", "cmd"} {
 		if _, err := os.Stat(filepath.Join(top, folder)); err == nil {
 			args = append(args, "./"+folder+"/...")
 		}

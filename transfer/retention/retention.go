@@ -8,6 +8,10 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
 )
 
 // State is how far a run is.
@@ -26,6 +30,22 @@ type Run struct {
 	// At is when it was due, or created.
 	At    time.Time
 	State State
+}
+
+// StateOf an S3Export.
+func StateOf(export *v1alpha1.S3Export) State {
+	switch {
+	case meta.IsStatusConditionTrue(export.Status.Conditions, v1alpha1.ConditionComplete):
+		return Complete
+	case meta.IsStatusConditionTrue(export.Status.Conditions, v1alpha1.ConditionFailed):
+		return Failed
+	}
+	return Active
+}
+
+// RunOf an S3Export. When it was created tells its place among the others.
+func RunOf(export *v1alpha1.S3Export) Run {
+	return Run{Name: export.Name, At: export.CreationTimestamp.Time, State: StateOf(export)}
 }
 
 // Removable are the names of the runs of one claim that go, oldest first, when keep complete ones stay.

@@ -6,6 +6,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
 )
 
 // runs are named after their minute: c complete, f failed, a active; oldest first.
@@ -58,5 +62,24 @@ func TestRunsOfOneMomentHaveAnOrder(t *testing.T) {
 			t.Fatalf("removes %v, want a", got)
 		}
 		same[0], same[1] = same[1], same[0]
+	}
+}
+
+func TestRunOf(t *testing.T) {
+	made := metav1.NewTime(time.Unix(60, 0))
+	for name, tt := range map[string]struct {
+		conditions []metav1.Condition
+		want       State
+	}{
+		"new":      {nil, Active},
+		"running":  {[]metav1.Condition{{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionFalse}}, Active},
+		"complete": {[]metav1.Condition{{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue}}, Complete},
+		"failed":   {[]metav1.Condition{{Type: v1alpha1.ConditionFailed, Status: metav1.ConditionTrue}}, Failed},
+	} {
+		export := &v1alpha1.S3Export{ObjectMeta: metav1.ObjectMeta{Name: "e", CreationTimestamp: made}}
+		export.Status.Conditions = tt.conditions
+		if got := RunOf(export); got != (Run{Name: "e", At: made.Time, State: tt.want}) {
+			t.Errorf("%s: %+v, want %s", name, got, tt.want)
+		}
 	}
 }

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package claims
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/transfer/retention"
+)
+
+// verdict is what the condition Exported becomes. The zero value leaves it as it is.
+type verdict struct {
+	Status  corev1.ConditionStatus
+	Reason  v1alpha1.Reason
+	Message string
+}
+
+// Messages hold what a mover wrote, and are bounded; those of events by the API server, at 1024 bytes.
+const (
+	maxMessage = 2000
+	maxNote    = 1000
+)
+
+// judge tells when the last complete export was, where it is, and what failed since.
+//
+//	annotations    the last export that ended    another is under way    then
+//	invalid        any                           any                     False, InvalidAnnotations
+//	valid          complete                      any                     True, Exported
+//	valid          failed                        any                     False, ExportFailed
+//	valid          none                          yes                     Unknown, Exporting
+//	valid          none                          no                      what was said of one that is gone stays
+func judge(s state, errs field.ErrorList) verdict {
+	complete, failed, underWay := lastOf(s)
+	var v verdict
+	switch {
+	case len(errs) > 0:
+		v = verdict{
+			corev1.ConditionFalse, v1alpha1.ReasonInvalidAnnotations,
+			fmt.Sprintf(
+				"The annotations about exports are not valid, so none begins: %v. %s",
+				errs.ToAggregate(),
+				tell(complete),
+			),
+		}
+	case failed != nil:
+		v = verdict{corev1.ConditionFalse, v1alpha1.ReasonExportFailed, tellFailure(failed) + " " + tell(complete)}
+	case complete != nil:
+		v = verdict{corev1.ConditionTrue, v1alpha1.ReasonExported, tell(complete)}
+	case underWay != nil && condition(s.Claim).Status != corev1.ConditionTrue:
+		v = verdict{
+			corev1.ConditionUnknown, v1alpha1.ReasonExporting,
+			fmt.Sprintf("S3Export %s has not ended. No complete one is known.", underWay.Name),
+		}
+	case condition(s.Claim).Reason == string(v1alpha1.ReasonInvalidAnnotations):
+		v = verdict{corev1.ConditionUnknown, v1alpha1.ReasonNotExported, "No complete S3Export is known."}
+	}
+	v.Message = cut(v.Message, maxMessage)
+	return v
+}
+
+// cut shortens a text, never inside a character.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "..."
+}
+
+// lastOf are the last complete export, the last one that failed after it, and one that has not ended. Dry runs do
+// not count.
+func lastOf(s state) (complete, failed, underWay *v1alpha1.S3Export) {
+	for i := range s.Exports {
+		e := &s.Exports[i]
+		switch {
+		case e.Spec.DryRun:
+		case retention.StateOf(e) == retention.Complete && later(e, complete):
+			complete = e
+		case retention.StateOf(e) == retention.Failed && later(e, failed):
+			failed = e
+		case retention.StateOf(e) == retention.Active && later(e, underWay):
+			underWay = e
+		}
+	}
+	if failed != nil && complete != nil && !later(failed, complete) {
+		failed = nil
+	}
+	return complete, failed, underWay
+}
+
+// later tells whether one export ended after another; names decide between those of one second.
+func later(e, than *v1alpha1.S3Export) bool {
+	if than == nil {
+		return true
+	}
+	a, b := ended(e), ended(than)
+	return a.After(b) || a.Equal(b) && e.Name > than.Name
+}
+
+func ended(e *v1alpha1.S3Export) time.Time {
+	if e.Status.CompletionTime != nil {
+		return e.Status.CompletionTime.Time
+	}
+	return e.CreationTimestamp.Time
+}
+
+func tell(complete *v1alpha1.S3Export) string {
+	if complete == nil {
+		return "No complete S3Export is known."
+	}
+	text := fmt.Sprintf("S3Export %s was complete at %s: %d objects, %d bytes at %s, digest %s.", complete.Name,
+		ended(complete).UTC().Format(time.RFC3339), complete.Status.Objects, complete.Status.Bytes, complete.Status.Location,
+		complete.Status.ManifestDigest)
+	if n := complete.Status.ChangedFiles; n > 0 {
+		text += fmt.Sprintf(" %d files changed each time that they were read.", n)
+	}
+	return text
+}
+
+func tellFailure(failed *v1alpha1.S3Export) string {
+	text := fmt.Sprintf("S3Export %s failed at %s", failed.Name, ended(failed).UTC().Format(time.RFC3339))
+	if c := meta.FindStatusCondition(failed.Status.Conditions, v1alpha1.ConditionFailed); c != nil {
+		text += fmt.Sprintf(": %s: %s", c.Reason, c.Message)
+	}
+	return text
+}
+
+// condition of a claim; the zero value where there is none.
+func condition(claim *corev1.PersistentVolumeClaim) corev1.PersistentVolumeClaimCondition {
+	for _, c := range claim.Status.Conditions {
+		if c.Type == v1alpha1.ConditionExported {
+			return c
+		}
+	}
+	return corev1.PersistentVolumeClaimCondition{}
+}
+
+// next is the condition that a verdict makes, and whether it differs.
+func (v verdict) next(
+	claim *corev1.PersistentVolumeClaim,
+	now time.Time,
+) (corev1.PersistentVolumeClaimCondition, bool) {
+	was := condition(claim)
+	if v.Status == "" || was.Status == v.Status && was.Reason == string(v.Reason) && was.Message == v.Message {
+		return was, false
+	}
+	next := corev1.PersistentVolumeClaimCondition{
+		Type: v1alpha1.ConditionExported, Status: v.Status, Reason: string(v.Reason), Message: v.Message,
+		LastTransitionTime: was.LastTransitionTime,
+	}
+	if was.Status != v.Status {
+		next.LastTransitionTime = metav1.NewTime(now)
+	}
+	return next, true
+}

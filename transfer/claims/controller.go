@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package claims makes the S3Exports that the annotations of a claim ask for, and tells on every claim how its
+// exports ended, whoever made them. A token is one export and a tick is one, also with two managers and after a
+// restart: names follow from them, and the claim notes the last one. It moves no data and reads no Secret.
+//
+// Every pass is observe, decide, act, report. What is decided is pure.
+package claims
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/annotated"
+)
+
+// Reconciler drives claims. Its cached client reads what is watched; live reads the API server before an
+// export is made.
+type Reconciler struct {
+	client.Client
+	Live   client.Reader
+	Events events.EventRecorder
+	Now    func() time.Time
+}
+
+// refusalDelay is how often a write is tried again that the API server refused; staleDelay is how long a cache
+// may take to know what was written.
+const (
+	refusalDelay = 30 * time.Second
+	staleDelay   = time.Second
+)
+
+// byClaim is the index of S3Exports by the name of their claim.
+const byClaim = "claims.claimName"
+
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims/status,verbs=patch
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims/finalizers,verbs=update
+// +kubebuilder:rbac:groups=s3populator.io,resources=s3exports,verbs=list;watch;create;delete
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// SetupWithManager watches annotated claims, and the S3Exports of all.
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.S3Export{}, byClaim, claimName); err != nil {
+		return fmt.Errorf("index S3Exports by their claim: %w", err)
+	}
+	err := ctrl.NewControllerManagedBy(mgr).Named("exportedclaims").
+		For(&corev1.PersistentVolumeClaim{}, builder.WithPredicates(predicate.NewPredicateFuncs(func(o client.Object) bool {
+			claim := o.(*corev1.PersistentVolumeClaim)
+			return annotated.ExportMentioned(claim) || condition(claim).Type != ""
+		}))).
+		Watches(&v1alpha1.S3Export{}, handler.EnqueueRequestsFromMapFunc(
+			func(_ context.Context, o client.Object) []reconcile.Request {
+				claim := types.NamespacedName{Namespace: o.GetNamespace(), Name: o.(*v1alpha1.S3Export).Spec.ClaimName}
+				return []reconcile.Request{{NamespacedName: claim}}
+			})).
+		Complete(r)
+	if err != nil {
+		return fmt.Errorf("register controller of exported claims: %w", err)
+	}
+	return nil
+}
+
+func claimName(o client.Object) []string { return []string{o.(*v1alpha1.S3Export).Spec.ClaimName} }
+
+// Reconcile looks at one claim and writes at most one object, or the condition.
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	s, err := r.observe(ctx, request)
+	if err != nil || s.Claim == nil {
+		return ctrl.Result{}, err
+	}
+	d, errs := decide(s)
+	log.FromContext(ctx).V(1).Info("Decided", "action", d.Action)
+	switch err := r.act(ctx, s, d); {
+	case errors.Is(err, errStale), apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
+		return ctrl.Result{RequeueAfter: staleDelay}, nil
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause), apierrors.IsNotFound(err):
+		return ctrl.Result{}, nil
+	case ctx.Err() != nil: // This replica ends; nobody refused anything.
+		return ctrl.Result{}, fmt.Errorf("%s: %w", d.Action, ctx.Err())
+	case err != nil:
+		log.FromContext(ctx).Info("Write failed, trying again later", "write", d.Action, "error", err.Error())
+		r.warn(
+			s.Claim,
+			v1alpha1.ReasonWriteRefused,
+			fmt.Sprintf("The API server refused what an export of this claim needs: %v", err),
+		)
+		return ctrl.Result{RequeueAfter: refusalDelay}, nil
+	case d.Action != rest:
+		return ctrl.Result{}, nil // A watch wakes us.
+	}
+	if err := r.report(ctx, s, errs); err != nil {
+		if apierrors.IsConflict(err) {
+			return ctrl.Result{RequeueAfter: staleDelay}, nil
+		}
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: d.Recheck}, nil
+}
+
+func (r *Reconciler) observe(ctx context.Context, request ctrl.Request) (state, error) {
+	s := state{Claim: &corev1.PersistentVolumeClaim{}, Now: r.Now()}
+	if err := r.Get(ctx, request.NamespacedName, s.Claim); err != nil {
+		return state{}, client.IgnoreNotFound(err)
+	}
+	var all v1alpha1.S3ExportList
+	if err := r.List(
+		ctx, &all, client.InNamespace(request.Namespace), client.MatchingFields{byClaim: request.Name},
+	); err != nil {
+		return state{}, fmt.Errorf("list S3Exports: %w", err)
+	}
+	for i := range all.Items {
+		if of(&all.Items[i], s.Claim) {
+			s.Exports = append(s.Exports, all.Items[i])
+		}
+	}
+	return s, nil
+}
+
+// of tells whether an export is one of this claim, and not of an earlier one with its name.
+func of(e *v1alpha1.S3Export, claim *corev1.PersistentVolumeClaim) bool {
+	for _, uid := range []string{e.Status.ClaimUID, e.Labels[v1alpha1.LabelClaimUID]} {
+		if uid != "" && uid != string(claim.UID) {
+			return false
+		}
+	}
+	return true
+}
+
+// errStale: the claim was written since the cache saw it.
+var errStale = errors.New("observed claim is stale")
+
+// act makes the one write.
+func (r *Reconciler) act(ctx context.Context, s state, d decision) error {
+	switch d.Action {
+	case create:
+		if err := r.unchanged(ctx, s.Claim); err != nil {
+			return err
+		}
+		return r.Create(ctx, d.Export, client.FieldOwner(v1alpha1.FieldOwner))
+	case note:
+		if text := missedNote(d.Missed); text != "" {
+			r.warn(s.Claim, v1alpha1.ReasonTooManyMissedTimes, text)
+		}
+		return r.annotate(ctx, s.Claim, d.Annotation, d.Value)
+	case remove:
+		return client.IgnoreNotFound(r.Delete(ctx, d.Export, client.Preconditions{UID: &d.Export.UID}))
+	case rest:
+	}
+	return nil
+}
+
+// unchanged tells that nobody wrote the claim since it was cached: a manager that does not know that a token was
+// noted would make an export anew that somebody deleted.
+func (r *Reconciler) unchanged(ctx context.Context, claim *corev1.PersistentVolumeClaim) error {
+	now := &corev1.PersistentVolumeClaim{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(claim), now); err != nil {
+		return fmt.Errorf("read the claim: %w", err)
+	}
+	if now.UID != claim.UID || now.ResourceVersion != claim.ResourceVersion {
+		return errStale
+	}
+	return nil
+}
+
+func (r *Reconciler) annotate(ctx context.Context, claim *corev1.PersistentVolumeClaim, name, value string) error {
+	annotations := map[string]any{name: value}
+	if value == "" {
+		annotations[name] = nil
+	}
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": claim.UID, "resourceVersion": claim.ResourceVersion, "annotations": annotations},
+	})
+	if err != nil {
+		return fmt.Errorf("encode patch: %w", err)
+	}
+	return r.Patch(
+		ctx,
+		claim.DeepCopy(),
+		client.RawPatch(types.MergePatchType, patch),
+		client.FieldOwner(v1alpha1.FieldOwner),
+	)
+}
+
+// report makes the condition what it is to be, and tells a failure that is new as an event.
+func (r *Reconciler) report(ctx context.Context, s state, errs field.ErrorList) error {
+	if s.Claim.DeletionTimestamp != nil {
+		return nil
+	}
+	v := judge(s, errs)
+	next, changed := v.next(s.Claim, s.Now)
+	if !changed {
+		return nil
+	}
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": s.Claim.UID, "resourceVersion": s.Claim.ResourceVersion},
+		"status":   map[string]any{"conditions": []any{next}},
+	})
+	if err != nil {
+		return fmt.Errorf("encode condition: %w", err)
+	}
+	err = r.Status().Patch(ctx, s.Claim.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("report condition: %w", err)
+	}
+	if v.Status == corev1.ConditionFalse {
+		r.warn(s.Claim, v.Reason, v.Message)
+	}
+	return nil
+}
+
+func (r *Reconciler) warn(claim *corev1.PersistentVolumeClaim, reason v1alpha1.Reason, text string) {
+	r.Events.Eventf(claim, nil, corev1.EventTypeWarning, string(reason), "Export", "%s", cut(text, maxNote))
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/transfer/retention"
+	"github.com/s3populator/s3populator/transfer/schedule"
+)
+
+// state is everything that a decision rests on.
+type state struct {
+	Policy *v1alpha1.S3ExportPolicy
+	// Claims of the policy's namespace.
+	Claims []corev1.PersistentVolumeClaim
+	// Exports that the policy owns.
+	Exports []v1alpha1.S3Export
+	Now     time.Time
+}
+
+// decision is what a pass writes and says. Each write may be made twice.
+type decision struct {
+	// Start are the S3Exports that are due.
+	Start []*v1alpha1.S3Export
+	// End are active ones that others replace, Prune those that are history.
+	End, Prune []*v1alpha1.S3Export
+	// Status of the policy once all that is to start was started.
+	Status v1alpha1.S3ExportPolicyStatus
+	Events []event
+	// Recheck looks again without being woken; zero waits for a watch.
+	Recheck time.Duration
+}
+
+// event on the policy.
+type event struct {
+	Reason v1alpha1.Reason
+	Note   string
+}
+
+// decide looks at one policy.
+func decide(s state) decision {
+	d := decision{Status: *s.Policy.Status.DeepCopy()}
+	claims, err := selected(s)
+	if err != nil {
+		report(&d, s, v1alpha1.ReasonInvalidSelector, "spec.claimSelector: "+err.Error())
+		return d
+	}
+	d.Status.Claims = int32(min(len(claims), 1<<30))
+	d.Prune = history(s)
+	plan, err := schedule.Parse(s.Policy.Spec.Schedule, s.Policy.Spec.TimeZone)
+	switch {
+	case err != nil:
+		report(&d, s, v1alpha1.ReasonInvalidSchedule, "spec.schedule: "+err.Error())
+	case s.Policy.Spec.Suspend:
+		report(&d, s, v1alpha1.ReasonSuspended, "spec.suspend is true: no run begins.")
+	default:
+		fire(&d, s, plan, claims)
+		report(&d, s, v1alpha1.ReasonScheduled, "The claims that are selected are exported on schedule.")
+	}
+	return d
+}
+
+// selected claims: those that are ours, to fill a user's, are nobody's to export.
+func selected(s state) ([]*corev1.PersistentVolumeClaim, error) {
+	selector, err := metav1.LabelSelectorAsSelector(&s.Policy.Spec.ClaimSelector)
+	if err != nil {
+		return nil, fmt.Errorf("%w; correct it", err)
+	}
+	var found []*corev1.PersistentVolumeClaim
+	for i := range s.Claims {
+		claim := &s.Claims[i]
+		if claim.DeletionTimestamp == nil && claim.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy &&
+			selector.Matches(labels.Set(claim.Labels)) {
+			found = append(found, claim)
+		}
+	}
+	slices.SortFunc(found, func(a, b *corev1.PersistentVolumeClaim) int { return strings.Compare(a.Name, b.Name) })
+	return found, nil
+}
+
+// fire starts what is due. A tick that is new concerns every claim; one that was looked at before concerns
+// those that waited.
+func fire(d *decision, s state, plan schedule.Schedule, claims []*corev1.PersistentVolumeClaim) {
+	since := sinceOf(s)
+	tick := plan.Due(since, s.Now, nil).Tick
+	fresh := !tick.IsZero()
+	if !fresh {
+		tick = since
+	}
+	late := 0
+	d.Status.Waiting = nil
+	for _, claim := range claims {
+		if !fresh && !slices.Contains(s.Policy.Status.Waiting, claim.Name) {
+			continue
+		}
+		if fireClaim(d, s, claim, tick) == schedule.Miss {
+			late++
+		}
+	}
+	d.Events = append(d.Events, missedEvents(late, tick, plan.Due(since, s.Now, deadlineOf(s.Policy)).Missed)...)
+	if fresh {
+		d.Status.LastScheduleTime = &metav1.Time{Time: tick}
+	}
+	next := plan.Next(tick, s.Now)
+	d.Status.NextScheduleTime = &metav1.Time{Time: next}
+	d.Recheck = next.Sub(s.Now)
+}
+
+// sinceOf is the tick of the last runs, or when the policy was created.
+func sinceOf(s state) time.Time {
+	if last := s.Policy.Status.LastScheduleTime; last != nil {
+		return last.Time
+	}
+	return s.Policy.CreationTimestamp.Time
+}
+
+// fireClaim looks at one claim at a tick.
+func fireClaim(d *decision, s state, claim *corev1.PersistentVolumeClaim, tick time.Time) schedule.Action {
+	export := exportFor(s.Policy, claim, tick)
+	active, there := activeOf(s, claim.UID, export.Name)
+	if there {
+		return schedule.Nothing
+	}
+	action := schedule.Decide(schedule.Claim{Created: claim.CreationTimestamp.Time, Active: len(active) > 0}, tick, s.Now,
+		deadlineOf(s.Policy), schedule.Concurrency(s.Policy.Spec.ConcurrencyPolicy))
+	switch action {
+	case schedule.Start:
+		d.Start = append(d.Start, export)
+	case schedule.StartInstead: // Two of them must not write at once: the next one waits until the last is gone.
+		for _, a := range active {
+			if a.DeletionTimestamp == nil {
+				d.End = append(d.End, a)
+			}
+		}
+		d.Status.Waiting = append(d.Status.Waiting, claim.Name)
+	case schedule.Wait:
+		d.Status.Waiting = append(d.Status.Waiting, claim.Name)
+	case schedule.Nothing, schedule.Miss:
+	}
+	return action
+}
+
+// activeOf are the exports of a claim that have not ended, and whether one of that name is there.
+func activeOf(s state, claim types.UID, name string) (active []*v1alpha1.S3Export, there bool) {
+	for i := range s.Exports {
+		e := &s.Exports[i]
+		if e.Name == name {
+			there = true
+		}
+		if e.Labels[v1alpha1.LabelClaimUID] == string(claim) && retention.StateOf(e) == retention.Active {
+			active = append(active, e)
+		}
+	}
+	return active, there
+}
+
+func deadlineOf(policy *v1alpha1.S3ExportPolicy) *time.Duration {
+	if policy.Spec.StartingDeadlineSeconds == nil {
+		return nil
+	}
+	const most = int64(1<<63-1) / int64(time.Second)
+	return new(time.Duration(min(*policy.Spec.StartingDeadlineSeconds, most)) * time.Second)
+}
+
+func missedEvents(late int, tick time.Time, missed int) []event {
+	var all []event
+	if late > 0 {
+		all = append(all, event{v1alpha1.ReasonMissSchedule, fmt.Sprintf("The runs of %s for %d claims were not begun "+
+			"within spec.startingDeadlineSeconds and are left out.", tick.UTC().Format(time.RFC3339), late)})
+	}
+	if missed > schedule.MostMissed {
+		all = append(all, event{v1alpha1.ReasonTooManyMissedTimes, fmt.Sprintf("More than %d runs were missed; only the "+
+			"last is made up for. Set or decrease spec.startingDeadlineSeconds, or check the clocks.", schedule.MostMissed)})
+	}
+	return all
+}
+
+// exportFor is the S3Export of a claim at a tick. Whoever makes it makes the same one.
+func exportFor(
+	policy *v1alpha1.S3ExportPolicy,
+	claim *corev1.PersistentVolumeClaim,
+	tick time.Time,
+) *v1alpha1.S3Export {
+	return &v1alpha1.S3Export{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      schedule.Name(policy.Name, claim.Name, string(policy.UID), string(claim.UID), tick),
+			Namespace: policy.Namespace,
+			Labels: map[string]string{
+				v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
+				v1alpha1.LabelClaimUID:  string(claim.UID),
+			},
+			Annotations: map[string]string{v1alpha1.AnnotationScheduledAt: tick.UTC().Format(time.RFC3339)},
+			OwnerReferences: []metav1.OwnerReference{
+				*metav1.NewControllerRef(policy, v1alpha1.GroupVersion.WithKind("S3ExportPolicy")),
+			},
+		},
+		Spec: v1alpha1.S3ExportSpec{ClaimName: claim.Name, S3ExportTemplate: *policy.Spec.Template.DeepCopy()},
+	}
+}
+
+// history are the exports that need not be kept, claim by claim.
+func history(s state) []*v1alpha1.S3Export {
+	runs := map[string][]retention.Run{}
+	byName := map[string]*v1alpha1.S3Export{}
+	for i := range s.Exports {
+		e := &s.Exports[i]
+		runs[e.Labels[v1alpha1.LabelClaimUID]] = append(runs[e.Labels[v1alpha1.LabelClaimUID]], retention.RunOf(e))
+		byName[e.Name] = e
+	}
+	var gone []*v1alpha1.S3Export
+	for _, of := range runs {
+		for _, name := range retention.Removable(of, int(s.Policy.Spec.Keep)) {
+			if byName[name].DeletionTimestamp == nil {
+				gone = append(gone, byName[name])
+			}
+		}
+	}
+	slices.SortFunc(gone, func(a, b *v1alpha1.S3Export) int { return strings.Compare(a.Name, b.Name) })
+	return gone
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/transfer/retention"
+)
+
+// report fills in what does not depend on what is started.
+func report(d *decision, s state, reason v1alpha1.Reason, message string) {
+	d.Status.ObservedGeneration = s.Policy.Generation
+	d.Status.Active = 0
+	for i := range s.Exports {
+		e := &s.Exports[i]
+		switch retention.StateOf(e) {
+		case retention.Active:
+			d.Status.Active++
+		case retention.Complete:
+			if done, last := e.Status.CompletionTime, d.Status.LastSuccessfulTime; done != nil &&
+				(last == nil || last.Before(done)) {
+				d.Status.LastSuccessfulTime = done.DeepCopy()
+			}
+		case retention.Failed:
+		}
+	}
+	ready := metav1.ConditionFalse
+	if reason == v1alpha1.ReasonScheduled {
+		ready = metav1.ConditionTrue
+	} else {
+		d.Status.NextScheduleTime = nil
+	}
+	was := meta.FindStatusCondition(d.Status.Conditions, v1alpha1.ConditionReady)
+	if ready == metav1.ConditionFalse && reason != v1alpha1.ReasonSuspended &&
+		(was == nil || was.Reason != string(reason)) {
+		d.Events = append(d.Events, event{reason, message})
+	}
+	meta.SetStatusCondition(&d.Status.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionReady, Status: ready, Reason: string(reason), Message: message,
+		ObservedGeneration: s.Policy.Generation, LastTransitionTime: metav1.NewTime(s.Now),
+	})
+}

@@ -273,9 +273,10 @@ func TestWithAnAPIServer(t *testing.T) {
 			claim:   newClaim("plain", "misspelt", annotate(v1alpha1.Group+"/sorce", "imagenet")),
 			wantErr: "s3populator.io/sorce asks",
 		},
-		"an export is refused without us": {
-			claim:   newClaim("plain", "export", annotate(v1alpha1.AnnotationExportTo, "s3://backups/")),
-			wantErr: "s3populator.io/export-to has no effect",
+		"a misspelt export is refused": {
+			claim:     newClaim("plain", "export", annotate(v1alpha1.ExportPrefix+"tu", "s3://backups/")),
+			wantCalls: map[string]int{PathExports: 1},
+			wantErr:   "s3populator.io/export-tu",
 		},
 		"our group with another kind is refused": {
 			claim:     newClaim("plain", "kind", wrongKind),
@@ -288,9 +289,7 @@ func TestWithAnAPIServer(t *testing.T) {
 			wantCalls: map[string]int{PathClaims: 1},
 			wantErr:   "is an annotation, not a label",
 		},
-		"a label about exports does not reach us": {
-			claim: newClaim("plain", "exported", label(v1alpha1.Group+"/export", "nightly")),
-		},
+		"a label about exports does not reach us": {claim: newClaim("plain", "exported", label(v1alpha1.Group+"/export", "x"))},
 		"a restored snapshot is left alone": {
 			claim:     newClaim("plain", "restored", annotate(v1alpha1.AnnotationSource, "imagenet"), snapshot),
 			wantCalls: map[string]int{PathClaims: 1},
@@ -395,6 +394,7 @@ func TestWithAnAPIServer(t *testing.T) {
 			t.Errorf("called %v", calls)
 		}
 	})
+	t.Run("exports", m.testExports)
 	t.Run("what is admitted can be made", m.testAdmittedCanBeMade)
 	t.Run("an outage touches only those who ask for us", m.testOutage)
 }

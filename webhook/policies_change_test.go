@@ -17,7 +17,10 @@ import (
 func (c *cast) testChange(t *testing.T) {
 	url := annotate(v1alpha1.AnnotationURL, "s3://datasets/")
 	described, plain := newClaim("plain", "described", url, reference), newClaim("plain", "undescribed")
+	exported := newClaim("plain", "exported", annotate(v1alpha1.AnnotationExportTo, "s3://backups/"),
+		annotate(v1alpha1.AnnotationExportSecret, "s3"))
 	c.create(t, described)
+	c.create(t, exported)
 	c.create(t, plain)
 	tests := map[string]struct {
 		who         string
@@ -68,11 +71,32 @@ func (c *cast) testChange(t *testing.T) {
 			claim: plain,
 			patch: `{"s3populator.io/source":"imagenet"}`,
 		},
-		"an export": {
-			who:   root,
-			claim: plain,
-			patch: `{"s3populator.io/export-to":"s3://backups/"}`,
-			want:  "s3populator.io/export-to has no effect",
+		"an export by one who may": {
+			who: exporter, claim: plain, patch: `{"s3populator.io/export-to":"s3://backups/"}`,
+		},
+		"an export by one who may not": {
+			who: claimer, claim: plain, patch: `{"s3populator.io/export-to":"s3://backups/"}`,
+			want: "s3populator.io/export-to makes",
+		},
+		"a token by one who may not": {
+			who: claimer, claim: exported, patch: `{"s3populator.io/export-now":"2"}`,
+			want: "s3populator.io/export-now makes",
+		},
+		"a companion of an export, by way of the status": {
+			who: claimer, claim: exported, subresource: "status", patch: `{"s3populator.io/export-service-account":"admin"}`,
+			want: "s3populator.io/export-service-account makes",
+		},
+		"a companion of an export that is taken away": {
+			who: claimer, claim: exported, patch: `{"s3populator.io/export-secret":null}`,
+			want: "s3populator.io/export-secret makes",
+		},
+		"a label of an exported claim": {who: claimer, claim: exported, patch: `{"x":"y"}`},
+		"exports that are taken away": {
+			who: claimer, claim: exported, patch: `{"s3populator.io/export-to":null,"s3populator.io/export-secret":null}`,
+		},
+		"a misspelt export": {
+			who: root, claim: plain, patch: `{"s3populator.io/export-tu":"s3://backups/"}`,
+			want: "annotation s3populator.io/export-tu is not known",
 		},
 	}
 	for name, tt := range tests {
@@ -98,6 +122,13 @@ func (c *cast) testChange(t *testing.T) {
 			checkOutcome(t, "change", user.Patch(t.Context(), tt.claim.DeepCopy(), patch, client.DryRunAll), tt.want)
 		})
 	}
+}
+
+func s3ExportPolicy(selector metav1.LabelSelector) *v1alpha1.S3ExportPolicy {
+	p := &v1alpha1.S3ExportPolicy{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "plain"}}
+	p.Spec.ClaimSelector, p.Spec.Schedule = selector, "@daily"
+	p.Spec.Template.Destination.Region, p.Spec.Template.Destination.Bucket = "x", "backups"
+	return p
 }
 
 // testSelectors: what LabelSelectorAsSelector cannot read is refused, and nothing else.
@@ -142,6 +173,9 @@ func (c *cast) testSelectors(t *testing.T) {
 				want = "spec.claimSelector"
 			}
 			checkOutcome(t, "creation", c.Create(t.Context(), source, client.DryRunAll), want)
+			if selector != nil { // A policy needs one.
+				checkOutcome(t, "creation of a policy", c.Create(t.Context(), s3ExportPolicy(*selector), client.DryRunAll), want)
+			}
 		})
 	}
 }

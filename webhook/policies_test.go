@@ -37,6 +37,7 @@ const (
 	root        = "root"   // May do everything.
 	podder      = "podder" // May create claims and pods.
 	claimer     = "claimer"
+	exporter    = "exporter" // May create claims and S3Exports.
 )
 
 // cast is an API server with the shipped policies, seen by each of its users.
@@ -56,7 +57,7 @@ func newCast(t *testing.T) *cast {
 	for _, user := range []string{ourselves, statefulSet, ephemeral, controllers, root} {
 		c.as[user] = c.client(t, user, "system:masters")
 	}
-	for _, user := range []string{podder, claimer} {
+	for _, user := range []string{podder, claimer, exporter} {
 		c.as[user] = c.client(t, user, "system:authenticated")
 	}
 	for name, labels := range map[string]map[string]string{
@@ -82,6 +83,15 @@ func newCast(t *testing.T) *cast {
 		rbacv1.PolicyRule{
 			APIGroups: []string{""},
 			Resources: []string{"persistentvolumeclaims", "pods"},
+			Verbs:     []string{"*"},
+		},
+	)
+	c.grant(
+		t,
+		exporter,
+		rbacv1.PolicyRule{
+			APIGroups: []string{"", v1alpha1.Group},
+			Resources: []string{"persistentvolumeclaims", "s3exports"},
 			Verbs:     []string{"*"},
 		},
 	)
@@ -130,7 +140,7 @@ func (c *cast) grant(t *testing.T, user string, rule rbacv1.PolicyRule) {
 func installPolicies(t *testing.T, c client.Client) {
 	t.Helper()
 	files, err := filepath.Glob("../manifests/policy/[^k]*.yaml")
-	if err != nil || len(files) < 5 {
+	if err != nil || len(files) < 6 {
 		t.Fatalf("found %v, %v", files, err)
 	}
 	for _, file := range files {
@@ -210,6 +220,7 @@ func selecting(c *corev1.PersistentVolumeClaim) {
 func (c *cast) testCreation(t *testing.T) {
 	type changes = []func(*corev1.PersistentVolumeClaim)
 	source, url := annotate(v1alpha1.AnnotationSource, "imagenet"), annotate(v1alpha1.AnnotationURL, "s3://datasets/")
+	export := annotate(v1alpha1.AnnotationExportTo, "s3://backups/")
 	tests := map[string]struct {
 		who, where string // Default: root in plain.
 		claim      changes
@@ -270,14 +281,38 @@ func (c *cast) testCreation(t *testing.T) {
 		"the same on a restored claim": {
 			claim: changes{label(v1alpha1.AnnotationSource, "imagenet"), snapshot},
 		},
-		"a label for exports": {claim: changes{label(v1alpha1.Group+"/export", "nightly")}},
-		"an export": {
-			claim: changes{annotate(v1alpha1.AnnotationExportTo, "s3://backups/")},
-			want:  "s3populator.io/export-to has no effect",
+		"a label for exports":      {claim: changes{label(v1alpha1.Group+"/export", "nightly")}},
+		"an export by one who may": {who: exporter, claim: changes{export}},
+		"an export by one who may create pods only": {
+			who:   podder,
+			claim: changes{export},
+			want:  "podder, who may not create s3exports.s3populator.io there",
 		},
+		"an export by one who may create claims only": {
+			who:   claimer,
+			claim: changes{export},
+			want:  "s3populator.io/export-to makes",
+		},
+		"an exempt namespace does not give that right": {
+			who:   claimer,
+			where: "exempt",
+			claim: changes{export},
+			want:  "s3populator.io/export-to makes",
+		},
+		"an export by the StatefulSet controller": {who: statefulSet, claim: changes{export}},
 		"an export of a populated claim": {
-			claim: changes{source, reference, annotate(v1alpha1.AnnotationExportNow, "1")},
-			want:  "s3populator.io/export-now has no effect",
+			claim: changes{source, reference, export},
+		},
+		"a misspelt export": {
+			claim: changes{annotate(v1alpha1.ExportPrefix+"tu", "s3://backups/")},
+			want:  "annotation s3populator.io/export-tu is not known",
+		},
+		"an export that is not there yet": {
+			claim: changes{annotate(v1alpha1.ExportPrefix+"on-delete", "true")},
+			want:  "annotation s3populator.io/export-on-delete is not known",
+		},
+		"what the manager wrote of exports, on a restored claim": {
+			claim: changes{annotate(v1alpha1.AnnotationExportedNow, "1"), annotate(v1alpha1.AnnotationExportedTick, "x")},
 		},
 		"a URL by one who may create pods": {who: podder, claim: changes{url, reference}},
 		"a URL by one who may not": {

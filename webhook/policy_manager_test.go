@@ -131,6 +131,12 @@ func (c *cast) testManager(t *testing.T) {
 	c.testManagerWrites(t)
 }
 
+func s3Export(name string) *v1alpha1.S3Export {
+	e := &v1alpha1.S3Export{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "plain"}}
+	e.Spec.ClaimName, e.Spec.Destination.Region, e.Spec.Destination.Bucket = "data", "x", "backups"
+	return e
+}
+
 // testManagerWrites: changes and deletions of what exists.
 func (c *cast) testManagerWrites(t *testing.T) {
 	mover, shell := moverPod(), moverPod(func(p *corev1.Pod) { p.Name = "shell" })
@@ -139,7 +145,10 @@ func (c *cast) testManagerWrites(t *testing.T) {
 		p.Spec.Containers[0].Image = "docker.io/s3populator/mover:earlier"
 	})
 	prime, claim := newClaim("plain", "s3prime-7"), newClaim("plain", "users")
-	for _, o := range []client.Object{mover, shell, old, prime, claim} {
+	users, ended, ours := s3Export("users"), s3Export("ended"), s3Export("ours")
+	ended.Spec.TTLSecondsAfterFinished = new(int32(60))
+	ours.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
+	for _, o := range []client.Object{mover, shell, old, prime, claim, users, ended, ours} {
 		c.create(t, o)
 	}
 	us := c.as[ourselves]
@@ -177,6 +186,9 @@ func (c *cast) testManagerWrites(t *testing.T) {
 		}, want: "named s3prime-UID only"},
 		"deleting a prime":                {do: remove(prime)},
 		"deleting somebody's claim":       {do: remove(claim), want: "named s3prime-UID only, not users"},
+		"deleting a user's S3Export":      {do: remove(users), want: "not users"},
+		"deleting one that is to go":      {do: remove(ended)},
+		"deleting one that it made":       {do: remove(ours)},
 		"a prime's annotation":            {do: patch(prime, annotated)},
 		"an annotation of a user's claim": {do: patch(claim, annotated)},
 		"the spec of a user's claim":      {do: patch(claim, `{"spec":{"volumeName":"pv-1"}}`), want: "never changes the spec"},

@@ -106,14 +106,19 @@ func checkUnknown(s observed) field.ErrorList {
 // may hold ten thousand.
 const mostNames = 5
 
-// unknown are the first annotations with our prefix that nobody reads. Those of exports are the
-// policy's to refuse, which needs no answer of ours. What the manager wrote on an earlier claim
-// comes with one that was saved and is created again.
+// written are the annotations that the manager wrote on an earlier claim: they come with one that was
+// saved and is created again.
+var written = []string{
+	v1alpha1.AnnotationNextPrime, v1alpha1.AnnotationExportedNow, v1alpha1.AnnotationExportedTick,
+}
+
+// unknown are the first annotations with our prefix that nobody reads. Those of exports are
+// reviewed by Exports.
 func unknown(claim *corev1.PersistentVolumeClaim) []string {
 	var names []string
 	for name := range claim.Annotations {
 		if strings.HasPrefix(name, v1alpha1.Group+"/") && !strings.HasPrefix(name, v1alpha1.ExportPrefix) &&
-			name != v1alpha1.AnnotationNextPrime && !slices.Contains(known, name) {
+			!slices.Contains(written, name) && !slices.Contains(known, name) {
 			names = append(names, name)
 		}
 	}

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package webhook turns annotated and selected claims into populated ones when they are
-// created, and refuses those that would silently stay empty. It decides from the claim and
+// created, and refuses those that would silently stay empty, and annotations about exports that
+// cannot be followed. It decides from the claim and
 // from cached objects, and lists the sources of a labelled namespace where none of the cache
-// selects the claim; it makes no S3 call, writes nothing, and leaves updates alone.
+// selects the claim; it makes no S3 call and writes nothing.
 //
-// This file is the only one that knows admission and reads objects; observe.go, mutate.go and
+// This file and exports.go are the only ones that know admission; observe.go, mutate.go and
 // validate.go are pure.
 package webhook
 
@@ -30,18 +31,20 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
 
-// Paths of the two entries of the webhook configuration. Every claim matches one at most.
+// Paths of the entries of the webhook configuration. Every claim matches one of the first two at most.
 const (
 	// PathClaims gets claims that carry our annotations or name our kind.
 	PathClaims = "/claims"
 	// PathSelected gets all claims of namespaces with the injection label.
 	PathSelected = "/selected-claims"
+	// PathExports gets claims whose annotations about exports are new or have changed.
+	PathExports = "/exports"
 )
 
 // +kubebuilder:rbac:groups=s3populator.io,resources=s3sources,verbs=list;watch
 // +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses;csidrivers,verbs=get;list;watch
 
-// Register serves both paths. The reader should be a cache's: a review waits for it. The live
+// Register serves all paths. The reader should be a cache's: a review waits for it. The live
 // one asks the API server.
 func Register(server webhook.Server, reader, live client.Reader, scheme *runtime.Scheme) {
 	for path, selecting := range map[string]bool{PathClaims: false, PathSelected: true} {
@@ -49,6 +52,7 @@ func Register(server webhook.Server, reader, live client.Reader, scheme *runtime
 			Reader: reader, Live: live, Decoder: admission.NewDecoder(scheme), Selecting: selecting,
 		}})
 	}
+	server.Register(PathExports, &admission.Webhook{Handler: &Exports{Decoder: admission.NewDecoder(scheme)}})
 }
 
 // Claims reviews the creation of claims.

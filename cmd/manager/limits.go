@@ -32,7 +32,9 @@ type limits struct {
 func newLimits() map[string]*limits {
 	reviews := &limits{body: 1 << 20, read: 3 * time.Second, wait: 3 * time.Second, place: make(chan struct{}, 8)}
 	progress := &limits{body: 4 << 10, read: 3 * time.Second, wait: time.Second, place: make(chan struct{}, 32)}
-	return map[string]*limits{webhook.PathClaims: reviews, webhook.PathSelected: reviews, wire.ProgressPath: progress}
+	return map[string]*limits{
+		webhook.PathClaims: reviews, webhook.PathSelected: reviews, webhook.PathExports: reviews, wire.ProgressPath: progress,
+	}
 }
 
 var errBusy = errors.New("too many requests at once; try again")

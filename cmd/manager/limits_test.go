@@ -120,12 +120,13 @@ func TestParallelRequests(t *testing.T) {
 
 func TestEveryPathHasLimits(t *testing.T) {
 	all := newLimits()
-	for _, path := range []string{webhook.PathClaims, webhook.PathSelected, wire.ProgressPath} {
+	for _, path := range []string{webhook.PathClaims, webhook.PathSelected, webhook.PathExports, wire.ProgressPath} {
 		if all[path] == nil {
 			t.Errorf("%s has none", path)
 		}
 	}
-	if all[webhook.PathClaims] != all[webhook.PathSelected] || all[webhook.PathClaims] == all[wire.ProgressPath] {
+	if all[webhook.PathClaims] != all[webhook.PathSelected] || all[webhook.PathClaims] != all[webhook.PathExports] ||
+		all[webhook.PathClaims] == all[wire.ProgressPath] {
 		t.Error("reviews share their places with each other, and not with movers")
 	}
 }

@@ -87,13 +87,13 @@ func PerRun(text string) bool { return strings.Contains(text, "{{.Run}}") }
 // PerClaim tells whether claims of one namespace get different prefixes.
 func PerClaim(text string) bool { return PerRun(text) || strings.Contains(text, "{{.Claim}}") }
 
-// fill replaces each {{.Name}}.
+// fill replaces each {{.Name}}; no other braces are allowed.
 func fill(text string, v Values) (string, error) {
 	var out strings.Builder
 	for rest := text; ; {
 		before, after, open := strings.Cut(rest, "{{")
-		if strings.Contains(before, "}}") {
-			return "", fmt.Errorf("%q closes }} that was not opened; write %s, or remove it", text, usage())
+		if strings.ContainsAny(before, "{}") {
+			return "", fmt.Errorf("%q has braces that are not %s; remove them", text, usage())
 		}
 		out.WriteString(before)
 		if !open {

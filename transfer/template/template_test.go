@@ -32,7 +32,7 @@ func TestExpand(t *testing.T) {
 		"what is used for none":             {text: Default, want: "ml/results/8d3f/"},
 		"a name that begins with dots":      {text: "..a/.b/c..", want: "..a/.b/c../"},
 		"spaces and characters of a script": {text: "Läufe/{{.Claim}} 1/", want: "Läufe/results 1/"},
-		"braces that open nothing":          {text: "{a}/{{.Claim}}", want: "{a}/results/"},
+		"other braces":                      {text: "{a}/{{.Claim}}", wantErr: "braces that are not", atCheck: true},
 		"another value": {
 			text: "{{.Name}}/", atCheck: true,
 			wantErr: "{{.Name}} is not known; use {{.Namespace}}, {{.Claim}}, {{.Run}} or {{.Date}}",
@@ -42,7 +42,7 @@ func TestExpand(t *testing.T) {
 		"nothing in the braces":  {text: "a{{}}b", wantErr: "is not known", atCheck: true},
 		"braces in braces":       {text: "{{{{.Claim}}}}", wantErr: "is not known", atCheck: true},
 		"it is not closed":       {text: "a/{{.Claim", wantErr: "does not close it", atCheck: true},
-		"it was not opened":      {text: "a/.Claim}}", wantErr: "was not opened", atCheck: true},
+		"it was not opened":      {text: "a/.Claim}}", wantErr: "braces that are not", atCheck: true},
 		"a slash at the front":   {text: "/a", wantErr: "begins with a slash; remove it", atCheck: true},
 		"a slash alone":          {text: "/", wantErr: "begins with a slash", atCheck: true},
 		"two slashes":            {text: "a//b", wantErr: "two slashes in a row", atCheck: true},

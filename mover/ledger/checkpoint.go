@@ -70,7 +70,7 @@ func (k *Checkpointer) checkpoints(ctx context.Context) error {
 // guard stops what is going on when the journal is not this mover's any more. It does not wait for a
 // sync: another mover may complete the volume before that ends.
 func (k *Checkpointer) guard(ctx context.Context, stop context.CancelCauseFunc) {
-	tick := time.NewTicker(k.Every)
+	tick := time.NewTicker(max(k.Every, time.Millisecond))
 	defer tick.Stop()
 	for {
 		select {

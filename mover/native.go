@@ -5,11 +5,14 @@ package mover
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/s3populator/s3populator/mover/engine"
 	"github.com/s3populator/s3populator/mover/engine/native"
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
+	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -108,6 +111,7 @@ func (t *transfer) fetchNative(ctx context.Context, todo []int) error {
 	if err != nil {
 		return err
 	}
+	t.forgetWhatNobodyVouchesFor(ctx, todo)
 	tasks := func(yield func(engine.Task) bool) {
 		for _, i := range todo {
 			task := t.task(i)
@@ -119,4 +123,16 @@ func (t *transfer) fetchNative(ctx context.Context, todo []int) error {
 	}
 	sink := &nativeSink{transfer: t, ctx: ctx}
 	return e.Fetch(ctx, tasks, &nativeTarget{transfer: t}, sink)
+}
+
+// forgetWhatNobodyVouchesFor drops what has arrived of large objects whose bytes cannot be compared in
+// the end: all of them have to come in one go.
+func (t *transfer) forgetWhatNobodyVouchesFor(ctx context.Context, todo []int) {
+	begun := slices.DeleteFunc(slices.Clone(todo), func(i int) bool { return t.ledger.Partial.Bytes(i) == 0 })
+	source.Parallel(source.StatWorkers, len(begun), func(n int) {
+		want, err := t.prover.Expect(ctx, t.plan.Entries[begun[n]])
+		if err == nil && want.Method == proof.BySize {
+			t.ledger.Partial.Drop(begun[n])
+		}
+	})
 }

@@ -97,7 +97,7 @@ func exportSummary(r wire.Request, e upload.Result) string {
 		{e.Unsafe, "paths cannot be keys and were left out"},
 		{e.Special, "sockets, FIFOs and devices were left out"},
 		{e.Changed, "files changed while they were read and may be mixtures"},
-		{e.Gone, "files were removed after the scan"},
+		{e.Gone, "files were removed or renamed after the scan"},
 		{untidy, "mark of the run is left below the prefix, because it could not be removed"},
 		{e.Others, "other objects are below the prefix, and a population loads them, too"},
 	} {

@@ -55,7 +55,8 @@ type export struct {
 	there   *existing
 	policy  policy
 	result  Result
-	allSent bool // What is left is to prove it.
+	gone    []string // Paths of files that were not there any more when they were to be sent.
+	allSent bool     // What is left is to prove it.
 	// copiesFail is set once S3 gave no answer to a copy, and saidCopy once a copy was refused.
 	copiesFail atomic.Bool
 	saidCopy   sync.Once
@@ -103,6 +104,10 @@ func (x *export) run(ctx context.Context) error {
 	if err := x.sendAll(ctx, todo); err != nil {
 		return err
 	}
+	if err := x.sendMoved(ctx); err != nil {
+		return err
+	}
+	x.countGone()
 	x.enter(wire.Verifying)
 	return x.finish(ctx)
 }
@@ -155,19 +160,13 @@ func (x *export) read(ctx context.Context) error {
 	if x.scan, err = x.tree.Scan(ctx, x.request.Source.Prefix, x.filter); err != nil {
 		return err
 	}
-	x.result.Special = x.scan.Special
-	if x.scan.Denied.Count > 0 {
-		return denied(x.scan.Denied)
+	if err := x.refuseScan(x.scan); err != nil {
+		return err
 	}
-	if n := x.scan.Unsafe.Count; n > 0 && x.options.UnsafePaths != wire.Skip {
-		return fault.New(wire.UnsafePath, "%d of the selected paths cannot become keys: %s; rename them, leave them out "+
-			"with spec.exclude, or set spec.unsafePaths: Skip", n, strings.Join(x.scan.Unsafe.First, ", "))
-	}
-	x.result.Unsafe = x.scan.Unsafe.Count
-	if len(x.scan.Entries) == 0 && x.tree.IsFile() {
+	if x.tree.IsFile() && (len(x.scan.Entries) == 0 || x.scan.Entries[0].Type != manifest.File) {
 		return fault.New(
 			wire.PathNotFound,
-			"path %s is not selected, or was removed",
+			"path %s is not selected, or no regular file any more",
 			plan.Quote(x.request.Volume.TargetPath),
 		)
 	}
@@ -183,6 +182,20 @@ func (x *export) read(ctx context.Context) error {
 		x.Tally.AllBytes.Load(),
 		time.Since(x.begin).Seconds(),
 	)
+	return nil
+}
+
+// refuseScan applies the policies to what was scanned.
+func (x *export) refuseScan(s *Scan) error {
+	x.result.Special, x.result.Unsafe = s.Special, 0
+	if s.Denied.Count > 0 {
+		return denied(s.Denied)
+	}
+	if n := s.Unsafe.Count; n > 0 && x.options.UnsafePaths != wire.Skip {
+		return fault.New(wire.UnsafePath, "%d of the selected paths cannot become keys: %s; rename them, leave them out "+
+			"with spec.exclude, or set spec.unsafePaths: Skip", n, strings.Join(s.Unsafe.First, ", "))
+	}
+	x.result.Unsafe = s.Unsafe.Count
 	return nil
 }
 

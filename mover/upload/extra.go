@@ -28,6 +28,12 @@ func (s *Scan) inWay(path string) bool {
 	if e, ok := all.Find(name); ok && (e.Type != manifest.Directory || !isMarker) {
 		return true
 	}
+	return s.belowOther(name)
+}
+
+// belowOther tells that a directory of the path is something else.
+func (s *Scan) belowOther(name string) bool {
+	all := manifest.Manifest{Entries: s.Entries}
 	for at, c := range []byte(name) {
 		if c != '/' {
 			continue

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/minio/minio-go/v7"
@@ -117,6 +116,7 @@ func (x *export) tidy(ctx context.Context) {
 // confirm looks at every object once more, by one listing.
 func (x *export) confirm(ctx context.Context) error {
 	seen := make([]bool, len(x.scan.Entries))
+	var inWay Examples
 	if x.options.Key != "" {
 		info, err := asker{x}.Head(ctx, x.options.Key, minio.StatObjectOptions{})
 		if err != nil && !isNoSuchKey(err) {
@@ -125,7 +125,7 @@ func (x *export) confirm(ctx context.Context) error {
 		if err == nil && len(seen) > 0 {
 			seen[0] = x.isAsSent(0, info)
 		}
-		return x.missing(seen)
+		return x.missing(seen, inWay)
 	}
 	x.result.Others = 0
 	err := x.each(ctx, x.request.Source.Prefix, func(o minio.ObjectInfo) error {
@@ -133,20 +133,20 @@ func (x *export) confirm(ctx context.Context) error {
 		if strings.HasPrefix(path, wire.JournalDir+"/") {
 			return nil
 		}
-		i, ok := slices.BinarySearchFunc(x.scan.Entries, path, func(e manifest.Entry, path string) int {
-			return strings.Compare(e.Path, path)
-		})
-		if ok && x.scan.Entries[i].Type == manifest.File {
+		if i, ok := find(x.scan.Entries, path); ok && x.scan.Entries[i].Type == manifest.File {
 			seen[i] = x.isAsSent(i, o)
-		} else {
-			x.result.Others++
+			return nil
+		}
+		x.result.Others++
+		if x.scan.inWay(path) {
+			inWay.add(o.Key, "in the way of another")
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return x.missing(seen)
+	return x.missing(seen, inWay)
 }
 
 // isAsSent compares what S3 has under the key of an entry with what it confirmed.
@@ -159,8 +159,7 @@ func (x *export) isAsSent(i int, o minio.ObjectInfo) bool {
 	return same
 }
 
-func (x *export) missing(seen []bool) error {
-	var wrong Examples
+func (x *export) missing(seen []bool, wrong Examples) error {
 	for i, e := range x.scan.Entries {
 		if e.Type == manifest.File && !seen[i] {
 			wrong.add(x.key(e), "missing or another one")

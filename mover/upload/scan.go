@@ -3,6 +3,7 @@
 package upload
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,7 +52,16 @@ type scanner struct {
 }
 
 func sortEntries(entries []manifest.Entry) {
-	slices.SortFunc(entries, func(a, b manifest.Entry) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(entries, func(a, b manifest.Entry) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(string(a.Type), string(b.Type)))
+	})
+}
+
+// find returns the index of the entry of a path in sorted entries.
+func find(entries []manifest.Entry, path string) (int, bool) {
+	return slices.BinarySearchFunc(entries, path, func(e manifest.Entry, path string) int {
+		return strings.Compare(e.Path, path)
+	})
 }
 
 // directory scans one directory, and closes it.

@@ -194,3 +194,42 @@ func TestAScanReadsTheAttributesOfUsers(t *testing.T) {
 		t.Errorf("found %v", paths(got))
 	}
 }
+
+// A directory may tell a name twice while files are renamed in it, of one kind and of another.
+func TestANameThatIsToldTwice(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := func(name string) {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "d"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file("d/below")
+	file("f")
+	s := &scanner{scan: new(Scan)}
+	for range 2 {
+		top, err := os.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.directory(t.Context(), top, ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(filepath.Join(dir, "d")); err != nil {
+			t.Fatal(err)
+		}
+		file("d")
+	}
+	s.finish()
+	m := manifest.Manifest{Entries: s.scan.Entries}
+	var err error
+	if m.Digest, err = manifest.Digest(m.Entries); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Check(); err != nil || len(m.Entries) != 2 {
+		t.Errorf("%v: the entries are %+v", err, m.Entries)
+	}
+}

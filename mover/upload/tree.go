@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -139,24 +140,50 @@ func (t *Tree) Scan(ctx context.Context, prefix string, filter plan.Filter) (*Sc
 	return s.scan, nil
 }
 
-// finish sorts, and leaves out directories that are not selected and have nothing in them that is.
-func (s *scanner) finish() {
-	entries := s.scan.Entries
-	sortEntries(entries)
-	if s.filter.IsEmpty() {
-		return
-	}
-	needed := map[string]bool{}
+// parentsOf are the directories that entries are in, and theirs.
+func parentsOf(entries []manifest.Entry, of func(manifest.Entry) bool) map[string]bool {
+	parents := map[string]bool{}
 	for _, e := range entries {
-		if e.Type == manifest.Directory && !s.filter.Selects(e.Path) {
+		if !of(e) {
 			continue
 		}
 		for at, c := range []byte(e.Path) {
 			if c == '/' {
-				needed[e.Path[:at]] = true
+				parents[e.Path[:at]] = true
 			}
 		}
 	}
+	return parents
+}
+
+// once leaves one entry of a path that a directory has told twice, because something was renamed in it, and
+// nothing below what is no directory. Where it is another one by now, sending it tells.
+func (s *Scan) once() {
+	all, told := s.Entries, len(s.Entries)
+	kept := all[:0]
+	for i, e := range all {
+		if i == len(all)-1 || all[i+1].Path != e.Path {
+			kept = append(kept, e)
+		}
+	}
+	s.Entries = kept
+	if len(kept) == told {
+		return
+	}
+	s.Entries = slices.DeleteFunc(slices.Clone(kept), func(e manifest.Entry) bool { return s.belowOther(e.Path) })
+}
+
+// finish sorts, and leaves out directories that are not selected and have nothing in them that is.
+func (s *scanner) finish() {
+	sortEntries(s.scan.Entries)
+	s.scan.once()
+	if s.filter.IsEmpty() {
+		return
+	}
+	entries := s.scan.Entries
+	needed := parentsOf(entries, func(e manifest.Entry) bool {
+		return e.Type != manifest.Directory || s.filter.Selects(e.Path)
+	})
 	kept := entries[:0]
 	for _, e := range entries {
 		if e.Type != manifest.Directory || needed[e.Path] || s.filter.Selects(e.Path) {

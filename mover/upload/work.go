@@ -72,7 +72,7 @@ func (x *export) do(ctx context.Context, mu *sync.Mutex, w work) error {
 	defer mu.Unlock()
 	switch {
 	case o.gone:
-		x.result.Gone++
+		x.gone = append(x.gone, e.Path)
 		e.Type = gone
 		return nil
 	case how == send:
@@ -134,9 +134,6 @@ func (x *export) dropGone() {
 		}
 	}
 	x.scan.Entries = kept
-	if n := x.result.Gone; n > 0 {
-		x.Log("%d files were removed after the scan and are not exported", n)
-	}
 }
 
 // rehearse tells what a run would do. Files are read where an object may be identical.

@@ -175,32 +175,61 @@ func (v *Volume) OpenFile(name string, flags int, mode uint32) (*os.File, error)
 	if flags&unix.O_PATH == 0 { // With which nothing else may stand.
 		flags |= unix.O_NONBLOCK
 	}
+	fd, err := v.open(name, flags, mode)
+	if errors.Is(err, errNoOpenat2) {
+		return v.Data.OpenFile(name, flags, fs.FileMode(mode)) //nolint:wrapcheck // Callers name the file.
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// errNoOpenat2 means that the kernel does not know openat2, or that something keeps it from us.
+var errNoOpenat2 = errors.New("openat2 cannot be used")
+
+// open returns a descriptor.
+func (v *Volume) open(name string, flags int, mode uint32) (int, error) {
 	fd, err := unix.Openat2(int(v.dataDir.Fd()), name, &unix.OpenHow{ // #nosec G115 -- a descriptor.
 		Flags:   uint64(flags), // #nosec G115 -- constants.
 		Mode:    uint64(mode),
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
 	})
-	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
-		return v.Data.OpenFile(name, flags, fs.FileMode(mode)) //nolint:wrapcheck // Callers name the file.
+	switch {
+	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM):
+		return -1, errNoOpenat2
+	case err != nil:
+		return -1, &fs.PathError{Op: "open", Path: plan.Quote(name), Err: err}
 	}
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: plan.Quote(name), Err: err}
-	}
-	return os.NewFile(uintptr(fd), name), nil
+	return fd, nil
 }
 
-// Stat describes a file below the target directory without following a link.
-func (v *Volume) Stat(name string) (unix.Stat_t, error) {
-	var s unix.Stat_t
-	f, err := v.OpenFile(name, unix.O_PATH, 0)
+// Stat describes a file below the target directory without following a link. It is asked about
+// every file, and does without an os.File where it can.
+func (v *Volume) Stat(name string) (s unix.Stat_t, err error) {
+	fd, err := v.open(name, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if errors.Is(err, errNoOpenat2) {
+		f, err := v.OpenFile(name, unix.O_PATH, 0)
+		if err != nil {
+			return s, err
+		}
+		defer func() { _ = f.Close() }()
+		err = stat(int(f.Fd()), name, &s)
+		return s, err
+	}
 	if err != nil {
 		return s, err
 	}
-	defer func() { _ = f.Close() }()
-	if err := unix.Fstat(int(f.Fd()), &s); err != nil {
-		return s, &fs.PathError{Op: "stat", Path: plan.Quote(name), Err: err}
+	defer func() { _ = unix.Close(fd) }()
+	err = stat(fd, name, &s)
+	return s, err
+}
+
+func stat(fd int, name string, s *unix.Stat_t) error {
+	if err := unix.Fstat(fd, s); err != nil {
+		return &fs.PathError{Op: "stat", Path: plan.Quote(name), Err: err}
 	}
-	return s, nil
+	return nil
 }
 
 // Sync writes everything on the volume to its device: data, directories and

@@ -61,6 +61,9 @@ func (p *pages) RoundTrip(r *http.Request) (*http.Response, error) {
 		if err := p.judge(answer, text, token); err != nil {
 			return nil, err
 		}
+		if answer.StatusCode == http.StatusOK {
+			text = lean(text)
+		}
 	}
 	answer.Body = io.NopCloser(bytes.NewReader(text))
 	return answer, nil

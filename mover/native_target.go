@@ -27,7 +27,7 @@ func (t *nativeTarget) Create(task engine.Task) (engine.File, error) {
 		return nil, fault.NotWritable(err)
 	}
 	n, _ := nativeFiles.Get().(*nativeFile)
-	*n = nativeFile{transfer: t.transfer, file: f, path: task.Path}
+	n.transfer, n.file, n.path = t.transfer, f, task.Path
 	if task.Size >= preallocateFrom {
 		if err := preallocate(f, task); err != nil {
 			n.Abandon()
@@ -73,10 +73,19 @@ type nativeFile struct {
 	transfer *transfer
 	file     *os.File
 	path     string
+	// writing is held by one writer of the file at a time: the kernel lets in no other one either,
+	// and those that wait there keep a processor busy.
+	writing sync.Mutex
+}
+
+func (f *nativeFile) writeAt(p []byte, at int64) (int, error) {
+	f.writing.Lock()
+	defer f.writing.Unlock()
+	return f.file.WriteAt(p, at) //nolint:wrapcheck // The caller says what failed.
 }
 
 func (f *nativeFile) WriteAt(p []byte, at int64) (int, error) {
-	n, err := f.file.WriteAt(p, at)
+	n, err := f.writeAt(p, at)
 	if err != nil {
 		return n, fmt.Errorf("write to the volume: %w", err)
 	}
@@ -107,6 +116,6 @@ func (f *nativeFile) Abandon() {
 }
 
 func (f *nativeFile) free() {
-	*f = nativeFile{}
+	f.transfer, f.file, f.path = nil, nil, ""
 	nativeFiles.Put(f)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/minio/minio-go/v7"
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/internal/testenv"
@@ -205,5 +206,20 @@ func TestARestoreThatCannotBe(t *testing.T) {
 				t.Errorf("the volume holds %v", got)
 			}
 		})
+	}
+}
+
+// To leave out keys that no volume can hold is not to lose what the manifest lists.
+func TestALossIsNotHiddenByAKeyThatIsLeftOut(t *testing.T) {
+	s := startVersity(t)
+	b := newExport(t, s.endpoint)
+	b.file("a", "a")
+	b.file("b", "b")
+	b.mustBeDone(b.run())
+	s.put(t, "runs/1/lost+found/x", nil)
+	mustDo(t, s.client.RemoveObject(t.Context(), testBucket, "runs/1/b", minio.RemoveObjectOptions{}))
+	_, r := b.populate(func(r *wire.Request) { r.Policy.UnsafeKeys = wire.Skip })
+	if r.Reason != wire.SourceChanged || !strings.Contains(r.Message, `"b"`) {
+		t.Errorf("the report is %+v, want %s", r, wire.SourceChanged)
 	}
 }

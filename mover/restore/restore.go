@@ -98,10 +98,10 @@ func (r Restore) wants(e manifest.Entry) bool {
 }
 
 // Missing counts the files of the manifest that are part of the population and that S3 has no objects
-// of, and names the first.
+// of, and names the first. One whose name is needed for a directory by now was left out by policy.
 func (r Restore) Missing() (count int, first string) {
 	for _, e := range r.Manifest.Entries {
-		if _, ok := r.Plan.Find(e.Path); ok || e.Type != manifest.File || !r.wants(e) {
+		if _, ok := r.Plan.Find(e.Path); ok || e.Type != manifest.File || !r.wants(e) || r.Plan.HasDir(e.Path) {
 			continue
 		}
 		count++

@@ -79,7 +79,7 @@ func TestClaimDeletedWhileProvisioning(t *testing.T) {
 			s.Undisturb(hold)
 			s.Calls(func(n map[string]fault.Count) bool { return n[fault.CreateVolume].Running == 0 })
 			if class == story.ImmediateRetain {
-				s.Reclaim(s.Orphaned(claim))
+				s.ReclaimOrphans(claim)
 			}
 		})
 	}

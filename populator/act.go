@@ -212,7 +212,8 @@ func (r *Reconciler) nothingPromised(ctx context.Context, s protocol.State) erro
 	if promised {
 		return errStale
 	}
-	return nil
+	// The list takes as long as there are volumes, and a claim may go in less.
+	return r.stillUnbound(ctx, s.Claim)
 }
 
 // releaseNode takes the node off the claim, only if it is still the same, so that the

@@ -30,6 +30,7 @@ func TestTheImportProvesThatThereNeverWasAPrime(t *testing.T) {
 		before   func(*simulator, protocol.State)
 		lists    int
 		promised bool
+		gone     bool // the claim, while volumes are listed
 	}{
 		"a first prime": {},
 		"an import that is there": {before: func(sim *simulator, s protocol.State) {
@@ -37,6 +38,7 @@ func TestTheImportProvesThatThereNeverWasAPrime(t *testing.T) {
 		}, lists: 1},
 		"a refused import":                  {refuse: forbidden, lists: 1},
 		"a refused import after the rebind": {refuse: forbidden, lists: 1, promised: true},
+		"a claim that goes meanwhile":       {refuse: forbidden, lists: 1, gone: true},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -60,19 +62,23 @@ func TestTheImportProvesThatThereNeverWasAPrime(t *testing.T) {
 				List: func(ctx context.Context, from client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
 					if _, ok := l.(*corev1.PersistentVolumeList); ok {
 						lists++
+						if c.gone {
+							sim.must(sim.api.Delete(ctx, s.Claim.DeepCopy()))
+						}
 					}
 					return from.List(ctx, l, opts...)
 				},
 			})
 			r := &Reconciler{Client: counted, Live: counted, Options: testOptions()}
 			_, err := r.act(t.Context(), s, protocol.Decision{Action: protocol.CreatePrime})
-			if c.promised != errors.Is(err, errStale) || !c.promised && err != nil {
+			refused := c.promised || c.gone
+			if refused != errors.Is(err, errStale) || !refused && err != nil {
 				t.Fatal(err)
 			}
 			if lists != c.lists {
 				t.Errorf("%d lists of all volumes, want %d", lists, c.lists)
 			}
-			if _, made := sim.primeOf(s.Claim); made == c.promised {
+			if _, made := sim.primeOf(s.Claim); made == refused {
 				t.Errorf("a prime was made: %v", made)
 			}
 		})

@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -52,6 +53,35 @@ func (s *Story) Reclaim(volume *corev1.PersistentVolume) {
 	s.T.Helper()
 	Update(s, volume.DeepCopy(), func(v *corev1.PersistentVolume) {
 		v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimDelete
+	})
+}
+
+// ReclaimOrphans lets go what Orphaned found, and whatever a provisioner still makes for a claim
+// that it has not seen go.
+func (s *Story) ReclaimOrphans(claim *corev1.PersistentVolumeClaim) {
+	s.T.Helper()
+	s.Orphaned(claim)
+	s.Await("the volumes that were made for claim "+claim.Name+" to go", func() error {
+		var volumes corev1.PersistentVolumeList
+		if err := s.World.Client.List(s.T.Context(), &volumes); err != nil {
+			return err
+		}
+		var left []string
+		for i, v := range volumes.Items {
+			if ref := v.Spec.ClaimRef; ref == nil || !strings.HasSuffix(ref.Name, string(claim.UID)) {
+				continue
+			}
+			if v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain {
+				s.Reclaim(&volumes.Items[i])
+			}
+			left = append(left, v.Name)
+		}
+		prime := client.ObjectKey{Namespace: claim.Namespace, Name: "s3prime-" + string(claim.UID)}
+		err := s.World.Client.Get(s.T.Context(), prime, &corev1.PersistentVolumeClaim{})
+		if len(left) > 0 || !apierrors.IsNotFound(err) {
+			return fmt.Errorf("left are volumes %v; asked for the prime: %w", left, err)
+		}
+		return nil
 	})
 }
 

@@ -197,7 +197,7 @@ func (t *transfer) trouble(err error) error {
 	if errors.Is(f, fault.ErrExpired) && !t.isNative() { // Which knows what it has signed with.
 		t.mc.Expire()
 	}
-	if errors.Is(f, fault.ErrExpired) || fault.ClassOf(f.Reason) == wire.User {
+	if errors.Is(f, fault.ErrExpired) || fault.ClassOf(f.Reason) == wire.User || ofAll(f.Reason) {
 		return f
 	}
 	t.mu.Lock()
@@ -209,6 +209,9 @@ func (t *transfer) trouble(err error) error {
 	}
 	return nil
 }
+
+// ofAll reports whether what failed for one object fails for all of them.
+func ofAll(reason wire.Reason) bool { return reason == wire.ClockSkewed || reason == wire.VolumeReadOnly }
 
 // verdict says what a round came to: nil when everything is there.
 func (t *transfer) verdict(ctx context.Context, err error, left []int) error {

@@ -115,7 +115,9 @@ func (c Classifier) classifyDisk(err error) *Failure {
 	switch {
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		return noSpaceLeft(err)
-	case errors.Is(err, unix.EROFS), onDisk && errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, unix.EROFS):
+		return readOnly(err)
+	case onDisk && errors.Is(err, fs.ErrPermission):
 		return New(wire.VolumeNotWritable, "the volume cannot be written: %v", Pathless(err))
 	case errors.Is(err, unix.EIO):
 		return New(wire.TransferFailed, "the volume's device failed: %v", err)

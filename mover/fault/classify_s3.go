@@ -61,7 +61,7 @@ func (c Classifier) Code(code, message string) *Failure {
 			message,
 		)
 	case "RequestTimeTooSkewed":
-		return New(wire.RequestRejected, "the clocks of this node and of %s differ too much: %s", c.Where(), message)
+		return New(wire.ClockSkewed, "the clocks of this node and of %s differ too much; set them by NTP: %s", c.Where(), message)
 	case "InternalError", "XMinioServerNotInitialized":
 		return New(wire.EndpointUnreachable, "%s is in trouble: %s: %s", c.Where(), code, message)
 	}
@@ -109,9 +109,11 @@ var texts = []struct {
 		[]string{"no space left on device", "disk quota exceeded"},
 		func(Classifier, string) *Failure { return noSpaceLeft(nil) },
 	},
-	{[]string{"read-only file system"}, func(_ Classifier, text string) *Failure {
-		return New(wire.VolumeNotWritable, "the volume cannot be written: %s", text)
-	}},
+	{[]string{"read-only file system"}, func(Classifier, string) *Failure { return readOnly(nil) }},
+	{
+		[]string{"request time and the server's time", "request time and the current time"},
+		func(c Classifier, text string) *Failure { return c.Code("RequestTimeTooSkewed", text) },
+	},
 	{[]string{"signed by unknown authority", "not trusted"}, func(c Classifier, _ string) *Failure {
 		return c.badCertificate("is signed by an authority that is not trusted; add its CA to spec.tls.caBundles")
 	}},

@@ -73,7 +73,7 @@ func TestClassify(t *testing.T) {
 			s3("InternalError", 500), wire.EndpointUnreachable, wire.RetryUncounted, "trouble",
 		},
 		"clocks that differ": {
-			s3("RequestTimeTooSkewed", 403), wire.RequestRejected, wire.User, "clocks",
+			s3("RequestTimeTooSkewed", 403), wire.ClockSkewed, wire.Retry, "clocks",
 		},
 		"a name that does not resolve": {
 			dial(&net.DNSError{Err: "no such host", Name: "s3", IsNotFound: true}), wire.EndpointNotResolved, wire.Retry,
@@ -125,7 +125,17 @@ func TestClassify(t *testing.T) {
 			fmt.Errorf("sync: %w", unix.EDQUOT), wire.VolumeTooSmall, wire.User, "spec.resources.requests.storage",
 		},
 		"a read-only volume": {
-			&fs.PathError{Op: "open", Path: "x", Err: unix.EROFS}, wire.VolumeNotWritable, wire.User, "read-only",
+			&fs.PathError{Op: "open", Path: "x", Err: unix.EROFS}, wire.VolumeReadOnly, wire.Retry, "read-only",
+		},
+		"a volume that became read-only, when it is opened": {
+			NotWritable(&fs.PathError{Op: "open", Path: "x", Err: unix.EROFS}), wire.VolumeReadOnly, wire.Retry, "read-only",
+		},
+		"mc: a read-only volume": {
+			said("open /volume/x: read-only file system"), wire.VolumeReadOnly, wire.Retry, "read-only",
+		},
+		"mc: clocks that differ": {
+			said("The difference between the request time and the server's time is too large."), wire.ClockSkewed, wire.Retry,
+			"clocks",
 		},
 		"a volume of somebody else": {
 			&fs.PathError{Op: "open", Path: "x", Err: unix.EACCES}, wire.VolumeNotWritable, wire.User, "permission denied",

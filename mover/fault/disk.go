@@ -19,9 +19,19 @@ func noSpaceLeft(err error) *Failure {
 		"spec.resources.requests.storage of the claim, or set spec.sizing.onTooSmall: Grow").Because(err)
 }
 
+// readOnly is for a file system that takes no write. Mostly it was made so after an error of its
+// device, and is not for the next mover, or on another node.
+func readOnly(err error) *Failure {
+	return New(wire.VolumeReadOnly, "the volume cannot be written: its file system is read-only; look at the log of the "+
+		"node and at the storage: a file system becomes read-only after an error of its device").Because(err)
+}
+
 // NotWritable makes a permission problem the user's and leaves the rest alone.
 func NotWritable(err error) error {
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
+	if errors.Is(err, unix.EROFS) {
+		return readOnly(err)
+	}
+	if errors.Is(err, fs.ErrPermission) {
 		return New(wire.VolumeNotWritable, "the volume cannot be written: %v; the mover runs as user %d: "+
 			"set spec.mover.podSecurityContext to what the storage class needs", err, os.Getuid()).Because(err)
 	}

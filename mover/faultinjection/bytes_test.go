@@ -77,7 +77,7 @@ func TestServersThatRefuse(t *testing.T) {
 		"500 now and then":   {500, "InternalError", 3, ""},
 		"503 always":         {503, "SlowDown", 1, wire.Throttled},
 		"500 always":         {500, "InternalError", 1, wire.EndpointUnreachable},
-		"clocks that differ": {403, "RequestTimeTooSkewed", 1, wire.RequestRejected},
+		"clocks that differ": {403, "RequestTimeTooSkewed", 1, wire.ClockSkewed},
 		"denied":             {403, "AccessDenied", 1, wire.AccessDenied},
 		"archived":           {403, "InvalidObjectState", 1, wire.RequestRejected},
 	} {

@@ -17,12 +17,14 @@ const (
 	CertificateInvalid  Reason = "CertificateInvalid"  // TLS verification failed
 	RequestRejected     Reason = "RequestRejected"     // S3 refused the request itself, e.g. wrong region
 	Throttled           Reason = "Throttled"           // 503 SlowDown after mc's and our own retries
+	ClockSkewed         Reason = "ClockSkewed"         // the clocks of the node and of S3 differ too much
 	SourceEmpty         Reason = "SourceEmpty"         // nothing selected and onEmpty is Fail
 	UnsafeKey           Reason = "UnsafeKey"           // a key that no file system can hold or that would leave the volume
 	NotOneObject        Reason = "NotOneObject"        // a Block volume takes exactly one object
 	VolumeTooSmall      Reason = "VolumeTooSmall"      // bytes do not fit
 	VolumeOutOfInodes   Reason = "VolumeOutOfInodes"   // files do not fit
-	VolumeNotWritable   Reason = "VolumeNotWritable"   // permission or read-only file system
+	VolumeNotWritable   Reason = "VolumeNotWritable"   // permission on the volume
+	VolumeReadOnly      Reason = "VolumeReadOnly"      // the file system is read-only, as after an error of its device
 	VolumeNotEmpty      Reason = "VolumeNotEmpty"      // the volume holds what no mover of this claim wrote; left alone
 	SourceChanged       Reason = "SourceChanged"       // an object changed or vanished while it was read
 	VerificationFailed  Reason = "VerificationFailed"  // files still differ after all rounds
@@ -52,12 +54,14 @@ var classes = map[Reason]Class{
 	CertificateInvalid:  User,
 	RequestRejected:     User,
 	Throttled:           RetryUncounted,
+	ClockSkewed:         Retry,
 	SourceEmpty:         User,
 	UnsafeKey:           User,
 	NotOneObject:        User,
 	VolumeTooSmall:      User,
 	VolumeOutOfInodes:   User,
 	VolumeNotWritable:   User,
+	VolumeReadOnly:      Retry,
 	VolumeNotEmpty:      User,
 	SourceChanged:       Retry,
 	VerificationFailed:  Retry,

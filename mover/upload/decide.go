@@ -2,7 +2,11 @@
 
 package upload
 
-import "github.com/s3populator/s3populator/mover/wire"
+import (
+	"time"
+
+	"github.com/s3populator/s3populator/mover/wire"
+)
 
 // facts are what is known of one file before any of it is read.
 type facts struct {
@@ -13,13 +17,19 @@ type facts struct {
 	unchanged, sameObject bool
 	// copyable means that the last complete run has an object of the very same file.
 	copyable bool
+	// ours means that the object says to be of this run.
+	ours bool
 }
+
+// isIdentical tells that both the volume and S3 have what the last manifest lists.
+func (f facts) isIdentical() bool { return f.exists && f.sameSize && f.unchanged && f.sameObject }
 
 // policy is what was asked for.
 type policy struct {
 	onExisting string // wire.SkipIdentical, wire.Overwrite or wire.Fail.
 	// resumed means that an attempt of this run has written before: what exists may be its work.
 	resumed bool
+	since   time.Time // When it has begun to, by the clock of S3.
 }
 
 // action is what becomes of a file.
@@ -39,9 +49,9 @@ var rules = []struct {
 	holds  func(f facts, p policy) bool
 	action action
 }{
-	{func(f facts, p policy) bool { return f.exists && p.onExisting == wire.Fail && !p.resumed }, refuse},
+	{func(f facts, p policy) bool { return f.exists && p.onExisting == wire.Fail && !p.resumed && !f.ours }, refuse},
 	{func(_ facts, p policy) bool { return p.onExisting == wire.Overwrite && !p.resumed }, send},
-	{func(f facts, _ policy) bool { return f.exists && f.sameSize && f.unchanged && f.sameObject }, leave},
+	{func(f facts, p policy) bool { return f.isIdentical() && p.onExisting != wire.Overwrite }, leave},
 	{func(f facts, _ policy) bool { return f.exists && f.sameSize }, compare},
 	{func(f facts, p policy) bool { return f.copyable && p.onExisting != wire.Overwrite }, copyLast},
 	{func(facts, policy) bool { return true }, send},

@@ -15,9 +15,10 @@ import (
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	bit := func(n, i int) bool { return n>>i&1 == 1 }
-	for n := range 1 << 6 {
+	for n := range 1 << 7 {
 		f := facts{exists: bit(n, 0), sameSize: bit(n, 1), unchanged: bit(n, 2), sameObject: bit(n, 3), copyable: bit(n, 4)}
-		if !f.exists && (f.sameSize || f.sameObject) {
+		f.ours = bit(n, 6)
+		if !f.exists && (f.ours || f.sameSize || f.sameObject) {
 			continue // Impossible.
 		}
 		for _, on := range []string{wire.SkipIdentical, "", wire.Overwrite, wire.Fail} {
@@ -31,9 +32,9 @@ func TestDecide(t *testing.T) {
 			}{
 				{
 					"refused is exactly what exists before a run that must not find anything",
-					(got == refuse) == (on == wire.Fail && f.exists && !p.resumed),
+					(got == refuse) == (on == wire.Fail && f.exists && !p.resumed && !f.ours),
 				},
-				{"nothing is left unread but what both manifest and listing know", got != leave || identical},
+				{"nothing is left unread but what both manifest and listing know", got != leave || identical && on != wire.Overwrite},
 				{"overwriting sends everything", !overwrite || got == send},
 				{"nothing is sent that is known to be there", got != send || !identical || overwrite},
 				{"only what exists with its size is compared", got != compare || f.exists && f.sameSize},

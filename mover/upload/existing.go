@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -23,6 +24,7 @@ type existing struct {
 	plan *plan.Plan // Paths are those of the scan.
 	// extra are keys to delete at the end, and blocking those to delete before anything is sent.
 	extra, blocking []string
+	ours            bool     // The one object says that it is of this run.
 	inWay           Examples // Keys that stay, and that no volume can hold beside the files of the scan.
 }
 
@@ -92,6 +94,7 @@ func (x *export) headThere(ctx context.Context, p *plan.Planner) error {
 	}
 	if err == nil {
 		p.AddAs(wire.Object{Key: x.options.Key, Path: x.scan.Entries[0].Path}, info.Size, info.ETag)
+		x.there.ours = info.Metadata.Get("X-Amz-Meta-"+runMetadata) == x.options.Run
 	}
 	return err
 }
@@ -178,6 +181,7 @@ func (x *export) facts(e manifest.Entry) facts {
 	f.exists, f.unchanged = exists, unchanged
 	if exists {
 		object := x.there.plan.Entries[i]
+		f.ours = x.there.ours
 		f.sameSize = object.Size == e.Size
 		f.sameObject = before.ETag != "" && x.there.plan.TagText(object.ETag) == before.ETag
 	}
@@ -186,10 +190,25 @@ func (x *export) facts(e manifest.Entry) facts {
 	return f
 }
 
-// compareFile tells whether the object that is there holds what the file holds.
+// isOlder tells that an object was there before this run had begun. The times are of S3, which tells seconds.
+func (x *export) isOlder(ctx context.Context, key string) (bool, error) {
+	info, err := asker{x}.Head(ctx, key, minio.StatObjectOptions{})
+	if isNoSuchKey(err) {
+		return true, nil
+	}
+	return info.LastModified.Before(x.policy.since.Truncate(time.Second)), err
+}
+
+// compareFile tells whether the object that is there holds what the file holds. To overwrite is to send
+// what is older than the run, whatever it holds: its tags and its encryption may be others.
 func (x *export) compareFile(ctx context.Context, e *manifest.Entry) (object, bool, error) {
 	i, _ := x.there.plan.Find(e.Path)
 	there := x.there.plan.Entries[i]
+	if x.policy.onExisting == wire.Overwrite {
+		if older, err := x.isOlder(ctx, there.Key); older || err != nil {
+			return object{}, false, err
+		}
+	}
 	f, stat, err := x.tree.open(e.Path)
 	if err != nil {
 		return object{}, false, x.describe(*e, err)

@@ -137,13 +137,13 @@ func (x *export) prepare(ctx context.Context) error {
 	if err := x.read(ctx); err != nil {
 		return err
 	}
-	if err := x.listThere(ctx); err != nil {
+	var mark begunMark
+	since, resumed, err := x.getJSON(ctx, x.home.begun(x.options.Run), &mark)
+	if err != nil {
 		return x.refused(err)
 	}
-	var mark begunMark
-	_, resumed, err := x.getJSON(ctx, x.home.begun(x.options.Run), &mark)
-	x.policy = policy{onExisting: x.options.OnExisting, resumed: resumed}
-	return x.refused(err)
+	x.policy = policy{onExisting: x.options.OnExisting, resumed: resumed, since: since}
+	return x.refused(x.listThere(ctx))
 }
 
 // read scans the volume and applies the policies that need no S3.

@@ -83,15 +83,22 @@ func (x *export) sendOnce(ctx context.Context, e *manifest.Entry, takeChanged bo
 		}
 		return nil
 	}
-	o.object, err = x.sendContent(ctx, f, *e, settled)
+	o.object, err = x.sendContent(ctx, f, *e, x.mustBeNew(e.Path) && !takeChanged, settled)
 	return o, err
 }
 
-func (x *export) sendContent(ctx context.Context, f *os.File, e manifest.Entry, settled func() error) (object, error) {
+// sendContent sends a file. One that is sent once more may be there of the first time.
+func (x *export) sendContent(
+	ctx context.Context,
+	f *os.File,
+	e manifest.Entry,
+	isNew bool,
+	settled func() error,
+) (object, error) {
 	key := x.key(e)
 	c := content{from: f, size: e.Size}
 	if e.Size >= smallestPart {
-		n := note{Key: key, Inode: e.Inode, Size: e.Size, ModTime: e.ModTime}
+		n := note{Key: key, Inode: e.Inode, Size: e.Size, ModTime: e.ModTime, isNew: isNew}
 		return x.multipart(ctx, x.home.note(x.options.Run, key), n, c, x.putOptions(), settled)
 	}
 	if e.Size <= atOnce {
@@ -106,10 +113,10 @@ func (x *export) sendContent(ctx context.Context, f *os.File, e manifest.Entry, 
 			return object{}, err // Before anything of it is in S3.
 		}
 		c.from = bytes.NewReader(text)
-		result, err := x.put(ctx, key, c, x.putOptions())
+		result, err := x.putFile(ctx, key, c, isNew)
 		return x.sentWhole(result, c.size, err)
 	}
-	result, err := x.put(ctx, key, c, x.putOptions())
+	result, err := x.putFile(ctx, key, c, isNew)
 	if err == nil {
 		err = settled()
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
-	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/manifest"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
@@ -71,8 +70,7 @@ func (x *export) refuseExisting(ctx context.Context, e manifest.Entry) error {
 	case err != nil:
 		return fmt.Errorf("send %s: %w", plan.Quote(e.Path), err)
 	}
-	return fault.New(wire.ExistsAlready, "object %s is there already; export to another prefix, or set "+
-		"spec.onExisting: SkipIdentical or Overwrite", plan.Quote(x.key(e)))
+	return existsAlready(x.key(e))
 }
 
 // with is a scan of the files that were sent, and of whatever a later one has found besides. What no

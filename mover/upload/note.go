@@ -31,11 +31,14 @@ type note struct {
 	Size    int64  `json:"size"`
 	ModTime int64  `json:"mtime"`
 	MD5     bool   `json:"md5,omitempty"` // Parts are sent with an MD5 instead of a CRC64NVME.
+
+	isNew bool // Of this attempt: S3 is to refuse the object if there is one.
 }
 
 // sameFile tells that both notes are of the same file and would be sent in the same parts.
 func (n note) sameFile(other note) bool {
 	n.UploadID, n.MD5, other.UploadID, other.MD5 = "", false, "", false
+	n.isNew, other.isNew = false, false
 	return n == other
 }
 

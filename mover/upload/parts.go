@@ -44,6 +44,7 @@ type parted struct {
 	at      string // The key of the note.
 	from    content
 	options minio.PutObjectOptions
+	isNew   bool
 	present map[int]minio.ObjectPart // What an earlier attempt has sent, as S3 lists it.
 	done    []minio.ObjectPart       // By number, from 1 on.
 }
@@ -59,9 +60,9 @@ func (s *sender) multipart( //nolint:revive // Each says something else of the o
 	settled func() error,
 ) (object, error) {
 	n.PartSize = partSize(c.size)
-	result, err := (&parted{sender: s, note: n, at: at, from: c, options: o}).run(ctx, settled)
+	result, err := (&parted{sender: s, note: n, at: at, from: c, options: o, isNew: n.isNew}).run(ctx, settled)
 	if errors.Is(err, errUnconfirmed) {
-		result, err = (&parted{sender: s, note: n, at: at, from: c, options: o}).run(ctx, settled)
+		result, err = (&parted{sender: s, note: n, at: at, from: c, options: o, isNew: n.isNew}).run(ctx, settled)
 	}
 	return result, err
 }
@@ -83,6 +84,10 @@ func (u *parted) run(ctx context.Context, settled func() error) (object, error) 
 		return object{}, err // What was sent stays, for the next attempt.
 	}
 	result, err := u.complete(ctx)
+	if fault.Rejected(err, http.StatusPreconditionFailed) {
+		result, err = u.confirmed(ctx, u.note.Key, u.from)
+		err = errors.Join(err, u.abandon(ctx))
+	}
 	if err != nil {
 		return object{}, err
 	}
@@ -103,10 +108,8 @@ func (u *parted) begin(ctx context.Context) error {
 	}
 	o := u.options
 	if !u.note.MD5 {
-		o.UserMetadata = map[string]string{
-			"X-Amz-Checksum-Algorithm": minio.ChecksumCRC64NVME.String(),
-			"X-Amz-Checksum-Type":      minio.ChecksumFullObjectMode.String(),
-		}
+		o.UserMetadata = with(o.UserMetadata, "X-Amz-Checksum-Algorithm", minio.ChecksumCRC64NVME.String())
+		o.UserMetadata["X-Amz-Checksum-Type"] = minio.ChecksumFullObjectMode.String()
 	}
 	err := u.again(ctx, func(ctx context.Context) error {
 		var err error
@@ -265,12 +268,7 @@ func (u *parted) complete(ctx context.Context) (object, error) {
 	if !u.note.MD5 {
 		o.UserMetadata = map[string]string{crcHeader: sum, "X-Amz-Checksum-Type": minio.ChecksumFullObjectMode.String()}
 	}
-	var info minio.UploadInfo
-	err = u.again(ctx, func(ctx context.Context) error {
-		var err error
-		info, err = u.core.CompleteMultipartUpload(ctx, u.bucket, u.note.Key, u.note.UploadID, parts, o)
-		return err //nolint:wrapcheck // It is classified above.
-	})
+	info, err := u.putTogether(ctx, parts, o)
 	if isNoSuchUpload(err) { // Completed by a request whose answer was lost, perhaps.
 		return u.completed(ctx, sum, err)
 	}
@@ -293,6 +291,26 @@ func (u *parted) complete(ctx context.Context) (object, error) {
 		)
 	}
 	return result, nil
+}
+
+// putTogether has S3 make the object of its parts.
+func (u *parted) putTogether(
+	ctx context.Context,
+	parts []minio.CompletePart,
+	o minio.PutObjectOptions,
+) (info minio.UploadInfo, err error) {
+	plain := o
+	if u.isNew && !u.unconditional.Load() {
+		o.SetMatchETagExcept("*")
+	}
+	err = u.again(ctx, func(ctx context.Context) error {
+		info, err = u.core.CompleteMultipartUpload(ctx, u.bucket, u.note.Key, u.note.UploadID, parts, o)
+		return err //nolint:wrapcheck // It is classified above.
+	})
+	if u.isNew && fault.Rejected(err, http.StatusNotImplemented) && !u.unconditional.Swap(true) {
+		info, err = u.core.CompleteMultipartUpload(ctx, u.bucket, u.note.Key, u.note.UploadID, parts, plain)
+	}
+	return info, err //nolint:wrapcheck // The caller says what failed.
 }
 
 // completed looks at the object of an upload that is not there any more.

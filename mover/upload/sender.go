@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -48,6 +49,8 @@ type sender struct {
 	byMD5 atomic.Bool
 	// byCRC is set once S3 has confirmed one.
 	byCRC atomic.Bool
+	// unconditional is set once S3 has said that it knows no If-None-Match.
+	unconditional atomic.Bool
 }
 
 func newSender(s Setup, r wire.Request) *sender {
@@ -91,7 +94,7 @@ func (s *sender) putBy(
 		return object{}, err
 	}
 	if !byMD5 {
-		o.UserMetadata = map[string]string{crcHeader: sum.crc}
+		o.UserMetadata = with(o.UserMetadata, crcHeader, sum.crc)
 	}
 	o.DisableContentSha256 = true // It is in the header.
 	var info minio.UploadInfo
@@ -174,7 +177,24 @@ func (s *sender) confirmTag(ctx context.Context, key, etag string, want []byte) 
 func (s *sender) putOptions() minio.PutObjectOptions {
 	o := s.ownOptions()
 	o.StorageClass, o.UserTags = s.options.StorageClass, s.options.Tags
+	if s.options.Key != "" && s.options.OnExisting == wire.Fail {
+		o.UserMetadata = map[string]string{runMetadata: s.options.Run}
+	}
 	return o
+}
+
+// runMetadata is the name under which the one object of an export says whose it is, where none may be there
+// before: nothing else is left of the run, and its report may be lost.
+const runMetadata = "S3populator-Run"
+
+// with is a copy of metadata with one more value.
+func with(metadata map[string]string, name, value string) map[string]string {
+	more := maps.Clone(metadata)
+	if more == nil {
+		more = map[string]string{}
+	}
+	more[name] = value
+	return more
 }
 
 // ownOptions are those of what we keep ourselves: it must be readable at once, whatever the class of

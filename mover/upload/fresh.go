@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package upload
+
+import (
+	"context"
+	"encoding/hex"
+	"net/http"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// mustBeNew tells that S3 is to refuse the object of a path if there is one by now. What was listed is ours.
+func (x *export) mustBeNew(path string) bool {
+	_, listed := x.there.plan.Find(path)
+	return x.policy.onExisting == wire.Fail && !listed
+}
+
+// putFile sends a file with one request.
+func (x *export) putFile(ctx context.Context, key string, c content, isNew bool) (object, error) {
+	o := x.putOptions()
+	if isNew && !x.unconditional.Load() {
+		o.SetMatchETagExcept("*")
+		result, err := x.put(ctx, key, c, o)
+		switch {
+		case fault.Rejected(err, http.StatusPreconditionFailed):
+			return x.confirmed(ctx, key, c)
+		case !fault.Rejected(err, http.StatusNotImplemented):
+			return result, err
+		}
+		x.unconditional.Store(true)
+		o = x.putOptions()
+	}
+	return x.put(ctx, key, c, o)
+}
+
+// confirmed is for an object that is there although it must not be: the answer to a request of ours may
+// have been lost.
+func (s *sender) confirmed(ctx context.Context, key string, c content) (object, error) {
+	sum, err := c.sum(ctx, true, false)
+	if err != nil {
+		return object{}, err
+	}
+	var info minio.ObjectInfo
+	err = s.again(ctx, func(ctx context.Context) error {
+		var err error
+		info, err = s.S3.StatObject(ctx, s.bucket, key, minio.StatObjectOptions{Checksum: true})
+		return err //nolint:wrapcheck // It is classified above.
+	})
+	if err != nil {
+		return object{}, err
+	}
+	result := object{etag: plan.TrimETag(info.ETag)}
+	switch {
+	case info.Size != c.size:
+	case info.ChecksumCRC64NVME == sum.crc:
+		result.checksum = checksumName + sum.crc
+		return result, nil
+	case result.etag == hex.EncodeToString(sum.md5):
+		return result, nil
+	}
+	return object{}, existsAlready(key)
+}
+
+func existsAlready(key string) error {
+	return fault.New(wire.ExistsAlready, "object %s is there already; export to another prefix, or set "+
+		"spec.onExisting: SkipIdentical or Overwrite", plan.Quote(key))
+}

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/progress"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -94,7 +95,7 @@ func startRun(next *v1alpha1.S3ImportStatus, mover *corev1.Pod) {
 	}
 	var snapshot wire.Snapshot
 	if json.Unmarshal([]byte(mover.Annotations[v1alpha1.AnnotationProgress]), &snapshot) == nil {
-		next.Progress = progress(snapshot)
+		next.Progress = progress.Of(snapshot)
 	}
 }
 
@@ -113,11 +114,11 @@ func completeRun(next *v1alpha1.S3ImportStatus, s State) {
 	if next.StartTime == nil { // The mover is gone by now.
 		next.StartTime = new(metav1.NewTime(resultTime(s.Prime).Add(-time.Duration(r.Seconds * float64(time.Second)))))
 	}
-	next.Progress = progress(
+	next.Progress = progress.Of(
 		wire.Snapshot{ObjectsDone: r.Objects, ObjectsTotal: r.Objects, BytesDone: r.Bytes, BytesTotal: r.Bytes},
 	)
 	next.Progress.Percent = 100
-	setRate(next.Progress, rate(r))
+	progress.SetRate(next.Progress, rate(r))
 	setCondition(next, s, metav1.Condition{
 		Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue, Reason: string(v1alpha1.ReasonPopulated),
 		Message: completeMessage(r),
@@ -127,7 +128,7 @@ func completeRun(next *v1alpha1.S3ImportStatus, s State) {
 
 // completeMessage has the numbers, and the engine and the bottleneck where they are known.
 func completeMessage(r wire.Report) string {
-	text := fmt.Sprintf("%d objects, %s, verified", r.Objects, size(r.Bytes))
+	text := fmt.Sprintf("%d objects, %s, verified", r.Objects, progress.Size(r.Bytes))
 	if engine := engineOf(r); engine != "" {
 		text += "; moved by " + string(engine)
 	}
@@ -176,54 +177,4 @@ func setCondition(next *v1alpha1.S3ImportStatus, s State, c metav1.Condition) {
 	c.ObservedGeneration = s.Import.Generation
 	c.LastTransitionTime = metav1.NewTime(s.Now.Truncate(time.Second))
 	meta.SetStatusCondition(&next.Conditions, c)
-}
-
-// progress turns a mover's numbers into what people read. It never says 100 percent:
-// only the report does.
-func progress(s wire.Snapshot) *v1alpha1.ImportProgress {
-	p := &v1alpha1.ImportProgress{
-		Objects: v1alpha1.Counter{
-			Done:  s.ObjectsDone,
-			Total: s.ObjectsTotal,
-			Text:  fmt.Sprintf("%d/%d", s.ObjectsDone, s.ObjectsTotal),
-		},
-		Bytes: v1alpha1.Counter{Done: s.BytesDone, Total: s.BytesTotal, Text: size(s.BytesDone) + "/" + size(s.BytesTotal)},
-	}
-	switch {
-	case s.BytesTotal > 0:
-		p.Percent = percent(s.BytesDone, s.BytesTotal)
-	case s.ObjectsTotal > 0:
-		p.Percent = percent(s.ObjectsDone, s.ObjectsTotal)
-	}
-	if s.BytesPerSecond > 0 {
-		setRate(p, s.BytesPerSecond)
-		left := time.Duration(float64(s.BytesTotal-s.BytesDone) / float64(s.BytesPerSecond) * float64(time.Second))
-		p.ETA = max(0, left).Round(time.Second).String()
-	}
-	return p
-}
-
-func percent(done, total int64) int32 {
-	return int32(min(99, 100*(float64(done)/float64(total))))
-}
-
-func setRate(p *v1alpha1.ImportProgress, bytesPerSecond int64) {
-	if bytesPerSecond > 0 {
-		p.BytesPerSecond, p.Rate = bytesPerSecond, size(bytesPerSecond)+"/s"
-	}
-}
-
-// size prints bytes with three digits at most, such as 84Mi or 1.2Gi.
-func size(n int64) string {
-	f, unit := float64(n), ""
-	for _, u := range []string{"Ki", "Mi", "Gi", "Ti", "Pi"} {
-		if f < 1024 {
-			break
-		}
-		f, unit = f/1024, u
-	}
-	if f < 10 && unit != "" {
-		return fmt.Sprintf("%.1f%s", f, unit)
-	}
-	return fmt.Sprintf("%.0f%s", f, unit)
 }

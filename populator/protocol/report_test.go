@@ -159,24 +159,9 @@ func TestImportStatus(t *testing.T) {
 	}
 }
 
-func TestProgressNeverSaysDone(t *testing.T) {
-	p := progress(wire.Snapshot{BytesDone: 100, BytesTotal: 100})
-	if p.Percent != 99 {
-		t.Errorf("percent %d: only the verified report may say 100", p.Percent)
-	}
-}
-
 func TestMessagesAreCutBetweenCharacters(t *testing.T) {
 	long := cut(strings.Repeat("é", messageLimit))
 	if !utf8.ValidString(long) || len(long) > messageLimit+len("…") {
 		t.Errorf("cut to %d bytes, valid: %t", len(long), utf8.ValidString(long))
-	}
-}
-
-func TestSizesReadWell(t *testing.T) {
-	for n, want := range map[int64]string{0: "0", 512: "512", 1536: "1.5Ki", 84 << 20: "84Mi", 1 << 40: "1.0Ti"} {
-		if got := size(n); got != want {
-			t.Errorf("size(%d) = %q, want %q", n, got, want)
-		}
 	}
 }

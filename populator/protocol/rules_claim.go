@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/progress"
 )
 
 // binderPatience is how long the PV controller may take to follow a rebind before we
@@ -160,7 +161,7 @@ func populatedMessage(s State) string {
 			return fmt.Sprintf(
 				"%d objects, %s, verified; manifest %s.",
 				r.Report.Objects,
-				size(r.Report.Bytes),
+				progress.Size(r.Report.Bytes),
 				orElse(r.Report.ManifestDigest, "none"),
 			)
 		}

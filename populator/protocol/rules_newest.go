@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/progress"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -168,7 +169,7 @@ func growVolume(s State) (Decision, bool) {
 		next.Bytes = larger(past.RequiredBytes, storageOf(s.Prime))
 	}
 	d := Because(corev1.ConditionUnknown, v1alpha1.Reason(past.Reason), fmt.Sprintf(
-		"%s The volume may grow, so it is replaced by one of %s.", sentence(past.Message), size(next.Bytes)))
+		"%s The volume may grow, so it is replaced by one of %s.", sentence(past.Message), progress.Size(next.Bytes)))
 	if !remembered {
 		return d.Then(RememberSize), true
 	}

@@ -75,6 +75,10 @@ var badSources = map[string]struct {
 		func(s *v1alpha1.S3SourceSpec) { s.Objects, s.Include = object("a", ""), []string{"*"} },
 		"include and exclude select from a prefix",
 	},
+	"attributes of objects by name": {
+		func(s *v1alpha1.S3SourceSpec) { s.Prefix, s.Objects, s.RestoreAttributes = "", object("a", ""), true },
+		"restoreAttributes: remove it, or remove objects",
+	},
 	"an object outside of the volume": {
 		func(s *v1alpha1.S3SourceSpec) { s.Objects = object("a", "../a") },
 		"path: a relative path",

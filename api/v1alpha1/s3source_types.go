@@ -43,6 +43,7 @@ type S3SourceList struct {
 // +kubebuilder:validation:XValidation:rule="!(has(self.objects) && size(self.objects) > 0) || !has(self.prefix) || size(self.prefix) == 0",message="prefix: remove it or remove objects, which names each object by its whole key"
 // +kubebuilder:validation:XValidation:rule="!(has(self.objects) && size(self.objects) > 0) || (!has(self.include) && !has(self.exclude))",message="include and exclude select from a prefix; remove them or remove objects, which already names each object"
 //
+// +kubebuilder:validation:XValidation:rule="!has(self.restoreAttributes) || !self.restoreAttributes || (!(has(self.objects) && size(self.objects) > 0) && !has(self.files) && (!has(self.prefixMode) || self.prefixMode == 'Directory'))",message="restoreAttributes: remove it, or remove objects, files and prefixMode: what is restored is an export below prefix, and the export says which modes its files have"
 // +kubebuilder:validation:XValidation:rule="!has(self.mover) || !has(self.mover.serviceAccountName) || !has(self.credentials) || !has(self.credentials.serviceAccountName)",message="mover.serviceAccountName: remove it; the pod runs as credentials.serviceAccountName"
 type S3SourceSpec struct {
 	S3Location `json:",inline"`
@@ -99,6 +100,12 @@ type S3SourceSpec struct {
 	// Files sets owners and modes of the files and directories on a Filesystem volume.
 	// +optional
 	Files *Files `json:"files,omitempty"`
+
+	// RestoreAttributes restores what an S3Export kept besides the content of files: modes, times,
+	// symbolic links, empty directories and extended attributes, and owners where the mover may
+	// change them. Prefix is then that of a complete export; without its manifest nothing is loaded.
+	// +optional
+	RestoreAttributes bool `json:"restoreAttributes,omitempty"`
 
 	// Sizing configures what happens when the data does not fit.
 	// +optional

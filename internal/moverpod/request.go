@@ -23,7 +23,9 @@ func Request(op wire.Operation, spec v1alpha1.S3SourceSpec) (wire.Request, error
 	return wire.Request{
 		Operation:   op,
 		Source:      source(spec),
-		Policy:      wire.Policy{OnEmpty: string(spec.OnEmpty), UnsafeKeys: string(spec.UnsafeKeys)},
+		Policy: wire.Policy{
+			OnEmpty: string(spec.OnEmpty), UnsafeKeys: string(spec.UnsafeKeys), RestoreAttributes: spec.RestoreAttributes,
+		},
 		Credentials: credentials(spec.S3Location),
 		TLS:         trust(spec.TLS),
 		Files:       files(spec.Files),

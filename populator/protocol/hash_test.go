@@ -157,7 +157,7 @@ const (
 var parts = map[string]part{
 	"endpoint": ofRequest, "region": ofRequest, "addressing": ofRequest, "bucket": ofRequest,
 	"credentials.secretRef.name": ofRequest, "credentials.secretRef.keys": ofRequest, "credentials.audience": ofRequest,
-	"requestPayer":      ofRequest,
+	"requestPayer": ofRequest, "restoreAttributes": ofRequest,
 	"objects.versionId": ofRequest, "files": ofRequest, "credentials.serviceAccountName": ofRequest,
 	"credentials.roleARN":    ofRequest,
 	"tls.insecureSkipVerify": ofRequest, "tls.caBundles.configMap.name": ofRequest,

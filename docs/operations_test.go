@@ -26,6 +26,7 @@ func TestEveryReasonOfTheManagerHasARow(t *testing.T) {
 	maps.Copy(documented, rows(section(t, page, "Reasons on an S3Source")))
 	maps.Copy(documented, rows(section(t, page, "Reasons of exports on a claim")))
 	maps.Copy(documented, rows(section(t, page, "Reasons on an S3ExportPolicy")))
+	maps.Copy(documented, rows(section(t, page, "Reasons on an S3Export")))
 	reasons := constants(parse(t, conditionsFile), "Reason")
 	compare(t, conditionsFile, slices.Sorted(maps.Values(reasons)), documented)
 }
@@ -44,7 +45,7 @@ func TestEveryReasonOfAMoverHasARow(t *testing.T) {
 func TestEveryMetricHasARow(t *testing.T) {
 	documented := rows(section(t, document(t, operations), "Metrics"))
 	metrics := map[string]bool{}
-	for _, pattern := range []string{"populator/*.go", "populator/*/*.go", "certs/*.go", "cmd/manager/*.go"} {
+	for _, pattern := range []string{"populator/*.go", "populator/*/*.go", "transfer/*/*.go", "certs/*.go", "cmd/manager/*.go"} {
 		maps.Copy(metrics, literals(parse(t, pattern), "s3populator_"))
 	}
 	compare(t, "the collectors", slices.Sorted(maps.Keys(metrics)), documented)

@@ -12,9 +12,10 @@ const (
 	ConditionExported = Group + "/Exported"
 	// ConditionReady on an S3Source: True when its last inventory succeeded.
 	ConditionReady = "Ready"
-	// ConditionComplete on an S3Import: True when the data is on the volume.
+	// ConditionComplete on an S3Import: True when the data is on the volume. On an S3Export: True
+	// when everything is in S3; until then its reason tells what is waited for.
 	ConditionComplete = "Complete"
-	// ConditionFailed on an S3Import: True when it ended without that.
+	// ConditionFailed on an S3Import or an S3Export: True when it ended without that.
 	ConditionFailed = "Failed"
 )
 
@@ -101,4 +102,22 @@ const (
 	ReasonExporting    Reason = "Exporting"
 	ReasonExportFailed Reason = "ExportFailed"
 	ReasonNotExported  Reason = "NotExported"
+)
+
+// Reasons of ConditionComplete on an S3Export. Those above, of a claim and of mover/wire that fit are used, too.
+const (
+	ReasonClaimNotFound    Reason = "ClaimNotFound"
+	ReasonClaimNotBound    Reason = "ClaimNotBound"
+	ReasonClaimReplaced    Reason = "ClaimReplaced"
+	ReasonClaimInUse       Reason = "ClaimInUse"
+	ReasonUserUnknown      Reason = "UserUnknown"
+	ReasonDestinationInUse Reason = "DestinationInUse"
+	ReasonInvalidPrefix    Reason = "InvalidPrefix"
+)
+
+// Reasons of events on an S3Export that are no condition's reason.
+const (
+	ReasonExportStarted Reason = "ExportStarted"
+	ReasonExportMoved   Reason = "ExportMoved"
+	ReasonUploadsLeft   Reason = "UploadsLeft"
 )

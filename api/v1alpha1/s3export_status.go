@@ -57,6 +57,16 @@ type S3ExportStatus struct {
 	// Failures counts attempts that failed in a row without progress.
 	// +optional
 	Failures int32 `json:"failures,omitempty"`
+	// Disruptions counts attempts in a row without progress that were ended from outside, as by an
+	// eviction.
+	// +optional
+	Disruptions int32 `json:"disruptions,omitempty"`
+	// Waits counts the latest attempts in a row that S3 throttled, or could not be reached for.
+	// +optional
+	Waits int32 `json:"waits,omitempty"`
+	// EndedMover is the UID of the latest mover pod whose end is counted.
+	// +optional
+	EndedMover string `json:"endedMover,omitempty"`
 	// NextAttemptTime is when the next attempt starts, after one that failed.
 	// +optional
 	NextAttemptTime *metav1.Time `json:"nextAttemptTime,omitempty"`
@@ -98,6 +108,10 @@ type S3ExportStatus struct {
 	// ChangedFiles changed each time that they were read: their objects may hold a mixture.
 	// +optional
 	ChangedFiles int64 `json:"changedFiles,omitempty"`
+	// AbortedUploads are the multipart uploads that were ended after the run had failed or was
+	// deleted; absent until that was done.
+	// +optional
+	AbortedUploads *int64 `json:"abortedUploads,omitempty"`
 	// OtherObjects are below the prefix and not of this export. A population loads them, too.
 	// +optional
 	OtherObjects int64 `json:"otherObjects,omitempty"`

@@ -185,7 +185,7 @@ type S3ExportTemplate struct {
 type ExportDestination struct {
 	S3Location `json:",inline"`
 
-	// Prefix of the objects, a directory. {{.Namespace}}, {{.Claim}}, {{.Run}} (the name of the
+	// Prefix of the objects, a directory. {{.Namespace}}, {{.Claim}}, {{.Run}} (the UID of the
 	// S3Export) and {{.Date}} (when it was made, in UTC, such as 2026-01-31) are replaced. Without
 	// prefix and key it is {{.Namespace}}/{{.Claim}}/{{.Run}}/, so that each run has its own. A
 	// prefix without {{.Run}} is used by run after run: only the newest can be restored.

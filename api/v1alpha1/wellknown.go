@@ -8,6 +8,13 @@ const Group = "s3populator.io"
 // KindS3Source is what a claim's dataSourceRef names.
 const KindS3Source = "S3Source"
 
+// KindS3Export is one run from a claim to S3.
+const KindS3Export = "S3Export"
+
+// FinalizerExport on an S3Export, written and removed by the manager: multipart uploads of it may be
+// open. It goes when the run is complete, or when they have been ended.
+const FinalizerExport = Group + "/uploads"
+
 // FieldOwner marks the manager's writes in managedFields.
 const FieldOwner = "s3populator"
 
@@ -22,6 +29,8 @@ const (
 	LabelClaimUID = Group + "/claim-uid"
 	// LabelSourceUID is the UID of the S3Source that a mover reads.
 	LabelSourceUID = Group + "/source-uid"
+	// LabelExportUID is the UID of the S3Export that a mover serves.
+	LabelExportUID = Group + "/export-uid"
 	// LabelRole tells what an object is for: one of the values below.
 	LabelRole = Group + "/role"
 	// LabelVeleroExclude keeps primes and movers out of backups; read by Velero.
@@ -34,6 +43,8 @@ const (
 	RolePopulate  = "populate"
 	RoleConsumer  = "consumer"
 	RoleInventory = "inventory"
+	RoleExport    = "export"
+	RoleAbort     = "abort"
 )
 
 // Annotations that users write.
@@ -211,6 +222,18 @@ const AnnotationNextPrime = Group + "/next-prime"
 // AnnotationEndpointHost on a mover: the host of the S3 server that it reads from, by which
 // movers are counted.
 const AnnotationEndpointHost = Group + "/endpoint-host"
+
+// Annotations on a mover of an S3Export, written and read by the manager.
+const (
+	// AnnotationExport is the name of the S3Export.
+	AnnotationExport = Group + "/export"
+	// AnnotationClaimUID is the UID of the claim whose volume is read.
+	AnnotationClaimUID = Group + "/claim-uid"
+	// AnnotationNode is the node that the mover must run on, because the claim is mounted there.
+	AnnotationNode = Group + "/node"
+	// AnnotationCopiedFrom is the prefix of the run that unchanged files are copied from.
+	AnnotationCopiedFrom = Group + "/copied-from"
+)
 
 // AnnotationMirroredNode on a prime: the node we last gave it, so that a prime that has lost
 // its selected-node is told from a claim that got a new one.

@@ -494,6 +494,11 @@ func (in *S3ExportStatus) DeepCopyInto(out *S3ExportStatus) {
 		in, out := &in.CompletionTime, &out.CompletionTime
 		*out = (*in).DeepCopy()
 	}
+	if in.AbortedUploads != nil {
+		in, out := &in.AbortedUploads, &out.AbortedUploads
+		*out = new(int64)
+		**out = **in
+	}
 	if in.Conditions != nil {
 		in, out := &in.Conditions, &out.Conditions
 		*out = make([]v1.Condition, len(*in))

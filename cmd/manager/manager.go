@@ -34,6 +34,7 @@ import (
 	"github.com/s3populator/s3populator/populator/places"
 	"github.com/s3populator/s3populator/populator/progress"
 	"github.com/s3populator/s3populator/populator/queue"
+	"github.com/s3populator/s3populator/transfer/export"
 )
 
 // leaderElectionID is the Lease of the leader.
@@ -143,7 +144,22 @@ func addMovers(ctx context.Context, mgr ctrl.Manager, o options, authority *cert
 	if err := addPopulation(ctx, mgr, o, authority, office); err != nil {
 		return err
 	}
+	if err := addExport(ctx, mgr, o, authority, office); err != nil {
+		return err
+	}
 	return addInventory(mgr, o, office)
+}
+
+func addExport(ctx context.Context, mgr ctrl.Manager, o options, authority *certs.Authority, office places.Office) error {
+	r := &export.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner), Places: office,
+		Options: export.Options{
+			Image: image(o), Defaults: o.MoverDefaults, ProgressURL: progressURL(o), ProgressCA: authority.CABundle,
+			Workers: o.Workers, Now: time.Now,
+		},
+		Started: time.Now(),
+	}
+	return r.SetupWithManager(ctx, mgr)
 }
 
 func addPopulation(

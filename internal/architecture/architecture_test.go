@@ -111,6 +111,7 @@ var constraints = map[string]constraint{
 			module+"/api",
 			module+"/internal/annotated",
 			module+"/internal/moverpod",
+			module+"/internal/progress",
 			module+"/internal/provisioner",
 			module+"/internal/sizing",
 			module+"/mover/wire",
@@ -118,13 +119,32 @@ var constraints = map[string]constraint{
 		),
 		why: "it decides and builds; who has a client observes, acts and reports",
 	},
+	"the protocol of exports is pure": {
+		from: "transfer/export/protocol", direct: true,
+		forbidden: outside(
+			"k8s.io/api",
+			"k8s.io/apimachinery",
+			module+"/api",
+			module+"/internal/moverpod",
+			module+"/internal/progress",
+			module+"/mover/wire",
+			module+"/populator/queue",
+			module+"/transfer/template",
+		),
+		why: "it decides and builds; who has a client observes, acts and reports",
+	},
+	"exports use nothing of populations but their queue": {
+		from: "transfer/export", direct: true,
+		forbidden: ours("populator/protocol", "populator/inventory", "populator/claimsources", "webhook", "certs", "cmd"),
+		why:       "cmd/manager joins them",
+	},
 	"the queue is pure": {
 		from: "populator/queue", direct: true,
 		forbidden: outside("k8s.io/api", "k8s.io/apimachinery", module+"/api", module+"/internal/moverpod"),
 		why:       "who may start is decided on what it is given",
 	},
 	"populator does not import its siblings": {
-		from: "populator", forbidden: ours("certs", "webhook", "cmd"), why: "cmd/manager joins them",
+		from: "populator", forbidden: ours("certs", "transfer/export", "webhook", "cmd"), why: "cmd/manager joins them",
 	},
 	"certs does not import its siblings": {
 		from: "certs", forbidden: ours("populator", "webhook", "api", "cmd"), why: "cmd/manager joins them",

@@ -30,17 +30,22 @@ type Image struct {
 // Spec is all that a mover pod is made from.
 type Spec struct {
 	Name, Namespace string
-	Owner           metav1.OwnerReference
-	Labels          map[string]string
-	Annotations     map[string]string
-	Image           Image
+	// Owner controls the pod; nobody does where it is empty.
+	Owner       metav1.OwnerReference
+	Labels      map[string]string
+	Annotations map[string]string
+	Image       Image
 	// Location has what is mounted to reach it: credentials and CA bundles.
 	Location v1alpha1.S3Location
 	Mover    v1alpha1.Mover
 	Defaults Defaults
 	Request  wire.Request
-	// ClaimName is mounted and filled; empty for an inventory.
+	// ClaimName is mounted and filled; empty where no volume is touched.
 	ClaimName string
+	// ReadOnly mounts the claim for reading. The kubelet then changes neither owners nor labels of its files.
+	ReadOnly bool
+	// Node that the pod must run on; empty leaves it to the scheduler.
+	Node string
 	// Deadline of the pod; zero is none.
 	Deadline time.Duration
 }
@@ -72,7 +77,7 @@ func pod(s Spec, args []string) *corev1.Pod {
 				map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelVeleroExclude: "true"},
 			),
 			Annotations:     merge(m.Annotations, stayAnnotations(), s.Annotations),
-			OwnerReferences: []metav1.OwnerReference{s.Owner},
+			OwnerReferences: owners(s.Owner),
 		},
 		Spec: corev1.PodSpec{
 			RestartPolicy:                corev1.RestartPolicyNever,
@@ -83,12 +88,19 @@ func pod(s Spec, args []string) *corev1.Pod {
 			SecurityContext:              podSecurity(m.PodSecurityContext, s),
 			NodeSelector:                 m.NodeSelector,
 			Tolerations:                  m.Tolerations,
-			Affinity:                     m.Affinity,
+			Affinity:                     onNode(m.Affinity, s.Node),
 			PriorityClassName:            m.PriorityClassName,
 			ImagePullSecrets:             m.ImagePullSecrets,
 			Containers:                   []corev1.Container{container(s, m, args)},
 		},
 	}
+}
+
+func owners(owner metav1.OwnerReference) []metav1.OwnerReference {
+	if owner.UID == "" {
+		return nil
+	}
+	return []metav1.OwnerReference{owner}
 }
 
 func container(s Spec, m v1alpha1.Mover, args []string) corev1.Container {

@@ -52,7 +52,7 @@ func addClaim(pod *corev1.PodSpec, s Spec) {
 		return
 	}
 	volume := corev1.Volume{Name: "volume", VolumeSource: corev1.VolumeSource{
-		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: s.ClaimName},
+		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: s.ClaimName, ReadOnly: s.ReadOnly},
 	}}
 	pod.Volumes = append(pod.Volumes, volume)
 	c := &pod.Containers[0]
@@ -60,7 +60,9 @@ func addClaim(pod *corev1.PodSpec, s Spec) {
 		c.VolumeDevices = append(c.VolumeDevices, corev1.VolumeDevice{Name: volume.Name, DevicePath: wire.DevicePath})
 		return
 	}
-	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: volume.Name, MountPath: wire.VolumePath})
+	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{
+		Name: volume.Name, MountPath: wire.VolumePath, ReadOnly: s.ReadOnly,
+	})
 }
 
 // addCredentials mounts the Secret as optional: a missing one must not leave the pod
@@ -124,8 +126,14 @@ func mount(pod *corev1.PodSpec, name, at string, source corev1.VolumeSource) {
 	)
 }
 
-// PopulatorName and InventoryName are derived from UIDs, so that two writers make one pod.
+// PopulatorName is derived from a UID, so that two writers make one pod. So are the names below.
 func PopulatorName(claimUID string) string { return fmt.Sprintf("populate-%s", claimUID) }
 
 // InventoryName is the name of the pod that lists a source.
 func InventoryName(sourceUID string) string { return fmt.Sprintf("inventory-%s", sourceUID) }
+
+// ExportName is the name of the pod that exports a volume.
+func ExportName(exportUID string) string { return fmt.Sprintf("export-%s", exportUID) }
+
+// AbortName is the name of the pod that ends the uploads that an export has left.
+func AbortName(exportUID string) string { return fmt.Sprintf("abort-%s", exportUID) }

@@ -123,7 +123,7 @@ func (h *Handler) record(ctx context.Context, who Pod, snapshot wire.Snapshot, e
 	if err != nil {
 		return fmt.Errorf("read mover: %w", err)
 	}
-	if pod.UID != who.UID || pod.Labels[v1alpha1.LabelRole] != v1alpha1.RolePopulate {
+	if pod.UID != who.UID || !reports(pod) {
 		return errNotMover
 	}
 	if !h.due(pod.UID, every) {
@@ -146,6 +146,12 @@ func (h *Handler) record(ctx context.Context, who Pod, snapshot wire.Snapshot, e
 	return err //nolint:wrapcheck // Answered as it is.
 }
 
+// reports tells pods that move data, of which others show how far they are.
+func reports(pod *corev1.Pod) bool {
+	role := pod.Labels[v1alpha1.LabelRole]
+	return role == v1alpha1.RolePopulate || role == v1alpha1.RoleExport
+}
+
 // interval is how often one mover may be heard, so that all movers of the cluster together
 // make no more than patchRate patches a second. Every replica counts all of them.
 func (h *Handler) interval(ctx context.Context) time.Duration {
@@ -156,18 +162,13 @@ func (h *Handler) interval(ctx context.Context) time.Duration {
 		return h.every
 	}
 	var pods corev1.PodList // From the cache, without a copy: it is only counted.
-	err := h.Client.List(
-		ctx,
-		&pods,
-		client.MatchingLabels{v1alpha1.LabelRole: v1alpha1.RolePopulate},
-		client.UnsafeDisableDeepCopy,
-	)
+	err := h.Client.List(ctx, &pods, client.HasLabels{v1alpha1.LabelRole}, client.UnsafeDisableDeepCopy)
 	if err != nil { // The manager stops.
 		return max(h.every, patchEvery)
 	}
 	running := 0
 	for i := range pods.Items {
-		if pods.Items[i].Status.Phase == corev1.PodRunning {
+		if reports(&pods.Items[i]) && pods.Items[i].Status.Phase == corev1.PodRunning {
 			running++
 		}
 	}

@@ -40,11 +40,14 @@ func MoverOf(pod *corev1.Pod, now time.Time) Mover {
 		},
 		Role:    role,
 		Runs:    runs(pod, now),
-		Last:    role == v1alpha1.RolePopulate || role == v1alpha1.RoleInventory,
+		Last:    role != v1alpha1.RoleConsumer,
 		Created: pod.CreationTimestamp.Time,
 	}
-	if role == v1alpha1.RoleInventory {
+	switch role {
+	case v1alpha1.RoleInventory:
 		m.UID = types.UID(m.Source)
+	case v1alpha1.RoleExport, v1alpha1.RoleAbort:
+		m.UID = types.UID(pod.Labels[v1alpha1.LabelExportUID])
 	}
 	return m
 }

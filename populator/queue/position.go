@@ -60,7 +60,7 @@ func (p Position) String() string {
 	case Source:
 		what = fmt.Sprintf("the source's spec.transfer.maxMovers is %d", p.Most)
 	case Endpoint:
-		what = fmt.Sprintf("at most %d movers read from %s at once (--max-movers-per-endpoint)", p.Most, p.Name)
+		what = fmt.Sprintf("at most %d movers use %s at once (--max-movers-per-endpoint)", p.Most, p.Name)
 	case Namespace:
 		what = fmt.Sprintf("at most %d movers run in namespace %s at once (--max-movers-per-namespace)", p.Most, p.Name)
 	case Cluster:

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package export
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/transfer/export/protocol"
+)
+
+// act makes the one write of a decision. What the API server refuses becomes another decision, that
+// tells of it.
+func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decision) (protocol.Decision, error) {
+	switch d.Action {
+	case protocol.Wait:
+		return d, nil
+	case protocol.AddFinalizer:
+		return d, r.patchFinalizers(ctx, s.Export, append(slices.Clone(s.Export.Finalizers), v1alpha1.FinalizerExport))
+	case protocol.RemoveFinalizer:
+		kept := slices.DeleteFunc(slices.Clone(s.Export.Finalizers), func(f string) bool {
+			return f == v1alpha1.FinalizerExport
+		})
+		return d, r.patchFinalizers(ctx, s.Export, kept)
+	case protocol.StartMover:
+		pod, err := protocol.Mover(s, r.Options.mover())
+		if err != nil {
+			return d, err //nolint:wrapcheck // Reconcile names the action.
+		}
+		return refused(s, d, pod.Name, r.create(ctx, s.Export, pod))
+	case protocol.StartAbort:
+		pod, err := protocol.Abort(s, r.Options.mover())
+		if err != nil {
+			return d, err //nolint:wrapcheck // Reconcile names the action.
+		}
+		d, err := abortRefused(s, d, r.create(ctx, s.Export, pod))
+		if d.Action == protocol.RemoveFinalizer {
+			return r.act(ctx, s, d)
+		}
+		return d, err
+	case protocol.DeleteMover:
+		return d, r.deletePod(ctx, s.Mover)
+	case protocol.DeleteAbort:
+		return d, r.deletePod(ctx, s.Abort)
+	case protocol.DeleteExport:
+		uid := client.Preconditions{UID: &s.Export.UID}
+		return d, client.IgnoreNotFound(r.Delete(ctx, s.Export, uid)) //nolint:wrapcheck // As above.
+	}
+	return d, fmt.Errorf("unknown action %q", d.Action)
+}
+
+// patchFinalizers replaces them, if nobody else has changed the export meanwhile.
+func (r *Reconciler) patchFinalizers(ctx context.Context, e *v1alpha1.S3Export, finalizers []string) error {
+	changed := e.DeepCopy()
+	changed.Finalizers = finalizers
+	patch := client.MergeFromWithOptions(e, client.MergeFromWithOptimisticLock{})
+	return client.IgnoreNotFound(r.Patch(ctx, changed, patch)) //nolint:wrapcheck // Reconcile names the action.
+}
+
+func (r *Reconciler) deletePod(ctx context.Context, pod *corev1.Pod) error {
+	err := r.Delete(ctx, pod, client.Preconditions{UID: &pod.UID})
+	return client.IgnoreNotFound(err) //nolint:wrapcheck // Reconcile names the action.
+}
+
+// unusableError is a pod of the name that we need, of which no watch of ours will tell.
+type unusableError struct {
+	reason  v1alpha1.Reason
+	message string
+}
+
+func (e *unusableError) Error() string { return e.message }
+
+// create makes a pod, and proves that our watch shows it. One that is there already is asked for live.
+func (r *Reconciler) create(ctx context.Context, e *v1alpha1.S3Export, pod *corev1.Pod) error {
+	switch err := r.Create(ctx, pod); {
+	case apierrors.IsAlreadyExists(err):
+		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(pod), pod); err != nil {
+			return client.IgnoreNotFound(err) //nolint:wrapcheck // refused reads the API server's status.
+		}
+	case err != nil:
+		return err //nolint:wrapcheck // refused reads the API server's status.
+	}
+	switch {
+	case !protocol.OwnedBy(pod, e):
+		return &unusableError{v1alpha1.ReasonMoverRefused, fmt.Sprintf(
+			"A pod named %s exists that was not made for this export. Delete it; the export then goes on.", pod.Name)}
+	case pod.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy:
+		return &unusableError{v1alpha1.ReasonLabelsChanged, fmt.Sprintf(
+			"Label %s of pod %s must be %q: an admission policy or webhook changed it, so that its end is not seen. Exempt "+
+				"objects with that label from that policy, then `kubectl delete pod %s`.",
+			v1alpha1.LabelManagedBy, pod.Name, v1alpha1.ManagedBy, pod.Name)}
+	}
+	return nil
+}
+
+// refused tells what the API server said to a pod. What mostly passes by itself is an error, which
+// leaves the pace to controller-runtime.
+func refused(s protocol.State, d protocol.Decision, pod string, err error) (protocol.Decision, error) {
+	var unusable *unusableError
+	switch {
+	case err == nil:
+		return d, nil
+	case errors.As(err, &unusable):
+		return protocol.Refused(unusable.reason, unusable.message), nil
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return protocol.Decision{Action: protocol.Wait}, nil
+	case passing(err):
+		return d, err
+	}
+	return protocol.Refused(v1alpha1.ReasonMoverRefused, fmt.Sprintf(
+		"The API server did not let the manager create pod %s, which exports the volume: %s.", pod, words(err))), nil
+}
+
+// abortRefused lets the export go where its namespace does: nothing can run there any more.
+func abortRefused(s protocol.State, d protocol.Decision, err error) (protocol.Decision, error) {
+	var unusable *unusableError
+	switch {
+	case err == nil:
+		return d, nil
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return protocol.LeaveUploads(s, "the namespace is being deleted, and no pod can be started in it"), nil
+	case errors.As(err, &unusable), !passing(err):
+		return protocol.Decision{Action: protocol.Wait, Recheck: protocol.UsersEvery}, nil // It is given up in time.
+	}
+	return d, err
+}
+
+// sweep removes the pod of an export that is gone: nothing owns it.
+func (r *Reconciler) sweep(ctx context.Context, name types.NamespacedName) error {
+	var pods corev1.PodList
+	err := r.List(ctx, &pods, client.InNamespace(name.Namespace),
+		client.MatchingLabels{v1alpha1.LabelRole: v1alpha1.RoleAbort})
+	if err != nil {
+		return fmt.Errorf("list pods: %w", err)
+	}
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		if pod.Annotations[v1alpha1.AnnotationExport] == name.Name && pod.DeletionTimestamp == nil {
+			if err := r.deletePod(ctx, pod); err != nil {
+				return fmt.Errorf("delete pod %s: %w", pod.Name, err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package export
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/populator/queue"
+	"github.com/s3populator/s3populator/transfer/export/protocol"
+)
+
+// observe reads everything that a decision rests on. The export is nil where there is none.
+func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (protocol.State, error) {
+	s := protocol.State{Now: r.Options.Now(), Started: r.Started}
+	e := &v1alpha1.S3Export{}
+	if err := r.Get(ctx, name, e); err != nil {
+		return s, client.IgnoreNotFound(err) //nolint:wrapcheck // The cache has stopped.
+	}
+	s.Export = e
+	s.Prefix, s.PrefixError = protocol.PrefixOf(e)
+	var err error
+	if s.Mover, err = r.pod(ctx, e.Namespace, moverpod.ExportName(string(e.UID))); err != nil {
+		return s, err
+	}
+	if s.Abort, err = r.pod(ctx, e.Namespace, moverpod.AbortName(string(e.UID))); err != nil {
+		return s, err
+	}
+	if s.Abort != nil && !protocol.OwnedBy(s.Abort, e) {
+		s.Abort = nil // Somebody's; to make ours will tell.
+	}
+	if protocol.Over(e) || e.DeletionTimestamp != nil {
+		r.seen.forget(name)
+		return s, nil
+	}
+	if err := r.others(ctx, &s); err != nil {
+		return s, err
+	}
+	return s, r.volume(ctx, &s)
+}
+
+// pod is nil where there is none.
+func (r *Reconciler) pod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
+	pod := &corev1.Pod{}
+	err := r.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, pod)
+	if client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("read pod %s: %w", name, err)
+	}
+	if err != nil {
+		return nil, nil //nolint:nilnil // No pod is an answer.
+	}
+	return pod, nil
+}
+
+// others are the runs of the namespace that this one has to do with.
+func (r *Reconciler) others(ctx context.Context, s *protocol.State) error {
+	var all v1alpha1.S3ExportList
+	if err := r.List(ctx, &all, client.InNamespace(s.Export.Namespace)); err != nil {
+		return fmt.Errorf("list exports: %w", err)
+	}
+	s.Ahead = protocol.Ahead(s.Export, all.Items, protocol.PrefixOf)
+	s.Runs = all.Items
+	return nil
+}
+
+// volume reads the claim and who uses it, from the API server: the cache has neither. While a mover
+// is there, what was read is used for a while.
+func (r *Reconciler) volume(ctx context.Context, s *protocol.State) error {
+	if s.Mover != nil && r.seen.recall(s) {
+		return nil
+	}
+	e := s.Export
+	claim := &corev1.PersistentVolumeClaim{}
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: e.Namespace, Name: e.Spec.ClaimName}, claim)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("read claim: %w", err)
+	}
+	if err == nil {
+		s.Claim = claim
+		// From the API server's own cache: to be a moment late does no harm, and pods are many.
+		var pods corev1.PodList
+		cached := &client.ListOptions{Namespace: e.Namespace, Raw: &metav1.ListOptions{ResourceVersion: "0"}}
+		if err := r.Live.List(ctx, &pods, cached); err != nil {
+			return fmt.Errorf("list pods: %w", err)
+		}
+		s.Users = protocol.Users(pods.Items, claim.Name, e)
+	}
+	r.seen.remember(s)
+	return nil
+}
+
+// turn asks the queue for a place when that is all that a mover still needs; nil is a place.
+func (r *Reconciler) turn(ctx context.Context, s protocol.State) (*queue.Position, error) {
+	if !protocol.WantsPlace(s, r.Options.Defaults) {
+		r.Places.Leave(v1alpha1.RoleExport, client.ObjectKeyFromObject(s.Export))
+		return nil, nil //nolint:nilnil // Whoever starts no mover does not wait for a place.
+	}
+	position, err := r.Places.Ask(ctx, protocol.PlaceFor(s.Export))
+	if err != nil {
+		return nil, fmt.Errorf("ask for a place: %w", err)
+	}
+	return position, nil
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package protocol
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+const (
+	// soon is when an export is looked at again after a write that wakes nobody for certain.
+	soon = time.Second
+	// UsersEvery is how often the users of a claim are looked at while a mover is there: pods of others
+	// are not watched.
+	UsersEvery = 10 * time.Second
+	// waitEvery is how often something is looked at that no watch tells of.
+	waitEvery = 15 * time.Second
+	// moverPatience is how long a mover may wait for its node, image or mounts before that is told.
+	moverPatience = 20 * time.Second
+	// endPatience is how long a pod may still be there after its grace period.
+	endPatience = time.Minute
+)
+
+// rule decides, or passes by returning false. It may rely on every rule before it having passed.
+type rule func(State, moverpod.Defaults) (Decision, bool)
+
+// rules in their order. What an ended mover has to tell comes before everything that starts or ends
+// one, and deletion before all.
+func rules() []rule {
+	return []rule{
+		only(endDeletedRun),
+		only(endUploads),
+		only(tidyOver),
+		only(expire),
+		only(refuseForeignMover),
+		only(tellEnd),
+		only(waitForDeletedMover),
+		only(suspend),
+		only(makeWay),
+		only(waitForMover),
+		only(waitForClaim),
+		only(refuseClaim),
+		only(refusePrefix),
+		only(waitForRetry),
+		only(removeEndedMover),
+		only(waitForOthers),
+		waitForUser,
+		only(guard),
+		only(waitForPlace),
+	}
+}
+
+// only is for a rule that needs no defaults of movers.
+func only(r func(State) (Decision, bool)) rule {
+	return func(s State, _ moverpod.Defaults) (Decision, bool) { return r(s) }
+}
+
+// Decide is pure. The defaults are those of the installation's movers.
+func Decide(s State, defaults moverpod.Defaults) Decision {
+	for _, r := range rules() {
+		if d, ok := r(s, defaults); ok {
+			return d
+		}
+	}
+	return Decision{
+		Action: StartMover, Phase: v1alpha1.ExportPending, Reason: v1alpha1.ReasonExporting,
+		Message: fmt.Sprintf("Pod %s exports the volume as soon as it runs.", moverpod.ExportName(string(s.Export.UID))),
+		Recheck: UsersEvery,
+	}
+}
+
+// WantsPlace tells that nothing but a place in the queue is missing for a mover.
+func WantsPlace(s State, defaults moverpod.Defaults) bool {
+	s.Queued = nil
+	return Decide(s, defaults).Action == StartMover
+}
+
+func waiting(reason v1alpha1.Reason, recheck time.Duration, format string, args ...any) (Decision, bool) {
+	return Decision{
+		Action: Wait, Phase: v1alpha1.ExportPending, Reason: reason,
+		Message: fmt.Sprintf(format, args...), Recheck: recheck,
+	}, true
+}
+
+// failing ends a run that no mover can help.
+func failing(reason v1alpha1.Reason, format string, args ...any) (Decision, bool) {
+	return Decision{
+		Action: Wait, Phase: v1alpha1.ExportFailed, Reason: reason, Message: fmt.Sprintf(format, args...), Recheck: soon,
+	}, true
+}
+
+// tidyOver removes the pods of a run that is over. The last mover of a failed one stays, for its logs.
+func tidyOver(s State) (Decision, bool) {
+	if !Over(s.Export) {
+		return Decision{}, false
+	}
+	ours := s.Mover != nil && OwnedBy(s.Mover, s.Export)
+	switch {
+	case ours && s.Mover.DeletionTimestamp == nil && (Complete(s.Export) || !ended(s.Mover)):
+		return Decision{Action: DeleteMover}, true
+	case s.Abort != nil && s.Abort.DeletionTimestamp == nil:
+		return Decision{Action: DeleteAbort}, true
+	}
+	return Decision{}, false
+}
+
+// expire deletes an export that was over for long enough, and ends all that is to be done for one.
+func expire(s State) (Decision, bool) {
+	e := s.Export
+	if !Over(e) {
+		return Decision{}, false
+	}
+	ttl := e.Spec.TTLSecondsAfterFinished
+	if ttl == nil || e.Status.CompletionTime == nil {
+		return Decision{Action: Wait}, true
+	}
+	left := e.Status.CompletionTime.Add(time.Duration(*ttl) * time.Second).Sub(s.Now)
+	if left > 0 {
+		return Decision{Action: Wait, Recheck: left}, true
+	}
+	return Decision{Action: DeleteExport}, true
+}
+
+func refuseForeignMover(s State) (Decision, bool) {
+	if s.Mover == nil || OwnedBy(s.Mover, s.Export) {
+		return Decision{}, false
+	}
+	return waiting(v1alpha1.ReasonMoverRefused, waitEvery,
+		"A pod named %s exists that was not made for this export. Delete it; the export then goes on.", s.Mover.Name)
+}
+
+// tellEnd counts the end of a mover before anything is done about it.
+func tellEnd(s State) (Decision, bool) {
+	if s.Mover == nil || s.Export.Status.EndedMover == string(s.Mover.UID) {
+		return Decision{}, false
+	}
+	r, over := moverpod.Ending(s.Mover)
+	switch {
+	case over && s.Mover.DeletionTimestamp != nil && r.Class != wire.Done && s.wished():
+		return Decision{}, false // We ended it ourselves.
+	case over:
+		return verdict(s, r), true
+	case s.Mover.DeletionTimestamp != nil && !s.wished():
+		return verdict(s, wire.Report{
+			Class: wire.Retry, Reason: wire.Interrupted, Message: moverpod.Interruption(s.Mover),
+		}), true
+	}
+	return Decision{}, false
+}
+
+// wished tells that we would end the mover, if it were not ending.
+func (s State) wished() bool {
+	return s.Export.Spec.Suspend || s.Claim != nil && (movedFrom(s.Mover, s.Claim, s.Users) || s.wanted())
+}
+
+// wanted tells that a pod waits for a claim that only one pod may use.
+func (s State) wanted() bool { return onePod(s.Claim) && len(others(s.Users)) > 0 }
+
+// waitForDeletedMover: no two movers of a run are there at once.
+func waitForDeletedMover(s State) (Decision, bool) {
+	if s.Mover == nil || s.Mover.DeletionTimestamp == nil {
+		return Decision{}, false
+	}
+	return waitForEnd(s), true
+}
+
+// waitForEnd waits for a mover that was told to end. Where its node does not answer it may still send.
+func waitForEnd(s State) Decision {
+	overdue := s.Now.Sub(s.Mover.DeletionTimestamp.Time)
+	if overdue < endPatience {
+		return Decision{Action: Wait, Recheck: endPatience - overdue}
+	}
+	d, _ := waiting(v1alpha1.ReasonMoverLost, waitEvery,
+		"Pod %s was told to end at %s UTC and is still there. If its node is gone for good, delete the pod: "+
+			"kubectl delete pod %s --force; the export then goes on.",
+		s.Mover.Name, s.Mover.DeletionTimestamp.UTC().Format(time.DateTime), s.Mover.Name)
+	return d
+}
+
+func suspend(s State) (Decision, bool) {
+	if !s.Export.Spec.Suspend {
+		return Decision{}, false
+	}
+	d := Decision{
+		Action: Wait, Phase: v1alpha1.ExportSuspended, Reason: v1alpha1.ReasonSuspended,
+		Message: "spec.suspend is true. What is sent stays; the export goes on when spec.suspend is false.",
+	}
+	if active(s.Mover) {
+		d.Action = DeleteMover
+	}
+	return d, true
+}
+
+// makeWay ends a mover that keeps the volume from a pod that uses the claim.
+func makeWay(s State) (Decision, bool) {
+	if !active(s.Mover) || s.Claim == nil || !movedFrom(s.Mover, s.Claim, s.Users) && !s.wanted() {
+		return Decision{}, false
+	}
+	d := Decision{Action: DeleteMover, Announce: v1alpha1.ReasonExportMoved}
+	d.Message = fmt.Sprintf("Pod %s waits for a node where the claim is not used any more; it is made again.", s.Mover.Name)
+	if users := others(s.Users); len(users) > 0 {
+		d.Message = fmt.Sprintf("Pod %s makes way for pod %s, which uses the claim; the export goes on beside it or after it.",
+			s.Mover.Name, users[0].Name)
+	}
+	return d, true
+}
+
+// waitForMover tells how far it is, or what keeps it from starting.
+func waitForMover(s State) (Decision, bool) {
+	if !active(s.Mover) {
+		return Decision{}, false
+	}
+	age := s.Now.Sub(s.Mover.CreationTimestamp.Time)
+	d := Decision{
+		Action: Wait, Phase: v1alpha1.ExportRunning, Reason: v1alpha1.ReasonExporting,
+		Message: fmt.Sprintf("Pod %s exports the volume.", s.Mover.Name), Recheck: UsersEvery,
+	}
+	switch {
+	case running(s.Mover):
+		return d, true
+	case age < moverPatience:
+		d.Phase = v1alpha1.ExportPending
+		d.Message = fmt.Sprintf("Pod %s exports the volume as soon as it runs.", s.Mover.Name)
+		return d, true
+	}
+	return waiting(v1alpha1.ReasonMoverPending, UsersEvery,
+		"Pod %s cannot start yet: %s", s.Mover.Name, moverpod.PendingReason(s.Mover, ""))
+}

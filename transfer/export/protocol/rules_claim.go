@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package protocol
+
+import (
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
+)
+
+func running(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning }
+
+// claimEvery is how often a claim is looked at whose changes wake its exports anyway.
+const claimEvery = time.Minute
+
+// waitForClaim: a claim may come, and one that is being filled becomes Bound when it is complete.
+func waitForClaim(s State) (Decision, bool) {
+	name := s.Export.Spec.ClaimName
+	switch {
+	case s.Claim == nil && begun(s.Export):
+		return failing(v1alpha1.ReasonClaimReplaced,
+			"Claim %s was deleted before all of it was exported. What was sent stays, without a manifest.", name)
+	case s.Claim == nil:
+		return waiting(v1alpha1.ReasonClaimNotFound, claimEvery,
+			"There is no claim %s in this namespace. Create it, or delete this export and make one that names another.", name)
+	case replaced(s.Export, s.Claim):
+		return failing(v1alpha1.ReasonClaimReplaced,
+			"Claim %s is another one than when the export began. Make a new S3Export for it.", name)
+	case s.Claim.DeletionTimestamp != nil:
+		return waiting(v1alpha1.ReasonClaimNotBound, claimEvery,
+			"Claim %s is being deleted, and no pod can use it any more.", name)
+	case s.Claim.Status.Phase != corev1.ClaimBound && !blockMode(s.Claim):
+		return waiting(v1alpha1.ReasonClaimNotBound, claimEvery,
+			"Claim %s is %s. The export starts when it is Bound.", name, phaseOf(s.Claim))
+	}
+	return Decision{}, false
+}
+
+func replaced(e *v1alpha1.S3Export, claim *corev1.PersistentVolumeClaim) bool {
+	return begun(e) && e.Status.ClaimUID != "" && e.Status.ClaimUID != string(claim.UID)
+}
+
+func phaseOf(claim *corev1.PersistentVolumeClaim) string {
+	if claim.Status.Phase == "" {
+		return string(corev1.ClaimPending)
+	}
+	return string(claim.Status.Phase)
+}
+
+func blockMode(claim *corev1.PersistentVolumeClaim) bool {
+	return claim.Spec.VolumeMode != nil && *claim.Spec.VolumeMode == corev1.PersistentVolumeBlock
+}
+
+func refuseClaim(s State) (Decision, bool) {
+	if !blockMode(s.Claim) {
+		return Decision{}, false
+	}
+	return failing(v1alpha1.ReasonUnsupportedClaim,
+		"Claim %s has volumeMode Block, which has no files. Only volumes with volumeMode Filesystem can be exported.",
+		s.Claim.Name)
+}
+
+func refusePrefix(s State) (Decision, bool) {
+	if s.PrefixError == nil {
+		return Decision{}, false
+	}
+	return failing(v1alpha1.ReasonInvalidPrefix, "spec.destination.prefix: %s.", strings.TrimSuffix(s.PrefixError.Error(), "."))
+}
+
+// waitForRetry lets what was told of the last mover stand until the next one is due.
+func waitForRetry(s State) (Decision, bool) {
+	next := s.Export.Status.NextAttemptTime
+	if next == nil || !s.Now.Before(next.Time) {
+		return Decision{}, false
+	}
+	return Decision{Action: Wait, Recheck: next.Sub(s.Now)}, true
+}
+
+// removeEndedMover: the next one has its name.
+func removeEndedMover(s State) (Decision, bool) {
+	if s.Mover == nil {
+		return Decision{}, false
+	}
+	return Decision{Action: DeleteMover}, true
+}
+
+// waitForOthers: two runs below one prefix would each spoil the manifest of the other.
+func waitForOthers(s State) (Decision, bool) {
+	switch {
+	case s.Ahead != nil:
+		return waiting(v1alpha1.ReasonDestinationInUse, waitEvery,
+			"S3Export %s has the same destination and comes first. Wait for it, delete it, or export to a prefix with {{.Run}}.",
+			s.Ahead.Name)
+	case s.wanted():
+		return waiting(v1alpha1.ReasonClaimInUse, waitEvery,
+			"Pod %s uses claim %s, which has the access mode ReadWriteOncePod: no other pod can read it. "+
+				"The export starts when that pod has ended.", others(s.Users)[0].Name, s.Claim.Name)
+	}
+	return Decision{}, false
+}
+
+// waitForUser: a mover of a user that nobody chose could read nothing, or too much.
+func waitForUser(s State, defaults moverpod.Defaults) (Decision, bool) {
+	if _, known := securityFor(s, defaults); known {
+		return Decision{}, false
+	}
+	return waiting(v1alpha1.ReasonUserUnknown, waitEvery,
+		"Neither the spec nor the status of pod %s tells as which user it uses claim %s. Set securityContext.runAsUser of that "+
+			"pod, or spec.mover.podSecurityContext.runAsUser of this export.", others(s.Users)[0].Name, s.Claim.Name)
+}
+
+// guard: what may leave uploads is written down before it begins.
+func guard(s State) (Decision, bool) {
+	if s.Export.Spec.DryRun || Guarded(s.Export) {
+		return Decision{}, false
+	}
+	return Decision{Action: AddFinalizer, Recheck: soon}, true
+}
+
+// queueQuiet is how long an export may wait for its turn before its condition says so.
+const queueQuiet = 5 * time.Second
+
+func waitForPlace(s State) (Decision, bool) {
+	if s.Queued == nil {
+		return Decision{}, false
+	}
+	if left := queueQuiet - s.Queued.Waited; left > 0 {
+		return Decision{Action: Wait, Recheck: min(left, s.Queued.Recheck())}, true
+	}
+	return waiting(v1alpha1.ReasonQueued, s.Queued.Recheck(),
+		"The volume is exported when there is a place for a mover: %s", s.Queued.String())
+}
+
+// Refused tells of a pod that the API server did not take, or took another one for.
+func Refused(reason v1alpha1.Reason, message string) Decision {
+	d, _ := waiting(reason, refusalDelay, "%s It is tried again every %s.", message, refusalDelay)
+	return d
+}
+
+// refusalDelay is how often a pod is tried again that a quota or a policy refused.
+const refusalDelay = 30 * time.Second

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package protocol
+
+import (
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+func nameOf(e *v1alpha1.S3Export) types.NamespacedName {
+	return types.NamespacedName{Namespace: e.Namespace, Name: e.Name}
+}
+
+// Ahead is a run of the same destination whose turn is before that of e: one that has begun comes
+// before one that has not, and the older one before the younger. Prefix resolves that of a run.
+func Ahead(
+	e *v1alpha1.S3Export, all []v1alpha1.S3Export, prefix func(*v1alpha1.S3Export) (string, error),
+) *v1alpha1.S3Export {
+	own, err := prefix(e)
+	if err != nil || e.Spec.DryRun {
+		return nil
+	}
+	for i := range all {
+		o := &all[i]
+		if o.UID == e.UID || o.Spec.DryRun || Over(o) && !Guarded(o) || o.Spec.Suspend && !begun(o) || !comesBefore(o, e) {
+			continue
+		}
+		if theirs, err := prefix(o); err == nil && theirs == own && samePlace(o, e) {
+			return o
+		}
+	}
+	return nil
+}
+
+func comesBefore(a, b *v1alpha1.S3Export) bool {
+	if begun(a) != begun(b) {
+		return begun(a)
+	}
+	if at, bt := a.CreationTimestamp, b.CreationTimestamp; !at.Equal(&bt) {
+		return at.Before(&bt)
+	}
+	return a.Name < b.Name
+}
+
+func samePlace(a, b *v1alpha1.S3Export) bool {
+	x, y := a.Spec.Destination, b.Spec.Destination
+	return x.Endpoint == y.Endpoint && x.Region == y.Region && x.Bucket == y.Bucket && x.Key == y.Key
+}
+
+// Last is the last complete run of the claim that unchanged files of e can be copied from: in the same
+// bucket, with the same credentials, below another prefix.
+func Last(e *v1alpha1.S3Export, all []v1alpha1.S3Export, claim types.UID, prefix string) *v1alpha1.S3Export {
+	var best *v1alpha1.S3Export
+	for i := range all {
+		o := &all[i]
+		if o.UID == e.UID || !Complete(o) || o.Spec.DryRun || o.Status.ClaimUID != string(claim) ||
+			o.Status.Prefix == "" || o.Status.Prefix == prefix || o.Status.CompletionTime == nil ||
+			!equality.Semantic.DeepEqual(o.Spec.Destination.S3Location, e.Spec.Destination.S3Location) {
+			continue
+		}
+		if best == nil || best.Status.CompletionTime.Before(o.Status.CompletionTime) {
+			best = o
+		}
+	}
+	return best
+}

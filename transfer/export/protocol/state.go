@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package protocol decides what becomes of an S3Export, and builds its pods. It is pure: who has a
+// client observes, acts and reports.
+package protocol
+
+import (
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/mover/wire"
+	"github.com/s3populator/s3populator/populator/queue"
+)
+
+// State is all that a decision may rest on.
+type State struct {
+	Now time.Time
+	// Started is when this manager began: what was due before is counted from then.
+	Started time.Time
+	Export  *v1alpha1.S3Export
+	// Claim and Users are read while the export is neither over nor deleted. Users are the pods that
+	// have not ended and name the claim, but for the movers of this export.
+	Claim *corev1.PersistentVolumeClaim
+	Users []corev1.Pod
+	// Mover reads the volume, Abort ends what uploads it has left.
+	Mover, Abort *corev1.Pod
+	// Ahead is another run with the same destination whose turn is before this one's.
+	Ahead *v1alpha1.S3Export
+	// Runs are all exports of the namespace; one of them may be what unchanged files are copied from.
+	Runs []v1alpha1.S3Export
+	// Queued is where the mover stands that may not start yet; nil lets it start.
+	Queued *queue.Position
+	// Prefix of the objects, and why there is none.
+	Prefix      string
+	PrefixError error
+}
+
+// Action is what is done in one pass: one write, besides the status.
+type Action string
+
+// The actions.
+const (
+	Wait            Action = "Wait"
+	AddFinalizer    Action = "AddFinalizer"
+	StartMover      Action = "StartMover"
+	DeleteMover     Action = "DeleteMover"
+	StartAbort      Action = "StartAbort"
+	DeleteAbort     Action = "DeleteAbort"
+	RemoveFinalizer Action = "RemoveFinalizer"
+	DeleteExport    Action = "DeleteExport"
+)
+
+// Decision is one action and what is told of it.
+type Decision struct {
+	Action Action
+	// Phase and Reason of the condition Complete; without a Reason nothing is said.
+	Phase   v1alpha1.ExportPhase
+	Reason  v1alpha1.Reason
+	Message string
+	// Ended is the report of a mover whose end is counted now.
+	Ended *wire.Report
+	// Aborted is how many uploads were ended.
+	Aborted *int64
+	// Announce is the reason of an event that is no condition's.
+	Announce v1alpha1.Reason
+	Recheck  time.Duration
+}
+
+// Over tells that a run is Complete or Failed.
+func Over(e *v1alpha1.S3Export) bool { return Complete(e) || failed(e) }
+
+// Complete tells that everything is in S3.
+func Complete(e *v1alpha1.S3Export) bool {
+	return meta.IsStatusConditionTrue(e.Status.Conditions, v1alpha1.ConditionComplete)
+}
+
+func failed(e *v1alpha1.S3Export) bool {
+	return meta.IsStatusConditionTrue(e.Status.Conditions, v1alpha1.ConditionFailed)
+}
+
+// Guarded tells that uploads of a run may be open.
+func Guarded(e *v1alpha1.S3Export) bool {
+	return slices.Contains(e.Finalizers, v1alpha1.FinalizerExport)
+}
+
+// begun tells that a mover has run.
+func begun(e *v1alpha1.S3Export) bool { return e.Status.Attempts > 0 }
+
+// OwnedBy tells that a pod was made for the export.
+func OwnedBy(pod *corev1.Pod, e *v1alpha1.S3Export) bool {
+	return types.UID(pod.Labels[v1alpha1.LabelExportUID]) == e.UID
+}
+
+func ended(pod *corev1.Pod) bool {
+	_, ok := moverpod.Ending(pod)
+	return ok
+}
+
+// active tells that a mover is there and was not told to end.
+func active(pod *corev1.Pod) bool { return pod != nil && !ended(pod) && pod.DeletionTimestamp == nil }

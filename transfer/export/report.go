@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package export
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/transfer/export/protocol"
+)
+
+// report patches the status where it differs, speaks where the verdict changed, and counts. A status
+// that was decided on an older one is not written: it would count a mover twice.
+func (r *Reconciler) report(ctx context.Context, s protocol.State, d protocol.Decision) error {
+	next := protocol.Status(s, d)
+	if !equality.Semantic.DeepEqual(s.Export.Status, next) {
+		changed := s.Export.DeepCopy()
+		changed.Status = next
+		patch := client.MergeFromWithOptions(s.Export, client.MergeFromWithOptimisticLock{})
+		if err := client.IgnoreNotFound(r.Status().Patch(ctx, changed, patch)); err != nil {
+			return fmt.Errorf("patch status: %w", err)
+		}
+		observeOutcome(s, d, next)
+	}
+	r.speak(s, d, next)
+	return nil
+}
+
+// speak makes events of what changed.
+func (r *Reconciler) speak(s protocol.State, d protocol.Decision, next v1alpha1.S3ExportStatus) {
+	if d.Announce != "" {
+		kind := corev1.EventTypeNormal
+		if d.Announce == v1alpha1.ReasonUploadsLeft {
+			kind = corev1.EventTypeWarning
+		}
+		r.Events.Eventf(s.Export, nil, kind, string(d.Announce), "Export", "%s", d.Message)
+	}
+	if d.Action == protocol.StartMover && s.Export.Status.Attempts == 0 {
+		r.Events.Eventf(s.Export, nil, corev1.EventTypeNormal, string(v1alpha1.ReasonExportStarted), "Export",
+			"Exporting claim %s to %s", s.Claim.Name, next.Location)
+	}
+	was := meta.FindStatusCondition(s.Export.Status.Conditions, v1alpha1.ConditionComplete)
+	is := meta.FindStatusCondition(next.Conditions, v1alpha1.ConditionComplete)
+	if is == nil || quiet(is.Reason) || was != nil && was.Reason == is.Reason && d.Ended == nil {
+		return
+	}
+	kind := corev1.EventTypeWarning
+	if is.Reason == string(v1alpha1.ReasonExported) || is.Reason == string(v1alpha1.ReasonSuspended) {
+		kind = corev1.EventTypeNormal
+	}
+	r.Events.Eventf(s.Export, nil, kind, is.Reason, "Export", "%s", is.Message)
+}
+
+// quiet reasons are what is to be expected.
+func quiet(reason string) bool {
+	switch v1alpha1.Reason(reason) {
+	case v1alpha1.ReasonExporting, v1alpha1.ReasonQueued, v1alpha1.ReasonDestinationInUse:
+		return true
+	}
+	return false
+}

@@ -123,6 +123,8 @@ var samples = map[string]sample{
 		},
 	},
 	"proxy.yaml":                        {elsewhere: "TestProxySample"},
+	"export.yaml":                       {elsewhere: "TestExportSample"},
+	"restore.yaml":                      {elsewhere: "TestExportSample"},
 	"irsa.yaml":                         {read: "AWS injects the token of its ServiceAccount, and AWS's STS takes it"},
 	"minio-sts.yaml":                    {elsewhere: "TestMinIOSTS"},
 	"overlay/kustomization.yaml":        {elsewhere: "TestInstallCommands"},

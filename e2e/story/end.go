@@ -78,6 +78,7 @@ func (s *Story) deleteUsers(ctx context.Context) {
 	for i := range claims.Items {
 		s.deleteUnlessOurs(ctx, &claims.Items[i])
 	}
+	all(&v1alpha1.S3Export{})
 	all(&v1alpha1.S3Source{}) // The last, or claims that wait would miss it.
 }
 
@@ -98,8 +99,9 @@ func (w *World) leftIn(ctx context.Context, namespace string) error {
 	var jobs batchv1.JobList
 	var claims corev1.PersistentVolumeClaimList
 	var imports v1alpha1.S3ImportList
+	var exports v1alpha1.S3ExportList
 	var volumes corev1.PersistentVolumeList
-	for _, list := range []client.ObjectList{&pods, &jobs, &claims, &imports} {
+	for _, list := range []client.ObjectList{&pods, &jobs, &claims, &imports, &exports} {
 		if err := w.Client.List(ctx, list, in); err != nil {
 			return fmt.Errorf("list what is left: %w", err)
 		}
@@ -112,6 +114,7 @@ func (w *World) leftIn(ctx context.Context, namespace string) error {
 	left = append(left, names("job", jobs.Items, func(j batchv1.Job) string { return j.Name })...)
 	left = append(left, names("claim", claims.Items, func(c corev1.PersistentVolumeClaim) string { return c.Name })...)
 	left = append(left, names("S3Import", imports.Items, func(i v1alpha1.S3Import) string { return i.Name })...)
+	left = append(left, names("S3Export", exports.Items, func(e v1alpha1.S3Export) string { return e.Name })...)
 	ofNamespace := slices.DeleteFunc(volumes.Items, func(v corev1.PersistentVolume) bool {
 		return v.Spec.ClaimRef == nil || v.Spec.ClaimRef.Namespace != namespace
 	})

@@ -39,6 +39,7 @@ func (w *World) describeNamespace(ctx context.Context, namespace string) string 
 			conditions(st.Conditions),
 		)
 	}
+	describeExports(ctx, w.Client, &out, in)
 	var claims corev1.PersistentVolumeClaimList
 	_ = w.Client.List(ctx, &claims, in)
 	for i := range claims.Items {

@@ -25,6 +25,7 @@ var provenByAdmission = map[rbac.Resource]bool{
 	{Group: v1alpha1.Group, Name: "s3sources/finalizers"}:  true,
 
 	{Group: v1alpha1.Group, Name: "s3exportpolicies/finalizers"}: true,
+	{Group: v1alpha1.Group, Name: "s3exports/finalizers"}:        true,
 }
 
 // seldom are rights that a run may not need, because they answer a race or a repetition,

@@ -151,7 +151,8 @@ func (s *Story) searchSecrets(ctx context.Context) {
 	for _, list := range []client.ObjectList{
 		&corev1.PodList{}, &corev1.PersistentVolumeClaimList{}, &corev1.EventList{}, &eventsv1.EventList{},
 		&corev1.ConfigMapList{},
-		&v1alpha1.S3SourceList{}, &v1alpha1.S3ImportList{}, &batchv1.JobList{}, &appsv1.StatefulSetList{},
+		&v1alpha1.S3SourceList{}, &v1alpha1.S3ImportList{}, &v1alpha1.S3ExportList{},
+		&batchv1.JobList{}, &appsv1.StatefulSetList{},
 	} {
 		if err := s.World.Client.List(ctx, list, client.InNamespace(s.Namespace)); err != nil {
 			s.T.Errorf("search for secrets in %T: %v", list, err)

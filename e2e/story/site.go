@@ -22,10 +22,11 @@ type Site struct {
 	Size    string // of every claim; default: 32Mi
 	Version string // of every object that has one
 	Proxy   string // in the place of the proxy's URL
+	Prefix  string // of every source, in the place of one that nobody could know
 }
 
 // Fit writes the site's values over those of an object of an example, and touches nothing
-// else: endpoint, bucket, version and proxy of a source, and the authority of a server that
+// else: endpoint, bucket, version and proxy of a source or an export, and the authority of a server that
 // has a private one; the same in annotations; keys in a Secret; class and size of a claim;
 // images of pods.
 func (s *Story) Fit(o client.Object, at Site) {
@@ -35,6 +36,8 @@ func (s *Story) Fit(o client.Object, at Site) {
 		o.StringData["access_key"], o.StringData["secret_key"] = at.Bucket.Server.AccessKey, at.Bucket.Server.SecretKey
 	case *v1alpha1.S3Source:
 		s.fitSource(&o.Spec, at)
+	case *v1alpha1.S3Export:
+		o.Spec.Destination.Endpoint, o.Spec.Destination.Bucket = at.Bucket.Server.Endpoint, at.Bucket.Name
 	case *corev1.PersistentVolumeClaim:
 		at.fitClaim(o)
 	case *corev1.Pod:
@@ -50,6 +53,7 @@ func (s *Story) Fit(o client.Object, at Site) {
 func (s *Story) fitSource(spec *v1alpha1.S3SourceSpec, at Site) {
 	s.T.Helper()
 	spec.Endpoint, spec.Bucket = at.Bucket.Server.Endpoint, at.Bucket.Name
+	spec.Prefix = orElse(at.Prefix, spec.Prefix)
 	for i := range spec.Objects {
 		if spec.Objects[i].VersionID != "" {
 			spec.Objects[i].VersionID = at.Version

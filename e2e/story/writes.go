@@ -21,7 +21,7 @@ const (
 	anybodys   whose = "anybody's"           // the kind is ours, or only ours to make
 	primes     whose = "a prime"             // a claim that a claim of ours controls
 	claims     whose = "a prime or a claim"  // with a dataSourceRef to us, or annotations of a user to us
-	pods       whose = "a pod of ours"       // controlled by a claim, a prime or an S3Source
+	pods       whose = "a pod of ours"       // controlled by a claim, a prime, an S3Source or an S3Export, or ending uploads
 	volumes    whose = "a prime's volume"    // the invariants tell which write on it is too late
 	madeSource whose = "a source of a claim" // controlled by the claim that described it
 	system     whose = "the manager's own"   // in its namespace, or with its name
@@ -42,6 +42,8 @@ var allowedWrites = []struct {
 	{v1alpha1.Group, "s3imports", []string{"create"}, anybodys},
 	{v1alpha1.Group, "s3imports/status", []string{"patch"}, anybodys},
 	{v1alpha1.Group, "s3exportpolicies/status", []string{"patch"}, anybodys},
+	{v1alpha1.Group, "s3exports", []string{"create", "patch", "delete"}, anybodys},
+	{v1alpha1.Group, "s3exports/status", []string{"patch"}, anybodys},
 	{v1alpha1.Group, "s3sources", []string{"create", "update"}, madeSource},
 	{v1alpha1.Group, "s3sources/status", []string{"patch"}, anybodys},
 	{"events.k8s.io", "events", []string{"create", "patch"}, anybodys},
@@ -53,6 +55,9 @@ var allowedWrites = []struct {
 	{"admissionregistration.k8s.io", "mutatingwebhookconfigurations", []string{"patch"}, system},
 	{"", "secrets", []string{"create", "update"}, system},
 }
+
+// podOwners are the kinds that our pods belong to.
+var podOwners = []string{"PersistentVolumeClaim", v1alpha1.KindS3Source, v1alpha1.KindS3Export}
 
 // subjects are the objects that were seen, by what they are to the manager. The names of
 // objects that are gone stay: a name that was ours is never a user's later.
@@ -77,7 +82,8 @@ func (s subjects) note(o metav1.Object) { //nolint:gocyclo // One case for each 
 			add(claims)
 		}
 	case *corev1.Pod:
-		if owner != nil && (owner.Kind == v1alpha1.KindS3Source || owner.Kind == "PersistentVolumeClaim") {
+		ending := owner == nil && o.Labels[v1alpha1.LabelRole] == v1alpha1.RoleAbort && !mayWrite(o)
+		if ending || owner != nil && slices.Contains(podOwners, owner.Kind) {
 			add(pods)
 		}
 	case *v1alpha1.S3Source:

@@ -16,9 +16,14 @@ import (
 // Abort ends the multipart uploads that movers of the run have begun and not completed, and removes
 // what the run keeps below its prefix. Objects that are complete stay. It returns how many there were.
 func Abort(ctx context.Context, r wire.Request, s Setup) (int64, error) {
-	sender, home := newSender(s, r), homeOf(r)
+	return newSender(s, r).end(ctx, r)
+}
+
+// end ends the uploads that notes are left of, of files that are gone or small by now, and forgets the run.
+func (s *sender) end(ctx context.Context, r wire.Request) (int64, error) {
+	home := homeOf(r)
 	var keys []string
-	err := sender.each(ctx, home.uploads(r.Export.Run), func(o minio.ObjectInfo) error {
+	err := s.each(ctx, home.uploads(r.Export.Run), func(o minio.ObjectInfo) error {
 		keys = append(keys, o.Key)
 		return nil
 	})
@@ -28,19 +33,19 @@ func Abort(ctx context.Context, r wire.Request, s Setup) (int64, error) {
 	count := int64(0)
 	for _, key := range keys {
 		var n note
-		since, found, err := sender.getJSON(ctx, key, &n)
+		since, found, err := s.getJSON(ctx, key, &n)
 		if err != nil {
 			return count, err
 		}
 		// A note is about a key of this export: others may write below the prefix, too.
 		if found && home.note(r.Export.Run, n.Key) == key && home.holds(r, n.Key) {
-			if err := sender.abort(ctx, n, since); err != nil {
+			if err := s.abort(ctx, n, since); err != nil {
 				return count, err
 			}
 			count++
 		}
 	}
-	return count, sender.forget(ctx, home, r.Export.Run)
+	return count, s.forget(ctx, home, r.Export.Run)
 }
 
 // holds tells that a key is one of the export's.
@@ -51,12 +56,22 @@ func (h home) holds(r wire.Request, key string) bool {
 	return strings.HasPrefix(key, h.base)
 }
 
-// abort ends the upload of a note. One without an UploadID was written right before its upload was
-// begun: whatever was begun for the key since is of this run.
+// abort ends the upload of a note, and those that may have been begun without one that names them.
 func (s *sender) abort(ctx context.Context, n note, since time.Time) error {
 	if n.UploadID != "" {
-		return s.abortUpload(ctx, n.Key, n.UploadID)
+		if err := s.abortUpload(ctx, n.Key, n.UploadID); err != nil {
+			return err
+		}
 	}
+	if unnamed := n.unnamedSince(since); unnamed != nil {
+		return s.abortUnnamed(ctx, n, *unnamed)
+	}
+	return nil
+}
+
+// abortUnnamed ends what was begun for the key of a note since a note without an UploadID was written:
+// that is right before an upload is begun, so it is of this run.
+func (s *sender) abortUnnamed(ctx context.Context, n note, since time.Time) error {
 	begun, err := s.uploadsOf(ctx, n.Key)
 	if err != nil {
 		return err

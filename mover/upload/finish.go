@@ -107,7 +107,8 @@ func (x *export) tidy(ctx context.Context) {
 	if x.options.Key == "" {
 		err = x.remove(ctx, x.home.key(manifest.PreviousKey))
 	}
-	if err := errors.Join(err, x.forget(ctx, x.home, x.options.Run)); err != nil {
+	_, endErr := x.end(ctx, x.request)
+	if err := errors.Join(err, endErr); err != nil {
 		x.result.Untidy = true
 		x.Log("what the run kept below %s could not be removed: %v", plan.Quote(x.home.runPrefix(x.options.Run)), err)
 	}

@@ -32,14 +32,27 @@ type note struct {
 	ModTime int64  `json:"mtime"`
 	MD5     bool   `json:"md5,omitempty"` // Parts are sent with an MD5 instead of a CRC64NVME.
 
+	// Unnamed is since when, by the clock of S3, an attempt may have begun an upload of the key that no note
+	// names. S3 may see to what a mover asks for when that is gone already.
+	Unnamed *time.Time `json:"unnamed,omitempty"`
+
 	isNew bool // Of this attempt: S3 is to refuse the object if there is one.
 }
 
 // sameFile tells that both notes are of the same file and would be sent in the same parts.
 func (n note) sameFile(other note) bool {
 	n.UploadID, n.MD5, other.UploadID, other.MD5 = "", false, "", false
-	n.isNew, other.isNew = false, false
+	n.isNew, other.isNew, n.Unnamed, other.Unnamed = false, false, nil, nil
 	return n == other
+}
+
+// unnamedSince is since when an upload may have been begun that this note, which S3 has since then, does not
+// name; nil for none.
+func (n note) unnamedSince(since time.Time) *time.Time {
+	if n.Unnamed != nil || n.UploadID != "" {
+		return n.Unnamed
+	}
+	return &since
 }
 
 // home is where a run keeps what is its own: below the prefix, or beside the one key.

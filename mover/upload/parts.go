@@ -91,7 +91,13 @@ func (u *parted) run(ctx context.Context, settled func() error) (object, error) 
 	if err != nil {
 		return object{}, err
 	}
-	if err := u.remove(ctx, u.at); err != nil { // The end of the run tries again, and an Abort finds no upload.
+	if u.note.Unnamed != nil {
+		err = u.abortUnnamed(ctx, u.note, *u.note.Unnamed)
+	}
+	if err == nil {
+		err = u.remove(ctx, u.at)
+	}
+	if err != nil { // The end of the run tries again, and an Abort finds no upload of that ID.
 		u.Log("the note of an upload could not be removed: %v", err)
 	}
 	return result, nil
@@ -146,10 +152,12 @@ func (u *parted) resume(ctx context.Context) (bool, error) {
 			return false, fmt.Errorf("list parts: %w", err)
 		}
 	}
+	u.note.Unnamed = nil
 	if before.Key == u.note.Key {
 		if err := u.abort(ctx, before, since); err != nil {
 			return false, err
 		}
+		u.note.Unnamed = before.unnamedSince(since)
 	}
 	u.note.UploadID, u.present = "", nil
 	return false, nil

@@ -50,6 +50,8 @@ var commands = []command{
 		before: corrected,
 	},
 	{line: `kubectl annotate pvc CLAIM --overwrite s3populator.io/retry="$(date +%s)"`, says: "annotated"},
+	{line: "kubectl annotate pvc CLAIM s3populator.io/skip-final-export=true", says: "annotated", dry: true},
+	{line: "kubectl get s3exports -w", story: byHand},
 
 	{
 		line: "kubectl create clusterrolebinding issuer-discovery --clusterrole=system:service-account-issuer-discovery " +

@@ -44,8 +44,8 @@ func (m *manager) testExports(t *testing.T) {
 			wantCalled: true, wantErr: "metadata.annotations[s3populator.io/export-region]: Required value",
 		},
 		{
-			what: "a name that is not known", claim: valid, patch: `{"s3populator.io/export-on-delete":"true"}`,
-			wantCalled: true, wantErr: `Unsupported value: "s3populator.io/export-on-delete"`,
+			what: "a name that is not known", claim: valid, patch: `{"s3populator.io/export-compression":"true"}`,
+			wantCalled: true, wantErr: `Unsupported value: "s3populator.io/export-compression"`,
 		},
 		{what: "what the manager notes", claim: valid, by: m.us, patch: `{"s3populator.io/exported-now":"1"}`},
 		{what: "another place", claim: valid, patch: `{"s3populator.io/export-to":"s3://others"}`, wantCalled: true},

@@ -308,8 +308,8 @@ func (c *cast) testCreation(t *testing.T) {
 			want:  "annotation s3populator.io/export-tu is not known",
 		},
 		"an export that is not there yet": {
-			claim: changes{annotate(v1alpha1.ExportPrefix+"on-delete", "true")},
-			want:  "annotation s3populator.io/export-on-delete is not known",
+			claim: changes{annotate(v1alpha1.ExportPrefix+"compression", "true")},
+			want:  "annotation s3populator.io/export-compression is not known",
 		},
 		"what the manager wrote of exports, on a restored claim": {
 			claim: changes{annotate(v1alpha1.AnnotationExportedNow, "1"), annotate(v1alpha1.AnnotationExportedTick, "x")},

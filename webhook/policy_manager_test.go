@@ -145,10 +145,11 @@ func (c *cast) testManagerWrites(t *testing.T) {
 		p.Spec.Containers[0].Image = "docker.io/s3populator/mover:earlier"
 	})
 	prime, claim := newClaim("plain", "s3prime-7"), newClaim("plain", "users")
+	exportClaim := newClaim("plain", "s3export-7")
 	users, ended, ours := s3Export("users"), s3Export("ended"), s3Export("ours")
 	ended.Spec.TTLSecondsAfterFinished = new(int32(60))
 	ours.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
-	for _, o := range []client.Object{mover, shell, old, prime, claim, users, ended, ours} {
+	for _, o := range []client.Object{mover, shell, old, prime, exportClaim, claim, users, ended, ours} {
 		c.create(t, o)
 	}
 	us := c.as[ourselves]
@@ -183,9 +184,18 @@ func (c *cast) testManagerWrites(t *testing.T) {
 		"making another claim": {do: func() error {
 			return us.Create(t.Context(), newClaim("plain", "mine"),
 				client.DryRunAll)
-		}, want: "named s3prime-UID only"},
+		}, want: "named s3prime-UID and s3export-UID only"},
+		"making an export claim": {do: func() error {
+			c := newClaim("plain", "s3export-8")
+			c.Spec.VolumeName = "pv"
+			return us.Create(t.Context(), c, client.DryRunAll)
+		}},
+		"making an export claim with a volume of its own": {do: func() error {
+			return us.Create(t.Context(), newClaim("plain", "s3export-8"), client.DryRunAll)
+		}, want: "none without spec.volumeName"},
+		"deleting an export claim":        {do: remove(exportClaim)},
 		"deleting a prime":                {do: remove(prime)},
-		"deleting somebody's claim":       {do: remove(claim), want: "named s3prime-UID only, not users"},
+		"deleting somebody's claim":       {do: remove(claim), want: "named s3prime-UID and s3export-UID only, not users"},
 		"deleting a user's S3Export":      {do: remove(users), want: "not users"},
 		"deleting one that is to go":      {do: remove(ended)},
 		"deleting one that it made":       {do: remove(ours)},

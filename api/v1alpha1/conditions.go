@@ -10,6 +10,9 @@ const (
 	// ConditionExported on a claim: True when its last export that ended was complete, False when
 	// that failed or none can begin, Unknown until one has ended.
 	ConditionExported = Group + "/Exported"
+	// ConditionFinalExport on a claim that is being deleted and that asks to be exported before: False
+	// when that needs help, Unknown while it waits or runs. With True the claim is about to go.
+	ConditionFinalExport = Group + "/FinalExport"
 	// ConditionReady on an S3Source: True when its last inventory succeeded.
 	ConditionReady = "Ready"
 	// ConditionComplete on an S3Import: True when the data is on the volume. On an S3Export: True
@@ -120,4 +123,18 @@ const (
 	ReasonExportStarted Reason = "ExportStarted"
 	ReasonExportMoved   Reason = "ExportMoved"
 	ReasonUploadsLeft   Reason = "UploadsLeft"
+)
+
+// Reasons of ConditionFinalExport; ClaimInUse and those that fit are used, too.
+const (
+	ReasonVolumeUnsettled     Reason = "VolumeUnsettled"
+	ReasonVolumeTaken         Reason = "VolumeTaken"
+	ReasonExportClaimConflict Reason = "ExportClaimConflict"
+	ReasonExportClaimRefused  Reason = "ExportClaimRefused"
+	ReasonFinalExportRunning  Reason = "FinalExportRunning"
+	ReasonFinalExportFailed   Reason = "FinalExportFailed"
+	ReasonFinalExportRefused  Reason = "FinalExportRefused"
+	ReasonFinalExportEnding   Reason = "FinalExportEnding"
+	ReasonFinalExportComplete Reason = "FinalExportComplete"
+	ReasonFinalExportSkipped  Reason = "FinalExportSkipped"
 )

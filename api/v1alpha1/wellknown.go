@@ -45,6 +45,8 @@ const (
 	RoleInventory = "inventory"
 	RoleExport    = "export"
 	RoleAbort     = "abort"
+	// RoleFinalExport is that of the claim that holds a volume during a final export, and of its S3Export.
+	RoleFinalExport = "final-export"
 )
 
 // Annotations that users write.
@@ -122,6 +124,39 @@ const (
 	AnnotationExportNow = Group + "/export-now"
 	// AnnotationExportSchedule is when exports begin, as a CronJob's schedule in UTC.
 	AnnotationExportSchedule = Group + "/export-schedule"
+	// AnnotationExportOnDelete ExportOnDelete keeps a claim that is deleted until its volume was exported.
+	AnnotationExportOnDelete = Group + "/export-on-delete"
+	// AnnotationExportRunAs is the user, and after a colon the group, as whom exports read the volume, such as
+	// 1000:2000: spec.mover.podSecurityContext of the exports. Without it that is the user of the pod that uses
+	// the claim; before a deletion there is none.
+	AnnotationExportRunAs = Group + "/export-run-as"
+	// ExportOnDelete is the value of AnnotationExportOnDelete that asks for it.
+	ExportOnDelete = "true"
+)
+
+// AnnotationSkipFinalExport on a claim, written by a user at any time, also while it is being
+// deleted: SkipFinalExport lets it go without the export that AnnotationExportOnDelete asks for.
+const AnnotationSkipFinalExport = Group + "/skip-final-export"
+
+// SkipFinalExport is the only value of AnnotationSkipFinalExport.
+const SkipFinalExport = "true"
+
+// FinalizerFinalExport holds a claim that AnnotationExportOnDelete selects; written and removed by
+// the manager.
+const FinalizerFinalExport = Group + "/final-export"
+
+// What the manager writes, and it alone reads, for the export of a claim that is being deleted.
+const (
+	// AnnotationFinalExport on a volume that was taken from such a claim: JSON of the claim's name and
+	// UID and of the volume's own reclaim policy. It has the policy Retain until it is given back.
+	AnnotationFinalExport = Group + "/final-export"
+	// AnnotationExportOf on the claim and the S3Export of a final export: the name of the claim that is
+	// being deleted.
+	AnnotationExportOf = Group + "/final-export-of"
+	// AnnotationExportedFor on a volume: the UID of the claim whose final export is complete.
+	AnnotationExportedFor = Group + "/exported-for"
+	// AnnotationExportedTo on a volume: where its final export is, for people.
+	AnnotationExportedTo = Group + "/exported-to"
 )
 
 // Annotations on a claim that only the manager writes, and only the manager reads.

@@ -15,6 +15,7 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/annotated"
 	"github.com/s3populator/s3populator/populator/protocol"
+	"github.com/s3populator/s3populator/transfer/final"
 )
 
 // cacheOptions keep the manager small in a large cluster: of pods only our own are
@@ -59,7 +60,7 @@ func slimClaim(o any) (any, error) {
 	}
 	claim.ManagedFields = nil
 	if annotated.Ours(claim) || annotated.Mention(claim) != "" || annotated.ExportMentioned(claim) || told(claim) ||
-		claim.Labels[v1alpha1.LabelRole] == v1alpha1.RolePrime ||
+		claim.Labels[v1alpha1.LabelRole] == v1alpha1.RolePrime || final.Concerns(claim) ||
 		strings.HasPrefix(claim.Name, protocol.PrimePrefix) { // Also one that lost its labels.
 		return claim, nil
 	}

@@ -31,6 +31,10 @@ func TestClaimsInTheCache(t *testing.T) {
 		"a prime": {change: func(c *corev1.PersistentVolumeClaim) {
 			c.Labels = map[string]string{v1alpha1.LabelRole: v1alpha1.RolePrime}
 		}, whole: true},
+		"held until it is exported": {
+			change: func(c *corev1.PersistentVolumeClaim) { c.Finalizers = []string{v1alpha1.FinalizerFinalExport} },
+			whole:  true,
+		},
 		"annotated": {
 			change: func(c *corev1.PersistentVolumeClaim) { c.Annotations[v1alpha1.AnnotationSource] = "s" },
 			whole:  true,

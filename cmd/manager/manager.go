@@ -35,6 +35,7 @@ import (
 	"github.com/s3populator/s3populator/populator/progress"
 	"github.com/s3populator/s3populator/populator/queue"
 	"github.com/s3populator/s3populator/transfer/export"
+	"github.com/s3populator/s3populator/transfer/final"
 )
 
 // leaderElectionID is the Lease of the leader.
@@ -54,6 +55,7 @@ func run(ctx context.Context, o options, f *drain) error {
 		func() error { return addCertificates(mgr, authority) },
 		func() error { return addMovers(ctx, mgr, o, authority) },
 		func() error { return addExportRequests(ctx, mgr) },
+		func() error { return addFinalExports(ctx, mgr) },
 		func() error { return addAdmission(ctx, mgr, o) },
 		func() error { return addProgress(mgr, o) },
 		func() error { return addProbes(mgr, authority) },
@@ -206,6 +208,14 @@ func addInventory(mgr ctrl.Manager, o options, office places.Office) error {
 		Image: image(o), Defaults: o.MoverDefaults, Now: time.Now, Workers: o.Workers, Places: office,
 	}
 	return r.SetupWithManager(mgr)
+}
+
+// addFinalExports adds what exports a claim that is being deleted before it goes.
+func addFinalExports(ctx context.Context, mgr ctrl.Manager) error {
+	r := &final.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner), Now: time.Now,
+	}
+	return r.SetupWithManager(ctx, mgr)
 }
 
 // addProgress serves on every replica: a Service does not know the leader.

@@ -19,10 +19,10 @@ type whose string
 
 const (
 	anybodys   whose = "anybody's"           // the kind is ours, or only ours to make
-	primes     whose = "a prime"             // a claim that a claim of ours controls
+	primes     whose = "a claim of ours"     // controlled by a claim of ours, or having a volume while it is exported
 	claims     whose = "a prime or a claim"  // with a dataSourceRef to us, or annotations of a user to us
 	pods       whose = "a pod of ours"       // controlled by a claim, a prime, an S3Source or an S3Export, or ending uploads
-	volumes    whose = "a prime's volume"    // the invariants tell which write on it is too late
+	volumes    whose = "a volume of ours"    // a prime's, where the invariants know what is late; or exported
 	madeSource whose = "a source of a claim" // controlled by the claim that described it
 	system     whose = "the manager's own"   // in its namespace, or with its name
 )
@@ -78,6 +78,9 @@ func (s subjects) note(o metav1.Object) { //nolint:gocyclo // One case for each 
 			add(primes)
 			add(claims)
 		}
+		if o.Labels[v1alpha1.LabelRole] == v1alpha1.RoleFinalExport {
+			add(primes)
+		}
 		if refersToUs(o) || annotatedByUser(o) {
 			add(claims)
 		}
@@ -85,6 +88,10 @@ func (s subjects) note(o metav1.Object) { //nolint:gocyclo // One case for each 
 		ending := owner == nil && o.Labels[v1alpha1.LabelRole] == v1alpha1.RoleAbort && !mayWrite(o)
 		if ending || owner != nil && slices.Contains(podOwners, owner.Kind) {
 			add(pods)
+		}
+	case *corev1.PersistentVolume:
+		if o.Annotations[v1alpha1.AnnotationFinalExport] != "" {
+			add(volumes)
 		}
 	case *v1alpha1.S3Source:
 		if owner != nil && owner.Kind == "PersistentVolumeClaim" {
@@ -146,7 +153,7 @@ func (o *Observer) is(on whose, r Request) bool {
 		return r.Namespace == SystemNamespace || r.Namespace == "" && r.Name == ManagerName
 	case volumes:
 		v := o.invariants.volumes[r.Name]
-		return v != nil && o.invariants.ofPrime(v, 0, ^revision(0))
+		return v != nil && o.invariants.ofPrime(v, 0, ^revision(0)) || o.subjects[volumes]["/"+r.Name]
 	default:
 	}
 	return o.subjects[on][r.Namespace+"/"+r.Name]

@@ -3,7 +3,9 @@
 package annotated
 
 import (
+	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -21,7 +23,8 @@ import (
 var ExportAnnotations = []string{
 	v1alpha1.AnnotationExportTo, v1alpha1.AnnotationExportEndpoint, v1alpha1.AnnotationExportRegion,
 	v1alpha1.AnnotationExportSecret, v1alpha1.AnnotationExportServiceAccount, v1alpha1.AnnotationExportCAConfigMap,
-	v1alpha1.AnnotationExportNow, v1alpha1.AnnotationExportSchedule,
+	v1alpha1.AnnotationExportNow, v1alpha1.AnnotationExportSchedule, v1alpha1.AnnotationExportOnDelete,
+	v1alpha1.AnnotationExportRunAs,
 }
 
 // Export is what the annotations of a claim ask for.
@@ -34,6 +37,8 @@ type Export struct {
 	Now string
 	// Schedule is when runs begin, in UTC; empty for never.
 	Schedule string
+	// RunAs is as whom the volume is read; nil leaves it to the pods that use the claim.
+	RunAs *corev1.PodSecurityContext
 }
 
 // Lengths of a token, and of a template by the schema of S3Export.
@@ -85,11 +90,44 @@ func ExportOf(claim *corev1.PersistentVolumeClaim) (Export, field.ErrorList) {
 			errs = append(errs, field.Invalid(path(v1alpha1.AnnotationExportSchedule), e.Schedule, err.Error()))
 		}
 	}
+	var err error
+	if e.RunAs, err = runAs(a[v1alpha1.AnnotationExportRunAs]); err != nil {
+		errs = append(
+			errs,
+			field.Invalid(path(v1alpha1.AnnotationExportRunAs), a[v1alpha1.AnnotationExportRunAs], err.Error()),
+		)
+	}
+	if on := a[v1alpha1.AnnotationExportOnDelete]; on != "" && on != v1alpha1.ExportOnDelete && on != "false" {
+		errs = append(
+			errs,
+			field.NotSupported(path(v1alpha1.AnnotationExportOnDelete), on, []string{v1alpha1.ExportOnDelete, "false"}),
+		)
+	}
 	if len(e.Now) > maxToken || strings.ContainsFunc(e.Now, unicode.IsControl) {
 		errs = append(errs, field.Invalid(path(v1alpha1.AnnotationExportNow), "", "write a short token that is new for each "+
 			"run, such as the time; of at most 253 bytes that can be printed"))
 	}
 	return e, errs
+}
+
+// runAs never has an fsGroup: the kubelet would change the group of every file.
+func runAs(text string) (*corev1.PodSecurityContext, error) {
+	if text == "" {
+		return nil, nil //nolint:nilnil // Nothing was said, which is no error.
+	}
+	userText, groupText, both := strings.Cut(text, ":")
+	user, err := strconv.ParseUint(userText, 10, 31)
+	group := user
+	if err == nil && both {
+		group, err = strconv.ParseUint(groupText, 10, 31)
+	}
+	if err != nil {
+		return nil, errors.New("write the number of a user, or of a user and of a group, such as 1000 or 1000:2000")
+	}
+	return &corev1.PodSecurityContext{
+		RunAsUser: new(int64(user)), RunAsGroup: new(int64(group)), RunAsNonRoot: new(user != 0), //nolint:gosec // 31 bits.
+		SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+	}, nil
 }
 
 func exportPlaceOf(a map[string]string) (v1alpha1.S3Location, string, field.ErrorList) {

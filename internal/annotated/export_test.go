@@ -103,6 +103,32 @@ func TestExportOf(t *testing.T) {
 			}),
 			wantErrs: []string{"/export-schedule]: Invalid value: \"nightly\": \"nightly\" is no schedule"},
 		},
+		"as another user": {
+			claim: claim(map[string]string{"export-to": "s3://backups", "export-region": "x", "export-run-as": "1000:2000"}),
+			want: Export{
+				Location: v1alpha1.S3Location{Bucket: "backups", Region: "x"}, Prefix: "{{.Namespace}}/{{.Claim}}/{{.Run}}/",
+				RunAs: &corev1.PodSecurityContext{
+					RunAsUser: new(int64(1000)), RunAsGroup: new(int64(2000)), RunAsNonRoot: new(true),
+					SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+				},
+			},
+		},
+		"as a user by name": {
+			claim:    claim(map[string]string{"export-to": "s3://backups", "export-region": "x", "export-run-as": "postgres"}),
+			wantErrs: []string{"/export-run-as]: Invalid value: \"postgres\": write the number of a user"},
+		},
+		"before it is deleted": {
+			claim: claim(map[string]string{"export-to": "s3://backups", "export-region": "x", "export-on-delete": "true"}),
+			want: Export{
+				Location: v1alpha1.S3Location{Bucket: "backups", Region: "x"}, Prefix: "{{.Namespace}}/{{.Claim}}/{{.Run}}/",
+			},
+		},
+		"neither before it is deleted nor not": {
+			claim: claim(map[string]string{"export-to": "s3://backups", "export-region": "x", "export-on-delete": "yes"}),
+			wantErrs: []string{
+				"/export-on-delete]: Unsupported value: \"yes\": supported values: \"true\", \"false\"",
+			},
+		},
 		"a token beyond all limits": {
 			claim: claim(map[string]string{
 				"export-to": "s3://backups", "export-region": "x", "export-now": strings.Repeat("x", 254),
@@ -128,10 +154,10 @@ func TestExportOf(t *testing.T) {
 		},
 		"a misspelt name, and one that is not there yet": {
 			claim: claim(map[string]string{
-				"export-to": "s3://backups", "export-region": "x", "export-on-delete": "true", "export-scedule": "@daily",
+				"export-to": "s3://backups", "export-region": "x", "export-compression": "true", "export-scedule": "@daily",
 			}),
 			wantErrs: []string{
-				`Unsupported value: "s3populator.io/export-on-delete"`, `Unsupported value: "s3populator.io/export-scedule"`,
+				`Unsupported value: "s3populator.io/export-compression"`, `Unsupported value: "s3populator.io/export-scedule"`,
 			},
 		},
 	}

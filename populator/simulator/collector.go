@@ -58,6 +58,9 @@ func (w *world) owners() []client.Object {
 	for _, c := range all[*corev1.PersistentVolumeClaim](w.server) {
 		list = append(list, c)
 	}
+	for _, e := range all[*v1alpha1.S3Export](w.server) {
+		list = append(list, e)
+	}
 	return list
 }
 

@@ -78,7 +78,11 @@ func (g *door) after(verb string, o any) error {
 	w := g.w
 	w.wroteAt = w.now
 	w.say("  %s %s", verb, name(o))
-	w.oracle.judge()
+	w.play.judge()
+	if w.writes++; w.writes == w.subject.CrashAfter {
+		w.say("  dies after write %d", w.writes)
+		g.die()
+	}
 	if w.settling {
 		return nil
 	}

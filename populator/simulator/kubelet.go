@@ -143,6 +143,9 @@ func (w *world) mountable(pod *corev1.Pod) bool {
 		if c == nil || c.Status.Phase != corev1.ClaimBound || c.Spec.VolumeName == "" {
 			return false
 		}
+		if w.setting.unattached {
+			continue
+		}
 		if _, ok := one[*storagev1.VolumeAttachment](w.server, "",
 			attachmentName(c.Spec.VolumeName, pod.Spec.NodeName)); !ok {
 			return false
@@ -172,7 +175,7 @@ func (w *world) start(pod *corev1.Pod) {
 			Name: pod.Spec.Containers[0].Name, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
 		}}
 	})
-	w.oracle.starts(p)
+	w.play.starts(p)
 }
 
 func mountedToWrite(pod *corev1.Pod, volume string) bool {

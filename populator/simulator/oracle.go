@@ -54,6 +54,13 @@ type oracle struct {
 	seen  Seen
 }
 
+// population is the scenario of claims that are filled from S3.
+type population struct{ *oracle }
+
+func (p population) disturb() []action { return p.w.chaosActions() }
+
+func (p population) work() []action { return p.w.moverActions() }
+
 func newOracle(w *world) *oracle {
 	return &oracle{
 		w: w, policies: map[types.UID]corev1.PersistentVolumeReclaimPolicy{},

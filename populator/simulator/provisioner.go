@@ -118,7 +118,7 @@ func (w *world) attached(volume string) bool {
 }
 
 func (w *world) destroy(v *corev1.PersistentVolume) {
-	w.oracle.destroys(v)
+	w.play.destroys(v)
 	delete(w.contents, v.UID)
 	edit(w.server, v, func(v *corev1.PersistentVolume) {
 		v.Finalizers = nil

@@ -47,6 +47,8 @@ type Subject struct {
 	Scheme *runtime.Scheme
 	// Transform is the manager's cache options; it gets a copy.
 	Transform Transform
+	// CrashAfter kills the process that made this write, counted from 1; zero kills none.
+	CrashAfter int
 	// New starts a process. Its cached client lags, its live one does not.
 	New func(cached client.Client, live client.Reader, now func() time.Time) Manager
 }

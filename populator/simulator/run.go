@@ -12,9 +12,13 @@ import (
 type Result struct {
 	Promise, Detail string
 	Seen            Seen
+	// Final is what a run of RunFinal met.
+	Final FinalSeen
 	// Trace has a line for each step.
 	Trace   []string
 	choices []uint32
+	// again plays other choices in the same way.
+	again func(*choices, Subject) Result
 }
 
 // Ok tells that every promise was kept.
@@ -26,12 +30,24 @@ func (r Result) String() string {
 
 // Run plays a seed: first everybody interferes with everybody, then the trouble is mended
 // and what can be populated must be, then the claims are deleted and nothing may be left.
-func Run(seed uint64, subject Subject) Result { return run(seeded(seed), subject) }
+func Run(seed uint64, subject Subject) Result { return runPopulation(seeded(seed), subject) }
 
-func run(c *choices, subject Subject) (result Result) {
+func runPopulation(c *choices, subject Subject) Result {
+	return run(c, runPopulation, func() *world { return newWorld(c, subject) }, func(w *world) {
+		w.mend()
+		w.settle()
+		w.oracle.judgeRest()
+		w.tearDown()
+		w.settle()
+		w.oracle.judgeEnd()
+	})
+}
+
+// run plays a world and then its end.
+func run(c *choices, again func(*choices, Subject) Result, start func() *world, end func(*world)) (result Result) {
 	var w *world
 	defer func() {
-		result.choices = c.taken
+		result.choices, result.again = c.taken, again
 		if w != nil {
 			result.Trace, result.Seen = w.trace, w.oracle.seen
 		}
@@ -43,19 +59,14 @@ func run(c *choices, subject Subject) (result Result) {
 			result.Promise, result.Detail = promiseWellBehaved, fmt.Sprintf("%v\n%s", p, debug.Stack())
 		}
 	}()
-	w = newWorld(c, subject)
+	w = start()
 	for range 200 + c.below(600) {
 		if c.over {
 			break
 		}
 		w.step()
 	}
-	w.mend()
-	w.settle()
-	w.oracle.judgeRest()
-	w.tearDown()
-	w.settle()
-	w.oracle.judgeEnd()
+	end(w)
 	return result
 }
 
@@ -70,7 +81,7 @@ func Shrink(r Result, subject Subject) Result {
 		for at := 0; at+size <= len(r.choices) && replays < mostReplays; {
 			replays++
 			shorter := append(append([]uint32{}, r.choices[:at]...), r.choices[at+size:]...)
-			if again := run(replayed(shorter), subject); again.Promise == r.Promise {
+			if again := r.again(replayed(shorter), subject); again.Promise == r.Promise {
 				r = again
 			} else {
 				at += size

@@ -111,6 +111,9 @@ func (w *world) attachActions() []action {
 	var list []action
 	add := func(what string, weight int, do func()) { list = append(list, action{"attacher", what, weight, do}) }
 	wanted := map[string]bool{}
+	if w.setting.unattached {
+		return nil
+	}
 	for _, p := range all[*corev1.Pod](w.server) {
 		if p.Spec.NodeName == "" || ended(p) {
 			continue

@@ -10,17 +10,27 @@ type Seen struct {
 }
 
 // Add sums.
-func (s *Seen) Add(more Seen) {
-	a, b := reflect.ValueOf(s).Elem(), reflect.ValueOf(more)
+func (s *Seen) Add(more Seen) { sum(s, more) }
+
+// Add sums.
+func (s *FinalSeen) Add(more FinalSeen) { sum(s, more) }
+
+func sum(into, more any) {
+	a, b := reflect.ValueOf(into).Elem(), reflect.ValueOf(more)
 	for i := range a.NumField() {
 		a.Field(i).SetInt(a.Field(i).Int() + b.Field(i).Int())
 	}
 }
 
 // Missing names what was never met.
-func (s *Seen) Missing() []string {
+func (s *Seen) Missing() []string { return zeros(s) }
+
+// Missing names what was never met.
+func (s *FinalSeen) Missing() []string { return zeros(s) }
+
+func zeros(of any) []string {
 	var names []string
-	v := reflect.ValueOf(s).Elem()
+	v := reflect.ValueOf(of).Elem()
 	for i := range v.NumField() {
 		if v.Field(i).Int() == 0 {
 			names = append(names, v.Type().Field(i).Name)

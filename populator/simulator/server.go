@@ -129,6 +129,9 @@ func (s *server) create(o client.Object) error {
 	if t.objects[key] != nil {
 		return apierrors.NewAlreadyExists(resource(o), key.Name)
 	}
+	if s.leaving(o.GetNamespace()) {
+		return terminating(o)
+	}
 	if o.GetResourceVersion() != "" {
 		return apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
 	}
@@ -144,6 +147,19 @@ func (s *server) create(o client.Object) error {
 	s.record(t, change{after: stored})
 	assign(o, stored)
 	return nil
+}
+
+// leaving tells that a namespace is being deleted: nothing can be made in it. A namespace without an
+// object is there.
+func (s *server) leaving(namespace string) bool {
+	n, ok := one[*corev1.Namespace](s, "", namespace)
+	return ok && n.DeletionTimestamp != nil
+}
+
+func terminating(o client.Object) error {
+	err := apierrors.NewForbidden(resource(o), o.GetName(), fmt.Errorf("the namespace is being terminated"))
+	err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+	return err
 }
 
 // admit does what the admission plugins and the defaults of the kinds do.

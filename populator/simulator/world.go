@@ -27,6 +27,8 @@ type setting struct {
 	mode    corev1.PersistentVolumeAccessMode
 	// immediate claims carry bind=Immediate.
 	immediate bool
+	// unattached: the driver has nothing to attach, as with a shared file system.
+	unattached bool
 	// strangers: volumes and claims with data that is not ours come and go.
 	strangers bool
 	// interference turns administrators and dying nodes on; without it only the manager fails.
@@ -54,11 +56,29 @@ type world struct {
 	teardown bool
 	depth    int
 
+	// writes of the manager so far.
+	writes int
 	// wroteAt is when the manager last wrote, even if that changed nothing.
 	wroteAt time.Time
 
 	oracle *oracle
-	trace  []string
+	// play is what happens in this cluster besides Kubernetes, and who judges it.
+	play  scenario
+	trace []string
+}
+
+// scenario is what the manager is used for: its people, what runs in pods, and the promises.
+type scenario interface {
+	// disturb is what people and broken nodes could do now; nothing of it when the world settles.
+	disturb() []action
+	// work is what the processes of pods, and controllers beside the manager, could do now.
+	work() []action
+	// changed, starts and destroys hear of a change, of a process and of the end of a volume's data.
+	changed(c change)
+	starts(p *process)
+	destroys(v *corev1.PersistentVolume)
+	// judge looks at the whole after every step.
+	judge()
 }
 
 // action is one step that somebody could take now.
@@ -89,7 +109,8 @@ func newWorld(c *choices, subject Subject) *world {
 		},
 	}
 	w.oracle = newOracle(w)
-	w.changed = w.oracle.changed
+	w.play = population{w.oracle}
+	w.changed = func(c change) { w.play.changed(c) }
 	w.actor = "setup"
 	w.must(w.create(&storagev1.StorageClass{
 		ObjectMeta: metav1.ObjectMeta{Name: className}, Provisioner: driver,
@@ -127,7 +148,7 @@ func (w *world) actions() []action {
 	var list []action
 	for _, part := range []func() []action{
 		w.managerActions, w.binderActions, w.provisionerActions, w.schedulerActions, w.attachActions,
-		w.kubeletActions, w.moverActions, w.collectorActions,
+		w.kubeletActions, w.play.work, w.collectorActions,
 	} {
 		list = append(list, part()...)
 	}
@@ -137,7 +158,7 @@ func (w *world) actions() []action {
 	for i := range list {
 		list[i].weight *= usual
 	}
-	return append(list, w.chaosActions()...)
+	return append(list, w.play.disturb()...)
 }
 
 // step lets one of them happen.
@@ -162,7 +183,7 @@ func (w *world) perform(a action) {
 	w.say("%s", a.what)
 	a.do()
 	w.actor = before
-	w.oracle.judge()
+	w.play.judge()
 }
 
 // class of every claim here.

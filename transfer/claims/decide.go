@@ -202,6 +202,7 @@ func exportFor(
 		},
 		Spec: v1alpha1.S3ExportSpec{ClaimName: claim.Name, S3ExportTemplate: v1alpha1.S3ExportTemplate{
 			Destination: v1alpha1.ExportDestination{S3Location: asked.Location, Prefix: asked.Prefix},
+			Mover:       v1alpha1.Mover{PodSecurityContext: asked.RunAs},
 		}},
 	}
 	if tick != nil {

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package final
+
+import (
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+func TestDecide(t *testing.T) {
+	ended, reader := pod(ourLabels, corev1.PodSucceeded), pod(ourLabels, corev1.PodRunning)
+	stranger := pod(nil, corev1.PodRunning)
+	for name, tt := range map[string]struct {
+		state  State
+		action Action
+		reason v1alpha1.Reason
+	}{
+		"a selected claim is held":           {world(alive, released), AddFinalizer, ""},
+		"a held claim is left alone":         {world(alive), Wait, ""},
+		"a claim that asks no more":          {world(alive, unselected), RemoveFinalizer, ""},
+		"a claim without a place":            {world(alive, nowhere), RemoveFinalizer, ""},
+		"a claim that nobody holds goes":     {world(released, unselected), Wait, ""},
+		"its pods are waited for":            {world(inUseByPods), Wait, "ClaimInUse"},
+		"its nodes are waited for":           {world(attachedTo), Wait, "VolumeAttached"},
+		"pods come before nodes":             {world(inUseByPods, attachedTo), Wait, "ClaimInUse"},
+		"a volume without a claimRef":        {world(noRef), Wait, "VolumeUnsettled"},
+		"a volume that is released":          {world(marked(v1alpha1.AnnotationReleasing)), Wait, "VolumeUnsettled"},
+		"a volume with a record not to read": {world(marked(v1alpha1.AnnotationFinalExport)), Wait, "VolumeUnsettled"},
+		"asked no more after the deletion":   {world(unselected), CreateExportClaim, ""},
+		"no place after the deletion":        {world(nowhere), Wait, "InvalidAnnotations"},
+		"the export claim comes first":       {world(), CreateExportClaim, ""},
+		"its name is somebody else's":        {world(strangeExportClaim), Wait, "ExportClaimConflict"},
+		"it goes":                            {world(exportClaimGoing), Wait, ""},
+		"the volume is taken":                {world(exportClaimPending), TakeVolume, ""},
+
+		"the export claim was deleted":        {world(taken), CreateExportClaim, ""},
+		"it is being deleted":                 {world(taken, exportClaimGoing), Wait, "FinalExportRunning"},
+		"it is kept by a pod that ended":      {world(taken, exportClaimGoing, failing, ended), DeletePod, ""},
+		"it goes while a pod reads":           {world(taken, exportClaimGoing, run, reader), Wait, "FinalExportRunning"},
+		"it was made anew":                    {world(taken, refersToUID("earlier"), exportClaim), TakeVolume, ""},
+		"somebody cleared the claimRef":       {world(taken, noRef, exportClaim), TakeVolume, ""},
+		"somebody gave it back by hand":       {world(taken, refersToUID(uid), exportClaim), TakeVolume, ""},
+		"somebody gave it away":               {world(taken, givenAway, exportClaim, complete), Wait, "VolumeTaken"},
+		"the binder is waited for":            {world(taken, exportClaimPending), Wait, "FinalExportRunning"},
+		"the run is made":                     {world(taken, exportClaim), CreateExport, ""},
+		"its name is somebody else's as well": {world(taken, exportClaim, strangeRun), Wait, "ExportClaimConflict"},
+		"the run goes on":                     {world(taken, exportClaim, run), Wait, "FinalExportRunning"},
+		"the run was deleted":                 {world(taken, exportClaim, runGoing), Wait, "FinalExportRunning"},
+		"the run failed":                      {world(taken, exportClaim, failing), Wait, "FinalExportFailed"},
+		"another run is asked for":            {world(taken, exportClaim, outdated), DeleteExport, ""},
+		"no place before the run":             {world(taken, exportClaim, nowhere), Wait, "InvalidAnnotations"},
+		"complete, and a pod is left":         {world(taken, exportClaim, complete, ended), DeletePod, "FinalExportEnding"},
+		"complete, and somebody's pod is":     {world(taken, exportClaim, complete, stranger), Wait, "FinalExportEnding"},
+		"complete":                            {world(taken, exportClaim, complete), ReturnVolume, ""},
+		"complete, the export claim is gone":  {world(taken, complete), ReturnVolume, ""},
+		"given back":                          {world(exported, exportClaim, complete), DeleteExportClaim, ""},
+		"given back, the export claim goes":   {world(exported, exportClaimGoing, complete), Wait, ""},
+		"given back, and clean":               {world(exported, complete), RemoveFinalizer, "FinalExportComplete"},
+		"given back, the run is forgotten":    {world(exported), RemoveFinalizer, "FinalExportComplete"},
+
+		"skipped at once":                   {world(skipped, inUseByPods), RemoveFinalizer, "FinalExportSkipped"},
+		"skipped before the volume is":      {world(skipped, exportClaim), DeleteExportClaim, ""},
+		"skipped while it runs":             {world(taken, exportClaim, run, skipped), DeleteExport, ""},
+		"skipped, and a pod reads":          {world(taken, exportClaim, skipped, reader), DeletePod, "FinalExportEnding"},
+		"skipped after a failure":           {world(taken, exportClaim, failing, skipped), DeleteExport, ""},
+		"skipped, nothing runs":             {world(taken, exportClaim, skipped), ReturnVolume, ""},
+		"skipped, a strange claim stays":    {world(skipped, strangeExportClaim), RemoveFinalizer, "FinalExportSkipped"},
+		"skipped, it was given away":        {world(taken, givenAway, skipped), RemoveFinalizer, "FinalExportSkipped"},
+		"the namespace goes":                {world(leaving, inUseByPods), RemoveFinalizer, "FinalExportSkipped"},
+		"the namespace goes while it runs":  {world(taken, exportClaim, runGoing, leaving), ReturnVolume, ""},
+		"no volume":                         {world(noVolume), RemoveFinalizer, "FinalExportSkipped"},
+		"the volume is another claim's now": {world(givenAway), RemoveFinalizer, "FinalExportSkipped"},
+
+		"gone, and nothing is left":         {world(gone, noVolume), Wait, ""},
+		"gone before the volume was taken":  {world(exportClaim, gone), DeleteExportClaim, ""},
+		"gone while it runs":                {world(taken, exportClaim, run, gone), Wait, "FinalExportRunning"},
+		"gone, and the export claim too":    {world(taken, run, gone), CreateExportClaim, ""},
+		"gone, complete":                    {world(taken, exportClaim, complete, gone), ReturnVolume, ""},
+		"gone, and nothing says where to":   {world(taken, exportClaim, gone), ReturnVolume, ""},
+		"gone, given back":                  {world(exported, exportClaim, complete, gone), DeleteExportClaim, ""},
+		"gone, failed":                      {world(taken, exportClaim, failing, gone), Wait, "FinalExportFailed"},
+		"the finalizer was taken off by us": {world(taken, exportClaim, released), ReturnVolume, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := Decide(tt.state)
+			if d.Action != tt.action || d.Reason != tt.reason {
+				t.Errorf("decided %s %q (%s), want %s %q", d.Action, d.Reason, d.Message, tt.action, tt.reason)
+			}
+			if d.Reason != "" && (d.Message == "" || d.Status == "") {
+				t.Errorf("%s has status %q and says %q", d.Reason, d.Status, d.Message)
+			}
+		})
+	}
+}
+
+// TestWords: who reads why a claim stays also reads how to let it go.
+func TestWords(t *testing.T) {
+	for name, s := range map[string]State{
+		"in use": world(inUseByPods), "attached": world(attachedTo), "no place": world(nowhere),
+		"running": world(taken, exportClaim, run), "failed": world(taken, exportClaim, failing),
+		"conflict": world(strangeExportClaim), "given away": world(taken, givenAway),
+	} {
+		if d := Decide(s); !strings.Contains(d.Message, v1alpha1.AnnotationSkipFinalExport+"=true") {
+			t.Errorf("%s: says nothing of the way out: %s", name, d.Message)
+		}
+	}
+	if d := Decide(world(taken, exportClaim, failing)); !strings.Contains(d.Message, "NoSuchBucket: the bucket is gone") ||
+		!strings.Contains(d.Message, v1alpha1.AnnotationRetry) {
+		t.Errorf("a failure is told without its cause or what to do: %s", d.Message)
+	}
+	if d := Decide(world(taken, exportClaim, run)); !strings.Contains(d.Message, "Lost") {
+		t.Errorf("Lost is not explained: %s", d.Message)
+	}
+}

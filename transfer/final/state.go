@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package final exports claims that are being deleted, before they go. A finalizer of ours holds a
+// claim that asks for it. No pod can use a claim that is being deleted, so when its users are gone
+// its volume is handed to an export claim of ours, which an S3Export reads, and is handed back when
+// the manifest is there. docs/design has the page.
+//
+// Every pass is observe, decide, act, report. What is decided (decide.go) and built (build.go,
+// patch.go) is pure. At most one step is made in a pass.
+package final
+
+import (
+	"encoding/json"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/annotated"
+)
+
+// State is all that a decision may rest on. A nil object is absent. For a claim that is not being
+// deleted only Claim is looked at, and nothing else is read.
+type State struct {
+	// Namespace, Name and UID of the claim.
+	Namespace, Name string
+	UID             types.UID
+	// Claim is the user's; nil when none has this UID any more.
+	Claim *corev1.PersistentVolumeClaim
+	// Leaving: its namespace is being deleted, and nothing can be made in it.
+	Leaving bool
+	// Volume is the claim's, or the one that was taken from it.
+	Volume *corev1.PersistentVolume
+	// Attachments are the nodes that Volume is attached to, while it is the claim's.
+	Attachments []string
+	// ExportClaim and Export have the names that ExportClaimName and ExportName say, whoever made them.
+	ExportClaim *corev1.PersistentVolumeClaim
+	Export      *v1alpha1.S3Export
+	// Pods that use the export claim, once that is to go, or is on its way.
+	Pods []corev1.Pod
+}
+
+// Selected tells whether a claim asks to be exported before it goes.
+func Selected(claim *corev1.PersistentVolumeClaim) bool {
+	return claim.Annotations[v1alpha1.AnnotationExportOnDelete] == v1alpha1.ExportOnDelete &&
+		annotated.ExportAsked(claim) && !block(claim)
+}
+
+// block volumes hold no files.
+func block(claim *corev1.PersistentVolumeClaim) bool {
+	return claim.Spec.VolumeMode != nil && *claim.Spec.VolumeMode == corev1.PersistentVolumeBlock
+}
+
+// Held tells whether our finalizer is on a claim.
+func Held(claim *corev1.PersistentVolumeClaim) bool {
+	return controllerutil.ContainsFinalizer(claim, v1alpha1.FinalizerFinalExport)
+}
+
+// Record is what a volume that was taken from its claim has to remember.
+type Record struct {
+	Namespace string                               `json:"namespace"`
+	Name      string                               `json:"name"`
+	UID       types.UID                            `json:"uid"`
+	Policy    corev1.PersistentVolumeReclaimPolicy `json:"policy"`
+}
+
+// RecordOf is the record on a volume; false where there is none that can be read.
+func RecordOf(volume *corev1.PersistentVolume) (r Record, ok bool) {
+	err := json.Unmarshal([]byte(volume.Annotations[v1alpha1.AnnotationFinalExport]), &r)
+	return r, err == nil && r.UID != "" && r.Namespace != "" && r.Name != "" && r.Policy != ""
+}
+
+// inUse are the finalizers by which Kubernetes and its CSI sidecars say that somebody reads or writes
+// through a claim: pods, snapshots and clones.
+var inUse = []string{
+	"kubernetes.io/pvc-protection",
+	"snapshot.storage.kubernetes.io/pvc-as-source-protection",
+	"provisioner.storage.kubernetes.io/cloning-protection",
+}
+
+func used(claim *corev1.PersistentVolumeClaim) bool {
+	return slices.ContainsFunc(claim.Finalizers, func(f string) bool { return slices.Contains(inUse, f) })
+}
+
+// free tells that nobody holds the claim for us: it is gone, or somebody took our finalizer off.
+func (s State) free() bool { return s.Claim == nil || !Held(s.Claim) }
+
+func (s State) skipped() bool {
+	return s.Claim != nil && s.Claim.Annotations[v1alpha1.AnnotationSkipFinalExport] == v1alpha1.SkipFinalExport
+}
+
+// taken tells that the volume was taken from the claim and not given back yet.
+func (s State) taken() bool {
+	if s.Volume == nil {
+		return false
+	}
+	r, ok := RecordOf(s.Volume)
+	return ok && r.UID == s.UID
+}
+
+// exported tells that the volume was given back after a complete export.
+func (s State) exported() bool {
+	return s.Volume != nil && s.Volume.Annotations[v1alpha1.AnnotationExportedFor] == string(s.UID)
+}
+
+// ours tells that an object with a name of ours was made by us for this claim.
+func (s State) ours(labels map[string]string) bool {
+	return labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy &&
+		labels[v1alpha1.LabelRole] == v1alpha1.RoleFinalExport && labels[v1alpha1.LabelClaimUID] == string(s.UID)
+}
+
+// ownsExportClaim also asks for the volume: a claim of any other one is of no use here.
+func (s State) ownsExportClaim() bool {
+	return s.ExportClaim != nil && s.ours(s.ExportClaim.Labels) &&
+		(s.Volume == nil || s.ExportClaim.Spec.VolumeName == s.Volume.Name)
+}
+
+func (s State) ownsExport() bool {
+	return s.Export != nil && s.ours(s.Export.Labels) && s.Export.Spec.ClaimName == ExportClaimName(s.UID)
+}
+
+// complete tells that the manifest of the taken volume is in S3.
+func (s State) complete() bool {
+	return s.ownsExport() && !s.Export.Spec.DryRun &&
+		meta.IsStatusConditionTrue(s.Export.Status.Conditions, v1alpha1.ConditionComplete)
+}
+
+func failed(export *v1alpha1.S3Export) bool {
+	return meta.IsStatusConditionTrue(export.Status.Conditions, v1alpha1.ConditionFailed)
+}
+
+// refersTo tells whose a volume is by the only key that cannot be reused.
+func refersTo(volume *corev1.PersistentVolume, uid types.UID) bool {
+	return volume.Spec.ClaimRef != nil && volume.Spec.ClaimRef.UID == uid
+}
+
+// foreign tells that somebody gave a taken volume to a claim that is neither the user's nor ours.
+func (s State) foreign() bool {
+	ref := s.Volume.Spec.ClaimRef
+	return ref != nil && ref.UID != s.UID &&
+		(ref.Namespace != s.Namespace || ref.Name != ExportClaimName(s.UID))
+}
+
+// deleting tells that there is more to do than to hold a claim.
+func (s State) deleting() bool { return s.Claim == nil || s.Claim.DeletionTimestamp != nil }

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package final
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+// howToSkip is the way out that every message names which may need it.
+const howToSkip = "To delete the claim without this export, annotate it with " +
+	v1alpha1.AnnotationSkipFinalExport + "=" + v1alpha1.SkipFinalExport + "."
+
+func tellInUse(s State) string {
+	return "The claim is exported before it goes (" + v1alpha1.AnnotationExportOnDelete +
+		"). That begins when no pod, snapshot or clone uses it any more. " + howToSkip
+}
+
+func tellAttached(s State) string {
+	return fmt.Sprintf("The claim is exported before it goes. Its volume %s is still attached to %s, where a process may "+
+		"go on writing; the export begins when it is detached. %s",
+		s.Volume.Name, strings.Join(s.Attachments, ", "), howToSkip)
+}
+
+func tellUnsettled(s State, why string) string {
+	return fmt.Sprintf(
+		"The claim is exported before it goes, but its volume %s is in other hands: %s. The export begins when "+
+			"that is over. %s",
+		s.Volume.Name,
+		why,
+		howToSkip,
+	)
+}
+
+func tellInvalid(s State, wrong string) string {
+	return "The claim is to be exported before it goes, but its annotations do not say where to: " + wrong +
+		". Correct them; nothing is deleted meanwhile. " + howToSkip
+}
+
+func tellConflict(s State, what string) string {
+	return fmt.Sprintf(
+		"The claim is to be exported before it goes, but %s exists and was not made for that. Delete it; the "+
+			"claim and its volume are kept meanwhile. %s",
+		what,
+		howToSkip,
+	)
+}
+
+func tellTaken(s State) string {
+	ref := s.Volume.Spec.ClaimRef
+	return fmt.Sprintf(
+		"The volume %s was being exported, and somebody gave it to claim %s/%s. It is left alone. Point its "+
+			"claimRef at %s again to go on. %s",
+		s.Volume.Name,
+		ref.Namespace,
+		ref.Name,
+		ExportClaimName(s.UID),
+		howToSkip,
+	)
+}
+
+func tellRunning(s State, how string) string {
+	return fmt.Sprintf(
+		"The claim is exported before it goes. Its volume %s belongs to claim %s meanwhile, which is why this "+
+			"claim is Lost: nothing is lost, the volume comes back. %s %s",
+		s.Volume.Name,
+		ExportClaimName(s.UID),
+		how,
+		howToSkip,
+	)
+}
+
+func tellProgress(e *v1alpha1.S3Export) string {
+	phase := e.Status.Phase
+	if phase == "" {
+		phase = v1alpha1.ExportPending
+	}
+	return fmt.Sprintf("S3Export %s is %s.", e.Name, phase)
+}
+
+func tellFailed(s State) string {
+	why := ""
+	if c := meta.FindStatusCondition(s.Export.Status.Conditions, v1alpha1.ConditionFailed); c != nil {
+		why = c.Reason + ": " + c.Message
+	}
+	return fmt.Sprintf(
+		"The export before deletion failed, and the claim and its volume %s are kept. %s Correct the cause, then "+
+			"try again with a new value of the annotation %s, or with other %s annotations. %s",
+		s.Volume.Name,
+		why,
+		v1alpha1.AnnotationRetry,
+		v1alpha1.ExportPrefix+"...",
+		howToSkip,
+	)
+}
+
+func tellEnding(s State) string {
+	p := s.Pods[0]
+	return fmt.Sprintf("The volume %s is given back when pod %s, which uses it, has ended.", s.Volume.Name, p.Name)
+}
+
+func tellComplete(s State) string {
+	return fmt.Sprintf("The volume %s was exported to %s.", s.Volume.Name,
+		s.Volume.Annotations[v1alpha1.AnnotationExportedTo])
+}
+
+func tellSkipped(s State) string {
+	var why string
+	switch {
+	case s.skipped():
+		why = "its annotation " + v1alpha1.AnnotationSkipFinalExport + " says so"
+	case s.Leaving:
+		why = "its namespace is being deleted, in which nothing can run"
+	default:
+		why = "it has no volume of files that is its own"
+	}
+	return fmt.Sprintf("Claim %s/%s was deleted without the export that its annotation %s asks for: %s.",
+		s.Namespace, s.Name, v1alpha1.AnnotationExportOnDelete, why)
+}
+
+// condition is what a decision says on the claim; false where that is told already.
+func condition(s State, d Decision) (corev1.PersistentVolumeClaimCondition, bool) {
+	next := corev1.PersistentVolumeClaimCondition{
+		Type: v1alpha1.ConditionFinalExport, Status: d.Status, Reason: string(d.Reason), Message: d.Message,
+	}
+	if d.Reason == "" || s.Claim == nil {
+		return next, false
+	}
+	for _, was := range s.Claim.Status.Conditions {
+		if was.Type == next.Type {
+			if was.Status == next.Status {
+				next.LastTransitionTime = was.LastTransitionTime
+			}
+			return next, was.Status != next.Status || was.Reason != next.Reason || was.Message != next.Message
+		}
+	}
+	return next, true
+}
+
+// warning reasons need somebody to act.
+func eventType(d Decision) string {
+	if d.Status == corev1.ConditionFalse {
+		return corev1.EventTypeWarning
+	}
+	return corev1.EventTypeNormal
+}

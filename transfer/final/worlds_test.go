@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package final
+
+import (
+	"encoding/json"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+const (
+	uid      types.UID = "claim-uid"
+	exporter types.UID = "export-claim-uid"
+)
+
+// change makes a state out of another one.
+type change func(*State)
+
+// world is a selected claim that is being deleted, whose users are gone, and whose volume is its own.
+func world(changes ...change) State {
+	s := State{Namespace: "team", Name: "data", UID: uid}
+	s.Claim = &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "team", Name: "data", UID: uid, ResourceVersion: "7",
+			Finalizers:        []string{"example.com/other", v1alpha1.FinalizerFinalExport},
+			DeletionTimestamp: &metav1.Time{},
+			Annotations: map[string]string{
+				v1alpha1.AnnotationExportTo: "s3://backups/claims", v1alpha1.AnnotationExportEndpoint: "https://s3.example.com",
+				v1alpha1.AnnotationExportSecret: "s3", v1alpha1.AnnotationExportOnDelete: "true",
+			},
+		},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			VolumeName: "pv", AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources: corev1.VolumeResourceRequirements{
+				Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
+			},
+		},
+	}
+	s.Volume = &corev1.PersistentVolume{
+		ObjectMeta: metav1.ObjectMeta{Name: "pv", ResourceVersion: "9", Annotations: map[string]string{}},
+		Spec: corev1.PersistentVolumeSpec{
+			StorageClassName: "fast", PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimDelete,
+			Capacity:    corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("2Gi")},
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce, corev1.ReadOnlyMany},
+			ClaimRef:    &corev1.ObjectReference{Namespace: "team", Name: "data", UID: uid},
+		},
+	}
+	for _, c := range changes {
+		c(&s)
+	}
+	return s
+}
+
+// alive is before the deletion.
+func alive(s *State) { s.Claim.DeletionTimestamp = nil }
+
+func gone(s *State) { s.Claim = nil }
+
+func released(s *State) { s.Claim.Finalizers = []string{"example.com/other"} }
+
+func inUseByPods(s *State) { s.Claim.Finalizers = append(s.Claim.Finalizers, inUse[0]) }
+
+func attachedTo(s *State) { s.Attachments = []string{"node-a"} }
+
+func skipped(s *State) { s.Claim.Annotations[v1alpha1.AnnotationSkipFinalExport] = "true" }
+
+func leaving(s *State) { s.Leaving = true }
+
+func unselected(s *State) { delete(s.Claim.Annotations, v1alpha1.AnnotationExportOnDelete) }
+
+func nowhere(s *State) { delete(s.Claim.Annotations, v1alpha1.AnnotationExportTo) }
+
+func noVolume(s *State) { s.Volume = nil }
+
+// taken is with the export claim.
+func taken(s *State) {
+	record, _ := json.Marshal(Record{
+		Namespace: "team", Name: "data", UID: uid, Policy: corev1.PersistentVolumeReclaimDelete,
+	})
+	s.Volume.Annotations[v1alpha1.AnnotationFinalExport] = string(record)
+	s.Volume.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
+	s.Volume.Spec.ClaimRef = &corev1.ObjectReference{Namespace: "team", Name: ExportClaimName(uid), UID: exporter}
+}
+
+func refersToUID(other types.UID) change {
+	return func(s *State) { s.Volume.Spec.ClaimRef.UID = other }
+}
+
+func noRef(s *State) { s.Volume.Spec.ClaimRef = nil }
+
+func givenAway(s *State) {
+	s.Volume.Spec.ClaimRef = &corev1.ObjectReference{Namespace: "team", Name: "other", UID: "other-uid"}
+}
+
+func exported(s *State) { s.Volume.Annotations[v1alpha1.AnnotationExportedFor] = string(uid) }
+
+func marked(name string) change {
+	return func(s *State) { s.Volume.Annotations[name] = "x" }
+}
+
+// exportClaim of ours, as the API server has it.
+func exportClaim(s *State) {
+	v := s.Volume
+	if v == nil {
+		v = world().Volume
+	}
+	s.ExportClaim = ExportClaim(State{Namespace: s.Namespace, Name: s.Name, UID: uid, Claim: s.Claim, Volume: v})
+	s.ExportClaim.UID, s.ExportClaim.ResourceVersion = exporter, "11"
+	s.ExportClaim.Status.Phase = corev1.ClaimBound
+}
+
+func exportClaimPending(s *State) {
+	exportClaim(s)
+	s.ExportClaim.Status.Phase = corev1.ClaimPending
+}
+
+func exportClaimGoing(s *State) {
+	exportClaim(s)
+	s.ExportClaim.DeletionTimestamp = &metav1.Time{}
+}
+
+func strangeExportClaim(s *State) {
+	exportClaim(s)
+	s.ExportClaim.Labels = nil
+}
+
+// run of ours, as the API server has it.
+func run(s *State) {
+	if s.Claim == nil {
+		whole := world()
+		whole.Namespace, whole.Name = s.Namespace, s.Name
+		s.Export = Export(whole)
+	} else {
+		s.Export = Export(*s)
+	}
+	s.Export.UID, s.Export.ResourceVersion = "export-uid", "13"
+	s.Export.Status.Phase = v1alpha1.ExportRunning
+}
+
+func ends(condition string, phase v1alpha1.ExportPhase) change {
+	return func(s *State) {
+		run(s)
+		s.Export.Status.Phase, s.Export.Status.Location = phase, "s3://backups/claims/team/data/final"
+		s.Export.Status.Conditions = []metav1.Condition{
+			{Type: condition, Status: metav1.ConditionTrue, Reason: "NoSuchBucket", Message: "the bucket is gone"},
+		}
+	}
+}
+
+func complete(s *State) { ends(v1alpha1.ConditionComplete, v1alpha1.ExportSucceeded)(s) }
+
+func failing(s *State) { ends(v1alpha1.ConditionFailed, v1alpha1.ExportFailed)(s) }
+
+func outdated(s *State) {
+	failing(s)
+	s.Export.Annotations[v1alpha1.AnnotationRequestHash] = "1:another"
+}
+
+func runGoing(s *State) {
+	run(s)
+	s.Export.DeletionTimestamp = &metav1.Time{}
+}
+
+func strangeRun(s *State) {
+	complete(s)
+	s.Export.Labels = nil
+}
+
+func pod(labels map[string]string, phase corev1.PodPhase) change {
+	return func(s *State) {
+		s.Pods = append(s.Pods, corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: "reader", Namespace: "team", UID: "pod-uid", Labels: labels},
+			Status:     corev1.PodStatus{Phase: phase},
+		})
+	}
+}
+
+var ourLabels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}

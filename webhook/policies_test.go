@@ -144,23 +144,7 @@ func installPolicies(t *testing.T, c client.Client) {
 		t.Fatalf("found %v, %v", files, err)
 	}
 	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for documents := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text))); ; {
-			document, err := documents.Read()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			o := &unstructured.Unstructured{}
-			if err := errors.Join(err, sigsyaml.UnmarshalStrict(document, &o.Object)); err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
-			if err := c.Create(t.Context(), o, client.FieldValidation(metav1.FieldValidationStrict)); err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
-		}
+		installFile(t, c, file)
 	}
 	await(t, "the policies", func() bool { // The last one, in the order of their names.
 		probe := &v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Name: "probe", Namespace: "default"}}
@@ -169,6 +153,27 @@ func installPolicies(t *testing.T, c client.Client) {
 		err := c.Create(t.Context(), probe, client.DryRunAll)
 		return err != nil && strings.Contains(err.Error(), "s3populator-sources")
 	})
+}
+
+func installFile(t *testing.T, c client.Client, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for documents := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text))); ; {
+		document, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		o := &unstructured.Unstructured{}
+		if err := errors.Join(err, sigsyaml.UnmarshalStrict(document, &o.Object)); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		if err := c.Create(t.Context(), o, client.FieldValidation(metav1.FieldValidationStrict)); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+	}
 }
 
 func await(t *testing.T, what string, done func() bool) {
@@ -192,6 +197,7 @@ func TestPolicies(t *testing.T) {
 	t.Run("selectors", c.testSelectors)
 	t.Run("the manager", c.testManager)
 	t.Run("the manager's webhook", c.testOwnWebhook)
+	t.Run("protected namespaces", c.testProtectedNamespaces)
 }
 
 func reference(c *corev1.PersistentVolumeClaim) {

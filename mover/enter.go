@@ -36,8 +36,11 @@ func (t *transfer) enter(ctx context.Context) error {
 	if err := t.admitted(ctx, o, may); err != nil {
 		return err
 	}
-	if t.whole {
-		return nil // Nothing is written to it: it might be in use by now.
+	if t.whole { // Nothing else is written to it: it might be in use by now.
+		if err := ledger.RemoveRest(t.volume.Root); err != nil {
+			t.logf("%v", err)
+		}
+		return nil
 	}
 	if t.journal, err = ledger.TakeOver(t.volume.Root, t.header()); err != nil {
 		return err

@@ -3,6 +3,7 @@
 package mover
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -282,6 +283,30 @@ func TestACompleteVolumeWithoutAJournal(t *testing.T) {
 				if r.FetchedBytes != max(0, tt.fetched) {
 					t.Errorf("fetched %d bytes, want %d", r.FetchedBytes, tt.fetched)
 				}
+			})
+		}
+	}
+}
+
+// TestACompleteVolumeWithARestOfAJournal: the mover that completed it was killed while it removed its
+// journal. Nobody else would remove the rest.
+func TestACompleteVolumeWithARestOfAJournal(t *testing.T) {
+	s := startVersity(t)
+	s.put(t, "d/b", content(2, 70_000))
+	for name, left := range map[string][]string{"its directory": nil, "its files": ledger.Files[1:]} {
+		for _, attempt := range []int{1, 2} {
+			t.Run(fmt.Sprintf("%s, attempt %d", name, attempt), func(t *testing.T) {
+				b := newBench(t, s.endpoint)
+				b.mustBeDone(b.run())
+				mustDo(t, os.Mkdir(filepath.Join(b.paths.Volume, wire.JournalDir), 0o755))
+				for _, file := range left {
+					write(t, filepath.Join(b.paths.Volume, file), "")
+				}
+				b.request.Attempt = attempt
+				if r := b.mustBeDone(b.run()); r.FetchedBytes != 0 {
+					t.Errorf("%d bytes were fetched again", r.FetchedBytes)
+				}
+				b.mustHold(map[string][]byte{"d/b": content(2, 70_000)})
 			})
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -184,6 +185,19 @@ func (j *Journal) Close() {
 
 // Files are all that a journal may leave.
 var Files = []string{JournalName, JournalNext, journalDoubt}
+
+// RemoveRest removes what is left of a journal whose mover ended while it removed it: files that may
+// stand beside it, and its directory once it is empty. Without a journal they say nothing.
+func RemoveRest(root *os.Root) error {
+	names := append(slices.Clone(Files[1:]), wire.JournalDir)
+	for _, name := range names {
+		err := root.Remove(name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove the rest of a journal: %w", err)
+		}
+	}
+	return nil
+}
 
 // ErrNoHeader means that something of the journal's name is no journal.
 var ErrNoHeader = errors.New("it has no header")

@@ -213,8 +213,19 @@ func (u *parted) send(ctx context.Context) error {
 	return err //nolint:wrapcheck // They are ours.
 }
 
-// part sends one part, unless S3 has it already: what it lists is compared with the file as it is now.
+// part sends one part. One that changes while it is read is read again, not the whole file: of a large one
+// that is written all the time, some part always does.
 func (u *parted) part(ctx context.Context, number int, c content) (minio.ObjectPart, error) {
+	for try := 1; ; try++ {
+		p, err := u.partOnce(ctx, number, c)
+		if err == nil || try == tries || !errors.Is(err, errChanged) || ctx.Err() != nil {
+			return p, err
+		}
+	}
+}
+
+// partOnce sends one part, unless S3 has it already: what it lists is compared with the file as it is now.
+func (u *parted) partOnce(ctx context.Context, number int, c content) (minio.ObjectPart, error) {
 	listed, there := u.present[number]
 	byTag := there && listed.ChecksumCRC64NVME == ""
 	sum, err := c.sum(ctx, u.note.MD5 || byTag, !u.Secure)

@@ -233,7 +233,7 @@ func TestAManifestStepsAsideBeforeTheFirstWrite(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	_, report := b.populate(func(r *wire.Request) { r.Source.Endpoint = s.endpoint })
-	if report.Reason != wire.NoSuchObject || !strings.Contains(report.Message, "no complete export") {
+	if report.Reason != wire.SourceChanged || !strings.Contains(report.Message, "under way") {
 		t.Errorf("half an export was restored: %+v", report)
 	}
 	b.request.Source.Endpoint, b.request.Export.Run = s.endpoint, "run-3"

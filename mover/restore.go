@@ -53,6 +53,9 @@ func (t *transfer) readManifest(ctx context.Context) error {
 		return err
 	}
 	if !found {
+		if err := t.refuseUnfinished(ctx); err != nil {
+			return err
+		}
 		return fault.New(
 			wire.NoSuchObject,
 			"there is no complete export below prefix %s, because %s does not exist; correct "+
@@ -63,6 +66,20 @@ func (t *transfer) readManifest(ctx context.Context) error {
 	}
 	t.attributes = &restore.Restore{Volume: t.volume, Plan: t.plan, Manifest: m, Filter: filter}
 	return t.refuseLoss()
+}
+
+// refuseUnfinished is for a prefix below which an export has left something and no manifest: time may tell.
+func (t *transfer) refuseUnfinished(ctx context.Context) error {
+	begun, err := upload.IsBegun(ctx, t.request, t.uploadSetup())
+	if err != nil || !begun {
+		return err
+	}
+	return fault.New(
+		wire.SourceChanged,
+		"an export below prefix %s is under way, or has failed: there is no complete one until it ends; wait for it, "+
+			"export again, or remove spec.restoreAttributes to load what is there",
+		plan.Quote(plan.ListPrefix(t.request.Source)),
+	)
 }
 
 // refuseLoss ends a restore of an export of which something is gone: its manifest says what was

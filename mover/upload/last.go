@@ -72,6 +72,19 @@ func ReadManifest(ctx context.Context, r wire.Request, s Setup) (manifest.Manife
 	return m, found, err
 }
 
+// errFound ends a listing.
+var errFound = errors.New("found")
+
+// IsBegun tells that an export below a prefix has left something of its own.
+func IsBegun(ctx context.Context, r wire.Request, s Setup) (bool, error) {
+	prefix := plan.ListPrefix(r.Source) + wire.JournalDir + "/"
+	err := newSender(s, r).each(ctx, prefix, func(minio.ObjectInfo) error { return errFound })
+	if errors.Is(err, errFound) {
+		return true, nil
+	}
+	return false, err
+}
+
 // lastRun is what an export knows of runs before it.
 type lastRun struct {
 	here   last   // Of the run before, below the same prefix.

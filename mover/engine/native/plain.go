@@ -45,6 +45,7 @@ func (l *plainLine) ask(ctx context.Context, q query, s *signing) (*answer, erro
 		return nil, l.failed(err)
 	}
 	response, err := l.engine.client.Do(request) //nolint:bodyclose // The line closes it when it is read or given up.
+	l.idle.Stop()
 	if err != nil {
 		return nil, l.failed(err)
 	}

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/s3populator/s3populator/mover/engine"
 )
 
 // TestASlowBodyIsNoStall: bytes come all the time, but a whole buffer of them takes longer than a
@@ -95,5 +98,36 @@ func TestAsManyConnectionsAsAskedFor(t *testing.T) {
 		if p := newPace(asked); p.count() != want || !p.fixed {
 			t.Errorf("of %d connections there are %d", asked, p.count())
 		}
+	}
+}
+
+// slowTarget takes longer to make a file than a connection may be idle.
+type slowTarget struct{ *fixture }
+
+func (s slowTarget) Create(t engine.Task) (engine.File, error) {
+	time.Sleep(2 * s.config.Idle) //nolint:forbidigo // It is what a slow volume does.
+	return s.fixture.Create(t)
+}
+
+// TestASlowVolumeIsNoStall: S3 is not to blame for the time between the head of an answer and its body.
+func TestASlowVolumeIsNoStall(t *testing.T) {
+	t.Parallel()
+	for name, plain := range map[string]bool{"our own connections": false, "net/http": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			f.config.Idle = 400 * time.Millisecond
+			f.put("object", random(1, 1_000_000), nil)
+			e := New(f.config)
+			defer e.Close()
+			e.plain.Store(plain)
+			if err := e.Fetch(t.Context(), slices.Values(f.tasks), slowTarget{f}, f); err != nil {
+				t.Fatal(err)
+			}
+			f.mustHold()
+			if n := f.requests.Load(); n != 1 {
+				t.Errorf("%d requests were made", n)
+			}
+		})
 	}
 }

@@ -22,6 +22,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -29,6 +30,7 @@ import (
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/annotated"
+	"github.com/s3populator/s3populator/transfer/retention"
 )
 
 // Reconciler drives claims. Its cached client reads what is watched; live reads the API server before an
@@ -70,7 +72,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 			func(_ context.Context, o client.Object) []reconcile.Request {
 				claim := types.NamespacedName{Namespace: o.GetNamespace(), Name: o.(*v1alpha1.S3Export).Spec.ClaimName}
 				return []reconcile.Request{{NamespacedName: claim}}
-			})).
+			}), builder.WithPredicates(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+			return retention.Moved(e.ObjectOld.(*v1alpha1.S3Export), e.ObjectNew.(*v1alpha1.S3Export))
+		}})).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("register controller of exported claims: %w", err)
@@ -89,8 +93,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	d, errs := decide(s)
 	log.FromContext(ctx).V(1).Info("Decided", "action", d.Action)
 	switch err := r.act(ctx, s, d); {
-	case errors.Is(err, errStale), apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
+	case errors.Is(err, errStale), apierrors.IsConflict(err):
 		return ctrl.Result{RequeueAfter: staleDelay}, nil
+	case apierrors.IsAlreadyExists(err): // The cache will show it, unless it is somebody else's.
+		return ctrl.Result{RequeueAfter: refusalDelay}, nil
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause), apierrors.IsNotFound(err):
 		return ctrl.Result{}, nil
 	case ctx.Err() != nil: // This replica ends; nobody refused anything.

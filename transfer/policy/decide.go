@@ -36,13 +36,13 @@ type decision struct {
 	End, Prune []*v1alpha1.S3Export
 	// Status of the policy once all that is to start was started.
 	Status v1alpha1.S3ExportPolicyStatus
-	Events []event
+	Events []message
 	// Recheck looks again without being woken; zero waits for a watch.
 	Recheck time.Duration
 }
 
-// event on the policy.
-type event struct {
+// message is an event on the policy.
+type message struct {
 	Reason v1alpha1.Reason
 	Note   string
 }
@@ -172,14 +172,14 @@ func deadlineOf(policy *v1alpha1.S3ExportPolicy) *time.Duration {
 	return new(time.Duration(min(*policy.Spec.StartingDeadlineSeconds, most)) * time.Second)
 }
 
-func missedEvents(late int, tick time.Time, missed int) []event {
-	var all []event
+func missedEvents(late int, tick time.Time, missed int) []message {
+	var all []message
 	if late > 0 {
-		all = append(all, event{v1alpha1.ReasonMissSchedule, fmt.Sprintf("The runs of %s for %d claims were not begun "+
+		all = append(all, message{v1alpha1.ReasonMissSchedule, fmt.Sprintf("The runs of %s for %d claims were not begun "+
 			"within spec.startingDeadlineSeconds and are left out.", tick.UTC().Format(time.RFC3339), late)})
 	}
 	if missed > schedule.MostMissed {
-		all = append(all, event{v1alpha1.ReasonTooManyMissedTimes, fmt.Sprintf("More than %d runs were missed; only the "+
+		all = append(all, message{v1alpha1.ReasonTooManyMissedTimes, fmt.Sprintf("More than %d runs were missed; only the "+
 			"last is made up for. Set or decrease spec.startingDeadlineSeconds, or check the clocks.", schedule.MostMissed)})
 	}
 	return all

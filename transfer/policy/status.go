@@ -11,7 +11,7 @@ import (
 )
 
 // report fills in what does not depend on what is started.
-func report(d *decision, s state, reason v1alpha1.Reason, message string) {
+func report(d *decision, s state, reason v1alpha1.Reason, text string) {
 	d.Status.ObservedGeneration = s.Policy.Generation
 	d.Status.Active = 0
 	for i := range s.Exports {
@@ -36,10 +36,10 @@ func report(d *decision, s state, reason v1alpha1.Reason, message string) {
 	was := meta.FindStatusCondition(d.Status.Conditions, v1alpha1.ConditionReady)
 	if ready == metav1.ConditionFalse && reason != v1alpha1.ReasonSuspended &&
 		(was == nil || was.Reason != string(reason)) {
-		d.Events = append(d.Events, event{reason, message})
+		d.Events = append(d.Events, message{reason, text})
 	}
 	meta.SetStatusCondition(&d.Status.Conditions, metav1.Condition{
-		Type: v1alpha1.ConditionReady, Status: ready, Reason: string(reason), Message: message,
+		Type: v1alpha1.ConditionReady, Status: ready, Reason: string(reason), Message: text,
 		ObservedGeneration: s.Policy.Generation, LastTransitionTime: metav1.NewTime(s.Now),
 	})
 }

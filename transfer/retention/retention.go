@@ -43,6 +43,13 @@ func StateOf(export *v1alpha1.S3Export) State {
 	return Active
 }
 
+// Moved tells whether an S3Export has begun to end, has ended, or was changed after that. How far it is while it
+// runs concerns nobody who made it.
+func Moved(before, after *v1alpha1.S3Export) bool {
+	return StateOf(after) != Active || StateOf(before) != Active ||
+		(before.DeletionTimestamp == nil) != (after.DeletionTimestamp == nil)
+}
+
 // RunOf an S3Export. When it was created tells its place among the others.
 func RunOf(export *v1alpha1.S3Export) Run {
 	return Run{Name: export.Name, At: export.CreationTimestamp.Time, State: StateOf(export)}

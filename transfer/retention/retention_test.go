@@ -65,6 +65,27 @@ func TestRunsOfOneMomentHaveAnOrder(t *testing.T) {
 	}
 }
 
+func TestMoved(t *testing.T) {
+	running := &v1alpha1.S3Export{}
+	further := running.DeepCopy()
+	further.Status.Attempts = 1
+	going := running.DeepCopy()
+	going.DeletionTimestamp = &metav1.Time{}
+	ended := running.DeepCopy()
+	ended.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionFailed, Status: metav1.ConditionTrue}}
+	for name, tt := range map[string]struct {
+		before, after *v1alpha1.S3Export
+		want          bool
+	}{
+		"further": {running, further, false}, "to be deleted": {running, going, true}, "ended": {running, ended, true},
+		"told more": {ended, ended, true},
+	} {
+		if got := Moved(tt.before, tt.after); got != tt.want {
+			t.Errorf("%s: moved %t, want %t", name, got, tt.want)
+		}
+	}
+}
+
 func TestRunOf(t *testing.T) {
 	made := metav1.NewTime(time.Unix(60, 0))
 	for name, tt := range map[string]struct {

@@ -78,6 +78,7 @@ func (s *Story) deleteUsers(ctx context.Context) {
 	for i := range claims.Items {
 		s.deleteUnlessOurs(ctx, &claims.Items[i])
 	}
+	all(&v1alpha1.S3ExportPolicy{})
 	all(&v1alpha1.S3Export{})
 	all(&v1alpha1.S3Source{}) // The last, or claims that wait would miss it.
 }

@@ -38,6 +38,9 @@ func (s *Story) Fit(o client.Object, at Site) {
 		s.fitSource(&o.Spec, at)
 	case *v1alpha1.S3Export:
 		o.Spec.Destination.Endpoint, o.Spec.Destination.Bucket = at.Bucket.Server.Endpoint, at.Bucket.Name
+	case *v1alpha1.S3ExportPolicy:
+		to := &o.Spec.Template.Destination
+		to.Endpoint, to.Bucket = at.Bucket.Server.Endpoint, at.Bucket.Name
 	case *corev1.PersistentVolumeClaim:
 		at.fitClaim(o)
 	case *corev1.Pod:
@@ -84,6 +87,11 @@ func (at Site) fitClaim(claim *corev1.PersistentVolumeClaim) {
 		_, path, _ := strings.Cut(url, "/")
 		claim.Annotations[v1alpha1.AnnotationURL] = "s3://" + at.Bucket.Name + "/" + path
 		claim.Annotations[v1alpha1.AnnotationEndpoint] = at.Bucket.Server.Endpoint
+	}
+	if to, ok := strings.CutPrefix(claim.Annotations[v1alpha1.AnnotationExportTo], "s3://"); ok {
+		_, path, _ := strings.Cut(to, "/")
+		claim.Annotations[v1alpha1.AnnotationExportTo] = "s3://" + at.Bucket.Name + "/" + path
+		claim.Annotations[v1alpha1.AnnotationExportEndpoint] = at.Bucket.Server.Endpoint
 	}
 }
 

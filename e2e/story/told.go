@@ -67,6 +67,8 @@ func (o *Observer) acted(obj any) {
 		}
 	case *v1alpha1.S3Import:
 		o.active[v.Namespace] = true
+	case *v1alpha1.S3Export:
+		o.active[v.Namespace] = true
 	}
 }
 

@@ -20,7 +20,7 @@ type whose string
 const (
 	anybodys   whose = "anybody's"           // the kind is ours, or only ours to make
 	primes     whose = "a claim of ours"     // controlled by a claim of ours, or having a volume while it is exported
-	claims     whose = "a prime or a claim"  // with a dataSourceRef to us, or annotations of a user to us
+	claims     whose = "a prime or a claim"  // with a dataSourceRef to us, annotations of a user to us, or an S3Export
 	pods       whose = "a pod of ours"       // controlled by a claim, a prime, an S3Source or an S3Export, or ending uploads
 	volumes    whose = "a volume of ours"    // a prime's, where the invariants know what is late; or exported
 	madeSource whose = "a source of a claim" // controlled by the claim that described it
@@ -93,6 +93,11 @@ func (s subjects) note(o metav1.Object) { //nolint:gocyclo // One case for each 
 		if o.Annotations[v1alpha1.AnnotationFinalExport] != "" {
 			add(volumes)
 		}
+	case *v1alpha1.S3Export:
+		if s[claims] == nil {
+			s[claims] = map[string]bool{}
+		}
+		s[claims][o.Namespace+"/"+o.Spec.ClaimName] = true
 	case *v1alpha1.S3Source:
 		if owner != nil && owner.Kind == "PersistentVolumeClaim" {
 			add(madeSource)

@@ -22,7 +22,7 @@ tools() {
   hack/debian.sh gcc mount mkswap mkfs.ext4 mkfs.xfs mkfs.btrfs mkfs.vfat mkfs.ntfs sgdisk cryptsetup
   export PATH=$PATH:/usr/sbin:/sbin
   local assets=$PWD/bin/assets
-  $cluster tools --into "$assets" etcd kube-apiserver kubectl mc minio versitygw toxiproxy helm csi-sanity >/dev/null
+  $cluster tools --into "$assets" etcd kube-apiserver kube-controller-manager kubectl mc minio versitygw toxiproxy helm csi-sanity >/dev/null
   export KUBEBUILDER_ASSETS=$assets REQUIRE_TOOLS=1
   export MOVER_TEST_MC=$assets/mc MOVER_TEST_VERSITYGW=$assets/versitygw
   export MOVER_TEST_MINIO=$assets/minio MOVER_TEST_TOXIPROXY=$assets/toxiproxy

@@ -6,67 +6,218 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/kubetest"
 	"github.com/s3populator/s3populator/transfer/final"
 )
 
-// TestFinalExport: a real API server takes every write of an export before deletion. The test does what the PV
-// controller, the controller that protects claims in use, and that of S3Exports do.
+// TestFinalExport: an export before deletion with the API server and the controllers of Kubernetes that bind,
+// release and protect claims and volumes. Of all else the test plays a pod, and the controller of S3Exports.
 func TestFinalExport(t *testing.T) {
 	w := newWorld(t)
+	w.controllers(t)
 	w.finalManager(t)
-	claim, volume := w.boundClaim(t)
-	w.await(t, "the finalizer", func() error {
-		return w.look(claim, func() error { return unless(final.Held(claim), "not held") })
+	for _, policy := range []corev1.PersistentVolumeReclaimPolicy{
+		corev1.PersistentVolumeReclaimDelete, corev1.PersistentVolumeReclaimRetain,
+	} {
+		t.Run(string(policy), func(t *testing.T) { w.testFinalExport(t, policy) })
+	}
+	t.Run("skipped", w.testSkipped)
+	t.Run("namespace", w.testNamespaceDeleted)
+}
+
+// testSkipped: an export that failed keeps the claim until a user gives it up; then everything is as before.
+func (w *world) testSkipped(t *testing.T) {
+	claim, volume := w.failing(t, "skips")
+	w.await(t, "the annotation", func() error {
+		patch := []byte(`{"metadata":{"annotations":{"` + v1alpha1.AnnotationSkipFinalExport + `":"true"}}}`)
+		return w.Patch(context.Background(), claim, client.RawPatch(types.MergePatchType, patch))
+	})
+	w.goesUnexported(t, claim, volume)
+	e := &v1alpha1.S3Export{ObjectMeta: metav1.ObjectMeta{Namespace: claim.Namespace, Name: final.ExportName(claim.UID)}}
+	if err := w.Get(t.Context(), client.ObjectKeyFromObject(e), e); !apierrors.IsNotFound(err) {
+		t.Errorf("the S3Export is left: %v", err)
+	}
+}
+
+// testNamespaceDeleted: the namespace can go, and the volume is given back first.
+func (w *world) testNamespaceDeleted(t *testing.T) {
+	claim, volume := w.failing(t, "goes")
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: claim.Namespace}}
+	if err := w.Delete(t.Context(), namespace); err != nil {
+		t.Fatal(err)
+	}
+	w.goesUnexported(t, claim, volume)
+	w.await(t, "the namespace to go", func() error {
+		err := w.Get(context.Background(), client.ObjectKeyFromObject(namespace), namespace)
+		return unless(apierrors.IsNotFound(err), fmt.Sprintf("%+v", namespace.Status))
+	})
+}
+
+// failing is a claim in a namespace of its own that does not go, because its export has failed.
+func (w *world) failing(t *testing.T, namespace string) (*corev1.PersistentVolumeClaim, *corev1.PersistentVolume) {
+	t.Helper()
+	w.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
+	claim, volume := w.boundClaim(t, namespace, corev1.PersistentVolumeReclaimDelete)
+	w.await(t, "the claim to be held and Bound", func() error {
+		return w.look(claim, func() error {
+			return unless(final.Held(claim) && claim.Status.Phase == corev1.ClaimBound, string(claim.Status.Phase))
+		})
 	})
 	if err := w.Delete(t.Context(), claim); err != nil {
 		t.Fatal(err)
 	}
-	exportClaim := &corev1.PersistentVolumeClaim{}
-	exportClaim.Namespace, exportClaim.Name = claim.Namespace, final.ExportClaimName(claim.UID)
-	w.await(t, "the claim to say that it is used", func() error {
-		return w.look(claim, func() error { return unless(len(claim.Status.Conditions) == 1, "says nothing") })
+	w.endExport(t, claim, v1alpha1.ConditionFailed, v1alpha1.ExportFailed)
+	w.awaitCondition(t, claim, v1alpha1.ReasonFinalExportFailed)
+	return claim, volume
+}
+
+func (w *world) goesUnexported(t *testing.T, claim *corev1.PersistentVolumeClaim, volume *corev1.PersistentVolume) {
+	t.Helper()
+	w.await(t, "the claim to go", func() error {
+		err := w.Get(context.Background(), client.ObjectKeyFromObject(claim), claim)
+		return unless(apierrors.IsNotFound(err), fmt.Sprintf("%v %+v", claim.Finalizers, claim.Status.Conditions))
 	})
-	w.unprotect(t, claim)
-	w.await(t, "the volume to be taken", func() error {
-		if err := w.look(exportClaim, func() error { return nil }); err != nil {
-			return err
-		}
+	w.await(t, "the volume to be as it was", func() error {
 		return w.look(volume, func() error {
-			return unless(volume.Spec.ClaimRef.UID == exportClaim.UID &&
-				volume.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain, "not taken")
+			return unless(volume.Status.Phase == corev1.VolumeReleased && volume.Spec.ClaimRef.UID == claim.UID &&
+				volume.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete &&
+				volume.Annotations[v1alpha1.AnnotationFinalExport]+volume.Annotations[v1alpha1.AnnotationExportedFor] == "",
+				fmt.Sprintf("%+v", volume))
 		})
 	})
-	exportClaim.Status.Phase = corev1.ClaimBound
-	if err := w.Status().Update(t.Context(), exportClaim); err != nil {
+}
+
+func (w *world) testFinalExport(t *testing.T, policy corev1.PersistentVolumeReclaimPolicy) {
+	claim, volume := w.boundClaim(t, "default", policy)
+	w.await(t, "the claim to be held and Bound", func() error {
+		return w.look(claim, func() error {
+			return unless(final.Held(claim) && claim.Status.Phase == corev1.ClaimBound, string(claim.Status.Phase))
+		})
+	})
+	user := userOf(claim)
+	w.create(t, user)
+	if err := w.Delete(t.Context(), claim); err != nil {
 		t.Fatal(err)
 	}
-	w.completeExport(t, final.ExportName(claim.UID))
-	w.await(t, "the volume to be given back", func() error {
+	w.awaitCondition(t, claim, v1alpha1.ReasonClaimInUse)
+	if err := w.Delete(t.Context(), user, client.GracePeriodSeconds(0)); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitCondition(t, claim, v1alpha1.ReasonFinalExportRunning)
+	exportClaim := &corev1.PersistentVolumeClaim{}
+	exportClaim.Namespace, exportClaim.Name = claim.Namespace, final.ExportClaimName(claim.UID)
+	w.await(t, "the export claim to be Bound, and the claim to be Lost", func() error {
+		return errors.Join(
+			w.look(exportClaim, func() error {
+				return unless(exportClaim.Status.Phase == corev1.ClaimBound, string(exportClaim.Status.Phase))
+			}),
+			w.look(claim, func() error { return unless(claim.Status.Phase == corev1.ClaimLost, string(claim.Status.Phase)) }),
+			w.look(volume, func() error {
+				return unless(volume.Spec.ClaimRef.UID == exportClaim.UID && volume.Status.Phase == corev1.VolumeBound &&
+					volume.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain, "not taken")
+			}))
+	})
+	w.endExport(t, claim, v1alpha1.ConditionComplete, v1alpha1.ExportSucceeded)
+	w.await(t, "both claims to go", func() error {
+		for _, c := range []*corev1.PersistentVolumeClaim{claim, exportClaim} {
+			if err := w.Get(t.Context(), client.ObjectKeyFromObject(c), c); !apierrors.IsNotFound(err) {
+				return fmt.Errorf("%s is %s with %v: %+v (%w)", c.Name, c.Status.Phase, c.Finalizers, c.Status.Conditions, err)
+			}
+		}
+		return nil
+	})
+	w.await(t, "the volume to be as it was", func() error {
 		return w.look(volume, func() error {
-			return unless(volume.Spec.ClaimRef.UID == claim.UID && volume.Annotations[v1alpha1.AnnotationFinalExport] == "" &&
-				volume.Annotations[v1alpha1.AnnotationExportedFor] == string(claim.UID) &&
-				volume.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete, "not given back")
+			return unless(volume.Status.Phase == corev1.VolumeReleased && volume.Spec.ClaimRef.UID == claim.UID &&
+				volume.Spec.PersistentVolumeReclaimPolicy == policy && volume.Annotations[v1alpha1.AnnotationFinalExport] == "" &&
+				volume.Annotations[v1alpha1.AnnotationExportedFor] == string(claim.UID), fmt.Sprintf("%+v", volume))
 		})
 	})
-	w.await(t, "the export claim to be deleted", func() error {
-		return w.look(exportClaim, func() error { return unless(exportClaim.DeletionTimestamp != nil, "not deleted") })
+}
+
+// controllers of Kubernetes that have to do with claims and volumes.
+func (w *world) controllers(t *testing.T) {
+	t.Helper()
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	err := clientcmd.WriteToFile(clientcmdapi.Config{
+		Clusters: map[string]*clientcmdapi.Cluster{
+			"c": {Server: w.config.Host, CertificateAuthorityData: w.config.CAData},
+		},
+		AuthInfos: map[string]*clientcmdapi.AuthInfo{
+			"a": {ClientCertificateData: w.config.CertData, ClientKeyData: w.config.KeyData},
+		},
+		Contexts:       map[string]*clientcmdapi.Context{"x": {Cluster: "c", AuthInfo: "a"}},
+		CurrentContext: "x",
+	}, kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(
+		t.Context(),
+		kubetest.Program(t, "kube-controller-manager"), //nolint:gosec // A pinned tool.
+		"--kubeconfig="+kubeconfig,
+		"--leader-elect=false",
+		"--secure-port=0",
+		"--pvclaimbinder-sync-period=1s",
+		"--controllers=persistentvolume-binder-controller,persistentvolumeclaim-protection-controller,"+
+			"persistentvolume-protection-controller,namespace-controller",
+	)
+	var said strings.Builder
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Log(said.String())
+		}
 	})
-	w.unprotect(t, exportClaim)
-	w.await(t, "the claim to go", func() error {
-		err := w.Get(t.Context(), client.ObjectKeyFromObject(claim), claim)
-		return unless(apierrors.IsNotFound(err), fmt.Sprintf("%v %v", claim.Finalizers, err))
+}
+
+// userOf is a pod that uses a claim: Kubernetes goes by its node, and asks nobody whether it runs.
+func userOf(claim *corev1.PersistentVolumeClaim) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: claim.Namespace, Name: "user-of-" + claim.Name},
+		Spec: corev1.PodSpec{
+			NodeName: "nowhere", Containers: []corev1.Container{{Name: "app", Image: "app"}},
+			Volumes: []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{
+				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim.Name},
+			}}},
+		},
+	}
+}
+
+func (w *world) awaitCondition(t *testing.T, claim *corev1.PersistentVolumeClaim, reason v1alpha1.Reason) {
+	t.Helper()
+	w.await(t, "the claim to say "+string(reason), func() error {
+		return w.look(claim, func() error {
+			for _, c := range claim.Status.Conditions {
+				if c.Type == v1alpha1.ConditionFinalExport && c.Reason == string(reason) {
+					return nil
+				}
+			}
+			return fmt.Errorf("it says %+v", claim.Status.Conditions)
+		})
 	})
 }
 
@@ -111,28 +262,31 @@ func (w *world) finalManager(t *testing.T) {
 }
 
 // boundClaim asks to be exported before it goes.
-func (w *world) boundClaim(t *testing.T) (*corev1.PersistentVolumeClaim, *corev1.PersistentVolume) {
+func (w *world) boundClaim(
+	t *testing.T, namespace string, policy corev1.PersistentVolumeReclaimPolicy,
+) (*corev1.PersistentVolumeClaim, *corev1.PersistentVolume) {
 	t.Helper()
+	name := namespace + "-" + strings.ToLower(string(policy))
 	size := corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
 	modes := []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
 	claim := &corev1.PersistentVolumeClaim{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "leaving", Annotations: map[string]string{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Annotations: map[string]string{
 			v1alpha1.AnnotationExportTo: "s3://backups", v1alpha1.AnnotationExportRegion: "x",
 			v1alpha1.AnnotationExportRunAs: "1000", v1alpha1.AnnotationExportOnDelete: v1alpha1.ExportOnDelete,
 		}},
 		Spec: corev1.PersistentVolumeClaimSpec{
-			AccessModes: modes, StorageClassName: new("fast"), VolumeName: "pv-leaving",
+			AccessModes: modes, StorageClassName: new("fast"), VolumeName: "pv-" + name,
 			Resources: corev1.VolumeResourceRequirements{Requests: size},
 		},
 	}
 	w.create(t, claim)
 	volume := &corev1.PersistentVolume{
-		ObjectMeta: metav1.ObjectMeta{Name: "pv-leaving"},
+		ObjectMeta: metav1.ObjectMeta{Name: "pv-" + name},
 		Spec: corev1.PersistentVolumeSpec{
 			Capacity: size, AccessModes: modes, StorageClassName: "fast",
-			PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimDelete,
+			PersistentVolumeReclaimPolicy: policy,
 			PersistentVolumeSource: corev1.PersistentVolumeSource{
-				CSI: &corev1.CSIPersistentVolumeSource{Driver: "csi.example.com", VolumeHandle: "1"},
+				CSI: &corev1.CSIPersistentVolumeSource{Driver: "csi.example.com", VolumeHandle: name},
 			},
 			ClaimRef: &corev1.ObjectReference{
 				APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: claim.Namespace, Name: claim.Name, UID: claim.UID,
@@ -143,32 +297,18 @@ func (w *world) boundClaim(t *testing.T) (*corev1.PersistentVolumeClaim, *corev1
 	return claim, volume
 }
 
-// unprotect does what Kubernetes does when no pod uses a claim any more.
-func (w *world) unprotect(t *testing.T, claim *corev1.PersistentVolumeClaim) {
+// endExport does what the controller of S3Exports does in the end.
+func (w *world) endExport(
+	t *testing.T, claim *corev1.PersistentVolumeClaim, condition string, phase v1alpha1.ExportPhase,
+) {
 	t.Helper()
-	w.await(t, "the protection to go", func() error {
-		return w.look(claim, func() error {
-			kept := []string{}
-			for _, f := range claim.Finalizers {
-				if f != "kubernetes.io/pvc-protection" {
-					kept = append(kept, f)
-				}
-			}
-			claim.Finalizers = kept
-			return w.Update(context.Background(), claim)
-		})
-	})
-}
-
-func (w *world) completeExport(t *testing.T, name string) {
-	t.Helper()
-	e := &v1alpha1.S3Export{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}}
+	e := &v1alpha1.S3Export{ObjectMeta: metav1.ObjectMeta{Namespace: claim.Namespace, Name: final.ExportName(claim.UID)}}
 	w.await(t, "the export", func() error {
 		return w.look(e, func() error {
-			e.Status.Phase, e.Status.Location = v1alpha1.ExportSucceeded, "s3://backups/default/leaving/final/"
-			e.Status.Conditions = []metav1.Condition{{
-				Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue, Reason: "Exported", LastTransitionTime: metav1.Now(),
-			}}
+			e.Status.Phase, e.Status.Location = phase, "s3://backups/default/leaving/final/"
+			e.Status.Conditions = []metav1.Condition{
+				{Type: condition, Status: metav1.ConditionTrue, Reason: "Ended", LastTransitionTime: metav1.Now()},
+			}
 			return w.Status().Update(context.Background(), e)
 		})
 	})

@@ -12,22 +12,30 @@ import (
 	"github.com/s3populator/s3populator/internal/testenv"
 )
 
-// Program is the path of kube-apiserver, etcd or kubectl. Without it the test is skipped, or
-// fails where every tool is required.
+// Program is the path of kube-apiserver, kube-controller-manager, etcd or kubectl. Without it the
+// test is skipped, or fails where every tool is required.
 func Program(t testing.TB, name string) string {
 	t.Helper()
-	if dir := os.Getenv("KUBEBUILDER_ASSETS"); dir != "" { //nolint:forbidigo // Test code, whatever its file is called.
-		return filepath.Join(dir, name)
-	}
-	path, err := pinned(t, name)
+	path, err := assetOrPinned(t, name)
 	if err != nil {
 		testenv.Skipf(
 			t,
-			"%v; run `make unit`, or set KUBEBUILDER_ASSETS to a directory that holds kube-apiserver, etcd and kubectl",
+			"%v; run `make unit`, or set KUBEBUILDER_ASSETS to a directory that holds kube-apiserver, etcd, kubectl and "+
+				"kube-controller-manager",
 			err,
 		)
 	}
 	return path
+}
+
+func assetOrPinned(t testing.TB, name string) (string, error) {
+	dir := os.Getenv("KUBEBUILDER_ASSETS") //nolint:forbidigo // Test code, whatever its file is called.
+	if dir == "" {
+		return pinned(t, name)
+	}
+	path := filepath.Join(dir, name)
+	_, err := os.Stat(path)
+	return path, err
 }
 
 // pinned looks into the cache of tools for the version that this checkout pins, and for no other:

@@ -227,6 +227,11 @@ type begunMark struct {
 // markBegun makes the first write of a run. A file that an attempt after this one finds in S3 may be
 // the work of this one.
 func (x *export) markBegun(ctx context.Context) error {
+	if !x.last.inWay { // Before there is a mark, so that the next attempt takes nothing of another run for its own.
+		if err := x.alone(ctx); err != nil {
+			return x.refused(err)
+		}
+	}
 	if !x.policy.resumed {
 		mark := begunMark{Run: x.options.Run, Begun: x.begin}
 		if err := x.putJSON(ctx, x.home.begun(x.options.Run), mark); err != nil {

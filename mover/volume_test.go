@@ -76,7 +76,7 @@ func TestTargetThroughALinkIsMadeAnew(t *testing.T) {
 	}
 }
 
-func TestVolumeThatCannotBeWritten(t *testing.T) {
+func TestVolumeThatIsReadOnly(t *testing.T) {
 	testenv.Root(t)
 	dir := t.TempDir()
 	mount(t, "tmpfs", "tmpfs", dir, "-o", "ro")
@@ -86,7 +86,7 @@ func TestVolumeThatCannotBeWritten(t *testing.T) {
 	}
 	defer v.Close()
 	_, err = ledger.TakeOver(v.Root, plan.Header{Claim: testClaim, Pod: "this-pod"})
-	mustFail(t, err, wire.VolumeNotWritable, "spec.mover.podSecurityContext")
+	mustFail(t, err, wire.VolumeReadOnly, "read-only")
 }
 
 func mount(t *testing.T, kind, device, dir string, flags ...string) {

@@ -167,6 +167,13 @@ var constraints = map[string]constraint{
 		from: "transfer/policy", forbidden: ours("populator", "certs", "webhook", "cmd", "mover", "internal/moverpod"),
 		why: "an S3Export is all that they say",
 	},
+	"the export before deletion knows no population and no other export": {
+		from: "transfer/final",
+		forbidden: ours(
+			"populator", "certs", "webhook", "cmd", "mover/upload", "transfer/export", "transfer/claims", "transfer/policy",
+		),
+		why: "it makes an S3Export as a user would, and waits for its end",
+	},
 	"annotations make exports and do not run them": {
 		from: "transfer/claims", forbidden: ours("populator", "certs", "webhook", "cmd", "mover", "internal/moverpod"),
 		why: "an S3Export is all that they say",

@@ -113,6 +113,9 @@ func TestWords(t *testing.T) {
 		!strings.Contains(d.Message, v1alpha1.AnnotationRetry) {
 		t.Errorf("a failure is told without its cause or what to do: %s", d.Message)
 	}
+	if d := Decide(world(taken, exportClaim, waiting)); !strings.Contains(d.Message, "Pending: Queued: 3 are ahead.") {
+		t.Errorf("what the export waits for is not told: %s", d.Message)
+	}
 	if d := Decide(world(taken, exportClaim, run)); !strings.Contains(d.Message, "Lost") {
 		t.Errorf("Lost is not explained: %s", d.Message)
 	}

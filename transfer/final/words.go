@@ -80,7 +80,11 @@ func tellProgress(e *v1alpha1.S3Export) string {
 	if phase == "" {
 		phase = v1alpha1.ExportPending
 	}
-	return fmt.Sprintf("S3Export %s is %s.", e.Name, phase)
+	c := meta.FindStatusCondition(e.Status.Conditions, v1alpha1.ConditionComplete)
+	if c == nil || c.Message == "" || phase == v1alpha1.ExportRunning {
+		return fmt.Sprintf("S3Export %s is %s.", e.Name, phase)
+	}
+	return fmt.Sprintf("S3Export %s is %s: %s: %s", e.Name, phase, c.Reason, c.Message)
 }
 
 func tellFailed(s State) string {

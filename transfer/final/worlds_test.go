@@ -152,6 +152,14 @@ func ends(condition string, phase v1alpha1.ExportPhase) change {
 	}
 }
 
+func waiting(s *State) {
+	run(s)
+	s.Export.Status.Phase = v1alpha1.ExportPending
+	s.Export.Status.Conditions = []metav1.Condition{
+		{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionUnknown, Reason: "Queued", Message: "3 are ahead."},
+	}
+}
+
 func complete(s *State) { ends(v1alpha1.ConditionComplete, v1alpha1.ExportSucceeded)(s) }
 
 func failing(s *State) { ends(v1alpha1.ConditionFailed, v1alpha1.ExportFailed)(s) }

@@ -40,7 +40,11 @@ func (t *transfer) keepRanges(i int, b *begunFile) error {
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
 		t.ledger.Partial.Keep(i, x)
-		t.ledger.Partial.Note(map[int]ledger.Extents{i: b.durable})
+		noted := b.durable
+		if x.Bytes() < noted.Bytes() { // Some of it was given back, and the journal has to say so soon.
+			noted = x
+		}
+		t.ledger.Partial.Note(map[int]ledger.Extents{i: noted})
 	}
 	return err
 }
@@ -74,6 +78,9 @@ func (t *transfer) foundRanges(f *os.File, b *begunFile) (ledger.Extents, error)
 	return x, nil
 }
 
+// fallocate is unix.Fallocate; a test refuses in its place.
+var fallocate = unix.Fallocate
+
 // emptyBetween takes the room of what lies outside of some ranges. Where a file system cannot make
 // holes, the beginning is all that is kept.
 func emptyBetween(f *os.File, x ledger.Extents, size int64) (ledger.Extents, error) {
@@ -81,7 +88,7 @@ func emptyBetween(f *os.File, x ledger.Extents, size int64) (ledger.Extents, err
 	for _, r := range x {
 		if r.Offset > at {
 			const hole = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE
-			if err := unix.Fallocate(int(f.Fd()), hole, at, r.Offset-at); err != nil {
+			if err := fallocate(int(f.Fd()), hole, at, r.Offset-at); err != nil {
 				x = ledger.Extents(nil).With(plan.Range{Length: x.Beginning()})
 				break
 			}

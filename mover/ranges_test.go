@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/minio/crc64nvme"
+	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
@@ -104,5 +105,34 @@ func TestKilledBeforeAnyCheckpoint(t *testing.T) {
 	b.mustHold(map[string][]byte{"large": object})
 	if most := int64(64<<20 + len(object)/100); r.FetchedBytes > most {
 		t.Errorf("%d bytes were fetched again, of %d", r.FetchedBytes, len(object))
+	}
+}
+
+// TestRangesThatWereGivenBackAreNotDurable: where a file system cannot make holes, only the beginning of
+// a large file is kept. From then on the journal has to say how far it is anew.
+func TestRangesThatWereGivenBackAreNotDurable(t *testing.T) {
+	was := fallocate
+	t.Cleanup(func() { fallocate = was })
+	fallocate = func(int, uint32, int64, int64) error { return unix.EOPNOTSUPP }
+	const step = plan.LargeSize
+	v, _ := journalVolume(t)
+	p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "large", size: 5 * step})
+	mustDo(t, err)
+	write(t, filepath.Join(v.Dir.Name(), "large"), string(make([]byte, 5*step)))
+	j, _ := read(t, v, "r")
+	tr := &transfer{volume: v, journal: j, ledger: ledger.New(p), mover: &mover{plan: p}}
+	line := ledger.Line{Path: "large", ETag: p.TagText(p.Entries[0].ETag), Size: step}
+	behind := line
+	behind.Offset = 2 * step
+	mustDo(t, j.Add([]ledger.Line{line, behind}))
+	r := tr.remains()
+	mustDo(t, j.Replay(r.read))
+	mustDo(t, tr.keepRanges(0, r.begun[0]))
+	tr.ledger.Partial.Grew(0, plan.Range{Offset: step, Length: step}) // And what was behind is not there again.
+	mustDo(t, tr.checkpointer().Checkpoint())
+	next := tr.remains()
+	mustDo(t, j.Replay(next.read))
+	if want := (ledger.Extents{{Length: 2 * step}}); !slices.Equal(next.begun[0].durable, want) {
+		t.Errorf("%v is durable, want %v", next.begun[0].durable, want)
 	}
 }

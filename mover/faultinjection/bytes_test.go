@@ -43,6 +43,7 @@ func TestBytesThatAreNotTheObjects(t *testing.T) {
 	} {
 		for _, key := range []string{smallKey, withChecksum, withETag} {
 			t.Run(name+"/"+strings.ReplaceAll(key, "/", "_"), func(t *testing.T) {
+				t.Parallel()
 				withEngines(t, func(t *testing.T, engine string) {
 					s := startServer(t)
 					want := s.data(t, 10)
@@ -82,6 +83,7 @@ func TestServersThatRefuse(t *testing.T) {
 		"archived":           {403, "InvalidObjectState", 1, wire.RequestRejected},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			withEngines(t, func(t *testing.T, engine string) {
 				s := startServer(t)
 				want := s.small(t, 10)
@@ -107,6 +109,7 @@ func TestABodyThatStalls(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{smallKey, withChecksum} {
 		t.Run(strings.ReplaceAll(key, "/", "_"), func(t *testing.T) {
+			t.Parallel()
 			withEngines(t, func(t *testing.T, engine string) {
 				s := startServer(t)
 				want := s.data(t, 10)

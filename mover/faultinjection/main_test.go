@@ -8,6 +8,7 @@ package faultinjection
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -67,8 +68,17 @@ func TestMain(m *testing.M) {
 	if text := os.Getenv(childVariable); text != "" {
 		os.Exit(beMover(text))
 	}
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen {
+		_ = flag.Set("test.parallel", atOnce) // The flag exists.
+	}
 	os.Exit(m.Run())
 }
+
+// atOnce is more tests than two cores can run, because most of a test is waiting.
+const atOnce = "8"
 
 func beMover(text string) int {
 	var c child

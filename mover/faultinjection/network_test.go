@@ -21,6 +21,7 @@ func TestASlowNetworkIsNoFault(t *testing.T) {
 		"small pieces":      {"slicer", map[string]int{"average_size": 900, "size_variation": 600, "delay": 20}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			withEngines(t, func(t *testing.T, engine string) {
 				s := startServer(t)
 				want := s.small(t, 20)
@@ -51,6 +52,7 @@ func TestTheNetworkBreaksMidway(t *testing.T) {
 		"unreachable": func(n *network) { n.enable(false) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			withEngines(t, func(t *testing.T, engine string) {
 				if name == stalled && engine == wire.EngineMC {
 					t.Skip("each object is asked about four times, and each time waits for a minute")

@@ -6,10 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -38,9 +35,11 @@ type server struct {
 
 func startServer(t testing.TB) *server {
 	t.Helper()
-	binary, dir, address := testenv.Variable(t, "MOVER_TEST_VERSITYGW"), t.TempDir(), freeAddress(t)
-	start(t, []string{"ROOT_ACCESS_KEY=" + accessKey, "ROOT_SECRET_KEY=" + secretKey},
-		binary, "--port", address, "--keep-alive", "--quiet", "posix", dir)
+	binary, dir := testenv.Variable(t, "MOVER_TEST_VERSITYGW"), t.TempDir()
+	keys := []string{"ROOT_ACCESS_KEY=" + accessKey, "ROOT_SECRET_KEY=" + secretKey}
+	address := testenv.Server(t, keys, binary, func(address string) []string {
+		return []string{"--port", address, "--keep-alive", "--quiet", "posix", dir}
+	})
 	client, err := minio.New(address, &minio.Options{
 		Creds: credentials.NewStaticV4(accessKey, secretKey, ""), Region: region,
 		// VersityGW leaves the end of an empty upload unread and takes it for the next request.
@@ -54,34 +53,6 @@ func startServer(t testing.TB) *server {
 		return err == nil || minio.ToErrorResponse(err).Code == "BucketAlreadyOwnedByYou"
 	})
 	return &server{address: address, dir: filepath.Join(dir, bucket), client: client}
-}
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// start runs a process until the test ends.
-func start(t testing.TB, env []string, binary string, args ...string) {
-	t.Helper()
-	var output bytes.Buffer
-	cmd := exec.Command(binary, args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), env...), &output, &output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() && output.Len() > 0 {
-			t.Logf("%s printed:\n%.2000s", filepath.Base(binary), output.String())
-		}
-	})
 }
 
 func waitFor(t testing.TB, limit time.Duration, what string, condition func() bool) {

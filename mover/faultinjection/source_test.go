@@ -40,6 +40,7 @@ func TestAnObjectThatChangesAfterTheListing(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			withEngines(t, func(t *testing.T, engine string) {
 				s := startServer(t)
 				want := s.data(t, 10)

@@ -6,10 +6,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/s3populator/s3populator/internal/testenv"
 )
@@ -33,27 +32,26 @@ type toxic struct {
 
 func startNetwork(t testing.TB, upstream string) *network {
 	t.Helper()
-	api := freeAddress(t)
-	host, port, err := net.SplitHostPort(api)
-	if err != nil {
-		t.Fatal(err)
+	binary := testenv.Variable(t, "MOVER_TEST_TOXIPROXY")
+	api := testenv.Server(t, []string{"LOG_LEVEL=error"}, binary, func(address string) []string {
+		host, port, _ := strings.Cut(address, ":")
+		return []string{"-host", host, "-port", port}
+	})
+	n := &network{t: t, api: "http://" + api}
+	var made struct {
+		Listen string `json:"listen"` // With the port that was free.
 	}
-	start(t, []string{"LOG_LEVEL=error"}, testenv.Variable(t, "MOVER_TEST_TOXIPROXY"), "-host", host, "-port", port)
-	n := &network{t: t, api: "http://" + api, address: freeAddress(t)}
-	waitFor(t, time.Minute, "Toxiproxy answers", func() bool {
-		res, err := http.Get(n.api + "/version")
-		if err == nil {
-			_ = res.Body.Close()
-		}
-		return err == nil
+	answer := n.do(http.MethodPost, "/proxies", map[string]any{
+		"name": "s3", "listen": "127.0.0.1:0", "upstream": upstream, "enabled": true,
 	})
-	n.do(http.MethodPost, "/proxies", map[string]any{
-		"name": "s3", "listen": n.address, "upstream": upstream, "enabled": true,
-	})
+	if err := json.Unmarshal(answer, &made); err != nil || made.Listen == "" {
+		t.Fatalf("Toxiproxy answers %s: %v", answer, err)
+	}
+	n.address = made.Listen
 	return n
 }
 
-func (n *network) do(method, path string, body any) {
+func (n *network) do(method, path string, body any) []byte {
 	n.t.Helper()
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -68,9 +66,11 @@ func (n *network) do(method, path string, body any) {
 		n.t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if said, _ := io.ReadAll(res.Body); res.StatusCode >= 300 {
+	said, _ := io.ReadAll(res.Body)
+	if res.StatusCode >= 300 {
 		n.t.Fatalf("Toxiproxy answers %s to %s %s: %s", res.Status, method, path, said)
 	}
+	return said
 }
 
 // add breaks connections there are and those to come.

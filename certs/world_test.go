@@ -271,8 +271,8 @@ func (w *world) load(t *testing.T) (stop func()) {
 		cancel()
 		<-ended
 		t.Logf("%d reviews, %d refused", reviews, refusals)
-		if refusals > 0 || reviews < 50 {
-			t.Errorf("%d of %d reviews refused, the last at %s; want 0 of at least 50", refusals, reviews, first)
+		if refusals > 0 || reviews < 20 { // A busy machine makes fewer than one in 20 ms.
+			t.Errorf("%d of %d reviews refused, the last at %s; want 0 of at least 20", refusals, reviews, first)
 		}
 	}
 }

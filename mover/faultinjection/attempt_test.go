@@ -71,7 +71,8 @@ func newAttempt(t testing.TB, engine, address string) *attempt {
 		Attempt:     1,
 	}
 	a.options = mover.Options{
-		Paths: paths, PodUID: "this-pod", RoundPause: time.Millisecond, IdleTimeout: 3 * time.Second,
+		Paths: paths, PodUID: "this-pod", RoundPause: time.Millisecond,
+		IdleTimeout:     6 * time.Second, // More than a busy machine takes to go on.
 		CheckpointEvery: 200 * time.Millisecond,
 		MC:              testenv.Variable(t, "MOVER_TEST_MC"), Getenv: func(string) string { return "" }, Log: &a.log,
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -95,9 +96,11 @@ func TestAVolumeThatRunsFull(t *testing.T) {
 		t.Cleanup(func() { _ = unix.Unmount(disk, unix.MNT_DETACH) })
 		filler := filepath.Join(disk, "filler")
 		var once sync.Once
+		var full atomic.Bool
 		a := newAttempt(t, engine, startHandler(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
 			if isGet(r, "") {
 				once.Do(func() {
+					defer full.Store(true)
 					if err := os.WriteFile(filler, make([]byte, 100<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
 						t.Errorf("the volume was meant to run full: %v", err)
 					}
@@ -111,6 +114,8 @@ func TestAVolumeThatRunsFull(t *testing.T) {
 		}
 		r := a.run(2*time.Minute, want)
 		a.mustEnd(r, wire.VolumeTooSmall)
+		// The attempt may end before: a file that is removed while it grows still takes room.
+		waitFor(t, time.Minute, "the filler has all the room", full.Load)
 		if err := os.Remove(filler); err != nil {
 			t.Fatal(err)
 		}

@@ -27,7 +27,7 @@ import (
 var world *story.World
 
 // storiesAtOnce is more than two cores can run, because most of a story is waiting.
-const storiesAtOnce = "4"
+const storiesAtOnce = "6"
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 

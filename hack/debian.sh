@@ -3,6 +3,7 @@
 # hack/debian.sh PROGRAM...: installs the Debian packages that bring programs which this machine
 # lacks. It changes nothing when all are there, and says what to install when it cannot.
 set -euo pipefail
+apt_lock=/run/lock/s3populator-apt # One apt-get at a time; e2e/cluster/toolchain takes it, too.
 
 # package_of PROGRAM: the package of Debian that brings it.
 package_of() {
@@ -43,5 +44,7 @@ command -v apt-get >/dev/null || cannot "there is no apt-get"
 [ "$(id -u)" = 0 ] || cannot "only root can install packages"
 echo "installing the Debian packages this machine lacks: ${missing[*]}" >&2
 export DEBIAN_FRONTEND=noninteractive
+exec 9>"$apt_lock"
+flock 9
 apt-get update -qq >&2 || cannot "apt-get update failed"
 apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 || cannot "apt-get install failed"

@@ -13,6 +13,9 @@ run="go test -vet=off -ldflags=-w"
 # unraced are packages whose whole tests run without the race detector: protocol and queue are
 # pure and walk hundreds of thousands of worlds, which take ten times as long under it.
 unraced="./populator/protocol ./populator/queue"
+# waiting are the packages that take longest, because they wait: they begin first, and more
+# packages run at once than there are processors.
+waiting="./mover ./mover/faultinjection ./populator ./certs"
 # measuring are packages that run with it too, but also have a test of time or memory, which
 # is skipped there, or one that plays fewer seeds.
 measuring="./cmd/manager ./populator"
@@ -30,10 +33,11 @@ tools() {
 
 race() {
   local excluded packages
-  # shellcheck disable=SC2086 # A list of packages.
-  excluded=$(go list $unraced)
+  # shellcheck disable=SC2086 # Lists of packages.
+  excluded=$(go list $unraced $waiting)
   mapfile -t packages < <(go list ./... | grep -vxF "$excluded")
-  CGO_ENABLED=1 $run -race -shuffle=on -timeout 30m "$@" "${packages[@]}"
+  # shellcheck disable=SC2086 # A list of packages.
+  CGO_ENABLED=1 $run -p $((2 * $(nproc))) -race -shuffle=on -timeout 30m "$@" $waiting "${packages[@]}"
 }
 
 plain() {

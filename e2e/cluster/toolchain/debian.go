@@ -33,6 +33,9 @@ var systemFiles = []systemFile{
 	{"buildah", "buildah", "images"},
 }
 
+// aptLock lets one apt-get run at a time; hack/debian.sh takes it, too.
+const aptLock = "/run/lock/s3populator-apt"
+
 // EnsureSystem installs the Debian packages that the node lacks, naming them
 // first. It changes nothing when all are there.
 func EnsureSystem(ctx context.Context, log io.Writer) error {
@@ -40,6 +43,11 @@ func EnsureSystem(ctx context.Context, log io.Writer) error {
 	if len(missing) == 0 {
 		return nil
 	}
+	unlock, err := lock(ctx, aptLock)
+	if err != nil {
+		return fmt.Errorf("install Debian packages: %w", err)
+	}
+	defer unlock()
 	fmt.Fprintf(log, "installing the Debian packages this machine lacks: %s\n", strings.Join(missing, " "))
 	install := append([]string{"install", "-y", "--no-install-recommends"}, missing...)
 	for _, args := range [][]string{{"update"}, install} {

@@ -42,7 +42,8 @@ func TestServerTakesAnotherPortWhenItsOwnIsTaken(t *testing.T) {
 	defer taken.Close()
 	starts := 0
 	got := Server(t, nil, "/usr/bin/env", func(address string) []string {
-		if starts++; starts == 1 {
+		starts++
+		if starts == 1 {
 			address = taken.Addr().String()
 		}
 		return []string{listenVariable + "=" + address, os.Args[0]}

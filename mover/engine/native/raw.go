@@ -117,10 +117,7 @@ func (l *rawLine) exchange(request []byte, q query) (*answer, error) {
 		return nil, l.broken(err)
 	}
 	if err := l.finalHead(); err != nil {
-		if l.used && errors.Is(err, engine.ErrAnswer) { // It may be what followed the answer before.
-			err = fmt.Errorf("%w: %w", errStale, err)
-		}
-		return nil, err
+		return nil, l.doubted(err)
 	}
 	a := &l.answer
 	a.kept, l.used = l.used, true
@@ -137,6 +134,15 @@ func (l *rawLine) exchange(request []byte, q query) (*answer, error) {
 	}
 	l.reuse = !a.closes && l.chunks == nil
 	return a, nil
+}
+
+// doubted explains an error of the head of an answer. On a kept connection it may be about what followed
+// the answer before.
+func (l *rawLine) doubted(err error) error {
+	if l.used && errors.Is(err, engine.ErrAnswer) {
+		return fmt.Errorf("%w: %w", errStale, err)
+	}
+	return err
 }
 
 // finalHead reads heads up to the first that is not of an interim answer.

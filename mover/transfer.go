@@ -211,7 +211,9 @@ func (t *transfer) trouble(err error) error {
 }
 
 // ofAll reports whether what failed for one object fails for all of them.
-func ofAll(reason wire.Reason) bool { return reason == wire.ClockSkewed || reason == wire.VolumeReadOnly }
+func ofAll(reason wire.Reason) bool {
+	return reason == wire.ClockSkewed || reason == wire.VolumeReadOnly
+}
 
 // verdict says what a round came to: nil when everything is there.
 func (t *transfer) verdict(ctx context.Context, err error, left []int) error {

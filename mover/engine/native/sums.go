@@ -12,8 +12,9 @@ import (
 )
 
 // sums makes the sum of a large object whose ranges arrive in any order. CRCs of ranges are
-// combined, and so are the MD5s of parts that are neither tiny nor huge. Other sums follow the bytes in their order: they are read back from the file,
-// that is from memory, as soon as everything before them is there.
+// combined, and so are the MD5s of parts that are neither tiny nor huge. Other sums follow the
+// bytes in their order: they are read back from the file, that is from memory, as soon as
+// everything before them is there.
 type sums struct {
 	algorithm engine.Algorithm
 	partSize  int64 // For engine.MD5Parts.

@@ -216,7 +216,8 @@ func (w *world) testPolicyRules(t *testing.T) {
 		"a zone":        {func(s spec) { s.TimeZone = "Europe/Berlin" }, ""},
 		"its own place": {func(s spec) { s.Template.Destination.Prefix = "a/{{.Claim}}/latest" }, ""},
 		"one key for all": {
-			func(s spec) { s.Template.Destination.Key, s.Template.Path = "a.bin", "a.bin" }, "all claims would be exported to one object",
+			func(s spec) { s.Template.Destination.Key, s.Template.Path = "a.bin", "a.bin" },
+			"all claims would be exported to one object",
 		},
 		"one place for all": {
 			func(s spec) { s.Template.Destination.Prefix = "a/{{.Namespace}}/{{.Date}}" }, "and overwrite each other's objects",
@@ -230,7 +231,9 @@ func (w *world) testPolicyRules(t *testing.T) {
 		"four fields":            {func(s spec) { s.Schedule = "0 3 * *" }, "schedule: five fields"},
 		"a zone in the schedule": {func(s spec) { s.Schedule = "CRON_TZ=UTC 0 3 * * *" }, "write it to timeZone"},
 		"nothing is kept":        {func(s spec) { s.Keep = -1 }, "spec.keep"},
-		"another concurrency":    {func(s spec) { s.ConcurrencyPolicy = "Queue" }, "spec.concurrencyPolicy: Unsupported value"},
+		"another concurrency": {
+			func(s spec) { s.ConcurrencyPolicy = "Queue" }, "spec.concurrencyPolicy: Unsupported value",
+		},
 		"a fault of the template": {
 			func(s spec) { s.Template.Destination.Prefix = "../{{.Claim}}" }, "prefix: a directory without",
 		},

@@ -289,7 +289,7 @@ func TestWithAnAPIServer(t *testing.T) {
 			wantCalls: map[string]int{PathClaims: 1},
 			wantErr:   "is an annotation, not a label",
 		},
-		"a label about exports does not reach us": {claim: newClaim("plain", "exported", label(v1alpha1.Group+"/export", "x"))},
+		"a label about exports is not ours": {claim: newClaim("plain", "aside", label(v1alpha1.Group+"/export", "x"))},
 		"a restored snapshot is left alone": {
 			claim:     newClaim("plain", "restored", annotate(v1alpha1.AnnotationSource, "imagenet"), snapshot),
 			wantCalls: map[string]int{PathClaims: 1},

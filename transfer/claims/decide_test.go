@@ -181,7 +181,8 @@ func TestExportFor(t *testing.T) {
 	e := exportFor(w.Claim, asked, "e", &at)
 	to := e.Spec.Destination
 	if len(errs) > 0 || e.Namespace != "ml" || e.Spec.ClaimName != "data" || !metav1.IsControlledBy(e, w.Claim) ||
-		to.Bucket != "backups" || to.Prefix != "{{.Namespace}}/{{.Claim}}/{{.Run}}/" || to.Credentials.SecretRef.Name != "s3" ||
+		to.Bucket != "backups" || to.Prefix != "{{.Namespace}}/{{.Claim}}/{{.Run}}/" ||
+		to.Credentials.SecretRef.Name != "s3" ||
 		e.Annotations[v1alpha1.AnnotationScheduledAt] != "2026-11-26T02:00:00Z" || e.Labels[v1alpha1.LabelClaimUID] != "c-1" {
 		t.Errorf("made %+v, errors %v", e, errs)
 	}
@@ -200,7 +201,8 @@ func TestJudge(t *testing.T) {
 	dry := func(e *v1alpha1.S3Export) { e.Spec.DryRun = true }
 	changed := func(e *v1alpha1.S3Export) { e.Status.ChangedFiles = 2 }
 	invalid := func(w *world) *world { w.Claim.Annotations[v1alpha1.AnnotationExportTo] = "nonsense"; return w }
-	const first = "S3Export 1 was complete at 2026-11-26T01:00:00Z: 7 objects, 1024 bytes at s3://backups/1/, digest sha256:1."
+	const first = "S3Export 1 was complete at 2026-11-26T01:00:00Z: 7 objects, 1024 bytes at s3://backups/1/, " +
+		"digest sha256:1."
 	tests := map[string]struct {
 		world  *world
 		status corev1.ConditionStatus

@@ -215,7 +215,7 @@ func (r *Reconciler) report(
 	changed := policy.DeepCopy()
 	changed.Status = next
 	guarded := client.MergeFromWithOptions(policy, client.MergeFromWithOptimisticLock{})
-	if err := r.Status().Patch(ctx, changed, guarded); client.IgnoreNotFound(err) != nil {
+	if err := client.IgnoreNotFound(r.Status().Patch(ctx, changed, guarded)); err != nil {
 		return fmt.Errorf("report status: %w", err)
 	}
 	return nil

@@ -260,7 +260,8 @@ func checkReady(t *testing.T, d decision, reason v1alpha1.Reason, events string)
 	for _, e := range d.Events {
 		told = append(told, string(e.Reason))
 	}
-	if slices.Sort(told); strings.Join(told, " ") != events {
+	slices.Sort(told)
+	if strings.Join(told, " ") != events {
 		t.Errorf("tells %v, want %q", d.Events, events)
 	}
 	scheduled := reason == v1alpha1.ReasonScheduled
@@ -299,7 +300,8 @@ func TestExportFor(t *testing.T) {
 	w := newWorld(hour(1), "a")
 	e := exportFor(w.Policy, &w.Claims[0], hour(1))
 	if e.Namespace != "ml" || e.Spec.ClaimName != "a" || e.Spec.Path != "models" || !metav1.IsControlledBy(e, w.Policy) ||
-		e.Labels[v1alpha1.LabelClaimUID] != "uid-a" || e.Annotations[v1alpha1.AnnotationScheduledAt] != "2026-11-26T01:00:00Z" ||
+		e.Labels[v1alpha1.LabelClaimUID] != "uid-a" ||
+		e.Annotations[v1alpha1.AnnotationScheduledAt] != "2026-11-26T01:00:00Z" ||
 		!strings.HasPrefix(e.Name, "hourly-a-") || !strings.HasSuffix(e.Name, "-20261126-010000") {
 		t.Errorf("made %+v", e)
 	}

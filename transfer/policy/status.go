@@ -13,6 +13,12 @@ import (
 // report fills in what does not depend on what is started.
 func report(d *decision, s state, reason v1alpha1.Reason, text string) {
 	d.Status.ObservedGeneration = s.Policy.Generation
+	count(d, s)
+	ready(d, s, reason, text)
+}
+
+// count looks at the exports that there are.
+func count(d *decision, s state) {
 	d.Status.Active = 0
 	for i := range s.Exports {
 		e := &s.Exports[i]
@@ -27,19 +33,21 @@ func report(d *decision, s state, reason v1alpha1.Reason, text string) {
 		case retention.Failed:
 		}
 	}
-	ready := metav1.ConditionFalse
-	if reason == v1alpha1.ReasonScheduled {
-		ready = metav1.ConditionTrue
-	} else {
-		d.Status.NextScheduleTime = nil
+}
+
+// ready sets the condition, and tells of what somebody has to correct.
+func ready(d *decision, s state, reason v1alpha1.Reason, text string) {
+	status := metav1.ConditionTrue
+	if reason != v1alpha1.ReasonScheduled {
+		status, d.Status.NextScheduleTime = metav1.ConditionFalse, nil
 	}
 	was := meta.FindStatusCondition(d.Status.Conditions, v1alpha1.ConditionReady)
-	if ready == metav1.ConditionFalse && reason != v1alpha1.ReasonSuspended &&
+	if status == metav1.ConditionFalse && reason != v1alpha1.ReasonSuspended &&
 		(was == nil || was.Reason != string(reason)) {
 		d.Events = append(d.Events, message{reason, text})
 	}
 	meta.SetStatusCondition(&d.Status.Conditions, metav1.Condition{
-		Type: v1alpha1.ConditionReady, Status: ready, Reason: string(reason), Message: text,
+		Type: v1alpha1.ConditionReady, Status: status, Reason: string(reason), Message: text,
 		ObservedGeneration: s.Policy.Generation, LastTransitionTime: metav1.NewTime(s.Now),
 	})
 }

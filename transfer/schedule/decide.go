@@ -76,7 +76,7 @@ const (
 
 // Name is the name of the run of a claim at a tick: whoever makes it, at whatever time, makes the same one.
 // The UIDs tell it from runs for a namesake that was deleted.
-func Name(schedule, claim string, scheduleUID, claimUID string, tick time.Time) string {
+func Name(schedule, claim, scheduleUID, claimUID string, tick time.Time) string {
 	return stem(schedule+"-"+claim) + "-" + sum(schedule, claim, scheduleUID, claimUID) + "-" + tick.UTC().Format(tickForm)
 }
 

@@ -78,7 +78,7 @@ func (s Schedule) Next(since, now time.Time) time.Time {
 	if now.Before(since) {
 		return since.Add(s.every)
 	}
-	return since.Add((now.Sub(since)/s.every + 1) * s.every)
+	return since.Add(now.Sub(since).Truncate(s.every) + s.every)
 }
 
 // Due is the latest tick that nothing was started for, and how many there were.

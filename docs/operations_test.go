@@ -46,7 +46,9 @@ func TestEveryReasonOfAMoverHasARow(t *testing.T) {
 func TestEveryMetricHasARow(t *testing.T) {
 	documented := rows(section(t, document(t, operations), "Metrics"))
 	metrics := map[string]bool{}
-	for _, pattern := range []string{"populator/*.go", "populator/*/*.go", "transfer/*/*.go", "certs/*.go", "cmd/manager/*.go"} {
+	for _, pattern := range []string{
+		"populator/*.go", "populator/*/*.go", "transfer/*/*.go", "certs/*.go", "cmd/manager/*.go",
+	} {
 		maps.Copy(metrics, literals(parse(t, pattern), "s3populator_"))
 	}
 	compare(t, "the collectors", slices.Sorted(maps.Keys(metrics)), documented)

@@ -126,27 +126,33 @@ func TestWrongCredentials(t *testing.T) {
 		wantInText []string
 	}{
 		"a wrong secret key": {
-			map[string]string{"access_key": testAccessKey, "secret_key": "wrong-" + testSecretKey}, "", wire.AccessDenied,
+			map[string]string{"access_key": testAccessKey, "secret_key": "wrong-" + testSecretKey},
+			"", wire.AccessDenied,
 			[]string{"secret key", `Secret "s3-creds"`},
 		},
 		"a wrong access key": {
-			map[string]string{"access_key": "nobody", "secret_key": testSecretKey}, "", wire.AccessDenied,
+			map[string]string{"access_key": "nobody", "secret_key": testSecretKey},
+			"", wire.AccessDenied,
 			[]string{`Secret "s3-creds"`},
 		},
 		"no Secret": {
-			map[string]string{}, "", wire.CredentialsMissing,
+			map[string]string{},
+			"", wire.CredentialsMissing,
 			[]string{`Secret "s3-creds"`, "does not exist", "access_key and secret_key"},
 		},
 		"a Secret of another": {
-			map[string]string{"username": "x", "password": "y"}, "", wire.CredentialsMissing,
+			map[string]string{"username": "x", "password": "y"},
+			"", wire.CredentialsMissing,
 			[]string{`"password", "username"`, "AWS_ACCESS_KEY_ID"},
 		},
 		"an empty key": {
-			map[string]string{"access_key": testAccessKey, "secret_key": "\n"}, "", wire.CredentialsMissing,
+			map[string]string{"access_key": testAccessKey, "secret_key": "\n"},
+			"", wire.CredentialsMissing,
 			[]string{"none of them empty"},
 		},
 		"a mangled key": {
-			map[string]string{"access_key": "two words", "secret_key": "x"}, "", wire.CredentialsInvalid,
+			map[string]string{"access_key": "two words", "secret_key": "x"},
+			"", wire.CredentialsInvalid,
 			[]string{"white space"},
 		},
 		"anonymous": {

@@ -31,7 +31,9 @@ func makeOdd(dir string) error {
 			os.WriteFile(path, []byte(strings.Repeat(name, i*i)), 0o600), os.Chmod(path, modes[i%len(modes)]),
 			os.Chtimes(path, time.Time{}, time.Unix(int64(1_000_000_000+i*77_777), int64(i)*1000+1)))
 	}
-	links := map[string]string{"inside": "odd/plain", "outside": "/etc/passwd", "dangling": "no/such/file", "to-dir": "odd"}
+	links := map[string]string{
+		"inside": "odd/plain", "outside": "/etc/passwd", "dangling": "no/such/file", "to-dir": "odd",
+	}
 	for link, target := range links {
 		errs = append(errs, os.Symlink(target, filepath.Join(dir, link)))
 	}

@@ -21,7 +21,7 @@ const (
 	anybodys   whose = "anybody's"           // the kind is ours, or only ours to make
 	primes     whose = "a claim of ours"     // controlled by a claim of ours, or having a volume while it is exported
 	claims     whose = "a prime or a claim"  // with a dataSourceRef to us, annotations of a user to us, or an S3Export
-	pods       whose = "a pod of ours"       // controlled by a claim, a prime, an S3Source or an S3Export, or ending uploads
+	pods       whose = "a pod of ours"       // controlled by a claim, a prime, an S3Source, an S3Export; or ending uploads
 	volumes    whose = "a volume of ours"    // a prime's, where the invariants know what is late; or exported
 	madeSource whose = "a source of a claim" // controlled by the claim that described it
 	system     whose = "the manager's own"   // in its namespace, or with its name

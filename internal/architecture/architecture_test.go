@@ -305,7 +305,9 @@ func either(a, b func(string) bool) func(string) bool {
 func list(t *testing.T) []program {
 	t.Helper()
 	args := []string{"list", "-e", "-deps", "-json=ImportPath,Standard,Imports,Deps"}
-	for _, folder := range []string{"api", "mover", "internal/moverpod", "populator", "transfer", "certs", "webhook", "cmd"} {
+	for _, folder := range []string{
+		"api", "mover", "internal/moverpod", "populator", "transfer", "certs", "webhook", "cmd",
+	} {
 		if _, err := os.Stat(filepath.Join(top, folder)); err == nil {
 			args = append(args, "./"+folder+"/...")
 		}

@@ -61,7 +61,8 @@ func (c Classifier) Code(code, message string) *Failure {
 			message,
 		)
 	case "RequestTimeTooSkewed":
-		return New(wire.ClockSkewed, "the clocks of this node and of %s differ too much; set them by NTP: %s", c.Where(), message)
+		return New(wire.ClockSkewed,
+			"the clocks of this node and of %s differ too much; set them by NTP: %s", c.Where(), message)
 	case "InternalError", "XMinioServerNotInitialized":
 		return New(wire.EndpointUnreachable, "%s is in trouble: %s: %s", c.Where(), code, message)
 	}

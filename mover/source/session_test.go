@@ -201,7 +201,8 @@ func TestATokenStaysPrivate(t *testing.T) {
 			"http://minio.data.svc:9000", nil, []string{"spec.endpoint", "http://minio.data.svc:9000", "https"},
 		},
 		"an STS of http": {
-			"https://s3", map[string]string{envTokenFile: token, envSTSEndpoint: "http://sts.example.com"},
+			"https://s3",
+			map[string]string{envTokenFile: token, envSTSEndpoint: "http://sts.example.com"},
 			[]string{envSTSEndpoint, "https"},
 		},
 		"a link-local address":            {"http://169.254.1.1", nil, []string{"spec.endpoint"}},

@@ -34,7 +34,10 @@ func TestDecide(t *testing.T) {
 					"refused is exactly what exists before a run that must not find anything",
 					(got == refuse) == (on == wire.Fail && f.exists && !p.resumed && !f.ours),
 				},
-				{"nothing is left unread but what both manifest and listing know", got != leave || identical && on != wire.Overwrite},
+				{
+					"nothing is left unread but what both manifest and listing know",
+					got != leave || identical && on != wire.Overwrite,
+				},
 				{"overwriting sends everything", !overwrite || got == send},
 				{"nothing is sent that is known to be there", got != send || !identical || overwrite},
 				{"only what exists with its size is compared", got != compare || f.exists && f.sameSize},

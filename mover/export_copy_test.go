@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/minio/minio-go/v7"
 
 	"github.com/s3populator/s3populator/mover/manifest"
@@ -79,6 +80,25 @@ func TestCopiesHaveNoTagsOfTheLastRun(t *testing.T) {
 		tags, err := s.client.GetObjectTagging(t.Context(), testBucket, "runs/2/a", minio.GetObjectTaggingOptions{})
 		if err == nil && len(tags.ToMap()) > 0 {
 			t.Errorf("the copy has the tags %v", tags.ToMap())
+		}
+	})
+}
+
+// Every name is copied as it is spelt.
+func TestOddNamesAreCopied(t *testing.T) {
+	eachServer(t, func(t *testing.T, s *s3server) {
+		b := newExport(t, s.endpoint)
+		b.odd()
+		b.settle()
+		b.mustBeDone(b.run())
+		b.request.Source.Prefix, b.request.Export.Run, b.request.Export.CopyFrom = "runs +%/2/", "run-2", "runs/1/"
+		if r := b.mustBeDone(b.run()); r.CopiedObjects != r.Objects || r.SentObjects != 0 {
+			t.Errorf("the report is %+v, want nothing but copies", r)
+		}
+		p, report := b.populate(nil)
+		p.mustBeDone(report)
+		if diff := cmp.Diff(tree(t, b.paths.Volume), tree(t, p.paths.Volume)); diff != "" {
+			t.Errorf("(-exported +populated):\n%s", diff)
 		}
 	})
 }

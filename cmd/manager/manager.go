@@ -152,7 +152,13 @@ func addMovers(ctx context.Context, mgr ctrl.Manager, o options, authority *cert
 	return addInventory(mgr, o, office)
 }
 
-func addExport(ctx context.Context, mgr ctrl.Manager, o options, authority *certs.Authority, office places.Office) error {
+func addExport(
+	ctx context.Context,
+	mgr ctrl.Manager,
+	o options,
+	authority *certs.Authority,
+	office places.Office,
+) error {
 	r := &export.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner), Places: office,
 		Options: export.Options{

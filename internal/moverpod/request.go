@@ -21,8 +21,8 @@ func Request(op wire.Operation, spec v1alpha1.S3SourceSpec) (wire.Request, error
 		return wire.Request{}, err
 	}
 	return wire.Request{
-		Operation:   op,
-		Source:      source(spec),
+		Operation: op,
+		Source:    source(spec),
 		Policy: wire.Policy{
 			OnEmpty: string(spec.OnEmpty), UnsafeKeys: string(spec.UnsafeKeys), RestoreAttributes: spec.RestoreAttributes,
 		},

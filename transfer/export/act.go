@@ -35,7 +35,7 @@ func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decis
 		if err != nil {
 			return d, err //nolint:wrapcheck // Reconcile names the action.
 		}
-		return refused(s, d, pod.Name, r.create(ctx, s.Export, pod))
+		return refused(d, pod.Name, r.create(ctx, s.Export, pod))
 	case protocol.StartAbort:
 		pod, err := protocol.Abort(s, r.Options.mover())
 		if err != nil {
@@ -103,7 +103,7 @@ func (r *Reconciler) create(ctx context.Context, e *v1alpha1.S3Export, pod *core
 
 // refused tells what the API server said to a pod. What mostly passes by itself is an error, which
 // leaves the pace to controller-runtime.
-func refused(s protocol.State, d protocol.Decision, pod string, err error) (protocol.Decision, error) {
+func refused(d protocol.Decision, pod string, err error) (protocol.Decision, error) {
 	var unusable *unusableError
 	switch {
 	case err == nil:

@@ -62,7 +62,16 @@ func newBench(t *testing.T, report wire.Report, killAt int, after bool) *bench {
 		Status:     corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimBound},
 	}
 	b := &bench{t: t, now: time.Now(), killAt: killAt, after: after, report: report}
-	b.client = fake.NewClientBuilder().WithScheme(s).WithObjects(e, claim).WithStatusSubresource(e, claim, &corev1.Pod{}).Build()
+	b.client = fake.NewClientBuilder().WithScheme(
+		s,
+	).WithObjects(
+		e,
+		claim,
+	).WithStatusSubresource(
+		e,
+		claim,
+		&corev1.Pod{},
+	).Build()
 	return b
 }
 
@@ -105,14 +114,17 @@ func (b *bench) manager() client.Client {
 				return c.Create(ctx, o, opts...)
 			})
 		},
-		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, _ ...client.DeleteOption) error {
 			return write(func() error { return c.Delete(ctx, o) }) // The fake knows no preconditions.
 		},
-		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+		Patch: func(
+			ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption,
+		) error {
 			return write(func() error { return c.Patch(ctx, o, p, opts...) })
 		},
 		SubResourcePatch: func(
-			ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption,
+			ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch,
+			opts ...client.SubResourcePatchOption,
 		) error {
 			return write(func() error { return c.SubResource(sub).Patch(ctx, o, p, opts...) })
 		},

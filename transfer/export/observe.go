@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -50,11 +51,11 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 func (r *Reconciler) pod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
 	pod := &corev1.Pod{}
 	err := r.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, pod)
-	if client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("read pod %s: %w", name, err)
-	}
-	if err != nil {
+	switch {
+	case apierrors.IsNotFound(err):
 		return nil, nil //nolint:nilnil // No pod is an answer.
+	case err != nil:
+		return nil, fmt.Errorf("read pod %s: %w", name, err)
 	}
 	return pod, nil
 }

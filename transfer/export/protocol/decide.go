@@ -201,10 +201,16 @@ func makeWay(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	d := Decision{Action: DeleteMover, Announce: v1alpha1.ReasonExportMoved}
-	d.Message = fmt.Sprintf("Pod %s waits for a node where the claim is not used any more; it is made again.", s.Mover.Name)
+	d.Message = fmt.Sprintf(
+		"Pod %s waits for a node where the claim is not used any more; it is made again.",
+		s.Mover.Name,
+	)
 	if users := others(s.Users); len(users) > 0 {
-		d.Message = fmt.Sprintf("Pod %s makes way for pod %s, which uses the claim; the export goes on beside it or after it.",
-			s.Mover.Name, users[0].Name)
+		d.Message = fmt.Sprintf(
+			"Pod %s makes way for pod %s, which uses the claim; the export goes on beside it or after it.",
+			s.Mover.Name,
+			users[0].Name,
+		)
 	}
 	return d, true
 }

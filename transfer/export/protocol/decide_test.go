@@ -42,12 +42,16 @@ func TestDecide(t *testing.T) {
 		reason v1alpha1.Reason
 		says   string
 	}{
-		"a mover starts":                         {world(), StartMover, v1alpha1.ReasonExporting, "export-e-1"},
-		"what may leave uploads is noted first":  {world(unguarded), AddFinalizer, "", ""},
-		"a dry run leaves none":                  {world(unguarded, dryRun), StartMover, v1alpha1.ReasonExporting, ""},
-		"a claim that is not there may come":     {world(noClaim), Wait, v1alpha1.ReasonClaimNotFound, "no claim data"},
-		"a claim that went is lost":              {world(noClaim, begunOnce), Wait, v1alpha1.ReasonClaimReplaced, "deleted"},
-		"another claim is another volume":        {world(begunOnce, another), Wait, v1alpha1.ReasonClaimReplaced, "another one"},
+		"a mover starts":                        {world(), StartMover, v1alpha1.ReasonExporting, "export-e-1"},
+		"what may leave uploads is noted first": {world(unguarded), AddFinalizer, "", ""},
+		"a dry run leaves none":                 {world(unguarded, dryRun), StartMover, v1alpha1.ReasonExporting, ""},
+		"a claim that is not there may come":    {world(noClaim), Wait, v1alpha1.ReasonClaimNotFound, "no claim data"},
+		"a claim that went is lost": {
+			world(noClaim, begunOnce), Wait, v1alpha1.ReasonClaimReplaced, "deleted",
+		},
+		"another claim is another volume": {
+			world(begunOnce, another), Wait, v1alpha1.ReasonClaimReplaced, "another one",
+		},
 		"a claim that is being filled is waited": {world(pending), Wait, v1alpha1.ReasonClaimNotBound, "Pending"},
 		"a claim that is being deleted":          {world(claimDeleted), Wait, v1alpha1.ReasonClaimNotBound, "deleted"},
 		"a device has no files":                  {world(device), Wait, v1alpha1.ReasonUnsupportedClaim, "Block"},
@@ -68,7 +72,9 @@ func TestDecide(t *testing.T) {
 		"another run has the destination": {world(ahead), Wait, v1alpha1.ReasonDestinationInUse, "other"},
 		"there is no place":               {world(queued), Wait, v1alpha1.ReasonQueued, "--max-movers"},
 		"suspended before it began":       {world(suspended), Wait, v1alpha1.ReasonSuspended, ""},
-		"suspended ends the mover":        {world(suspended, mover(corev1.PodRunning)), DeleteMover, v1alpha1.ReasonSuspended, ""},
+		"suspended ends the mover": {
+			world(suspended, mover(corev1.PodRunning)), DeleteMover, v1alpha1.ReasonSuspended, "",
+		},
 		"suspended, and it was complete": {
 			world(suspended, mover(corev1.PodSucceeded, reports(done))), Wait, v1alpha1.ReasonExported, "3 objects",
 		},
@@ -76,21 +82,42 @@ func TestDecide(t *testing.T) {
 		"somebody ended it": {
 			world(mover(corev1.PodRunning, deleting)), Wait, because(wire.Interrupted), "tried again",
 		},
-		"it runs":            {world(mover(corev1.PodRunning)), Wait, v1alpha1.ReasonExporting, "exports the volume."},
-		"it does not start":  {world(mover(corev1.PodPending)), Wait, v1alpha1.ReasonMoverPending, "cannot start"},
-		"it is not ours":     {world(mover(corev1.PodRunning, foreign)), Wait, v1alpha1.ReasonMoverRefused, "not made for"},
-		"a pod moved away":   {world(mover(corev1.PodRunning), users(user("app", "b"))), DeleteMover, "", "app"},
-		"one of two moved":   {world(mover(corev1.PodRunning), users(user("x", "b"), user("y", "a"))), Wait, v1alpha1.ReasonExporting, ""},
-		"a pod has no node":  {world(mover(corev1.PodRunning), users(user("app", ""))), Wait, v1alpha1.ReasonExporting, ""},
-		"many may read":      {world(access(corev1.ReadWriteMany), mover(corev1.PodRunning), users(user("app", "b"))), Wait, v1alpha1.ReasonExporting, ""},
-		"a node of nobody":   {world(mover(corev1.PodPending), users()), DeleteMover, "", "not used any more"},
-		"it is complete":     {world(mover(corev1.PodSucceeded, reports(done))), Wait, v1alpha1.ReasonExported, "3 objects, 10, verified"},
-		"a person has to":    {world(mover(corev1.PodFailed, reports(denied))), Wait, because(wire.AccessDenied), "make a new one"},
-		"time may help":      {world(mover(corev1.PodFailed, reports(broken))), Wait, because(wire.TransferFailed), "12:00:10"},
-		"S3 is waited for":   {world(failures(6), mover(corev1.PodFailed, reports(slow))), Wait, because(wire.Throttled), "no limit"},
-		"too many attempts":  {world(failures(6), mover(corev1.PodFailed, reports(broken))), Wait, because(wire.TransferFailed), "Gave up after 7"},
-		"not yet again":      {world(mover(corev1.PodFailed, reports(broken)), told, due(-time.Second)), Wait, "", ""},
-		"its name is needed": {world(mover(corev1.PodFailed, reports(broken)), told, due(time.Second)), DeleteMover, "", ""},
+		"it runs":           {world(mover(corev1.PodRunning)), Wait, v1alpha1.ReasonExporting, "exports the volume."},
+		"it does not start": {world(mover(corev1.PodPending)), Wait, v1alpha1.ReasonMoverPending, "cannot start"},
+		"it is not ours": {
+			world(mover(corev1.PodRunning, foreign)), Wait, v1alpha1.ReasonMoverRefused, "not made for",
+		},
+		"a pod moved away": {world(mover(corev1.PodRunning), users(user("app", "b"))), DeleteMover, "", "app"},
+		"one of two moved": {
+			world(mover(corev1.PodRunning), users(user("x", "b"), user("y", "a"))), Wait, v1alpha1.ReasonExporting, "",
+		},
+		"a pod has no node": {
+			world(mover(corev1.PodRunning), users(user("app", ""))), Wait, v1alpha1.ReasonExporting, "",
+		},
+		"many may read": {
+			world(access(corev1.ReadWriteMany), mover(corev1.PodRunning), users(user("app", "b"))),
+			Wait, v1alpha1.ReasonExporting, "",
+		},
+		"a node of nobody": {world(mover(corev1.PodPending), users()), DeleteMover, "", "not used any more"},
+		"it is complete": {
+			world(mover(corev1.PodSucceeded, reports(done))), Wait, v1alpha1.ReasonExported, "3 objects, 10, verified",
+		},
+		"a person has to": {
+			world(mover(corev1.PodFailed, reports(denied))), Wait, because(wire.AccessDenied), "make a new one",
+		},
+		"time may help": {
+			world(mover(corev1.PodFailed, reports(broken))), Wait, because(wire.TransferFailed), "12:00:10",
+		},
+		"S3 is waited for": {
+			world(failures(6), mover(corev1.PodFailed, reports(slow))), Wait, because(wire.Throttled), "no limit",
+		},
+		"too many attempts": {
+			world(failures(6), mover(corev1.PodFailed, reports(broken))), Wait, because(wire.TransferFailed), "Gave up after 7",
+		},
+		"not yet again": {world(mover(corev1.PodFailed, reports(broken)), told, due(-time.Second)), Wait, "", ""},
+		"its name is needed": {
+			world(mover(corev1.PodFailed, reports(broken)), told, due(time.Second)), DeleteMover, "", "",
+		},
 		"deleted in mid-run": {world(deleted, mover(corev1.PodRunning)), DeleteMover, "", ""},
 		"the mover is ending": {
 			world(deleted, mover(corev1.PodRunning, deleting)), Wait, "", "",
@@ -104,8 +131,14 @@ func TestDecide(t *testing.T) {
 		"and then the export":  {world(deleted, begunOnce, aborted), RemoveFinalizer, "", ""},
 		"they cannot be ended": {world(deleted, begunOnce, abort(reports(denied))), RemoveFinalizer, "", "may be open"},
 		"they may be later":    {world(deleted, begunOnce, abort(reports(broken))), DeleteAbort, "", ""},
-		"it takes too long":    {world(deletedFor(10*time.Minute), begunOnce, abort()), RemoveFinalizer, "", "in time"},
-		"nothing runs here":    {world(deletedFor(10*time.Minute), begunOnce), RemoveFinalizer, "", "no pod could be started"},
+		"nobody has the keys any more": {
+			world(deleted, begunOnce, abort(reports(wire.Report{Class: wire.Retry, Reason: wire.CredentialsMissing}))),
+			RemoveFinalizer, "", "may be open",
+		},
+		"it takes too long": {world(deletedFor(10*time.Minute), begunOnce, abort()), RemoveFinalizer, "", "in time"},
+		"nothing runs here": {
+			world(deletedFor(10*time.Minute), begunOnce), RemoveFinalizer, "", "no pod could be started",
+		},
 		"a failed run ends uploads": {
 			world(over(v1alpha1.ConditionFailed, time.Second)), StartAbort, "", "",
 		},
@@ -114,14 +147,18 @@ func TestDecide(t *testing.T) {
 		},
 		"a complete run has none": {world(over(v1alpha1.ConditionComplete, time.Second)), RemoveFinalizer, "", ""},
 		"its pod is not needed": {
-			world(mover(corev1.PodSucceeded, reports(done)), unguarded, over(v1alpha1.ConditionComplete, time.Second)), DeleteMover, "", "",
+			world(mover(corev1.PodSucceeded, reports(done)), unguarded, over(v1alpha1.ConditionComplete, time.Second)),
+			DeleteMover, "", "",
 		},
 		"the logs of a failed one are": {
-			world(mover(corev1.PodFailed, reports(denied)), unguarded, over(v1alpha1.ConditionFailed, time.Second)), Wait, "", "",
+			world(mover(corev1.PodFailed, reports(denied)), unguarded, over(v1alpha1.ConditionFailed, time.Second)),
+			Wait, "", "",
 		},
 		"it is kept":         {world(unguarded, over(v1alpha1.ConditionComplete, time.Hour)), Wait, "", ""},
 		"it is kept a while": {world(unguarded, ttl(60), over(v1alpha1.ConditionComplete, time.Second)), Wait, "", ""},
-		"it is old":          {world(unguarded, ttl(60), over(v1alpha1.ConditionComplete, time.Hour)), DeleteExport, "", ""},
+		"it is old": {
+			world(unguarded, ttl(60), over(v1alpha1.ConditionComplete, time.Hour)), DeleteExport, "", "",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

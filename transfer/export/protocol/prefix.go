@@ -14,7 +14,10 @@ func PrefixOf(e *v1alpha1.S3Export) (string, error) {
 	if e.Spec.Destination.Key != "" {
 		return "", nil
 	}
-	return template.Expand(cmp.Or(e.Spec.Destination.Prefix, template.Default), template.Values{ //nolint:wrapcheck // It is told.
-		Namespace: e.Namespace, Claim: e.Spec.ClaimName, Run: string(e.UID), Time: e.CreationTimestamp.Time,
-	})
+	return template.Expand(
+		cmp.Or(e.Spec.Destination.Prefix, template.Default),
+		template.Values{ //nolint:wrapcheck // It is told.
+			Namespace: e.Namespace, Claim: e.Spec.ClaimName, Run: string(e.UID), Time: e.CreationTimestamp.Time,
+		},
+	)
 }

@@ -47,7 +47,6 @@ func TestPromises(t *testing.T) {
 	}
 }
 
-//nolint:gocyclo // A case for each promise.
 func keepsPromises(t *testing.T, s State) {
 	t.Helper()
 	d, e := Decide(s, defaults), s.Export

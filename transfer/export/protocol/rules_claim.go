@@ -68,7 +68,11 @@ func refusePrefix(s State) (Decision, bool) {
 	if s.PrefixError == nil {
 		return Decision{}, false
 	}
-	return failing(v1alpha1.ReasonInvalidPrefix, "spec.destination.prefix: %s.", strings.TrimSuffix(s.PrefixError.Error(), "."))
+	return failing(
+		v1alpha1.ReasonInvalidPrefix,
+		"spec.destination.prefix: %s.",
+		strings.TrimSuffix(s.PrefixError.Error(), "."),
+	)
 }
 
 // waitForRetry lets what was told of the last mover stand until the next one is due.
@@ -108,9 +112,14 @@ func waitForUser(s State, defaults moverpod.Defaults) (Decision, bool) {
 	if _, known := securityFor(s, defaults); known {
 		return Decision{}, false
 	}
-	return waiting(v1alpha1.ReasonUserUnknown, waitEvery,
-		"Neither the spec nor the status of pod %s tells as which user it uses claim %s. Set securityContext.runAsUser of that "+
-			"pod, or spec.mover.podSecurityContext.runAsUser of this export.", others(s.Users)[0].Name, s.Claim.Name)
+	return waiting(
+		v1alpha1.ReasonUserUnknown,
+		waitEvery,
+		"Neither the spec nor the status of pod %s tells as which user it uses claim %s. Set securityContext.runAsUser of "+
+			"that pod, or spec.mover.podSecurityContext.runAsUser of this export.",
+		others(s.Users)[0].Name,
+		s.Claim.Name,
+	)
 }
 
 // guard: what may leave uploads is written down before it begins.

@@ -46,7 +46,8 @@ func endDeletedRun(s State) (Decision, bool) {
 //	other                     active                   wait
 //	other                     done                     tell; the next pass finds them ended
 //	other                     failed, time may help    remove it after a while
-//	other                     failed for good          tell, and remove the finalizer
+//	other                     failed for good, or      tell, and remove the finalizer: who deletes a
+//	                          without credentials      Secret and an export deletes them together
 //	other, for too long       any but done             the same
 func endUploads(s State) (Decision, bool) {
 	e := s.Export
@@ -75,7 +76,7 @@ func judgeAbort(s State) Decision {
 		return Decision{Action: Wait, Aborted: &r.AbortedUploads, Recheck: soon}
 	case over && r.Reason == wire.NoSuchBucket:
 		return Decision{Action: Wait, Aborted: new(int64), Recheck: soon} // There is nothing to end.
-	case over && r.Class == wire.User, !s.Now.Before(s.giveUpAt()):
+	case over && (r.Class == wire.User || r.Reason == wire.CredentialsMissing), !s.Now.Before(s.giveUpAt()):
 		return LeaveUploads(s, whyNot(r, over))
 	case s.Abort.DeletionTimestamp != nil:
 		return Decision{Action: Wait, Recheck: soon}

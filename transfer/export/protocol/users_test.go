@@ -108,10 +108,15 @@ func TestSecurityFor(t *testing.T) {
 		"root": {world(users(root)), &corev1.PodSecurityContext{
 			RunAsNonRoot: new(false), RunAsUser: new(int64(0)), SeccompProfile: seccomp,
 		}},
-		"that of another user":  {world(users(blind, user("b", "a"))), mustBe(t, world())},
-		"that of nobody":        {world(users(blind)), nil},
-		"that of no container":  {world(users(unmounted)), nil},
-		"the mover's own":       {world(users()), &corev1.PodSecurityContext{RunAsNonRoot: new(true), RunAsUser: new(moverpod.NonRoot), RunAsGroup: new(moverpod.NonRoot), SeccompProfile: seccomp}},
+		"that of another user": {world(users(blind, user("b", "a"))), mustBe(t, world())},
+		"that of nobody":       {world(users(blind)), nil},
+		"that of no container": {world(users(unmounted)), nil},
+		"the mover's own": {
+			world(users()), &corev1.PodSecurityContext{
+				RunAsNonRoot: new(true), RunAsUser: new(moverpod.NonRoot), RunAsGroup: new(moverpod.NonRoot),
+				SeccompProfile: seccomp,
+			},
+		},
 		"what the export wants": {world(runAs(7), users(blind)), &corev1.PodSecurityContext{RunAsUser: new(int64(7))}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -280,3 +280,15 @@ func TestNoQueueHasNoCaps(t *testing.T) {
 		t.Error("a nil queue keeps somebody waiting")
 	}
 }
+
+// A mover of an export counts by the export that it serves: two of one claim are two.
+func TestMoverOfAnExport(t *testing.T) {
+	for _, role := range []string{v1alpha1.RoleExport, v1alpha1.RoleAbort} {
+		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+			Labels: map[string]string{v1alpha1.LabelRole: role, v1alpha1.LabelExportUID: "e"},
+		}}
+		if m := MoverOf(p, noon); m.UID != "e" || !m.Last || !m.Runs {
+			t.Errorf("a pod of role %s counts as %+v", role, m)
+		}
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/e2e/cluster/image"
 	"github.com/s3populator/s3populator/e2e/story"
 )
 
@@ -107,6 +108,11 @@ func TestManagerIsPinned(t *testing.T) {
 	shell := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "populate-shell", Namespace: s.Namespace}}
 	shell.Spec = story.PodSpec(claim.Name, false, false)
 	shell.Spec.Containers[0].Name = "mover" // Its image is not ours.
+	exporter := shell.DeepCopy()            // It would change the group of every file, and could write them.
+	exporter.Name, exporter.Spec.Containers[0].Image = "export-shell", image.Name("mover")
+	if err := thief.Create(t.Context(), exporter); err == nil || !strings.Contains(err.Error(), "mounts it read-only") {
+		t.Errorf("an export that could write: %v, want the policy to refuse it", err)
+	}
 	ours := &admissionv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: story.ManagerName}}
 	larger := client.RawPatch("application/merge-patch+json",
 		[]byte(`{"spec":{"resources":{"requests":{"storage":"1Gi"}}}}`))

@@ -175,7 +175,8 @@ func (s *Story) Output(name, claim string, args ...string) string {
 func (b *Bucket) Holds(prefix string) map[string]int64 {
 	b.story.T.Helper()
 	all := map[string]int64{}
-	for o := range b.s3.ListObjects(b.story.T.Context(), b.Name, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
+	below := minio.ListObjectsOptions{Prefix: prefix, Recursive: true}
+	for o := range b.s3.ListObjects(b.story.T.Context(), b.Name, below) {
 		b.story.must("list bucket "+b.Name, o.Err)
 		if rest := strings.TrimPrefix(o.Key, prefix); !strings.HasPrefix(rest, ".s3populator/") {
 			all[rest] = o.Size
@@ -201,7 +202,48 @@ func describeExports(ctx context.Context, from client.Client, out io.Writer, in 
 	_ = from.List(ctx, &exports, in) // What cannot be read is left out.
 	for i := range exports.Items {
 		e := &exports.Items[i]
-		_, _ = fmt.Fprintf(out, "S3Export %s: %s, attempts %d, failures %d, finalizers %v, progress %+v%s\n", e.Name, e.Status.Phase,
-			e.Status.Attempts, e.Status.Failures, e.Finalizers, e.Status.Progress, conditions(e.Status.Conditions))
+		st := e.Status
+		_, _ = fmt.Fprintf(out, "S3Export %s: %s, attempts %d, failures %d, finalizers %v, progress %+v%s\n",
+			e.Name, st.Phase, st.Attempts, st.Failures, e.Finalizers, st.Progress, conditions(st.Conditions))
+	}
+}
+
+// DeleteAs begins to delete an object with a propagation policy.
+func (s *Story) DeleteAs(o client.Object, policy string) {
+	s.T.Helper()
+	err := s.World.Client.Delete(s.T.Context(), o, client.PropagationPolicy(metav1.DeletionPropagation(policy)))
+	s.must("delete "+o.GetName(), err)
+}
+
+// NamespaceGone deletes the story's namespace and waits until it is gone.
+func (s *Story) NamespaceGone() {
+	s.T.Helper()
+	space := &corev1.Namespace{ObjectMeta: objectMeta(s.Namespace)}
+	s.Delete(space)
+	s.Await("the namespace to be gone", func() error {
+		err := s.World.Client.Get(s.T.Context(), client.ObjectKeyFromObject(space), space)
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("it is there: %v", space.Status.Conditions)
+	})
+}
+
+// Keys are those below a prefix, with the exports' own.
+func (b *Bucket) Keys(prefix string) (keys []string) {
+	b.story.T.Helper()
+	all := minio.ListObjectsOptions{Prefix: prefix, Recursive: true}
+	for o := range b.s3.ListObjects(b.story.T.Context(), b.Name, all) {
+		b.story.must("list bucket "+b.Name, o.Err)
+		keys = append(keys, o.Key)
+	}
+	return keys
+}
+
+// AbortUploads ends what is open, where a story says why nobody else does.
+func (b *Bucket) AbortUploads() {
+	b.story.T.Helper()
+	for _, key := range b.Uploads() {
+		b.story.must("abort "+key, b.s3.RemoveIncompleteUpload(b.story.T.Context(), b.Name, key))
 	}
 }

@@ -10,7 +10,7 @@ help: ## Show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## Fill a claim from S3 on a real node and check every byte (KEEP=1 leaves it up)
+demo: ## Fill a claim from S3 on a real node, export it again, and check every byte (KEEP=1 leaves it up)
 	@go run ./e2e/demo $(if $(KEEP),--keep)
 
 .PHONY: test

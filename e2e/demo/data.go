@@ -43,16 +43,9 @@ func (d *demo) fillBucket(ctx context.Context) (*dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, err := url.Parse(server.Endpoint)
+	s3, err := d.client(server)
 	if err != nil {
-		return nil, fmt.Errorf("parse endpoint: %w", err)
-	}
-	s3, err := minio.New(u.Host, &minio.Options{
-		Creds: credentials.NewStaticV4(server.AccessKey, server.SecretKey, ""), Transport: server.Transport(d.world.Node),
-		Region: story.Region, BucketLookup: minio.BucketLookupPath,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make an S3 client: %w", err)
+		return nil, err
 	}
 	if exists, err := s3.BucketExists(ctx, bucket); err != nil || !exists {
 		if err := s3.MakeBucket(ctx, bucket, minio.MakeBucketOptions{Region: story.Region}); err != nil {
@@ -83,6 +76,21 @@ func (d *demo) fillBucket(ctx context.Context) (*dataset, error) {
 		prefix,
 	)
 	return data, nil
+}
+
+func (d *demo) client(server *node.S3Server) (*minio.Client, error) {
+	u, err := url.Parse(server.Endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("parse endpoint: %w", err)
+	}
+	s3, err := minio.New(u.Host, &minio.Options{
+		Creds: credentials.NewStaticV4(server.AccessKey, server.SecretKey, ""), Transport: server.Transport(d.world.Node),
+		Region: story.Region, BucketLookup: minio.BucketLookupPath,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make an S3 client: %w", err)
+	}
+	return s3, nil
 }
 
 func put(ctx context.Context, s3 *minio.Client, key string, body []byte) error {

@@ -81,6 +81,11 @@ func (d *demo) show(ctx context.Context) error {
 	if err := d.timeline(ctx); err != nil {
 		return err
 	}
+	d.step("a pod adds a file and stays; an S3Export sends the volume to another prefix")
+	exported, err := d.exportBack(ctx, data)
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
 	if d.keep {
 		d.tellHowToUse()
 	} else if err := d.remove(ctx, claim); err != nil {
@@ -88,10 +93,8 @@ func (d *demo) show(ctx context.Context) error {
 	}
 	fmt.Fprintf(
 		d.out,
-		"demo: %d objects, %d bytes, verified, bound in %.1f s\n",
-		len(data.objects),
-		data.bytes,
-		took.Seconds(),
+		"demo: %d objects, %d bytes, verified, bound in %.1f s; exported %d objects, %d bytes, verified\n",
+		len(data.objects), data.bytes, took.Seconds(), exported.Status.Objects, exported.Status.Bytes,
 	)
 	return nil
 }
@@ -112,7 +115,7 @@ func (d *demo) tellHowToUse() {
 	fmt.Fprintf(d.out, `
 The cluster is up. To look around:
   export KUBECONFIG=%[1]s
-  kubectl -n %[2]s get s3sources,s3imports,pvc
+  kubectl -n %[2]s get s3sources,s3imports,s3exports,pvc
   kubectl -n %[2]s describe pvc %[3]s
   kubectl -n %[2]s apply -f %[4]s
 Remove it with: go run ./e2e/cluster down --dir %[5]s

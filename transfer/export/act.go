@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -35,7 +36,7 @@ func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decis
 		if err != nil {
 			return d, err //nolint:wrapcheck // Reconcile names the action.
 		}
-		return refused(d, pod.Name, r.create(ctx, s.Export, pod))
+		return refused(s, d, pod.Name, r.create(ctx, s.Export, pod))
 	case protocol.StartAbort:
 		pod, err := protocol.Abort(s, r.Options.mover())
 		if err != nil {
@@ -101,9 +102,12 @@ func (r *Reconciler) create(ctx context.Context, e *v1alpha1.S3Export, pod *core
 	return nil
 }
 
-// refused tells what the API server said to a pod. What mostly passes by itself is an error, which
+// passingPatience is how long what mostly passes by itself is not told.
+const passingPatience = time.Minute
+
+// refused tells what the API server said to a pod. What mostly passes by itself is an error at first, which
 // leaves the pace to controller-runtime.
-func refused(d protocol.Decision, pod string, err error) (protocol.Decision, error) {
+func refused(s protocol.State, d protocol.Decision, pod string, err error) (protocol.Decision, error) {
 	var unusable *unusableError
 	switch {
 	case err == nil:
@@ -112,7 +116,7 @@ func refused(d protocol.Decision, pod string, err error) (protocol.Decision, err
 		return protocol.Refused(unusable.reason, unusable.message), nil
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return protocol.Decision{Action: protocol.Wait}, nil
-	case passing(err):
+	case apierrors.IsConflict(err), passing(err) && s.Now.Sub(s.Export.CreationTimestamp.Time) < passingPatience:
 		return d, err
 	}
 	return protocol.Refused(v1alpha1.ReasonMoverRefused, fmt.Sprintf(

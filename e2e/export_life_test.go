@@ -130,7 +130,7 @@ func TestExportOfOnePodsClaim(t *testing.T) {
 	claim := s.Claim(story.Claim{Mode: corev1.ReadWriteOncePod})
 	user := s.User("user", claim.Name, "write", story.MountPath+"/f", "10")
 	e := s.Export("run", claim.Name, bucket)
-	s.ExportTells(e, v1alpha1.ExportPending, "ClaimInUse", "pod user")
+	s.ExportTells(e, v1alpha1.ExportPending, "ClaimInUse", "Pod user uses claim")
 	s.Delete(user)
 	s.Exported(e)
 }

@@ -103,7 +103,7 @@ func TestExportBadInput(t *testing.T) {
 	s.Claim(story.Claim{Name: "device", Block: true})
 	s.Output("fill", claim.Name, "odd", story.MountPath)
 	for name, bad := range badRuns {
-		s.MayWarn = append(s.MayWarn, bad.reason, "UploadsLeft")
+		s.MayWarn = append(s.MayWarn, bad.reason, "UploadsLeft", "ExportFailed") // The last is on the claim.
 		s.Export(name, claim.Name, bucket, bad.change, func(e *v1alpha1.S3Export) { e.Spec.Retries.Limit = new(int32(0)) })
 	}
 	for name, bad := range badRuns {

@@ -190,8 +190,12 @@ func (x *export) facts(e manifest.Entry) facts {
 	return f
 }
 
-// isOlder tells that an object was there before this run had begun. The times are of S3, which tells seconds.
+// isOlder tells of a run that overwrites that an object was there before it had begun. The times are of
+// S3, which tells seconds.
 func (x *export) isOlder(ctx context.Context, key string) (bool, error) {
+	if x.policy.onExisting != wire.Overwrite {
+		return false, nil
+	}
 	info, err := asker{x}.Head(ctx, key, minio.StatObjectOptions{})
 	if isNoSuchKey(err) {
 		return true, nil
@@ -204,10 +208,8 @@ func (x *export) isOlder(ctx context.Context, key string) (bool, error) {
 func (x *export) compareFile(ctx context.Context, e *manifest.Entry) (object, bool, error) {
 	i, _ := x.there.plan.Find(e.Path)
 	there := x.there.plan.Entries[i]
-	if x.policy.onExisting == wire.Overwrite {
-		if older, err := x.isOlder(ctx, there.Key); older || err != nil {
-			return object{}, false, err
-		}
+	if older, err := x.isOlder(ctx, there.Key); older || err != nil {
+		return object{}, false, err
 	}
 	f, stat, err := x.tree.open(e.Path)
 	if err != nil {

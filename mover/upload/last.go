@@ -115,7 +115,12 @@ func (x *export) lookBack(ctx context.Context) error {
 	if x.options.CopyFrom == "" || x.last.isOurs {
 		return nil
 	}
-	m, _, found, err = x.readOld(ctx, x.options.CopyFrom+manifest.Key)
+	return x.lookThere(ctx)
+}
+
+// lookThere reads the manifest of the run to copy from. Without it, everything is sent.
+func (x *export) lookThere(ctx context.Context) error {
+	m, _, found, err := x.readOld(ctx, x.options.CopyFrom+manifest.Key)
 	if err != nil && fault.ReasonOf(err) == "" && fault.Rejected(err, http.StatusForbidden) { // Or archived.
 		x.Log("the manifest of the last run cannot be read: %v", err)
 		m, found, err = manifest.Manifest{}, false, nil

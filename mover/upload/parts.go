@@ -91,16 +91,20 @@ func (u *parted) run(ctx context.Context, settled func() error) (object, error) 
 	if err != nil {
 		return object{}, err
 	}
-	if u.note.Unnamed != nil {
-		err = u.abortUnnamed(ctx, u.note, *u.note.Unnamed)
-	}
-	if err == nil {
-		err = u.remove(ctx, u.at)
-	}
-	if err != nil { // The end of the run tries again, and an Abort finds no upload of that ID.
+	if err := u.forgetNote(ctx); err != nil { // The end of the run tries again, and an Abort finds no upload of that ID.
 		u.Log("the note of an upload could not be removed: %v", err)
 	}
 	return result, nil
+}
+
+// forgetNote is for an upload that is complete.
+func (u *parted) forgetNote(ctx context.Context) error {
+	if u.note.Unnamed != nil {
+		if err := u.abortUnnamed(ctx, u.note, *u.note.Unnamed); err != nil {
+			return err
+		}
+	}
+	return u.remove(ctx, u.at)
 }
 
 // begin goes on with the upload of an earlier attempt, or begins one.

@@ -228,6 +228,7 @@ func TestSchema(t *testing.T) {
 	}
 	said = append(said, changedImports(t, s)...)
 	said = append(said, exportSchema(t, s)...)
+	said = append(said, policySchema(t, s)...)
 	for _, rule := range rules(t) {
 		if !rule.namesItsField() {
 			t.Errorf("the rule at %s does not begin with that field or one below it: %s", rule.field, rule.message)

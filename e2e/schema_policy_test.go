@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/e2e/story"
+)
+
+// badPolicies break one rule each; the API server's answer must contain what follows.
+var badPolicies = map[string]struct {
+	change func(*v1alpha1.S3ExportPolicySpec)
+	want   string
+}{
+	"all claims to one object": {
+		func(s *v1alpha1.S3ExportPolicySpec) { s.Template.Path, s.Template.Destination.Key = "a", "a" },
+		"template.destination.key: all claims would be exported to one object",
+	},
+	"all claims to one place": {
+		func(s *v1alpha1.S3ExportPolicySpec) { s.Template.Destination.Prefix = "shared/" },
+		"template.destination.prefix: all claims would be exported to one place",
+	},
+	"two runs at once to one place": {
+		func(s *v1alpha1.S3ExportPolicySpec) {
+			s.ConcurrencyPolicy, s.Template.Destination.Prefix = "Allow", "{{.Claim}}/"
+		},
+		"concurrencyPolicy: with Allow two runs may write at once",
+	},
+	"a schedule with a time zone": {
+		func(s *v1alpha1.S3ExportPolicySpec) { s.Schedule = "TZ=UTC 0 3 * * *" },
+		"schedule: names a time zone",
+	},
+	"a schedule of four fields": {
+		func(s *v1alpha1.S3ExportPolicySpec) { s.Schedule = "0 3 * *" },
+		"schedule: five fields",
+	},
+}
+
+// policySchema is what the API server says to policies that cannot work.
+func policySchema(t *testing.T, s *story.Story) (said []string) {
+	t.Helper()
+	good := v1alpha1.S3ExportPolicy{ObjectMeta: metav1.ObjectMeta{Name: "policy", Namespace: s.Namespace}}
+	good.Spec.Schedule = "0 3 * * *"
+	good.Spec.Template.Destination.S3Location = v1alpha1.S3Location{Endpoint: "https://s3.test:9000", Bucket: "backups"}
+	if err := world.Client.Create(t.Context(), good.DeepCopy(), client.DryRunAll); err != nil {
+		t.Errorf("a good policy is refused: %v", err)
+	}
+	for name, test := range badPolicies {
+		bad := good.DeepCopy()
+		test.change(&bad.Spec)
+		err := world.Client.Create(t.Context(), bad, client.DryRunAll)
+		switch {
+		case err == nil:
+			t.Errorf("%s is accepted", name)
+		case !strings.Contains(err.Error(), test.want):
+			t.Errorf("%s is refused without %q: %v", name, test.want, err)
+		default:
+			said = append(said, err.Error())
+		}
+	}
+	return said
+}

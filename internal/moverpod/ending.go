@@ -71,7 +71,7 @@ func Stopped(pod *corev1.Pod) bool {
 // shown: it is all there is to know of a process that was never started.
 func withoutReport(t *corev1.ContainerStateTerminated) string {
 	if t.Reason == "OOMKilled" {
-		return "The mover ran out of memory. Raise spec.mover.resources.limits.memory of the S3Source."
+		return "The mover ran out of memory. Raise spec.mover.resources.limits.memory of the S3Source or S3Export."
 	}
 	text := fmt.Sprintf("The mover ended with exit code %d and no report (%s).", t.ExitCode, t.Reason)
 	if said := oneLine(t.Message); said != "" {

@@ -25,7 +25,7 @@ func TestOverwriteThatIsInterrupted(t *testing.T) {
 			b.file(name, name)
 		}
 		b.mustBeDone(b.run())
-		time.Sleep(2 * time.Second) // S3 tells seconds.
+		time.Sleep(2 * time.Second) //nolint:forbidigo // S3 tells seconds, and nothing else tells of them.
 		var mu sync.Mutex
 		sent, broken := map[string]int{}, true
 		p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {

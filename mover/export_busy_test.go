@@ -26,7 +26,8 @@ func TestALargeFileThatIsWrittenAllTheTime(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		upload := r.URL.Query().Get("uploadId") + part
-		if hit[upload]++; hit[upload] > 1 {
+		hit[upload]++
+		if hit[upload] > 1 {
 			return false
 		}
 		n, err := strconv.ParseInt(part, 10, 64)

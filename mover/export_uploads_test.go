@@ -72,7 +72,7 @@ func uploadBegunLate(t *testing.T, s *s3server, aborted bool) {
 		if r.Method == http.MethodPost && query.Has("uploads") {
 			first.Do(func() {
 				held = true
-				request := r.Clone(context.Background())
+				request := r.Clone(context.WithoutCancel(r.Context())) // It arrives after its client is gone.
 				request.Body = http.NoBody
 				late <- request
 			})

@@ -107,14 +107,18 @@ func (r *remains) read(l ledger.Line) {
 	if !ok || l.ETag == "" || r.plan.TagText(r.plan.Entries[i].ETag) != l.ETag {
 		return
 	}
-	switch size := r.plan.Entries[i].Size; {
-	case l.By == proof.Unverified && l.Size > 0 && l.Size < size:
-		if size >= plan.LargeSize && l.Offset >= 0 && l.Offset <= size-l.Size { // Small files come again.
-			r.readRange(i, l)
-		}
+	size := r.plan.Entries[i].Size
+	switch {
+	case l.By == proof.Unverified && size >= plan.LargeSize && isPart(l, size): // Small files come again.
+		r.readRange(i, l)
 	case l.By > proof.Unverified && l.By < proof.ByExistence && l.Size == size:
 		r.kept[i] = keptFile{modTime: l.ModTime, by: l.By}
 	}
+}
+
+// isPart tells that a line is about some of the bytes of an object, and not all.
+func isPart(l ledger.Line, size int64) bool {
+	return l.Size > 0 && l.Size < size && l.Offset >= 0 && l.Offset <= size-l.Size
 }
 
 // readRange takes a line about part of a large file. Ranges that are durable are noted together and

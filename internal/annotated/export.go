@@ -125,7 +125,7 @@ func runAs(text string) (*corev1.PodSecurityContext, error) {
 		return nil, errors.New("write the number of a user, or of a user and of a group, such as 1000 or 1000:2000")
 	}
 	return &corev1.PodSecurityContext{
-		RunAsUser: new(int64(user)), RunAsGroup: new(int64(group)), RunAsNonRoot: new(user != 0), //nolint:gosec // 31 bits.
+		RunAsUser: new(int64(user)), RunAsGroup: new(int64(group)), RunAsNonRoot: new(user != 0),
 		SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 	}, nil
 }

@@ -58,9 +58,9 @@ func sortEntries(entries []manifest.Entry) {
 }
 
 // find returns the index of the entry of a path in sorted entries.
-func find(entries []manifest.Entry, path string) (int, bool) {
-	return slices.BinarySearchFunc(entries, path, func(e manifest.Entry, path string) int {
-		return strings.Compare(e.Path, path)
+func find(entries []manifest.Entry, name string) (int, bool) {
+	return slices.BinarySearchFunc(entries, name, func(e manifest.Entry, name string) int {
+		return strings.Compare(e.Path, name)
 	})
 }
 

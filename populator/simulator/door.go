@@ -79,7 +79,8 @@ func (g *door) after(verb string, o any) error {
 	w.wroteAt = w.now
 	w.say("  %s %s", verb, name(o))
 	w.play.judge()
-	if w.writes++; w.writes == w.subject.CrashAfter {
+	w.writes++
+	if w.writes == w.subject.CrashAfter {
 		w.say("  dies after write %d", w.writes)
 		g.die()
 	}

@@ -194,7 +194,8 @@ func (b *bench) settle() {
 	for quiet, passes := 0, 0; quiet < 3; passes++ {
 		before := b.writes
 		b.step()
-		if quiet++; b.writes != before {
+		quiet++
+		if b.writes != before {
 			quiet = 0
 		}
 		if passes > most {

@@ -44,7 +44,8 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 	if err := r.others(ctx, &s); err != nil {
 		return s, err
 	}
-	return s, r.volume(ctx, &s)
+	err = r.volume(ctx, &s)
+	return s, err
 }
 
 // pod is nil where there is none.

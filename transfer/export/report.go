@@ -5,6 +5,7 @@ package export
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -59,9 +60,7 @@ func (r *Reconciler) speak(s protocol.State, d protocol.Decision, next v1alpha1.
 
 // quiet reasons are what is to be expected.
 func quiet(reason string) bool {
-	switch v1alpha1.Reason(reason) {
-	case v1alpha1.ReasonExporting, v1alpha1.ReasonQueued, v1alpha1.ReasonDestinationInUse:
-		return true
-	}
-	return false
+	return slices.Contains([]v1alpha1.Reason{
+		v1alpha1.ReasonExporting, v1alpha1.ReasonQueued, v1alpha1.ReasonDestinationInUse,
+	}, v1alpha1.Reason(reason))
 }

@@ -18,9 +18,16 @@ func TestPromises(t *testing.T) {
 	t.Parallel()
 	count := 0
 	for _, life := range [][]change{
-		nil, {deleted}, {deletedFor(time.Hour)}, {suspended}, {over(v1alpha1.ConditionComplete, time.Hour)},
-		{over(v1alpha1.ConditionFailed, time.Minute)}, {over(v1alpha1.ConditionFailed, time.Minute), ttl(1)},
-		{over(v1alpha1.ConditionFailed, time.Minute), deleted}, {begunOnce}, {begunOnce, due(-time.Minute)},
+		nil,
+		{deleted},
+		{deletedFor(time.Hour)},
+		{suspended},
+		{over(v1alpha1.ConditionComplete, time.Hour)},
+		{over(v1alpha1.ConditionFailed, time.Minute)},
+		{over(v1alpha1.ConditionFailed, time.Minute), ttl(1)},
+		{over(v1alpha1.ConditionFailed, time.Minute), deleted},
+		{begunOnce},
+		{begunOnce, due(-time.Minute)},
 	} {
 		for _, m := range []change{
 			nil, mover(corev1.PodPending), mover(corev1.PodRunning), mover(corev1.PodRunning, deleting),

@@ -24,7 +24,7 @@ func Ahead(
 	}
 	for i := range all {
 		o := &all[i]
-		if o.UID == e.UID || o.Spec.DryRun || Over(o) && !Guarded(o) || o.Spec.Suspend && !begun(o) || !comesBefore(o, e) {
+		if o.UID == e.UID || !writes(o) || !comesBefore(o, e) {
 			continue
 		}
 		if theirs, err := prefix(o); err == nil && theirs == own && samePlace(o, e) {
@@ -32,6 +32,12 @@ func Ahead(
 		}
 	}
 	return nil
+}
+
+// writes tells that a run writes to its destination, or will.
+func writes(e *v1alpha1.S3Export) bool {
+	isOver := Over(e) && !Guarded(e)
+	return !e.Spec.DryRun && !isOver && (!e.Spec.Suspend || begun(e))
 }
 
 func comesBefore(a, b *v1alpha1.S3Export) bool {

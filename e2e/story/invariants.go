@@ -26,7 +26,8 @@ import (
 //  3. A claim has at most one prime and one living mover, whatever their names are, no prime after
 //     a promise, and no mover leaves the API while its container runs.
 //  4. The manager writes only to volumes that a prime has or had, no more once they are handed over,
-//     and to those that became somebody else's only to end a release. Each write names the revision
+//     and to those that became somebody else's only to end a release; and to the volume of a claim that
+//     is exported before it goes, which it gives to an export claim and then back. Each write names the revision
 //     that it is about and changes something, and each promise is such a write. Writes are those of
 //     the API server's audit log: managed fields have whole seconds, and keep their time when a write
 //     only removes fields.
@@ -38,16 +39,18 @@ type invariants struct {
 	primes  map[types.UID]*primeRecord
 	volumes map[string]*volumeRecord
 	movers  map[types.UID]*moverRecord
-	living  map[string]map[types.UID]string // "prime" or "mover" and the claim's UID: what lives, by UID
-	broken  map[string][]string             // by namespace
-	waived  map[string]bool                 // claims, by namespace/name, that a story lets be bound elsewhere
-	audited bool                            // writes are known
+	// exporters are claims that have the volumes of others while those are exported.
+	exporters map[types.UID]bool
+	living    map[string]map[types.UID]string // "prime" or "mover" and the claim's UID: what lives, by UID
+	broken    map[string][]string             // by namespace
+	waived    map[string]bool                 // claims, by namespace/name, that a story lets be bound elsewhere
+	audited   bool                            // writes are known
 }
 
 func newInvariants() *invariants {
 	return &invariants{
 		claims: map[types.UID]*claimRecord{}, primes: map[types.UID]*primeRecord{}, volumes: map[string]*volumeRecord{},
-		movers: map[types.UID]*moverRecord{}, living: map[string]map[types.UID]string{},
+		movers: map[types.UID]*moverRecord{}, exporters: map[types.UID]bool{}, living: map[string]map[types.UID]string{},
 		broken: map[string][]string{}, waived: map[string]bool{}, audited: true,
 	}
 }
@@ -69,6 +72,9 @@ func (l *invariants) claim(c *corev1.PersistentVolumeClaim, gone bool) {
 	if claim := ownerClaim(c); claim != "" {
 		l.prime(c, claim, now, gone)
 		return
+	}
+	if c.Labels[v1alpha1.LabelRole] == v1alpha1.RoleFinalExport {
+		l.exporters[c.UID] = true
 	}
 	if !refersToUs(c) {
 		return
@@ -140,6 +146,10 @@ func (l *invariants) volume(v *corev1.PersistentVolume) {
 	}
 	if on := v.Annotations[v1alpha1.AnnotationReleasing] != ""; on || len(r.releases) > 0 {
 		r.releases = append(r.releases, release{on, now})
+	}
+	on := v.Annotations[v1alpha1.AnnotationFinalExport] != ""
+	if n := len(r.exports); on && n == 0 || n > 0 && r.exports[n-1].on != on {
+		r.exports = append(r.exports, release{on, now})
 	}
 	if claim := types.UID(v.Annotations[v1alpha1.AnnotationPopulatedFor]); claim != r.promise().claim {
 		r.promises = append(r.promises, promise{claim: claim, reserved: ref.uid, at: now})

@@ -94,6 +94,21 @@ func (h history) stored(name, version, ref, promised string, written bool, marks
 	}
 }
 
+// exportedHistory is an export of the volume of claim c before it goes, which ends with claim last.
+func exportedHistory(last string) func() history {
+	return func() history {
+		h := history{newInvariants()}
+		exporter := &corev1.PersistentVolumeClaim{ObjectMeta: object("s3export-c", "e", "4")}
+		exporter.Labels = map[string]string{v1alpha1.LabelRole: v1alpha1.RoleFinalExport}
+		h.stored("v", "3", "c", "", others)
+		h.claim(exporter, false)
+		h.stored("v", "5", "e", "", ours, v1alpha1.AnnotationFinalExport)
+		h.stored("v", "6", "e", "", others, v1alpha1.AnnotationFinalExport)
+		h.stored("v", "7", last, "", ours)
+		return h
+	}
+}
+
 // filled is a sound population up to the moment before the promise, which is revision 20.
 func filled() history {
 	h := history{newInvariants()}
@@ -243,6 +258,13 @@ func TestInvariants(t *testing.T) {
 			h.stored("v", "3", "c", "", others)
 			h.user("4", "v", "", false)
 			h.stored("v", "5", "c", "", ours)
+			return h
+		}, "which no prime has or had"},
+		"a volume that is taken from its claim and given back": {exportedHistory("c"), ""},
+		"a volume that is given back to another claim":         {exportedHistory("d"), "which is neither an export claim nor"},
+		"a write after it was given back": {func() history {
+			h := exportedHistory("c")()
+			h.stored("v", "9", "c", "", ours)
 			return h
 		}, "which no prime has or had"},
 		"a write to a volume that was released": {func() history {

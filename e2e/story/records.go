@@ -58,7 +58,8 @@ type volumeRecord struct {
 	references []reference
 	promises   []promise
 	releases   []release
-	writes     []stored // of the manager
+	exports    []release // before its claim goes: from when it is taken until it is given back
+	writes     []stored  // of the manager
 }
 
 // reference is the claim that a volume names from a revision on; empty for none.
@@ -102,6 +103,27 @@ func (r *volumeRecord) releasing(before revision) (on bool) {
 		}
 	}
 	return on
+}
+
+// exporting tells whether a volume was with an export claim at a revision, or was given back in it.
+func (r *volumeRecord) exporting(at revision) (on bool) {
+	for _, each := range r.exports {
+		if each.at <= at {
+			on = each.on || each.at == at
+		}
+	}
+	return on
+}
+
+// takenFrom tells that a claim had the volume when it was first taken.
+func (r *volumeRecord) takenFrom(claim types.UID) bool {
+	var had types.UID
+	for _, each := range r.references {
+		if len(r.exports) > 0 && each.at < r.exports[0].at {
+			had = each.uid
+		}
+	}
+	return had == claim
 }
 
 // moverRecord is one pod that can write to a prime's volume.

@@ -145,6 +145,10 @@ func (l *invariants) judgeWrites(v *volumeRecord) (out []string) {
 			wrong = "without a resourceVersion"
 		case slices.ContainsFunc(v.writes[:i], func(earlier stored) bool { return earlier.at == w.at }):
 			wrong = "which changed nothing"
+		case v.exporting(w.at):
+			if !l.exporters[w.ref] && !v.takenFrom(w.ref) {
+				wrong = fmt.Sprintf("of claim UID %s, which is neither an export claim nor the one that goes", w.ref)
+			}
 		case !l.ofPrime(v, 0, w.at):
 			wrong = "which no prime has or had"
 		case !l.ofPrime(v, l.promisedBefore(v, w.at), w.at):

@@ -59,6 +59,21 @@ var commands = []command{
 		story: "TestMinIOSTS",
 	},
 	{line: "cat > reader.json <<END", story: "TestMinIOSTS"},
+	{line: "kubectl wait --for=condition=Complete s3export/results-1", story: "TestExportSample"},
+	{line: "kubectl get s3export results-1 -o jsonpath='{.status.prefix}'", story: "TestExportSample"},
+	{line: "kubectl get s3exports", story: "TestExportBySchedule"},
+	{line: "kubectl delete pvc CLAIM", story: "TestExportBySchedule"},
+	{line: "kubectl label pvc results s3populator.io/export=nightly", story: "TestExportBySchedule"},
+	{line: "kubectl get s3exportpolicies", story: "TestExportBySchedule"},
+	{
+		line:  `kubectl annotate pvc notebooks --overwrite s3populator.io/export-now="$(date +%s)"`,
+		story: "TestExportByAnnotation",
+	},
+	{
+		line: "kubectl get pvc notebooks -o jsonpath='{.status.conditions[?(@.type==\"s3populator.io/Exported\")]" +
+			".message}'",
+		story: "TestExportByAnnotation",
+	},
 	{line: "mc admin policy create MINIO reader reader.json", story: "TestMinIOSTS"},
 	{line: "kubectl delete clusterrole,clusterrolebinding s3populator-certificates", story: "TestCertManagerComponent"},
 	{

@@ -125,6 +125,8 @@ var samples = map[string]sample{
 	"proxy.yaml":                        {elsewhere: "TestProxySample"},
 	"export.yaml":                       {elsewhere: "TestExportSample"},
 	"restore.yaml":                      {elsewhere: "TestExportSample"},
+	"export-annotated.yaml":             {elsewhere: "TestExportByAnnotation"},
+	"export-policy.yaml":                {elsewhere: "TestExportBySchedule"},
 	"irsa.yaml":                         {read: "AWS injects the token of its ServiceAccount, and AWS's STS takes it"},
 	"minio-sts.yaml":                    {elsewhere: "TestMinIOSTS"},
 	"overlay/kustomization.yaml":        {elsewhere: "TestInstallCommands"},

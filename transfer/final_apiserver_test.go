@@ -48,7 +48,7 @@ func (w *world) testSkipped(t *testing.T) {
 	claim, volume := w.failing(t, "skips")
 	w.await(t, "the annotation", func() error {
 		patch := []byte(`{"metadata":{"annotations":{"` + v1alpha1.AnnotationSkipFinalExport + `":"true"}}}`)
-		return w.Patch(context.Background(), claim, client.RawPatch(types.MergePatchType, patch))
+		return w.Patch(t.Context(), claim, client.RawPatch(types.MergePatchType, patch))
 	})
 	w.goesUnexported(t, claim, volume)
 	e := &v1alpha1.S3Export{ObjectMeta: metav1.ObjectMeta{Namespace: claim.Namespace, Name: final.ExportName(claim.UID)}}
@@ -66,7 +66,7 @@ func (w *world) testNamespaceDeleted(t *testing.T) {
 	}
 	w.goesUnexported(t, claim, volume)
 	w.await(t, "the namespace to go", func() error {
-		err := w.Get(context.Background(), client.ObjectKeyFromObject(namespace), namespace)
+		err := w.Get(t.Context(), client.ObjectKeyFromObject(namespace), namespace)
 		return unless(apierrors.IsNotFound(err), fmt.Sprintf("%+v", namespace.Status))
 	})
 }
@@ -77,7 +77,7 @@ func (w *world) failing(t *testing.T, namespace string) (*corev1.PersistentVolum
 	w.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
 	claim, volume := w.boundClaim(t, namespace, corev1.PersistentVolumeReclaimDelete)
 	w.await(t, "the claim to be held and Bound", func() error {
-		return w.look(claim, func() error {
+		return w.look(t, claim, func() error {
 			return unless(final.Held(claim) && claim.Status.Phase == corev1.ClaimBound, string(claim.Status.Phase))
 		})
 	})
@@ -92,11 +92,11 @@ func (w *world) failing(t *testing.T, namespace string) (*corev1.PersistentVolum
 func (w *world) goesUnexported(t *testing.T, claim *corev1.PersistentVolumeClaim, volume *corev1.PersistentVolume) {
 	t.Helper()
 	w.await(t, "the claim to go", func() error {
-		err := w.Get(context.Background(), client.ObjectKeyFromObject(claim), claim)
+		err := w.Get(t.Context(), client.ObjectKeyFromObject(claim), claim)
 		return unless(apierrors.IsNotFound(err), fmt.Sprintf("%v %+v", claim.Finalizers, claim.Status.Conditions))
 	})
 	w.await(t, "the volume to be as it was", func() error {
-		return w.look(volume, func() error {
+		return w.look(t, volume, func() error {
 			return unless(volume.Status.Phase == corev1.VolumeReleased && volume.Spec.ClaimRef.UID == claim.UID &&
 				volume.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete &&
 				volume.Annotations[v1alpha1.AnnotationFinalExport]+volume.Annotations[v1alpha1.AnnotationExportedFor] == "",
@@ -108,7 +108,7 @@ func (w *world) goesUnexported(t *testing.T, claim *corev1.PersistentVolumeClaim
 func (w *world) testFinalExport(t *testing.T, policy corev1.PersistentVolumeReclaimPolicy) {
 	claim, volume := w.boundClaim(t, "default", policy)
 	w.await(t, "the claim to be held and Bound", func() error {
-		return w.look(claim, func() error {
+		return w.look(t, claim, func() error {
 			return unless(final.Held(claim) && claim.Status.Phase == corev1.ClaimBound, string(claim.Status.Phase))
 		})
 	})
@@ -126,11 +126,11 @@ func (w *world) testFinalExport(t *testing.T, policy corev1.PersistentVolumeRecl
 	exportClaim.Namespace, exportClaim.Name = claim.Namespace, final.ExportClaimName(claim.UID)
 	w.await(t, "the export claim to be Bound, and the claim to be Lost", func() error {
 		return errors.Join(
-			w.look(exportClaim, func() error {
+			w.look(t, exportClaim, func() error {
 				return unless(exportClaim.Status.Phase == corev1.ClaimBound, string(exportClaim.Status.Phase))
 			}),
-			w.look(claim, func() error { return unless(claim.Status.Phase == corev1.ClaimLost, string(claim.Status.Phase)) }),
-			w.look(volume, func() error {
+			w.look(t, claim, func() error { return unless(claim.Status.Phase == corev1.ClaimLost, string(claim.Status.Phase)) }),
+			w.look(t, volume, func() error {
 				return unless(volume.Spec.ClaimRef.UID == exportClaim.UID && volume.Status.Phase == corev1.VolumeBound &&
 					volume.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain, "not taken")
 			}))
@@ -145,7 +145,7 @@ func (w *world) testFinalExport(t *testing.T, policy corev1.PersistentVolumeRecl
 		return nil
 	})
 	w.await(t, "the volume to be as it was", func() error {
-		return w.look(volume, func() error {
+		return w.look(t, volume, func() error {
 			return unless(volume.Status.Phase == corev1.VolumeReleased && volume.Spec.ClaimRef.UID == claim.UID &&
 				volume.Spec.PersistentVolumeReclaimPolicy == policy && volume.Annotations[v1alpha1.AnnotationFinalExport] == "" &&
 				volume.Annotations[v1alpha1.AnnotationExportedFor] == string(claim.UID), fmt.Sprintf("%+v", volume))
@@ -172,7 +172,7 @@ func (w *world) controllers(t *testing.T) {
 	}
 	cmd := exec.CommandContext(
 		t.Context(),
-		kubetest.Program(t, "kube-controller-manager"), //nolint:gosec // A pinned tool.
+		kubetest.Program(t, "kube-controller-manager"),
 		"--kubeconfig="+kubeconfig,
 		"--leader-elect=false",
 		"--secure-port=0",
@@ -210,7 +210,7 @@ func userOf(claim *corev1.PersistentVolumeClaim) *corev1.Pod {
 func (w *world) awaitCondition(t *testing.T, claim *corev1.PersistentVolumeClaim, reason v1alpha1.Reason) {
 	t.Helper()
 	w.await(t, "the claim to say "+string(reason), func() error {
-		return w.look(claim, func() error {
+		return w.look(t, claim, func() error {
 			for _, c := range claim.Status.Conditions {
 				if c.Type == v1alpha1.ConditionFinalExport && c.Reason == string(reason) {
 					return nil
@@ -228,8 +228,9 @@ func unless(ok bool, why string) error {
 	return errors.New(why)
 }
 
-func (w *world) look(o client.Object, judge func() error) error {
-	if err := w.Get(context.Background(), client.ObjectKeyFromObject(o), o); err != nil {
+func (w *world) look(t *testing.T, o client.Object, judge func() error) error {
+	t.Helper()
+	if err := w.Get(t.Context(), client.ObjectKeyFromObject(o), o); err != nil {
 		return err
 	}
 	return judge()
@@ -304,12 +305,12 @@ func (w *world) endExport(
 	t.Helper()
 	e := &v1alpha1.S3Export{ObjectMeta: metav1.ObjectMeta{Namespace: claim.Namespace, Name: final.ExportName(claim.UID)}}
 	w.await(t, "the export", func() error {
-		return w.look(e, func() error {
+		return w.look(t, e, func() error {
 			e.Status.Phase, e.Status.Location = phase, "s3://backups/default/leaving/final/"
 			e.Status.Conditions = []metav1.Condition{
 				{Type: condition, Status: metav1.ConditionTrue, Reason: "Ended", LastTransitionTime: metav1.Now()},
 			}
-			return w.Status().Update(context.Background(), e)
+			return w.Status().Update(t.Context(), e)
 		})
 	})
 	if e.Spec.Mover.PodSecurityContext == nil || *e.Spec.Mover.PodSecurityContext.RunAsUser != 1000 {

@@ -140,7 +140,7 @@ func TakePatch(s State) ([]byte, error) {
 		return nil, err //nolint:wrapcheck // The caller says what is encoded.
 	}
 	return volumePatch(s.Volume, map[string]any{v1alpha1.AnnotationFinalExport: string(record)},
-		corev1.PersistentVolumeReclaimRetain, s.Namespace, s.ExportClaim.Name, s.ExportClaim.UID)
+		corev1.PersistentVolumeReclaimRetain, claimRef(s.ExportClaim.Namespace, s.ExportClaim.Name, s.ExportClaim.UID))
 }
 
 // ReturnPatch hands it back in one write: claimRef, the policy, and, if it was exported, where to.
@@ -151,22 +151,23 @@ func ReturnPatch(s State) ([]byte, error) {
 		annotations[v1alpha1.AnnotationExportedFor] = string(s.UID)
 		annotations[v1alpha1.AnnotationExportedTo] = s.Export.Status.Location
 	}
-	return volumePatch(s.Volume, annotations, r.Policy, r.Namespace, r.Name, r.UID)
+	return volumePatch(s.Volume, annotations, r.Policy, claimRef(r.Namespace, r.Name, r.UID))
 }
 
-// volumePatch always carries the UID of the claim, because without one any later claim of that name could
-// take the volume, and the resourceVersion of the volume as it was observed.
+// claimRef always has the UID of the claim, because without one any later claim of that name could take the volume.
+func claimRef(namespace, name string, uid types.UID) map[string]any {
+	return map[string]any{
+		"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+		"namespace": namespace, "name": name, "uid": uid, "resourceVersion": nil,
+	}
+}
+
+// volumePatch carries the resourceVersion of the volume as it was observed.
 func volumePatch(v *corev1.PersistentVolume, annotations map[string]any,
-	policy corev1.PersistentVolumeReclaimPolicy, namespace, name string, uid types.UID,
+	policy corev1.PersistentVolumeReclaimPolicy, ref map[string]any,
 ) ([]byte, error) {
 	return json.Marshal(map[string]any{
 		"metadata": map[string]any{"resourceVersion": v.ResourceVersion, "annotations": annotations},
-		"spec": map[string]any{
-			"persistentVolumeReclaimPolicy": policy,
-			"claimRef": map[string]any{
-				"apiVersion": "v1", "kind": "PersistentVolumeClaim",
-				"namespace": namespace, "name": name, "uid": uid, "resourceVersion": nil,
-			},
-		},
+		"spec":     map[string]any{"persistentVolumeReclaimPolicy": policy, "claimRef": ref},
 	})
 }

@@ -55,10 +55,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("%s: %w", d.Action, err)
 	}
-	if err := r.report(ctx, s, d); err != nil && !stale(err) {
-		return ctrl.Result{}, fmt.Errorf("report: %w", err)
-	} else if err != nil {
+	err = r.report(ctx, s, d)
+	if stale(err) {
 		return ctrl.Result{RequeueAfter: staleDelay}, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, fmt.Errorf("report: %w", err)
 	}
 	if d.Action != Wait && d.Recheck == 0 && s.deleting() {
 		d.Recheck = recheck // A watch wakes us for the next step; this is the net below it.

@@ -76,6 +76,11 @@ func does(a Action) (Decision, bool) { return Decision{Action: a}, true }
 
 func waits() (Decision, bool) { return Decision{Action: Wait, Recheck: recheck}, true }
 
+// because waits and tells why.
+func because(status corev1.ConditionStatus, reason v1alpha1.Reason, message string) Decision {
+	return Decision{Action: Wait, Status: status, Reason: reason, Message: message, Recheck: recheck}
+}
+
 func passes() (Decision, bool) { return Decision{}, false }
 
 // holdWhatIsSelected keeps our finalizer on the claims that ask for it, and on no others. Once a
@@ -98,8 +103,7 @@ func leaveForeign(s State) (Decision, bool) {
 	if !s.taken() || !s.foreign() || s.skipped() || s.Leaving {
 		return passes()
 	}
-	return Decision{Action: Wait, Status: corev1.ConditionFalse, Reason: v1alpha1.ReasonVolumeTaken, Message: tellTaken(s),
-		Recheck: recheck}, true
+	return because(corev1.ConditionFalse, v1alpha1.ReasonVolumeTaken, tellTaken(s)), true
 }
 
 // over tells that the volume is to be given back: its export is complete, is not wanted any more, or
@@ -119,8 +123,8 @@ func giveBack(s State) (Decision, bool) {
 	if len(s.Pods) == 0 {
 		return does(ReturnVolume)
 	}
-	d := Decision{Action: Wait, Status: corev1.ConditionUnknown, Reason: v1alpha1.ReasonFinalExportEnding,
-		Message: tellEnding(s), Recheck: soon}
+	d := because(corev1.ConditionUnknown, v1alpha1.ReasonFinalExportEnding, tellEnding(s))
+	d.Recheck = soon
 	if podToEnd(s) != nil {
 		d.Action = DeletePod
 	}
@@ -142,8 +146,7 @@ func abandonStrangeExportClaim(s State) (Decision, bool) {
 	if s.ExportClaim == nil || s.ownsExportClaim() || s.free() && !s.taken() || !s.taken() && ended(s) {
 		return passes()
 	}
-	return Decision{Action: Wait, Status: corev1.ConditionFalse, Reason: v1alpha1.ReasonExportClaimConflict,
-		Message: tellConflict(s, "PersistentVolumeClaim "+s.ExportClaim.Name), Recheck: recheck}, true
+	return because(corev1.ConditionFalse, v1alpha1.ReasonExportClaimConflict, tellConflict("PersistentVolumeClaim "+s.ExportClaim.Name)), true
 }
 
 // restoreExportClaim makes the export claim anew that somebody deleted.
@@ -188,44 +191,52 @@ func waitForBound(s State) (Decision, bool) {
 	return running(s, "Kubernetes has not bound the export claim to it yet.")
 }
 
-// runExport has the S3Export made that is asked for now, and tells how far it is.
+// runExport has the S3Export made that is asked for now.
 func runExport(s State) (Decision, bool) {
-	if !s.taken() {
+	// A volume that was given away, where that is not told any more, is not there to be exported.
+	if !s.taken() || s.foreign() {
 		return passes()
 	}
-	if s.foreign() { // Skipped, or in a namespace that goes; there is nothing to give back.
-		return passes()
+	if s.Export != nil {
+		return judgeExport(s)
 	}
-	template, wrong := wish(s)
+	if _, wrong := wish(s); wrong != "" {
+		return invalid(wrong)
+	}
+	return does(CreateExport)
+}
+
+// judgeExport tells how far the S3Export is, and ends one that is not what is asked for.
+func judgeExport(s State) (Decision, bool) {
 	switch {
-	case s.Export == nil && wrong != "":
-		return invalid(s, wrong)
-	case s.Export == nil:
-		return does(CreateExport)
 	case !s.ownsExport():
-		return Decision{Action: Wait, Status: corev1.ConditionFalse, Reason: v1alpha1.ReasonExportClaimConflict,
-			Message: tellConflict(s, "S3Export "+s.Export.Name), Recheck: recheck}, true
+		return because(corev1.ConditionFalse, v1alpha1.ReasonExportClaimConflict, tellConflict("S3Export "+s.Export.Name)), true
 	case s.Export.DeletionTimestamp != nil:
 		return running(s, "The S3Export is being deleted; another one is made then.")
-	case !s.complete() && s.Export.Status.ClaimUID != "" && s.Export.Status.ClaimUID != string(s.ExportClaim.UID):
-		return does(DeleteExport) // It began with an export claim that somebody deleted.
-	case !s.free() && wrong == "" && s.Export.Annotations[v1alpha1.AnnotationRequestHash] != hashOf(s, template):
+	case superseded(s):
 		return does(DeleteExport)
 	case failed(s.Export):
-		return Decision{Action: Wait, Status: corev1.ConditionFalse, Reason: v1alpha1.ReasonFinalExportFailed,
-			Message: tellFailed(s), Recheck: recheck}, true
+		return because(corev1.ConditionFalse, v1alpha1.ReasonFinalExportFailed, tellFailed(s)), true
 	}
 	return running(s, tellProgress(s.Export))
 }
 
-func running(s State, how string) (Decision, bool) {
-	return Decision{Action: Wait, Status: corev1.ConditionUnknown, Reason: v1alpha1.ReasonFinalExportRunning,
-		Message: tellRunning(s, how), Recheck: recheck}, true
+// superseded tells that an export began with an export claim that somebody deleted, or that another one is asked
+// for by now.
+func superseded(s State) bool {
+	if begun := s.Export.Status.ClaimUID; begun != "" && begun != string(s.ExportClaim.UID) {
+		return true
+	}
+	template, wrong := wish(s)
+	return !s.free() && wrong == "" && s.Export.Annotations[v1alpha1.AnnotationRequestHash] != hashOf(s, template)
 }
 
-func invalid(s State, wrong string) (Decision, bool) {
-	return Decision{Action: Wait, Status: corev1.ConditionFalse, Reason: v1alpha1.ReasonInvalidAnnotations,
-		Message: tellInvalid(s, wrong), Recheck: recheck}, true
+func running(s State, how string) (Decision, bool) {
+	return because(corev1.ConditionUnknown, v1alpha1.ReasonFinalExportRunning, tellRunning(s, how)), true
+}
+
+func invalid(wrong string) (Decision, bool) {
+	return because(corev1.ConditionFalse, v1alpha1.ReasonInvalidAnnotations, tellInvalid(wrong)), true
 }
 
 // ended tells that the claim may go: it was exported, or that is not wanted, or there is nothing to export.
@@ -265,8 +276,10 @@ func letGo(s State) (Decision, bool) {
 	case !ended(s):
 		return passes()
 	}
-	d := Decision{Action: RemoveFinalizer, Status: corev1.ConditionFalse, Reason: v1alpha1.ReasonFinalExportSkipped,
-		Message: tellSkipped(s)}
+	d := Decision{
+		Action: RemoveFinalizer,
+		Status: corev1.ConditionFalse, Reason: v1alpha1.ReasonFinalExportSkipped, Message: tellSkipped(s),
+	}
 	if s.exported() {
 		d.Status, d.Reason, d.Message = corev1.ConditionTrue, v1alpha1.ReasonFinalExportComplete, tellComplete(s)
 	}
@@ -277,11 +290,9 @@ func letGo(s State) (Decision, bool) {
 func waitForUsers(s State) (Decision, bool) {
 	switch {
 	case used(s.Claim):
-		return Decision{Action: Wait, Status: corev1.ConditionUnknown, Reason: v1alpha1.ReasonClaimInUse,
-			Message: tellInUse(s), Recheck: recheck}, true
+		return because(corev1.ConditionUnknown, v1alpha1.ReasonClaimInUse, tellInUse()), true
 	case len(s.Attachments) > 0:
-		return Decision{Action: Wait, Status: corev1.ConditionUnknown, Reason: v1alpha1.ReasonVolumeAttached,
-			Message: tellAttached(s), Recheck: recheck}, true
+		return because(corev1.ConditionUnknown, v1alpha1.ReasonVolumeAttached, tellAttached(s)), true
 	}
 	return passes()
 }
@@ -302,13 +313,12 @@ func waitForVolume(s State) (Decision, bool) {
 }
 
 func unsettled(s State, why string) (Decision, bool) {
-	return Decision{Action: Wait, Status: corev1.ConditionFalse, Reason: v1alpha1.ReasonVolumeUnsettled,
-		Message: tellUnsettled(s, why), Recheck: recheck}, true
+	return because(corev1.ConditionFalse, v1alpha1.ReasonVolumeUnsettled, tellUnsettled(s, why)), true
 }
 
 func askWhereTo(s State) (Decision, bool) {
 	if _, wrong := wish(s); wrong != "" {
-		return invalid(s, wrong)
+		return invalid(wrong)
 	}
 	return passes()
 }

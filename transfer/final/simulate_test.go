@@ -49,7 +49,8 @@ func TestSeeds(t *testing.T) {
 		if r.Ok() {
 			continue
 		}
-		if broken[r.Promise]++; broken[r.Promise] == 1 {
+		broken[r.Promise]++
+		if broken[r.Promise] == 1 {
 			if !*long {
 				r = cluster.Shrink(r, subject)
 			}

@@ -16,7 +16,7 @@ import (
 const howToSkip = "To delete the claim without this export, annotate it with " +
 	v1alpha1.AnnotationSkipFinalExport + "=" + v1alpha1.SkipFinalExport + "."
 
-func tellInUse(s State) string {
+func tellInUse() string {
 	return "The claim is exported before it goes (" + v1alpha1.AnnotationExportOnDelete +
 		"). That begins when no pod, snapshot or clone uses it any more. " + howToSkip
 }
@@ -37,12 +37,12 @@ func tellUnsettled(s State, why string) string {
 	)
 }
 
-func tellInvalid(s State, wrong string) string {
+func tellInvalid(wrong string) string {
 	return "The claim is to be exported before it goes, but its annotations do not say where to: " + wrong +
 		". Correct them; nothing is deleted meanwhile. " + howToSkip
 }
 
-func tellConflict(s State, what string) string {
+func tellConflict(what string) string {
 	return fmt.Sprintf(
 		"The claim is to be exported before it goes, but %s exists and was not made for that. Delete it; the "+
 			"claim and its volume are kept meanwhile. %s",

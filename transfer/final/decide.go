@@ -146,7 +146,11 @@ func abandonStrangeExportClaim(s State) (Decision, bool) {
 	if s.ExportClaim == nil || s.ownsExportClaim() || s.free() && !s.taken() || !s.taken() && ended(s) {
 		return passes()
 	}
-	return because(corev1.ConditionFalse, v1alpha1.ReasonExportClaimConflict, tellConflict("PersistentVolumeClaim "+s.ExportClaim.Name)), true
+	return because(
+		corev1.ConditionFalse,
+		v1alpha1.ReasonExportClaimConflict,
+		tellConflict("PersistentVolumeClaim "+s.ExportClaim.Name),
+	), true
 }
 
 // restoreExportClaim makes the export claim anew that somebody deleted.
@@ -210,7 +214,11 @@ func runExport(s State) (Decision, bool) {
 func judgeExport(s State) (Decision, bool) {
 	switch {
 	case !s.ownsExport():
-		return because(corev1.ConditionFalse, v1alpha1.ReasonExportClaimConflict, tellConflict("S3Export "+s.Export.Name)), true
+		return because(
+			corev1.ConditionFalse,
+			v1alpha1.ReasonExportClaimConflict,
+			tellConflict("S3Export "+s.Export.Name),
+		), true
 	case s.Export.DeletionTimestamp != nil:
 		return running(s, "The S3Export is being deleted; another one is made then.")
 	case superseded(s):

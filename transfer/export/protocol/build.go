@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
@@ -46,7 +47,7 @@ func Mover(s State, o Options) (*corev1.Pod, error) {
 		return nil, errUserUnknown
 	}
 	request.Attempt = int(NextAttempt(e))
-	request.Volume = wire.Volume{Mode: wire.Filesystem, TargetPath: e.Spec.Path, ClaimUID: string(s.Claim.UID)}
+	request.Volume = wire.Volume{Mode: wire.Filesystem, TargetPath: e.Spec.Path, ClaimUID: string(ownerOf(s.Claim))}
 	request.Export.CopyFrom = copyFrom(s)
 	request.Progress = wire.Progress{URL: o.ProgressURL, CABundle: o.ProgressCA}
 	node := nodeFor(s.Claim, s.Users)
@@ -104,7 +105,7 @@ func NextAttempt(e *v1alpha1.S3Export) int32 { return e.Status.Attempts + 1 }
 func copyFrom(s State) string {
 	from := s.Export.Status.CopiedFrom
 	if from == "" && !begun(s.Export) {
-		if last := Last(s.Export, s.Runs, s.Claim.UID, s.Prefix); last != nil {
+		if last := Last(s.Export, s.Runs, ownerOf(s.Claim), s.Prefix); last != nil {
 			from = last.Status.Prefix
 		}
 	}
@@ -112,6 +113,16 @@ func copyFrom(s State) string {
 		return ""
 	}
 	return from
+}
+
+// ownerOf is the claim by whose UID runs and manifests know a volume: the one that is read, or, where that
+// only holds the volume of a claim that is exported before it goes, the one that goes.
+func ownerOf(claim *corev1.PersistentVolumeClaim) types.UID {
+	if uid := claim.Labels[v1alpha1.LabelClaimUID]; uid != "" &&
+		claim.Labels[v1alpha1.LabelRole] == v1alpha1.RoleFinalExport {
+		return types.UID(uid)
+	}
+	return claim.UID
 }
 
 // PlaceFor is what a mover asks the queue for.

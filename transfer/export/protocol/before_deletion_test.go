@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package protocol
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+// An export before deletion reads through another claim, and goes on from the runs of the claim that goes: what
+// those have exported is not read again.
+func TestBeforeDeletion(t *testing.T) {
+	t.Parallel()
+	s := world(func(s *State) {
+		s.Claim.Name, s.Claim.UID, s.Export.Spec.ClaimName = "s3export-c-1", "x-1", "s3export-c-1"
+		s.Claim.Labels = map[string]string{
+			v1alpha1.LabelRole: v1alpha1.RoleFinalExport, v1alpha1.LabelClaimUID: "c-1",
+		}
+		s.Users = nil
+		earlier := run("nightly", completed(time.Hour), func(s *State) {
+			s.Export.Status.ClaimUID, s.Export.Status.Prefix = "c-1", "team/data/nightly/"
+		})
+		s.Runs = []v1alpha1.S3Export{earlier}
+	})
+	pod, err := Mover(s, Options{Defaults: defaults})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := strings.Join(pod.Spec.Containers[0].Args, "")
+	if !strings.Contains(request, `"claimUID":"c-1"`) || strings.Contains(request, `"claimUID":"x-1"`) ||
+		!strings.Contains(request, "team/data/nightly/") {
+		t.Errorf("the mover is asked for %s", request)
+	}
+}

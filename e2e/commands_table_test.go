@@ -51,7 +51,7 @@ var commands = []command{
 	},
 	{line: `kubectl annotate pvc CLAIM --overwrite s3populator.io/retry="$(date +%s)"`, says: "annotated"},
 	{line: "kubectl annotate pvc CLAIM s3populator.io/skip-final-export=true", says: "annotated", dry: true},
-	{line: "kubectl get s3exports -w", story: byHand},
+	{line: "kubectl get s3exports -w", story: "TestFinalExport"},
 
 	{
 		line: "kubectl create clusterrolebinding issuer-discovery --clusterrole=system:service-account-issuer-discovery " +
@@ -62,7 +62,7 @@ var commands = []command{
 	{line: "kubectl wait --for=condition=Complete s3export/results-1", story: "TestExportSample"},
 	{line: "kubectl get s3export results-1 -o jsonpath='{.status.prefix}'", story: "TestExportSample"},
 	{line: "kubectl get s3exports", story: "TestExportBySchedule"},
-	{line: "kubectl delete pvc CLAIM", story: "TestExportBySchedule"},
+	{line: "kubectl delete pvc CLAIM", story: "TestFinalExport"},
 	{line: "kubectl label pvc results s3populator.io/export=nightly", story: "TestExportBySchedule"},
 	{line: "kubectl get s3exportpolicies", story: "TestExportBySchedule"},
 	{

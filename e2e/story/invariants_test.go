@@ -261,7 +261,7 @@ func TestInvariants(t *testing.T) {
 			return h
 		}, "which no prime has or had"},
 		"a volume that is taken from its claim and given back": {exportedHistory("c"), ""},
-		"a volume that is given back to another claim":         {exportedHistory("d"), "which is neither an export claim nor"},
+		"a volume that is given back to another claim":         {exportedHistory("d"), "which is neither an export claim"},
 		"a write after it was given back": {func() history {
 			h := exportedHistory("c")()
 			h.stored("v", "9", "c", "", ours)

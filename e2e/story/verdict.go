@@ -145,22 +145,31 @@ func (l *invariants) judgeWrites(v *volumeRecord) (out []string) {
 			wrong = "without a resourceVersion"
 		case slices.ContainsFunc(v.writes[:i], func(earlier stored) bool { return earlier.at == w.at }):
 			wrong = "which changed nothing"
-		case v.exporting(w.at):
-			if !l.exporters[w.ref] && !v.takenFrom(w.ref) {
-				wrong = fmt.Sprintf("of claim UID %s, which is neither an export claim nor the one that goes", w.ref)
-			}
-		case !l.ofPrime(v, 0, w.at):
-			wrong = "which no prime has or had"
-		case !l.ofPrime(v, l.promisedBefore(v, w.at), w.at):
-			wrong = "which was handed over before"
-		case w.ref != "" && l.claims[w.ref] == nil && l.primes[w.ref] == nil && !v.releasing(w.at):
-			wrong = fmt.Sprintf("of claim UID %s, which is neither a prime nor a claim of ours", w.ref)
+		default:
+			wrong = l.wrongVolume(v, w)
 		}
 		if wrong != "" {
 			out = append(out, fmt.Sprintf("the manager wrote at revision %d to volume %s, %s", w.at, v.name, wrong))
 		}
 	}
 	return out
+}
+
+// wrongVolume tells why a volume is not one that the manager may write to; empty for nothing.
+func (l *invariants) wrongVolume(v *volumeRecord, w stored) string {
+	switch {
+	case v.exporting(w.at) && (l.exporters[w.ref] || v.takenFrom(w.ref)):
+		return ""
+	case v.exporting(w.at):
+		return fmt.Sprintf("of claim UID %s, which is neither an export claim nor the one that goes", w.ref)
+	case !l.ofPrime(v, 0, w.at):
+		return "which no prime has or had"
+	case !l.ofPrime(v, l.promisedBefore(v, w.at), w.at):
+		return "which was handed over before"
+	case w.ref != "" && l.claims[w.ref] == nil && l.primes[w.ref] == nil && !v.releasing(w.at):
+		return fmt.Sprintf("of claim UID %s, which is neither a prime nor a claim of ours", w.ref)
+	}
+	return ""
 }
 
 // ofPrime tells that a prime was given a volume after one revision, up to another.

@@ -48,6 +48,7 @@ func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decis
 		}
 		return d, err
 	case protocol.DeleteMover:
+		r.seen.noteDeleted(&s) // Before its end can be seen.
 		return d, r.deletePod(ctx, s.Mover)
 	case protocol.DeleteAbort:
 		return d, r.deletePod(ctx, s.Abort)

@@ -31,6 +31,7 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 	if s.Mover, err = r.pod(ctx, e.Namespace, moverpod.ExportName(string(e.UID))); err != nil {
 		return s, err
 	}
+	s.Deleted = r.seen.wasDeleted(&s)
 	if s.Abort, err = r.pod(ctx, e.Namespace, moverpod.AbortName(string(e.UID))); err != nil {
 		return s, err
 	}

@@ -18,6 +18,25 @@ import (
 type sightings struct {
 	mu   sync.Mutex
 	last map[types.NamespacedName]sighting
+	// deleted are movers by the export whose they are, as long as the export is not over.
+	deleted map[types.NamespacedName]types.UID
+}
+
+// noteDeleted remembers which mover was deleted last for an export.
+func (k *sightings) noteDeleted(s *protocol.State) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.deleted == nil {
+		k.deleted = map[types.NamespacedName]types.UID{}
+	}
+	k.deleted[client.ObjectKeyFromObject(s.Export)] = s.Mover.UID
+}
+
+// wasDeleted tells that this manager deleted the mover of an export.
+func (k *sightings) wasDeleted(s *protocol.State) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return s.Mover != nil && k.deleted[client.ObjectKeyFromObject(s.Export)] == s.Mover.UID
 }
 
 type sighting struct {
@@ -52,4 +71,5 @@ func (k *sightings) forget(name types.NamespacedName) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.last, name)
+	delete(k.deleted, name)
 }

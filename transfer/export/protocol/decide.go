@@ -154,7 +154,7 @@ func tellEnd(s State) (Decision, bool) {
 
 // wished tells that we would end the mover, if it were not ending.
 func (s State) wished() bool {
-	return s.Export.Spec.Suspend || s.Claim != nil && (movedFrom(s.Mover, s.Claim, s.Users) || s.wanted())
+	return s.Deleted || s.Export.Spec.Suspend || s.Claim != nil && (movedFrom(s.Mover, s.Claim, s.Users) || s.wanted())
 }
 
 // wanted tells that a pod waits for a claim that only one pod may use.

@@ -79,6 +79,12 @@ func TestDecide(t *testing.T) {
 			world(suspended, mover(corev1.PodSucceeded, reports(done))), Wait, v1alpha1.ReasonExported, "3 objects",
 		},
 		"we ended it": {world(suspended, mover(corev1.PodFailed, deleting, reports(interrupt))), Wait, "", ""},
+		"we ended it, and nobody wishes it any more": {
+			world(byUs, mover(corev1.PodFailed, deleting, reports(interrupt))), Wait, "", "",
+		},
+		"we ended it when it was complete": {
+			world(byUs, mover(corev1.PodSucceeded, deleting, reports(done))), Wait, v1alpha1.ReasonExported, "3 objects",
+		},
 		"somebody ended it": {
 			world(mover(corev1.PodRunning, deleting)), Wait, because(wire.Interrupted), "tried again",
 		},

@@ -30,6 +30,8 @@ type State struct {
 	Users []corev1.Pod
 	// Mover reads the volume, Abort ends what uploads it has left.
 	Mover, Abort *corev1.Pod
+	// Deleted tells that this manager deleted the mover: its end is no failure, whatever is wished now.
+	Deleted bool
 	// Ahead is another run with the same destination whose turn is before this one's.
 	Ahead *v1alpha1.S3Export
 	// Runs are all exports of the namespace; one of them may be what unchanged files are copied from.

@@ -135,6 +135,7 @@ func abort(changes ...func(*corev1.Pod)) change {
 func deleted(s *State)   { s.Export.DeletionTimestamp = new(ago(time.Second)) }
 func unguarded(s *State) { s.Export.Finalizers = nil }
 func suspended(s *State) { s.Export.Spec.Suspend = true }
+func byUs(s *State)      { s.Deleted = true }
 func begunOnce(s *State) { s.Export.Status.Attempts, s.Export.Status.ClaimUID = 1, "c-1" }
 func aborted(s *State)   { s.Export.Status.AbortedUploads = new(int64(2)) }
 func noClaim(s *State)   { s.Claim, s.Users = nil, nil }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -32,9 +33,7 @@ func annotateAs(
 	if after.Annotations == nil {
 		after.Annotations = map[string]string{}
 	}
-	for name, value := range annotations {
-		after.Annotations[name] = value
-	}
+	maps.Copy(after.Annotations, annotations)
 	return by.Patch(ctx, after, client.MergeFrom(before))
 }
 

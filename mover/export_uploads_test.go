@@ -70,9 +70,9 @@ func uploadBegunLate(t *testing.T, s *s3server, aborted bool) {
 	p.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		query, held := r.URL.Query(), false
 		if r.Method == http.MethodPost && query.Has("uploads") {
-			first.Do(func() {
+			first.Do(func() { //nolint:contextcheck // It arrives after its client is gone.
 				held = true
-				request := r.Clone(context.WithoutCancel(r.Context())) // It arrives after its client is gone.
+				request := r.Clone(context.WithoutCancel(r.Context()))
 				request.Body = http.NoBody
 				late <- request
 			})

@@ -137,7 +137,7 @@ func (l *invariants) there(c *claimRecord, at revision) bool { return c.gone == 
 // judgeWrites: the manager has a say in volumes that primes have or had.
 func (l *invariants) judgeWrites(v *volumeRecord) (out []string) {
 	for i, w := range v.writes {
-		wrong := ""
+		var wrong string
 		switch {
 		case w.at == 0:
 			wrong = "and the audit log does not have what became of it"

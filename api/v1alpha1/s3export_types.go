@@ -147,8 +147,9 @@ type S3ExportTemplate struct {
 	// +kubebuilder:validation:Enum=SkipIdentical;Overwrite;Fail
 	OnExisting OnExisting `json:"onExisting,omitempty"`
 
-	// DeleteExtra removes objects below the prefix that the export before it has made and whose
-	// files are not there any more. Objects of anybody else are never removed.
+	// DeleteExtra removes objects below the prefix that the export of this claim before it has made and
+	// whose files are not there any more. Objects of anybody else are never removed, and those of files
+	// that include and exclude leave out stay.
 	// +optional
 	DeleteExtra bool `json:"deleteExtra,omitempty"`
 

@@ -185,5 +185,10 @@ func decisionsWithoutVolume() map[string]decideCase {
 			want{Wait, "False", v1alpha1.ReasonPrimeConflict},
 			"Delete it",
 		},
+		"the consumer of an earlier prime does not keep a foreign one that was deleted": {
+			world(foreignPrime, withConsumer(0)),
+			want{DeleteConsumer, "False", v1alpha1.ReasonPrimeConflict},
+			"Delete it",
+		},
 	}
 }

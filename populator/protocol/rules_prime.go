@@ -44,10 +44,14 @@ func refuseForeignPrime(s State) (Decision, bool) {
 	if OwnedBy(s.Prime, s.Claim) {
 		return Decision{}, false
 	}
-	return Because(corev1.ConditionFalse, v1alpha1.ReasonPrimeConflict, fmt.Sprintf(
+	d := Because(corev1.ConditionFalse, v1alpha1.ReasonPrimeConflict, fmt.Sprintf(
 		"A claim named %s exists that was not made for this one. Delete it; population then begins.",
 		s.Prime.Name,
-	)).Again(conflictRecheck), true
+	)).Again(conflictRecheck)
+	if cleared, ok := clearPods(s, d); ok { // Pods of an earlier prime name this one, too, and would keep it.
+		return cleared, true
+	}
+	return d, true
 }
 
 // waitForDeletedPrime: its volume will be reclaimed, so nothing on it may be promised.

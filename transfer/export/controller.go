@@ -119,7 +119,8 @@ func (r *Reconciler) fromClaim(ctx context.Context, o client.Object) []reconcile
 	}
 	var all []reconcile.Request
 	for i := range found.Items {
-		if !protocol.Over(&found.Items[i]) {
+		// The pod of one that is over may keep a claim that is being deleted.
+		if !protocol.Over(&found.Items[i]) || o.GetDeletionTimestamp() != nil {
 			all = append(all, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&found.Items[i])})
 		}
 	}

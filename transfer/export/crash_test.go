@@ -71,7 +71,9 @@ func newBench(t *testing.T, report wire.Report, killAt int, after bool) *bench {
 		e,
 		claim,
 		&corev1.Pod{},
-	).Build()
+	).WithIndex(e, indexClaim, func(o client.Object) []string {
+		return []string{o.(*v1alpha1.S3Export).Spec.ClaimName}
+	}).Build()
 	return b
 }
 
@@ -230,6 +232,32 @@ func TestKilledAtEveryWrite(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The pod of a failed run stays for its logs, and keeps no claim that is deleted after that.
+func TestFailedMoverKeepsNoDeletedClaim(t *testing.T) {
+	b := newBench(t, wire.Report{Class: wire.User, Reason: wire.AccessDenied, Message: "no"}, 0, false)
+	claim := &corev1.PersistentVolumeClaim{}
+	if err := b.client.Get(t.Context(), types.NamespacedName{Namespace: "team", Name: "data"}, claim); err != nil {
+		t.Fatal(err)
+	}
+	r := &Reconciler{Client: b.client}
+	b.settle()
+	if woken := r.fromClaim(t.Context(), claim); b.pods() != 1 || len(woken) > 0 {
+		t.Fatalf("before the claim is deleted there are %d pods, and it wakes %v", b.pods(), woken)
+	}
+	claim.Finalizers = []string{"kubernetes.io/pvc-protection"}
+	if err := errors.Join(b.client.Update(t.Context(), claim), b.client.Delete(t.Context(), claim),
+		b.client.Get(t.Context(), client.ObjectKeyFromObject(claim), claim)); err != nil {
+		t.Fatal(err)
+	}
+	if woken := r.fromClaim(t.Context(), claim); len(woken) != 1 || woken[0].NamespacedName != key {
+		t.Errorf("the claim that is being deleted wakes %v", woken)
+	}
+	b.settle()
+	if b.pods() > 0 || b.export().Status.Phase != v1alpha1.ExportFailed {
+		t.Errorf("%d pods keep the claim, the export is %s", b.pods(), b.export().Status.Phase)
 	}
 }
 

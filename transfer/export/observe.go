@@ -40,7 +40,10 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 	}
 	if protocol.Over(e) || e.DeletionTimestamp != nil {
 		r.seen.forget(name)
-		return s, nil
+		if s.Mover != nil && e.DeletionTimestamp == nil {
+			s.Claim, err = r.claim(ctx, e)
+		}
+		return s, err
 	}
 	if err := r.others(ctx, &s); err != nil {
 		return s, err
@@ -74,18 +77,17 @@ func (r *Reconciler) others(ctx context.Context, s *protocol.State) error {
 }
 
 // volume reads the claim and who uses it, from the API server: the cache has neither. While a mover
-// is there, what was read is used for a while.
+// has not ended, what was read is used for a while.
 func (r *Reconciler) volume(ctx context.Context, s *protocol.State) error {
-	if s.Mover != nil && r.seen.recall(s) {
+	if moves(s.Mover) && r.seen.recall(s) {
 		return nil
 	}
 	e := s.Export
-	claim := &corev1.PersistentVolumeClaim{}
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: e.Namespace, Name: e.Spec.ClaimName}, claim)
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("read claim: %w", err)
+	claim, err := r.claim(ctx, e)
+	if err != nil {
+		return err
 	}
-	if err == nil {
+	if claim != nil {
 		s.Claim = claim
 		// From the API server's own cache: to be a moment late does no harm, and pods are many.
 		var pods corev1.PodList
@@ -97,6 +99,28 @@ func (r *Reconciler) volume(ctx context.Context, s *protocol.State) error {
 	}
 	r.seen.remember(s)
 	return nil
+}
+
+// moves tells that a mover has not ended. Only such a one wakes its export often.
+func moves(mover *corev1.Pod) bool {
+	if mover == nil {
+		return false
+	}
+	_, ended := moverpod.Ending(mover)
+	return !ended
+}
+
+// claim is nil where there is none.
+func (r *Reconciler) claim(ctx context.Context, e *v1alpha1.S3Export) (*corev1.PersistentVolumeClaim, error) {
+	claim := &corev1.PersistentVolumeClaim{}
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: e.Namespace, Name: e.Spec.ClaimName}, claim)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil //nolint:nilnil // No claim is an answer.
+	case err != nil:
+		return nil, fmt.Errorf("read claim: %w", err)
+	}
+	return claim, nil
 }
 
 // turn asks the queue for a place when that is all that a mover still needs; nil is a place.

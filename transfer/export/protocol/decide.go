@@ -33,6 +33,7 @@ type rule func(State, moverpod.Defaults) (Decision, bool)
 func rules() []rule {
 	return []rule{
 		only(endDeletedRun),
+		only(freeClaim),
 		only(endUploads),
 		only(tidyOver),
 		only(expire),
@@ -41,6 +42,7 @@ func rules() []rule {
 		only(waitForDeletedMover),
 		only(suspend),
 		only(makeWay),
+		only(endStuckMover),
 		only(waitForMover),
 		only(waitForClaim),
 		only(refuseClaim),
@@ -154,7 +156,8 @@ func tellEnd(s State) (Decision, bool) {
 
 // wished tells that we would end the mover, if it were not ending.
 func (s State) wished() bool {
-	return s.Deleted || s.Export.Spec.Suspend || s.Claim != nil && (movedFrom(s.Mover, s.Claim, s.Users) || s.wanted())
+	return s.Deleted || s.Export.Spec.Suspend || s.stuck() ||
+		s.Claim != nil && (movedFrom(s.Mover, s.Claim, s.Users) || s.wanted())
 }
 
 // wanted tells that a pod waits for a claim that only one pod may use.

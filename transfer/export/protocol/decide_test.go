@@ -160,6 +160,35 @@ func TestDecide(t *testing.T) {
 			world(mover(corev1.PodFailed, reports(denied)), unguarded, over(v1alpha1.ConditionFailed, time.Second)),
 			Wait, "", "",
 		},
+		"they may not keep a claim that is being deleted": {
+			world(mover(corev1.PodFailed, reports(denied)), told, unguarded, claimDeleted,
+				over(v1alpha1.ConditionFailed, time.Second)), DeleteMover, "", "",
+		},
+		"nor until the next attempt": {
+			world(mover(corev1.PodFailed, reports(broken)), told, due(-time.Minute), claimDeleted), DeleteMover, "", "",
+		},
+		"nor while suspended": {
+			world(mover(corev1.PodFailed, reports(broken)), told, suspended, claimDeleted), DeleteMover, "", "",
+		},
+		"its end is counted before that": {
+			world(mover(corev1.PodFailed, reports(denied)), claimDeleted), Wait, because(wire.AccessDenied), "make a new one",
+		},
+		"nobody else's pod is removed for it": {
+			world(mover(corev1.PodFailed, reports(denied), foreign), told, unguarded, claimDeleted,
+				over(v1alpha1.ConditionFailed, time.Second)), Wait, "", "",
+		},
+		"a mover that runs exports a claim that is being deleted": {
+			world(mover(corev1.PodRunning), claimDeleted), Wait, v1alpha1.ReasonExporting, "exports the volume.",
+		},
+		"one that does not start keeps none": {
+			world(mover(corev1.PodPending), claimDeleted), DeleteMover, v1alpha1.ReasonClaimNotBound, "being deleted",
+		},
+		"one that was made just now may start": {
+			world(mover(corev1.PodPending, fresh), claimDeleted), Wait, v1alpha1.ReasonExporting, "as soon as",
+		},
+		"and its end is no failure": {
+			world(mover(corev1.PodPending, deleting), claimDeleted), Wait, "", "",
+		},
 		"it is kept":         {world(unguarded, over(v1alpha1.ConditionComplete, time.Hour)), Wait, "", ""},
 		"it is kept a while": {world(unguarded, ttl(60), over(v1alpha1.ConditionComplete, time.Second)), Wait, "", ""},
 		"it is old": {
@@ -190,6 +219,7 @@ func device(s *State)       { s.Claim.Spec.VolumeMode = new(corev1.PersistentVol
 func badPrefix(s *State)    { s.PrefixError = errors.New("too long") }
 func startedNow(s *State)   { s.Started = now }
 func foreign(p *corev1.Pod) { p.Labels = nil }
+func fresh(p *corev1.Pod)   { p.CreationTimestamp = ago(time.Second) }
 
 func ahead(s *State) {
 	s.Ahead = &v1alpha1.S3Export{}

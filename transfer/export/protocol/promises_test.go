@@ -36,7 +36,7 @@ func TestPromises(t *testing.T) {
 		} {
 			for _, a := range []change{nil, abort(), abort(reports(done)), abort(reports(broken)), abort(deleting), aborted} {
 				for _, c := range []change{
-					nil, noClaim, another, pending, device, users(), users(user("app", "b")),
+					nil, noClaim, another, pending, device, claimDeleted, users(), users(user("app", "b")),
 					access(corev1.ReadWriteOncePod), access(corev1.ReadWriteMany),
 				} {
 					for _, other := range []change{nil, unguarded, dryRun, told, queued, ahead, badPrefix} {

@@ -40,6 +40,33 @@ func waitForClaim(s State) (Decision, bool) {
 	return Decision{}, false
 }
 
+// freeClaim removes a mover that has ended and was counted, also where it would stay for its logs: its pod
+// would keep a claim that is being deleted.
+func freeClaim(s State) (Decision, bool) {
+	if !s.claimGoes() || s.Mover == nil || !OwnedBy(s.Mover, s.Export) || s.Mover.DeletionTimestamp != nil ||
+		!ended(s.Mover) || s.Export.Status.EndedMover != string(s.Mover.UID) {
+		return Decision{}, false
+	}
+	return Decision{Action: DeleteMover}, true
+}
+
+// endStuckMover ends a mover that does not run: without its image, say, it would keep the claim for ever. One
+// that runs goes on to its end.
+func endStuckMover(s State) (Decision, bool) {
+	if !active(s.Mover) || !s.stuck() || s.Now.Sub(s.Mover.CreationTimestamp.Time) < moverPatience {
+		return Decision{}, false
+	}
+	d, _ := waiting(v1alpha1.ReasonClaimNotBound, claimEvery,
+		"Claim %s is being deleted, and pod %s, which has not started, is ended for it.", s.Claim.Name, s.Mover.Name)
+	d.Action = DeleteMover
+	return d, true
+}
+
+func (s State) claimGoes() bool { return s.Claim != nil && s.Claim.DeletionTimestamp != nil }
+
+// stuck tells that the mover does not run, and keeps a claim that is being deleted.
+func (s State) stuck() bool { return s.claimGoes() && !running(s.Mover) }
+
 func replaced(e *v1alpha1.S3Export, claim *corev1.PersistentVolumeClaim) bool {
 	return begun(e) && e.Status.ClaimUID != "" && e.Status.ClaimUID != string(claim.UID)
 }

@@ -44,6 +44,7 @@ func rules() []rule {
 		only(makeWay),
 		only(endStuckMover),
 		only(waitForMover),
+		only(refusePrime),
 		only(waitForClaim),
 		only(refuseClaim),
 		only(refusePrefix),

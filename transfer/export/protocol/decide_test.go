@@ -55,6 +55,9 @@ func TestDecide(t *testing.T) {
 		"a claim that is being filled is waited": {world(pending), Wait, v1alpha1.ReasonClaimNotBound, "Pending"},
 		"a claim that is being deleted":          {world(claimDeleted), Wait, v1alpha1.ReasonClaimNotBound, "deleted"},
 		"a device has no files":                  {world(device), Wait, v1alpha1.ReasonUnsupportedClaim, "Block"},
+		"a claim that is filled for another is nobody's to export": {
+			world(prime, pending), Wait, v1alpha1.ReasonUnsupportedClaim, "for another claim",
+		},
 		"a prefix that cannot be": {
 			world(badPrefix), Wait, v1alpha1.ReasonInvalidPrefix, "spec.destination.prefix: too long.",
 		},
@@ -214,6 +217,7 @@ func because(r wire.Reason) v1alpha1.Reason { return v1alpha1.Reason(r) }
 func dryRun(s *State)       { s.Export.Spec.DryRun = true }
 func another(s *State)      { s.Claim.UID = "c-2" }
 func pending(s *State)      { s.Claim.Status.Phase = corev1.ClaimPending }
+func prime(s *State)        { s.Claim.Labels = map[string]string{v1alpha1.LabelRole: v1alpha1.RolePrime} }
 func claimDeleted(s *State) { s.Claim.DeletionTimestamp = new(ago(time.Second)) }
 func device(s *State)       { s.Claim.Spec.VolumeMode = new(corev1.PersistentVolumeBlock) }
 func badPrefix(s *State)    { s.PrefixError = errors.New("too long") }

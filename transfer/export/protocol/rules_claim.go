@@ -17,6 +17,15 @@ func running(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunnin
 // claimEvery is how often a claim is looked at whose changes wake its exports anyway.
 const claimEvery = time.Minute
 
+// refusePrime: a prime is filled for another claim, and its volume becomes that claim's.
+func refusePrime(s State) (Decision, bool) {
+	if s.Claim == nil || s.Claim.Labels[v1alpha1.LabelRole] != v1alpha1.RolePrime {
+		return Decision{}, false
+	}
+	return failing(v1alpha1.ReasonUnsupportedClaim,
+		"Claim %s is one that S3 volume populator fills for another claim. Export that one, when it is Bound.", s.Claim.Name)
+}
+
 // waitForClaim: a claim may come, and one that is being filled becomes Bound when it is complete.
 func waitForClaim(s State) (Decision, bool) {
 	name := s.Export.Spec.ClaimName

@@ -3,6 +3,8 @@
 package webhook
 
 import (
+	"cmp"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -26,6 +28,7 @@ func (c *cast) testChange(t *testing.T) {
 		who         string
 		claim       *corev1.PersistentVolumeClaim
 		patch       string // Of the annotations.
+		labels      string // The patch of the labels.
 		subresource string
 		want        string
 	}{
@@ -94,6 +97,11 @@ func (c *cast) testChange(t *testing.T) {
 		"exports that are taken away": {
 			who: claimer, claim: exported, patch: `{"s3populator.io/export-to":null,"s3populator.io/export-secret":null}`,
 		},
+		"an export by a label": {
+			who: root, claim: exported, labels: `{"s3populator.io/export-on-delete":"true"}`,
+			want: "label s3populator.io/export-on-delete has no effect",
+		},
+		"another label of ours": {who: root, claim: exported, labels: `{"s3populator.io/export":"nightly"}`},
 		"a misspelt export": {
 			who: root, claim: plain, patch: `{"s3populator.io/export-tu":"s3://backups/"}`,
 			want: "annotation s3populator.io/export-tu is not known",
@@ -101,7 +109,8 @@ func (c *cast) testChange(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"annotations":`+tt.patch+`}}`))
+			patch := client.RawPatch("application/merge-patch+json", []byte(fmt.Sprintf(
+				`{"metadata":{"annotations":%s,"labels":%s}}`, cmp.Or(tt.patch, "{}"), cmp.Or(tt.labels, "{}"))))
 			user := c.as[tt.who]
 			if tt.subresource != "" {
 				checkOutcome(

@@ -287,6 +287,14 @@ func (c *cast) testCreation(t *testing.T) {
 		"the same on a restored claim": {
 			claim: changes{label(v1alpha1.AnnotationSource, "imagenet"), snapshot},
 		},
+		"an export that was asked for by a label": {
+			claim: changes{label(v1alpha1.AnnotationExportOnDelete, "true"), export},
+			want:  "label s3populator.io/export-on-delete has no effect",
+		},
+		"the same on a claim that is filled": {
+			claim: changes{label(v1alpha1.AnnotationExportTo, "backups"), source, reference},
+			want:  "Write it to metadata.annotations",
+		},
 		"a label for exports":      {claim: changes{label(v1alpha1.Group+"/export", "nightly")}},
 		"an export by one who may": {who: exporter, claim: changes{export}},
 		"an export by one who may create pods only": {

@@ -8,12 +8,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
-	"github.com/s3populator/s3populator/transfer/retention"
 )
 
 // verdict is what the condition Exported becomes. The zero value leaves it as it is.
@@ -37,8 +35,14 @@ const (
 //	valid          failed                        any                     False, ExportFailed
 //	valid          none                          yes                     Unknown, Exporting
 //	valid          none                          no                      what was said of one that is gone stays
+//
+// What keeps the one that is under way is told as well.
 func judge(s state, errs field.ErrorList) verdict {
 	complete, failed, underWay := lastOf(s)
+	waits := ""
+	if why := keeps(underWay); why != "" {
+		waits = fmt.Sprintf(" S3Export %s waits: %s", underWay.Name, why)
+	}
 	var v verdict
 	switch {
 	case len(errs) > 0:
@@ -47,17 +51,17 @@ func judge(s state, errs field.ErrorList) verdict {
 			fmt.Sprintf(
 				"The annotations about exports are not valid, so none begins: %v. %s",
 				errs.ToAggregate(),
-				tell(complete),
+				tell(s, complete)+waits,
 			),
 		}
 	case failed != nil:
-		v = verdict{corev1.ConditionFalse, v1alpha1.ReasonExportFailed, tellFailure(failed) + " " + tell(complete)}
+		v = verdict{corev1.ConditionFalse, v1alpha1.ReasonExportFailed, tellFailure(failed) + " " + tell(s, complete) + waits}
 	case complete != nil:
-		v = verdict{corev1.ConditionTrue, v1alpha1.ReasonExported, tell(complete)}
+		v = verdict{corev1.ConditionTrue, v1alpha1.ReasonExported, tell(s, complete) + waits}
 	case underWay != nil && condition(s.Claim).Status != corev1.ConditionTrue:
 		v = verdict{
 			corev1.ConditionUnknown, v1alpha1.ReasonExporting,
-			fmt.Sprintf("S3Export %s has not ended. No complete one is known.", underWay.Name),
+			fmt.Sprintf("S3Export %s has not ended. No complete one is known.%s", underWay.Name, waits),
 		}
 	case condition(s.Claim).Reason == string(v1alpha1.ReasonInvalidAnnotations):
 		v = verdict{corev1.ConditionUnknown, v1alpha1.ReasonNotExported, "No complete S3Export is known."}
@@ -72,64 +76,6 @@ func cut(text string, most int) string {
 		return text
 	}
 	return strings.ToValidUTF8(text[:most], "") + "..."
-}
-
-// lastOf are the last complete export, the last one that failed after it, and one that has not ended. Dry runs do
-// not count.
-func lastOf(s state) (complete, failed, underWay *v1alpha1.S3Export) {
-	for i := range s.Exports {
-		e := &s.Exports[i]
-		switch {
-		case e.Spec.DryRun:
-		case retention.StateOf(e) == retention.Complete && later(e, complete):
-			complete = e
-		case retention.StateOf(e) == retention.Failed && later(e, failed):
-			failed = e
-		case retention.StateOf(e) == retention.Active && later(e, underWay):
-			underWay = e
-		}
-	}
-	if failed != nil && complete != nil && !later(failed, complete) {
-		failed = nil
-	}
-	return complete, failed, underWay
-}
-
-// later tells whether one export ended after another; names decide between those of one second.
-func later(e, than *v1alpha1.S3Export) bool {
-	if than == nil {
-		return true
-	}
-	a, b := ended(e), ended(than)
-	return a.After(b) || a.Equal(b) && e.Name > than.Name
-}
-
-func ended(e *v1alpha1.S3Export) time.Time {
-	if e.Status.CompletionTime != nil {
-		return e.Status.CompletionTime.Time
-	}
-	return e.CreationTimestamp.Time
-}
-
-func tell(complete *v1alpha1.S3Export) string {
-	if complete == nil {
-		return "No complete S3Export is known."
-	}
-	text := fmt.Sprintf("S3Export %s was complete at %s: %d objects, %d bytes at %s, digest %s.", complete.Name,
-		ended(complete).UTC().Format(time.RFC3339), complete.Status.Objects, complete.Status.Bytes, complete.Status.Location,
-		complete.Status.ManifestDigest)
-	if n := complete.Status.ChangedFiles; n > 0 {
-		text += fmt.Sprintf(" %d files changed each time that they were read.", n)
-	}
-	return text
-}
-
-func tellFailure(failed *v1alpha1.S3Export) string {
-	text := fmt.Sprintf("S3Export %s failed at %s", failed.Name, ended(failed).UTC().Format(time.RFC3339))
-	if c := meta.FindStatusCondition(failed.Status.Conditions, v1alpha1.ConditionFailed); c != nil {
-		text += fmt.Sprintf(": %s: %s", c.Reason, c.Message)
-	}
-	return text
 }
 
 // condition of a claim; the zero value where there is none.

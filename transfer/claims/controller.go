@@ -73,7 +73,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 				claim := types.NamespacedName{Namespace: o.GetNamespace(), Name: o.(*v1alpha1.S3Export).Spec.ClaimName}
 				return []reconcile.Request{{NamespacedName: claim}}
 			}), builder.WithPredicates(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-			return retention.Moved(e.ObjectOld.(*v1alpha1.S3Export), e.ObjectNew.(*v1alpha1.S3Export))
+			before, after := e.ObjectOld.(*v1alpha1.S3Export), e.ObjectNew.(*v1alpha1.S3Export)
+			return retention.Moved(before, after) || keeps(before) != keeps(after)
 		}})).
 		Complete(r)
 	if err != nil {

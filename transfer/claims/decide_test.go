@@ -44,7 +44,7 @@ func (w *world) export(name, condition string, ended time.Time, change ...func(*
 			{Type: condition, Status: metav1.ConditionTrue, Reason: "AccessDenied", Message: "the key may not write."},
 		}
 		e.Status.CompletionTime = &metav1.Time{Time: ended}
-		e.Status.Location, e.Status.ManifestDigest = "s3://backups/"+name+"/", "sha256:"+name
+		e.Status.Location, e.Status.ManifestDigest = "s3://backups/uid-"+name+"/", "sha256:"+name
 		e.Status.Objects, e.Status.Bytes = 7, 1024
 	}
 	for _, f := range change {
@@ -199,9 +199,17 @@ func TestJudge(t *testing.T) {
 		return w
 	}
 	dry := func(e *v1alpha1.S3Export) { e.Spec.DryRun = true }
+	part := func(e *v1alpha1.S3Export) { e.Spec.Exclude = []string{"tmp/**"} }
+	shared := func(e *v1alpha1.S3Export) { e.Status.Location = "s3://backups/data/" }
+	because := func(reason v1alpha1.Reason) func(*v1alpha1.S3Export) {
+		return func(e *v1alpha1.S3Export) {
+			e.Status.Conditions = []metav1.Condition{{Type: complete, Status: metav1.ConditionFalse, Reason: string(reason),
+				Message: "pod app uses it."}}
+		}
+	}
 	changed := func(e *v1alpha1.S3Export) { e.Status.ChangedFiles = 2 }
 	invalid := func(w *world) *world { w.Claim.Annotations[v1alpha1.AnnotationExportTo] = "nonsense"; return w }
-	const first = "S3Export 1 was complete at 2026-11-26T01:00:00Z: 7 objects, 1024 bytes at s3://backups/1/, " +
+	const first = "S3Export 1 was complete at 2026-11-26T01:00:00Z: 7 objects, 1024 bytes at s3://backups/uid-1/, " +
 		"digest sha256:1."
 	tests := map[string]struct {
 		world  *world
@@ -256,6 +264,40 @@ func TestJudge(t *testing.T) {
 			"Exported",
 			nil,
 		},
+		"runs share a place": {
+			newWorld(hour(5)).export("1", complete, hour(1), shared), "True", "Exported",
+			[]string{"at s3://backups/data/, digest", "sha256:1. Runs share that place: from the start of a later run"},
+		},
+		"one waits": {
+			newWorld(hour(5)).export("1", "", hour(1), because(v1alpha1.ReasonClaimInUse)), "Unknown", "Exporting",
+			[]string{"No complete one is known. S3Export 1 waits: ClaimInUse: pod app uses it."},
+		},
+		"one waits after a complete one": {
+			newWorld(hour(5)).export("1", complete, hour(1)).export("2", "", hour(2), because(v1alpha1.ReasonUserUnknown)),
+			"True", "Exported", []string{first + " S3Export 2 waits: UserUnknown: pod app"},
+		},
+		"one waits after one that failed": {
+			newWorld(hour(5)).export("1", failed, hour(1)).export("2", "", hour(2), because(v1alpha1.ReasonUserUnknown)),
+			"False", "ExportFailed", []string{"S3Export 1 failed", "S3Export 2 waits: UserUnknown"},
+		},
+		"a part after all of it": {
+			newWorld(hour(5)).export("1", complete, hour(1)).export("2", complete, hour(2), part), "True", "Exported",
+			[]string{"S3Export 2 was complete", "It holds a part of the volume. " + first},
+		},
+		"a part does not make all of it good": {
+			newWorld(hour(5)).export("1", failed, hour(1)).export("2", complete, hour(2), part), "False", "ExportFailed",
+			[]string{"S3Export 1 failed", "S3Export 2 was complete"},
+		},
+		"a part makes a part good": {
+			newWorld(hour(5)).export("1", failed, hour(1), part).export("2", complete, hour(2), part), "True", "Exported", nil,
+		},
+		"a failure of all of it behind one of a part that was made good": {
+			newWorld(hour(5)).export("1", failed, hour(1)).export("2", failed, hour(2), part).
+				export("3", complete, hour(3), part), "False", "ExportFailed", []string{"S3Export 1 failed"},
+		},
+		"all of it makes a part good": {
+			newWorld(hour(5)).export("1", failed, hour(1), part).export("2", complete, hour(2)), "True", "Exported", nil,
+		},
 		"a dry run is none": {world: newWorld(hour(5)).export("1", complete, hour(1), dry)},
 		"invalid annotations": {
 			invalid(
@@ -291,6 +333,19 @@ func TestJudge(t *testing.T) {
 				t.Error("the condition goes on changing")
 			}
 		})
+	}
+}
+
+// What is not worth a word: an export that runs, or waits for its turn.
+func TestKeeps(t *testing.T) {
+	for _, reason := range []v1alpha1.Reason{v1alpha1.ReasonExporting, v1alpha1.ReasonQueued} {
+		w := newWorld(hour(5)).export("1", "", hour(1))
+		w.Exports[0].Status.Conditions = []metav1.Condition{
+			{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionFalse, Reason: string(reason), Message: "x"},
+		}
+		if got := judge(w.state, nil).Message; strings.Contains(got, "waits") {
+			t.Errorf("%s: %s", reason, got)
+		}
 	}
 }
 

@@ -26,7 +26,7 @@ func count(d *decision, s state) {
 		case retention.Active:
 			d.Status.Active++
 		case retention.Complete:
-			if done, last := e.Status.CompletionTime, d.Status.LastSuccessfulTime; done != nil &&
+			if done, last := e.Status.CompletionTime, d.Status.LastSuccessfulTime; done != nil && !e.Spec.DryRun &&
 				(last == nil || last.Before(done)) {
 				d.Status.LastSuccessfulTime = done.DeepCopy()
 			}

@@ -30,6 +30,8 @@ type Run struct {
 	// At is when it was due, or created.
 	At    time.Time
 	State State
+	// Dry tells that it wrote nothing.
+	Dry bool
 }
 
 // StateOf an S3Export.
@@ -52,7 +54,7 @@ func Moved(before, after *v1alpha1.S3Export) bool {
 
 // RunOf an S3Export. When it was created tells its place among the others.
 func RunOf(export *v1alpha1.S3Export) Run {
-	return Run{Name: export.Name, At: export.CreationTimestamp.Time, State: StateOf(export)}
+	return Run{Name: export.Name, At: export.CreationTimestamp.Time, State: StateOf(export), Dry: export.Spec.DryRun}
 }
 
 // Removable are the names of the runs of one claim that go, oldest first, when keep complete ones stay.
@@ -61,14 +63,23 @@ func RunOf(export *v1alpha1.S3Export) Run {
 //	active      stays
 //	complete    the newest keep stay; keep is one at least, because the last one tells where the data is
 //	failed      the newest keep stay of those that are newer than every complete one
+//
+// Dry runs are a history of their own: they wrote nothing that could take the place of what others wrote.
 func Removable(runs []Run, keep int) []string {
-	keep = max(keep, 1)
 	newest := slices.SortedFunc(slices.Values(runs), func(a, b Run) int {
 		return cmp.Or(b.At.Compare(a.At), cmp.Compare(b.Name, a.Name))
 	})
+	return append(removable(newest, max(keep, 1), false), removable(newest, max(keep, 1), true)...)
+}
+
+// removable looks at the dry runs, or at the others.
+func removable(newest []Run, keep int, dry bool) []string {
 	complete, failed := 0, 0
 	var gone []string
 	for _, run := range newest {
+		if run.Dry != dry {
+			continue
+		}
 		stays := true
 		switch run.State {
 		case Active:

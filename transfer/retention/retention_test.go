@@ -12,12 +12,12 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
 
-// runs are named after their minute: c complete, f failed, a active; oldest first.
+// runs are named after their minute: c complete, f failed, a active, C and F dry ones; oldest first.
 func runs(states string) []Run {
 	all := make([]Run, 0, len(states))
 	for i, s := range states {
-		state := map[rune]State{'c': Complete, 'f': Failed, 'a': Active}[s]
-		all = append(all, Run{Name: string(rune('0' + i)), At: time.Unix(int64(60*i), 0), State: state})
+		state := map[rune]State{'c': Complete, 'f': Failed, 'a': Active, 'C': Complete, 'F': Failed}[s]
+		all = append(all, Run{Name: string(rune('0' + i)), At: time.Unix(int64(60*i), 0), State: state, Dry: s < 'a'})
 	}
 	return all
 }
@@ -38,6 +38,8 @@ func TestRemovable(t *testing.T) {
 		"the newest failures stay":               {runs: "cffff", keep: 2, want: "12"},
 		"failures alone":                         {runs: "ffff", keep: 3, want: "0"},
 		"a failure between does not count":       {runs: "cfcfc", keep: 3, want: "13"},
+		"dry runs push no others out":            {runs: "cfCCC", keep: 2, want: "2"},
+		"others push no dry runs out":            {runs: "CFccc", keep: 2, want: "2"},
 		"failures do not push complete ones out": {runs: "ccffff", keep: 2, want: "23"},
 	}
 	for name, tt := range tests {

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package claims
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/transfer/retention"
+)
+
+// lastOf are the last complete export, the last one that failed and was not made good, and one that has not
+// ended. Dry runs do not count.
+func lastOf(s state) (complete, failed, underWay *v1alpha1.S3Export) {
+	for i := range s.Exports {
+		e := &s.Exports[i]
+		switch {
+		case e.Spec.DryRun:
+		case retention.StateOf(e) == retention.Complete && later(e, complete):
+			complete = e
+		case retention.StateOf(e) == retention.Failed && later(e, failed) && !madeGood(s, e):
+			failed = e
+		case retention.StateOf(e) == retention.Active && later(e, underWay):
+			underWay = e
+		}
+	}
+	return complete, failed, underWay
+}
+
+// madeGood tells that a later export was complete. One of a part of the volume makes none of all of it good.
+func madeGood(s state, failed *v1alpha1.S3Export) bool {
+	for i := range s.Exports {
+		e := &s.Exports[i]
+		if !e.Spec.DryRun && retention.StateOf(e) == retention.Complete && later(e, failed) &&
+			(whole(e) || !whole(failed)) {
+			return true
+		}
+	}
+	return false
+}
+
+// whole tells that an export is of all of a volume.
+func whole(e *v1alpha1.S3Export) bool {
+	return e.Spec.Path == "" && len(e.Spec.Include) == 0 && len(e.Spec.Exclude) == 0 && e.Spec.Destination.Key == ""
+}
+
+// lastWhole is the last complete export of all of the volume.
+func lastWhole(s state) *v1alpha1.S3Export {
+	var last *v1alpha1.S3Export
+	for i := range s.Exports {
+		e := &s.Exports[i]
+		if !e.Spec.DryRun && whole(e) && retention.StateOf(e) == retention.Complete && later(e, last) {
+			last = e
+		}
+	}
+	return last
+}
+
+// later tells whether one export ended after another; names decide between those of one second.
+func later(e, than *v1alpha1.S3Export) bool {
+	if than == nil {
+		return true
+	}
+	a, b := ended(e), ended(than)
+	return a.After(b) || a.Equal(b) && e.Name > than.Name
+}
+
+func ended(e *v1alpha1.S3Export) time.Time {
+	if e.Status.CompletionTime != nil {
+		return e.Status.CompletionTime.Time
+	}
+	return e.CreationTimestamp.Time
+}
+
+// keeps is the reason and the message of what an export waits for; empty where it runs or will in its turn.
+func keeps(e *v1alpha1.S3Export) string {
+	if e == nil || retention.StateOf(e) != retention.Active {
+		return ""
+	}
+	c := meta.FindStatusCondition(e.Status.Conditions, v1alpha1.ConditionComplete)
+	if c == nil || c.Reason == string(v1alpha1.ReasonExporting) || c.Reason == string(v1alpha1.ReasonQueued) {
+		return ""
+	}
+	return fmt.Sprintf("%s: %s", c.Reason, c.Message)
+}
+
+// tell is where the last complete export is, and where all of the volume is, if that is another one.
+func tell(s state, complete *v1alpha1.S3Export) string {
+	if complete == nil {
+		return "No complete S3Export is known."
+	}
+	text := tellOne(complete)
+	if whole(complete) {
+		return text
+	}
+	text += " It holds a part of the volume."
+	if all := lastWhole(s); all != nil {
+		text += " " + tellOne(all)
+	}
+	return text
+}
+
+func tellOne(complete *v1alpha1.S3Export) string {
+	text := fmt.Sprintf("S3Export %s was complete at %s: %d objects, %d bytes at %s, digest %s.", complete.Name,
+		ended(complete).UTC().Format(time.RFC3339), complete.Status.Objects, complete.Status.Bytes, complete.Status.Location,
+		complete.Status.ManifestDigest)
+	if n := complete.Status.ChangedFiles; n > 0 {
+		text += fmt.Sprintf(" %d files changed each time that they were read.", n)
+	}
+	if complete.Spec.Destination.Key == "" && !strings.Contains(complete.Status.Location, string(complete.UID)) {
+		text += " Runs share that place: from the start of a later run until it is complete, nothing can be restored " +
+			"from there."
+	}
+	return text
+}
+
+func tellFailure(failed *v1alpha1.S3Export) string {
+	text := fmt.Sprintf("S3Export %s failed at %s", failed.Name, ended(failed).UTC().Format(time.RFC3339))
+	if c := meta.FindStatusCondition(failed.Status.Conditions, v1alpha1.ConditionFailed); c != nil {
+		text += fmt.Sprintf(": %s: %s", c.Reason, c.Message)
+	}
+	return text
+}

@@ -3,6 +3,8 @@
 package protocol
 
 import (
+	"strings"
+
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -50,9 +52,13 @@ func comesBefore(a, b *v1alpha1.S3Export) bool {
 	return a.Name < b.Name
 }
 
+// samePlace compares servers by their endpoints; where there is none, by their regions: with one, the region is
+// only signed.
 func samePlace(a, b *v1alpha1.S3Export) bool {
 	x, y := a.Spec.Destination, b.Spec.Destination
-	return x.Endpoint == y.Endpoint && x.Region == y.Region && x.Bucket == y.Bucket && x.Key == y.Key
+	server := strings.TrimRight(x.Endpoint, "/")
+	return server == strings.TrimRight(y.Endpoint, "/") && (server != "" || x.Region == y.Region) &&
+		x.Bucket == y.Bucket && x.Key == y.Key
 }
 
 // Last is the last complete run of the claim that unchanged files of e can be copied from: in the same

@@ -49,6 +49,15 @@ func TestAhead(t *testing.T) {
 		"one in another bucket": {
 			run("a", shared, func(s *State) { s.Export.Spec.Destination.Bucket = "other" }), false,
 		},
+		"one that writes the endpoint with a slash": {
+			run("a", shared, func(s *State) { s.Export.Spec.Destination.Endpoint += "/" }), true,
+		},
+		"one that names a region of the same server": {
+			run("a", shared, func(s *State) { s.Export.Spec.Destination.Region = "eu-west-1" }), true,
+		},
+		"one at another server": {
+			run("a", shared, func(s *State) { s.Export.Spec.Destination.Endpoint = "https://other.test" }), false,
+		},
 		"itself": {e, false},
 	} {
 		all := []v1alpha1.S3Export{test.other}
@@ -57,6 +66,22 @@ func TestAhead(t *testing.T) {
 		}
 		if test.other.UID != e.UID && test.want && Ahead(&test.other, []v1alpha1.S3Export{e}, PrefixOf) != nil {
 			t.Errorf("%s: each waits for the other", name)
+		}
+	}
+}
+
+// Without an endpoint it is AWS, and regions are different places.
+func TestRegionsOfAWS(t *testing.T) {
+	t.Parallel()
+	in := func(region string) change {
+		return func(s *State) {
+			s.Export.Spec.Destination.S3Location = v1alpha1.S3Location{Region: region, Bucket: "backups"}
+		}
+	}
+	e := run("b", shared, in("eu-west-1"))
+	for region, want := range map[string]bool{"eu-west-1": true, "us-east-1": false} {
+		if got := Ahead(&e, []v1alpha1.S3Export{run("a", shared, in(region))}, PrefixOf); (got != nil) != want {
+			t.Errorf("a run in %s is ahead: %v", region, got != nil)
 		}
 	}
 }

@@ -93,6 +93,16 @@ func (c *cast) testChange(t *testing.T) {
 			who: claimer, claim: exported, patch: `{"s3populator.io/export-secret":null}`,
 			want: "s3populator.io/export-secret makes",
 		},
+		"a note of the manager by one who may not": {
+			who: claimer, claim: exported, patch: `{"s3populator.io/exported-now":"2"}`,
+			want: "s3populator.io/exported-now makes",
+		},
+		"a note of the manager by one who may": {
+			who: exporter, claim: exported, patch: `{"s3populator.io/exported-now":"2"}`,
+		},
+		"a note on a claim without exports": {
+			who: claimer, claim: plain, patch: `{"s3populator.io/exported-now":"2"}`,
+		},
 		"a label of an exported claim": {who: claimer, claim: exported, patch: `{"x":"y"}`},
 		"exports that are taken away": {
 			who: claimer, claim: exported, patch: `{"s3populator.io/export-to":null,"s3populator.io/export-secret":null}`,

@@ -83,6 +83,8 @@ var commands = []command{
 	{line: "kubectl apply --server-side -k manifests/samples/overlay", story: byHand},
 	{line: "kubectl apply --server-side -k manifests/default", story: byHand},
 	{line: "kubectl -n s3populator-system rollout restart deploy/s3populator", story: byHand},
+	{line: "kubectl delete s3exportpolicies --all --all-namespaces", story: byHand},
+	{line: "kubectl delete s3exports --all --all-namespaces", story: byHand},
 	{line: "kubectl delete -k manifests/default", story: byHand},
 	{line: "kubectl delete volumepopulator s3source.s3populator.io --ignore-not-found", story: byHand},
 	{line: "kubectl apply -f manifests/policy/claims.yaml", story: byHand},

@@ -59,6 +59,8 @@ func TestInstallCommands(t *testing.T) {
 	run(rolledOut)
 	fills("upgraded")
 
+	run("kubectl delete s3exportpolicies --all --all-namespaces")
+	run("kubectl delete s3exports --all --all-namespaces")
 	run("kubectl delete -k manifests/default")
 	run("kubectl delete volumepopulator s3source.s3populator.io --ignore-not-found")
 	for _, name := range []string{"helm", "overlay", "upgraded"} {

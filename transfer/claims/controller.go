@@ -72,15 +72,18 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 			func(_ context.Context, o client.Object) []reconcile.Request {
 				claim := types.NamespacedName{Namespace: o.GetNamespace(), Name: o.(*v1alpha1.S3Export).Spec.ClaimName}
 				return []reconcile.Request{{NamespacedName: claim}}
-			}), builder.WithPredicates(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-			before, after := e.ObjectOld.(*v1alpha1.S3Export), e.ObjectNew.(*v1alpha1.S3Export)
-			return retention.Moved(before, after) || keeps(before) != keeps(after)
-		}})).
+			}), builder.WithPredicates(predicate.Funcs{UpdateFunc: concerns})).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("register controller of exported claims: %w", err)
 	}
 	return nil
+}
+
+// concerns tells that a claim has to do with a change of its export: how far that is while it runs is not told there.
+func concerns(e event.UpdateEvent) bool {
+	before, after := e.ObjectOld.(*v1alpha1.S3Export), e.ObjectNew.(*v1alpha1.S3Export)
+	return retention.Moved(before, after) || keeps(before) != keeps(after)
 }
 
 func claimName(o client.Object) []string { return []string{o.(*v1alpha1.S3Export).Spec.ClaimName} }

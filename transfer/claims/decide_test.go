@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/annotated"
@@ -345,6 +346,27 @@ func TestKeeps(t *testing.T) {
 		}
 		if got := judge(w.state, nil).Message; strings.Contains(got, "waits") {
 			t.Errorf("%s: %s", reason, got)
+		}
+	}
+}
+
+// What keeps an export is told when it changes; how far it is wakes nobody.
+func TestConcerns(t *testing.T) {
+	running := newWorld(hour(5)).export("1", "", hour(1)).Exports[0]
+	further, waits := running.DeepCopy(), running.DeepCopy()
+	further.Status.Attempts = 1
+	waits.Status.Conditions = []metav1.Condition{
+		{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionFalse, Reason: "ClaimInUse", Message: "x"},
+	}
+	for name, tt := range map[string]struct {
+		before, after *v1alpha1.S3Export
+		want          bool
+	}{
+		"further": {&running, further, false}, "waits": {&running, waits, true}, "waits no more": {waits, further, true},
+		"waits still": {waits, waits, false},
+	} {
+		if got := concerns(event.UpdateEvent{ObjectOld: tt.before, ObjectNew: tt.after}); got != tt.want {
+			t.Errorf("%s: concerns the claim %t, want %t", name, got, tt.want)
 		}
 	}
 }

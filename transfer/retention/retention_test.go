@@ -104,5 +104,8 @@ func TestRunOf(t *testing.T) {
 		if got := RunOf(export); got != (Run{Name: "e", At: made.Time, State: tt.want}) {
 			t.Errorf("%s: %+v, want %s", name, got, tt.want)
 		}
+		if export.Spec.DryRun = true; !RunOf(export).Dry {
+			t.Errorf("%s: a dry run counts as another", name)
+		}
 	}
 }

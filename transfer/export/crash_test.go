@@ -301,3 +301,22 @@ func (b *bench) collectGarbage() {
 		}
 	}
 }
+
+// What was seen of a claim a moment ago is good enough while a mover runs, and not once it has ended: the claim
+// may have been deleted meanwhile, and no other change will tell.
+func TestClaimOfAnEndedMoverIsReadAnew(t *testing.T) {
+	b := newBench(t, wire.Report{}, 0, false)
+	r := &Reconciler{Live: b.client, Options: Options{Now: func() time.Time { return b.now }}}
+	for phase, want := range map[corev1.PodPhase]string{corev1.PodRunning: "seen", corev1.PodFailed: "c-1"} {
+		seen := protocol.State{
+			Now: b.now, Export: b.export(), Claim: &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{UID: "seen"}},
+		}
+		r.seen.remember(&seen)
+		s := protocol.State{
+			Now: b.now, Export: b.export(), Mover: &corev1.Pod{Status: corev1.PodStatus{Phase: phase}},
+		}
+		if err := r.volume(t.Context(), &s); err != nil || string(s.Claim.UID) != want {
+			t.Errorf("%s: claim %s, error %v, want %s", phase, s.Claim.UID, err, want)
+		}
+	}
+}

@@ -129,13 +129,7 @@ func FinalizerPatch(claim *corev1.PersistentVolumeClaim, held bool) ([]byte, err
 // TakePatch hands the volume to the export claim in one write: claimRef, which is never empty, the policy
 // Retain, and the record of what was there before. A volume that was taken before keeps its record.
 func TakePatch(s State) ([]byte, error) {
-	r, ok := RecordOf(s.Volume)
-	if !ok {
-		r = Record{
-			Namespace: s.Namespace, Name: s.Name, UID: s.UID, Policy: s.Volume.Spec.PersistentVolumeReclaimPolicy,
-		}
-	}
-	record, err := json.Marshal(r)
+	record, err := json.Marshal(s.record())
 	if err != nil {
 		return nil, err //nolint:wrapcheck // The caller says what is encoded.
 	}
@@ -145,7 +139,7 @@ func TakePatch(s State) ([]byte, error) {
 
 // ReturnPatch hands it back in one write: claimRef, the policy, and, if it was exported, where to.
 func ReturnPatch(s State) ([]byte, error) {
-	r, _ := RecordOf(s.Volume)
+	r := s.record()
 	annotations := map[string]any{v1alpha1.AnnotationFinalExport: nil}
 	if s.complete() {
 		annotations[v1alpha1.AnnotationExportedFor] = string(s.UID)

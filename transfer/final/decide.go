@@ -121,7 +121,7 @@ func giveBack(s State) (Decision, bool) {
 		return does(DeleteExport)
 	}
 	if len(s.Pods) == 0 {
-		return does(ReturnVolume)
+		return withRecord(s, ReturnVolume)
 	}
 	d := because(corev1.ConditionUnknown, v1alpha1.ReasonFinalExportEnding, tellEnding(s))
 	d.Recheck = soon
@@ -182,10 +182,19 @@ func endedPod(s State) *corev1.Pod {
 
 // keepTaken points the volume at the export claim as it is now.
 func keepTaken(s State) (Decision, bool) {
-	if !s.taken() || s.foreign() || refersTo(s.Volume, s.ExportClaim.UID) {
+	if !s.taken() || s.foreign() || s.recorded() && refersTo(s.Volume, s.ExportClaim.UID) {
 		return passes()
 	}
-	return does(TakeVolume)
+	return withRecord(s, TakeVolume)
+}
+
+// withRecord writes the volume, and tells where somebody removed what it was to remember.
+func withRecord(s State, a Action) (Decision, bool) {
+	d := Decision{Action: a}
+	if !s.recorded() {
+		d.Status, d.Reason, d.Message = corev1.ConditionFalse, v1alpha1.ReasonVolumeUnsettled, tellForgotten(s)
+	}
+	return d, true
 }
 
 func waitForBound(s State) (Decision, bool) {

@@ -13,7 +13,7 @@ import (
 
 func TestDecide(t *testing.T) {
 	ended, reader := pod(ourLabels, corev1.PodSucceeded), pod(ourLabels, corev1.PodRunning)
-	stranger := pod(nil, corev1.PodRunning)
+	stranger, spoiled := pod(nil, corev1.PodRunning), marked(v1alpha1.AnnotationFinalExport)
 	for name, tt := range map[string]struct {
 		state  State
 		action Action
@@ -43,6 +43,11 @@ func TestDecide(t *testing.T) {
 		"it goes while a pod reads":           {world(taken, exportClaimGoing, run, reader), Wait, "FinalExportRunning"},
 		"it was made anew":                    {world(taken, refersToUID("earlier"), exportClaim), TakeVolume, ""},
 		"somebody cleared the claimRef":       {world(taken, noRef, exportClaim), TakeVolume, ""},
+		"somebody removed the record":         {world(taken, forgotten, exportClaim, run), TakeVolume, "VolumeUnsettled"},
+		"somebody spoiled the record":         {world(taken, spoiled, exportClaim, run), TakeVolume, "VolumeUnsettled"},
+		"no record, and no export claim":      {world(taken, forgotten, run), CreateExportClaim, ""},
+		"no record, and it was skipped":       {world(taken, forgotten, exportClaim, skipped), ReturnVolume, "VolumeUnsettled"},
+		"no record, and the claim is gone":    {world(taken, forgotten, exportClaim, run, gone), TakeVolume, "VolumeUnsettled"},
 		"somebody gave it back by hand":       {world(taken, refersToUID(uid), exportClaim), TakeVolume, ""},
 		"somebody gave it away":               {world(taken, givenAway, exportClaim, complete), Wait, "VolumeTaken"},
 		"the binder is waited for":            {world(taken, exportClaimPending), Wait, "FinalExportRunning"},

@@ -19,7 +19,7 @@ var choices = [][]change{
 	{
 		nil, noVolume, noRef, givenAway, exported, taken,
 		both(taken, noRef), both(taken, givenAway), both(taken, refersToUID("earlier")), both(taken, refersToUID(uid)),
-		marked(v1alpha1.AnnotationScratchFor),
+		both(taken, forgotten), both(taken, marked(v1alpha1.AnnotationFinalExport)), marked(v1alpha1.AnnotationScratchFor),
 	},
 	{nil, exportClaim, exportClaimPending, exportClaimGoing, strangeExportClaim},
 	{nil, run, complete, failing, outdated, runGoing, strangeRun},
@@ -99,7 +99,8 @@ func wrong(s State, d Decision) string {
 	ask := s.Claim != nil && s.Claim.Annotations[v1alpha1.AnnotationExportOnDelete] == "true" &&
 		s.Claim.Annotations[v1alpha1.AnnotationExportTo] != ""
 	skip := s.Claim != nil && s.Claim.Annotations[v1alpha1.AnnotationSkipFinalExport] == "true"
-	away := s.Volume != nil && len(s.Volume.Annotations[v1alpha1.AnnotationFinalExport]) > 1
+	away := s.Volume != nil && (len(s.Volume.Annotations[v1alpha1.AnnotationFinalExport]) > 1 ||
+		s.Volume.Spec.ClaimRef != nil && s.Volume.Spec.ClaimRef.Name == "s3export-claim-uid")
 	stranger := s.Volume != nil && s.Volume.Spec.ClaimRef != nil && s.Volume.Spec.ClaimRef.Name == "other"
 	own := func(labels map[string]string) bool { return labels[v1alpha1.LabelRole] == v1alpha1.RoleFinalExport }
 	done := s.Export != nil && own(s.Export.Labels) && s.Export.Status.Phase == v1alpha1.ExportSucceeded

@@ -55,6 +55,31 @@ func TestTakePatch(t *testing.T) {
 	}
 }
 
+// TestForgottenRecord: what the volume was is not known any more, so that nothing may destroy it.
+func TestForgottenRecord(t *testing.T) {
+	lost := world(taken, forgotten, exportClaim)
+	lost.Volume.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimDelete
+	data, err := TakePatch(lost)
+	p := decode(t, data, err)
+	lost.Volume.Annotations[v1alpha1.AnnotationFinalExport] = *p.Metadata.Annotations[v1alpha1.AnnotationFinalExport]
+	if r, ok := RecordOf(lost.Volume); !ok || r.Policy != corev1.PersistentVolumeReclaimRetain || r.UID != uid ||
+		r.Name != "data" || p.Spec.Policy != corev1.PersistentVolumeReclaimRetain {
+		t.Errorf("a record that was lost is written anew as %+v (%t) with policy %s", r, ok, p.Spec.Policy)
+	}
+	data, err = ReturnPatch(world(taken, forgotten, exportClaim, complete))
+	if p = decode(t, data, err); p.Spec.Policy != corev1.PersistentVolumeReclaimRetain || p.Spec.ClaimRef.UID != uid {
+		t.Errorf("the patch is %s", data)
+	}
+	for _, named := range []change{strangeExportClaim, func(*State) {}} {
+		if d := Decide(world(taken, forgotten, named, run, gone)); d.Action == TakeVolume || d.Action == CreateExportClaim {
+			t.Errorf("%s for a claim of others that is named like an export claim", d.Action)
+		}
+	}
+	if got := fromVolume(t.Context(), world(taken, forgotten).Volume); len(got) != 1 || got[0].Name != string(uid) {
+		t.Errorf("a volume whose record was lost wakes %v", got)
+	}
+}
+
 // TestReturnPatch: the user's claim by its UID, the policy that it had, and whether it was exported.
 func TestReturnPatch(t *testing.T) {
 	data, err := ReturnPatch(world(taken, exportClaim, complete))

@@ -92,13 +92,42 @@ func (s State) skipped() bool {
 	return s.Claim != nil && s.Claim.Annotations[v1alpha1.AnnotationSkipFinalExport] == v1alpha1.SkipFinalExport
 }
 
-// taken tells that the volume was taken from the claim and not given back yet.
+// taken tells that the volume was taken from the claim and not given back yet. The record may be removed by
+// anybody; a volume that the export claim has is away all the same.
 func (s State) taken() bool {
-	if s.Volume == nil {
-		return false
-	}
+	return s.Volume != nil && (s.recorded() || s.withExportClaim())
+}
+
+func (s State) recorded() bool {
 	r, ok := RecordOf(s.Volume)
 	return ok && r.UID == s.UID
+}
+
+// withExportClaim believes no name alone: users may name a claim like an export claim. Either the user's claim names
+// the volume, or an export claim of ours does.
+func (s State) withExportClaim() bool {
+	ref := s.Volume.Spec.ClaimRef
+	if ref == nil || s.Name == "" {
+		return false
+	}
+	named := ref.Namespace == s.Namespace && ref.Name == ExportClaimName(s.UID)
+	if s.ownsExportClaim() {
+		return named || ref.UID == s.ExportClaim.UID
+	}
+	return named && s.Claim != nil && s.Claim.Spec.VolumeName == s.Volume.Name
+}
+
+// record is the one on the volume. Where it was lost the policy is Retain: what the volume had is not known, and a
+// copy in the user's namespace would let users set it.
+func (s State) record() Record {
+	if r, ok := RecordOf(s.Volume); ok && r.UID == s.UID {
+		return r
+	}
+	r := Record{Namespace: s.Namespace, Name: s.Name, UID: s.UID, Policy: s.Volume.Spec.PersistentVolumeReclaimPolicy}
+	if s.withExportClaim() {
+		r.Policy = corev1.PersistentVolumeReclaimRetain
+	}
+	return r
 }
 
 // exported tells that the volume was given back after a complete export.

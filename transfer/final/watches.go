@@ -125,7 +125,13 @@ func fromClaim(_ context.Context, o client.Object) []reconcile.Request {
 }
 
 func fromVolume(_ context.Context, o client.Object) []reconcile.Request {
-	record, _ := RecordOf(o.(*corev1.PersistentVolume))
+	volume := o.(*corev1.PersistentVolume)
+	record, ok := RecordOf(volume)
+	if ref := volume.Spec.ClaimRef; !ok && ref != nil {
+		if uid, ok := strings.CutPrefix(ref.Name, ExportClaimPrefix); ok {
+			return request(ref.Namespace, uid) // Somebody removed the record.
+		}
+	}
 	return request(record.Namespace, string(record.UID))
 }
 

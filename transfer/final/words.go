@@ -37,6 +37,17 @@ func tellUnsettled(s State, why string) string {
 	)
 }
 
+func tellForgotten(s State) string {
+	return fmt.Sprintf(
+		"Somebody removed or changed the annotation %s of volume %s while it was exported, so that its own reclaim "+
+			"policy is not known any more. It is given back with the policy Retain: its disk stays when the claim is "+
+			"gone, and has to be deleted by hand. %s",
+		v1alpha1.AnnotationFinalExport,
+		s.Volume.Name,
+		howToSkip,
+	)
+}
+
 func tellInvalid(wrong string) string {
 	return "The claim is to be exported before it goes, but its annotations do not say where to: " + wrong +
 		". Correct them; nothing is deleted meanwhile. " + howToSkip

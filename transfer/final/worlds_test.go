@@ -87,6 +87,9 @@ func taken(s *State) {
 	s.Volume.Spec.ClaimRef = &corev1.ObjectReference{Namespace: "team", Name: ExportClaimName(uid), UID: exporter}
 }
 
+// forgotten: somebody removed the record of a taken volume.
+func forgotten(s *State) { delete(s.Volume.Annotations, v1alpha1.AnnotationFinalExport) }
+
 func refersToUID(other types.UID) change {
 	return func(s *State) { s.Volume.Spec.ClaimRef.UID = other }
 }

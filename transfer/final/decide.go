@@ -249,6 +249,9 @@ func superseded(s State) bool {
 }
 
 func running(s State, how string) (Decision, bool) {
+	if s.Volume.DeletionTimestamp != nil && s.record().Policy == corev1.PersistentVolumeReclaimDelete {
+		return because(corev1.ConditionFalse, v1alpha1.ReasonVolumeUnsettled, tellVolumeDeleted(s)+" "+how), true
+	}
 	return because(corev1.ConditionUnknown, v1alpha1.ReasonFinalExportRunning, tellRunning(s, how)), true
 }
 
@@ -323,8 +326,12 @@ func waitForVolume(s State) (Decision, bool) {
 			return unsettled(s, "it has the annotation "+name)
 		}
 	}
-	if s.Volume.Spec.ClaimRef == nil {
+	switch {
+	case s.Volume.Spec.ClaimRef == nil:
 		return unsettled(s, "it has no claimRef")
+	case s.Volume.DeletionTimestamp != nil:
+		// The policy Retain takes the provisioner's finalizer off it, and nobody would destroy the disk.
+		return unsettled(s, "it is being deleted, which cannot be undone, so that it is not touched")
 	}
 	return passes()
 }

@@ -28,6 +28,8 @@ func TestDecide(t *testing.T) {
 		"its nodes are waited for":           {world(attachedTo), Wait, "VolumeAttached"},
 		"pods come before nodes":             {world(inUseByPods, attachedTo), Wait, "ClaimInUse"},
 		"a volume without a claimRef":        {world(noRef), Wait, "VolumeUnsettled"},
+		"a volume that is being deleted":     {world(volumeGoing, exportClaimPending), Wait, "VolumeUnsettled"},
+		"it is deleted, and its pod is left": {world(volumeGoing, inUseByPods), Wait, "ClaimInUse"},
 		"a volume that is released":          {world(marked(v1alpha1.AnnotationReleasing)), Wait, "VolumeUnsettled"},
 		"a volume with a record not to read": {world(marked(v1alpha1.AnnotationFinalExport)), Wait, "VolumeUnsettled"},
 		"asked no more after the deletion":   {world(unselected), CreateExportClaim, ""},
@@ -54,6 +56,8 @@ func TestDecide(t *testing.T) {
 		"the run is made":                     {world(taken, exportClaim), CreateExport, ""},
 		"its name is somebody else's as well": {world(taken, exportClaim, strangeRun), Wait, "ExportClaimConflict"},
 		"the run goes on":                     {world(taken, exportClaim, run), Wait, "FinalExportRunning"},
+		"the volume is deleted meanwhile":     {world(taken, volumeGoing, exportClaim, run), Wait, "VolumeUnsettled"},
+		"the volume is deleted at its end":    {world(taken, volumeGoing, exportClaim, complete), ReturnVolume, ""},
 		"the run was deleted":                 {world(taken, exportClaim, runGoing), Wait, "FinalExportRunning"},
 		"the run failed":                      {world(taken, exportClaim, failing), Wait, "FinalExportFailed"},
 		"another run is asked for":            {world(taken, exportClaim, outdated), DeleteExport, ""},
@@ -108,6 +112,7 @@ func TestWords(t *testing.T) {
 	for name, s := range map[string]State{
 		"in use": world(inUseByPods), "attached": world(attachedTo), "no place": world(nowhere),
 		"running": world(taken, exportClaim, run), "failed": world(taken, exportClaim, failing),
+		"going": world(volumeGoing), "going while it runs": world(taken, volumeGoing, exportClaim, run),
 		"conflict": world(strangeExportClaim), "given away": world(taken, givenAway),
 	} {
 		if d := Decide(s); !strings.Contains(d.Message, v1alpha1.AnnotationSkipFinalExport+"=true") {

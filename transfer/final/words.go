@@ -75,6 +75,24 @@ func tellTaken(s State) string {
 	)
 }
 
+// tellVolumeDeleted: a volume goes while it is exported, and with the policy Retain nobody destroys its disk.
+func tellVolumeDeleted(s State) string {
+	return fmt.Sprintf(
+		"Somebody deleted the volume %s while it was exported. Its disk is not destroyed with it: note %s, and delete "+
+			"the disk by hand when the claim is gone. %s",
+		s.Volume.Name,
+		diskOf(s.Volume),
+		howToSkip,
+	)
+}
+
+func diskOf(volume *corev1.PersistentVolume) string {
+	if csi := volume.Spec.CSI; csi != nil {
+		return fmt.Sprintf("volume handle %s of driver %s", csi.VolumeHandle, csi.Driver)
+	}
+	return "where the volume's spec says that it is"
+}
+
 func tellRunning(s State, how string) string {
 	return fmt.Sprintf(
 		"The claim is exported before it goes. Its volume %s belongs to claim %s meanwhile, which is why this "+

@@ -100,6 +100,8 @@ func givenAway(s *State) {
 	s.Volume.Spec.ClaimRef = &corev1.ObjectReference{Namespace: "team", Name: "other", UID: "other-uid"}
 }
 
+func volumeGoing(s *State) { s.Volume.DeletionTimestamp = &metav1.Time{} }
+
 func exported(s *State) { s.Volume.Annotations[v1alpha1.AnnotationExportedFor] = string(uid) }
 
 func marked(name string) change {

@@ -305,7 +305,13 @@ func (w *world) endExport(
 	t.Helper()
 	e := &v1alpha1.S3Export{ObjectMeta: metav1.ObjectMeta{Namespace: claim.Namespace, Name: final.ExportName(claim.UID)}}
 	w.await(t, "the export", func() error {
+		reads := &corev1.PersistentVolumeClaim{}
+		key := client.ObjectKey{Namespace: claim.Namespace, Name: final.ExportClaimName(claim.UID)}
+		if err := w.Get(t.Context(), key, reads); err != nil {
+			return err
+		}
 		return w.look(t, e, func() error {
+			e.Status.ClaimUID = string(reads.UID)
 			e.Status.Phase, e.Status.Location = phase, "s3://backups/default/leaving/final/"
 			e.Status.Conditions = []metav1.Condition{
 				{Type: condition, Status: metav1.ConditionTrue, Reason: "Ended", LastTransitionTime: metav1.Now()},

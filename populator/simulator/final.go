@@ -129,9 +129,12 @@ func (d *departure) exportActions() []action {
 		c := w.claim(e.Spec.ClaimName)
 		switch {
 		case e.Status.Phase == v1alpha1.ExportSucceeded || e.Status.Phase == v1alpha1.ExportFailed:
+		case running && !metav1.IsControlledBy(pod, e): // One of an earlier S3Export of this name, which is collected.
 		case running && pod.DeletionTimestamp == nil && ended(pod):
 			list = append(list, action{"exports", "judges " + e.Name, 5, func() { d.judgePod(e, pod) }})
 		case running || c == nil || w.leaving(namespace):
+		case e.Status.ClaimUID != "" && e.Status.ClaimUID != string(c.UID):
+			list = append(list, action{"exports", "refuses the claim of " + e.Name, 5, func() { d.refuseClaim(e) }})
 		case c.Status.Phase == corev1.ClaimBound && c.DeletionTimestamp == nil:
 			list = append(list, action{"exports", "starts a mover for " + e.Name, 5, func() { d.createMover(e) }})
 		}
@@ -139,7 +142,19 @@ func (d *departure) exportActions() []action {
 	return list
 }
 
+// refuseClaim ends a run that began with another claim.
+func (d *departure) refuseClaim(e *v1alpha1.S3Export) {
+	edit(d.w.server, e, func(e *v1alpha1.S3Export) {
+		e.Status.Phase = v1alpha1.ExportFailed
+		e.Status.Conditions = []metav1.Condition{
+			{Type: v1alpha1.ConditionFailed, Status: metav1.ConditionTrue, Reason: "ClaimReplaced", Message: "it is another"},
+		}
+	})
+}
+
 func (d *departure) createMover(e *v1alpha1.S3Export) {
+	claim := d.w.claim(e.Spec.ClaimName)
+	edit(d.w.server, e, func(e *v1alpha1.S3Export) { e.Status.ClaimUID = string(claim.UID) })
 	d.w.must(d.w.create(&corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: exportPodPrefix + e.Name, Namespace: namespace,

@@ -234,6 +234,8 @@ func judgeExport(s State) (Decision, bool) {
 		return does(DeleteExport)
 	case failed(s.Export):
 		return because(corev1.ConditionFalse, v1alpha1.ReasonFinalExportFailed, tellFailed(s)), true
+	case succeeded(s.Export):
+		return because(corev1.ConditionFalse, v1alpha1.ReasonFinalExportFailed, tellNotBelieved(s)), true
 	}
 	return running(s, tellProgress(s.Export))
 }
@@ -278,7 +280,7 @@ func cleanUpAfter(s State) (Decision, bool) {
 		return passes()
 	}
 	switch {
-	case s.ownsExport() && !s.complete() && s.Export.DeletionTimestamp == nil:
+	case s.ownsExport() && !s.finished() && s.Export.DeletionTimestamp == nil:
 		return does(DeleteExport)
 	case s.ExportClaim != nil && s.ours(s.ExportClaim.Labels) && s.ExportClaim.DeletionTimestamp == nil:
 		return does(DeleteExportClaim)

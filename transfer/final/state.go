@@ -151,10 +151,26 @@ func (s State) ownsExport() bool {
 	return s.Export != nil && s.ours(s.Export.Labels) && s.Export.Spec.ClaimName == ExportClaimName(s.UID)
 }
 
-// complete tells that the manifest of the taken volume is in S3.
+// complete tells that the manifest of the taken volume is in S3: of the claim that has the volume now.
 func (s State) complete() bool {
-	return s.ownsExport() && !s.Export.Spec.DryRun &&
-		meta.IsStatusConditionTrue(s.Export.Status.Conditions, v1alpha1.ConditionComplete)
+	return s.Volume != nil && s.finished() && refersTo(s.Volume, types.UID(s.Export.Status.ClaimUID))
+}
+
+// finished tells that a run of ours read the whole of an export claim, which nobody changed meanwhile.
+func (s State) finished() bool {
+	return s.ownsExport() && whole(s.Export) && succeeded(s.Export) && s.Export.Status.ChangedFiles == 0 &&
+		s.Export.Status.ClaimUID != ""
+}
+
+func succeeded(export *v1alpha1.S3Export) bool {
+	return meta.IsStatusConditionTrue(export.Status.Conditions, v1alpha1.ConditionComplete)
+}
+
+// whole tells that nothing of the volume is left out, which Export never does.
+func whole(export *v1alpha1.S3Export) bool {
+	e := export.Spec
+	return !e.DryRun && e.Path == "" && len(e.Include) == 0 && len(e.Exclude) == 0 &&
+		e.UnsafePaths != "Skip"
 }
 
 func failed(export *v1alpha1.S3Export) bool {

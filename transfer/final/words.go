@@ -132,6 +132,26 @@ func tellFailed(s State) string {
 	)
 }
 
+// tellNotBelieved: the S3Export says that it is complete, and giveBack does not believe it.
+func tellNotBelieved(s State) string {
+	why := "it was not asked for all of the volume"
+	switch n := s.Export.Status.ChangedFiles; {
+	case n > 0:
+		why = fmt.Sprintf("%d files changed while they were read, so that something else writes to the volume", n)
+	case s.Export.Status.ClaimUID == "":
+		why = "its status does not say which claim it read"
+	}
+	return fmt.Sprintf(
+		"The S3Export %s is complete, but %s. The claim and its volume %s are kept. Correct the cause, then try again "+
+			"with a new value of the annotation %s. %s",
+		s.Export.Name,
+		why,
+		s.Volume.Name,
+		v1alpha1.AnnotationRetry,
+		howToSkip,
+	)
+}
+
 func tellEnding(s State) string {
 	p := s.Pods[0]
 	return fmt.Sprintf("The volume %s is given back when pod %s, which uses it, has ended.", s.Volume.Name, p.Name)

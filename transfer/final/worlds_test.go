@@ -151,6 +151,7 @@ func ends(condition string, phase v1alpha1.ExportPhase) change {
 	return func(s *State) {
 		run(s)
 		s.Export.Status.Phase, s.Export.Status.Location = phase, "s3://backups/claims/team/data/final"
+		s.Export.Status.ClaimUID = string(exporter)
 		s.Export.Status.Conditions = []metav1.Condition{
 			{Type: condition, Status: metav1.ConditionTrue, Reason: "NoSuchBucket", Message: "the bucket is gone"},
 		}
@@ -166,6 +167,30 @@ func waiting(s *State) {
 }
 
 func complete(s *State) { ends(v1alpha1.ConditionComplete, v1alpha1.ExportSucceeded)(s) }
+
+// but is a complete run that is not to be believed.
+func but(spoil func(*v1alpha1.S3Export)) change {
+	return func(s *State) {
+		complete(s)
+		spoil(s.Export)
+	}
+}
+
+func ofAnother(e *v1alpha1.S3Export) { e.Status.ClaimUID = "another" }
+
+func ofNone(e *v1alpha1.S3Export) { e.Status.ClaimUID = "" }
+
+func ofPart(e *v1alpha1.S3Export) { e.Spec.Path = "models" }
+
+func filtered(e *v1alpha1.S3Export) { e.Spec.Exclude = []string{"*"} }
+
+func chosen(e *v1alpha1.S3Export) { e.Spec.Include = []string{"*.ckpt"} }
+
+func unsafe(e *v1alpha1.S3Export) { e.Spec.UnsafePaths = "Skip" }
+
+func dry(e *v1alpha1.S3Export) { e.Spec.DryRun = true }
+
+func changed(e *v1alpha1.S3Export) { e.Status.ChangedFiles = 1 }
 
 func failing(s *State) { ends(v1alpha1.ConditionFailed, v1alpha1.ExportFailed)(s) }
 

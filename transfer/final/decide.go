@@ -182,7 +182,7 @@ func endedPod(s State) *corev1.Pod {
 
 // keepTaken points the volume at the export claim as it is now.
 func keepTaken(s State) (Decision, bool) {
-	if !s.taken() || s.foreign() || s.recorded() && refersTo(s.Volume, s.ExportClaim.UID) {
+	if !s.taken() || s.foreign() || s.recorded() && s.keeps() {
 		return passes()
 	}
 	return withRecord(s, TakeVolume)

@@ -19,7 +19,10 @@ var choices = [][]change{
 	{
 		nil, noVolume, noRef, givenAway, exported, taken,
 		both(taken, noRef), both(taken, givenAway), both(taken, refersToUID("earlier")), both(taken, refersToUID(uid)),
-		both(taken, forgotten), both(taken, marked(v1alpha1.AnnotationFinalExport)), marked(v1alpha1.AnnotationScratchFor),
+		both(
+			taken,
+			withPolicy("Delete"),
+		), both(taken, byHand), both(taken, forgotten), both(taken, marked(v1alpha1.AnnotationFinalExport)), marked(v1alpha1.AnnotationScratchFor),
 	},
 	{nil, exportClaim, exportClaimPending, exportClaimGoing, strangeExportClaim},
 	{nil, run, complete, but(changed), but(ofAnother), but(filtered), failing, outdated, runGoing, strangeRun},
@@ -131,7 +134,8 @@ func wrong(s State, d Decision) string {
 		)
 	case CreateExport:
 		return unless(away && held && !stranger && s.Export == nil && s.ExportClaim.Status.Phase == corev1.ClaimBound &&
-			s.Volume.Spec.ClaimRef.UID == s.ExportClaim.UID, "the volume is not the export claim's")
+			s.Volume.Spec.ClaimRef.UID == s.ExportClaim.UID && s.Volume.Spec.PersistentVolumeReclaimPolicy == "Retain",
+			"the volume is not the export claim's, or is destroyed with it")
 	case DeleteExport:
 		return unless(!done && own(s.Export.Labels), "it is complete, or somebody else's")
 	case DeletePod:

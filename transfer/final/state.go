@@ -182,11 +182,23 @@ func refersTo(volume *corev1.PersistentVolume, uid types.UID) bool {
 	return volume.Spec.ClaimRef != nil && volume.Spec.ClaimRef.UID == uid
 }
 
+// keeps tells that a taken volume is the export claim's in every field, and is kept when that claim goes.
+func (s State) keeps() bool {
+	ref := s.Volume.Spec.ClaimRef
+	return s.Volume.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain && ref != nil &&
+		ref.UID == s.ExportClaim.UID && ref.Namespace == s.ExportClaim.Namespace && ref.Name == s.ExportClaim.Name
+}
+
 // foreign tells that somebody gave a taken volume to a claim that is neither the user's nor ours.
 func (s State) foreign() bool {
 	ref := s.Volume.Spec.ClaimRef
-	return ref != nil && ref.UID != s.UID &&
-		(ref.Namespace != s.Namespace || ref.Name != ExportClaimName(s.UID))
+	if ref == nil || ref.UID == s.UID || s.ExportClaim != nil && ref.UID == s.ExportClaim.UID && s.ownsExportClaim() {
+		return false
+	}
+	// Without a UID it was given back by hand; a claim of another UID is a later one of that name.
+	own := s.record()
+	byHand := ref.UID == "" && ref.Namespace == own.Namespace && ref.Name == own.Name
+	return !byHand && (ref.Namespace != s.Namespace || ref.Name != ExportClaimName(s.UID))
 }
 
 // deleting tells that there is more to do than to hold a claim.

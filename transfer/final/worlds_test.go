@@ -94,6 +94,23 @@ func refersToUID(other types.UID) change {
 	return func(s *State) { s.Volume.Spec.ClaimRef.UID = other }
 }
 
+func withPolicy(p corev1.PersistentVolumeReclaimPolicy) change {
+	return func(s *State) { s.Volume.Spec.PersistentVolumeReclaimPolicy = p }
+}
+
+// byHand: somebody gave a taken volume back without the UID of the claim.
+func byHand(s *State) {
+	s.Volume.Spec.ClaimRef = &corev1.ObjectReference{Namespace: "team", Name: "data"}
+}
+
+// renamed: the UID of the export claim below another name, which no controller believes.
+func renamed(s *State) { s.Volume.Spec.ClaimRef.Name = "other-name" }
+
+// later is a claim of the name of the user's.
+func later(s *State) {
+	s.Volume.Spec.ClaimRef = &corev1.ObjectReference{Namespace: "team", Name: "data", UID: "later"}
+}
+
 func noRef(s *State) { s.Volume.Spec.ClaimRef = nil }
 
 func givenAway(s *State) {

@@ -80,6 +80,23 @@ func TestForgottenRecord(t *testing.T) {
 	}
 }
 
+// TestClaimsWake: a claim of a user may have any name, and is held whatever it is called.
+func TestClaimsWake(t *testing.T) {
+	for name, want := range map[string][]string{
+		"data": {"claim-uid"}, "s3export-mine": {"claim-uid", "mine"}, "s3export-": {"claim-uid"},
+	} {
+		c := world(alive, released).Claim
+		c.Name = name
+		var got []string
+		for _, r := range fromClaim(t.Context(), c) {
+			got = append(got, r.Name)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("claim %s wakes %v, want %v", name, got, want)
+		}
+	}
+}
+
 // TestReturnPatch: the user's claim by its UID, the policy that it had, and whether it was exported.
 func TestReturnPatch(t *testing.T) {
 	data, err := ReturnPatch(world(taken, exportClaim, complete))

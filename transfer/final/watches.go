@@ -113,15 +113,16 @@ func request(namespace, uid string) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: namespace, Name: uid}}}
 }
 
-// fromClaim: the claim itself, or its export claim, which may have lost its labels.
-func fromClaim(_ context.Context, o client.Object) []reconcile.Request {
-	if uid, ok := strings.CutPrefix(o.GetName(), ExportClaimPrefix); ok {
-		return request(o.GetNamespace(), uid)
-	}
+// fromClaim: the claim itself, and the one that it is the export claim of, as which its name alone tells it: it may
+// have lost its labels, and users may have named it so.
+func fromClaim(_ context.Context, o client.Object) (requests []reconcile.Request) {
 	if Concerns(o.(*corev1.PersistentVolumeClaim)) {
-		return request(o.GetNamespace(), string(o.GetUID()))
+		requests = request(o.GetNamespace(), string(o.GetUID()))
 	}
-	return nil
+	if uid, ok := strings.CutPrefix(o.GetName(), ExportClaimPrefix); ok {
+		requests = append(requests, request(o.GetNamespace(), uid)...)
+	}
+	return requests
 }
 
 func fromVolume(_ context.Context, o client.Object) []reconcile.Request {

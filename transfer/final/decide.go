@@ -230,6 +230,9 @@ func judgeExport(s State) (Decision, bool) {
 		), true
 	case s.Export.DeletionTimestamp != nil:
 		return running(s, "The S3Export is being deleted; another one is made then.")
+	case superseded(s) && s.free():
+		// Only the claim knew what another one is to be like, and without any the volume would be given back.
+		return because(corev1.ConditionFalse, v1alpha1.ReasonFinalExportFailed, tellSuperseded(s)), true
 	case superseded(s):
 		return does(DeleteExport)
 	case failed(s.Export):

@@ -98,15 +98,18 @@ func TestDecide(t *testing.T) {
 		"no volume":                         {world(noVolume), RemoveFinalizer, "FinalExportSkipped"},
 		"the volume is another claim's now": {world(givenAway), RemoveFinalizer, "FinalExportSkipped"},
 
-		"gone, and nothing is left":         {world(gone, noVolume), Wait, ""},
-		"gone before the volume was taken":  {world(exportClaim, gone), DeleteExportClaim, ""},
-		"gone while it runs":                {world(taken, exportClaim, run, gone), Wait, "FinalExportRunning"},
-		"gone, and the export claim too":    {world(taken, run, gone), CreateExportClaim, ""},
-		"gone, complete":                    {world(taken, exportClaim, complete, gone), ReturnVolume, ""},
-		"gone, and nothing says where to":   {world(taken, exportClaim, gone), ReturnVolume, ""},
-		"gone, given back":                  {world(exported, exportClaim, complete, gone), DeleteExportClaim, ""},
-		"gone, failed":                      {world(taken, exportClaim, failing, gone), Wait, "FinalExportFailed"},
-		"the finalizer was taken off by us": {world(taken, exportClaim, released), ReturnVolume, ""},
+		"gone, and nothing is left":          {world(gone, noVolume), Wait, ""},
+		"gone before the volume was taken":   {world(exportClaim, gone), DeleteExportClaim, ""},
+		"gone while it runs":                 {world(taken, exportClaim, run, gone), Wait, "FinalExportRunning"},
+		"gone, and the export claim too":     {world(taken, run, gone), CreateExportClaim, ""},
+		"gone, complete":                     {world(taken, exportClaim, complete, gone), ReturnVolume, ""},
+		"gone, and nothing says where to":    {world(taken, exportClaim, gone), ReturnVolume, ""},
+		"gone, its export claim was deleted": {world(taken, exportClaim, ofEarlier, gone), Wait, "FinalExportFailed"},
+		"forced, its export claim was too":   {world(taken, exportClaim, ofEarlier, released), Wait, "FinalExportFailed"},
+		"gone, files changed meanwhile":      {world(taken, exportClaim, but(changed), gone), Wait, "FinalExportFailed"},
+		"gone, given back":                   {world(exported, exportClaim, complete, gone), DeleteExportClaim, ""},
+		"gone, failed":                       {world(taken, exportClaim, failing, gone), Wait, "FinalExportFailed"},
+		"the finalizer was taken off by us":  {world(taken, exportClaim, released), ReturnVolume, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -5,9 +5,11 @@ package final
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/events"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
@@ -94,6 +96,25 @@ func TestClaimsWake(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("claim %s wakes %v, want %v", name, got, want)
 		}
+	}
+}
+
+// TestAClaimThatIsGoneIsToldOfOnce: no condition tells of it any more, and its volume waits.
+func TestAClaimThatIsGoneIsToldOfOnce(t *testing.T) {
+	recorder := events.NewFakeRecorder(10)
+	r := &Reconciler{Events: recorder}
+	s := world(taken, exportClaim, failing, gone)
+	for range 3 {
+		if err := r.report(t.Context(), s, Decide(s)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(recorder.Events) != 1 {
+		t.Fatalf("told %d times, want once", len(recorder.Events))
+	}
+	if told := <-recorder.Events; !strings.HasPrefix(told, "Warning FinalExportFailed") ||
+		!strings.Contains(told, "delete S3Export final-claim-uid") || !strings.Contains(told, "Delete.") {
+		t.Errorf("told %q", told)
 	}
 }
 

@@ -19,6 +19,10 @@ import (
 // condition; of one that goes without its export an event on the volume tells, because in a namespace that is
 // being deleted none can be made.
 func (r *Reconciler) report(ctx context.Context, s State, d Decision) error {
+	if s.Claim == nil {
+		r.tellVolume(s, d)
+		return nil
+	}
 	next, changed := condition(s, d)
 	if !changed {
 		return nil
@@ -48,6 +52,17 @@ func (r *Reconciler) report(ctx context.Context, s State, d Decision) error {
 		r.Events.Eventf(s.Claim, nil, eventType(d), string(d.Reason), "Export", "%s", d.Message)
 	}
 	return nil
+}
+
+// tellVolume tells of a claim that was forced away: what is wrong is told once, as an event of its volume.
+func (r *Reconciler) tellVolume(s State, d Decision) {
+	if s.Volume == nil || d.Reason == "" || d.Status != corev1.ConditionFalse {
+		r.told.Delete(s.UID)
+		return
+	}
+	if was, ok := r.told.Swap(s.UID, d.Reason); !ok || was != d.Reason {
+		r.Events.Eventf(s.Volume, nil, eventType(d), string(d.Reason), "Export", "%s", d.Message)
+	}
 }
 
 func newReason(s State, d Decision) bool {

@@ -128,8 +128,25 @@ func tellFailed(s State) string {
 		why,
 		v1alpha1.AnnotationRetry,
 		v1alpha1.ExportPrefix+"...",
-		howToSkip,
+		howToGiveUp(s),
 	)
+}
+
+// howToGiveUp is the way out where no claim is left to be annotated.
+func howToGiveUp(s State) string {
+	if !s.free() {
+		return howToSkip
+	}
+	return fmt.Sprintf(
+		"The claim is not held any more, so that it is not tried again: copy the data from claim %s/%s. To give the "+
+			"volume up, delete S3Export %s; then it is handled by its own reclaim policy, %s.",
+		s.Namespace, ExportClaimName(s.UID), s.Export.Name, s.record().Policy,
+	)
+}
+
+func tellSuperseded(s State) string {
+	return fmt.Sprintf("The export claim of volume %s was deleted during the export, and made anew. %s",
+		s.Volume.Name, howToGiveUp(s))
 }
 
 // tellNotBelieved: the S3Export says that it is complete, and giveBack does not believe it.
@@ -148,7 +165,7 @@ func tellNotBelieved(s State) string {
 		why,
 		s.Volume.Name,
 		v1alpha1.AnnotationRetry,
-		howToSkip,
+		howToGiveUp(s),
 	)
 }
 

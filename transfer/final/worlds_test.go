@@ -209,6 +209,12 @@ func dry(e *v1alpha1.S3Export) { e.Spec.DryRun = true }
 
 func changed(e *v1alpha1.S3Export) { e.Status.ChangedFiles = 1 }
 
+// ofEarlier is a run that began with an export claim which somebody deleted.
+func ofEarlier(s *State) {
+	run(s)
+	s.Export.Status.ClaimUID = "earlier"
+}
+
 func failing(s *State) { ends(v1alpha1.ConditionFailed, v1alpha1.ExportFailed)(s) }
 
 func outdated(s *State) {

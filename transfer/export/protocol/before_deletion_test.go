@@ -12,6 +12,26 @@ import (
 
 // An export before deletion reads through another claim, and goes on from the runs of the claim that goes: what
 // those have exported is not read again.
+// TestTheLastHopeDoesNotExpire: with its S3Export the volume of a claim that is gone would be given up.
+func TestTheLastHopeDoesNotExpire(t *testing.T) {
+	t.Parallel()
+	last := func(s *State) { s.Export.Labels = map[string]string{v1alpha1.LabelRole: v1alpha1.RoleFinalExport} }
+	changed := func(s *State) { s.Export.Status.ChangedFiles = 1 }
+	for name, tt := range map[string]struct {
+		state State
+		want  Action
+	}{
+		"failed":          {world(unguarded, ttl(1), last, over(v1alpha1.ConditionFailed, time.Hour)), Wait},
+		"files changed":   {world(unguarded, ttl(1), last, changed, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
+		"complete":        {world(unguarded, ttl(1), last, over(v1alpha1.ConditionComplete, time.Hour)), DeleteExport},
+		"failed, no last": {world(unguarded, ttl(1), over(v1alpha1.ConditionFailed, time.Hour)), DeleteExport},
+	} {
+		if d, _ := expire(tt.state); d.Action != tt.want {
+			t.Errorf("%s: %s, want %s", name, d.Action, tt.want)
+		}
+	}
+}
+
 func TestBeforeDeletion(t *testing.T) {
 	t.Parallel()
 	s := world(func(s *State) {

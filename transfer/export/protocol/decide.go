@@ -118,7 +118,7 @@ func expire(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	ttl := e.Spec.TTLSecondsAfterFinished
-	if ttl == nil || e.Status.CompletionTime == nil {
+	if ttl == nil || lastHope(e) || e.Status.CompletionTime == nil {
 		return Decision{Action: Wait}, true
 	}
 	left := e.Status.CompletionTime.Add(time.Duration(*ttl) * time.Second).Sub(s.Now)
@@ -126,6 +126,12 @@ func expire(s State) (Decision, bool) {
 		return Decision{Action: Wait, Recheck: left}, true
 	}
 	return Decision{Action: DeleteExport}, true
+}
+
+// lastHope tells that a volume waits for an export that went wrong: once a claim is gone, the end of its S3Export is
+// how people say that its volume may go. Who holds the volume deletes the S3Export.
+func lastHope(e *v1alpha1.S3Export) bool {
+	return e.Labels[v1alpha1.LabelRole] == v1alpha1.RoleFinalExport && (!Complete(e) || e.Status.ChangedFiles > 0)
 }
 
 func refuseForeignMover(s State) (Decision, bool) {

@@ -296,6 +296,10 @@ func cleanUpAfter(s State) (Decision, bool) {
 // letGo takes our finalizer off a claim that may go.
 func letGo(s State) (Decision, bool) {
 	switch {
+	case s.free() && s.Claim != nil && Selected(s.Claim) && !ended(s):
+		return Decision{
+			Action: Wait, Status: corev1.ConditionFalse, Reason: v1alpha1.ReasonFinalExportSkipped, Message: tellNotHeld(s),
+		}, true
 	case s.free():
 		return does(Wait)
 	case !ended(s):

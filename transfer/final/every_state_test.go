@@ -22,7 +22,8 @@ var choices = [][]change{
 		both(
 			taken,
 			withPolicy("Delete"),
-		), both(taken, byHand), both(taken, forgotten), both(taken, marked(v1alpha1.AnnotationFinalExport)), marked(v1alpha1.AnnotationScratchFor),
+		), both(taken, byHand),
+		both(taken, forgotten), both(taken, marked(v1alpha1.AnnotationFinalExport)), marked(v1alpha1.AnnotationScratchFor),
 	},
 	{nil, exportClaim, exportClaimPending, exportClaimGoing, strangeExportClaim},
 	{nil, run, complete, but(changed), but(ofAnother), but(filtered), failing, outdated, runGoing, strangeRun},

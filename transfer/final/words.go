@@ -193,6 +193,14 @@ func tellSkipped(s State) string {
 		s.Namespace, s.Name, v1alpha1.AnnotationExportOnDelete, why)
 }
 
+// tellNotHeld: the deletion came before our finalizer, which cannot be set any more, or somebody took it off.
+func tellNotHeld(s State) string {
+	return fmt.Sprintf("Claim %s/%s goes without the export that its annotation %s asks for: it does not have the "+
+		"finalizer %s, and a claim that is being deleted can be given none. Its volume %s goes with it if its policy is "+
+		"Delete; set that to Retain to keep the data.",
+		s.Namespace, s.Name, v1alpha1.AnnotationExportOnDelete, v1alpha1.FinalizerFinalExport, s.Volume.Name)
+}
+
 // condition is what a decision says on the claim; false where that is told already.
 func condition(s State, d Decision) (corev1.PersistentVolumeClaimCondition, bool) {
 	next := corev1.PersistentVolumeClaimCondition{

@@ -204,8 +204,10 @@ func TestJudge(t *testing.T) {
 	shared := func(e *v1alpha1.S3Export) { e.Status.Location = "s3://backups/data/" }
 	because := func(reason v1alpha1.Reason) func(*v1alpha1.S3Export) {
 		return func(e *v1alpha1.S3Export) {
-			e.Status.Conditions = []metav1.Condition{{Type: complete, Status: metav1.ConditionFalse, Reason: string(reason),
-				Message: "pod app uses it."}}
+			e.Status.Conditions = []metav1.Condition{{
+				Type: complete, Status: metav1.ConditionFalse, Reason: string(reason),
+				Message: "pod app uses it.",
+			}}
 		}
 	}
 	changed := func(e *v1alpha1.S3Export) { e.Status.ChangedFiles = 2 }
@@ -275,11 +277,13 @@ func TestJudge(t *testing.T) {
 		},
 		"one waits after a complete one": {
 			newWorld(hour(5)).export("1", complete, hour(1)).export("2", "", hour(2), because(v1alpha1.ReasonUserUnknown)),
-			"True", "Exported", []string{first + " S3Export 2 waits: UserUnknown: pod app"},
+			"True", "Exported",
+			[]string{first + " S3Export 2 waits: UserUnknown: pod app"},
 		},
 		"one waits after one that failed": {
 			newWorld(hour(5)).export("1", failed, hour(1)).export("2", "", hour(2), because(v1alpha1.ReasonUserUnknown)),
-			"False", "ExportFailed", []string{"S3Export 1 failed", "S3Export 2 waits: UserUnknown"},
+			"False", "ExportFailed",
+			[]string{"S3Export 1 failed", "S3Export 2 waits: UserUnknown"},
 		},
 		"a part after all of it": {
 			newWorld(hour(5)).export("1", complete, hour(1)).export("2", complete, hour(2), part), "True", "Exported",

@@ -304,7 +304,8 @@ func TestParts(t *testing.T) {
 	}
 }
 
-// TestInjectionNamespaces: a claim matches one entry of the webhook at most.
+// TestInjectionNamespaces: a claim matches one entry of those that load it at most. The one for exports is
+// asked about annotations everywhere.
 func TestInjectionNamespaces(t *testing.T) {
 	got := template(t, "--set", "admission.injectionNamespaces={ml,vision}")["MutatingWebhookConfiguration s3populator"]
 	entries, _, _ := unstructured.NestedSlice(got.Object, "webhooks")
@@ -318,6 +319,7 @@ func TestInjectionNamespaces(t *testing.T) {
 	want := []any{
 		map[string]any{"matchExpressions": []any{injection("NotIn"), named("NotIn"), exempt}},
 		map[string]any{"matchExpressions": []any{injection("In"), exempt}},
+		map[string]any{"matchExpressions": []any{exempt}},
 		map[string]any{"matchExpressions": []any{injection("NotIn"), named("In"), exempt}},
 	}
 	var selectors []any

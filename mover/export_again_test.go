@@ -130,7 +130,12 @@ func TestConditionsThatAreNotUnderstood(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := startVersity(t)
-			p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool { return fault(t, s, w, r) })
+			var mu sync.Mutex
+			p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+				mu.Lock()
+				defer mu.Unlock()
+				return fault(t, s, w, r)
+			})
 			b := newExport(t, p.URL)
 			b.file("small", "small")
 			b.file("larger", strings.Repeat("x", 1<<20))

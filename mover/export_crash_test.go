@@ -86,7 +86,7 @@ func TestAnExportThatIsKilled(t *testing.T) {
 			if done = cmd.ProcessState.ExitCode() == 0; !done {
 				t.Fatalf("exit code %d:\n%s", cmd.ProcessState.ExitCode(), b.log.String())
 			}
-		case <-time.After(time.Duration(500+random.IntN(1500)) * time.Millisecond):
+		case <-time.After(time.Duration(500+random.IntN(1500)+100*kills) * time.Millisecond): // A busy machine needs longer.
 			mustDo(t, cmd.Process.Signal(unix.SIGKILL))
 			<-ended
 		}

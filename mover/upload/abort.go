@@ -5,7 +5,9 @@ package upload
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -45,7 +47,84 @@ func (s *sender) end(ctx context.Context, r wire.Request) (int64, error) {
 			count++
 		}
 	}
+	if err := s.endForGood(ctx); err != nil {
+		return count, err
+	}
 	return count, s.forget(ctx, home, r.Export.Run)
+}
+
+const (
+	// mostEnds is how often an upload is looked for after it was ended.
+	mostEnds = 5
+	// settle is how long parts that are on their way may need until then.
+	settle = time.Second
+)
+
+// endForGood looks for what was ended, and ends it again: S3 documents that parts which were on their
+// way then may succeed, and that an upload may have to be ended more than once. Until it is over the
+// notes stay.
+func (s *sender) endForGood(ctx context.Context) error {
+	for range mostEnds {
+		ended := s.ended.take()
+		if len(ended) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx) //nolint:wrapcheck // Why the mover is to end.
+		case <-time.After(settle):
+		}
+		for key, ids := range ended {
+			if err := s.endListed(ctx, key, ids); err != nil {
+				return err
+			}
+		}
+	}
+	if left := s.ended.take(); len(left) > 0 {
+		return fmt.Errorf("S3 still lists uploads of %d keys after each was ended %d times", len(left), mostEnds)
+	}
+	return nil
+}
+
+// endListed ends the uploads of a key that S3 still lists. They are looked for again.
+func (s *sender) endListed(ctx context.Context, key string, ids []string) error {
+	listed, err := s.uploadsOf(ctx, key)
+	if err != nil {
+		return err
+	}
+	for _, u := range listed {
+		if slices.Contains(ids, u.UploadID) {
+			if err := s.abortUpload(ctx, key, u.UploadID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// endings are the uploads, by key, that were ended and not looked for since. The zero value is ready
+// for use.
+type endings struct {
+	mu  sync.Mutex
+	ids map[string][]string
+}
+
+func (e *endings) add(key, id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ids == nil {
+		e.ids = map[string][]string{}
+	}
+	e.ids[key] = append(e.ids[key], id)
+}
+
+// take returns them, and forgets them.
+func (e *endings) take() map[string][]string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ids := e.ids
+	e.ids = nil
+	return ids
 }
 
 // holds tells that a key is one of the export's.
@@ -94,6 +173,7 @@ func (s *sender) abortUpload(ctx context.Context, key, id string) error {
 	if err != nil && !isNoSuchUpload(err) && !isNoSuchKey(err) {
 		return fmt.Errorf("abort an upload: %w", err)
 	}
+	s.ended.add(key, id)
 	return nil
 }
 

@@ -51,6 +51,8 @@ type sender struct {
 	byCRC atomic.Bool
 	// unconditional is set once S3 has said that it knows no If-None-Match.
 	unconditional atomic.Bool
+	// ended are looked for once more at the end.
+	ended endings
 }
 
 func newSender(s Setup, r wire.Request) *sender {

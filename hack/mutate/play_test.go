@@ -4,7 +4,6 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -182,7 +181,7 @@ func repository(t *testing.T) string {
 	write(t, filepath.Join(dir, "go.mod"), "module example.com/sum\n\ngo 1.26\n")
 	write(t, filepath.Join(dir, "sum", "sum.go"), product)
 	write(t, filepath.Join(dir, "sum", "sum_test.go"), tests)
-	if out, err := exec.CommandContext(t.Context(), "git", "init", "-q", dir).CombinedOutput(); err != nil {
+	if out, err := (scratch{dir}).in(t.Context(), "git", "init", "-q"); err != nil {
 		t.Fatalf("git init: %v: %s", err, out)
 	}
 	return dir

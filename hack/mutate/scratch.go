@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -78,7 +79,7 @@ func (s scratch) build(ctx context.Context, packages []string) error {
 func (s scratch) in(ctx context.Context, name string, arguments ...string) (string, error) {
 	c := exec.CommandContext(ctx, name, arguments...) //nolint:gosec // Commands that parseKiller lets through.
 	var out bytes.Buffer
-	c.Dir, c.Stdout, c.Stderr = s.dir, &out, &out
+	c.Dir, c.Env, c.Stdout, c.Stderr = s.dir, outsideGit(os.Environ()), &out, &out
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGTERM) }
 	c.WaitDelay = 30 * time.Second
@@ -87,6 +88,12 @@ func (s scratch) in(ctx context.Context, name string, arguments ...string) (stri
 		return out.String(), errors.Join(err, context.Cause(ctx))
 	}
 	return out.String(), err //nolint:wrapcheck // The caller says what failed.
+}
+
+// outsideGit is an environment without what git tells its hooks and `rebase --exec`: with GIT_DIR, every
+// git of the copy would write to the repository that it was copied from.
+func outsideGit(environment []string) []string {
+	return slices.DeleteFunc(environment, func(v string) bool { return strings.HasPrefix(v, "GIT_") })
 }
 
 func firstLine(text string) string {

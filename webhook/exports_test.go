@@ -99,17 +99,19 @@ func (m *manager) patch(t *testing.T, claim *corev1.PersistentVolumeClaim, patch
 }
 
 func TestExportWarnings(t *testing.T) {
+	const where = `"s3populator.io/export-to":"s3://backups","s3populator.io/export-region":"x"`
 	for name, tt := range map[string]struct {
 		annotations string
 		want        string
 	}{
-		"nothing asks for a run":  {`"s3populator.io/export-to":"s3://backups","s3populator.io/export-region":"x"`, "until the annotation"},
-		"a token does":            {`"s3populator.io/export-to":"s3://backups","s3populator.io/export-region":"x","s3populator.io/export-now":"1"`, ""},
-		"a schedule does":         {`"s3populator.io/export-to":"s3://backups","s3populator.io/export-region":"x","s3populator.io/export-schedule":"@daily"`, ""},
+		"nothing asks for a run":  {where, "until the annotation"},
+		"a token does":            {where + `,"s3populator.io/export-now":"1"`, ""},
+		"a schedule does":         {where + `,"s3populator.io/export-schedule":"@daily"`, ""},
 		"what a chart left empty": {`"s3populator.io/export-to":""`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			raw := `{"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{"name":"data","annotations":{` + tt.annotations + `}}}`
+			raw := `{"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{"name":"data","annotations":{` +
+				tt.annotations + `}}}`
 			got := (&Exports{Decoder: admission.NewDecoder(scheme())}).Handle(t.Context(), admission.Request{
 				AdmissionRequest: admissionv1.AdmissionRequest{
 					Operation: admissionv1.Update, Object: runtime.RawExtension{Raw: []byte(raw)},

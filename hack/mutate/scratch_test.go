@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -33,7 +34,7 @@ func TestACopyLeavesTheCheckoutAlone(t *testing.T) {
 		t.Errorf("the copy is no repository: %v", err)
 	}
 	after, err := os.ReadFile(filepath.Join(from, ".git", "config"))
-	if err != nil || string(after) != string(before) {
+	if err != nil || !bytes.Equal(after, before) {
 		t.Errorf("the checkout has the configuration %q (%v), want %q", after, err, before)
 	}
 	if _, err := os.Stat(filepath.Join(from, ".git", "refs", "heads", "master")); err == nil {

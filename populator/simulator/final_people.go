@@ -171,8 +171,14 @@ func (d *departure) tearDown() {
 		}
 	}
 	for _, e := range all[*v1alpha1.S3Export](w.server) {
-		if e.Status.Phase == v1alpha1.ExportFailed && w.claimOf(uidOf(e)) == nil {
+		if w.claimOf(uidOf(e)) == nil && (e.Status.Phase == v1alpha1.ExportFailed || d.outlived(e)) {
 			w.must(w.delete(e, client.DeleteOptions{})) // The one way to give up what nobody holds any more.
 		}
 	}
+}
+
+// outlived tells that an export read for an export claim that somebody deleted, and another one is there.
+func (d *departure) outlived(e *v1alpha1.S3Export) bool {
+	c := d.w.claim(exportClaimPrefix + string(uidOf(e)))
+	return c != nil && e.Status.ClaimUID != "" && e.Status.ClaimUID != string(c.UID)
 }

@@ -30,7 +30,8 @@ func (r *Reconciler) act(ctx context.Context, s State, d Decision) (Decision, er
 		return d, err
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return d, errStale // The next pass sees that the namespace goes.
-	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err),
+		apierrors.IsInternalError(err): // As of a webhook of somebody's that does not answer.
 		return refused(s, d, err), nil
 	}
 	return d, err

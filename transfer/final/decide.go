@@ -74,8 +74,6 @@ func Decide(s State) Decision {
 
 func does(a Action) (Decision, bool) { return Decision{Action: a}, true }
 
-func waits() (Decision, bool) { return Decision{Action: Wait, Recheck: recheck}, true }
-
 // because waits and tells why.
 func because(status corev1.ConditionStatus, reason v1alpha1.Reason, message string) Decision {
 	return Decision{Action: Wait, Status: status, Reason: reason, Message: message, Recheck: recheck}
@@ -288,7 +286,7 @@ func cleanUpAfter(s State) (Decision, bool) {
 	case s.ExportClaim != nil && s.ours(s.ExportClaim.Labels) && s.ExportClaim.DeletionTimestamp == nil:
 		return does(DeleteExportClaim)
 	case s.ExportClaim != nil && s.ours(s.ExportClaim.Labels):
-		return waits()
+		return exportClaimGoes(s, "This claim goes")
 	}
 	return passes()
 }
@@ -361,9 +359,14 @@ func makeExportClaim(s State) (Decision, bool) {
 	case s.ExportClaim == nil:
 		return does(CreateExportClaim)
 	case s.ExportClaim.DeletionTimestamp != nil:
-		return waits()
+		return exportClaimGoes(s, "The export begins")
 	}
 	return passes()
+}
+
+// exportClaimGoes waits for an export claim that something keeps, such as a snapshot or a backup.
+func exportClaimGoes(s State, then string) (Decision, bool) {
+	return because(corev1.ConditionUnknown, v1alpha1.ReasonFinalExportEnding, tellExportClaimGoes(s, then)), true
 }
 
 func takeVolume(State) (Decision, bool) { return does(TakeVolume) }

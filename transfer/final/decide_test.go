@@ -36,7 +36,7 @@ func TestDecide(t *testing.T) {
 		"no place after the deletion":        {world(nowhere), Wait, "InvalidAnnotations"},
 		"the export claim comes first":       {world(), CreateExportClaim, ""},
 		"its name is somebody else's":        {world(strangeExportClaim), Wait, "ExportClaimConflict"},
-		"it goes":                            {world(exportClaimGoing), Wait, ""},
+		"it goes":                            {world(exportClaimGoing), Wait, "FinalExportEnding"},
 		"the volume is taken":                {world(exportClaimPending), TakeVolume, ""},
 
 		"the export claim was deleted":   {world(taken), CreateExportClaim, ""},
@@ -85,7 +85,7 @@ func TestDecide(t *testing.T) {
 		"complete, changed, and skipped":      {world(taken, exportClaim, but(changed), skipped), DeleteExport, ""},
 		"complete, read before it was taken":  {world(taken, refersToUID(uid), exportClaim, complete), TakeVolume, ""},
 		"given back":                          {world(exported, exportClaim, complete), DeleteExportClaim, ""},
-		"given back, the export claim goes":   {world(exported, exportClaimGoing, complete), Wait, ""},
+		"given back, the export claim goes":   {world(exported, exportClaimGoing, complete), Wait, "FinalExportEnding"},
 		"given back, and clean":               {world(exported, complete), RemoveFinalizer, "FinalExportComplete"},
 		"given back, the run is forgotten":    {world(exported), RemoveFinalizer, "FinalExportComplete"},
 

@@ -62,6 +62,12 @@ func tellConflict(what string) string {
 	)
 }
 
+func tellExportClaimGoes(s State, then string) string {
+	return fmt.Sprintf("Claim %s, which is there for the export before this claim goes, is being deleted; what keeps "+
+		"it are the finalizers %s. %s when it is gone.",
+		s.ExportClaim.Name, strings.Join(s.ExportClaim.Finalizers, ", "), then)
+}
+
 func tellTaken(s State) string {
 	ref := s.Volume.Spec.ClaimRef
 	return fmt.Sprintf(

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -68,6 +69,36 @@ func TestRefusals(t *testing.T) {
 				}
 			case err == nil || stale(err) != tt.stale:
 				t.Errorf("decided %+v, error %v; want one that is stale: %t", d, err, tt.stale)
+			}
+		})
+	}
+}
+
+// A volume is taken only when the API server, and not only our watch, tells of no attachment: a process on a
+// node that was cut off may go on writing.
+func TestATakeAsksForAttachments(t *testing.T) {
+	for name, tt := range map[string]struct {
+		volume string
+		taken  bool
+	}{
+		"of the volume":     {"pv", false},
+		"of another volume": {"other", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := world(exportClaimPending)
+			attachment := &storagev1.VolumeAttachment{ObjectMeta: metav1.ObjectMeta{Name: "csi-1"}}
+			attachment.Spec.Source.PersistentVolumeName = &tt.volume
+			patched := false
+			api := interceptor.NewClient(fake.NewFakeClient(attachment), interceptor.Funcs{
+				Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error {
+					patched = true
+					return nil
+				},
+			})
+			r := &Reconciler{Client: api, Live: api}
+			if _, err := r.act(t.Context(), s, Decision{Action: TakeVolume}); (err == nil) != tt.taken || patched != tt.taken {
+				t.Errorf("the volume was taken: %t, error %v; want %t", patched, err, tt.taken)
 			}
 		})
 	}

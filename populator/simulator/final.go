@@ -129,6 +129,11 @@ func (d *departure) exportActions() []action {
 		c := w.claim(e.Spec.ClaimName)
 		switch {
 		case e.Status.Phase == v1alpha1.ExportSucceeded || e.Status.Phase == v1alpha1.ExportFailed:
+			if running && pod.DeletionTimestamp == nil && c != nil && c.DeletionTimestamp != nil {
+				list = append(list, action{"exports", "frees the claim of " + e.Name, 5, func() {
+					w.must(w.delete(pod, client.DeleteOptions{}))
+				}})
+			}
 		case running && !metav1.IsControlledBy(pod, e): // One of an earlier S3Export of this name, which is collected.
 		case running && pod.DeletionTimestamp == nil && ended(pod):
 			list = append(list, action{"exports", "judges " + e.Name, 5, func() { d.judgePod(e, pod) }})
@@ -185,7 +190,10 @@ func (d *departure) judgePod(e *v1alpha1.S3Export, pod *corev1.Pod) {
 			}
 		})
 	}
+	c := d.w.claim(e.Spec.ClaimName)
 	switch code := pod.Status.ContainerStatuses[0].State.Terminated.ExitCode; {
+	case code == 0 && (c == nil || string(c.UID) != e.Status.ClaimUID):
+		d.refuseClaim(e)
 	case code == 0:
 		set(v1alpha1.ExportSucceeded, v1alpha1.ConditionComplete, "Exported")
 	case e.Spec.Destination.Bucket == "gone":

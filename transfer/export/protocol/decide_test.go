@@ -108,6 +108,15 @@ func TestDecide(t *testing.T) {
 			Wait, v1alpha1.ReasonExporting, "",
 		},
 		"a node of nobody": {world(mover(corev1.PodPending), users()), DeleteMover, "", "not used any more"},
+		"complete, but another claim has the name": {
+			world(begunOnce, another, mover(corev1.PodSucceeded, reports(done))), Wait, v1alpha1.ReasonClaimReplaced, "another",
+		},
+		"complete, and the claim is gone": {
+			world(begunOnce, noClaim, mover(corev1.PodSucceeded, reports(done))), Wait, v1alpha1.ReasonClaimReplaced, "gone",
+		},
+		"it failed, and another claim has the name": {
+			world(begunOnce, another, mover(corev1.PodFailed, reports(broken))), Wait, because(wire.TransferFailed), "",
+		},
 		"it is complete": {
 			world(mover(corev1.PodSucceeded, reports(done))), Wait, v1alpha1.ReasonExported, "3 objects, 10, verified",
 		},

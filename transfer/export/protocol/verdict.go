@@ -58,6 +58,24 @@ func verdict(s State, r wire.Report) Decision {
 	return d
 }
 
+// notOurs is what becomes of the report of a mover that may have read another claim: a pod mounts by name,
+// and until it has a node nothing keeps the claim that it was made for.
+func notOurs(s State) wire.Report {
+	what := "is gone"
+	if s.Claim != nil {
+		what = "is another one by now"
+	}
+	return wire.Report{
+		Class: wire.User, Reason: wire.Reason(v1alpha1.ReasonClaimReplaced),
+		Message: fmt.Sprintf("Pod %s has ended, but claim %s %s, so that nobody can tell whose files were sent",
+			s.Mover.Name, s.Export.Spec.ClaimName, what),
+	}
+}
+
+// sameClaim tells that the claim is there that the mover was made for. A mover that has ended keeps the
+// claim that it mounted.
+func (s State) sameClaim() bool { return s.Claim != nil && !replaced(s.Export, s.Claim) }
+
 // counts are the attempts in a row that made no progress.
 type counts struct{ failures, disruptions, waits int32 }
 

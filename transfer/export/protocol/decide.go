@@ -151,10 +151,8 @@ func tellEnd(s State) (Decision, bool) {
 	switch {
 	case over && s.Mover.DeletionTimestamp != nil && r.Class != wire.Done && s.wished():
 		return Decision{}, false // We ended it ourselves.
-	case over && r.Class == wire.Done && !s.sameClaim():
-		return verdict(s, notOurs(s)), true
 	case over:
-		return verdict(s, r), true
+		return verdict(s, believed(s, r)), true
 	case s.Mover.DeletionTimestamp != nil && !s.wished():
 		return verdict(s, wire.Report{
 			Class: wire.Retry, Reason: wire.Interrupted, Message: moverpod.Interruption(s.Mover),

@@ -58,9 +58,12 @@ func verdict(s State, r wire.Report) Decision {
 	return d
 }
 
-// notOurs is what becomes of the report of a mover that may have read another claim: a pod mounts by name,
-// and until it has a node nothing keeps the claim that it was made for.
-func notOurs(s State) wire.Report {
+// believed is a mover's report, but not of success where it may have read another claim: a pod mounts by
+// name, and until it has a node nothing keeps the claim that it was made for.
+func believed(s State, r wire.Report) wire.Report {
+	if r.Class != wire.Done || s.sameClaim() {
+		return r
+	}
 	what := "is gone"
 	if s.Claim != nil {
 		what = "is another one by now"

@@ -124,7 +124,8 @@ type Mover struct {
 	// +optional
 	Annotations map[string]string `json:"annotations,omitempty"`
 	// PodSecurityContext replaces the default one: non-root with the RuntimeDefault seccomp
-	// profile, user and fsGroup 65532, or those of files, or those that OpenShift assigns.
+	// profile, user and fsGroup 65532, or those of files, or those that OpenShift assigns. Of an
+	// export: the user and groups of the pod that uses the claim, and never an fsGroup.
 	// +optional
 	PodSecurityContext *corev1.PodSecurityContext `json:"podSecurityContext,omitempty"`
 	// Env is added to the mover, for example HTTPS_PROXY. Credentials do not belong here.

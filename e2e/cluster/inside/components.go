@@ -91,7 +91,7 @@ func flags(spec rundir.Spec) map[string][]string {
 		"csi-snapshotter": append(sidecarFlags(d), "--extra-create-metadata"),
 		"snapshot-controller": {
 			"--kubeconfig=" + kubeconfigOf(d, "admin"), "--leader-election=false",
-			"--retry-interval-start=100ms", "--retry-crd-interval-max=1s",
+			"--retry-interval-start=100ms",
 		},
 	}
 }

@@ -31,6 +31,8 @@ const (
 	LabelSourceUID = Group + "/source-uid"
 	// LabelExportUID is the UID of the S3Export that a mover serves.
 	LabelExportUID = Group + "/export-uid"
+	// LabelImportUID is the UID of the S3Import that a mover serves.
+	LabelImportUID = Group + "/import-uid"
 	// LabelRole tells what an object is for: one of the values below.
 	LabelRole = Group + "/role"
 	// LabelVeleroExclude keeps primes and movers out of backups; read by Velero.

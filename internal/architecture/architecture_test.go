@@ -129,9 +129,21 @@ var constraints = map[string]constraint{
 			module+"/internal/progress",
 			module+"/mover/wire",
 			module+"/populator/queue",
+			module+"/transfer/attempts",
+			module+"/transfer/claimusers",
 			module+"/transfer/template",
 		),
 		why: "it decides and builds; who has a client observes, acts and reports",
+	},
+	"who uses a claim is told without a client": {
+		from: "transfer/claimusers", direct: true,
+		forbidden: outside("k8s.io/api", module+"/api", module+"/internal/moverpod"),
+		why:       "what moves data of claims decides with it",
+	},
+	"attempts are counted without a client": {
+		from: "transfer/attempts", direct: true,
+		forbidden: outside("k8s.io/api", module+"/api", module+"/internal/moverpod", module+"/mover/wire"),
+		why:       "what moves data of claims decides with it",
 	},
 	"exports use nothing of populations but their queue": {
 		from: "transfer/export", direct: true,

@@ -16,6 +16,7 @@ import (
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/transfer/export/protocol"
+	"github.com/s3populator/s3populator/transfer/movers"
 )
 
 // act makes the one write of a decision. What the API server refuses becomes another decision, that
@@ -49,9 +50,9 @@ func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decis
 		return d, err
 	case protocol.DeleteMover:
 		r.seen.noteDeleted(&s) // Before its end can be seen.
-		return d, r.deletePod(ctx, s.Mover)
+		return d, movers.Delete(ctx, r.Client, s.Mover)
 	case protocol.DeleteAbort:
-		return d, r.deletePod(ctx, s.Abort)
+		return d, movers.Delete(ctx, r.Client, s.Abort)
 	case protocol.DeleteExport:
 		uid := client.Preconditions{UID: &s.Export.UID}
 		return d, client.IgnoreNotFound(r.Delete(ctx, s.Export, uid)) //nolint:wrapcheck // As above.
@@ -67,40 +68,9 @@ func (r *Reconciler) patchFinalizers(ctx context.Context, e *v1alpha1.S3Export, 
 	return client.IgnoreNotFound(r.Patch(ctx, changed, patch)) //nolint:wrapcheck // Reconcile names the action.
 }
 
-func (r *Reconciler) deletePod(ctx context.Context, pod *corev1.Pod) error {
-	err := r.Delete(ctx, pod, client.Preconditions{UID: &pod.UID})
-	return client.IgnoreNotFound(err) //nolint:wrapcheck // Reconcile names the action.
-}
-
-// unusableError is a pod of the name that we need, of which no watch of ours will tell.
-type unusableError struct {
-	reason  v1alpha1.Reason
-	message string
-}
-
-func (e *unusableError) Error() string { return e.message }
-
-// create makes a pod, and proves that our watch shows it. One that is there already is asked for live.
+// create makes a pod, and proves that our watch shows it.
 func (r *Reconciler) create(ctx context.Context, e *v1alpha1.S3Export, pod *corev1.Pod) error {
-	switch err := r.Create(ctx, pod); {
-	case apierrors.IsAlreadyExists(err):
-		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(pod), pod); err != nil {
-			return client.IgnoreNotFound(err) //nolint:wrapcheck // refused reads the API server's status.
-		}
-	case err != nil:
-		return err //nolint:wrapcheck // refused reads the API server's status.
-	}
-	switch {
-	case !protocol.OwnedBy(pod, e):
-		return &unusableError{v1alpha1.ReasonMoverRefused, fmt.Sprintf(
-			"A pod named %s exists that was not made for this export. Delete it; the export then goes on.", pod.Name)}
-	case pod.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy:
-		return &unusableError{v1alpha1.ReasonLabelsChanged, fmt.Sprintf(
-			"Label %s of pod %s must be %q: an admission policy or webhook changed it, so that its end is not seen. Exempt "+
-				"objects with that label from that policy, then `kubectl delete pod %s`.",
-			v1alpha1.LabelManagedBy, pod.Name, v1alpha1.ManagedBy, pod.Name)}
-	}
-	return nil
+	return movers.Create(ctx, r.Client, r.Live, pod, "export", func(p *corev1.Pod) bool { return protocol.OwnedBy(p, e) })
 }
 
 // passingPatience is how long what mostly passes by itself is not told.
@@ -109,30 +79,30 @@ const passingPatience = time.Minute
 // refused tells what the API server said to a pod. What mostly passes by itself is an error at first, which
 // leaves the pace to controller-runtime.
 func refused(s protocol.State, d protocol.Decision, pod string, err error) (protocol.Decision, error) {
-	var unusable *unusableError
+	var unusable *movers.UnusableError
 	switch {
 	case err == nil:
 		return d, nil
 	case errors.As(err, &unusable):
-		return protocol.Refused(unusable.reason, unusable.message), nil
+		return protocol.Refused(unusable.Reason, unusable.Message), nil
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return protocol.Decision{Action: protocol.Wait}, nil
-	case apierrors.IsConflict(err), passing(err) && s.Now.Sub(s.Export.CreationTimestamp.Time) < passingPatience:
+	case apierrors.IsConflict(err), movers.Passing(err) && s.Now.Sub(s.Export.CreationTimestamp.Time) < passingPatience:
 		return d, err
 	}
 	return protocol.Refused(v1alpha1.ReasonMoverRefused, fmt.Sprintf(
-		"The API server did not let the manager create pod %s, which exports the volume: %s.", pod, words(err))), nil
+		"The API server did not let the manager create pod %s, which exports the volume: %s.", pod, movers.Words(err))), nil
 }
 
 // abortRefused lets the export go where its namespace does: nothing can run there any more.
 func abortRefused(s protocol.State, d protocol.Decision, err error) (protocol.Decision, error) {
-	var unusable *unusableError
+	var unusable *movers.UnusableError
 	switch {
 	case err == nil:
 		return d, nil
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return protocol.LeaveUploads(s, "the namespace is being deleted, and no pod can be started in it"), nil
-	case errors.As(err, &unusable), !passing(err):
+	case errors.As(err, &unusable), !movers.Passing(err):
 		return protocol.Decision{Action: protocol.Wait, Recheck: protocol.UsersEvery}, nil // It is given up in time.
 	}
 	return d, err
@@ -149,7 +119,7 @@ func (r *Reconciler) sweep(ctx context.Context, name types.NamespacedName) error
 	for i := range pods.Items {
 		pod := &pods.Items[i]
 		if pod.Annotations[v1alpha1.AnnotationExport] == name.Name && pod.DeletionTimestamp == nil {
-			if err := r.deletePod(ctx, pod); err != nil {
+			if err := movers.Delete(ctx, r.Client, pod); err != nil {
 				return fmt.Errorf("delete pod %s: %w", pod.Name, err)
 			}
 		}

@@ -7,15 +7,15 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/populator/queue"
+	"github.com/s3populator/s3populator/transfer/attempts"
 	"github.com/s3populator/s3populator/transfer/export/protocol"
+	"github.com/s3populator/s3populator/transfer/movers"
 )
 
 // observe reads everything that a decision rests on. The export is nil where there is none.
@@ -28,11 +28,11 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 	s.Export = e
 	s.Prefix, s.PrefixError = protocol.PrefixOf(e)
 	var err error
-	if s.Mover, err = r.pod(ctx, e.Namespace, moverpod.ExportName(string(e.UID))); err != nil {
+	if s.Mover, err = movers.Read(ctx, r, e.Namespace, moverpod.ExportName(string(e.UID))); err != nil {
 		return s, err
 	}
 	s.Deleted = r.seen.wasDeleted(&s)
-	if s.Abort, err = r.pod(ctx, e.Namespace, moverpod.AbortName(string(e.UID))); err != nil {
+	if s.Abort, err = movers.Read(ctx, r, e.Namespace, moverpod.AbortName(string(e.UID))); err != nil {
 		return s, err
 	}
 	if s.Abort != nil && !protocol.OwnedBy(s.Abort, e) {
@@ -50,19 +50,6 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 	}
 	err = r.volume(ctx, &s)
 	return s, err
-}
-
-// pod is nil where there is none.
-func (r *Reconciler) pod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
-	pod := &corev1.Pod{}
-	err := r.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, pod)
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil, nil //nolint:nilnil // No pod is an answer.
-	case err != nil:
-		return nil, fmt.Errorf("read pod %s: %w", name, err)
-	}
-	return pod, nil
 }
 
 // others are the runs of the namespace that this one has to do with.
@@ -89,38 +76,21 @@ func (r *Reconciler) volume(ctx context.Context, s *protocol.State) error {
 	}
 	if claim != nil {
 		s.Claim = claim
-		// From the API server's own cache: to be a moment late does no harm, and pods are many.
-		var pods corev1.PodList
-		cached := &client.ListOptions{Namespace: e.Namespace, Raw: &metav1.ListOptions{ResourceVersion: "0"}}
-		if err := r.Live.List(ctx, &pods, cached); err != nil {
-			return fmt.Errorf("list pods: %w", err)
+		pods, err := movers.Pods(ctx, r.Live, e.Namespace)
+		if err != nil {
+			return err //nolint:wrapcheck // It says what it did.
 		}
-		s.Users = protocol.Users(pods.Items, claim.Name, e)
+		s.Users = protocol.Users(pods, claim.Name, e)
 	}
 	r.seen.remember(s)
 	return nil
 }
 
 // moves tells that a mover has not ended. Only such a one wakes its export often.
-func moves(mover *corev1.Pod) bool {
-	if mover == nil {
-		return false
-	}
-	_, ended := moverpod.Ending(mover)
-	return !ended
-}
+func moves(mover *corev1.Pod) bool { return mover != nil && !attempts.Ended(mover) }
 
-// claim is nil where there is none.
 func (r *Reconciler) claim(ctx context.Context, e *v1alpha1.S3Export) (*corev1.PersistentVolumeClaim, error) {
-	claim := &corev1.PersistentVolumeClaim{}
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: e.Namespace, Name: e.Spec.ClaimName}, claim)
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil, nil //nolint:nilnil // No claim is an answer.
-	case err != nil:
-		return nil, fmt.Errorf("read claim: %w", err)
-	}
-	return claim, nil
+	return movers.Claim(ctx, r.Live, e.Namespace, e.Spec.ClaimName)
 }
 
 // turn asks the queue for a place when that is all that a mover still needs; nil is a place.

@@ -3,73 +3,38 @@
 package export
 
 import (
-	"sync"
-	"time"
-
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/transfer/export/protocol"
+	"github.com/s3populator/s3populator/transfer/movers"
 )
 
-// sightings remember the claims of running exports and who uses them: a mover's progress wakes its
-// export every few seconds, and each look is a request. The zero value is ready for use.
-type sightings struct {
-	mu   sync.Mutex
-	last map[types.NamespacedName]sighting
-	// deleted are movers by the export whose they are, as long as the export is not over.
-	deleted map[types.NamespacedName]types.UID
-}
+// sightings remember the claims of running exports, who uses them, and which movers were deleted. The zero value is
+// ready for use.
+type sightings struct{ of movers.Sightings }
 
 // noteDeleted remembers which mover was deleted last for an export.
 func (k *sightings) noteDeleted(s *protocol.State) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.deleted == nil {
-		k.deleted = map[types.NamespacedName]types.UID{}
-	}
-	k.deleted[client.ObjectKeyFromObject(s.Export)] = s.Mover.UID
+	k.of.NoteDeleted(client.ObjectKeyFromObject(s.Export), s.Mover.UID)
 }
 
 // wasDeleted tells that this manager deleted the mover of an export.
 func (k *sightings) wasDeleted(s *protocol.State) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return s.Mover != nil && k.deleted[client.ObjectKeyFromObject(s.Export)] == s.Mover.UID
-}
-
-type sighting struct {
-	at    time.Time
-	uid   types.UID
-	claim *corev1.PersistentVolumeClaim
-	users []corev1.Pod
+	return k.of.WasDeleted(client.ObjectKeyFromObject(s.Export), s.Mover)
 }
 
 // recall fills in what was seen a short while ago; false where that is too old.
 func (k *sightings) recall(s *protocol.State) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	was, ok := k.last[client.ObjectKeyFromObject(s.Export)]
-	if !ok || was.uid != s.Export.UID || s.Now.Sub(was.at) >= protocol.UsersEvery {
-		return false
+	claim, users, ok := k.of.Recall(client.ObjectKeyFromObject(s.Export), s.Export.UID, s.Now, protocol.UsersEvery)
+	if ok {
+		s.Claim, s.Users = claim, users
 	}
-	s.Claim, s.Users = was.claim, was.users
-	return true
+	return ok
 }
 
 func (k *sightings) remember(s *protocol.State) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.last == nil {
-		k.last = map[types.NamespacedName]sighting{}
-	}
-	k.last[client.ObjectKeyFromObject(s.Export)] = sighting{at: s.Now, uid: s.Export.UID, claim: s.Claim, users: s.Users}
+	k.of.Remember(client.ObjectKeyFromObject(s.Export), s.Export.UID, s.Now, s.Claim, s.Users)
 }
 
-func (k *sightings) forget(name types.NamespacedName) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	delete(k.last, name)
-	delete(k.deleted, name)
-}
+func (k *sightings) forget(name types.NamespacedName) { k.of.Forget(name) }

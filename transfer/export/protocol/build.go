@@ -15,6 +15,7 @@ import (
 	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/mover/wire"
 	"github.com/s3populator/s3populator/populator/queue"
+	"github.com/s3populator/s3populator/transfer/claimusers"
 )
 
 // Options are what an administrator decides of mover pods.
@@ -50,7 +51,7 @@ func Mover(s State, o Options) (*corev1.Pod, error) {
 	request.Volume = wire.Volume{Mode: wire.Filesystem, TargetPath: e.Spec.Path, ClaimUID: string(ownerOf(s.Claim))}
 	request.Export.CopyFrom = copyFrom(s)
 	request.Progress = wire.Progress{URL: o.ProgressURL, CABundle: o.ProgressCA}
-	node := nodeFor(s.Claim, s.Users)
+	node := claimusers.NodeFor(s.Claim, s.Users)
 	spec := o.pod(e, v1alpha1.RoleExport, request)
 	spec.Name = moverpod.ExportName(string(e.UID))
 	spec.Owner = *metav1.NewControllerRef(e, v1alpha1.GroupVersion.WithKind(v1alpha1.KindS3Export))
@@ -76,7 +77,7 @@ func Abort(s State, o Options) (*corev1.Pod, error) {
 	request.Attempt = 1
 	spec := o.pod(e, v1alpha1.RoleAbort, request)
 	spec.Name, spec.Deadline = moverpod.AbortName(string(e.UID)), abortDeadline
-	spec.Mover.PodSecurityContext = unused(o.Defaults)
+	spec.Mover.PodSecurityContext = claimusers.Unused(o.Defaults)
 	if own := e.Spec.Mover.PodSecurityContext; own != nil {
 		spec.Mover.PodSecurityContext = own
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/mover/wire"
+	"github.com/s3populator/s3populator/transfer/attempts"
+	"github.com/s3populator/s3populator/transfer/claimusers"
 )
 
 const (
@@ -103,7 +105,7 @@ func tidyOver(s State) (Decision, bool) {
 	}
 	ours := s.Mover != nil && OwnedBy(s.Mover, s.Export)
 	switch {
-	case ours && s.Mover.DeletionTimestamp == nil && (Complete(s.Export) || !ended(s.Mover)):
+	case ours && s.Mover.DeletionTimestamp == nil && (Complete(s.Export) || !attempts.Ended(s.Mover)):
 		return Decision{Action: DeleteMover}, true
 	case s.Abort != nil && s.Abort.DeletionTimestamp == nil:
 		return Decision{Action: DeleteAbort}, true
@@ -164,11 +166,11 @@ func tellEnd(s State) (Decision, bool) {
 // wished tells that we would end the mover, if it were not ending.
 func (s State) wished() bool {
 	return s.Deleted || s.Export.Spec.Suspend || s.stuck() ||
-		s.Claim != nil && (movedFrom(s.Mover, s.Claim, s.Users) || s.wanted())
+		s.Claim != nil && (claimusers.MovedFrom(s.Mover, s.Claim, s.Users) || s.wanted())
 }
 
 // wanted tells that a pod waits for a claim that only one pod may use.
-func (s State) wanted() bool { return onePod(s.Claim) && len(others(s.Users)) > 0 }
+func (s State) wanted() bool { return claimusers.Wanted(s.Claim, s.Users) }
 
 // waitForDeletedMover: no two movers of a run are there at once.
 func waitForDeletedMover(s State) (Decision, bool) {
@@ -199,7 +201,7 @@ func suspend(s State) (Decision, bool) {
 		Action: Wait, Phase: v1alpha1.ExportSuspended, Reason: v1alpha1.ReasonSuspended,
 		Message: "spec.suspend is true. What is sent stays; the export goes on when spec.suspend is false.",
 	}
-	if active(s.Mover) {
+	if attempts.Active(s.Mover) {
 		d.Action = DeleteMover
 	}
 	return d, true
@@ -207,7 +209,7 @@ func suspend(s State) (Decision, bool) {
 
 // makeWay ends a mover that keeps the volume from a pod that uses the claim.
 func makeWay(s State) (Decision, bool) {
-	if !active(s.Mover) || s.Claim == nil || !movedFrom(s.Mover, s.Claim, s.Users) && !s.wanted() {
+	if !attempts.Active(s.Mover) || s.Claim == nil || !claimusers.MovedFrom(s.Mover, s.Claim, s.Users) && !s.wanted() {
 		return Decision{}, false
 	}
 	d := Decision{Action: DeleteMover, Announce: v1alpha1.ReasonExportMoved}
@@ -215,7 +217,7 @@ func makeWay(s State) (Decision, bool) {
 		"Pod %s waits for a node where the claim is not used any more; it is made again.",
 		s.Mover.Name,
 	)
-	if users := others(s.Users); len(users) > 0 {
+	if users := claimusers.Others(s.Users); len(users) > 0 {
 		d.Message = fmt.Sprintf(
 			"Pod %s makes way for pod %s, which uses the claim; the export goes on beside it or after it.",
 			s.Mover.Name,
@@ -227,7 +229,7 @@ func makeWay(s State) (Decision, bool) {
 
 // waitForMover tells how far it is, or what keeps it from starting.
 func waitForMover(s State) (Decision, bool) {
-	if !active(s.Mover) {
+	if !attempts.Active(s.Mover) {
 		return Decision{}, false
 	}
 	age := s.Now.Sub(s.Mover.CreationTimestamp.Time)
@@ -236,7 +238,7 @@ func waitForMover(s State) (Decision, bool) {
 		Message: fmt.Sprintf("Pod %s exports the volume.", s.Mover.Name), Recheck: UsersEvery,
 	}
 	switch {
-	case running(s.Mover):
+	case attempts.Running(s.Mover):
 		return d, true
 	case age < moverPatience:
 		d.Phase = v1alpha1.ExportPending

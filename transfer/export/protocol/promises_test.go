@@ -11,6 +11,7 @@ import (
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/mover/wire"
+	"github.com/s3populator/s3populator/transfer/attempts"
 )
 
 // In every world, whatever is decided keeps these promises.
@@ -69,7 +70,7 @@ func keepsPromises(t *testing.T, s State) {
 		}
 	case RemoveFinalizer:
 		lost := begun(e) && !Complete(e) && e.Status.AbortedUploads == nil && d.Announce != v1alpha1.ReasonUploadsLeft
-		if lost || active(s.Mover) && OwnedBy(s.Mover, e) && !Over(e) {
+		if lost || attempts.Active(s.Mover) && OwnedBy(s.Mover, e) && !Over(e) {
 			broke("uploads are forgotten in silence")
 		}
 	case DeleteExport:
@@ -77,7 +78,7 @@ func keepsPromises(t *testing.T, s State) {
 			broke("an export is deleted that nobody wants deleted")
 		}
 	case StartAbort:
-		if active(s.Mover) && !Over(e) && OwnedBy(s.Mover, e) {
+		if attempts.Active(s.Mover) && !Over(e) && OwnedBy(s.Mover, e) {
 			broke("uploads are ended while a mover makes them")
 		}
 	case DeleteMover:

@@ -10,9 +10,9 @@ import (
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/transfer/attempts"
+	"github.com/s3populator/s3populator/transfer/claimusers"
 )
-
-func running(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning }
 
 // claimEvery is how often a claim is looked at whose changes wake its exports anyway.
 const claimEvery = time.Minute
@@ -53,7 +53,7 @@ func waitForClaim(s State) (Decision, bool) {
 // would keep a claim that is being deleted.
 func freeClaim(s State) (Decision, bool) {
 	if !s.claimGoes() || s.Mover == nil || !OwnedBy(s.Mover, s.Export) || s.Mover.DeletionTimestamp != nil ||
-		!ended(s.Mover) || s.Export.Status.EndedMover != string(s.Mover.UID) {
+		!attempts.Ended(s.Mover) || s.Export.Status.EndedMover != string(s.Mover.UID) {
 		return Decision{}, false
 	}
 	return Decision{Action: DeleteMover}, true
@@ -62,7 +62,7 @@ func freeClaim(s State) (Decision, bool) {
 // endStuckMover ends a mover that does not run: without its image, say, it would keep the claim for ever. One
 // that runs goes on to its end.
 func endStuckMover(s State) (Decision, bool) {
-	if !active(s.Mover) || !s.stuck() || s.Now.Sub(s.Mover.CreationTimestamp.Time) < moverPatience {
+	if !attempts.Active(s.Mover) || !s.stuck() || s.Now.Sub(s.Mover.CreationTimestamp.Time) < moverPatience {
 		return Decision{}, false
 	}
 	d, _ := waiting(v1alpha1.ReasonClaimNotBound, claimEvery,
@@ -74,7 +74,7 @@ func endStuckMover(s State) (Decision, bool) {
 func (s State) claimGoes() bool { return s.Claim != nil && s.Claim.DeletionTimestamp != nil }
 
 // stuck tells that the mover does not run, and keeps a claim that is being deleted.
-func (s State) stuck() bool { return s.claimGoes() && !running(s.Mover) }
+func (s State) stuck() bool { return s.claimGoes() && !attempts.Running(s.Mover) }
 
 func replaced(e *v1alpha1.S3Export, claim *corev1.PersistentVolumeClaim) bool {
 	return begun(e) && e.Status.ClaimUID != "" && e.Status.ClaimUID != string(claim.UID)
@@ -138,7 +138,7 @@ func waitForOthers(s State) (Decision, bool) {
 	case s.wanted():
 		return waiting(v1alpha1.ReasonClaimInUse, waitEvery,
 			"Pod %s uses claim %s, which has the access mode ReadWriteOncePod: no other pod can read it. "+
-				"The export starts when that pod has ended.", others(s.Users)[0].Name, s.Claim.Name)
+				"The export starts when that pod has ended.", claimusers.Others(s.Users)[0].Name, s.Claim.Name)
 	}
 	return Decision{}, false
 }
@@ -153,7 +153,7 @@ func waitForUser(s State, defaults moverpod.Defaults) (Decision, bool) {
 		waitEvery,
 		"Neither the spec nor the status of pod %s tells as which user it uses claim %s. Set securityContext.runAsUser of "+
 			"that pod, or spec.mover.podSecurityContext.runAsUser of this export.",
-		others(s.Users)[0].Name,
+		claimusers.Others(s.Users)[0].Name,
 		s.Claim.Name,
 	)
 }

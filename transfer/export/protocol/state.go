@@ -16,6 +16,7 @@ import (
 	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/mover/wire"
 	"github.com/s3populator/s3populator/populator/queue"
+	"github.com/s3populator/s3populator/transfer/claimusers"
 )
 
 // State is all that a decision may rest on.
@@ -100,10 +101,19 @@ func OwnedBy(pod *corev1.Pod, e *v1alpha1.S3Export) bool {
 	return types.UID(pod.Labels[v1alpha1.LabelExportUID]) == e.UID
 }
 
-func ended(pod *corev1.Pod) bool {
-	_, ok := moverpod.Ending(pod)
-	return ok
+// Users are the pods that have not ended and name a claim, but for the movers of one export.
+func Users(pods []corev1.Pod, claim string, export *v1alpha1.S3Export) []corev1.Pod {
+	return claimusers.Of(pods, claim, func(p *corev1.Pod) bool { return OwnedBy(p, export) })
 }
 
-// active tells that a mover is there and was not told to end.
-func active(pod *corev1.Pod) bool { return pod != nil && !ended(pod) && pod.DeletionTimestamp == nil }
+// securityFor is as whom a mover reads the volume; false where nobody knows.
+func securityFor(s State, d moverpod.Defaults) (*corev1.PodSecurityContext, bool) {
+	return claimusers.Security(s.Export.Spec.Mover.PodSecurityContext, claimusers.Unused(d), s.Users, claimOf(s))
+}
+
+func claimOf(s State) string {
+	if s.Claim == nil {
+		return ""
+	}
+	return s.Claim.Name
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/progress"
 	"github.com/s3populator/s3populator/mover/wire"
+	"github.com/s3populator/s3populator/transfer/attempts"
 )
 
 // manifestKey is where the mover writes the manifest, below the prefix.
@@ -53,7 +54,7 @@ func begin(next *v1alpha1.S3ExportStatus, s State) {
 
 // follow reads what a mover tells of itself, also where the pass that made it was interrupted.
 func follow(next *v1alpha1.S3ExportStatus, mover *corev1.Pod) {
-	next.Attempts = max(next.Attempts, attemptOf(mover))
+	next.Attempts = max(next.Attempts, attempts.Of(mover))
 	next.ClaimUID = mover.Annotations[v1alpha1.AnnotationClaimUID]
 	next.CopiedFrom = mover.Annotations[v1alpha1.AnnotationCopiedFrom]
 	if next.StartTime == nil {
@@ -67,7 +68,7 @@ func follow(next *v1alpha1.S3ExportStatus, mover *corev1.Pod) {
 
 // count adds the end of a mover.
 func count(next *v1alpha1.S3ExportStatus, s State, r wire.Report) {
-	after := countsAfter(s.Export.Status, s.Mover, r)
+	after := countsOf(s.Export.Status).After(s.Mover, r)
 	next.EndedMover = string(s.Mover.UID)
 	next.SentObjects, next.SentBytes, next.CopiedObjects = r.SentObjects, r.SentBytes, r.CopiedObjects
 	next.UnchangedObjects, next.DeletedObjects = r.UnchangedObjects, r.DeletedObjects
@@ -78,9 +79,9 @@ func count(next *v1alpha1.S3ExportStatus, s State, r wire.Report) {
 		complete(next, s, r)
 		return
 	}
-	next.Failures, next.Disruptions, next.Waits = after.failures, after.disruptions, after.waits
-	if !after.exhausted(s.Export, r) {
-		next.NextAttemptTime = new(metav1.NewTime(after.next(s.Now)))
+	next.Failures, next.Disruptions, next.Waits = after.Failures, after.Disruptions, after.Waits
+	if !after.Exhausted(s.Export.Spec.Retries.Limit, r) {
+		next.NextAttemptTime = new(metav1.NewTime(after.Next(s.Now)))
 	}
 }
 

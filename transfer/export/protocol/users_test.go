@@ -12,6 +12,7 @@ import (
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/transfer/claimusers"
 )
 
 func TestUsersAreThosePodsThatHaveNotEndedAndNameTheClaim(t *testing.T) {
@@ -62,7 +63,7 @@ func TestNodeFor(t *testing.T) {
 		"a volume that is mounted by many": {world(access(corev1.ReadWriteMany)), ""},
 		"a volume that nobody writes":      {world(access(corev1.ReadOnlyMany)), ""},
 	} {
-		if got := nodeFor(test.in.Claim, test.in.Users); got != test.want {
+		if got := claimusers.NodeFor(test.in.Claim, test.in.Users); got != test.want {
 			t.Errorf("%s: node %q, want %q", name, got, test.want)
 		}
 	}

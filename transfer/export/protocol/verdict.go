@@ -4,33 +4,16 @@ package protocol
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
-	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/internal/progress"
 	"github.com/s3populator/s3populator/mover/wire"
+	"github.com/s3populator/s3populator/transfer/attempts"
 )
-
-// Back-off between attempts: 10 s, doubled each time, at most 5 min, or 15 min while S3 throttles or
-// cannot be reached.
-const (
-	firstBackoff = 10 * time.Second
-	lastBackoff  = 5 * time.Minute
-	lastWait     = 15 * time.Minute
-)
-
-// defaultLimit is that of the schema.
-const defaultLimit = 6
-
-// disruptionLimit bounds attempts that were ended from outside: an eviction is nobody's mistake, and a
-// pod that always kills its node is.
-const disruptionLimit = 50
 
 // verdict is what the end of a mover means for the run.
 func verdict(s State, r wire.Report) Decision {
@@ -40,19 +23,19 @@ func verdict(s State, r wire.Report) Decision {
 		return d
 	}
 	d.Reason, d.Message = v1alpha1.Reason(r.Reason), trimmed(r.Message)+"."
-	counts := countsAfter(s.Export.Status, s.Mover, r)
-	if counts.exhausted(s.Export, r) {
+	counts := countsOf(s.Export.Status).After(s.Mover, r)
+	if counts.Exhausted(s.Export.Spec.Retries.Limit, r) {
 		d.Phase = v1alpha1.ExportFailed
 		if r.Class != wire.User {
 			d.Message = fmt.Sprintf("Gave up after %d attempts without progress. The last one: %s",
-				counts.failures+counts.disruptions, d.Message)
+				counts.Failures+counts.Disruptions, d.Message)
 		}
 		d.Message += " The export is over; correct what is wrong and make a new one."
 		return d
 	}
 	d.Phase = v1alpha1.ExportPending
-	d.Message += fmt.Sprintf(" It is tried again at %s UTC.", counts.next(s.Now).UTC().Format(time.TimeOnly))
-	if counts.waits > 0 {
+	d.Message += fmt.Sprintf(" It is tried again at %s UTC.", counts.Next(s.Now).UTC().Format(time.TimeOnly))
+	if counts.Waits > 0 {
 		d.Message += " There is no limit on these attempts."
 	}
 	return d
@@ -79,55 +62,9 @@ func believed(s State, r wire.Report) wire.Report {
 // claim that it mounted.
 func (s State) sameClaim() bool { return s.Claim != nil && !replaced(s.Export, s.Claim) }
 
-// counts are the attempts in a row that made no progress.
-type counts struct{ failures, disruptions, waits int32 }
-
-// countsAfter adds an attempt:
-//
-//	the attempt                           counts as    takes back to zero
-//	made progress                         -            failures, disruptions, waits
-//	waited for S3 (RetryUncounted)        wait         -
-//	was ended from outside                disruption   waits
-//	failed otherwise                      failure      waits
-func countsAfter(was v1alpha1.S3ExportStatus, mover *corev1.Pod, r wire.Report) counts {
-	c := counts{was.Failures, was.Disruptions, was.Waits}
-	switch {
-	case r.Progressed:
-		return counts{}
-	case r.Class == wire.RetryUncounted:
-		c.waits++
-		return c
-	case !ended(mover) || moverpod.Disrupted(mover):
-		c.disruptions++
-	default:
-		c.failures++
-	}
-	c.waits = 0
-	return c
-}
-
-func (c counts) exhausted(e *v1alpha1.S3Export, r wire.Report) bool {
-	limit := int32(defaultLimit)
-	if l := e.Spec.Retries.Limit; l != nil {
-		limit = *l
-	}
-	return r.Class == wire.User || c.waits == 0 && (c.failures > limit || c.disruptions > disruptionLimit)
-}
-
-// next is when the attempt after this one begins; whole seconds, as the API stores them.
-func (c counts) next(now time.Time) time.Time {
-	if c.waits > 0 {
-		return now.Truncate(time.Second).Add(backoff(c.waits, lastWait))
-	}
-	return now.Truncate(time.Second).Add(backoff(c.failures+c.disruptions, lastBackoff))
-}
-
-func backoff(n int32, last time.Duration) time.Duration {
-	wait := firstBackoff
-	for range min(n-1, 10) {
-		wait = min(2*wait, last)
-	}
-	return wait
+// countsOf are those that the status has.
+func countsOf(status v1alpha1.S3ExportStatus) attempts.Counts {
+	return attempts.Counts{Failures: status.Failures, Disruptions: status.Disruptions, Waits: status.Waits}
 }
 
 // summary is what a complete run came to, for people.
@@ -143,15 +80,6 @@ func summary(e *v1alpha1.S3Export, r wire.Report) string {
 }
 
 func trimmed(message string) string { return strings.TrimRight(message, ". ") }
-
-// attemptOf is the number of a mover, from 1.
-func attemptOf(pod *corev1.Pod) int32 {
-	n, err := strconv.ParseInt(pod.Annotations[v1alpha1.AnnotationAttempt], 10, 32)
-	if err != nil {
-		return 1
-	}
-	return int32(n)
-}
 
 func timeOf(t *metav1.Time) *time.Time {
 	if t == nil {

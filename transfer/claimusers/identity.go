@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package protocol
+package claimusers
 
 import (
 	"cmp"
@@ -11,46 +11,50 @@ import (
 	"github.com/s3populator/s3populator/internal/moverpod"
 )
 
-// securityFor is as whom a mover reads the volume of a claim:
+// Security is as whom a mover works on the volume of a claim:
 //
-//	spec.mover.podSecurityContext  users of the claim   the mover runs as
-//	set                            any                  that
-//	-                              none                 the mover of the installation, without fsGroup
-//	-                              one whose user is    that user and its groups
-//	                               known
-//	-                              none whose user is   nobody: false
-//	                               known
+//	own      users of the claim   the mover runs as
+//	set      any                  that
+//	-        none                 unused
+//	-        one whose user is    that user and its groups
+//	         known
+//	-        none whose user is   nobody: false
+//	         known
 //
 // It never has an fsGroup: the kubelet would change the group of every file.
-func securityFor(s State, d moverpod.Defaults) (*corev1.PodSecurityContext, bool) {
-	if own := s.Export.Spec.Mover.PodSecurityContext; own != nil {
-		c := own.DeepCopy()
-		c.FSGroup, c.FSGroupChangePolicy = nil, nil
-		return c, true
+func Security(
+	own, unused *corev1.PodSecurityContext, users []corev1.Pod, claim string,
+) (*corev1.PodSecurityContext, bool) {
+	if own != nil {
+		return withoutFSGroup(own), true
 	}
-	users := others(s.Users)
+	users = Others(users)
 	if len(users) == 0 {
-		return unused(d), true
+		return withoutFSGroup(unused), true
 	}
 	if p := leader(users); p != nil {
-		if c, ok := contextOf(p, s.Claim.Name); ok {
+		if c, ok := contextOf(p, claim); ok {
 			return c, true
 		}
 	}
 	for i := range users {
-		if c, ok := contextOf(&users[i], s.Claim.Name); ok {
+		if c, ok := contextOf(&users[i], claim); ok {
 			return c, true
 		}
 	}
 	return nil, false
 }
 
-// unused is for a volume that no pod uses: what may not be read is told with whom it belongs to.
-func unused(d moverpod.Defaults) *corev1.PodSecurityContext {
+func withoutFSGroup(c *corev1.PodSecurityContext) *corev1.PodSecurityContext {
+	c = c.DeepCopy()
+	c.FSGroup, c.FSGroupChangePolicy = nil, nil
+	return c
+}
+
+// Unused is the mover of the installation, for a volume that no pod uses.
+func Unused(d moverpod.Defaults) *corev1.PodSecurityContext {
 	if c := d.Mover.PodSecurityContext; c != nil {
-		c = c.DeepCopy()
-		c.FSGroup, c.FSGroupChangePolicy = nil, nil
-		return c
+		return withoutFSGroup(c)
 	}
 	c := &corev1.PodSecurityContext{RunAsNonRoot: new(true), SeccompProfile: runtimeDefault()}
 	if d.RunAs > 0 {

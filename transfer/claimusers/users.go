@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package protocol
+// Package claimusers tells which pods use a claim, where its volume is mounted for them, and as whom. A mover
+// that works on a volume in use goes there, as they do. It is pure.
+package claimusers
 
 import (
 	"cmp"
@@ -11,12 +13,12 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
 
-// Users are the pods that have not ended and name a claim, but for the movers of one export.
-func Users(pods []corev1.Pod, claim string, export *v1alpha1.S3Export) []corev1.Pod {
+// Of are the pods that have not ended and name a claim, but for those of the run that asks.
+func Of(pods []corev1.Pod, claim string, own func(*corev1.Pod) bool) []corev1.Pod {
 	var users []corev1.Pod
 	for i := range pods {
 		p := &pods[i]
-		if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed || OwnedBy(p, export) {
+		if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed || own(p) {
 			continue
 		}
 		if len(volumesOf(p, claim)) > 0 {
@@ -47,20 +49,23 @@ func oneNode(claim *corev1.PersistentVolumeClaim) bool {
 		!slices.Contains(claim.Spec.AccessModes, corev1.ReadWriteMany)
 }
 
-// onePod tells that a claim can be used by one pod only.
-func onePod(claim *corev1.PersistentVolumeClaim) bool {
+// OnePod tells that a claim can be used by one pod only.
+func OnePod(claim *corev1.PersistentVolumeClaim) bool {
 	return slices.Contains(claim.Spec.AccessModes, corev1.ReadWriteOncePod)
 }
 
-// others are the users that are no movers of exports: those follow the volume, and do not lead it.
-func others(users []corev1.Pod) []corev1.Pod {
-	return slices.DeleteFunc(slices.Clone(users), func(p corev1.Pod) bool {
-		return p.Labels[v1alpha1.LabelExportUID] != ""
-	})
+// Others are the users that are no movers: those follow the volume, and do not lead it.
+func Others(users []corev1.Pod) []corev1.Pod {
+	return slices.DeleteFunc(slices.Clone(users), func(p corev1.Pod) bool { return moves(&p) })
 }
 
-// nodeFor is where the volume is mounted, or will be; empty where the scheduler may choose.
-func nodeFor(claim *corev1.PersistentVolumeClaim, users []corev1.Pod) string {
+// moves tells a mover of an export or of an import.
+func moves(p *corev1.Pod) bool {
+	return p.Labels[v1alpha1.LabelExportUID] != "" || p.Labels[v1alpha1.LabelImportUID] != ""
+}
+
+// NodeFor is where the volume is mounted, or will be; empty where the scheduler may choose.
+func NodeFor(claim *corev1.PersistentVolumeClaim, users []corev1.Pod) string {
 	if !oneNode(claim) {
 		return ""
 	}
@@ -71,7 +76,7 @@ func nodeFor(claim *corev1.PersistentVolumeClaim, users []corev1.Pod) string {
 }
 
 // leader is the user that others are put beside: one with a node, that runs if any does, that is no
-// export's if any is not, the oldest of them.
+// mover if any is not, the oldest of them.
 func leader(users []corev1.Pod) *corev1.Pod {
 	var best *corev1.Pod
 	for i := range users {
@@ -86,7 +91,7 @@ func leader(users []corev1.Pod) *corev1.Pod {
 func before(a, b *corev1.Pod) bool {
 	rank := func(p *corev1.Pod) int {
 		n := 0
-		if p.Labels[v1alpha1.LabelExportUID] != "" {
+		if moves(p) {
 			n += 2
 		}
 		if p.Status.Phase != corev1.PodRunning {
@@ -98,16 +103,21 @@ func before(a, b *corev1.Pod) bool {
 		cmp.Compare(a.Name, b.Name)) < 0
 }
 
-// movedFrom tells that pods use the volume and none of them on the node of the mover, which then keeps
+// MovedFrom tells that pods use the volume and none of them on the node of the mover, which then keeps
 // the volume from them; or that the mover waits for a node where nobody uses the volume any more.
-func movedFrom(mover *corev1.Pod, claim *corev1.PersistentVolumeClaim, users []corev1.Pod) bool {
+func MovedFrom(mover *corev1.Pod, claim *corev1.PersistentVolumeClaim, users []corev1.Pod) bool {
 	node := cmp.Or(mover.Spec.NodeName, mover.Annotations[v1alpha1.AnnotationNode])
 	if node == "" || !oneNode(claim) {
 		return false
 	}
-	if mover.Spec.NodeName == "" && nodeFor(claim, users) == "" {
+	if mover.Spec.NodeName == "" && NodeFor(claim, users) == "" {
 		return true
 	}
-	placed := slices.DeleteFunc(others(users), func(p corev1.Pod) bool { return p.Spec.NodeName == "" })
+	placed := slices.DeleteFunc(Others(users), func(p corev1.Pod) bool { return p.Spec.NodeName == "" })
 	return len(placed) > 0 && !slices.ContainsFunc(placed, func(p corev1.Pod) bool { return p.Spec.NodeName == node })
+}
+
+// Wanted tells that a pod waits for a claim that only one pod may use.
+func Wanted(claim *corev1.PersistentVolumeClaim, users []corev1.Pod) bool {
+	return OnePod(claim) && len(Others(users)) > 0
 }

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package movers
+
+import (
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Sightings remember the claims of running runs and who uses them: a mover's progress wakes its run
+// every few seconds, and each look is a request. The zero value is ready for use.
+type Sightings struct {
+	mu   sync.Mutex
+	last map[types.NamespacedName]sighting
+	// deleted are movers by the run whose they are, as long as the run is not over.
+	deleted map[types.NamespacedName]types.UID
+}
+
+type sighting struct {
+	at    time.Time
+	uid   types.UID
+	claim *corev1.PersistentVolumeClaim
+	users []corev1.Pod
+}
+
+// NoteDeleted remembers which mover was deleted last for a run.
+func (k *Sightings) NoteDeleted(run types.NamespacedName, mover types.UID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.deleted == nil {
+		k.deleted = map[types.NamespacedName]types.UID{}
+	}
+	k.deleted[run] = mover
+}
+
+// WasDeleted tells that this manager deleted the mover of a run.
+func (k *Sightings) WasDeleted(run types.NamespacedName, mover *corev1.Pod) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return mover != nil && k.deleted[run] == mover.UID
+}
+
+// Recall is what was seen of a run a short while ago; false where that is older than it may be.
+func (k *Sightings) Recall(
+	run types.NamespacedName, uid types.UID, now time.Time, most time.Duration,
+) (*corev1.PersistentVolumeClaim, []corev1.Pod, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	was, ok := k.last[run]
+	if !ok || was.uid != uid || now.Sub(was.at) >= most {
+		return nil, nil, false
+	}
+	return was.claim, was.users, true
+}
+
+// Remember what was seen of a run.
+func (k *Sightings) Remember(
+	run types.NamespacedName, uid types.UID, now time.Time, claim *corev1.PersistentVolumeClaim, users []corev1.Pod,
+) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.last == nil {
+		k.last = map[types.NamespacedName]sighting{}
+	}
+	k.last[run] = sighting{at: now, uid: uid, claim: claim, users: users}
+}
+
+// Forget a run that is over.
+func (k *Sightings) Forget(run types.NamespacedName) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.last, run)
+	delete(k.deleted, run)
+}

@@ -58,7 +58,7 @@ type Report struct {
 	Bytes   int64 `json:"bytes"`
 	// FetchedBytes were read from S3 by this attempt; the rest was verified from earlier ones.
 	FetchedBytes int64 `json:"fetchedBytes,omitempty"`
-	// Engine that moved the bytes, for a Populate: EngineMC or EngineNative.
+	// Engine that moved the bytes, for a Populate EngineMC or EngineNative, for an Import EngineNative.
 	Engine string `json:"engine,omitempty"`
 	// Bottleneck is what held the transfer up; empty where that is not known, or it was short.
 	Bottleneck Bottleneck `json:"bottleneck,omitempty"`
@@ -82,13 +82,16 @@ type Report struct {
 	// For an Export it is the digest that a population of the prefix will have.
 	ManifestDigest string `json:"manifestDigest,omitempty"`
 
+	// UnchangedObjects were there already and left alone, of an Export or an Import.
+	UnchangedObjects int64 `json:"unchangedObjects,omitempty"`
+	// RemovedFiles were removed from the volume by this attempt for deleteExtra of an Import.
+	RemovedFiles int64 `json:"removedFiles,omitempty"`
+
 	// The rest is of an Export only. SentObjects and SentBytes were sent to S3 by this attempt.
 	SentObjects int64 `json:"sentObjects,omitempty"`
 	SentBytes   int64 `json:"sentBytes,omitempty"`
 	// CopiedObjects were copied by S3 from the last complete run.
 	CopiedObjects int64 `json:"copiedObjects,omitempty"`
-	// UnchangedObjects were there already and left alone.
-	UnchangedObjects int64 `json:"unchangedObjects,omitempty"`
 	// DeletedObjects were removed for deleteExtra.
 	DeletedObjects int64 `json:"deletedObjects,omitempty"`
 	// SpecialFiles are sockets, FIFOs and devices, which are not exported.

@@ -51,6 +51,9 @@ const (
 	// Abort ends the multipart uploads that movers of one run of an Export have left below its prefix, and
 	// removes what the run kept there. Nothing is read from a volume, and objects that are complete stay.
 	Abort Operation = "Abort"
+	// Import brings files to Volume.TargetPath of a volume that may be in use. Each is verified beside its
+	// place and renamed over it; nothing else on the volume is changed.
+	Import Operation = "Import"
 )
 
 // Request is all a mover is told; it is passed as arguments, see EncodeArgs, so it must hold no secret.
@@ -66,6 +69,8 @@ type Request struct {
 	Progress    Progress    `json:"progress,omitzero"`
 	// Export is set for the operations Export and Abort only; Source is then the destination.
 	Export ExportOptions `json:"export,omitzero"`
+	// Import is set for the operation Import only.
+	Import ImportOptions `json:"import,omitzero"`
 	// Attempt counts from 1. The first one accepts an empty volume, or one of this claim.
 	Attempt int `json:"attempt,omitempty"`
 }
@@ -133,7 +138,8 @@ type Volume struct {
 	// Began means that an earlier mover of this volume said so in its Report: whatever is on
 	// the volume is ours, even without a journal.
 	Began bool `json:"began,omitempty"`
-	// TargetPath is a directory inside the volume, for an Export a directory or a file; relative, no "..".
+	// TargetPath is a directory inside the volume, for an Export a directory or a file; relative, no "..". An
+	// Import of one object to a file's name has the directory of that file here, and the name in Object.Path.
 	TargetPath string `json:"targetPath,omitempty"`
 }
 
@@ -231,7 +237,7 @@ func ParseRequest(arg string) (Request, error) {
 		return Request{}, fmt.Errorf("parse request: %w", err)
 	}
 	switch {
-	case !slices.Contains([]Operation{Inventory, Populate, Export, Abort}, r.Operation):
+	case !slices.Contains([]Operation{Inventory, Populate, Export, Abort, Import}, r.Operation):
 		return Request{}, fmt.Errorf("parse request: unknown operation %q", r.Operation)
 	case r.Source.Bucket == "":
 		return Request{}, errors.New("parse request: source.bucket is empty")
@@ -245,7 +251,7 @@ func ParseRequest(arg string) (Request, error) {
 	case r.Operation == Populate && !IsUID(r.Volume.ClaimUID):
 		return Request{}, fmt.Errorf("parse request: volume.claimUID %q is not a UID", r.Volume.ClaimUID)
 	}
-	if err := checkExport(r); err != nil {
+	if err := errors.Join(checkExport(r), checkImport(r)); err != nil {
 		return Request{}, fmt.Errorf("parse request: %w", err)
 	}
 	return r, nil

@@ -38,6 +38,14 @@ var badPolicies = map[string]struct {
 		func(s *v1alpha1.S3ExportPolicySpec) { s.Schedule = "TZ=UTC 0 3 * * *" },
 		"schedule: names a time zone",
 	},
+	"neither a schedule nor deletions": {
+		func(s *v1alpha1.S3ExportPolicySpec) { s.Schedule = "" },
+		"schedule: nothing would ever be exported",
+	},
+	"a part of what is deleted": {
+		func(s *v1alpha1.S3ExportPolicySpec) { s.OnDelete, s.Template.Exclude = true, []string{"*.tmp"} },
+		"onDelete: all of a claim is exported before it goes",
+	},
 	"a schedule of four fields": {
 		func(s *v1alpha1.S3ExportPolicySpec) { s.Schedule = "0 3 * *" },
 		"schedule: five fields",
@@ -52,6 +60,11 @@ func policySchema(t *testing.T, s *story.Story) (said []string) {
 	good.Spec.Template.Destination.S3Location = v1alpha1.S3Location{Endpoint: "https://s3.test:9000", Bucket: "backups"}
 	if err := world.Client.Create(t.Context(), good.DeepCopy(), client.DryRunAll); err != nil {
 		t.Errorf("a good policy is refused: %v", err)
+	}
+	deletions := good.DeepCopy()
+	deletions.Spec.Schedule, deletions.Spec.OnDelete = "", true
+	if err := world.Client.Create(t.Context(), deletions, client.DryRunAll); err != nil {
+		t.Errorf("a policy about deletions alone is refused: %v", err)
 	}
 	for name, test := range badPolicies {
 		bad := good.DeepCopy()

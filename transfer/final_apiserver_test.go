@@ -39,6 +39,7 @@ func TestFinalExport(t *testing.T) {
 	} {
 		t.Run(string(policy), func(t *testing.T) { w.testFinalExport(t, policy) })
 	}
+	t.Run("policy", w.testPolicy)
 	t.Run("skipped", w.testSkipped)
 	t.Run("namespace", w.testNamespaceDeleted)
 }
@@ -265,6 +266,7 @@ func (w *world) finalManager(t *testing.T) {
 // boundClaim asks to be exported before it goes.
 func (w *world) boundClaim(
 	t *testing.T, namespace string, policy corev1.PersistentVolumeReclaimPolicy,
+	change ...func(*corev1.PersistentVolumeClaim),
 ) (*corev1.PersistentVolumeClaim, *corev1.PersistentVolume) {
 	t.Helper()
 	name := namespace + "-" + strings.ToLower(string(policy))
@@ -279,6 +281,9 @@ func (w *world) boundClaim(
 			AccessModes: modes, StorageClassName: new("fast"), VolumeName: "pv-" + name,
 			Resources: corev1.VolumeResourceRequirements{Requests: size},
 		},
+	}
+	for _, f := range change {
+		f(claim)
 	}
 	w.create(t, claim)
 	volume := &corev1.PersistentVolume{

@@ -87,10 +87,14 @@ const (
 // Reasons of ConditionReady on an S3ExportPolicy.
 const (
 	ReasonScheduled       Reason = "Scheduled"
+	ReasonOnDeleteOnly    Reason = "OnDeleteOnly"
 	ReasonSuspended       Reason = "Suspended"
 	ReasonInvalidSchedule Reason = "InvalidSchedule"
 	ReasonInvalidSelector Reason = "InvalidSelector"
 )
+
+// ReasonOlderPolicyDecides is an event on an S3ExportPolicy.
+const ReasonOlderPolicyDecides Reason = "OlderPolicyDecides"
 
 // Reasons of events on an S3ExportPolicy that are no condition's reason, the second also on a claim with
 // a schedule; the names are those of CronJob.

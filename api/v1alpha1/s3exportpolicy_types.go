@@ -6,8 +6,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// S3ExportPolicy exports the claims of its namespace that it selects, on a schedule. At each tick the
-// manager makes an S3Export for every one of them; the policy owns it, as a CronJob owns its Jobs.
+// S3ExportPolicy exports the claims of its namespace that it selects, on a schedule, before they are deleted, or
+// both. At each tick the manager makes an S3Export for every one of them; the policy owns it, as a CronJob owns its
+// Jobs.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -40,8 +41,10 @@ type S3ExportPolicyList struct {
 }
 
 // S3ExportPolicySpec says which claims are exported, when, and where to. A change concerns the runs that begin
-// after it.
+// after it, and exports before a deletion that are not complete.
 //
+// +kubebuilder:validation:XValidation:rule="has(self.schedule) || has(self.onDelete) && self.onDelete",message="schedule: nothing would ever be exported; write when, such as 0 3 * * *, or set onDelete: true"
+// +kubebuilder:validation:XValidation:rule="!has(self.onDelete) || !self.onDelete || !(has(self.template.path) && size(self.template.path) > 0) && !has(self.template.include) && !has(self.template.exclude) && !(has(self.template.dryRun) && self.template.dryRun)",message="onDelete: all of a claim is exported before it goes; remove path, include, exclude and dryRun from template, or write them to another policy"
 // +kubebuilder:validation:XValidation:rule="!has(self.template.destination.key)",message="template.destination.key: all claims would be exported to one object; use prefix, with {{.Claim}} or {{.Run}} in it"
 // +kubebuilder:validation:XValidation:rule="!has(self.template.destination.prefix) || self.template.destination.prefix.contains('{{.Claim}}') || self.template.destination.prefix.contains('{{.Run}}')",message="template.destination.prefix: all claims would be exported to one place, and overwrite each other's objects; add {{.Claim}} or {{.Run}}, or leave prefix out"
 // +kubebuilder:validation:XValidation:rule="self.concurrencyPolicy != 'Allow' || !has(self.template.destination.prefix) || self.template.destination.prefix.contains('{{.Run}}')",message="concurrencyPolicy: with Allow two runs may write at once, so each needs a prefix of its own; add {{.Run}} to template.destination.prefix, or use Forbid"
@@ -51,13 +54,20 @@ type S3ExportPolicySpec struct {
 	ClaimSelector metav1.LabelSelector `json:"claimSelector"`
 
 	// Schedule is when runs begin, as in a CronJob: five fields (minute, hour, day of month, month, day of
-	// week), such as "0 3 * * *", or @hourly, @daily, @weekly, @monthly, @yearly, or @every 6h.
-	// +required
+	// week), such as "0 3 * * *", or @hourly, @daily, @weekly, @monthly, @yearly, or @every 6h. Without it runs
+	// begin only for onDelete.
+	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
 	// +kubebuilder:validation:XValidation:rule="!self.contains('TZ')",message="schedule: names a time zone; write it to timeZone"
 	// +kubebuilder:validation:XValidation:rule="self.startsWith('@') || self.matches('^ *[^ ]+( +[^ ]+){4} *$')",message="schedule: five fields (minute, hour, day of month, month, day of week), such as 0 3 * * *, or @daily and the like"
-	Schedule string `json:"schedule"`
+	Schedule string `json:"schedule,omitempty"`
+
+	// OnDelete keeps each selected claim that is deleted until all of its volume was exported to the template's
+	// destination, as the annotation s3populator.io/export-on-delete does. Where a claim has that, its own
+	// annotations say where to; of several policies the oldest does. Suspend does not concern it.
+	// +optional
+	OnDelete bool `json:"onDelete,omitempty"`
 
 	// TimeZone of the schedule, a name of the IANA database such as Europe/Berlin; empty is UTC.
 	// +optional
@@ -85,7 +95,7 @@ type S3ExportPolicySpec struct {
 	// +kubebuilder:validation:Maximum=100
 	Keep int32 `json:"keep,omitempty"`
 
-	// Suspend begins no further runs; those that have begun go on.
+	// Suspend begins no further runs of the schedule; those that have begun go on.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 

@@ -68,6 +68,9 @@ func slimClaim(o any) (any, error) {
 	slim.Name, slim.Namespace, slim.UID, slim.ResourceVersion, slim.Labels = claim.Name, claim.Namespace, claim.UID,
 		claim.ResourceVersion, claim.Labels
 	slim.CreationTimestamp, slim.DeletionTimestamp = claim.CreationTimestamp, claim.DeletionTimestamp
+	if mode := claim.Spec.VolumeMode; mode != nil && *mode == corev1.PersistentVolumeBlock {
+		slim.Spec.VolumeMode = mode // A policy selects claims with files only.
+	}
 	return slim, nil
 }
 

@@ -36,6 +36,8 @@ type departure struct {
 	read map[types.UID]int
 	// manifests are what is complete in S3, by the UID of the claim that was to go.
 	manifests map[types.UID]int
+	// policies: an administrator makes policies that select claims by their labels.
+	policies bool
 }
 
 // RunFinal plays a seed of claims that are exported before they go: everybody interferes with everybody, then
@@ -67,6 +69,7 @@ func newDeparture(w *world) *departure {
 	}
 	d.finalOracle = newFinalOracle(d)
 	w.setting.unattached = w.choices.oneIn(3)
+	d.policies = w.choices.oneIn(3)
 	w.play = d
 	w.must(w.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Finalizers: []string{"kubernetes"}}}))
 	return d
@@ -111,7 +114,7 @@ func (d *departure) export(p *process) {
 	}
 	p.ended = true
 	e, ok := one[*v1alpha1.S3Export](d.w.server, namespace, strings.TrimPrefix(p.name, exportPodPrefix))
-	if !ok || e.Spec.Destination.Bucket == "gone" {
+	if !ok || e.Spec.Destination.Bucket == badBucket {
 		return
 	}
 	uid := types.UID(e.Labels[v1alpha1.LabelClaimUID])
@@ -196,7 +199,7 @@ func (d *departure) judgePod(e *v1alpha1.S3Export, pod *corev1.Pod) {
 		d.refuseClaim(e)
 	case code == 0:
 		set(v1alpha1.ExportSucceeded, v1alpha1.ConditionComplete, "Exported")
-	case e.Spec.Destination.Bucket == "gone":
+	case e.Spec.Destination.Bucket == badBucket:
 		d.seen.Failures++
 		set(v1alpha1.ExportFailed, v1alpha1.ConditionFailed, "NoSuchBucket")
 	default:
@@ -211,7 +214,11 @@ func (d *departure) namespaceActions() []action {
 		return nil
 	}
 	var list []action
-	for _, o := range w.dependents() {
+	objects := w.dependents()
+	for _, p := range all[*v1alpha1.S3ExportPolicy](w.server) {
+		objects = append(objects, p)
+	}
+	for _, o := range objects {
 		if o.GetDeletionTimestamp() == nil {
 			list = append(
 				list,

@@ -19,7 +19,7 @@ const (
 	promiseExported   = "a held claim goes, and its volume is destroyed, only when all its data is in a complete manifest"
 	promiseHolder     = "a volume is bound to its user's claim or to an export claim of ours, and to nothing else"
 	promiseRetained   = "a volume that is taken has the policy Retain, and its own when its claim goes"
-	promiseOnlyChosen = "the finalizer is on the claims that ask for it, and on no others"
+	promiseOnlyChosen = "the finalizer is on the claims that ask for it or that a policy selects, and on no others"
 )
 
 // finalizerOfOurs and recordOfOurs are documented.
@@ -31,6 +31,8 @@ const (
 // FinalSeen counts what runs met.
 type FinalSeen struct {
 	Exports, Failures, Taken, Returned, Complete, Skipped, Forced, ForcedDeletions, Namespaces, Imposters, Repointed int
+	// ByPolicy are claims that a policy alone kept until they were exported.
+	ByPolicy int
 }
 
 // home is what a volume was when its user's claim was bound to it.
@@ -46,6 +48,8 @@ type finalOracle struct {
 	homes map[types.UID]home
 	// held are claims whose deletion began with the finalizer on them.
 	held map[types.UID]bool
+	// byPolicy are those of them whose annotations did not ask for that.
+	byPolicy map[types.UID]bool
 	// excused claims may go without an export: somebody said so.
 	excused map[types.UID]bool
 	// ours are export claims that the manager made.
@@ -56,8 +60,8 @@ type finalOracle struct {
 
 func newFinalOracle(d *departure) *finalOracle {
 	return &finalOracle{
-		d: d, homes: map[types.UID]home{}, held: map[types.UID]bool{}, excused: map[types.UID]bool{},
-		ours: map[types.UID]bool{}, imposters: map[types.UID]bool{},
+		d: d, homes: map[types.UID]home{}, held: map[types.UID]bool{}, byPolicy: map[types.UID]bool{},
+		excused: map[types.UID]bool{}, ours: map[types.UID]bool{}, imposters: map[types.UID]bool{},
 	}
 }
 
@@ -97,6 +101,7 @@ func (o *finalOracle) claimChanged(c change) {
 	}
 	if going && c.after != nil && slices.Contains(c.after.GetFinalizers(), finalizerOfOurs) {
 		o.held[uid] = true
+		o.byPolicy[uid] = !asksItself(c.after.(*corev1.PersistentVolumeClaim))
 	}
 	if c.after == nil {
 		o.gone(c.before.(*corev1.PersistentVolumeClaim))
@@ -131,6 +136,9 @@ func (o *finalOracle) gone(c *corev1.PersistentVolumeClaim) {
 	}
 	if !o.excused[c.UID] {
 		o.seen.Complete++
+		if o.byPolicy[c.UID] {
+			o.seen.ByPolicy++
+		}
 	}
 }
 
@@ -242,8 +250,8 @@ func (o *finalOracle) judgeRest() {
 			continue
 		}
 		held := slices.Contains(c.Finalizers, finalizerOfOurs)
-		wanted := c.Annotations[v1alpha1.AnnotationExportOnDelete] == "true"
-		if c.DeletionTimestamp == nil && held != wanted {
+		wanted := asksItself(c) || o.d.policyOf(c) != nil
+		if c.DeletionTimestamp == nil && held != wanted && !o.d.w.leaving(namespace) {
 			o.broken(promiseOnlyChosen, "claim %s is held: %t, asks for it: %t", name, held, wanted)
 		}
 		if c.DeletionTimestamp == nil || !held {
@@ -254,7 +262,7 @@ func (o *finalOracle) judgeRest() {
 			o.broken(promiseTold, "claim %s does not go and has no condition", name)
 		}
 		pod := o.d.w.consumerOf(name)
-		if c.Annotations[v1alpha1.AnnotationExportTo] == goodPlace && pod == nil &&
+		if o.d.reachable(c) && pod == nil &&
 			o.d.w.claim(exportClaimPrefix+string(c.UID)) == nil {
 			o.broken(promiseConverge, "claim %s stays although it could be exported: %s: %s", name, told.Reason, told.Message)
 		}

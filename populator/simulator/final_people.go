@@ -23,6 +23,7 @@ func (d *departure) disturb() []action {
 	if w.depth > 0 {
 		list = nil
 	}
+	list = append(list, d.policyActions()...)
 	for _, name := range claimsOfUsers {
 		list = append(list, d.userActions(name)...)
 	}
@@ -60,8 +61,10 @@ func (d *departure) userActions(name string) []action {
 		})
 	}
 	set("wants an export of", 2, v1alpha1.AnnotationExportOnDelete, pick(w.choices, "true", "false"))
-	set("corrects the place of", 3, v1alpha1.AnnotationExportTo, goodPlace)
-	set("spoils the place of", 1, v1alpha1.AnnotationExportTo, badPlace)
+	if c.Annotations[v1alpha1.AnnotationExportEndpoint] != "" {
+		set("corrects the place of", 3, v1alpha1.AnnotationExportTo, goodPlace)
+		set("spoils the place of", 1, v1alpha1.AnnotationExportTo, badPlace)
+	}
 	set("asks to retry", 1, v1alpha1.AnnotationRetry, fmt.Sprint(w.version))
 	if c.DeletionTimestamp != nil {
 		set("skips the export of", 1, v1alpha1.AnnotationSkipFinalExport, "true")
@@ -72,6 +75,13 @@ func (d *departure) userActions(name string) []action {
 func (d *departure) createClaim(name string) {
 	w := d.w
 	c := plainClaim(name, w.setting.mode)
+	if d.policies {
+		c.Labels = map[string]string{labelPolicy: pick(w.choices, "yes", "yes", "no")}
+		if w.choices.below(3) > 0 {
+			w.must(w.create(c)) // It says nothing itself.
+			return
+		}
+	}
 	c.Annotations = map[string]string{
 		v1alpha1.AnnotationExportEndpoint: "http://s3",
 		v1alpha1.AnnotationExportTo:       pick(w.choices, goodPlace, goodPlace, goodPlace, badPlace),
@@ -156,12 +166,16 @@ func (d *departure) mend() {
 func (d *departure) tearDown() {
 	w := d.w
 	w.teardown, w.actor = true, "teardown"
+	d.correctPolicies()
 	for _, name := range claimsOfUsers {
 		if p := w.consumerOf(name); p != nil && p.DeletionTimestamp == nil {
 			w.must(w.delete(p, client.DeleteOptions{}))
 		}
 		if c := w.claim(name); c != nil {
-			edit(w.server, c, func(c *corev1.PersistentVolumeClaim) { annotate(c, v1alpha1.AnnotationExportTo, goodPlace) })
+			edit(w.server, c, func(c *corev1.PersistentVolumeClaim) {
+				annotate(c, v1alpha1.AnnotationExportTo, goodPlace)
+				annotate(c, v1alpha1.AnnotationExportEndpoint, "http://s3")
+			})
 			w.must(w.delete(c, client.DeleteOptions{}))
 		}
 	}

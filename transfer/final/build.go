@@ -6,14 +6,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"strings"
+	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
-	"github.com/s3populator/s3populator/internal/annotated"
 )
 
 // ExportClaimPrefix begins the names of export claims; the claim's UID follows.
@@ -66,28 +65,6 @@ func ExportClaim(s State) *corev1.PersistentVolumeClaim {
 	}
 }
 
-// wish is what the claim's annotations ask for now, or what is wrong with them.
-func wish(s State) (template v1alpha1.S3ExportTemplate, wrong string) {
-	if s.Claim == nil {
-		return template, "the claim is gone"
-	}
-	asked, errs := annotated.ExportOf(s.Claim)
-	switch {
-	case !annotated.ExportAsked(s.Claim):
-		return template, v1alpha1.AnnotationExportTo + " is not set"
-	case len(errs) > 0:
-		return template, errs.ToAggregate().Error()
-	}
-	return v1alpha1.S3ExportTemplate{
-		Destination: v1alpha1.ExportDestination{
-			S3Location: asked.Location,
-			// The S3Export reads another claim; the place is to have the name of this one.
-			Prefix: strings.ReplaceAll(asked.Prefix, "{{.Claim}}", s.Name),
-		},
-		TTLSecondsAfterFinished: new(keepExport), Mover: v1alpha1.Mover{PodSecurityContext: asked.RunAs},
-	}, ""
-}
-
 // Export is the run. Its hash tells a later pass whether it is what is asked for then.
 func Export(s State) *v1alpha1.S3Export {
 	template, _ := wish(s)
@@ -98,15 +75,18 @@ func Export(s State) *v1alpha1.S3Export {
 	return e
 }
 
-// hashOf what is asked for: where to and as whom, and the token by which a user asks to try again.
+// hashOf what is asked for: where to and as whom, the token by which a user asks to try again, and whatever else a
+// policy says.
 func hashOf(s State, template v1alpha1.S3ExportTemplate) string {
+	asked := []any{template.Destination, template.Mover, s.Claim.Annotations[v1alpha1.AnnotationRetry]}
+	template.Destination, template.Mover = v1alpha1.ExportDestination{}, v1alpha1.Mover{}
+	template.TTLSecondsAfterFinished = nil
+	if !reflect.DeepEqual(template, v1alpha1.S3ExportTemplate{}) {
+		asked = append(asked, template)
+	}
 	h := sha256.New()
 	// Encoding a struct of strings, numbers and maps of strings cannot fail.
-	_ = json.NewEncoder(
-		h,
-	).Encode(
-		[]any{template.Destination, template.Mover, s.Claim.Annotations[v1alpha1.AnnotationRetry]},
-	)
+	_ = json.NewEncoder(h).Encode(asked)
 	return "1:" + hex.EncodeToString(h.Sum(nil))[:32]
 }
 

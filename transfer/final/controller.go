@@ -10,7 +10,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -42,10 +41,15 @@ type Reconciler struct {
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups=storage.k8s.io,resources=volumeattachments,verbs=list;watch
 // +kubebuilder:rbac:groups=s3populator.io,resources=s3exports,verbs=get;list;watch;create;delete
+// +kubebuilder:rbac:groups=s3populator.io,resources=s3exportpolicies,verbs=list;watch
 
-// Reconcile looks at the claim of a UID, which is the name of the request, and makes at most one step.
+// Reconcile looks at the claim of a UID, which is the name of the request, and makes at most one step. A claim that
+// only a policy selects is known by its name until it is held.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
-	s, err := r.observe(ctx, request.Namespace, types.UID(request.Name))
+	s, err := r.observe(ctx, request.NamespacedName)
+	if stale(err) {
+		return ctrl.Result{RequeueAfter: staleDelay}, nil
+	}
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("observe: %w", err)
 	}

@@ -81,16 +81,18 @@ func because(status corev1.ConditionStatus, reason v1alpha1.Reason, message stri
 
 func passes() (Decision, bool) { return Decision{}, false }
 
-// holdWhatIsSelected keeps our finalizer on the claims that ask for it, and on no others. Once a
-// claim is being deleted nothing but the end of its export takes it off.
+// holdWhatIsSelected keeps our finalizer on the claims that ask for it or that a policy selects, and on no others.
+// Once a claim is being deleted nothing but the end of its export takes it off. In a namespace that is being deleted
+// the policies may go first; that takes it off no claim, so that one that goes unexported is told of.
 func holdWhatIsSelected(s State) (Decision, bool) {
 	if s.Claim == nil || s.Claim.DeletionTimestamp != nil {
 		return passes()
 	}
-	switch selected, held := Selected(s.Claim), Held(s.Claim); {
+	_, unclear := s.policy()
+	switch selected, held := s.selected(), Held(s.Claim); {
 	case selected && !held:
 		return does(AddFinalizer)
-	case !selected && held:
+	case !selected && held && !unclear && !s.Leaving:
 		return does(RemoveFinalizer)
 	}
 	return does(Wait)
@@ -294,7 +296,7 @@ func cleanUpAfter(s State) (Decision, bool) {
 // letGo takes our finalizer off a claim that may go.
 func letGo(s State) (Decision, bool) {
 	switch {
-	case s.free() && s.Claim != nil && Selected(s.Claim) && !ended(s):
+	case s.free() && s.selected() && !ended(s):
 		return Decision{
 			Action: Wait, Status: corev1.ConditionFalse, Reason: v1alpha1.ReasonFinalExportSkipped, Message: tellNotHeld(s),
 		}, true
@@ -317,7 +319,7 @@ func letGo(s State) (Decision, bool) {
 func waitForUsers(s State) (Decision, bool) {
 	switch {
 	case used(s.Claim):
-		return because(corev1.ConditionUnknown, v1alpha1.ReasonClaimInUse, tellInUse()), true
+		return because(corev1.ConditionUnknown, v1alpha1.ReasonClaimInUse, tellInUse(s)), true
 	case len(s.Attachments) > 0:
 		return because(corev1.ConditionUnknown, v1alpha1.ReasonVolumeAttached, tellAttached(s)), true
 	}

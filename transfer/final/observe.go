@@ -5,6 +5,7 @@ package final
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -18,27 +19,63 @@ import (
 // listPage is how many objects are held in memory at once.
 const listPage = 500
 
-// observe reads everything that a decision may rest on.
-func (r *Reconciler) observe(ctx context.Context, namespace string, uid types.UID) (State, error) {
-	s := State{Namespace: namespace, UID: uid}
-	known, err := r.cachedClaim(ctx, namespace, uid)
+// observe reads everything that a decision may rest on. The request has the UID of a claim, or its name.
+func (r *Reconciler) observe(ctx context.Context, request types.NamespacedName) (State, error) {
+	s := State{Namespace: request.Namespace, UID: types.UID(request.Name)}
+	known, err := r.known(ctx, request)
 	if err != nil {
 		return State{}, err
 	}
+	if known == nil && strings.HasPrefix(request.Name, byName) {
+		return State{}, nil
+	}
 	if known != nil {
-		s.Name = known.Name
+		s.Name, s.UID = known.Name, known.UID
 		if s.Claim = known; known.DeletionTimestamp == nil {
-			return s, nil
+			return r.observeLiving(ctx, s)
 		}
 	}
 	for _, read := range []func(context.Context, *State) error{
-		r.observeRun, r.observeVolume, r.observeClaim, r.observeUsers,
+		r.observeRun, r.observeVolume, r.observeClaim, r.observePolicies, r.observeUsers,
 	} {
 		if err := read(ctx, &s); err != nil {
 			return State{}, err
 		}
 	}
 	return s, nil
+}
+
+// observeLiving asks the API server only where the cache says that something is to be done: of most claims it has
+// neither finalizers nor annotations.
+func (r *Reconciler) observeLiving(ctx context.Context, s State) (State, error) {
+	var all v1alpha1.S3ExportPolicyList
+	if err := r.List(ctx, &all, client.InNamespace(s.Namespace)); err != nil {
+		return State{}, fmt.Errorf("list S3ExportPolicies: %w", err)
+	}
+	if s.Policies = onDelete(all.Items); Decide(s).Action == Wait {
+		return s, nil
+	}
+	if err := r.observeClaim(ctx, &s); err != nil {
+		return State{}, err
+	}
+	if s.Claim == nil || s.Claim.DeletionTimestamp != nil {
+		return State{}, errStale
+	}
+	err := r.observePolicies(ctx, &s)
+	return s, err
+}
+
+// observePolicies asks the API server which policies there are now.
+func (r *Reconciler) observePolicies(ctx context.Context, s *State) error {
+	if s.Claim == nil {
+		return nil
+	}
+	var all v1alpha1.S3ExportPolicyList
+	if err := r.Live.List(ctx, &all, client.InNamespace(s.Namespace)); err != nil {
+		return fmt.Errorf("list S3ExportPolicies: %w", err)
+	}
+	s.Policies = onDelete(all.Items)
+	return nil
 }
 
 // observeRun reads what has a name that follows from the UID.
@@ -168,6 +205,14 @@ func (r *Reconciler) attached(ctx context.Context, volume string) (bool, error) 
 		}
 		page = storagev1.VolumeAttachmentList{}
 	}
+}
+
+// known is the claim of a request, as the cache has it.
+func (r *Reconciler) known(ctx context.Context, request types.NamespacedName) (*corev1.PersistentVolumeClaim, error) {
+	if name, ok := strings.CutPrefix(request.Name, byName); ok {
+		return find(ctx, r.Client, request.Namespace, name, &corev1.PersistentVolumeClaim{})
+	}
+	return r.cachedClaim(ctx, request.Namespace, types.UID(request.Name))
 }
 
 // cachedClaim is one that concerns us, by its UID.

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/annotated"
 	"github.com/s3populator/s3populator/internal/testenv"
 	cluster "github.com/s3populator/s3populator/populator/simulator"
 )
@@ -106,8 +107,16 @@ func simulated(t *testing.T) cluster.Subject {
 	}}
 }
 
-// cached keeps what the manager's cache does: of pods only ours, and not what they mount.
+// cached keeps what the manager's cache does: of pods only ours, and not what they mount; of claims that say nothing
+// themselves only what a policy selects them by.
 func cached(o client.Object) client.Object {
+	if claim, ok := o.(*corev1.PersistentVolumeClaim); ok && !Concerns(claim) && !annotated.ExportMentioned(claim) {
+		slim := &corev1.PersistentVolumeClaim{}
+		slim.Name, slim.Namespace, slim.UID = claim.Name, claim.Namespace, claim.UID
+		slim.ResourceVersion, slim.Labels = claim.ResourceVersion, claim.Labels
+		slim.CreationTimestamp, slim.DeletionTimestamp = claim.CreationTimestamp, claim.DeletionTimestamp
+		return slim
+	}
 	if pod, ok := o.(*corev1.Pod); ok {
 		if pod.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
 			return nil

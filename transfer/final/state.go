@@ -23,13 +23,15 @@ import (
 )
 
 // State is all that a decision may rest on. A nil object is absent. For a claim that is not being
-// deleted only Claim is looked at, and nothing else is read.
+// deleted only Claim, Policies and Leaving are looked at, and nothing else is read.
 type State struct {
 	// Namespace, Name and UID of the claim.
 	Namespace, Name string
 	UID             types.UID
 	// Claim is the user's; nil when none has this UID any more.
 	Claim *corev1.PersistentVolumeClaim
+	// Policies of the namespace with spec.onDelete, the one that decides first.
+	Policies []v1alpha1.S3ExportPolicy
 	// Leaving: its namespace is being deleted, and nothing can be made in it.
 	Leaving bool
 	// Volume is the claim's, or the one that was taken from it.
@@ -43,7 +45,7 @@ type State struct {
 	Pods []corev1.Pod
 }
 
-// Selected tells whether a claim asks to be exported before it goes.
+// Selected tells whether a claim's annotations ask for its export before it goes; a policy may do so as well.
 func Selected(claim *corev1.PersistentVolumeClaim) bool {
 	return claim.Annotations[v1alpha1.AnnotationExportOnDelete] == v1alpha1.ExportOnDelete &&
 		annotated.ExportAsked(claim) && !block(claim)

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -29,6 +30,9 @@ const (
 	indexTaken    = "final.taken"
 	indexAttached = "final.attached"
 )
+
+// byName begins a request for a claim that nothing but a policy selects; its name follows. No UID has a slash.
+const byName = "claim/"
 
 // Concerns tells whether a claim is held by us or asks to be; the cache keeps those whole.
 func Concerns(claim *corev1.PersistentVolumeClaim) bool { return Held(claim) || Selected(claim) }
@@ -43,7 +47,8 @@ type watch struct {
 // watches are a table so that tests can drive them without a manager.
 func (r *Reconciler) watches() []watch {
 	return []watch{
-		{&corev1.PersistentVolumeClaim{}, fromClaim, nil},
+		{&corev1.PersistentVolumeClaim{}, r.fromSelected, nil},
+		{&v1alpha1.S3ExportPolicy{}, r.fromPolicy, []predicate.Predicate{newPolicy()}},
 		{&corev1.PersistentVolume{}, fromVolume, nil},
 		{&v1alpha1.S3Export{}, fromLabels, []predicate.Predicate{newPhase()}},
 		{&corev1.Pod{}, fromPod, []predicate.Predicate{onlyDeleted()}},
@@ -125,6 +130,48 @@ func fromClaim(_ context.Context, o client.Object) (requests []reconcile.Request
 	return requests
 }
 
+// fromSelected: a claim of any kind, because a policy of its namespace may select it.
+func (r *Reconciler) fromSelected(ctx context.Context, o client.Object) []reconcile.Request {
+	requests, claim := fromClaim(ctx, o), o.(*corev1.PersistentVolumeClaim)
+	if Concerns(claim) {
+		return requests
+	}
+	return append(requests, r.wake(claim, r.policiesOf(ctx, claim.Namespace))...)
+}
+
+// fromPolicy: every claim of its namespace, because it may be selected now, or not any more.
+func (r *Reconciler) fromPolicy(ctx context.Context, o client.Object) (requests []reconcile.Request) {
+	var all corev1.PersistentVolumeClaimList
+	if err := r.List(ctx, &all, client.InNamespace(o.GetNamespace())); err != nil {
+		log.FromContext(ctx).Error(err, "Cannot list claims")
+		return nil
+	}
+	policies := r.policiesOf(ctx, o.GetNamespace())
+	for i := range all.Items {
+		requests = append(requests, r.wake(&all.Items[i], policies)...)
+	}
+	return requests
+}
+
+func (r *Reconciler) policiesOf(ctx context.Context, namespace string) []v1alpha1.S3ExportPolicy {
+	var all v1alpha1.S3ExportPolicyList
+	if err := r.List(ctx, &all, client.InNamespace(namespace)); err != nil {
+		log.FromContext(ctx).Error(err, "Cannot list S3ExportPolicies")
+	}
+	return onDelete(all.Items)
+}
+
+// wake a claim that concerns us by its UID, as all that belongs to it does, and one that is only selected by its name.
+func (r *Reconciler) wake(claim *corev1.PersistentVolumeClaim, policies []v1alpha1.S3ExportPolicy) []reconcile.Request {
+	switch s := (State{Claim: claim, Policies: policies}); {
+	case Concerns(claim):
+		return request(claim.Namespace, string(claim.UID))
+	case s.selected():
+		return request(claim.Namespace, byName+claim.Name)
+	}
+	return nil
+}
+
 func fromVolume(_ context.Context, o client.Object) []reconcile.Request {
 	volume := o.(*corev1.PersistentVolume)
 	record, ok := RecordOf(volume)
@@ -177,6 +224,20 @@ func onlyDeleted() predicate.Predicate {
 		CreateFunc:  func(event.CreateEvent) bool { return false },
 		UpdateFunc:  func(event.UpdateEvent) bool { return false },
 		GenericFunc: func(event.GenericEvent) bool { return false },
+	}
+}
+
+// newPolicy leaves out policies that have nothing to do with deletions, and their status.
+func newPolicy() predicate.Predicate {
+	asks := func(o client.Object) bool { return o.(*v1alpha1.S3ExportPolicy).Spec.OnDelete }
+	return predicate.Funcs{
+		CreateFunc: func(e event.CreateEvent) bool { return asks(e.Object) },
+		DeleteFunc: func(e event.DeleteEvent) bool { return asks(e.Object) },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			return (asks(e.ObjectOld) || asks(e.ObjectNew)) && !reflect.DeepEqual(
+				e.ObjectOld.(*v1alpha1.S3ExportPolicy).Spec, e.ObjectNew.(*v1alpha1.S3ExportPolicy).Spec,
+			)
+		},
 	}
 }
 

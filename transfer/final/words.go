@@ -16,9 +16,9 @@ import (
 const howToSkip = "To delete the claim without this export, annotate it with " +
 	v1alpha1.AnnotationSkipFinalExport + "=" + v1alpha1.SkipFinalExport + "."
 
-func tellInUse() string {
-	return "The claim is exported before it goes (" + v1alpha1.AnnotationExportOnDelete +
-		"). That begins when no pod, snapshot or clone uses it any more. " + howToSkip
+func tellInUse(s State) string {
+	return fmt.Sprintf("The claim is exported before it goes, because %s asks for it. That begins when no pod, snapshot or "+
+		"clone uses it any more. %s", s.asker(), howToSkip)
 }
 
 func tellAttached(s State) string {
@@ -49,8 +49,8 @@ func tellForgotten(s State) string {
 }
 
 func tellInvalid(wrong string) string {
-	return "The claim is to be exported before it goes, but its annotations do not say where to: " + wrong +
-		". Correct them; nothing is deleted meanwhile. " + howToSkip
+	return "The claim is to be exported before it goes, but it does not say where to: " + wrong +
+		". Correct that; nothing is deleted meanwhile. " + howToSkip
 }
 
 func tellConflict(what string) string {
@@ -101,8 +101,9 @@ func diskOf(volume *corev1.PersistentVolume) string {
 
 func tellRunning(s State, how string) string {
 	return fmt.Sprintf(
-		"The claim is exported before it goes. Its volume %s belongs to claim %s meanwhile, which is why this "+
-			"claim is Lost: nothing is lost, the volume comes back. %s %s",
+		"The claim is exported before it goes, because %s asks for it. Its volume %s belongs to claim %s meanwhile, "+
+			"which is why this claim is Lost: nothing is lost, the volume comes back. %s %s",
+		s.asker(),
 		s.Volume.Name,
 		ExportClaimName(s.UID),
 		how,
@@ -129,11 +130,11 @@ func tellFailed(s State) string {
 	}
 	return fmt.Sprintf(
 		"The export before deletion failed, and the claim and its volume %s are kept. %s Correct the cause, then "+
-			"try again with a new value of the annotation %s, or with other %s annotations. %s",
+			"try again with a new value of the annotation %s, or with another place: %s decides where to. %s",
 		s.Volume.Name,
 		why,
 		v1alpha1.AnnotationRetry,
-		v1alpha1.ExportPrefix+"...",
+		s.asker(),
 		howToGiveUp(s),
 	)
 }
@@ -195,16 +196,16 @@ func tellSkipped(s State) string {
 	default:
 		why = "it has no volume of files that is its own"
 	}
-	return fmt.Sprintf("Claim %s/%s was deleted without the export that its annotation %s asks for: %s.",
-		s.Namespace, s.Name, v1alpha1.AnnotationExportOnDelete, why)
+	return fmt.Sprintf("Claim %s/%s was deleted without the export that %s asks for: %s.",
+		s.Namespace, s.Name, s.asker(), why)
 }
 
 // tellNotHeld: the deletion came before our finalizer, which cannot be set any more, or somebody took it off.
 func tellNotHeld(s State) string {
-	return fmt.Sprintf("Claim %s/%s goes without the export that its annotation %s asks for: it does not have the "+
+	return fmt.Sprintf("Claim %s/%s goes without the export that %s asks for: it does not have the "+
 		"finalizer %s, and a claim that is being deleted can be given none. Its volume %s goes with it if its policy is "+
 		"Delete; set that to Retain to keep the data.",
-		s.Namespace, s.Name, v1alpha1.AnnotationExportOnDelete, v1alpha1.FinalizerFinalExport, s.Volume.Name)
+		s.Namespace, s.Name, s.asker(), v1alpha1.FinalizerFinalExport, s.Volume.Name)
 }
 
 // condition is what a decision says on the claim; false where that is told already.

@@ -58,7 +58,7 @@ const byOwner = "policy.owner"
 // +kubebuilder:rbac:groups=s3populator.io,resources=s3exports,verbs=list;watch;create;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// SetupWithManager watches policies, their S3Exports, and the labels of claims.
+// SetupWithManager watches policies, also those beside each other, their S3Exports, and the labels of claims.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.S3Export{}, byOwner, owner); err != nil {
 		return fmt.Errorf("index S3Exports by their policy: %w", err)
@@ -70,6 +70,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		}})).
 		Watches(&corev1.PersistentVolumeClaim{}, handler.EnqueueRequestsFromMapFunc(r.policiesBeside),
 			builder.WithPredicates(predicate.LabelChangedPredicate{})).
+		Watches(&v1alpha1.S3ExportPolicy{}, handler.EnqueueRequestsFromMapFunc(r.policiesBeside),
+			builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("register controller of S3ExportPolicies: %w", err)
@@ -85,10 +87,11 @@ func owner(o client.Object) []string {
 	return []string{string(ref.UID)}
 }
 
-// policiesBeside are the policies of a claim's namespace: any of them may select it, or have selected it.
-func (r *Reconciler) policiesBeside(ctx context.Context, claim client.Object) []reconcile.Request {
+// policiesBeside are the policies of the namespace of a claim or a policy: any of them may select the claim, or have
+// selected it, and two may select the same ones.
+func (r *Reconciler) policiesBeside(ctx context.Context, o client.Object) []reconcile.Request {
 	var all v1alpha1.S3ExportPolicyList
-	if err := r.List(ctx, &all, client.InNamespace(claim.GetNamespace())); err != nil {
+	if err := r.List(ctx, &all, client.InNamespace(o.GetNamespace())); err != nil {
 		log.FromContext(ctx).Error(err, "Cannot list S3ExportPolicies")
 		return nil
 	}
@@ -136,7 +139,11 @@ func (r *Reconciler) observe(ctx context.Context, request ctrl.Request) (state, 
 	if err := r.List(ctx, &exports, client.InNamespace(request.Namespace), mine); err != nil {
 		return state{}, fmt.Errorf("list S3Exports: %w", err)
 	}
-	s.Claims, s.Exports = claims.Items, exports.Items
+	var policies v1alpha1.S3ExportPolicyList
+	if err := r.List(ctx, &policies, client.InNamespace(request.Namespace)); err != nil {
+		return state{}, fmt.Errorf("list S3ExportPolicies: %w", err)
+	}
+	s.Claims, s.Exports, s.Policies = claims.Items, exports.Items, policies.Items
 	return s, nil
 }
 

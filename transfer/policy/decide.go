@@ -9,20 +9,22 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/transfer/retention"
 	"github.com/s3populator/s3populator/transfer/schedule"
+	"github.com/s3populator/s3populator/transfer/selection"
 )
 
 // state is everything that a decision rests on.
 type state struct {
 	Policy *v1alpha1.S3ExportPolicy
-	// Claims of the policy's namespace.
-	Claims []corev1.PersistentVolumeClaim
+	// Claims of the policy's namespace, and the policies there, itself among them.
+	Claims   []corev1.PersistentVolumeClaim
+	Policies []v1alpha1.S3ExportPolicy
 	// Exports that the policy owns.
 	Exports []v1alpha1.S3Export
 	Now     time.Time
@@ -52,35 +54,46 @@ func decide(s state) decision {
 	d := decision{Status: *s.Policy.Status.DeepCopy()}
 	claims, err := selected(s)
 	if err != nil {
-		report(&d, s, v1alpha1.ReasonInvalidSelector, "spec.claimSelector: "+err.Error())
+		report(&d, s, v1alpha1.ReasonInvalidSelector, err.Error())
 		return d
 	}
 	d.Status.Claims = int32(min(len(claims), 1<<30))
 	d.Prune = history(s)
+	decided := decidedElsewhere(s, claims)
+	if s.Policy.Spec.Schedule == "" {
+		d.Status.Waiting = nil
+		report(
+			&d,
+			s,
+			v1alpha1.ReasonOnDeleteOnly,
+			"spec.schedule is empty: claims are exported only before they are deleted."+
+				decided,
+		)
+		return d
+	}
 	plan, err := schedule.Parse(s.Policy.Spec.Schedule, s.Policy.Spec.TimeZone)
 	switch {
 	case err != nil:
 		report(&d, s, v1alpha1.ReasonInvalidSchedule, "spec.schedule: "+err.Error())
 	case s.Policy.Spec.Suspend:
-		report(&d, s, v1alpha1.ReasonSuspended, "spec.suspend is true: no run begins.")
+		report(&d, s, v1alpha1.ReasonSuspended, "spec.suspend is true: no run of the schedule begins."+decided)
 	default:
 		fire(&d, s, plan, claims)
-		report(&d, s, v1alpha1.ReasonScheduled, "The claims that are selected are exported on schedule.")
+		report(&d, s, v1alpha1.ReasonScheduled, "The claims that are selected are exported on schedule."+decided)
 	}
 	return d
 }
 
-// selected claims: those that are ours, to fill a user's, are nobody's to export.
+// selected claims.
 func selected(s state) ([]*corev1.PersistentVolumeClaim, error) {
-	selector, err := metav1.LabelSelectorAsSelector(&s.Policy.Spec.ClaimSelector)
+	selector, err := selection.Of(s.Policy)
 	if err != nil {
-		return nil, fmt.Errorf("%w; correct it", err)
+		return nil, err //nolint:wrapcheck // It names the field and the fix.
 	}
 	var found []*corev1.PersistentVolumeClaim
 	for i := range s.Claims {
 		claim := &s.Claims[i]
-		if claim.DeletionTimestamp == nil && claim.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy &&
-			selector.Matches(labels.Set(claim.Labels)) {
+		if claim.DeletionTimestamp == nil && selector.Selects(claim) {
 			found = append(found, claim)
 		}
 	}
@@ -91,7 +104,10 @@ func selected(s state) ([]*corev1.PersistentVolumeClaim, error) {
 // fire starts what is due. A tick that is new concerns every claim; one that was looked at before concerns
 // those that waited.
 func fire(d *decision, s state, plan schedule.Schedule, claims []*corev1.PersistentVolumeClaim) {
-	since := sinceOf(s)
+	since, anew := sinceOf(s)
+	if anew {
+		d.Status.LastScheduleTime = &metav1.Time{Time: since}
+	}
 	tick := plan.Due(since, s.Now, nil).Tick
 	fresh := !tick.IsZero()
 	if !fresh {
@@ -100,7 +116,7 @@ func fire(d *decision, s state, plan schedule.Schedule, claims []*corev1.Persist
 	late := 0
 	d.Status.Waiting = nil
 	for _, claim := range claims {
-		if !fresh && !slices.Contains(s.Policy.Status.Waiting, claim.Name) {
+		if !fresh && (anew || !slices.Contains(s.Policy.Status.Waiting, claim.Name)) {
 			continue
 		}
 		if fireClaim(d, s, claim, tick) == schedule.Miss {
@@ -116,12 +132,17 @@ func fire(d *decision, s state, plan schedule.Schedule, claims []*corev1.Persist
 	d.Recheck = next.Sub(s.Now)
 }
 
-// sinceOf is the tick of the last runs, or when the policy was created.
-func sinceOf(s state) time.Time {
-	if last := s.Policy.Status.LastScheduleTime; last != nil {
-		return last.Time
+// sinceOf is the tick of the last runs, or when the policy was created; earlier ticks do not count. It is told to be
+// anew where that is now: the policy had no schedule before.
+func sinceOf(s state) (since time.Time, anew bool) {
+	ready := meta.FindStatusCondition(s.Policy.Status.Conditions, v1alpha1.ConditionReady)
+	switch last := s.Policy.Status.LastScheduleTime; {
+	case ready != nil && ready.Reason == string(v1alpha1.ReasonOnDeleteOnly):
+		return s.Now, true
+	case last != nil:
+		return last.Time, false
 	}
-	return s.Policy.CreationTimestamp.Time
+	return s.Policy.CreationTimestamp.Time, false
 }
 
 // fireClaim looks at one claim at a tick.

@@ -39,12 +39,18 @@ func count(d *decision, s state) {
 func ready(d *decision, s state, reason v1alpha1.Reason, text string) {
 	status := metav1.ConditionTrue
 	if reason != v1alpha1.ReasonScheduled {
-		status, d.Status.NextScheduleTime = metav1.ConditionFalse, nil
+		d.Status.NextScheduleTime = nil
+	}
+	if reason != v1alpha1.ReasonScheduled && reason != v1alpha1.ReasonOnDeleteOnly {
+		status = metav1.ConditionFalse
 	}
 	was := meta.FindStatusCondition(d.Status.Conditions, v1alpha1.ConditionReady)
 	if status == metav1.ConditionFalse && reason != v1alpha1.ReasonSuspended &&
 		(was == nil || was.Reason != string(reason)) {
 		d.Events = append(d.Events, message{reason, text})
+	}
+	if newlyDecided(s, text) {
+		d.Events = append(d.Events, message{v1alpha1.ReasonOlderPolicyDecides, text})
 	}
 	meta.SetStatusCondition(&d.Status.Conditions, metav1.Condition{
 		Type: v1alpha1.ConditionReady, Status: status, Reason: string(reason), Message: text,

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package final
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+// nightly is a policy that selects the claim of these tests.
+func nightly(bucket string, created int64) v1alpha1.S3ExportPolicy {
+	return v1alpha1.S3ExportPolicy{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "to-" + bucket, Namespace: "team", CreationTimestamp: metav1.NewTime(time.Unix(created, 0)),
+		},
+		Spec: v1alpha1.S3ExportPolicySpec{
+			OnDelete: true, ClaimSelector: metav1.LabelSelector{MatchLabels: map[string]string{"keep": "yes"}},
+			Template: v1alpha1.S3ExportTemplate{
+				StorageClass: "STANDARD_IA",
+				Destination: v1alpha1.ExportDestination{
+					S3Location: v1alpha1.S3Location{Bucket: bucket, Region: "x"},
+				},
+			},
+		},
+	}
+}
+
+func policies(all ...v1alpha1.S3ExportPolicy) change {
+	return func(s *State) {
+		s.Policies = onDelete(append(s.Policies, all...))
+		if s.Claim != nil {
+			s.Claim.Labels = map[string]string{"keep": "yes"}
+		}
+	}
+}
+
+func byPolicy(s *State) { policies(nightly("nights", 5))(s) }
+
+// byUnclearPolicy has a selector that nobody can read.
+func byUnclearPolicy(s *State) {
+	p := nightly("nights", 5)
+	p.Spec.ClaimSelector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "keep", Operator: "Like"}}
+	policies(p)(s)
+}
+
+// asksNothing is a claim without any annotation of ours.
+func asksNothing(s *State) { s.Claim.Annotations = map[string]string{} }
+
+func TestPoliciesHoldClaims(t *testing.T) {
+	unlabelled := func(s *State) { s.Claim.Labels = nil }
+	schedule := nightly("nights", 5)
+	schedule.Spec.OnDelete = false
+	for name, tt := range map[string]struct {
+		state  State
+		action Action
+		reason v1alpha1.Reason
+	}{
+		"a selected claim is held":           {world(alive, released, asksNothing, byPolicy), AddFinalizer, ""},
+		"it stays so":                        {world(alive, asksNothing, byPolicy), Wait, ""},
+		"another claim is not":               {world(alive, released, asksNothing, byPolicy, unlabelled), Wait, ""},
+		"a schedule holds none":              {world(alive, released, asksNothing, policies(schedule)), Wait, ""},
+		"the policy went":                    {world(alive, asksNothing), RemoveFinalizer, ""},
+		"the policy went, annotations stay":  {world(alive), Wait, ""},
+		"annotations went, the policy stays": {world(alive, unselected, byPolicy), Wait, ""},
+		"it selects the claim no more":       {world(alive, asksNothing, byPolicy, unlabelled), RemoveFinalizer, ""},
+		"its selector cannot be read":        {world(alive, asksNothing, byUnclearPolicy), Wait, ""},
+		"nor hold a claim":                   {world(alive, released, asksNothing, byUnclearPolicy), Wait, ""},
+		"the namespace goes, policy first":   {world(alive, asksNothing, leaving), Wait, ""},
+		"the claim is deleted":               {world(asksNothing, byPolicy), CreateExportClaim, ""},
+		"the policy went after that":         {world(asksNothing), Wait, "InvalidAnnotations"},
+		"deleted before it was held":         {world(asksNothing, byPolicy, released), Wait, "FinalExportSkipped"},
+		"the policy has another place now": {
+			world(asksNothing, byPolicy, taken, exportClaim, run, func(s *State) {
+				s.Policies[0].Spec.Template.Destination.Bucket = "others"
+			}), DeleteExport, "",
+		},
+		"the policy goes while it runs": {
+			world(asksNothing, byPolicy, taken, exportClaim, run, func(s *State) { s.Policies = nil }), Wait,
+			"FinalExportRunning",
+		},
+		"its schedule is another one now": {
+			world(asksNothing, byPolicy, taken, exportClaim, run, func(s *State) {
+				s.Policies[0].Spec.Schedule = "@daily"
+			}), Wait, "FinalExportRunning",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if d := Decide(tt.state); d.Action != tt.action || d.Reason != tt.reason {
+				t.Errorf("decided %s %q (%s), want %s %q", d.Action, d.Reason, d.Message, tt.action, tt.reason)
+			}
+		})
+	}
+}
+
+// TestWhoDecidesWhereTo: annotations that ask for the export, then the oldest policy, then the first by name.
+func TestWhoDecidesWhereTo(t *testing.T) {
+	for name, tt := range map[string]struct {
+		state         State
+		bucket, asker string
+	}{
+		"annotations and a policy": {world(byPolicy), "backups", "its annotation s3populator.io/export-on-delete"},
+		"a place without a wish":   {world(unselected, byPolicy), "nights", "S3ExportPolicy to-nights"},
+		"a wish without a place":   {world(nowhere, byPolicy), "nights", "S3ExportPolicy to-nights"},
+		"a policy":                 {world(asksNothing, byPolicy), "nights", "S3ExportPolicy to-nights"},
+		"the oldest": {
+			world(asksNothing, policies(nightly("a", 7), nightly("c", 5), nightly("b", 6))), "c", "S3ExportPolicy to-c",
+		},
+		"of one second": {world(asksNothing, policies(nightly("b", 5), nightly("a", 5))), "a", "S3ExportPolicy to-a"},
+	} {
+		export, wrong := wish(tt.state)
+		if wrong != "" || export.Destination.Bucket != tt.bucket || tt.state.asker() != tt.asker {
+			t.Errorf("%s: to %q for %q (%s), want %q for %q", name, export.Destination.Bucket, tt.state.asker(), wrong,
+				tt.bucket, tt.asker)
+		}
+	}
+	if d := Decide(world(asksNothing, byPolicy, inUseByPods)); !strings.Contains(d.Message, "S3ExportPolicy to-nights") {
+		t.Errorf("who asks is not told: %s", d.Message)
+	}
+}
+
+// TestExportOfAPolicy is of all of the volume, in the place of the user's claim, and stays for a week.
+func TestExportOfAPolicy(t *testing.T) {
+	s := world(asksNothing, byPolicy)
+	s.Policies[0].Spec.Template.Path, s.Policies[0].Spec.Template.DryRun = "models", true
+	s.Policies[0].Spec.Template.TTLSecondsAfterFinished = new(int32(1))
+	e := Export(s)
+	if e.Spec.Destination.Prefix != "{{.Namespace}}/data/{{.Run}}/" || e.Spec.Path != "" || e.Spec.DryRun ||
+		e.Spec.StorageClass != "STANDARD_IA" || *e.Spec.TTLSecondsAfterFinished != keepExport || !whole(e) {
+		t.Errorf("the S3Export is %+v", e.Spec)
+	}
+	again := s
+	again.Policies = slices.Clone(s.Policies)
+	again.Policies[0].Spec.Template.StorageClass = "GLACIER_IR"
+	if hashOf(s, e.Spec.S3ExportTemplate) == Export(again).Annotations[v1alpha1.AnnotationRequestHash] {
+		t.Error("another storage class is no other request")
+	}
+}

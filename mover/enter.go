@@ -36,6 +36,7 @@ func (t *transfer) enter(ctx context.Context) error {
 	if err := t.admitted(ctx, o, may); err != nil {
 		return err
 	}
+	t.empty = may == volume.Begin && len(o.Foreign) == 0
 	if t.whole { // Nothing else is written to it: it might be in use by now.
 		if err := ledger.RemoveRest(t.volume.Root); err != nil {
 			t.logf("%v", err)

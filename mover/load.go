@@ -24,7 +24,7 @@ import (
 
 // loadDevice fills a Block volume.
 func (m *mover) loadDevice(ctx context.Context) (*ledger.Ledger, error) {
-	if err := m.list(ctx); err != nil {
+	if err := m.list(ctx, nil); err != nil {
 		return nil, err
 	}
 	if err := m.refuseEmpty(ctx); err != nil {
@@ -59,17 +59,8 @@ func (m *mover) loadVolume(ctx context.Context) (*ledger.Ledger, error) {
 		return t.ledger, nil
 	}
 	defer t.journal.Close()
-	if err := t.makePlan(ctx); err != nil {
-		return nil, err
-	}
-	if err := t.loosen(); err != nil {
-		return nil, err
-	}
-	if err := t.resume(ctx); err != nil {
-		return nil, err
-	}
-	if err := t.checkRoom(); err != nil {
-		return nil, err
+	if err := t.prepare(ctx); err != nil {
+		return nil, t.takeBack(ctx, err)
 	}
 	if err := t.fill(ctx); err != nil {
 		return nil, err
@@ -77,12 +68,26 @@ func (m *mover) loadVolume(ctx context.Context) (*ledger.Ledger, error) {
 	return t.ledger, t.finish(ctx)
 }
 
+// prepare leaves nothing to do but to fetch what is not on the volume.
+func (t *transfer) prepare(ctx context.Context) error {
+	if err := t.makePlan(ctx); err != nil {
+		return err
+	}
+	if err := t.loosen(); err != nil {
+		return err
+	}
+	if err := t.resume(ctx); err != nil {
+		return err
+	}
+	return t.checkRoom()
+}
+
 // makePlan lists the source, once.
 func (t *transfer) makePlan(ctx context.Context) error {
 	if t.ledger != nil {
 		return nil
 	}
-	if err := t.list(ctx); err != nil {
+	if err := t.listEarly(ctx); err != nil {
 		return err
 	}
 	if err := t.refuseEmpty(ctx); err != nil {

@@ -172,7 +172,7 @@ func (m *mover) run(ctx context.Context) (*ledger.Ledger, error) {
 	defer stop()
 	switch m.request.Operation {
 	case wire.Inventory:
-		return nil, m.list(ctx)
+		return nil, m.list(ctx, nil)
 	case wire.Export:
 		return nil, m.export(ctx)
 	case wire.Abort:
@@ -237,10 +237,11 @@ func (m *mover) connect() error {
 	return nil
 }
 
-// list makes the plan and applies the policies that need no volume.
-func (m *mover) list(ctx context.Context) error {
+// list makes the plan and applies the policies that need no volume. Planned is shown every entry as it
+// is listed, before it is known whether it stays; nil for nobody.
+func (m *mover) list(ctx context.Context, planned func(plan.Entry)) error {
 	m.progress.enter(wire.Listing)
-	p, err := m.source.Plan(ctx, m.progress.listed)
+	p, err := m.source.Plan(ctx, m.progress.listed, planned)
 	if err != nil {
 		return err
 	}
@@ -248,12 +249,15 @@ func (m *mover) list(ctx context.Context) error {
 	m.prover = &proof.Prover{
 		Asker:      m.source,
 		Plan:       p,
-		SizeOnly:   m.request.Transfer.Verify == proof.VerifySize,
+		SizeOnly:   m.sizeOnly(),
 		OpaqueTags: plan.IsDirectoryBucket(m.request.Source.Bucket),
 	}
 	m.logf("listed %d objects, %d bytes, in %.1f s", len(p.Entries), p.Bytes, time.Since(m.start).Seconds())
 	return nil
 }
+
+// sizeOnly tells that spec.transfer.verify asks for no more than sizes.
+func (m *mover) sizeOnly() bool { return m.request.Transfer.Verify == proof.VerifySize }
 
 // refuseEmpty applies spec.onEmpty.
 func (m *mover) refuseEmpty(ctx context.Context) error {

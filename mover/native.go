@@ -27,7 +27,7 @@ func (m *mover) engineName() string {
 // isNative tells that no mc is to run.
 func (m *mover) isNative() bool { return m.engineName() == wire.EngineNative }
 
-// ownEngine is the engine that asks S3 with requests of its own. The source was listed.
+// ownEngine is the engine that asks S3 with requests of its own. The region is known.
 func (m *mover) ownEngine(ctx context.Context) (*native.Engine, error) {
 	if m.native != nil {
 		return m.native, nil
@@ -49,7 +49,7 @@ func (m *mover) ownEngine(ctx context.Context) (*native.Engine, error) {
 		Connections:    m.request.Transfer.Parallelism,
 		BytesPerSecond: m.request.Transfer.BytesPerSecond,
 		PartSize:       m.nativePartSize,
-		SkipSums:       m.prover.SizeOnly,
+		SkipSums:       m.sizeOnly(),
 		Idle:           m.options.IdleTimeout,
 	})
 	return m.native, nil

@@ -39,6 +39,10 @@ type transfer struct {
 	dirs int64
 	// whole means that the volume was found complete: nothing is written to it.
 	whole bool
+	// empty means that nothing was found on the volume, not even a journal of ours.
+	empty bool
+	// cameEarly means that files were fetched while the source was listed.
+	cameEarly bool
 	// attributes are those to restore; nil for none.
 	attributes *restore.Restore
 	// streaming marks the entries that mc cat writes while mc mirror runs.

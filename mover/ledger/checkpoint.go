@@ -41,7 +41,7 @@ func (k *Checkpointer) Run(ctx context.Context, stop context.CancelCauseFunc) er
 	defer guard.Wait()
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	guard.Go(func() { k.guard(ctx, stop) })
+	guard.Go(func() { k.Guard(ctx, stop) })
 	err := k.checkpoints(ctx)
 	if err != nil {
 		stop(err)
@@ -67,9 +67,9 @@ func (k *Checkpointer) checkpoints(ctx context.Context) error {
 	}
 }
 
-// guard stops what is going on when the journal is not this mover's any more. It does not wait for a
+// Guard stops what is going on when the journal is not this mover's any more. It does not wait for a
 // sync: another mover may complete the volume before that ends.
-func (k *Checkpointer) guard(ctx context.Context, stop context.CancelCauseFunc) {
+func (k *Checkpointer) Guard(ctx context.Context, stop context.CancelCauseFunc) {
 	tick := time.NewTicker(max(k.Every, time.Millisecond))
 	defer tick.Stop()
 	for {

@@ -45,6 +45,8 @@ type Plan struct {
 // Planner turns a listing into a plan.
 type Planner struct {
 	Plan
+	// Planned is shown every entry as it is added; nil for nobody.
+	Planned  func(Entry)
 	filter   Filter
 	target   string
 	tolerate bool // Unsafe keys are left out rather than refused.
@@ -113,6 +115,9 @@ func (p *Planner) place(key, path string, size int64, tag string) {
 	}
 	p.Entries = append(p.Entries, e)
 	p.Bytes += size
+	if p.Planned != nil {
+		p.Planned(e)
+	}
 }
 
 func (p *Planner) tag(s string) ETag {

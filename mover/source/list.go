@@ -16,8 +16,13 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// Plan reads the source and decides what becomes of every object.
-func (c *Client) Plan(ctx context.Context, listed func(objects int64)) (*plan.Plan, error) {
+// Plan reads the source and decides what becomes of every object. Planned is shown every entry in the order
+// of the listing, before the whole is looked at; nil for nobody.
+func (c *Client) Plan(
+	ctx context.Context,
+	listed func(objects int64),
+	planned func(plan.Entry),
+) (*plan.Plan, error) {
 	if _, err := c.Identities.Get(ctx); err != nil {
 		return nil, err // Said better here than from inside the client.
 	}
@@ -25,6 +30,7 @@ func (c *Client) Plan(ctx context.Context, listed func(objects int64)) (*plan.Pl
 	if err != nil {
 		return nil, err
 	}
+	p.Planned = planned
 	if len(c.request.Source.Objects) > 0 {
 		err = c.statObjects(ctx, p, listed)
 	} else {
@@ -33,11 +39,21 @@ func (c *Client) Plan(ctx context.Context, listed func(objects int64)) (*plan.Pl
 	if err != nil {
 		return nil, err
 	}
-	// The client has asked for it already, if it had to, to sign its requests.
-	if c.Region, err = c.S3.GetBucketLocation(ctx, c.request.Source.Bucket); err != nil {
+	if err := c.LookUpRegion(ctx); err != nil {
 		c.Region = c.request.Source.Region
 	}
 	return p.Finish()
+}
+
+// LookUpRegion finds out the region of the bucket. Once anything was listed, the client has asked for it
+// already, if it had to, to sign its requests.
+func (c *Client) LookUpRegion(ctx context.Context) error {
+	region, err := c.S3.GetBucketLocation(ctx, c.request.Source.Bucket)
+	if err != nil {
+		return fmt.Errorf("look up the region of the bucket: %w", err)
+	}
+	c.Region = region
+	return nil
 }
 
 // Each lists the source, page by page; listed is told how many objects came so far.

@@ -59,6 +59,15 @@ func ReadRoom(v *Volume, p *plan.Plan, dirs int64, have func(i int) (int64, bool
 	return r, nil
 }
 
+// Free is what the file system has: bytes for an unprivileged user, inodes (0: made on demand), and the size
+// of its blocks.
+func (r Room) Free() (bytes, inodes, block int64) {
+	if r.totalInodes > 0 {
+		inodes = max(r.freeInodes, 1)
+	}
+	return r.freeBytes, inodes, r.blockSize
+}
+
 // nameBytes is what the name of a file takes in its directory: ext4 adds a head, aligns, and
 // leaves blocks a quarter empty when it splits them.
 func nameBytes(path string) int64 {

@@ -38,13 +38,25 @@ const hopeless = 2 * mostConnections
 
 // Fetch implements engine.Engine.
 func (e *Engine) Fetch(ctx context.Context, tasks engine.Tasks, to engine.Target, sink engine.Sink) error {
+	ranges := !e.noRanges.Load() // The same for all of this call.
+	w, end := newWork(tasks, func(t engine.Task) bool { return ranges && t.Size >= LargeSize })
+	defer end()
+	return e.fetch(ctx, w, to, sink)
+}
+
+// FetchSmall is Fetch of tasks whose number is not known yet: it takes the next one when it has a connection
+// for it, and waits for it. None is as large as LargeSize. Tasks end when the context does.
+func (e *Engine) FetchSmall(ctx context.Context, tasks engine.Tasks, to engine.Target, sink engine.Sink) error {
+	w, end := newSmallWork(tasks)
+	defer end()
+	return e.fetch(ctx, w, to, sink)
+}
+
+func (e *Engine) fetch(ctx context.Context, w *work, to engine.Target, sink engine.Sink) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	r := &run{Engine: e, to: to, sink: sink, stop: stop, pace: newPace(e.config.Connections)}
-	var endWork, endWatch func()
-	ranges := !e.noRanges.Load() // The same for all of this call.
-	r.work, endWork = newWork(tasks, func(t engine.Task) bool { return ranges && t.Size >= LargeSize })
-	defer endWork()
+	r := &run{Engine: e, to: to, sink: sink, stop: stop, pace: newPace(e.config.Connections), work: w}
+	var endWatch func()
 	r.watch, endWatch = startWatch(ctx, e.config.Idle)
 	defer endWatch()
 	defer context.AfterFunc(ctx, r.work.stop)()

@@ -50,6 +50,14 @@ func newWork(tasks engine.Tasks, isLarge func(engine.Task) bool) (w *work, stop 
 	return w, func() { stopSmall(); stopLarge() }
 }
 
+// newSmallWork looks for no large object, which could be behind tasks that nobody knows yet.
+func newSmallWork(tasks engine.Tasks) (w *work, stop func()) {
+	w = &work{largeDone: true}
+	w.changed = sync.NewCond(&w.mu)
+	w.nextSmall, stop = iter.Pull(tasks)
+	return w, stop
+}
+
 // take waits for something to do. It returns false when there is nothing and never will be.
 // Large objects get half of the workers while there are small ones.
 func (w *work) take(limit int) (item, bool) {

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3populator/s3populator/mover/engine"
+	"github.com/s3populator/s3populator/mover/engine/native"
+	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/ledger"
+	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
+	"github.com/s3populator/s3populator/mover/volume"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// earlyFrom is how many objects have to be listed before one is fetched: with fewer, the listing is at
+// its end.
+var earlyFrom = 1000 // A variable for tests alone.
+
+// earlyGrace is how long what is on its way may take once the listing is at its end.
+const earlyGrace = 2 * time.Second
+
+// early fetches small objects while the source is still listed, because a listing leaves a processor and
+// the network idle. It only ever saves work: a file that is not proven by what S3 said with its bytes is
+// nothing, and whatever goes wrong is left to the transfer that follows, which knows the whole plan.
+type early struct {
+	transfer *transfer
+	feed     *feed
+
+	begun bool
+	ended chan struct{}
+	stop  context.CancelCauseFunc
+	cause func() error
+
+	mu     sync.Mutex
+	proven map[int]provenFile // By the index of the task.
+}
+
+// errEarlyOver ends what is still on its way.
+var errEarlyOver = errors.New("the source is listed")
+
+// listEarly is list, and fetches meanwhile where that is worth it and cannot do harm: the volume was
+// found empty, and all that the listing names is to become a file.
+func (t *transfer) listEarly(ctx context.Context) error {
+	r := t.request
+	if !t.empty || !t.isNative() || len(r.Source.Objects) > 0 || r.Policy.RestoreAttributes ||
+		t.sizeOnly() {
+		return t.list(ctx, nil)
+	}
+	room, err := volume.ReadRoom(t.volume, &plan.Plan{}, 0, nil)
+	if err != nil {
+		return err
+	}
+	e := &early{transfer: t, proven: make(map[int]provenFile)}
+	bytes, inodes, block := room.Free()
+	e.feed = newFeed(feedRoom{freeBytes: bytes, freeInodes: inodes, block: block})
+	err = t.list(ctx, func(entry plan.Entry) { e.listed(ctx, entry) })
+	if lost := e.end(); lost != nil {
+		return lost
+	}
+	if err != nil {
+		return err
+	}
+	t.proven = e.found(t.plan)
+	return nil
+}
+
+// listed takes the next entry of the plan, and begins once there are enough of them.
+func (e *early) listed(ctx context.Context, entry plan.Entry) {
+	if e.feed.add(entry) < earlyFrom || e.begun {
+		return
+	}
+	e.begun, e.transfer.cameEarly = true, true
+	if err := e.transfer.source.LookUpRegion(ctx); err != nil {
+		e.feed.close()
+		return
+	}
+	own, err := e.transfer.ownEngine(ctx)
+	if err != nil {
+		e.feed.close()
+		return
+	}
+	ctx, e.stop = context.WithCancelCause(ctx)
+	e.cause = func() error { return context.Cause(ctx) }
+	e.ended = make(chan struct{})
+	go e.run(ctx, own)
+}
+
+// run fetches until the feed ends. A mover that was fenced stops to write.
+func (e *early) run(ctx context.Context, own *native.Engine) {
+	defer close(e.ended)
+	defer context.AfterFunc(ctx, e.feed.close)()
+	guarded, unguard := context.WithCancel(ctx)
+	var guard sync.WaitGroup
+	k := ledger.Checkpointer{Journal: e.transfer.journal, Every: e.transfer.options.CheckpointEvery}
+	guard.Go(func() { k.Guard(guarded, e.stop) })
+	// Of what did not come, the transfer that follows says why.
+	_ = own.FetchSmall(ctx, e.feed.tasks, &nativeTarget{transfer: e.transfer}, e)
+	unguard()
+	guard.Wait()
+}
+
+// end waits until nothing writes any more. Its error is that the volume is another mover's.
+func (e *early) end() error {
+	e.feed.close()
+	if e.ended == nil {
+		return nil
+	}
+	grace := time.AfterFunc(earlyGrace, func() { e.stop(errEarlyOver) })
+	defer grace.Stop()
+	<-e.ended
+	err := e.cause()
+	e.stop(errEarlyOver)
+	if fault.ReasonOf(err) == wire.Fenced {
+		return err
+	}
+	return nil
+}
+
+// found are the files of a plan that are there and proven, by their index in it.
+func (e *early) found(p *plan.Plan) map[int]provenFile {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.proven) == 0 {
+		return nil
+	}
+	files := make(map[int]provenFile, len(e.proven))
+	for n, file := range e.proven {
+		entry := e.feed.entry(n)
+		if i, ok := p.Find(entry.Path); ok && p.Entries[i] == entry {
+			files[i] = file
+		}
+	}
+	e.transfer.logf("%d files came while the source was listed", len(files))
+	return files
+}
+
+// Arrived implements engine.Sink.
+func (e *early) Arrived(got engine.Evidence) {
+	defer e.transfer.progress.inFlight.Add(-got.Fetched)
+	by, err := judge(e.feed.entry(got.Index), got, false)
+	if err != nil || by == proof.Unverified {
+		e.feed.close()
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.proven[got.Index] = provenFile{by: by, file: got.File}
+}
+
+// Failed implements engine.Sink.
+func (e *early) Failed(int, error) error {
+	e.feed.close()
+	return nil
+}
+
+// Wrote implements engine.Sink.
+func (e *early) Wrote(_ int, n int64) { e.transfer.wroteNative(n) }
+
+// Grew implements engine.Sink. No object here comes in ranges.
+func (*early) Grew(int, engine.Range, uint64) {}
+
+// takeBack removes what came early of a source that is refused: nobody asks for it again, and the volume
+// is as empty as it was.
+func (t *transfer) takeBack(ctx context.Context, refused error) error {
+	reason := fault.ReasonOf(t.faults.Classify(refused))
+	if !t.cameEarly || reason == wire.Fenced || fault.ClassOf(reason).Again() || ctx.Err() != nil {
+		return refused
+	}
+	none := func(int, *unix.Stat_t) bool { return false }
+	s := volume.Sweep{Volume: t.volume, Owned: t.journal.Owned, Plan: &plan.Plan{}, Keep: none}
+	if err := s.Run(ctx); err != nil {
+		t.logf("remove what came while the source was listed: %v", err)
+	}
+	return refused
+}

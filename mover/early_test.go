@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/s3populator/s3populator/mover/ledger"
+	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/source"
+	"github.com/s3populator/s3populator/mover/volume"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// twoPages puts so many small objects that a listing has two pages, and returns them.
+func twoPages(t *testing.T, s *s3server) map[string][]byte {
+	t.Helper()
+	const n = 1100
+	want := make(map[string][]byte, n)
+	for i := range n {
+		want[fmt.Sprintf("dir/o%04d", i)] = content(uint64(i), 2000+i)
+	}
+	source.Parallel(16, n, func(i int) {
+		k := fmt.Sprintf("dir/o%04d", i)
+		s.put(t, k, want[k])
+	})
+	return want
+}
+
+// isSecondPage tells that the second page of a listing is asked for.
+func isSecondPage(r *http.Request) bool {
+	q := r.URL.Query()
+	return q.Has("list-type") && q.Get("continuation-token") != ""
+}
+
+// earlyBench is of a source whose second page waits until some objects have come, or for as long as late
+// says.
+func earlyBench(t *testing.T, s *s3server, second func(b *bench, w http.ResponseWriter, r *http.Request) bool) (
+	*bench, *proxy,
+) {
+	t.Helper()
+	var b *bench
+	p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		return isSecondPage(r) && second(b, w, r)
+	})
+	b = newBench(t, p.URL)
+	b.request.Transfer.Engine = wire.EngineNative
+	return b, p
+}
+
+// files counts the regular files below a directory.
+func files(t testing.TB, dir string) (n int) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil && !os.IsNotExist(err) {
+		t.Error(err)
+	}
+	for _, e := range entries {
+		if e.Type().IsRegular() {
+			n++
+		}
+	}
+	return n
+}
+
+// TestObjectsComeWhileTheSourceIsListed, and none of them twice.
+func TestObjectsComeWhileTheSourceIsListed(t *testing.T) {
+	s := startVersity(t)
+	want := twoPages(t, s)
+	b, p := earlyBench(t, s, func(b *bench, _ http.ResponseWriter, _ *http.Request) bool {
+		waitFor(t, 20*time.Second, "objects before the second page", func() bool {
+			return files(t, filepath.Join(b.paths.Volume, "dir")) >= 500
+		})
+		return false
+	})
+	r := b.mustBeDone(b.run())
+	b.mustHold(want)
+	if n := p.gets.Load(); n != int64(len(want)) {
+		t.Errorf("%d objects were asked for, want each of %d once", n, len(want))
+	}
+	if r.FetchedBytes != r.Bytes || !strings.Contains(b.log.String(), "files came while the source was listed") {
+		t.Errorf("the report is %+v", r)
+	}
+}
+
+// TestWhatIsRefusedLaterIsTakenBack: a key of the second page cannot become a file.
+func TestWhatIsRefusedLaterIsTakenBack(t *testing.T) {
+	for policy, wantReason := range map[string]wire.Reason{wire.Fail: wire.UnsafeKey, wire.Skip: ""} {
+		t.Run(policy, func(t *testing.T) {
+			s := startVersity(t)
+			want := twoPages(t, s)
+			b, _ := earlyBench(t, s, func(b *bench, w http.ResponseWriter, r *http.Request) bool {
+				waitFor(t, 20*time.Second, "objects before the second page", func() bool {
+					return files(t, filepath.Join(b.paths.Volume, "dir")) >= 10
+				})
+				return replaced(t, w, s, r, "<Key>dir/o1050</Key>", "<Key>dir/o0007/below</Key>")
+			})
+			b.request.Policy.UnsafeKeys = policy
+			delete(want, "dir/o1050")
+			delete(want, "dir/o0007") // Which is a directory now, of an object that does not exist.
+			r := b.run()
+			if r.Reason != wantReason && policy == wire.Fail {
+				t.Fatalf("the report is %+v, want %s", r, wantReason)
+			}
+			if policy == wire.Fail {
+				if n := files(t, filepath.Join(b.paths.Volume, "dir")); n > 0 {
+					t.Errorf("%d files are left of a source that was refused", n)
+				}
+				return
+			}
+			if r.Reason != wire.SourceChanged {
+				t.Fatalf("the report is %+v, want %s of what is not there", r, wire.SourceChanged)
+			}
+			if _, err := os.Stat(filepath.Join(b.paths.Volume, "dir/o0007")); err == nil {
+				if info, _ := os.Stat(filepath.Join(b.paths.Volume, "dir/o0007")); !info.IsDir() {
+					t.Error("a file is where the plan has a directory")
+				}
+			}
+		})
+	}
+}
+
+// replaced answers a listing with some text in it replaced.
+func replaced(t *testing.T, w http.ResponseWriter, s *s3server, r *http.Request, from, to string) bool {
+	t.Helper()
+	request := r.Clone(t.Context())
+	request.RequestURI, request.URL.Scheme, request.URL.Host = "", "http", strings.TrimPrefix(s.endpoint, "http://")
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		t.Error(err)
+		return false
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || !bytes.Contains(text, []byte(from)) {
+		t.Errorf("the listing is %s (%v)", text, err)
+	}
+	w.Header().Set("Content-Type", "application/xml")
+	_, _ = w.Write(bytes.Replace(text, []byte(from), []byte(to), 1))
+	return true
+}
+
+// TestAFencedMoverFetchesNoMore, though its listing goes on.
+func TestAFencedMoverFetchesNoMore(t *testing.T) {
+	s := startVersity(t)
+	twoPages(t, s)
+	b, p := earlyBench(t, s, func(b *bench, _ http.ResponseWriter, _ *http.Request) bool {
+		dir := filepath.Join(b.paths.Volume, "dir")
+		waitFor(t, 20*time.Second, "a few objects", func() bool { return files(t, dir) >= 3 })
+		v, err := volume.Open(b.paths.Volume, "")
+		if err != nil {
+			t.Error(err)
+			return false
+		}
+		defer v.Close()
+		j, err := ledger.TakeOver(v.Root, plan.Header{Claim: testClaim, Pod: "next-pod", Request: "r"})
+		if err != nil {
+			t.Error(err)
+			return false
+		}
+		defer j.Close()
+		time.Sleep(20 * b.options.CheckpointEvery) // It notices within one.
+		before := files(t, dir)
+		time.Sleep(20 * b.options.CheckpointEvery)
+		if n := files(t, dir); n != before || n >= 1000 {
+			t.Errorf("%d files were on the volume when it was taken over, and %d are now", before, n)
+		}
+		return false
+	})
+	slow := p.fault
+	p.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodGet && keyOf(r) != "" {
+			time.Sleep(100 * time.Millisecond) // So that most objects are still to come.
+		}
+		return slow(w, r)
+	}
+	b.options.CheckpointEvery = 20 * time.Millisecond
+	if r := b.run(); r.Reason != wire.Fenced {
+		t.Errorf("the report is %+v, want %s", r, wire.Fenced)
+	}
+}
+
+// TestWrongBytesThatComeEarly are not what is on the volume in the end.
+func TestWrongBytesThatComeEarly(t *testing.T) {
+	s := startVersity(t)
+	want := twoPages(t, s)
+	var wrong atomic.Int64
+	b, p := earlyBench(t, s, func(b *bench, _ http.ResponseWriter, _ *http.Request) bool {
+		waitFor(t, 20*time.Second, "the wrong bytes", func() bool { return wrong.Load() > 0 })
+		return false
+	})
+	second := p.fault
+	p.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		key := keyOf(r)
+		if r.Method != http.MethodGet || key != "dir/o0003" || wrong.Add(1) > 1 {
+			return second(w, r)
+		}
+		w.Header().Set("ETag", tagOf(r))
+		w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+		_, _ = w.Write(content(99, len(want[key])))
+		return true
+	}
+	b.mustBeDone(b.run())
+	b.mustHold(want)
+	if wrong.Load() < 2 {
+		t.Error("the object did not come again")
+	}
+}
+
+// TestAStallIsNotWaitedFor: what hangs when the listing is at its end is fetched again.
+func TestAStallIsNotWaitedFor(t *testing.T) {
+	s := startVersity(t)
+	want := twoPages(t, s)
+	var stalls atomic.Int64
+	b, p := earlyBench(t, s, func(*bench, http.ResponseWriter, *http.Request) bool {
+		waitFor(t, 20*time.Second, "the stall", func() bool { return stalls.Load() > 0 })
+		return false
+	})
+	second := p.fault
+	p.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet || keyOf(r) != "dir/o0003" || stalls.Add(1) > 1 {
+			return second(w, r)
+		}
+		<-r.Context().Done()
+		return true
+	}
+	start := time.Now()
+	b.options.IdleTimeout = 10 * time.Minute
+	b.mustBeDone(b.run())
+	b.mustHold(want)
+	if took := time.Since(start); took > time.Minute {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// TestFeed is a table of what is handed out before the plan is known.
+func TestFeed(t *testing.T) {
+	tag, opaque := plan.ETag{}, plan.ETag{Parts: plan.OpaqueETag}
+	file := func(key string, size int64) plan.Entry { return plan.Entry{Key: key, Path: key, Size: size, ETag: tag} }
+	for name, tt := range map[string]struct {
+		room   feedRoom
+		listed []plan.Entry
+		want   string
+		closed bool
+	}{
+		"files": {
+			room:   feedRoom{freeBytes: 1 << 30, block: 4096},
+			listed: []plan.Entry{file("a", 1), file("b", 0)},
+			want:   "ab",
+		},
+		"directories come later": {
+			room:   feedRoom{freeBytes: 1 << 30, block: 4096},
+			listed: []plan.Entry{file("a/", 0), file("b", 1)},
+			want:   "b",
+		},
+		"large objects come later": {
+			room:   feedRoom{freeBytes: 1 << 30, block: 4096},
+			listed: []plan.Entry{file("a", plan.LargeSize), file("b", plan.LargeSize-1)},
+			want:   "b",
+		},
+		"objects whose entity tag says nothing come later": {
+			room:   feedRoom{freeBytes: 1 << 30, block: 4096},
+			listed: []plan.Entry{{Key: "a", Path: "a", Size: 1, ETag: opaque}, file("b", 1)},
+			want:   "b",
+		},
+		"a key that comes twice": {
+			room:   feedRoom{freeBytes: 1 << 30, block: 4096},
+			listed: []plan.Entry{file("a", 1), file("a", 1), file("b", 1)},
+			want:   "a",
+			closed: true,
+		},
+		"keys that do not ascend": {
+			room:   feedRoom{freeBytes: 1 << 30, block: 4096},
+			listed: []plan.Entry{file("b", 1), file("a", 1), file("c", 1)},
+			want:   "b",
+			closed: true,
+		},
+		"more than half of the room": {
+			room:   feedRoom{freeBytes: 4 * 4096, block: 4096},
+			listed: []plan.Entry{file("a", 1), file("b", 1)},
+			want:   "a",
+			closed: true,
+		},
+		"a large object that takes half of the room": {
+			room:   feedRoom{freeBytes: plan.LargeSize, block: 4096},
+			listed: []plan.Entry{file("a", 1), file("b", plan.LargeSize), file("c", 1)},
+			want:   "a",
+			closed: true,
+		},
+		"more than half of the inodes": {
+			room:   feedRoom{freeBytes: 1 << 30, freeInodes: 3, block: 4096},
+			listed: []plan.Entry{file("a", 1), file("b", 1)},
+			want:   "a",
+			closed: true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFeed(tt.room)
+			for _, e := range tt.listed {
+				f.add(e)
+			}
+			var got strings.Builder
+			for _, e := range f.list {
+				got.WriteString(e.Path)
+			}
+			if got.String() != tt.want || f.closed != tt.closed {
+				t.Errorf("handed out %q, closed %v; want %q, %v", got.String(), f.closed, tt.want, tt.closed)
+			}
+		})
+	}
+}

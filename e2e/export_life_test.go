@@ -7,7 +7,6 @@ package e2e
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -88,9 +87,8 @@ func TestExportInterrupted(t *testing.T) {
 	if st := done.Status; st.Attempts != 3 || st.Objects != 1 || st.Bytes != 40*story.MiB {
 		t.Errorf("the status says %+v", st)
 	}
-	if got := s.Events(e); !slices.Contains(got, "ExportStarted") || !slices.Contains(got, "Exported") {
-		t.Errorf("events on the export are only %v", got)
-	}
+	s.WaitForEvent(e, "ExportStarted", "Exporting claim")
+	s.WaitForEvent(e, "Exported", "1 objects")
 }
 
 // A manager that is replaced in mid-run ends nothing: the one mover there is brings the export to its end.

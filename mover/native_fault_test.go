@@ -77,8 +77,15 @@ func nativeFileOf(t *testing.T, dir, name string, size int64) engine.File {
 // TestCommitIsOfThePath: what is verified has the name, and the time of its last change is what is
 // found there later.
 func TestCommitIsOfThePath(t *testing.T) {
+	for name, size := range map[string]int64{"small": 5, "laid out": preallocateFrom} {
+		t.Run(name, func(t *testing.T) { commitsThePath(t, size) })
+	}
+}
+
+func commitsThePath(t *testing.T, size int64) {
+	t.Helper()
 	dir := t.TempDir()
-	f := nativeFileOf(t, dir, "a/file", 5)
+	f := nativeFileOf(t, dir, "a/file", size)
 	_, err := f.WriteAt([]byte("bytes"), 0)
 	mustDo(t, err)
 	file, err := f.Commit()
@@ -93,7 +100,7 @@ func TestCommitIsOfThePath(t *testing.T) {
 		},
 		"removed": os.Remove,
 	} {
-		f := nativeFileOf(t, dir, name, 5)
+		f := nativeFileOf(t, dir, name, size)
 		_, err := f.WriteAt([]byte("bytes"), 0)
 		mustDo(t, errors.Join(err, change(filepath.Join(dir, name))))
 		if file, err := f.Commit(); !errors.Is(err, fault.ErrDiffers) {

@@ -22,17 +22,18 @@ var nativeFiles = sync.Pool{New: func() any { return new(nativeFile) }}
 
 // Create implements engine.Target.
 func (t *nativeTarget) Create(task engine.Task) (engine.File, error) {
+	if task.Size < preallocateFrom {
+		return t.createSmall(task)
+	}
 	f, err := t.transfer.volume.Create(task.Path, task.Size)
 	if err != nil {
 		return nil, fault.NotWritable(err)
 	}
 	n, _ := nativeFiles.Get().(*nativeFile)
 	n.transfer, n.file, n.path = t.transfer, f, task.Path
-	if task.Size >= preallocateFrom {
-		if err := preallocate(f, task); err != nil {
-			n.Abandon()
-			return nil, fault.NotWritable(err)
-		}
+	if err := preallocate(f, task); err != nil {
+		n.Abandon()
+		return nil, fault.NotWritable(err)
 	}
 	return n, nil
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"runtime"
 	"sync"
@@ -261,13 +260,7 @@ func (t *transfer) commit(f *os.File, name string) (plan.Identity, error) {
 		return plan.Identity{}, fault.NotWritable(err)
 	}
 	found, err := t.volume.Stat(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist), err == nil && found.Ino != written.Ino:
-		return plan.Identity{}, fmt.Errorf("%w: another file took its place", fault.ErrDiffers)
-	case err != nil:
-		return plan.Identity{}, fmt.Errorf("look at %s: %w", plan.Quote(name), err)
-	}
-	return plan.IdentityOf(&found), nil
+	return sameFile(name, &written, &found, err)
 }
 
 func (t *transfer) settleFile(

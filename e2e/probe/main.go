@@ -7,7 +7,9 @@
 //	probe sha256 DIR             one JSON line for each entry below DIR
 //	probe sha256-device DEV SIZE the checksum of a block device's first bytes
 //	probe tree DIR               the same with times, links and owners' rights
-//	probe odd DIR                files, links and directories that are easily lost
+//	probe odd DIR                files, links, attributes and directories that are easily lost
+//	probe many DIR COUNT         so many small files
+//	probe change DIR EVERY       text added to each so many-th of them
 //	probe ls DIR                 the names below DIR
 //	probe cat FILE               what a file holds
 //	probe write FILE SIZE        a file of that many bytes, synced
@@ -50,6 +52,8 @@ func commands() map[string]command {
 		"sha256":        {1, func(_ context.Context, out io.Writer, a []string) error { return listSums(out, a[0]) }},
 		"tree":          {1, func(_ context.Context, out io.Writer, a []string) error { return listTree(out, a[0]) }},
 		"odd":           {1, func(_ context.Context, _ io.Writer, a []string) error { return makeOdd(a[0]) }},
+		"many":          {2, func(_ context.Context, _ io.Writer, a []string) error { return makeMany(a[0], a[1]) }},
+		"change":        {2, func(_ context.Context, _ io.Writer, a []string) error { return changeMany(a[0], a[1]) }},
 		"sha256-device": {2, func(_ context.Context, out io.Writer, a []string) error { return deviceSum(out, a[0], a[1]) }},
 		"ls":            {1, func(_ context.Context, out io.Writer, a []string) error { return listNames(out, a[0]) }},
 		"cat":           {1, func(_ context.Context, out io.Writer, a []string) error { return copyFile(out, a[0]) }},

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // oddNames are names that a careless program trips over.
@@ -28,7 +30,8 @@ func makeOdd(dir string) error {
 	for i, name := range oddNames {
 		path := filepath.Join(dir, "odd", oddNames[(i+7)%len(oddNames)], name)
 		errs = append(errs, os.MkdirAll(filepath.Dir(path), 0o755),
-			os.WriteFile(path, []byte(strings.Repeat(name, i*i)), 0o600), os.Chmod(path, modes[i%len(modes)]),
+			os.WriteFile(path, []byte(strings.Repeat(name, i*i)), 0o600),
+			unix.Setxattr(path, "user.number", []byte{byte(i), 0, 255}, 0), os.Chmod(path, modes[i%len(modes)]),
 			os.Chtimes(path, time.Time{}, time.Unix(int64(1_000_000_000+i*77_777), int64(i)*1000+1)))
 	}
 	links := map[string]string{
@@ -42,11 +45,22 @@ func makeOdd(dir string) error {
 	return errors.Join(errs...)
 }
 
+// number is the extended attribute that makeOdd has set; empty for none.
+func number(path string) string {
+	value := make([]byte, 16)
+	n, err := unix.Getxattr(path, "user.number", value)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%q", value[:n])
+}
+
 // branch is one line of "probe tree".
 type branch struct {
 	entry
 
 	Target  string `json:"target,omitempty"`
+	Number  string `json:"number,omitempty"` // The attribute that "probe odd" sets, as a Go string.
 	ModTime int64  `json:"modTime,omitempty"`
 }
 
@@ -59,6 +73,7 @@ func listTree(out io.Writer, dir string) error {
 		switch {
 		case info.Mode().IsRegular():
 			b.Size, b.ModTime = info.Size(), info.ModTime().UnixNano()
+			b.Number = number(filepath.Join(dir, path))
 			b.SHA256, err = fileSum(filepath.Join(dir, path))
 		case info.Mode()&fs.ModeSymlink != 0:
 			b.Target, err = os.Readlink(filepath.Join(dir, path))

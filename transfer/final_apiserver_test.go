@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -33,6 +34,7 @@ import (
 func TestFinalExport(t *testing.T) {
 	w := newWorld(t)
 	w.controllers(t)
+	w.pin(t)
 	w.finalManager(t)
 	for _, policy := range []corev1.PersistentVolumeReclaimPolicy{
 		corev1.PersistentVolumeReclaimDelete, corev1.PersistentVolumeReclaimRetain,
@@ -239,7 +241,9 @@ func (w *world) look(t *testing.T, o client.Object, judge func() error) error {
 
 func (w *world) finalManager(t *testing.T) {
 	t.Helper()
-	mgr, err := ctrl.NewManager(w.config, ctrl.Options{
+	asItself := rest.CopyConfig(w.config)
+	asItself.Impersonate = rest.ImpersonationConfig{UserName: ourselves, Groups: []string{"system:masters"}}
+	mgr, err := ctrl.NewManager(asItself, ctrl.Options{
 		Scheme: w.scheme, Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})

@@ -4,16 +4,59 @@ package transfer_test
 
 import (
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/transfer/final"
 )
+
+// ourselves is who the shipped policies of the API server take for the manager.
+const ourselves = "system:serviceaccount:s3populator-system:s3populator"
+
+// pin installs the policies that say what the manager may change: whatever it does here must be among that.
+func (w *world) pin(t *testing.T) {
+	t.Helper()
+	for _, file := range []string{"manager.yaml", "manager_volumes.yaml"} {
+		text, err := os.ReadFile("../manifests/policy/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for document := range strings.SplitSeq(string(text), "\n---\n") {
+			o := &unstructured.Unstructured{}
+			if err := yaml.UnmarshalStrict([]byte(document), &o.Object); err != nil {
+				t.Fatal(err)
+			}
+			w.create(t, o)
+		}
+	}
+	probe := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "probe"}}
+	probe.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
+	probe.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
+	w.create(t, probe)
+	thief := rest.CopyConfig(w.config)
+	thief.Impersonate = rest.ImpersonationConfig{UserName: ourselves, Groups: []string{"system:masters"}}
+	c, err := client.New(thief, client.Options{Scheme: w.scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.await(t, "the policies", func() error {
+		patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`))
+		err := c.Patch(t.Context(), probe.DeepCopy(), patch, client.DryRunAll)
+		return unless(err != nil && strings.Contains(err.Error(), "manager-volumes"), fmt.Sprint(err))
+	})
+}
 
 // testPolicy: a claim that says nothing itself is held for as long as a policy selects it, without losing the
 // finalizers of others, and goes only after its export.

@@ -196,8 +196,11 @@ func TestPolicies(t *testing.T) {
 	t.Run("change", c.testChange)
 	t.Run("selectors", c.testSelectors)
 	t.Run("the manager", c.testManager)
+	t.Run("the manager's volumes", c.testManagerVolumes)
+	t.Run("the manager's claims", c.testManagerClaims)
 	t.Run("the manager's webhook", c.testOwnWebhook)
 	t.Run("protected namespaces", c.testProtectedNamespaces)
+	t.Run("protected claims", c.testProtectedClaims)
 }
 
 func reference(c *corev1.PersistentVolumeClaim) {

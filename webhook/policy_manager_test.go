@@ -166,7 +166,7 @@ func (c *cast) testManagerWrites(t *testing.T) {
 	remove := func(o client.Object) func() error {
 		return func() error { return us.Delete(t.Context(), o.DeepCopyObject().(client.Object), client.DryRunAll) }
 	}
-	const annotated = `{"metadata":{"annotations":{"a":"b"}}}`
+	const annotated = `{"metadata":{"annotations":{"s3populator.io/progress":"b"}}}`
 	for name, tt := range map[string]struct {
 		do   func() error
 		want string

@@ -32,6 +32,35 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// TestProtection: what may not be deleted is the administrator's choice.
+func TestProtection(t *testing.T) {
+	const claims, namespaces = "ValidatingAdmissionPolicy s3populator-protect-claims",
+		"ValidatingAdmissionPolicy s3populator-protect"
+	for set, want := range map[string][2]bool{
+		"protect.claims=false":                        {false, false},
+		"protect.claims=true":                         {true, false},
+		"protect.namespaces=true":                     {false, true},
+		"protect.claims=true,protect.namespaces=true": {true, true},
+	} {
+		got := template(t, "--namespace", "elsewhere", "--set", set)
+		if (got[claims] != nil) != want[0] || (got[namespaces] != nil) != want[1] {
+			t.Errorf("%s: claims are protected: %t, namespaces: %t", set, got[claims] != nil, got[namespaces] != nil)
+		}
+		if (got[claims] != nil) != (got["ValidatingAdmissionPolicyBinding s3populator-protect-claims"] != nil) {
+			t.Errorf("%s: a policy without its binding, or the reverse", set)
+		}
+		if got[claims] == nil {
+			continue
+		}
+		if text, _ := got[claims].MarshalJSON(); !strings.Contains(
+			string(text),
+			"system:serviceaccount:elsewhere:s3populator",
+		) {
+			t.Errorf("%s: the manager of this release is not exempt: %s", set, text)
+		}
+	}
+}
+
 // TestMistakesAreRefused by the schema of the values, with the name of the value.
 func TestMistakesAreRefused(t *testing.T) {
 	for set, says := range map[string]string{
@@ -42,6 +71,7 @@ func TestMistakesAreRefused(t *testing.T) {
 		"admission.injectionNamespaces={A_B}": "injectionNamespaces",
 		"images.mover.digest=latest":          "digest",
 		"servingPort=8080":                    "servingPort",
+		"protect.pods=true":                   "pods",
 		"mover.runAsUser=root":                "runAsUser",
 		"extraArgs={workers}":                 "extraArgs",
 	} {

@@ -29,6 +29,13 @@ func basePrefix(s wire.Source) (base string, whole bool) {
 	return base, base == prefix
 }
 
+// NameStart is what every path of the source begins with: the last part of a literal prefix, where that ends
+// within a segment.
+func NameStart(s wire.Source) string {
+	base, _ := basePrefix(s)
+	return strings.TrimPrefix(ListPrefix(s), base)
+}
+
 // Direct tells that objects are fetched by our own client, because mc cannot ask for them: it
 // signs no header of ours, and takes a version for one object per process only.
 func Direct(s wire.Source) bool {

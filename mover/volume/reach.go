@@ -37,17 +37,21 @@ func olderThan(release string, major, minor int) bool {
 }
 
 // lookReach finds out whether every file has to be synced by itself.
-func (v *Volume) lookReach() error {
+func (v *Volume) lookReach() (err error) {
+	v.EachFile, err = syncsEachFile(v.Dir)
+	return err
+}
+
+func syncsEachFile(dir *os.File) (bool, error) {
 	var s unix.Statfs_t
-	if err := unix.Fstatfs(int(v.Dir.Fd()), &s); err != nil {
-		return fmt.Errorf("ask the volume for its type: %w", err)
+	if err := unix.Fstatfs(int(dir.Fd()), &s); err != nil {
+		return false, fmt.Errorf("ask the volume for its type: %w", err)
 	}
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
-		return fmt.Errorf("ask for the release of the kernel: %w", err)
+		return false, fmt.Errorf("ask for the release of the kernel: %w", err)
 	}
-	v.EachFile = !syncfsReaches(s.Type, unix.ByteSliceToString(u.Release[:]))
-	return nil
+	return !syncfsReaches(s.Type, unix.ByteSliceToString(u.Release[:])), nil
 }
 
 // SyncFile writes one file to its device where Sync does not, see EachFile.

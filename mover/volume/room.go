@@ -137,6 +137,29 @@ func (r Room) Check() error {
 	return nil
 }
 
+// CheckInUse is Check for files that are written beside those that they replace.
+func (r Room) CheckInUse() error {
+	if r.needBytes > r.freeBytes {
+		return fault.New(
+			wire.VolumeTooSmall,
+			"the files that are not on the volume yet take %s beside those that they replace, and %s are free of %s; make "+
+				"room, or raise spec.resources.requests.storage of the claim to at least %s",
+			InUnits(r.needBytes), InUnits(r.freeBytes), InUnits(r.totalBytes), InUnits(r.enoughBytes()),
+		).Requiring(r.enoughBytes())
+	}
+	return r.Check()
+}
+
+// Full is for a volume in use that ran full although there was room.
+func (r Room) Full(err error) error {
+	return fault.New(
+		wire.VolumeTooSmall,
+		"the volume ran full while files were brought to it, as others write to it, too: %s are free of %s. What was "+
+			"replaced is whole; make room, or raise spec.resources.requests.storage of the claim to at least %s",
+		InUnits(r.freeBytes), InUnits(r.totalBytes), InUnits(r.enoughBytes()),
+	).Requiring(r.enoughBytes()).Because(err)
+}
+
 // enoughBytes is a size of the claim that certainly holds the source: what is
 // there plus what lacks, and what a new file system takes for itself.
 func (r Room) enoughBytes() int64 {

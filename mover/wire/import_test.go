@@ -40,7 +40,10 @@ func TestParseRequestRefusesAnImportWithoutMeaning(t *testing.T) {
 		"as it is":                    {func(*wire.Request) {}, ""},
 		"to the root of the volume":   {func(r *wire.Request) { r.Volume.TargetPath = "" }, ""},
 		"dots that are part of names": {func(r *wire.Request) { r.Volume.TargetPath = "..a/b..c" }, ""},
-		"one object to a file's name": {func(r *wire.Request) { r.Source.Objects, r.Import.DeleteExtra = objects, false }, ""},
+		"one object to a file's name": {
+			func(r *wire.Request) { r.Source.Objects, r.Import.DeleteExtra = objects, false },
+			"",
+		},
 
 		"a device":                        {func(r *wire.Request) { r.Volume.Mode = wire.Block }, "volume.mode Block"},
 		"no volume":                       {func(r *wire.Request) { r.Volume = wire.Volume{} }, "volume.mode"},

@@ -37,7 +37,7 @@ const (
 	UnsafePath          Reason = "UnsafePath"          // a file whose name no key can hold
 	ExistsAlready       Reason = "ExistsAlready"       // an object is there already and onExisting is Fail
 	FileChanged         Reason = "FileChanged"         // a file changed each time that it was read, or vanished
-	PathConflict        Reason = "PathConflict"        // a link, or a file and a directory in each other's place, in the way of an import
+	PathConflict        Reason = "PathConflict"        // a link, or a file where a directory must be, in an import's way
 	VolumeUnfinished    Reason = "VolumeUnfinished"    // a population that did not end has left its journal on the volume
 	MoverBroken         Reason = "MoverBroken"         // an invalid request or image; a bug of ours
 )

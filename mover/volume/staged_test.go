@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+func TestKeepsReaders(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		mode                 uint32
+		sameOwner, sameGroup bool
+		want                 bool
+	}{
+		{0o600, true, true, true},
+		{0o644, false, false, true}, // All may read it.
+		{0o640, false, true, true},  // The group may, and its owner was a member.
+		{0o664, false, true, true},
+		{0o600, false, true, false},
+		{0o700, false, true, false},
+		{0o640, false, false, false},
+		{0o600, false, false, false},
+		{0o640, true, false, false}, // Its group was another one.
+		{0o600, true, false, true},  // No group could read it.
+		{0o000, true, false, true},
+	} {
+		if got := keepsReaders(tt.mode, tt.sameOwner, tt.sameGroup); got != tt.want {
+			t.Errorf("mode %04o, same owner %v, same group %v: %v", tt.mode, tt.sameOwner, tt.sameGroup, got)
+		}
+	}
+}
+
+func TestIsTemporary(t *testing.T) {
+	t.Parallel()
+	u := &InUse{temporary: temporaryStart + "run-1-"}
+	for name, want := range map[string][2]bool{ // Of any run, of this one.
+		".s3populator-run-1-0123abcd-7":                                {true, true},
+		".s3populator-run-10-0123abcd-7":                               {true, false},
+		".s3populator-0f8fad5b-d9cb-469f-a165-70867728950e-0123abcd-7": {true, false},
+		".s3populator":                {false, false},
+		".s3populator-notes":          {false, false},
+		".s3populator-my-old-notes":   {false, false},
+		"x.s3populator-r-0123abcd-7":  {false, false},
+		".s3populator-run-1x-notes-9": {false, false},
+	} {
+		if got := [2]bool{isTemporary(name), u.isOfThisRun(name)}; got != want {
+			t.Errorf("%q is %v, want %v", name, got, want)
+		}
+	}
+}
+
+// Two processes of one run, as after a node that was cut off, never take each other's files for theirs.
+func TestTwoProcessesOfOneRun(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	open := func() *InUse {
+		u, err := OpenInUse(dir, "run-1", wire.Files{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(u.Close)
+		return u
+	}
+	a, b := open(), open()
+	stage := func(u *InUse, text string) *Staged {
+		s, err := u.Stage("f")
+		if err == nil {
+			_, err = s.File.WriteString(text)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	first := stage(a, "the first")
+	if err := b.RemoveTemporaries(t.Context(), ".", true, func(string) bool { return false }); err != nil {
+		t.Fatal(err)
+	}
+	second := stage(b, "half of the sec")
+	if _, err := first.Publish(); !errors.Is(err, fault.ErrDiffers) {
+		t.Errorf("a file whose name is gone was put into place: %v", err)
+	}
+	first.Discard()
+	if _, err := os.Stat(filepath.Join(dir, "f")); err == nil {
+		t.Error("half a file is in place")
+	}
+	if _, err := second.File.WriteString("ond"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := second.Publish(); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "f")); string(text) != "half of the second" {
+		t.Errorf("the file is %q (%v)", text, err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 1 {
+		t.Errorf("left are %v", left)
+	}
+}
+
+// Whatever takes the place of a temporary file is not put into place.
+func TestWhatTakesThePlaceOfATemporaryFile(t *testing.T) {
+	t.Parallel()
+	for name, replace := range map[string]func(temporary string) error{
+		"another file": func(temporary string) error {
+			if err := os.WriteFile(temporary+"x", []byte("right"), 0o600); err != nil {
+				return err
+			}
+			return os.Rename(temporary+"x", temporary)
+		},
+		"a link": func(temporary string) error {
+			return errors.Join(os.Remove(temporary), os.Symlink("/etc/passwd", temporary))
+		},
+		"nothing": os.Remove,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			u, err := OpenInUse(dir, "run-1", wire.Files{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer u.Close()
+			s, err := u.Stage("d/f")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.File.WriteString("right"); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasPrefix(s.temp, ".s3populator-run-1-") {
+				t.Errorf("the temporary file is %q", s.temp)
+			}
+			if err := replace(filepath.Join(dir, "d", s.temp)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Publish(); !errors.Is(err, fault.ErrDiffers) {
+				t.Errorf("it was published: %v", err)
+			}
+			s.Discard()
+			if left, _ := os.ReadDir(filepath.Join(dir, "d")); len(left) != 0 {
+				t.Errorf("left are %v", left)
+			}
+		})
+	}
+}

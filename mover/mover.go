@@ -2,8 +2,9 @@
 
 // Package mover loads a volume from S3: it lists the source, refuses what no
 // volume can hold, checks the room, has mc transfer the bytes, compares every
-// file with its object, and makes the volume durable before it says so. An Export
-// goes the other way, and only reads the volume.
+// file with its object, and makes the volume durable before it says so. An Import
+// does so for files of a volume that is in use. An Export goes the other way, and
+// only reads the volume.
 //
 // It believes no exit code: the volume is compared with the listing. It knows
 // nothing of Kubernetes beyond the paths that a pod mounts, decides nothing
@@ -120,6 +121,8 @@ type mover struct {
 	held atomic.Bool
 	// exported is what an Export came to.
 	exported upload.Result
+	// imported is what an Import came to; nil before it has begun.
+	imported *imported
 	// restored is what became of the attributes that a population restores.
 	restored *restore.Result
 	// effort is what the time of the transfer went into.
@@ -177,6 +180,8 @@ func (m *mover) run(ctx context.Context) (*ledger.Ledger, error) {
 		return nil, m.export(ctx)
 	case wire.Abort:
 		return nil, m.abort(ctx)
+	case wire.Import:
+		return m.importFiles(ctx)
 	case wire.Populate:
 	}
 	if !wire.IsUID(m.options.PodUID) {
@@ -201,6 +206,8 @@ func (m *mover) refuseUnknown() error {
 	switch {
 	case m.request.Policy.RestoreAttributes && m.request.Operation == wire.Populate:
 		return refuseRestore(m.request)
+	case m.request.Operation == wire.Import:
+		return refuseImport(m.request)
 	case !slices.Contains([]wire.Operation{wire.Inventory, wire.Populate, wire.Export, wire.Abort}, m.request.Operation):
 		return fault.New(wire.MoverBroken, "unknown operation %q", m.request.Operation)
 	}
@@ -289,7 +296,7 @@ func (m *mover) report(l *ledger.Ledger, err error) wire.Report {
 		Progressed:   m.progressed.Load(),
 		Began:        m.began.Load(),
 	}
-	if m.request.Operation == wire.Populate {
+	if m.request.Operation == wire.Populate || m.request.Operation == wire.Import {
 		r.Engine = m.engineName()
 	}
 	if m.plan != nil {
@@ -297,6 +304,9 @@ func (m *mover) report(l *ledger.Ledger, err error) wire.Report {
 	}
 	if m.faults.Uploads {
 		m.reportExport(&r)
+	}
+	if m.imported != nil {
+		r.UnchangedObjects, r.RemovedFiles = m.imported.unchanged, m.imported.removed
 	}
 	if err != nil {
 		f := m.faults.Classify(err)
@@ -312,7 +322,7 @@ func (m *mover) report(l *ledger.Ledger, err error) wire.Report {
 		r.ManifestDigest = m.plan.Digest()
 	}
 	if l != nil {
-		r.Message = "verified " + proof.Summary(l.ByMethod()) + m.restoreSummary()
+		r.Message = "verified " + proof.Summary(l.ByMethod()) + m.restoreSummary() + m.importSummary()
 		r.Bottleneck = m.effort.bottleneck(m.native)
 	}
 	m.logf("done: %d objects, %d bytes, %s", r.Objects, r.Bytes, r.Message)

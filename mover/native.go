@@ -16,9 +16,9 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// engineName is who moves the bytes. Auto is MC.
+// engineName is who moves the bytes. Auto is MC, but for an Import, of which mc knows nothing.
 func (m *mover) engineName() string {
-	if m.request.Transfer.Engine == wire.EngineNative {
+	if m.request.Transfer.Engine == wire.EngineNative || m.request.Operation == wire.Import {
 		return wire.EngineNative
 	}
 	return wire.EngineMC

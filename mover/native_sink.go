@@ -34,18 +34,32 @@ func (s *nativeSink) Arrived(e engine.Evidence) {
 
 // judge says by which method a file is its object, and which file that is.
 func (s *nativeSink) judge(e engine.Evidence) (proof.Method, plan.Identity, error) {
-	t, entry, file := s.transfer, s.transfer.plan.Entries[e.Index], e.File
-	by, err := judge(entry, e, t.prover.SizeOnly)
+	file := e.File
+	by, err := s.transfer.judge(s.ctx, e, func() (by proof.Method, err error) {
+		by, file, err = s.transfer.compare(s.ctx, e.Index)
+		return by, err
+	})
+	return by, file, err
+}
+
+// judge says by which method a file is its object. Where evidence proves nothing, compare reads it back.
+func (m *mover) judge(
+	ctx context.Context,
+	e engine.Evidence,
+	compare func() (proof.Method, error),
+) (proof.Method, error) {
+	entry := m.plan.Entries[e.Index]
+	by, err := judge(entry, e, m.prover.SizeOnly)
 	if err == nil && by == proof.Unverified {
-		by, file, err = t.compare(s.ctx, e.Index)
+		by, err = compare()
 	}
 	switch {
 	case err == nil && by == proof.BySize && e.Fetched != entry.Size:
 		err = fault.ErrDiffers // Nobody vouches for the beginning: the whole object comes again.
 	case err == nil && by == proof.BySize && !e.Pinned:
-		_, err = t.source.Unchanged(s.ctx, t.plan, entry) // Nothing said that this object was read.
+		_, err = m.source.Unchanged(ctx, m.plan, entry) // Nothing said that this object was read.
 	}
-	return by, file, err
+	return by, err
 }
 
 // judge says by which method evidence proves that a file is its object; proof.Unverified is that it

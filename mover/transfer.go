@@ -54,17 +54,24 @@ type transfer struct {
 }
 
 // run fetches what is not verified until nothing is left.
-func (t *transfer) run(ctx context.Context) error {
+func (t *transfer) run(ctx context.Context) error { return t.rounds(ctx, t.prepareRound, t.fetch) }
+
+// rounds calls fetch for what is not verified until nothing is left, or another time would not help.
+func (t *transfer) rounds(
+	ctx context.Context,
+	prepare func(ctx context.Context, round int) error,
+	fetch func(ctx context.Context, todo []int) error,
+) error {
 	for round := 1; ; round++ {
 		todo := t.ledger.StartRound()
 		if len(todo) == 0 {
 			return nil
 		}
-		if err := t.prepareRound(ctx, round); err != nil {
+		if err := prepare(ctx, round); err != nil {
 			return err
 		}
 		t.source.StartRound()
-		err := t.fetch(ctx, todo)
+		err := fetch(ctx, todo)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -78,9 +85,8 @@ func (t *transfer) run(ctx context.Context) error {
 	}
 }
 
-// prepareRound clears away what a failed round left, because mc takes a file of
-// the right size for a right file, and waits a little for a server in trouble.
-func (t *transfer) prepareRound(ctx context.Context, round int) error {
+// beginRound waits a little for a server in trouble.
+func (t *transfer) beginRound(ctx context.Context, round int) error {
 	t.mu.Lock()
 	t.troubles, t.last = 0, nil
 	t.mu.Unlock()
@@ -90,8 +96,17 @@ func (t *transfer) prepareRound(ctx context.Context, round int) error {
 	t.logf("round %d: fetching again what is missing or differs", round)
 	select {
 	case <-time.After(time.Duration(round-1) * t.options.RoundPause):
+		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+// prepareRound clears away what a failed round left, because mc takes a file of
+// the right size for a right file.
+func (t *transfer) prepareRound(ctx context.Context, round int) error {
+	if err := t.beginRound(ctx, round); err != nil || round == 1 {
+		return err
 	}
 	s := volume.Sweep{
 		Volume: t.volume,

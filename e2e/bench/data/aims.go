@@ -33,6 +33,9 @@ var aims = []aim{
 	{"large_crc", "rss_mb", mib64},
 	{"large_md5", "vs_best", 1.3},
 	{"large_md5", "rss_mb", mib64},
+	{"up_small", "vs_mc", 0.50},
+	{"up_small", "vs_s5cmd", 0.70},
+	{"up_large", "vs_best", 1.0},
 }
 
 func aimsTable(b *strings.Builder, results []*result, resumes *resumption) {

@@ -42,8 +42,11 @@ func (r *result) values(tool string, of func(usage) float64) []float64 {
 	return out
 }
 
-// ours is the engine that the figures are of: Native where there is one.
+// ours is the engine that the figures are of: Native where there is one; of uploads there is one alone.
 func (r *result) ours() string {
+	if len(r.runs(exporting)) > 0 {
+		return exporting
+	}
 	if len(r.runs(native)) > 0 {
 		return native
 	}
@@ -89,7 +92,7 @@ var figures = []figure{
 var vsBest = figure{"vs_best", func(r *result) []float64 { return r.ratios(wall, mc, s5cmd, rclone, tuned) }}
 
 // inJSON are the sets whose figures are in the last line.
-var inJSON = []string{"small", "small_minio", "mib", "large_crc", "large_md5", "mixed"}
+var inJSON = []string{"small", "small_minio", "mib", "large_crc", "large_md5", "mixed", "up_small", "up_large"}
 
 // summary is the last line: figures of tmpfs.
 func summary(results []*result, resumes *resumption) map[string]any {

@@ -130,7 +130,11 @@ func (b *bench) measure(ctx context.Context, c choice) (results []*result, resum
 			if !slices.Contains(c.sets, s.name) {
 				continue
 			}
-			r, err := b.measureSet(ctx, s, target)
+			measured := b.measureSet
+			if s.upload {
+				measured = b.measureUploads
+			}
+			r, err := measured(ctx, s, target)
 			if err != nil {
 				return nil, nil, err
 			}

@@ -37,6 +37,8 @@ type set struct {
 	closing bool
 	// dd adds a copy from the server's own files.
 	dd bool
+	// upload sends files to a fresh server.
+	upload bool
 }
 
 var (
@@ -87,6 +89,20 @@ var sets = []set{
 		title:  "4,000 small objects, 200 of 1 MiB, 8 of 32 MiB, 1 of 256 MiB, VersityGW",
 		data:   mixedData,
 		server: versityGW,
+	},
+	{
+		name:   "up_small",
+		title:  "Upload of 20,000 files, log-normal around 16 KiB, VersityGW",
+		data:   smallData,
+		server: versityGW,
+		upload: true,
+	},
+	{
+		name:   "up_large",
+		title:  "Upload of 4 files of 768 MiB, VersityGW",
+		data:   largeCRCData,
+		server: versityGW,
+		upload: true,
 	},
 }
 

@@ -65,7 +65,7 @@ type job struct {
 	server   *server
 	manifest string // The file with the objects.
 	scratch  string // Empty, in memory, for configuration and reports.
-	target   string // Empty.
+	target   string // Empty; the files themselves where they are uploaded.
 	objects  []object
 }
 
@@ -94,7 +94,9 @@ func moverCommand(ctx context.Context, j job, r wire.Request, pod string) (*exec
 	if err != nil {
 		return nil, fmt.Errorf("prepare the mover: %w", err)
 	}
-	r.Operation = wire.Populate
+	if r.Operation == "" {
+		r.Operation = wire.Populate
+	}
 	r.Source = wire.Source{Endpoint: j.server.url(), Bucket: bucket, Region: story.Region, Addressing: "Path"}
 	r.Volume.Mode, r.Volume.ClaimUID = wire.Filesystem, "bench-claim"
 	r.Credentials = wire.Credentials{Kind: wire.SecretFiles, Name: "bench"}
@@ -141,15 +143,19 @@ func rcloneCopy(flags ...string) func(context.Context, job) (*exec.Cmd, error) {
 	return func(ctx context.Context, j job) (*exec.Cmd, error) {
 		args := append([]string{"copy", "bench:" + bucket, j.target}, flags...)
 		cmd := exec.CommandContext(ctx, j.binaries["rclone"], args...)
-		cmd.Env = j.environment(
-			"RCLONE_CONFIG=/notfound", // It has none: what it needs is here.
-			"RCLONE_CONFIG_BENCH_TYPE=s3", "RCLONE_CONFIG_BENCH_PROVIDER=Other",
-			"RCLONE_CONFIG_BENCH_ACCESS_KEY_ID="+accessKey, "RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY="+secretKey,
-			"RCLONE_CONFIG_BENCH_ENDPOINT="+j.server.url(), "RCLONE_CONFIG_BENCH_REGION="+story.Region,
-			"RCLONE_CONFIG_BENCH_FORCE_PATH_STYLE=true",
-		)
+		cmd.Env = rcloneEnvironment(j)
 		return cmd, nil
 	}
+}
+
+func rcloneEnvironment(j job) []string {
+	return j.environment(
+		"RCLONE_CONFIG=/notfound", // It has none: what it needs is here.
+		"RCLONE_CONFIG_BENCH_TYPE=s3", "RCLONE_CONFIG_BENCH_PROVIDER=Other",
+		"RCLONE_CONFIG_BENCH_ACCESS_KEY_ID="+accessKey, "RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY="+secretKey,
+		"RCLONE_CONFIG_BENCH_ENDPOINT="+j.server.url(), "RCLONE_CONFIG_BENCH_REGION="+story.Region,
+		"RCLONE_CONFIG_BENCH_FORCE_PATH_STYLE=true",
+	)
 }
 
 // limitLoop is this program: see limit.go.

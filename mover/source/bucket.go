@@ -4,7 +4,6 @@ package source
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -29,24 +28,32 @@ func (c *Client) SigningRegion() string {
 	return c.Region
 }
 
-// errAsked stops a request whose URL is all that is wanted of it.
-var errAsked = errors.New("only the URL was asked for")
-
-// recorder is a transport that keeps the URL of a request and sends nothing.
-type recorder struct{ url *url.URL }
+// recorder is a transport that keeps the URL of a request and sends nothing. It answers that there is no such
+// object: after an error, the client would wait and ask again.
+type recorder struct {
+	url   *url.URL
+	asked int
+}
 
 func (r *recorder) RoundTrip(request *http.Request) (*http.Response, error) {
 	r.url = request.URL
-	return nil, errAsked
+	r.asked++
+	return &http.Response{
+		StatusCode: http.StatusNotFound, Status: http.StatusText(http.StatusNotFound), Proto: "HTTP/1.1", ProtoMajor: 1,
+		ProtoMinor: 1, Header: http.Header{}, Body: http.NoBody, Request: request,
+	}, nil
 }
 
 // BucketURL is where the client asks for an object, without a slash and its key. Which hosts
 // take the bucket in their name, and which endpoints of AWS stand for others, minio-go knows.
 func (c *Client) BucketURL(ctx context.Context) (*url.URL, error) {
+	return c.bucketURL(ctx, &recorder{})
+}
+
+func (c *Client) bucketURL(ctx context.Context, r *recorder) (*url.URL, error) {
 	of := c.request.Source
 	of.Region = c.SigningRegion() // Spares the question for it.
-	var r recorder
-	client, err := newClient(c.Endpoint, of, credentials.NewStaticV4("", "", ""), &r)
+	client, err := newClient(c.Endpoint, of, credentials.NewStaticV4("", "", ""), r)
 	if err != nil {
 		return nil, err
 	}

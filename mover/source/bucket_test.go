@@ -32,8 +32,12 @@ func TestBucketURL(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := &Client{request: wire.Request{Source: tt.source}, Endpoint: endpoint, Region: tt.region}
-		if got, err := c.BucketURL(t.Context()); err != nil || got.String() != tt.want {
+		var r recorder
+		if got, err := c.bucketURL(t.Context(), &r); err != nil || got.String() != tt.want {
 			t.Errorf("%s: %v (%v), want %s", name, got, err, tt.want)
+		}
+		if r.asked != 1 { // Before each further one, the client rests for up to a second.
+			t.Errorf("%s: it took %d requests", name, r.asked)
 		}
 	}
 }

@@ -46,6 +46,10 @@ var badPolicies = map[string]struct {
 		func(s *v1alpha1.S3ExportPolicySpec) { s.OnDelete, s.Template.Exclude = true, []string{"*.tmp"} },
 		"onDelete: all of a claim is exported before it goes",
 	},
+	"a deadline that no run keeps": {
+		func(s *v1alpha1.S3ExportPolicySpec) { s.StartingDeadlineSeconds = new(int64(0)) },
+		"spec.startingDeadlineSeconds in body should be greater than or equal to 10",
+	},
 	"a schedule of four fields": {
 		func(s *v1alpha1.S3ExportPolicySpec) { s.Schedule = "0 3 * *" },
 		"schedule: five fields",

@@ -87,6 +87,7 @@ const (
 // Reasons of ConditionReady on an S3ExportPolicy.
 const (
 	ReasonScheduled       Reason = "Scheduled"
+	ReasonRunsWaiting     Reason = "RunsWaiting"
 	ReasonOnDeleteOnly    Reason = "OnDeleteOnly"
 	ReasonSuspended       Reason = "Suspended"
 	ReasonInvalidSchedule Reason = "InvalidSchedule"
@@ -95,6 +96,9 @@ const (
 
 // ReasonOlderPolicyDecides is an event on an S3ExportPolicy.
 const ReasonOlderPolicyDecides Reason = "OlderPolicyDecides"
+
+// ReasonScheduledAhead is an event on an S3ExportPolicy and on a claim with a schedule.
+const ReasonScheduledAhead Reason = "ScheduledAhead"
 
 // Reasons of events on an S3ExportPolicy that are no condition's reason, the second also on a claim with
 // a schedule; the names are those of CronJob.

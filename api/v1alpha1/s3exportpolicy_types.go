@@ -75,9 +75,10 @@ type S3ExportPolicySpec struct {
 	TimeZone string `json:"timeZone,omitempty"`
 
 	// StartingDeadlineSeconds is how long after its time a run may still begin, for example because no
-	// manager was there; without it, at any time. Of several runs that were missed one is made up for.
+	// manager was there; without it, at any time. Of several runs that were missed one is made up for. It is at least
+	// 10, because a run begins some moments after its time: with less, every one could be missed.
 	// +optional
-	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Minimum=10
 	StartingDeadlineSeconds *int64 `json:"startingDeadlineSeconds,omitempty"`
 
 	// ConcurrencyPolicy is what happens to a claim whose run before has not ended: Forbid lets it end first;

@@ -169,6 +169,9 @@ func (r *Reconciler) act(ctx context.Context, s state, d decision) error {
 		if text := missedNote(d.Missed); text != "" {
 			r.warn(s.Claim, v1alpha1.ReasonTooManyMissedTimes, text)
 		}
+		if !d.Ahead.IsZero() {
+			r.warn(s.Claim, v1alpha1.ReasonScheduledAhead, aheadNote(d.Ahead))
+		}
 		return r.annotate(ctx, s.Claim, d.Annotation, d.Value)
 	case remove:
 		return client.IgnoreNotFound(r.Delete(ctx, d.Export, client.Preconditions{UID: &d.Export.UID}))

@@ -46,6 +46,8 @@ type decision struct {
 	Annotation, Value string
 	// Missed are ticks that are not made up for.
 	Missed int
+	// Ahead is the tick that was noted before, in the future; zero where none was.
+	Ahead time.Time
 	// Recheck looks again without being woken; zero waits for a watch.
 	Recheck time.Duration
 }
@@ -60,6 +62,7 @@ const keep = 3
 //	invalid                 nothing; the condition says so
 //	no schedule any more    forget its last tick: should it come back, nothing is made up for
 //	a new schedule          note the time: ticks before it do not count
+//	a tick in the future    the same, because a clock was ahead, and no tick until then would be due
 //	a new token             its export: create it, or note the token where it is there
 //	a tick is due           the same, once the export before has ended
 //	-                       remove one export that is history
@@ -79,10 +82,11 @@ func decide(s state) (decision, field.ErrorList) {
 	return decision{Action: rest, Recheck: untilTick(s, asked)}, nil
 }
 
-// followSchedule notes when a schedule was first seen, and forgets it when it is gone.
+// followSchedule notes when a schedule was first seen, and forgets it when it is gone. A tick that was noted by a
+// clock that was ahead is noted anew.
 func followSchedule(s state, asked annotated.Export) (decision, bool) {
 	_, noted := s.Claim.Annotations[v1alpha1.AnnotationExportedTick]
-	_, readable := lastTick(s)
+	last, readable := lastTick(s)
 	switch {
 	case asked.Schedule == "" && noted:
 		return decision{Action: note, Annotation: v1alpha1.AnnotationExportedTick}, true
@@ -91,6 +95,10 @@ func followSchedule(s state, asked annotated.Export) (decision, bool) {
 			Action:     note,
 			Annotation: v1alpha1.AnnotationExportedTick,
 			Value:      s.Now.UTC().Format(time.RFC3339),
+		}, true
+	case asked.Schedule != "" && schedule.Ahead(last, s.Now):
+		return decision{
+			Action: note, Annotation: v1alpha1.AnnotationExportedTick, Value: s.Now.UTC().Format(time.RFC3339), Ahead: last,
 		}, true
 	}
 	return decision{}, false
@@ -162,7 +170,7 @@ func untilTick(s state, asked annotated.Export) time.Duration {
 	if !ok || asked.Schedule == "" || err != nil {
 		return 0
 	}
-	return plan.Next(since, s.Now).Sub(s.Now)
+	return schedule.Recheck(plan.Next(since, s.Now), s.Now)
 }
 
 // lastTick is what was noted of the schedule.
@@ -209,6 +217,15 @@ func exportFor(
 		export.Annotations = map[string]string{v1alpha1.AnnotationScheduledAt: tick.UTC().Format(time.RFC3339)}
 	}
 	return export
+}
+
+// aheadNote tells of a tick that was noted in the future.
+func aheadNote(noted time.Time) string {
+	return fmt.Sprintf(
+		"The last scheduled run was noted at %s, which is in the future: the clock of a manager was ahead, or "+
+			"the one of this manager is behind. Runs go on with the next one. Check the clocks of the nodes.",
+		noted.UTC().Format(time.RFC3339),
+	)
 }
 
 // missedNote tells of ticks that were missed.

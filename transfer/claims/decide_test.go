@@ -341,6 +341,20 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestAClockThatWasAhead: a tick that it noted is noted anew, and told; a little ahead is nothing.
+func TestAClockThatWasAhead(t *testing.T) {
+	w := newWorld(hour(3), "export-schedule", "@hourly", "exported-tick", hour(9).Format(time.RFC3339))
+	d, _ := decide(w.state)
+	if d.Action != note || d.Value != hour(3).Format(time.RFC3339) || !d.Ahead.Equal(hour(9)) ||
+		!strings.Contains(aheadNote(d.Ahead), "2026-11-26T09:00:00Z, which is in the future") {
+		t.Errorf("decided %+v", d)
+	}
+	w = newWorld(hour(3), "export-schedule", "@yearly", "exported-tick", hour(3).Add(30*time.Second).Format(time.RFC3339))
+	if d, _ = decide(w.state); d.Action != rest || d.Recheck != time.Hour {
+		t.Errorf("decided %+v", d)
+	}
+}
+
 // What is not worth a word: an export that runs, or waits for its turn.
 func TestKeeps(t *testing.T) {
 	for _, reason := range []v1alpha1.Reason{v1alpha1.ReasonExporting, v1alpha1.ReasonQueued} {

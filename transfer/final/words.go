@@ -17,8 +17,8 @@ const howToSkip = "To delete the claim without this export, annotate it with " +
 	v1alpha1.AnnotationSkipFinalExport + "=" + v1alpha1.SkipFinalExport + "."
 
 func tellInUse(s State) string {
-	return fmt.Sprintf("The claim is exported before it goes, because %s asks for it. That begins when no pod, snapshot or "+
-		"clone uses it any more. %s", s.asker(), howToSkip)
+	return fmt.Sprintf("The claim is exported before it goes, because %s asks for it. That begins when no pod, snapshot "+
+		"or clone uses it any more. %s", s.asker(), howToSkip)
 }
 
 func tellAttached(s State) string {

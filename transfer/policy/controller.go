@@ -174,6 +174,10 @@ func (r *Reconciler) act(ctx context.Context, s state, d *decision) (refused boo
 		}
 	}
 	slices.Sort(d.Status.Waiting)
+	if refused {
+		reason, text := scheduled(*d)
+		ready(d, s, reason, text)
+	}
 	if err := r.report(ctx, s.Policy, d.Status); err != nil {
 		return refused, err
 	}

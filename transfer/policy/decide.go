@@ -38,6 +38,8 @@ type decision struct {
 	End, Prune []*v1alpha1.S3Export
 	// Status of the policy once all that is to start was started.
 	Status v1alpha1.S3ExportPolicyStatus
+	// Text is what Ready says of a schedule, besides the claims that wait.
+	Text   string
 	Events []message
 	// Recheck looks again without being woken; zero waits for a watch.
 	Recheck time.Duration
@@ -79,7 +81,9 @@ func decide(s state) decision {
 		report(&d, s, v1alpha1.ReasonSuspended, "spec.suspend is true: no run of the schedule begins."+decided)
 	default:
 		fire(&d, s, plan, claims)
-		report(&d, s, v1alpha1.ReasonScheduled, "The claims that are selected are exported on schedule."+decided)
+		d.Text = "The claims that are selected are exported on schedule." + decided
+		reason, text := scheduled(d)
+		report(&d, s, reason, text)
 	}
 	return d
 }
@@ -107,6 +111,7 @@ func fire(d *decision, s state, plan schedule.Schedule, claims []*corev1.Persist
 	since, anew := sinceOf(s)
 	if anew {
 		d.Status.LastScheduleTime = &metav1.Time{Time: since}
+		d.Events = append(d.Events, aheadEvents(s)...)
 	}
 	tick := plan.Due(since, s.Now, nil).Tick
 	fresh := !tick.IsZero()
@@ -129,15 +134,17 @@ func fire(d *decision, s state, plan schedule.Schedule, claims []*corev1.Persist
 	}
 	next := plan.Next(tick, s.Now)
 	d.Status.NextScheduleTime = &metav1.Time{Time: next}
-	d.Recheck = next.Sub(s.Now)
+	d.Recheck = schedule.Recheck(next, s.Now)
 }
 
 // sinceOf is the tick of the last runs, or when the policy was created; earlier ticks do not count. It is told to be
-// anew where that is now: the policy had no schedule before.
+// anew where that is now: the policy had no schedule before, or the clock was ahead.
 func sinceOf(s state) (since time.Time, anew bool) {
 	ready := meta.FindStatusCondition(s.Policy.Status.Conditions, v1alpha1.ConditionReady)
 	switch last := s.Policy.Status.LastScheduleTime; {
 	case ready != nil && ready.Reason == string(v1alpha1.ReasonOnDeleteOnly):
+		return s.Now, true
+	case last != nil && schedule.Ahead(last.Time, s.Now):
 		return s.Now, true
 	case last != nil:
 		return last.Time, false
@@ -149,7 +156,12 @@ func sinceOf(s state) (since time.Time, anew bool) {
 func fireClaim(d *decision, s state, claim *corev1.PersistentVolumeClaim, tick time.Time) schedule.Action {
 	export := exportFor(s.Policy, claim, tick)
 	active, there := activeOf(s, claim.UID, export.Name)
-	if there {
+	if there != nil {
+		if schedule.Ahead(tick, there.CreationTimestamp.Time) {
+			d.Events = append(d.Events, message{v1alpha1.ReasonScheduledAhead, fmt.Sprintf("S3Export %s, of the run at %s, was "+
+				"made at %s by a manager whose clock was ahead, so that there is no other one for that run.", there.Name,
+				tick.UTC().Format(time.RFC3339), there.CreationTimestamp.UTC().Format(time.RFC3339))})
+		}
 		return schedule.Nothing
 	}
 	action := schedule.Decide(schedule.Claim{Created: claim.CreationTimestamp.Time, Active: len(active) > 0}, tick, s.Now,
@@ -171,12 +183,12 @@ func fireClaim(d *decision, s state, claim *corev1.PersistentVolumeClaim, tick t
 	return action
 }
 
-// activeOf are the exports of a claim that have not ended, and whether one of that name is there.
-func activeOf(s state, claim types.UID, name string) (active []*v1alpha1.S3Export, there bool) {
+// activeOf are the exports of a claim that have not ended, and the one of that name.
+func activeOf(s state, claim types.UID, name string) (active []*v1alpha1.S3Export, there *v1alpha1.S3Export) {
 	for i := range s.Exports {
 		e := &s.Exports[i]
 		if e.Name == name {
-			there = true
+			there = e
 		}
 		if e.Labels[v1alpha1.LabelClaimUID] == string(claim) && retention.StateOf(e) == retention.Active {
 			active = append(active, e)
@@ -191,6 +203,19 @@ func deadlineOf(policy *v1alpha1.S3ExportPolicy) *time.Duration {
 	}
 	const most = int64(1<<63-1) / int64(time.Second)
 	return new(time.Duration(min(*policy.Spec.StartingDeadlineSeconds, most)) * time.Second)
+}
+
+// aheadEvents tells of runs that were noted in the future.
+func aheadEvents(s state) []message {
+	last := s.Policy.Status.LastScheduleTime
+	if last == nil || !schedule.Ahead(last.Time, s.Now) {
+		return nil
+	}
+	return []message{
+		{v1alpha1.ReasonScheduledAhead, fmt.Sprintf("status.lastScheduleTime was %s, which is in the future: the "+
+			"clock of a manager was ahead, or the one of this manager is behind. Runs go on with the next one. Check the clocks "+
+			"of the nodes.", last.UTC().Format(time.RFC3339))},
+	}
 }
 
 func missedEvents(late int, tick time.Time, missed int) []message {

@@ -107,7 +107,7 @@ func TestDecide(t *testing.T) {
 		wantStart, wantEnd, wantGone string
 		wantLast                     int // Hour; 0 is none.
 		wantWaiting                  string
-		wantReason                   v1alpha1.Reason // Default: Scheduled.
+		wantReason                   v1alpha1.Reason // Default: Scheduled, or RunsWaiting where claims wait.
 		wantEvents                   string
 	}{
 		"before the first tick": {world: newWorld(hour(1).Add(-1), "a")},
@@ -237,6 +237,9 @@ func TestDecide(t *testing.T) {
 			if got := strings.Join(d.Status.Waiting, " "); got != tt.wantWaiting {
 				t.Errorf("waiting are %q, want %q", got, tt.wantWaiting)
 			}
+			if tt.wantWaiting != "" && tt.wantReason == "" {
+				tt.wantReason = v1alpha1.ReasonRunsWaiting
+			}
 			checkReady(t, d, tt.wantReason, tt.wantEvents)
 			if before.Status.LastScheduleTime != tt.world.Policy.Status.LastScheduleTime &&
 				!before.Status.LastScheduleTime.Equal(tt.world.Policy.Status.LastScheduleTime) {
@@ -252,8 +255,8 @@ func checkReady(t *testing.T, d decision, reason v1alpha1.Reason, events string)
 		reason = v1alpha1.ReasonScheduled
 	}
 	ready := meta.FindStatusCondition(d.Status.Conditions, v1alpha1.ConditionReady)
-	if ready == nil || ready.Reason != string(reason) ||
-		(ready.Status == metav1.ConditionTrue) != (reason == v1alpha1.ReasonScheduled) {
+	scheduled := reason == v1alpha1.ReasonScheduled || reason == v1alpha1.ReasonRunsWaiting
+	if ready == nil || ready.Reason != string(reason) || (ready.Status == metav1.ConditionTrue) != scheduled {
 		t.Errorf("ready is %+v, want %s", ready, reason)
 	}
 	var told []string
@@ -264,7 +267,6 @@ func checkReady(t *testing.T, d decision, reason v1alpha1.Reason, events string)
 	if strings.Join(told, " ") != events {
 		t.Errorf("tells %v, want %q", d.Events, events)
 	}
-	scheduled := reason == v1alpha1.ReasonScheduled
 	if (d.Status.NextScheduleTime != nil) != scheduled || (d.Recheck > 0) != scheduled || d.Recheck > time.Hour {
 		t.Errorf("next at %v, looks again in %s", d.Status.NextScheduleTime, d.Recheck)
 	}

@@ -3,6 +3,9 @@
 package policy
 
 import (
+	"fmt"
+	"time"
+
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -35,13 +38,30 @@ func count(d *decision, s state) {
 	}
 }
 
+// scheduled is what Ready says of a policy whose runs begin, and of the claims that wait for theirs.
+func scheduled(d decision) (v1alpha1.Reason, string) {
+	waiting := d.Status.Waiting
+	if len(waiting) == 0 {
+		return v1alpha1.ReasonScheduled, d.Text
+	}
+	return v1alpha1.ReasonRunsWaiting, fmt.Sprintf(
+		"%s %d of them wait for the run of %s: %s. Their run before has not ended, "+
+			"or the API server refused the S3Export, of which an event tells.",
+		d.Text,
+		len(waiting),
+		d.Status.LastScheduleTime.UTC().Format(time.RFC3339),
+		few(waiting),
+	)
+}
+
 // ready sets the condition, and tells of what somebody has to correct.
 func ready(d *decision, s state, reason v1alpha1.Reason, text string) {
 	status := metav1.ConditionTrue
-	if reason != v1alpha1.ReasonScheduled {
+	begins := reason == v1alpha1.ReasonScheduled || reason == v1alpha1.ReasonRunsWaiting
+	if !begins {
 		d.Status.NextScheduleTime = nil
 	}
-	if reason != v1alpha1.ReasonScheduled && reason != v1alpha1.ReasonOnDeleteOnly {
+	if !begins && reason != v1alpha1.ReasonOnDeleteOnly {
 		status = metav1.ConditionFalse
 	}
 	was := meta.FindStatusCondition(d.Status.Conditions, v1alpha1.ConditionReady)

@@ -89,6 +89,15 @@ type Due struct {
 	Missed int
 }
 
+// Skew is by how much the clocks of two managers, or of a manager and the API server, may differ without a word.
+const Skew = time.Minute
+
+// Ahead tells that a clock was ahead: what was noted with it is in the future, and no tick until then would be due.
+func Ahead(noted, now time.Time) bool { return noted.After(now.Add(Skew)) }
+
+// Recheck is when to look again for a tick: at its time, and at least every hour, because clocks are set.
+func Recheck(next, now time.Time) time.Duration { return min(next.Sub(now), time.Hour) }
+
 // MostMissed are the missed ticks from which a CronJob warns of a wrong clock.
 const MostMissed = 100
 

@@ -44,7 +44,12 @@ type importing struct {
 // was looked for, nothing on the volume is changed.
 func (m *mover) importFiles(ctx context.Context) (*ledger.Ledger, error) {
 	unix.Umask(volume.Umask)
-	if err := refuseUnfinished(m.options.Paths.Volume); err != nil {
+	inUse, err := volume.OpenInUse(m.options.Paths.Volume, m.request.Import.Run, m.request.Files)
+	if err != nil {
+		return nil, err
+	}
+	defer inUse.Close()
+	if err := refuseUnfinished(inUse); err != nil {
 		return nil, err
 	}
 	if err := m.list(ctx, nil); err != nil {
@@ -53,11 +58,6 @@ func (m *mover) importFiles(ctx context.Context) (*ledger.Ledger, error) {
 	if err := m.refuseEmptyImport(ctx); err != nil {
 		return nil, err
 	}
-	inUse, err := volume.OpenInUse(m.options.Paths.Volume, m.request.Import.Run, m.request.Files)
-	if err != nil {
-		return nil, err
-	}
-	defer inUse.Close()
 	m.imported = &imported{}
 	defer func() { m.imported.owners = inUse.OtherOwners.Load() }()
 	t := &importing{

@@ -36,16 +36,15 @@ func refuseImport(r wire.Request) error {
 	return nil
 }
 
-// refuseUnfinished ends an import into a volume of which a population has not said that it is whole.
-func refuseUnfinished(mount string) error {
-	root, err := os.OpenRoot(mount)
-	if err != nil {
-		return fault.NotWritable(err)
-	}
-	defer func() { _ = root.Close() }()
-	if _, err := root.Lstat(ledger.JournalName); errors.Is(err, fs.ErrNotExist) {
+// refuseUnfinished ends an import into a volume of which a population has not said that it is whole. Its
+// directory may be another user's.
+func refuseUnfinished(u *volume.InUse) error {
+	_, err := u.Stat(ledger.JournalName)
+	var other *volume.InTheWay
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.As(err, &other): // A journal is in a directory of ours.
 		return nil
-	} else if err != nil {
+	case err != nil && !errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("look for a journal: %w", err)
 	}
 	return fault.New(wire.VolumeUnfinished,

@@ -232,3 +232,42 @@ func TestAUserWhoWritesTheSameFiles(t *testing.T) {
 		})
 	}
 }
+
+// A file that its device refuses does not take the place of the one that is there.
+func TestWhatTheDeviceRefusesIsNotPublished(t *testing.T) {
+	s := startVersity(t)
+	b := newImport(t, s.endpoint)
+	grow, remount := thinVolume(t, b.paths.Volume, 24, 80)
+	before, after := map[string][]byte{}, map[string][]byte{}
+	for i := range 10 {
+		name := fmt.Sprintf("f%d", i)
+		before[name], after[name] = content(uint64(i), 100_000), content(uint64(100+i), 4<<20)
+		b.file(name, string(before[name]))
+		s.put(t, name, after[name])
+	}
+	root, err := os.Open(b.paths.Volume)
+	mustDo(t, err)
+	mustDo(t, unix.Syncfs(int(root.Fd())))
+	mustDo(t, root.Close())
+	if r := b.run(); r.Class == wire.Done {
+		t.Errorf("the report is %+v", r)
+	}
+	b.mustHaveNoTemporary()
+	grow()
+	remount()
+	olds := 0
+	for name := range before {
+		text, err := os.ReadFile(b.at(name))
+		switch {
+		case err != nil:
+			t.Error(err)
+		case bytes.Equal(text, before[name]):
+			olds++
+		case !bytes.Equal(text, after[name]):
+			t.Errorf("%s has %d bytes that are neither what it had nor what it should have", name, len(text))
+		}
+	}
+	if olds == 0 {
+		t.Error("every file was replaced: the device refused nothing")
+	}
+}

@@ -100,7 +100,7 @@ func TestAnImportHasTheDigestOfAPopulation(t *testing.T) {
 	}
 }
 
-// A refresh fetches what has changed, whatever the sizes are.
+// A refresh fetches what has changed, whatever the sizes are, and however an import is verified.
 func TestARefreshFetchesWhatHasChanged(t *testing.T) {
 	s := startVersity(t)
 	want := small(t, s, 20)
@@ -108,21 +108,20 @@ func TestARefreshFetchesWhatHasChanged(t *testing.T) {
 	b := newImport(t, p.URL)
 	b.mustBeDone(b.run())
 	b.mustHold(want)
-	want["dir/o003"] = content(99, len(want["dir/o003"]))
-	s.put(t, "dir/o003", want["dir/o003"])
-	b.file("dir/o007", string(content(98, len(want["dir/o007"])))) // A user broke this one.
-	b.request.Import.Run = "run-2"
-	for _, verify := range []string{"", "Size"} {
-		b.request.Transfer.Verify = verify
+	for n, verify := range []string{"Checksum", "Size"} {
+		b.request.Import.Run, b.request.Transfer.Verify = fmt.Sprintf("run-%d", n+2), verify
+		want["dir/o003"] = content(uint64(100+n), len(want["dir/o003"]))
+		s.put(t, "dir/o003", want["dir/o003"])
+		b.file("dir/o007", string(content(99, len(want["dir/o007"])))) // A user broke this one.
 		p.gets.Store(0)
 		r := b.mustBeDone(b.run())
 		b.mustHold(want)
-		gets, unchanged := int64(2), int64(18)
-		if verify == "Size" { // Everything is right by now.
-			gets, unchanged = 0, 20
+		if p.gets.Load() != 2 || r.UnchangedObjects != 18 {
+			t.Errorf("%s: %d objects were asked for, and the report is %+v", verify, p.gets.Load(), r)
 		}
-		if p.gets.Load() != gets || r.UnchangedObjects != unchanged {
-			t.Errorf("%d objects were asked for, and the report is %+v", p.gets.Load(), r)
+		p.gets.Store(0)
+		if r := b.mustBeDone(b.run()); p.gets.Load() != 0 || r.UnchangedObjects != 20 || r.Progressed {
+			t.Errorf("%s: %d objects were asked for, and the report is %+v", verify, p.gets.Load(), r)
 		}
 	}
 }

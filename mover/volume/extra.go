@@ -42,7 +42,8 @@ var hiddenNames = []string{".nfs", ".fuse_hidden"}
 func (x *Extra) Run(ctx context.Context) error { return x.directory(ctx, x.Dir) }
 
 func (x *Extra) directory(ctx context.Context, dir string) error {
-	dirs, err := x.Volume.each(ctx, dir, func(in *os.File, name string, stat *unix.Stat_t) (bool, error) {
+	all := func(string) bool { return true }
+	dirs, err := x.Volume.each(ctx, dir, all, func(in *os.File, name string, stat *unix.Stat_t) (bool, error) {
 		switch stat.Mode & unix.S_IFMT {
 		case unix.S_IFDIR:
 			return !x.Volume.isLeftAlone(name, stat) && !x.Filter.Prunes(x.planned(name)), nil

@@ -152,12 +152,14 @@ func (r Room) CheckInUse() error {
 
 // Full is for a volume in use that ran full although there was room.
 func (r Room) Full(err error) error {
+	whole := r
+	whole.freeBytes = 0 // What is free by now may be gone again, or was never there.
 	return fault.New(
 		wire.VolumeTooSmall,
 		"the volume ran full while files were brought to it, as others write to it, too: %s are free of %s. What was "+
 			"replaced is whole; make room, or raise spec.resources.requests.storage of the claim to at least %s",
-		InUnits(r.freeBytes), InUnits(r.totalBytes), InUnits(r.enoughBytes()),
-	).Requiring(r.enoughBytes()).Because(err)
+		InUnits(r.freeBytes), InUnits(r.totalBytes), InUnits(whole.enoughBytes()),
+	).Requiring(whole.enoughBytes()).Because(err)
 }
 
 // enoughBytes is a size of the claim that certainly holds the source: what is

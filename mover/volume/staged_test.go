@@ -4,8 +4,10 @@ package volume
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -150,5 +152,29 @@ func TestWhatTakesThePlaceOfATemporaryFile(t *testing.T) {
 				t.Errorf("left are %v", left)
 			}
 		})
+	}
+}
+
+// Where a sync of all does not reach names, the directories that hold them are synced, and nothing else.
+func TestDirectoriesThatAreSynced(t *testing.T) {
+	t.Parallel()
+	u, err := OpenInUse(t.TempDir(), "run-1", wire.Files{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	u.EachFile = true
+	s, err := u.Stage("a/b/f")
+	if err == nil {
+		_, err = s.Publish()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := slices.Sorted(maps.Keys(u.touched)); !slices.Equal(got, []string{".", "a", "a/b"}) {
+		t.Errorf("to be synced are %q", got)
+	}
+	if err := u.Sync(); err != nil || len(u.touched) > 0 {
+		t.Errorf("left are %v (%v)", u.touched, err)
 	}
 }

@@ -35,7 +35,8 @@ func isTemporary(name string) bool {
 // RemoveTemporaries removes what an earlier attempt of this run has left in a directory, and below it if so
 // wanted. Keep tells of paths that stay whatever they are named. No file of another run is touched.
 func (u *InUse) RemoveTemporaries(ctx context.Context, dir string, below bool, keep func(name string) bool) error {
-	dirs, err := u.each(ctx, dir, func(in *os.File, name string, stat *unix.Stat_t) (bool, error) {
+	of := func(name string) bool { return below || u.isOfThisRun(name) }
+	dirs, err := u.each(ctx, dir, of, func(in *os.File, name string, stat *unix.Stat_t) (bool, error) {
 		switch {
 		case stat.Mode&unix.S_IFMT == unix.S_IFDIR:
 			return below && !u.isLeftAlone(name, stat), nil
@@ -65,11 +66,12 @@ func (u *InUse) remove(in *os.File, name string, flags int) error {
 	return nil
 }
 
-// each shows what is in a directory, and returns the directories into which visit wants to go. All names are
-// read before the first is shown, because removing one could hide others. A directory that is gone is empty,
-// and so is one that may not be read.
+// each shows what is in a directory and has a name that is wanted, and returns the directories into which
+// visit wants to go. All names are read before the first is shown, because removing one could hide others. A
+// directory that is gone is empty, and so is one that may not be read.
 func (u *InUse) each(
-	ctx context.Context, dir string, visit func(in *os.File, name string, stat *unix.Stat_t) (bool, error),
+	ctx context.Context, dir string, wanted func(name string) bool,
+	visit func(in *os.File, name string, stat *unix.Stat_t) (bool, error),
 ) (below []string, err error) {
 	d, err := u.directory(dir)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
@@ -86,6 +88,9 @@ func (u *InUse) each(
 	for _, n := range names {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
+		}
+		if !wanted(n) {
+			continue
 		}
 		name := join(dir, n)
 		stat, err := statAt(d, n, name)

@@ -112,6 +112,11 @@ func (c *cast) testChange(t *testing.T) {
 			want: "label s3populator.io/export-on-delete has no effect",
 		},
 		"another label of ours": {who: root, claim: exported, labels: `{"s3populator.io/export":"nightly"}`},
+		"names that are no keys, by one who may not": {
+			who: claimer, claim: exported, patch: `{"s3populator.io/export-unsafe-paths":"Skip"}`,
+			want: "s3populator.io/export-unsafe-paths makes",
+		},
+		"names that are no keys": {who: exporter, claim: exported, patch: `{"s3populator.io/export-unsafe-paths":"Skip"}`},
 		"a misspelt export": {
 			who: root, claim: plain, patch: `{"s3populator.io/export-tu":"s3://backups/"}`,
 			want: "annotation s3populator.io/export-tu is not known",

@@ -236,6 +236,12 @@ type ExportTransfer struct {
 	Bandwidth string `json:"bandwidth,omitempty"`
 }
 
+// The values of UnsafePaths.
+const (
+	UnsafePathsFail UnsafePaths = "Fail"
+	UnsafePathsSkip UnsafePaths = "Skip"
+)
+
 // Enumerations of S3ExportSpec.
 type (
 	// Consistency is Live.

@@ -132,6 +132,9 @@ const (
 	// 1000:2000: spec.mover.podSecurityContext of the exports. Without it that is the user of the pod that uses
 	// the claim; before a deletion there is none.
 	AnnotationExportRunAs = Group + "/export-run-as"
+	// AnnotationExportUnsafePaths is spec.unsafePaths of the exports: UnsafePathsSkip leaves files out whose names
+	// cannot be keys, UnsafePathsFail, as without it, refuses them.
+	AnnotationExportUnsafePaths = Group + "/export-unsafe-paths"
 	// ExportOnDelete is the value of AnnotationExportOnDelete that asks for it.
 	ExportOnDelete = "true"
 )

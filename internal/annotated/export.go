@@ -24,7 +24,7 @@ var ExportAnnotations = []string{
 	v1alpha1.AnnotationExportTo, v1alpha1.AnnotationExportEndpoint, v1alpha1.AnnotationExportRegion,
 	v1alpha1.AnnotationExportSecret, v1alpha1.AnnotationExportServiceAccount, v1alpha1.AnnotationExportCAConfigMap,
 	v1alpha1.AnnotationExportNow, v1alpha1.AnnotationExportSchedule, v1alpha1.AnnotationExportOnDelete,
-	v1alpha1.AnnotationExportRunAs,
+	v1alpha1.AnnotationExportRunAs, v1alpha1.AnnotationExportUnsafePaths,
 }
 
 // Export is what the annotations of a claim ask for.
@@ -37,6 +37,8 @@ type Export struct {
 	Now string
 	// Schedule is when runs begin, in UTC; empty for never.
 	Schedule string
+	// UnsafePaths is what becomes of names that cannot be keys; empty leaves it to the default.
+	UnsafePaths v1alpha1.UnsafePaths
 	// RunAs is as whom the volume is read; nil leaves it to the pods that use the claim.
 	RunAs *corev1.PodSecurityContext
 }
@@ -97,17 +99,23 @@ func ExportOf(claim *corev1.PersistentVolumeClaim) (Export, field.ErrorList) {
 			field.Invalid(path(v1alpha1.AnnotationExportRunAs), a[v1alpha1.AnnotationExportRunAs], err.Error()),
 		)
 	}
-	if on := a[v1alpha1.AnnotationExportOnDelete]; on != "" && on != v1alpha1.ExportOnDelete && on != "false" {
-		errs = append(
-			errs,
-			field.NotSupported(path(v1alpha1.AnnotationExportOnDelete), on, []string{v1alpha1.ExportOnDelete, "false"}),
-		)
-	}
+	e.UnsafePaths = v1alpha1.UnsafePaths(a[v1alpha1.AnnotationExportUnsafePaths])
+	errs = append(errs, oneOf(a, v1alpha1.AnnotationExportUnsafePaths, string(v1alpha1.UnsafePathsFail),
+		string(v1alpha1.UnsafePathsSkip))...)
+	errs = append(errs, oneOf(a, v1alpha1.AnnotationExportOnDelete, v1alpha1.ExportOnDelete, "false")...)
 	if len(e.Now) > maxToken || strings.ContainsFunc(e.Now, unicode.IsControl) {
 		errs = append(errs, field.Invalid(path(v1alpha1.AnnotationExportNow), "", "write a short token that is new for each "+
 			"run, such as the time; of at most 253 bytes that can be printed"))
 	}
 	return e, errs
+}
+
+// oneOf refuses other values of an annotation that is set.
+func oneOf(a map[string]string, name string, values ...string) field.ErrorList {
+	if a[name] == "" || slices.Contains(values, a[name]) {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(path(name), a[name], values)}
 }
 
 // runAs never has an fsGroup: the kubelet would change the group of every file.

@@ -123,6 +123,16 @@ func TestExportOf(t *testing.T) {
 				Location: v1alpha1.S3Location{Bucket: "backups", Region: "x"}, Prefix: "{{.Namespace}}/{{.Claim}}/{{.Run}}/",
 			},
 		},
+		"without names that are no keys": {
+			claim: claim(map[string]string{"export-to": "s3://backups", "export-region": "x", "export-unsafe-paths": "Skip"}),
+			want:  Export{Location: aws, Prefix: template.Default, UnsafePaths: v1alpha1.UnsafePathsSkip},
+		},
+		"with another choice about names": {
+			claim: claim(map[string]string{"export-to": "s3://backups", "export-region": "x", "export-unsafe-paths": "skip"}),
+			wantErrs: []string{
+				"/export-unsafe-paths]: Unsupported value: \"skip\": supported values: \"Fail\", \"Skip\"",
+			},
+		},
 		"neither before it is deleted nor not": {
 			claim: claim(map[string]string{"export-to": "s3://backups", "export-region": "x", "export-on-delete": "yes"}),
 			wantErrs: []string{

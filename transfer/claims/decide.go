@@ -210,6 +210,7 @@ func exportFor(
 		},
 		Spec: v1alpha1.S3ExportSpec{ClaimName: claim.Name, S3ExportTemplate: v1alpha1.S3ExportTemplate{
 			Destination: v1alpha1.ExportDestination{S3Location: asked.Location, Prefix: asked.Prefix},
+			UnsafePaths: asked.UnsafePaths,
 			Mover:       v1alpha1.Mover{PodSecurityContext: asked.RunAs},
 		}},
 	}

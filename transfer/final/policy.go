@@ -93,6 +93,7 @@ func annotatedWish(claim *corev1.PersistentVolumeClaim) (v1alpha1.S3ExportTempla
 	}
 	return v1alpha1.S3ExportTemplate{
 		Destination: v1alpha1.ExportDestination{S3Location: asked.Location, Prefix: asked.Prefix},
+		UnsafePaths: asked.UnsafePaths,
 		Mover:       v1alpha1.Mover{PodSecurityContext: asked.RunAs},
 	}, ""
 }

@@ -125,6 +125,55 @@ func TestWhoDecidesWhereTo(t *testing.T) {
 	}
 }
 
+// TestNamesThatAreNoKeys: no pod can rename files of a claim that is being deleted, so there is a way out, and only for
+// whoever may ask for exports.
+func TestNamesThatAreNoKeys(t *testing.T) {
+	skips := func(s *State) { s.Claim.Annotations[v1alpha1.AnnotationExportUnsafePaths] = "Skip" }
+	policySkips := func(s *State) { s.Policies[0].Spec.Template.UnsafePaths = "Skip" }
+	for name, tt := range map[string]struct {
+		state  State
+		action Action
+	}{
+		"the annotation says so, too late for the run": {world(taken, exportClaim, failing, skips), DeleteExport},
+		"the annotation says so":                       {world(skips, taken, exportClaim, complete), ReturnVolume},
+		"given back":                                   {world(skips, exported, exportClaim, complete), DeleteExportClaim},
+		"given back, and gone": {
+			world(skips, exported, exportClaim, complete, gone), DeleteExportClaim,
+		},
+		"it is taken back while the run ends": {
+			world(skips, taken, exportClaim, complete, func(s *State) {
+				delete(s.Claim.Annotations, v1alpha1.AnnotationExportUnsafePaths)
+			}), DeleteExport,
+		},
+		"the policy says so": {
+			world(asksNothing, byPolicy, policySkips, taken, exportClaim, complete), ReturnVolume,
+		},
+	} {
+		d := Decide(tt.state)
+		if d.Action != tt.action {
+			t.Errorf("%s: decided %s %s, want %s", name, d.Action, d.Message, tt.action)
+		}
+	}
+	if e := Export(world(skips)); e.Spec.UnsafePaths != "Skip" {
+		t.Errorf("the S3Export has unsafePaths %q", e.Spec.UnsafePaths)
+	}
+	unsafeName := func(s *State) { s.Export.Status.Conditions[0].Reason = "UnsafePath" }
+	for want, s := range map[string]State{
+		"export-unsafe-paths=Skip": world(taken, exportClaim, failing, unsafeName),
+		"spec.template.unsafePaths of S3ExportPolicy to-nights": world(asksNothing, byPolicy, taken, exportClaim, failing,
+			unsafeName),
+	} {
+		if d := Decide(s); !strings.Contains(d.Message, want) {
+			t.Errorf("says %q, want %q", d.Message, want)
+		}
+	}
+	left := world(skips, exported, complete)
+	left.Export.Status.SkippedPaths = 3
+	if d := Decide(left); d.Action != RemoveFinalizer || !strings.Contains(d.Message, "3 paths were left out") {
+		t.Errorf("decided %s: %s", d.Action, d.Message)
+	}
+}
+
 // TestExportOfAPolicy is of all of the volume, in the place of the user's claim, and stays for a week.
 func TestExportOfAPolicy(t *testing.T) {
 	s := world(asksNothing, byPolicy)

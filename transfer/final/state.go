@@ -160,7 +160,7 @@ func (s State) complete() bool {
 
 // finished tells that a run of ours read the whole of an export claim, which nobody changed meanwhile.
 func (s State) finished() bool {
-	return s.ownsExport() && whole(s.Export) && succeeded(s.Export) && s.Export.Status.ChangedFiles == 0 &&
+	return s.ownsExport() && whole(s.Export) && s.allNames() && succeeded(s.Export) && s.Export.Status.ChangedFiles == 0 &&
 		s.Export.Status.ClaimUID != ""
 }
 
@@ -171,8 +171,15 @@ func succeeded(export *v1alpha1.S3Export) bool {
 // whole tells that nothing of the volume is left out, which Export never does.
 func whole(export *v1alpha1.S3Export) bool {
 	e := export.Spec
-	return !e.DryRun && e.Path == "" && len(e.Include) == 0 && len(e.Exclude) == 0 &&
-		e.UnsafePaths != "Skip"
+	return !e.DryRun && e.Path == "" && len(e.Include) == 0 && len(e.Exclude) == 0
+}
+
+// allNames tells that no file is left out for its name, or that somebody who may ask for exports wants that: without
+// it, a name that cannot be a key would hold the claim for ever. Of a volume that was given back it is decided.
+func (s State) allNames() bool {
+	asked, wrong := wish(s)
+	return s.Export.Spec.UnsafePaths != v1alpha1.UnsafePathsSkip || s.exported() ||
+		wrong == "" && asked.UnsafePaths == v1alpha1.UnsafePathsSkip
 }
 
 func failed(export *v1alpha1.S3Export) bool {

@@ -136,8 +136,23 @@ func tellFailed(s State) string {
 		v1alpha1.AnnotationRetry,
 		s.asker(),
 		howToGiveUp(s),
-	)
+	) + namesToSkip(s)
 }
+
+// namesToSkip is the way out where names on the volume are no keys: no pod can use the claim to rename them.
+func namesToSkip(s State) string {
+	c := meta.FindStatusCondition(s.Export.Status.Conditions, v1alpha1.ConditionFailed)
+	if c == nil || c.Reason != reasonUnsafePath || s.free() {
+		return ""
+	}
+	if p, _ := s.policy(); p != nil && !Selected(s.Claim) {
+		return " To leave those files out, set spec.template.unsafePaths of S3ExportPolicy " + p.Name + " to Skip."
+	}
+	return " To leave those files out, annotate the claim with " + v1alpha1.AnnotationExportUnsafePaths + "=Skip."
+}
+
+// reasonUnsafePath is that of a mover; docs/operations.md has it.
+const reasonUnsafePath = "UnsafePath"
 
 // howToGiveUp is the way out where no claim is left to be annotated.
 func howToGiveUp(s State) string {
@@ -162,6 +177,8 @@ func tellNotBelieved(s State) string {
 	switch n := s.Export.Status.ChangedFiles; {
 	case n > 0:
 		why = fmt.Sprintf("%d files changed while they were read, so that something else writes to the volume", n)
+	case whole(s.Export) && !s.allNames():
+		why = "names that cannot be keys were left out, which nothing asks for now"
 	case s.Export.Status.ClaimUID == "":
 		why = "its status does not say which claim it read"
 	}
@@ -182,8 +199,12 @@ func tellEnding(s State) string {
 }
 
 func tellComplete(s State) string {
-	return fmt.Sprintf("The volume %s was exported to %s.", s.Volume.Name,
+	text := fmt.Sprintf("The volume %s was exported to %s.", s.Volume.Name,
 		s.Volume.Annotations[v1alpha1.AnnotationExportedTo])
+	if s.ownsExport() && s.Export.Status.SkippedPaths > 0 {
+		text += fmt.Sprintf(" %d paths were left out, because they cannot be keys.", s.Export.Status.SkippedPaths)
+	}
+	return text
 }
 
 func tellSkipped(s State) string {

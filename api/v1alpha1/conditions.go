@@ -131,6 +131,8 @@ const (
 	ReasonExportStarted Reason = "ExportStarted"
 	ReasonExportMoved   Reason = "ExportMoved"
 	ReasonUploadsLeft   Reason = "UploadsLeft"
+	// ReasonDestinationShared is told of a destination that another claim is exported to, too.
+	ReasonDestinationShared Reason = "DestinationShared"
 )
 
 // Reasons of ConditionFinalExport; ClaimInUse and those that fit are used, too.

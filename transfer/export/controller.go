@@ -28,8 +28,11 @@ import (
 	"github.com/s3populator/s3populator/transfer/export/protocol"
 )
 
-// indexClaim finds the exports of a claim.
-const indexClaim = "spec.claimName"
+// indexClaim finds the exports of a claim, indexPlace those of one place in S3.
+const (
+	indexClaim = "spec.claimName"
+	indexPlace = "place"
+)
 
 // Options are what an administrator decides.
 type Options struct {
@@ -80,6 +83,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 	if err != nil {
 		return fmt.Errorf("index exports by claim: %w", err)
 	}
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.S3Export{}, indexPlace, place); err != nil {
+		return fmt.Errorf("index exports by place: %w", err)
+	}
 	err = ctrl.NewControllerManagedBy(mgr).Named("export").
 		For(&v1alpha1.S3Export{}).
 		Watches(
@@ -97,6 +103,13 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("register export controller: %w", err)
+	}
+	return nil
+}
+
+func place(o client.Object) []string {
+	if p := protocol.PlaceOf(o.(*v1alpha1.S3Export)); p != "" {
+		return []string{p}
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func newBench(t *testing.T, report wire.Report, killAt int, after bool) *bench {
 		&corev1.Pod{},
 	).WithIndex(e, indexClaim, func(o client.Object) []string {
 		return []string{o.(*v1alpha1.S3Export).Spec.ClaimName}
-	}).Build()
+	}).WithIndex(e, indexPlace, place).Build()
 	return b
 }
 

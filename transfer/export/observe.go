@@ -52,7 +52,7 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 	return s, err
 }
 
-// others are the runs of the namespace that this one has to do with.
+// others are the runs of the namespace that this one has to do with, and any that has its place.
 func (r *Reconciler) others(ctx context.Context, s *protocol.State) error {
 	var all v1alpha1.S3ExportList
 	if err := r.List(ctx, &all, client.InNamespace(s.Export.Namespace)); err != nil {
@@ -60,6 +60,15 @@ func (r *Reconciler) others(ctx context.Context, s *protocol.State) error {
 	}
 	s.Ahead = protocol.Ahead(s.Export, all.Items, protocol.PrefixOf)
 	s.Runs = all.Items
+	place := protocol.PlaceOf(s.Export)
+	if place == "" {
+		return nil
+	}
+	var there v1alpha1.S3ExportList
+	if err := r.List(ctx, &there, client.MatchingFields{indexPlace: place}); err != nil {
+		return fmt.Errorf("list exports of one place: %w", err)
+	}
+	s.Shared = protocol.Shared(s.Export, there.Items)
 	return nil
 }
 

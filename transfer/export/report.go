@@ -45,6 +45,17 @@ func (r *Reconciler) speak(s protocol.State, d protocol.Decision, next v1alpha1.
 	if d.Action == protocol.StartMover && s.Export.Status.Attempts == 0 {
 		r.Events.Eventf(s.Export, nil, corev1.EventTypeNormal, string(v1alpha1.ReasonExportStarted), "Export",
 			"Exporting claim %s to %s", s.Claim.Name, next.Location)
+		if shared := protocol.TellShared(s); shared != "" {
+			r.Events.Eventf(
+				s.Export,
+				nil,
+				corev1.EventTypeWarning,
+				string(v1alpha1.ReasonDestinationShared),
+				"Export",
+				"%s",
+				shared,
+			)
+		}
 	}
 	was := meta.FindStatusCondition(s.Export.Status.Conditions, v1alpha1.ConditionComplete)
 	is := meta.FindStatusCondition(next.Conditions, v1alpha1.ConditionComplete)

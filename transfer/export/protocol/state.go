@@ -36,6 +36,8 @@ type State struct {
 	Deleted bool
 	// Ahead is another run with the same destination whose turn is before this one's.
 	Ahead *v1alpha1.S3Export
+	// Shared is a run of another claim, of any namespace, that has written to the same destination.
+	Shared *v1alpha1.S3Export
 	// Runs are all exports of the namespace; one of them may be what unchanged files are copied from.
 	Runs []v1alpha1.S3Export
 	// Queued is where the mover stands that may not start yet; nil lets it start.

@@ -106,6 +106,9 @@ func tell(next *v1alpha1.S3ExportStatus, s State, d Decision) {
 	if s.PrefixError == nil {
 		next.Prefix, next.Location = s.Prefix, location(s)
 	}
+	if also := TellShared(s); also != "" && (d.Reason == v1alpha1.ReasonExporting || d.Reason == v1alpha1.ReasonExported) {
+		d.Message += " " + also
+	}
 	status := metav1.ConditionFalse
 	switch d.Phase {
 	case v1alpha1.ExportSucceeded:

@@ -128,6 +128,29 @@ func exportReadsWhatChanged(t *testing.T, s *s3server, copied bool) {
 	}
 }
 
+// Where the storage copies files for a snapshot or a clone, numbers of inodes and times may be those of another file.
+func TestAnExportOfACopyReadsWhatMayBeAnotherFile(t *testing.T) {
+	eachServer(t, func(t *testing.T, s *s3server) {
+		b := newExport(t, s.endpoint)
+		b.request.Volume.Temporary, b.request.Volume.AsOf = "t-1", time.Now().Add(time.Hour)
+		b.file("same", "same")
+		b.file("other", "other")
+		b.settle()
+		b.mustBeDone(b.run())
+		unread := filepath.Join(b.paths.Volume, "other")
+		info, err := os.Stat(unread)
+		mustDo(t, err)
+		mustDo(t, os.WriteFile(unread, []byte("OTHER"), 0o600))
+		mustDo(t, os.Chtimes(unread, info.ModTime(), info.ModTime()))
+		b.request.Export.Run, b.request.Volume.Temporary = "run-2", "t-2"
+		r := b.mustBeDone(b.run())
+		if got := s.object(t, b.request.Source.Prefix+"other"); got != "OTHER" || r.SentObjects != 1 ||
+			r.UnchangedObjects != 1 {
+			t.Errorf("the file that is another one was not read: its object is %q, the report %+v", got, r)
+		}
+	})
+}
+
 // Nothing that is not ours is ever removed.
 func TestDeleteExtraRemovesOnlyWhatTheLastManifestLists(t *testing.T) {
 	eachServer(t, deleteExtra)

@@ -26,10 +26,11 @@ const SchemaVersion = 1
 
 // Header is what is said once.
 type Header struct {
-	SchemaVersion int       `json:"schemaVersion"`
-	Run           string    `json:"run"`   // UID of the S3Export.
-	Claim         string    `json:"claim"` // UID of the claim.
-	Created       time.Time `json:"created"`
+	SchemaVersion int    `json:"schemaVersion"`
+	Run           string `json:"run"`   // UID of the S3Export.
+	Claim         string `json:"claim"` // UID of the claim.
+	// Created is when the scan began, or a time that the snapshot or clone is not older than which was scanned.
+	Created time.Time `json:"created"`
 	// Digest is the one that a population of the prefix has: that of the regular files.
 	Digest string `json:"digest"`
 }
@@ -58,14 +59,17 @@ type Entry struct {
 	Size int64  `json:"size,omitempty"` // Bytes of a file.
 	ETag string `json:"etag,omitempty"` // Of a file's object, without quotes.
 	// Checksum is the full-object checksum that S3 confirmed, as ALGORITHM:base64.
-	Checksum string  `json:"checksum,omitempty"`
-	Mode     uint32  `json:"mode"`  // Permission, setuid, setgid and sticky bits, as in chmod(2).
-	ModTime  int64   `json:"mtime"` // Nanoseconds since 1970.
-	UID      uint32  `json:"uid"`
-	GID      uint32  `json:"gid"`
-	Target   Bytes   `json:"target,omitempty"` // Of a link.
-	Inode    uint64  `json:"inode,omitempty"`
-	XAttrs   []XAttr `json:"xattrs,omitempty"` // Those whose name begins with "user.", sorted by name.
+	Checksum string `json:"checksum,omitempty"`
+	Mode     uint32 `json:"mode"`  // Permission, setuid, setgid and sticky bits, as in chmod(2).
+	ModTime  int64  `json:"mtime"` // Nanoseconds since 1970.
+	UID      uint32 `json:"uid"`
+	GID      uint32 `json:"gid"`
+	Target   Bytes  `json:"target,omitempty"` // Of a link.
+	Inode    uint64 `json:"inode,omitempty"`
+	// ChangeTime is the ctime of a file that was read from a snapshot or a clone, in nanoseconds since 1970: where
+	// the storage copies files, numbers of inodes may be the same again, and this one is new.
+	ChangeTime int64   `json:"ctime,omitempty"`
+	XAttrs     []XAttr `json:"xattrs,omitempty"` // Those whose name begins with "user.", sorted by name.
 }
 
 // XAttr is one extended attribute.

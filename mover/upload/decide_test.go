@@ -62,14 +62,22 @@ func TestAFileIsUnchangedByInodeSizeAndTime(t *testing.T) {
 		change func(e *manifest.Entry, m *manifest.Manifest)
 		want   bool
 	}{
-		"as it was":         {func(*manifest.Entry, *manifest.Manifest) {}, true},
-		"another inode":     {func(e *manifest.Entry, _ *manifest.Manifest) { e.Inode++ }, false},
-		"another size":      {func(e *manifest.Entry, _ *manifest.Manifest) { e.Size++ }, false},
-		"another time":      {func(e *manifest.Entry, _ *manifest.Manifest) { e.ModTime++ }, false},
-		"another path":      {func(e *manifest.Entry, _ *manifest.Manifest) { e.Path = "b" }, false},
-		"another claim":     {func(_ *manifest.Entry, m *manifest.Manifest) { m.Claim = "other" }, false},
-		"it changed, twice": {func(_ *manifest.Entry, m *manifest.Manifest) { m.Entries[0].Inode = 0 }, false},
-		"it was a link":     {func(_ *manifest.Entry, m *manifest.Manifest) { m.Entries[0].Type = manifest.Link }, false},
+		"as it was":     {func(*manifest.Entry, *manifest.Manifest) {}, true},
+		"another inode": {func(e *manifest.Entry, _ *manifest.Manifest) { e.Inode++ }, false},
+		"another size":  {func(e *manifest.Entry, _ *manifest.Manifest) { e.Size++ }, false},
+		"another time":  {func(e *manifest.Entry, _ *manifest.Manifest) { e.ModTime++ }, false},
+		"the same of a copy": {func(e *manifest.Entry, m *manifest.Manifest) {
+			e.ChangeTime, m.Entries[0].ChangeTime = 1, 1
+		}, true},
+		"another of a copy": {func(e *manifest.Entry, m *manifest.Manifest) {
+			e.ChangeTime, m.Entries[0].ChangeTime = 2, 1
+		}, false},
+		"a copy, and it was none":    {func(e *manifest.Entry, _ *manifest.Manifest) { e.ChangeTime = 1 }, false},
+		"it was a copy, and is none": {func(_ *manifest.Entry, m *manifest.Manifest) { m.Entries[0].ChangeTime = 1 }, false},
+		"another path":               {func(e *manifest.Entry, _ *manifest.Manifest) { e.Path = "b" }, false},
+		"another claim":              {func(_ *manifest.Entry, m *manifest.Manifest) { m.Claim = "other" }, false},
+		"it changed, twice":          {func(_ *manifest.Entry, m *manifest.Manifest) { m.Entries[0].Inode = 0 }, false},
+		"it was a link":              {func(_ *manifest.Entry, m *manifest.Manifest) { m.Entries[0].Type = manifest.Link }, false},
 		"it changed right before the scan": {func(e *manifest.Entry, m *manifest.Manifest) {
 			e.ModTime = created.Add(-time.Second).UnixNano()
 			m.Entries[0].ModTime = e.ModTime
@@ -81,6 +89,30 @@ func TestAFileIsUnchangedByInodeSizeAndTime(t *testing.T) {
 		if _, got := (last{m}).unchanged(e, "c"); got != test.want {
 			t.Errorf("%s: unchanged is %v, want %v", name, got, test.want)
 		}
+	}
+}
+
+// A snapshot stands still before it is scanned, and another copy may have another file under the same numbers.
+func TestWhatIsNotedOfACopy(t *testing.T) {
+	t.Parallel()
+	frozen := time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC)
+	x := &export{begin: frozen.Add(time.Hour)}
+	live := manifest.Entry{ChangeTime: 5}
+	if x.lasting(&live); live.ChangeTime != 0 || !x.contentTime().Equal(x.begin) {
+		t.Errorf("of a volume in use %+v is noted, as of %s", live, x.contentTime())
+	}
+	x.request.Volume.Temporary, x.request.Volume.AsOf = "t-1", frozen
+	copied := manifest.Entry{ChangeTime: 5}
+	if x.lasting(&copied); copied.ChangeTime != 5 || x.contentTime().After(frozen.Add(-skew)) {
+		t.Errorf("of a copy %+v is noted, as of %s", copied, x.contentTime())
+	}
+	one := note{Key: "k", Inode: 7, Size: 1, ModTime: 2, Volume: "t-1"}
+	other := one
+	if !one.sameFile(other) {
+		t.Error("a part of an upload is not known again")
+	}
+	if other.Volume = "t-2"; one.sameFile(other) {
+		t.Error("parts of a file are taken for those of a file on another copy")
 	}
 }
 

@@ -176,6 +176,7 @@ func (x *export) leave(e *manifest.Entry) {
 func (x *export) facts(e manifest.Entry) facts {
 	var f facts
 	claim := x.request.Volume.ClaimUID
+	x.lasting(&e)
 	i, exists := x.there.plan.Find(e.Path)
 	before, unchanged := x.last.here.unchanged(e, claim)
 	f.exists, f.unchanged = exists, unchanged

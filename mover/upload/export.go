@@ -185,6 +185,27 @@ func (x *export) read(ctx context.Context) error {
 	return nil
 }
 
+// skew is how far the clock of the API server may be from the one by which the storage's files are dated.
+const skew = time.Minute
+
+// contentTime is when what was scanned stood still: what was changed just before it may have been changed once
+// more at the same time, by the clock of its file system.
+func (x *export) contentTime() time.Time {
+	if at := x.request.Volume.AsOf; !at.IsZero() {
+		return at.Add(-skew)
+	}
+	return x.begin
+}
+
+// lasting leaves of an entry what tells the same file in the next run. The time of its last change is more than
+// that: a new owner or link changes it, and the kubelet gives all files of a volume their group whenever a pod
+// starts. Without it a file on a copy cannot be told from another one whose inode has the same number.
+func (x *export) lasting(e *manifest.Entry) {
+	if x.request.Volume.Temporary == "" {
+		e.ChangeTime = 0
+	}
+}
+
 // refuseScan applies the policies to what was scanned.
 func (x *export) refuseScan(s *Scan) error {
 	x.result.Special, x.result.Unsafe = s.Special, 0

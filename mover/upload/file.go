@@ -98,7 +98,9 @@ func (x *export) sendContent(
 	key := x.key(e)
 	c := content{from: f, size: e.Size}
 	if e.Size >= smallestPart {
-		n := note{Key: key, Inode: e.Inode, Size: e.Size, ModTime: e.ModTime, isNew: isNew}
+		n := note{
+			Key: key, Inode: e.Inode, Size: e.Size, ModTime: e.ModTime, Volume: x.request.Volume.Temporary, isNew: isNew,
+		}
 		return x.multipart(ctx, x.home.note(x.options.Run, key), n, c, x.putOptions(), settled)
 	}
 	if e.Size <= atOnce {

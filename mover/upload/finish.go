@@ -40,9 +40,13 @@ func (x *export) finish(ctx context.Context) error {
 	if x.options.Key != "" {
 		return x.finishKey(ctx)
 	}
+	for i := range x.scan.Entries {
+		x.lasting(&x.scan.Entries[i])
+	}
 	m := manifest.Manifest{
 		Header: manifest.Header{
-			SchemaVersion: manifest.SchemaVersion, Run: x.options.Run, Claim: x.request.Volume.ClaimUID, Created: x.begin.UTC(),
+			SchemaVersion: manifest.SchemaVersion, Run: x.options.Run, Claim: x.request.Volume.ClaimUID,
+			Created: x.contentTime().UTC(),
 		},
 		Entries: x.scan.Entries,
 	}

@@ -28,7 +28,8 @@ const settling = 2 * time.Second
 func (l last) unchanged(e manifest.Entry, claim string) (manifest.Entry, bool) {
 	before, ok := l.Find(e.Path)
 	return before, ok && l.Claim == claim && before.Type == manifest.File && e.Inode != 0 && before.Inode == e.Inode &&
-		before.Size == e.Size && before.ModTime == e.ModTime && before.ModTime < l.Created.Add(-settling).UnixNano()
+		before.Size == e.Size && before.ModTime == e.ModTime && before.ChangeTime == e.ChangeTime &&
+		before.ModTime < l.Created.Add(-settling).UnixNano()
 }
 
 // errUnreadable means that there is a manifest that says nothing to us.

@@ -30,7 +30,9 @@ type note struct {
 	Inode   uint64 `json:"inode"`
 	Size    int64  `json:"size"`
 	ModTime int64  `json:"mtime"`
-	MD5     bool   `json:"md5,omitempty"` // Parts are sent with an MD5 instead of a CRC64NVME.
+	// Volume is the UID of the temporary claim that it was on: on another one it may be another file.
+	Volume string `json:"volume,omitempty"`
+	MD5    bool   `json:"md5,omitempty"` // Parts are sent with an MD5 instead of a CRC64NVME.
 
 	// Unnamed is since when, by the clock of S3, an attempt may have begun an upload of the key that no note
 	// names. S3 may see to what a mover asks for when that is gone already.

@@ -195,7 +195,7 @@ func entryOf(full string, stat unix.Stat_t) (manifest.Entry, bool) {
 	}
 	switch stat.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
-		e.Type, e.Size = manifest.File, stat.Size
+		e.Type, e.Size, e.ChangeTime = manifest.File, stat.Size, stat.Ctim.Nano()
 	case unix.S_IFDIR:
 		e.Type = manifest.Directory
 	case unix.S_IFLNK:

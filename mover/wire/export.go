@@ -64,9 +64,16 @@ func checkExport(r Request) error { //nolint:gocyclo // A case for each field.
 		if !reflect.ValueOf(e).IsZero() {
 			return fmt.Errorf("export is set for operation %s", r.Operation)
 		}
+		if r.Volume.Temporary != "" || !r.Volume.AsOf.IsZero() {
+			return fmt.Errorf("volume.temporary is set for operation %s", r.Operation)
+		}
 		return nil
 	}
 	switch {
+	case (r.Volume.Temporary == "") != r.Volume.AsOf.IsZero():
+		return errors.New("of volume.temporary and volume.asOf only one is set")
+	case r.Volume.Temporary != "" && !IsUID(r.Volume.Temporary):
+		return fmt.Errorf("volume.temporary %q is not a UID", r.Volume.Temporary)
 	case r.Volume.Mode != Filesystem:
 		return fmt.Errorf("volume.mode %q cannot be exported", r.Volume.Mode)
 	case !IsUID(r.Volume.ClaimUID):

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -57,6 +58,10 @@ func TestParseRequestRefusesAnExportWithoutMeaning(t *testing.T) {
 		"a device":           {func(r *wire.Request) { r.Volume.Mode = wire.Block }, "volume.mode"},
 		"no volume":          {func(r *wire.Request) { r.Volume = wire.Volume{} }, "volume.mode"},
 		"no claim":           {func(r *wire.Request) { r.Volume.ClaimUID = "" }, "volume.claimUID"},
+		"a copy":             {func(r *wire.Request) { r.Volume.Temporary, r.Volume.AsOf = "t-1", time.Unix(1, 0) }, ""},
+		"a copy of no time":  {func(r *wire.Request) { r.Volume.Temporary = "t-1" }, "volume.asOf"},
+		"a time of no copy":  {func(r *wire.Request) { r.Volume.AsOf = time.Unix(1, 0) }, "volume.temporary"},
+		"a copy of no UID":   {func(r *wire.Request) { r.Volume.Temporary, r.Volume.AsOf = "/", time.Unix(1, 0) }, "is not a UID"},
 		"no run":             {func(r *wire.Request) { r.Export.Run = "" }, "export.run"},
 		"another onExisting": {func(r *wire.Request) { r.Export.OnExisting = wire.Skip }, "export.onExisting"},
 		"another policy":     {func(r *wire.Request) { r.Export.UnsafePaths = wire.Allow }, "export.unsafePaths"},

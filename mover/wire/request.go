@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Paths inside a mover pod. The pod builder mounts them, the mover reads them.
@@ -138,6 +139,10 @@ type Volume struct {
 	// Began means that an earlier mover of this volume said so in its Report: whatever is on
 	// the volume is ours, even without a journal.
 	Began bool `json:"began,omitempty"`
+	// Temporary is the UID of a claim that was made from a snapshot or a clone of that one, and is read in its
+	// place; its content is not older than AsOf. For an Export only, and both or none.
+	Temporary string    `json:"temporary,omitempty"`
+	AsOf      time.Time `json:"asOf,omitzero"`
 	// TargetPath is a directory inside the volume, for an Export a directory or a file; relative, no "..". An
 	// Import of one object to a file's name has the directory of that file here, and the name in Object.Path.
 	TargetPath string `json:"targetPath,omitempty"`

@@ -124,6 +124,7 @@ var samples = map[string]sample{
 	},
 	"proxy.yaml":                        {elsewhere: "TestProxySample"},
 	"export.yaml":                       {elsewhere: "TestExportSample"},
+	"export-snapshot.yaml":              {elsewhere: "TestExportOfASnapshot"},
 	"restore.yaml":                      {elsewhere: "TestExportSample"},
 	"export-annotated.yaml":             {elsewhere: "TestExportByAnnotation"},
 	"export-policy.yaml":                {elsewhere: "TestExportBySchedule"},

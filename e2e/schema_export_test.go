@@ -73,9 +73,25 @@ var badExports = map[string]struct {
 		func(s *v1alpha1.S3ExportSpec) { s.Tags = map[string]string{"": "x"} },
 		"tags: names have 1 to 128 characters",
 	},
-	"a snapshot": {
-		func(s *v1alpha1.S3ExportSpec) { s.Consistency = "Snapshot" },
-		`spec.consistency: Unsupported value: "Snapshot"`,
+	"an unknown consistency": {
+		func(s *v1alpha1.S3ExportSpec) { s.Consistency = "Photograph" },
+		`spec.consistency: Unsupported value: "Photograph"`,
+	},
+	"a class of no snapshot": {
+		func(s *v1alpha1.S3ExportSpec) { s.Consistency, s.VolumeSnapshotClassName = "Clone", "snaps" },
+		"volumeSnapshotClassName: only with consistency Snapshot",
+	},
+	"a class of nothing temporary": {
+		func(s *v1alpha1.S3ExportSpec) { s.StorageClassName = "fast" },
+		"storageClassName: of the temporary claim of consistency Snapshot or Clone",
+	},
+	"the storage class of objects for a claim": {
+		func(s *v1alpha1.S3ExportSpec) { s.Consistency, s.StorageClassName = "Clone", "STANDARD_IA" },
+		"the storage class of objects, such as STANDARD_IA, is storageClass",
+	},
+	"no name of a snapshot class": {
+		func(s *v1alpha1.S3ExportSpec) { s.Consistency, s.VolumeSnapshotClassName = "Snapshot", "a/b" },
+		"volumeSnapshotClassName: the name of a VolumeSnapshotClass",
 	},
 	"an unknown policy": {
 		func(s *v1alpha1.S3ExportSpec) { s.OnExisting = "Ask" },
@@ -115,6 +131,13 @@ var changedExports = map[string]func(*v1alpha1.S3ExportSpec){
 	"dryRun":      func(s *v1alpha1.S3ExportSpec) { s.DryRun = true },
 	"unsafePaths": func(s *v1alpha1.S3ExportSpec) { s.UnsafePaths = "Skip" },
 	"onExisting":  func(s *v1alpha1.S3ExportSpec) { s.OnExisting = "Fail" },
+	"consistency": func(s *v1alpha1.S3ExportSpec) { s.Consistency = v1alpha1.ConsistencyClone },
+	"volumeSnapshotClassName": func(s *v1alpha1.S3ExportSpec) {
+		s.Consistency, s.VolumeSnapshotClassName = v1alpha1.ConsistencySnapshot, "snaps"
+	},
+	"storageClassName": func(s *v1alpha1.S3ExportSpec) {
+		s.Consistency, s.StorageClassName = v1alpha1.ConsistencySnapshot, "fast"
+	},
 }
 
 // An export that cannot work is refused when it is written, and one that was written is not

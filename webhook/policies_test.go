@@ -50,7 +50,7 @@ type cast struct {
 func newCast(t *testing.T) *cast {
 	t.Helper()
 	c := &cast{
-		config: kubetest.APIServer(t, kubetest.Options{CRDs: []string{"../manifests/crd"}}),
+		config: kubetest.APIServer(t, kubetest.Options{CRDs: []string{"../manifests/crd", "../internal/kubetest/snapshots"}}),
 		as:     map[string]client.Client{},
 	}
 	c.Client = c.client(t, "", "")

@@ -10,6 +10,7 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	sigsyaml "sigs.k8s.io/yaml"
 
@@ -137,6 +138,14 @@ func s3Export(name string) *v1alpha1.S3Export {
 	return e
 }
 
+func volumeSnapshot(name, source string) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshot",
+		"metadata": map[string]any{"namespace": "plain", "name": name},
+		"spec":     map[string]any{"source": map[string]any{source: "data"}},
+	}}
+}
+
 // testManagerWrites: changes and deletions of what exists.
 func (c *cast) testManagerWrites(t *testing.T) {
 	mover, shell := moverPod(), moverPod(func(p *corev1.Pod) { p.Name = "shell" })
@@ -149,7 +158,11 @@ func (c *cast) testManagerWrites(t *testing.T) {
 	users, ended, ours := s3Export("users"), s3Export("ended"), s3Export("ours")
 	ended.Spec.TTLSecondsAfterFinished = new(int32(60))
 	ours.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
-	for _, o := range []client.Object{mover, shell, old, prime, exportClaim, claim, users, ended, ours} {
+	const claimed = "persistentVolumeClaimName"
+	snapshots, ownSnapshot := volumeSnapshot("monday", claimed), volumeSnapshot("s3export-7", claimed)
+	for _, o := range []client.Object{
+		mover, shell, old, prime, exportClaim, claim, users, ended, ours, snapshots, ownSnapshot,
+	} {
 		c.create(t, o)
 	}
 	us := c.as[ourselves]
@@ -165,6 +178,19 @@ func (c *cast) testManagerWrites(t *testing.T) {
 	}
 	remove := func(o client.Object) func() error {
 		return func() error { return us.Delete(t.Context(), o.DeepCopyObject().(client.Object), client.DryRunAll) }
+	}
+	snapshotting := func(name, source string) func() error {
+		return func() error { return us.Create(t.Context(), volumeSnapshot(name, source), client.DryRunAll) }
+	}
+	copying := func(name, kind, from string) func() error {
+		return func() error {
+			copied := newClaim("plain", name)
+			copied.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: kind, Name: from}
+			if kind == "VolumeSnapshot" {
+				copied.Spec.DataSource.APIGroup = new("snapshot.storage.k8s.io")
+			}
+			return us.Create(t.Context(), copied, client.DryRunAll)
+		}
 	}
 	const annotated = `{"metadata":{"annotations":{"s3populator.io/progress":"b"}}}`
 	for name, tt := range map[string]struct {
@@ -193,6 +219,18 @@ func (c *cast) testManagerWrites(t *testing.T) {
 		"making an export claim with a volume of its own": {do: func() error {
 			return us.Create(t.Context(), newClaim("plain", "s3export-8"), client.DryRunAll)
 		}, want: "none without spec.volumeName"},
+		"cloning a claim":                  {do: copying("s3export-8", "PersistentVolumeClaim", "data")},
+		"restoring its snapshot":           {do: copying("s3export-8", "VolumeSnapshot", "s3export-8")},
+		"restoring somebody's snapshot":    {do: copying("s3export-8", "VolumeSnapshot", "theirs"), want: "none without spec.volumeName or spec.dataSource"},
+		"a copy that is a prime's":         {do: copying("mine", "VolumeSnapshot", "mine"), want: "named s3prime-UID and s3export-UID only"},
+		"a snapshot":                       {do: snapshotting("s3export-8", claimed)},
+		"a snapshot of another name":       {do: snapshotting("mine", claimed), want: "VolumeSnapshots of claims named s3export-UID only"},
+		"a snapshot of somebody's content": {do: snapshotting("s3export-8", "volumeSnapshotContentName"), want: "VolumeSnapshots of claims"},
+		"deleting a snapshot of an export": {do: remove(ownSnapshot)},
+		"deleting somebody's snapshot":     {do: remove(snapshots), want: "named s3export-UID only, not monday"},
+		"changing a snapshot": {do: func() error {
+			return us.Patch(t.Context(), ownSnapshot.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(annotated)), client.DryRunAll)
+		}, want: "VolumeSnapshots of claims"},
 		"deleting an export claim":        {do: remove(exportClaim)},
 		"deleting a prime":                {do: remove(prime)},
 		"deleting somebody's claim":       {do: remove(claim), want: "named s3prime-UID and s3export-UID only, not users"},

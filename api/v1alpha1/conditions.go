@@ -124,6 +124,15 @@ const (
 	ReasonUserUnknown      Reason = "UserUnknown"
 	ReasonDestinationInUse Reason = "DestinationInUse"
 	ReasonInvalidPrefix    Reason = "InvalidPrefix"
+
+	// Of a snapshot or clone that the export makes to read from.
+	ReasonPreparing                Reason = "Preparing"
+	ReasonSnapshotsUnavailable     Reason = "SnapshotsUnavailable"
+	ReasonSnapshotClassNotFound    Reason = "SnapshotClassNotFound"
+	ReasonUnsupportedSnapshotClass Reason = "UnsupportedSnapshotClass"
+	ReasonSnapshotRefused          Reason = "SnapshotRefused"
+	ReasonSnapshotFailed           Reason = "SnapshotFailed"
+	ReasonTemporaryClaimRefused    Reason = "TemporaryClaimRefused"
 )
 
 // Reasons of events on an S3Export that are no condition's reason.

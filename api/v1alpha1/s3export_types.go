@@ -54,6 +54,9 @@ type S3ExportList struct {
 // +kubebuilder:validation:XValidation:rule="has(self.tags) == has(oldSelf.tags) && (!has(self.tags) || self.tags == oldSelf.tags)",message="tags: an export is one run and cannot be changed; make a new one"
 // +kubebuilder:validation:XValidation:rule="has(self.deleteExtra) == has(oldSelf.deleteExtra) && (!has(self.deleteExtra) || self.deleteExtra == oldSelf.deleteExtra)",message="deleteExtra: an export is one run and cannot be changed; make a new one"
 // +kubebuilder:validation:XValidation:rule="has(self.dryRun) == has(oldSelf.dryRun) && (!has(self.dryRun) || self.dryRun == oldSelf.dryRun)",message="dryRun: an export is one run and cannot be changed; make a new one"
+// +kubebuilder:validation:XValidation:rule="has(self.volumeSnapshotClassName) == has(oldSelf.volumeSnapshotClassName) && (!has(self.volumeSnapshotClassName) || self.volumeSnapshotClassName == oldSelf.volumeSnapshotClassName)",message="volumeSnapshotClassName: an export is one run and cannot be changed; make a new one"
+// +kubebuilder:validation:XValidation:rule="has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",message="storageClassName: an export is one run and cannot be changed; make a new one"
+// +kubebuilder:validation:XValidation:rule="self.consistency == oldSelf.consistency",message="consistency: an export is one run and cannot be changed; make a new one"
 // +kubebuilder:validation:XValidation:rule="self.destination == oldSelf.destination",message="destination: an export is one run and cannot be changed; make a new one"
 // +kubebuilder:validation:XValidation:rule="self.unsafePaths == oldSelf.unsafePaths",message="unsafePaths: an export is one run and cannot be changed; make a new one"
 // +kubebuilder:validation:XValidation:rule="self.onExisting == oldSelf.onExisting",message="onExisting: an export is one run and cannot be changed; make a new one"
@@ -80,6 +83,8 @@ type S3ExportSpec struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.destination.key) || (has(self.path) && size(self.path) > 0)",message="destination.key: takes one file; name it in path, or export a directory to destination.prefix"
 // +kubebuilder:validation:XValidation:rule="!has(self.destination.key) || !has(self.deleteExtra) || !self.deleteExtra",message="deleteExtra: only below destination.prefix; remove it or destination.key"
 // +kubebuilder:validation:XValidation:rule="!has(self.mover) || !has(self.mover.podSecurityContext) || !has(self.mover.podSecurityContext.fsGroup)",message="mover.podSecurityContext.fsGroup: remove it; the kubelet would change the group of every file of the volume. Name the group in supplementalGroups instead"
+// +kubebuilder:validation:XValidation:rule="!has(self.volumeSnapshotClassName) || self.consistency == 'Snapshot'",message="volumeSnapshotClassName: only with consistency Snapshot; remove it or set consistency: Snapshot"
+// +kubebuilder:validation:XValidation:rule="!has(self.storageClassName) || self.consistency != 'Live'",message="storageClassName: of the temporary claim of consistency Snapshot or Clone; remove it or set one of these. The storage class of objects is storageClass"
 // +kubebuilder:validation:XValidation:rule="!has(self.mover) || !has(self.mover.serviceAccountName) || !has(self.destination.credentials) || !has(self.destination.credentials.serviceAccountName)",message="mover.serviceAccountName: remove it; the pod runs as destination.credentials.serviceAccountName"
 type S3ExportTemplate struct {
 	// Path is the directory, or the one regular file, inside the volume that is exported; empty
@@ -127,11 +132,29 @@ type S3ExportTemplate struct {
 	Tags map[string]string `json:"tags,omitempty"`
 
 	// Consistency Live reads the volume as it is, also while pods write to it: a file that changes
-	// while it is read is read again, and counted in status.changedFiles if it changes again.
+	// while it is read is read again, and counted in status.changedFiles if it changes again. Snapshot
+	// takes a VolumeSnapshot of the claim and reads a temporary claim made from it: all files are of one
+	// moment. Clone reads a temporary claim that the CSI driver makes from the claim itself. Both are
+	// removed when the run is over, suspended or deleted.
 	// +optional
 	// +kubebuilder:default=Live
-	// +kubebuilder:validation:Enum=Live
+	// +kubebuilder:validation:Enum=Live;Snapshot;Clone
 	Consistency Consistency `json:"consistency,omitempty"`
+
+	// VolumeSnapshotClassName for consistency Snapshot; without it, the default class of the volume's
+	// CSI driver. Its deletionPolicy must be Delete: else every run would leave a snapshot behind.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$')",message="volumeSnapshotClassName: the name of a VolumeSnapshotClass, such as csi-snapshots"
+	VolumeSnapshotClassName string `json:"volumeSnapshotClassName,omitempty"`
+
+	// StorageClassName of the temporary claim for consistency Snapshot or Clone; without it, the class of
+	// the claim. It must be of the same CSI driver and have the reclaimPolicy Delete: else every run would
+	// leave a volume behind. It is not the storageClass of the objects.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$')",message="storageClassName: the name of a StorageClass, such as fast; the storage class of objects, such as STANDARD_IA, is storageClass"
+	StorageClassName string `json:"storageClassName,omitempty"`
 
 	// UnsafePaths are paths that cannot be keys: names that are not UTF-8, or too long. Fail
 	// refuses them before anything is sent, Skip leaves them out and counts them.
@@ -244,7 +267,7 @@ const (
 
 // Enumerations of S3ExportSpec.
 type (
-	// Consistency is Live.
+	// Consistency is Live, Snapshot or Clone.
 	Consistency string
 	// UnsafePaths is Fail or Skip.
 	UnsafePaths string
@@ -252,4 +275,14 @@ type (
 	OnExisting string
 	// EncryptionType is AES256 or KMS.
 	EncryptionType string
+)
+
+// Values of Consistency.
+const (
+	// ConsistencyLive reads the volume in use.
+	ConsistencyLive Consistency = "Live"
+	// ConsistencySnapshot reads a temporary claim made from a VolumeSnapshot.
+	ConsistencySnapshot Consistency = "Snapshot"
+	// ConsistencyClone reads a temporary claim made from the claim.
+	ConsistencyClone Consistency = "Clone"
 )

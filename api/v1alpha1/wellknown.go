@@ -33,6 +33,9 @@ const (
 	LabelExportUID = Group + "/export-uid"
 	// LabelImportUID is the UID of the S3Import that a mover serves.
 	LabelImportUID = Group + "/import-uid"
+	// LabelAsOf on the temporary claim of an S3Export: its content is not older than this time, which is in
+	// seconds since 1970.
+	LabelAsOf = Group + "/as-of"
 	// LabelRole tells what an object is for: one of the values below.
 	LabelRole = Group + "/role"
 	// LabelVeleroExclude keeps primes and movers out of backups; read by Velero.
@@ -49,6 +52,8 @@ const (
 	RoleAbort     = "abort"
 	// RoleFinalExport is that of the claim that holds a volume during a final export, and of its S3Export.
 	RoleFinalExport = "final-export"
+	// RoleTemporary is that of the claim and the VolumeSnapshot that an S3Export makes to read from.
+	RoleTemporary = "temporary"
 )
 
 // Annotations that users write.
@@ -135,6 +140,9 @@ const (
 	// AnnotationExportUnsafePaths is spec.unsafePaths of the exports: UnsafePathsSkip leaves files out whose names
 	// cannot be keys, UnsafePathsFail, as without it, refuses them.
 	AnnotationExportUnsafePaths = Group + "/export-unsafe-paths"
+	// AnnotationExportConsistency is spec.consistency of the exports, but for one before a deletion: nobody writes
+	// to the volume then.
+	AnnotationExportConsistency = Group + "/export-consistency"
 	// ExportOnDelete is the value of AnnotationExportOnDelete that asks for it.
 	ExportOnDelete = "true"
 )
@@ -269,6 +277,8 @@ const (
 	AnnotationExport = Group + "/export"
 	// AnnotationClaimUID is the UID of the claim whose volume is read.
 	AnnotationClaimUID = Group + "/claim-uid"
+	// AnnotationTemporaryUID is the UID of the temporary claim that the mover reads in place of that claim.
+	AnnotationTemporaryUID = Group + "/temporary-uid"
 	// AnnotationNode is the node that the mover must run on, because the claim is mounted there.
 	AnnotationNode = Group + "/node"
 	// AnnotationCopiedFrom is the prefix of the run that unchanged files are copied from.

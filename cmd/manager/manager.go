@@ -167,6 +167,9 @@ func addExport(
 		},
 		Started: time.Now(),
 	}
+	if err := mgr.Add(export.Sweeper{Reconciler: r}); err != nil {
+		return fmt.Errorf("add sweeper of exports: %w", err)
+	}
 	return r.SetupWithManager(ctx, mgr)
 }
 

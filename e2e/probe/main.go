@@ -14,6 +14,7 @@
 //	probe cat FILE               what a file holds
 //	probe write FILE SIZE        a file of that many bytes, synced
 //	probe append FILE TEXT       text added to a file, synced
+//	probe pair DIR               one number after another to two files in turn, synced, until it is told to end
 //	probe write-device DEV SIZE  the same bytes onto a block device, synced
 //	probe http-get URL           the answer's body; fails unless it is 2xx
 //	probe tcp ADDRESS            connects and says "connected"
@@ -59,6 +60,7 @@ func commands() map[string]command {
 		"cat":           {1, func(_ context.Context, out io.Writer, a []string) error { return copyFile(out, a[0]) }},
 		"write":         {2, func(_ context.Context, _ io.Writer, a []string) error { return writeFile(a[0], a[1]) }},
 		"append":        {2, func(_ context.Context, _ io.Writer, a []string) error { return appendText(a[0], a[1]) }},
+		"pair":          {1, func(ctx context.Context, _ io.Writer, a []string) error { return writePair(ctx, a[0]) }},
 		"write-device":  {2, func(_ context.Context, _ io.Writer, a []string) error { return writeDevice(a[0], a[1]) }},
 		"http-get":      {1, func(ctx context.Context, out io.Writer, a []string) error { return httpGet(ctx, out, a[0]) }},
 		"tcp":           {1, func(ctx context.Context, out io.Writer, a []string) error { return connect(ctx, out, a[0]) }},

@@ -19,7 +19,8 @@ type whose string
 
 const (
 	anybodys   whose = "anybody's"           // the kind is ours, or only ours to make
-	primes     whose = "a claim of ours"     // controlled by a claim of ours, or having a volume while it is exported
+	primes     whose = "a claim of ours"     // controlled by a claim of ours, or having or copying a volume that is exported
+	snapshots  whose = "an export's"         // with the name that follows from an S3Export which asks for a snapshot
 	claims     whose = "a prime or a claim"  // with a dataSourceRef to us, annotations of a user to us, or an S3Export
 	pods       whose = "a pod of ours"       // controlled by a claim, a prime, an S3Source, an S3Export; or ending uploads
 	volumes    whose = "a volume of ours"    // a prime's, where the invariants know what is late; or exported
@@ -39,6 +40,7 @@ var allowedWrites = []struct {
 	{"", "persistentvolumeclaims/status", []string{"patch"}, claims},
 	{"", "persistentvolumes", []string{"patch"}, volumes},
 	{"", "pods", []string{"create", "delete", "patch"}, pods},
+	{"snapshot.storage.k8s.io", "volumesnapshots", []string{"create", "delete"}, snapshots},
 	{v1alpha1.Group, "s3imports", []string{"create"}, anybodys},
 	{v1alpha1.Group, "s3imports/status", []string{"patch"}, anybodys},
 	{v1alpha1.Group, "s3exportpolicies/status", []string{"patch"}, anybodys},
@@ -94,10 +96,21 @@ func (s subjects) note(o metav1.Object) { //nolint:gocyclo // One case for each 
 			add(volumes)
 		}
 	case *v1alpha1.S3Export:
-		if s[claims] == nil {
-			s[claims] = map[string]bool{}
+		of := func(w whose, name string) {
+			if s[w] == nil {
+				s[w] = map[string]bool{}
+			}
+			s[w][o.Namespace+"/"+name] = true
 		}
-		s[claims][o.Namespace+"/"+o.Spec.ClaimName] = true
+		of(claims, o.Spec.ClaimName)
+		switch temporary := "s3export-" + string(o.UID); o.Spec.Consistency {
+		case v1alpha1.ConsistencySnapshot:
+			of(primes, temporary)
+			of(snapshots, temporary)
+		case v1alpha1.ConsistencyClone:
+			of(primes, temporary)
+		case v1alpha1.ConsistencyLive:
+		}
 	case *v1alpha1.S3Source:
 		if owner != nil && owner.Kind == "PersistentVolumeClaim" {
 			add(madeSource)

@@ -21,6 +21,11 @@ import (
 	"github.com/s3populator/s3populator/e2e/rbac"
 )
 
+func copying(consistency v1alpha1.Consistency) (spec v1alpha1.S3ExportSpec) {
+	spec.Consistency = consistency
+	return spec
+}
+
 // The audit log is held against the table of what the manager may write to.
 func TestWritesOfManager(t *testing.T) {
 	o := observer()
@@ -44,6 +49,9 @@ func TestWritesOfManager(t *testing.T) {
 		},
 		&v1alpha1.S3Source{ObjectMeta: named(owned("", "s", "8"), "described")},
 		&v1alpha1.S3Source{ObjectMeta: object("users", "u", "9")},
+		&v1alpha1.S3Export{ObjectMeta: object("run", "e", "10"), Spec: copying(v1alpha1.ConsistencySnapshot)},
+		&v1alpha1.S3Export{ObjectMeta: object("other", "f", "11"), Spec: copying(v1alpha1.ConsistencyClone)},
+		&v1alpha1.S3Export{ObjectMeta: object("live", "g", "12"), Spec: copying(v1alpha1.ConsistencyLive)},
 	} {
 		o.note(object, false)
 	}
@@ -60,6 +68,12 @@ func TestWritesOfManager(t *testing.T) {
 		"create persistentvolumeclaims n/s3prime-c":                               false,
 		"delete persistentvolumeclaims n/s3prime-c":                               false,
 		"delete persistentvolumeclaims n/data":                                    true,
+		"create persistentvolumeclaims n/s3export-e":                              false,
+		"delete persistentvolumeclaims n/s3export-f":                              false,
+		"create persistentvolumeclaims n/s3export-g":                              true,
+		"create snapshot.storage.k8s.io:volumesnapshots n/s3export-e":             false,
+		"delete snapshot.storage.k8s.io:volumesnapshots n/s3export-f":             true,
+		"delete snapshot.storage.k8s.io:volumesnapshots n/monday":                 true,
 		"patch persistentvolumeclaims n/data":                                     false,
 		"patch persistentvolumeclaims/status n/data":                              false,
 		"patch persistentvolumeclaims/status n/plain":                             true,

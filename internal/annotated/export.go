@@ -24,7 +24,12 @@ var ExportAnnotations = []string{
 	v1alpha1.AnnotationExportTo, v1alpha1.AnnotationExportEndpoint, v1alpha1.AnnotationExportRegion,
 	v1alpha1.AnnotationExportSecret, v1alpha1.AnnotationExportServiceAccount, v1alpha1.AnnotationExportCAConfigMap,
 	v1alpha1.AnnotationExportNow, v1alpha1.AnnotationExportSchedule, v1alpha1.AnnotationExportOnDelete,
-	v1alpha1.AnnotationExportRunAs, v1alpha1.AnnotationExportUnsafePaths,
+	v1alpha1.AnnotationExportRunAs, v1alpha1.AnnotationExportUnsafePaths, v1alpha1.AnnotationExportConsistency,
+}
+
+// consistencies are the values of AnnotationExportConsistency.
+var consistencies = []v1alpha1.Consistency{
+	v1alpha1.ConsistencyLive, v1alpha1.ConsistencySnapshot, v1alpha1.ConsistencyClone,
 }
 
 // Export is what the annotations of a claim ask for.
@@ -41,6 +46,8 @@ type Export struct {
 	UnsafePaths v1alpha1.UnsafePaths
 	// RunAs is as whom the volume is read; nil leaves it to the pods that use the claim.
 	RunAs *corev1.PodSecurityContext
+	// Consistency is how a volume in use is read; empty is Live.
+	Consistency v1alpha1.Consistency
 }
 
 // Lengths of a token, and of a template by the schema of S3Export.
@@ -79,7 +86,13 @@ func ExportOf(claim *corev1.PersistentVolumeClaim) (Export, field.ErrorList) {
 	if !ExportAsked(claim) {
 		return Export{}, append(errs, companionsOfNoExport(a)...)
 	}
-	e := Export{Now: a[v1alpha1.AnnotationExportNow], Schedule: a[v1alpha1.AnnotationExportSchedule]}
+	e := Export{
+		Now: a[v1alpha1.AnnotationExportNow], Schedule: a[v1alpha1.AnnotationExportSchedule],
+		Consistency: v1alpha1.Consistency(a[v1alpha1.AnnotationExportConsistency]),
+	}
+	if e.Consistency != "" && !slices.Contains(consistencies, e.Consistency) {
+		errs = append(errs, field.NotSupported(path(v1alpha1.AnnotationExportConsistency), e.Consistency, consistencies))
+	}
 	if claim.Spec.VolumeMode != nil && *claim.Spec.VolumeMode == corev1.PersistentVolumeBlock {
 		errs = append(errs, field.Forbidden(path(v1alpha1.AnnotationExportTo),
 			"spec.volumeMode is Block, and only the files of a Filesystem can be exported; remove the annotation"))

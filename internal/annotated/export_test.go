@@ -113,6 +113,23 @@ func TestExportOf(t *testing.T) {
 				},
 			},
 		},
+		"of a snapshot": {
+			claim: claim(map[string]string{
+				"export-to": "s3://backups", "export-region": "x", "export-consistency": "Snapshot",
+			}),
+			want: Export{
+				Location: v1alpha1.S3Location{Bucket: "backups", Region: "x"}, Prefix: "{{.Namespace}}/{{.Claim}}/{{.Run}}/",
+				Consistency: v1alpha1.ConsistencySnapshot,
+			},
+		},
+		"of a photograph": {
+			claim: claim(map[string]string{
+				"export-to": "s3://backups", "export-region": "x", "export-consistency": "Photograph",
+			}),
+			wantErrs: []string{
+				`/export-consistency]: Unsupported value: "Photograph": supported values: "Live", "Snapshot", "Clone"`,
+			},
+		},
 		"as a user by name": {
 			claim:    claim(map[string]string{"export-to": "s3://backups", "export-region": "x", "export-run-as": "postgres"}),
 			wantErrs: []string{"/export-run-as]: Invalid value: \"postgres\": write the number of a user"},

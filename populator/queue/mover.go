@@ -3,6 +3,7 @@
 package queue
 
 import (
+	"cmp"
 	"net/url"
 	"time"
 
@@ -48,6 +49,8 @@ func MoverOf(pod *corev1.Pod, now time.Time) Mover {
 		m.UID = types.UID(m.Source)
 	case v1alpha1.RoleExport, v1alpha1.RoleAbort:
 		m.UID = types.UID(pod.Labels[v1alpha1.LabelExportUID])
+	case v1alpha1.RoleConsumer:
+		m.UID = types.UID(cmp.Or(pod.Labels[v1alpha1.LabelClaimUID], pod.Labels[v1alpha1.LabelExportUID]))
 	}
 	return m
 }

@@ -212,6 +212,7 @@ func exportFor(
 			Destination: v1alpha1.ExportDestination{S3Location: asked.Location, Prefix: asked.Prefix},
 			UnsafePaths: asked.UnsafePaths,
 			Mover:       v1alpha1.Mover{PodSecurityContext: asked.RunAs},
+			Consistency: asked.Consistency,
 		}},
 	}
 	if tick != nil {

@@ -176,14 +176,14 @@ func TestDecide(t *testing.T) {
 }
 
 func TestExportFor(t *testing.T) {
-	w := newWorld(hour(2), "export-secret", "s3")
+	w := newWorld(hour(2), "export-secret", "s3", "export-consistency", "Snapshot")
 	asked, errs := annotated.ExportOf(w.Claim)
 	at := hour(2)
 	e := exportFor(w.Claim, asked, "e", &at)
 	to := e.Spec.Destination
 	if len(errs) > 0 || e.Namespace != "ml" || e.Spec.ClaimName != "data" || !metav1.IsControlledBy(e, w.Claim) ||
 		to.Bucket != "backups" || to.Prefix != "{{.Namespace}}/{{.Claim}}/{{.Run}}/" ||
-		to.Credentials.SecretRef.Name != "s3" ||
+		to.Credentials.SecretRef.Name != "s3" || e.Spec.Consistency != v1alpha1.ConsistencySnapshot ||
 		e.Annotations[v1alpha1.AnnotationScheduledAt] != "2026-11-26T02:00:00Z" || e.Labels[v1alpha1.LabelClaimUID] != "c-1" {
 		t.Errorf("made %+v, errors %v", e, errs)
 	}

@@ -7,15 +7,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -47,10 +48,16 @@ type bench struct {
 	open           bool // A mover has begun an upload and nobody ended it.
 }
 
+// kindsOfTests has no more than is needed: the fake looks at all of it for each run.
+var kindsOfTests = sync.OnceValues(func() (*runtime.Scheme, error) {
+	s := runtime.NewScheme()
+	return s, errors.Join(corev1.AddToScheme(s), storagev1.AddToScheme(s), v1alpha1.AddToScheme(s))
+})
+
 func newBench(t *testing.T, report wire.Report, killAt int, after bool) *bench {
 	t.Helper()
-	s := runtime.NewScheme()
-	if err := errors.Join(scheme.AddToScheme(s), v1alpha1.AddToScheme(s)); err != nil {
+	s, err := kindsOfTests()
+	if err != nil {
 		t.Fatal(err)
 	}
 	e := &v1alpha1.S3Export{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: "e-1"}}
@@ -146,10 +153,13 @@ func (b *bench) kubelet() {
 			continue
 		}
 		report := b.report
-		if pod.Labels[v1alpha1.LabelRole] == v1alpha1.RoleAbort {
+		switch pod.Labels[v1alpha1.LabelRole] {
+		case v1alpha1.RoleAbort:
 			b.aborts++
 			b.open, report = false, wire.Report{Class: wire.Done, AbortedUploads: 1}
-		} else {
+		case v1alpha1.RoleConsumer:
+			report = wire.Report{Class: wire.Done}
+		default:
 			b.movers++
 			b.open = report.Class != wire.Done
 		}

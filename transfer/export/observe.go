@@ -4,6 +4,7 @@ package export
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -43,7 +44,7 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 		if s.Mover != nil && e.DeletionTimestamp == nil {
 			s.Claim, err = r.claim(ctx, e)
 		}
-		return s, err
+		return s, errors.Join(err, r.temporary(ctx, &s))
 	}
 	if err := r.others(ctx, &s); err != nil {
 		return s, err
@@ -90,6 +91,9 @@ func (r *Reconciler) volume(ctx context.Context, s *protocol.State) error {
 			return err //nolint:wrapcheck // It says what it did.
 		}
 		s.Users = protocol.Users(pods, claim.Name, e)
+	}
+	if err := r.temporary(ctx, s); err != nil {
+		return err
 	}
 	r.seen.remember(s)
 	return nil

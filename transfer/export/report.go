@@ -72,6 +72,6 @@ func (r *Reconciler) speak(s protocol.State, d protocol.Decision, next v1alpha1.
 // quiet reasons are what is to be expected.
 func quiet(reason string) bool {
 	return slices.Contains([]v1alpha1.Reason{
-		v1alpha1.ReasonExporting, v1alpha1.ReasonQueued, v1alpha1.ReasonDestinationInUse,
+		v1alpha1.ReasonExporting, v1alpha1.ReasonQueued, v1alpha1.ReasonDestinationInUse, v1alpha1.ReasonPreparing,
 	}, v1alpha1.Reason(reason))
 }

@@ -3,6 +3,8 @@
 package export
 
 import (
+	"sync"
+
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -10,9 +12,12 @@ import (
 	"github.com/s3populator/s3populator/transfer/movers"
 )
 
-// sightings remember the claims of running exports, who uses them, and which movers were deleted. The zero value is
-// ready for use.
-type sightings struct{ of movers.Sightings }
+// sightings remember the claims of running exports, who uses them, what they read in their place, and which movers
+// were deleted. The zero value is ready for use.
+type sightings struct {
+	of        movers.Sightings
+	temporary sync.Map // types.NamespacedName of an export to protocol.Temporary
+}
 
 // noteDeleted remembers which mover was deleted last for an export.
 func (k *sightings) noteDeleted(s *protocol.State) {
@@ -29,12 +34,21 @@ func (k *sightings) recall(s *protocol.State) bool {
 	claim, users, ok := k.of.Recall(client.ObjectKeyFromObject(s.Export), s.Export.UID, s.Now, protocol.UsersEvery)
 	if ok {
 		s.Claim, s.Users = claim, users
+		if t, found := k.temporary.Load(client.ObjectKeyFromObject(s.Export)); found {
+			s.Temporary, _ = t.(protocol.Temporary)
+		}
 	}
 	return ok
 }
 
 func (k *sightings) remember(s *protocol.State) {
 	k.of.Remember(client.ObjectKeyFromObject(s.Export), s.Export.UID, s.Now, s.Claim, s.Users)
+	if protocol.Apart(s.Export) {
+		k.temporary.Store(client.ObjectKeyFromObject(s.Export), s.Temporary)
+	}
 }
 
-func (k *sightings) forget(name types.NamespacedName) { k.of.Forget(name) }
+func (k *sightings) forget(name types.NamespacedName) {
+	k.of.Forget(name)
+	k.temporary.Delete(name)
+}

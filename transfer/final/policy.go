@@ -72,6 +72,8 @@ func wish(s State) (export v1alpha1.S3ExportTemplate, wrong string) {
 		export = *policy.Spec.Template.DeepCopy()
 		// The schema refuses these together with onDelete: all of the volume is exported, or the claim stays.
 		export.Path, export.Include, export.Exclude, export.DryRun = "", nil, nil, false
+		// Nobody writes to the volume any more, so that it is read as it is.
+		export.Consistency, export.VolumeSnapshotClassName, export.StorageClassName = v1alpha1.ConsistencyLive, "", ""
 	case annotated.ExportAsked(s.Claim):
 		if export, wrong = annotatedWish(s.Claim); wrong != "" {
 			return export, wrong

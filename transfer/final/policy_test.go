@@ -179,8 +179,11 @@ func TestExportOfAPolicy(t *testing.T) {
 	s := world(asksNothing, byPolicy)
 	s.Policies[0].Spec.Template.Path, s.Policies[0].Spec.Template.DryRun = "models", true
 	s.Policies[0].Spec.Template.TTLSecondsAfterFinished = new(int32(1))
+	s.Policies[0].Spec.Template.Consistency = v1alpha1.ConsistencySnapshot
+	s.Policies[0].Spec.Template.VolumeSnapshotClassName = "snaps"
 	e := Export(s)
 	if e.Spec.Destination.Prefix != "{{.Namespace}}/data/{{.Run}}/" || e.Spec.Path != "" || e.Spec.DryRun ||
+		e.Spec.Consistency != v1alpha1.ConsistencyLive || e.Spec.VolumeSnapshotClassName != "" ||
 		e.Spec.StorageClass != "STANDARD_IA" || *e.Spec.TTLSecondsAfterFinished != keepExport || !whole(e) {
 		t.Errorf("the S3Export is %+v", e.Spec)
 	}

@@ -51,15 +51,20 @@ func Mover(s State, o Options) (*corev1.Pod, error) {
 	request.Volume = wire.Volume{Mode: wire.Filesystem, TargetPath: e.Spec.Path, ClaimUID: string(ownerOf(s.Claim))}
 	request.Export.CopyFrom = copyFrom(s)
 	request.Progress = wire.Progress{URL: o.ProgressURL, CABundle: o.ProgressCA}
-	node := claimusers.NodeFor(s.Claim, s.Users)
+	read, node := s.Claim, claimusers.NodeFor(s.Claim, s.Users)
+	if Apart(e) {
+		read, node = s.Temporary.Claim, ""
+		request.Volume.Temporary, request.Volume.AsOf = string(read.UID), asOf(read)
+	}
 	spec := o.pod(e, v1alpha1.RoleExport, request)
 	spec.Name = moverpod.ExportName(string(e.UID))
 	spec.Owner = *metav1.NewControllerRef(e, v1alpha1.GroupVersion.WithKind(v1alpha1.KindS3Export))
 	spec.Mover.PodSecurityContext = security
-	spec.ClaimName, spec.ReadOnly, spec.Node = s.Claim.Name, true, node
+	spec.ClaimName, spec.ReadOnly, spec.Node = read.Name, true, node
 	spec.Annotations[v1alpha1.AnnotationClaimUID] = string(s.Claim.UID)
 	spec.Annotations[v1alpha1.AnnotationCopiedFrom] = request.Export.CopyFrom
 	spec.Annotations[v1alpha1.AnnotationNode] = node
+	spec.Annotations[v1alpha1.AnnotationTemporaryUID] = request.Volume.Temporary
 	if t := e.Spec.Retries.AttemptTimeout; t != nil {
 		spec.Deadline = t.Duration
 	}

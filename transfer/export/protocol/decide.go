@@ -35,6 +35,7 @@ type rule func(State, moverpod.Defaults) (Decision, bool)
 func rules() []rule {
 	return []rule{
 		only(endDeletedRun),
+		only(endTemporaries),
 		only(freeClaim),
 		only(endUploads),
 		only(tidyOver),
@@ -45,6 +46,7 @@ func rules() []rule {
 		only(suspend),
 		only(makeWay),
 		only(endStuckMover),
+		only(endMoverOfLostCopy),
 		only(waitForMover),
 		only(refusePrime),
 		only(waitForClaim),
@@ -55,7 +57,9 @@ func rules() []rule {
 		only(waitForOthers),
 		waitForUser,
 		only(guard),
+		only(takeSnapshot),
 		only(waitForPlace),
+		only(makeClaim),
 	}
 }
 
@@ -78,10 +82,12 @@ func Decide(s State, defaults moverpod.Defaults) Decision {
 	}
 }
 
-// WantsPlace tells that nothing but a place in the queue is missing for a mover.
+// WantsPlace tells that nothing but a place in the queue is missing for a mover, or for the claim that it
+// reads: those who wait for their turn need none yet.
 func WantsPlace(s State, defaults moverpod.Defaults) bool {
 	s.Queued = nil
-	return Decide(s, defaults).Action == StartMover
+	a := Decide(s, defaults).Action
+	return a == StartMover || a == StartConsumer || a == CreateTemporaryClaim
 }
 
 func waiting(reason v1alpha1.Reason, recheck time.Duration, format string, args ...any) (Decision, bool) {
@@ -165,12 +171,18 @@ func tellEnd(s State) (Decision, bool) {
 
 // wished tells that we would end the mover, if it were not ending.
 func (s State) wished() bool {
-	return s.Deleted || s.Export.Spec.Suspend || s.stuck() ||
-		s.Claim != nil && (claimusers.MovedFrom(s.Mover, s.Claim, s.Users) || s.wanted())
+	return s.Deleted || s.Export.Spec.Suspend || s.stuck() || s.copyIsLost() || s.inTheWay()
 }
 
-// wanted tells that a pod waits for a claim that only one pod may use.
-func (s State) wanted() bool { return claimusers.Wanted(s.Claim, s.Users) }
+// inTheWay tells that the mover keeps the volume from pods that use it, or will.
+func (s State) inTheWay() bool {
+	return s.Claim != nil && !Apart(s.Export) && (claimusers.MovedFrom(s.Mover, s.Claim, s.Users) || s.wanted())
+}
+
+// wanted tells that a pod waits for a claim that only one pod may use, and that the mover would use, too.
+func (s State) wanted() bool {
+	return !Apart(s.Export) && claimusers.Wanted(s.Claim, s.Users)
+}
 
 // waitForDeletedMover: no two movers of a run are there at once.
 func waitForDeletedMover(s State) (Decision, bool) {
@@ -203,13 +215,15 @@ func suspend(s State) (Decision, bool) {
 	}
 	if attempts.Active(s.Mover) {
 		d.Action = DeleteMover
+	} else if next, ok := removeTemporaries(s); ok {
+		d.Action, d.Recheck = next.Action, next.Recheck
 	}
 	return d, true
 }
 
 // makeWay ends a mover that keeps the volume from a pod that uses the claim.
 func makeWay(s State) (Decision, bool) {
-	if !attempts.Active(s.Mover) || s.Claim == nil || !claimusers.MovedFrom(s.Mover, s.Claim, s.Users) && !s.wanted() {
+	if !attempts.Active(s.Mover) || !s.inTheWay() {
 		return Decision{}, false
 	}
 	d := Decision{Action: DeleteMover, Announce: v1alpha1.ReasonExportMoved}

@@ -69,7 +69,8 @@ func keepsPromises(t *testing.T, s State) {
 			broke("a mover starts whose uploads nobody would end")
 		}
 	case RemoveFinalizer:
-		lost := begun(e) && !Complete(e) && e.Status.AbortedUploads == nil && d.Announce != v1alpha1.ReasonUploadsLeft
+		lost := begun(e) && !Complete(e) && !e.Spec.DryRun && e.Status.AbortedUploads == nil &&
+			d.Announce != v1alpha1.ReasonUploadsLeft
 		if lost || attempts.Active(s.Mover) && OwnedBy(s.Mover, e) && !Over(e) {
 			broke("uploads are forgotten in silence")
 		}
@@ -90,6 +91,11 @@ func keepsPromises(t *testing.T, s State) {
 			broke("a result is thrown away")
 		}
 	case Wait, AddFinalizer, DeleteAbort:
+	case CreateSnapshot, CreateTemporaryClaim, StartConsumer, DeleteConsumer, KeepVolume, DeleteTemporaryClaim,
+		DeleteSnapshot:
+		if !Apart(e) {
+			broke("a live export makes something temporary")
+		}
 	}
 	if complete := next.Phase == v1alpha1.ExportSucceeded; complete && e.Status.Phase != v1alpha1.ExportSucceeded {
 		if r, ok := ending(s); !ok || r.Class != wire.Done {

@@ -19,7 +19,15 @@ const claimEvery = time.Minute
 
 // refusePrime: a prime is filled for another claim, and its volume becomes that claim's.
 func refusePrime(s State) (Decision, bool) {
-	if s.Claim == nil || s.Claim.Labels[v1alpha1.LabelRole] != v1alpha1.RolePrime {
+	if s.Claim == nil {
+		return Decision{}, false
+	}
+	if _, temporary := IsTemporary(s.Claim.Labels); temporary {
+		return failing(v1alpha1.ReasonUnsupportedClaim,
+			"Claim %s is one that S3 volume populator reads another export from. Export the claim that it is a copy of.",
+			s.Claim.Name)
+	}
+	if s.Claim.Labels[v1alpha1.LabelRole] != v1alpha1.RolePrime {
 		return Decision{}, false
 	}
 	return failing(v1alpha1.ReasonUnsupportedClaim,
@@ -71,7 +79,10 @@ func endStuckMover(s State) (Decision, bool) {
 	return d, true
 }
 
-func (s State) claimGoes() bool { return s.Claim != nil && s.Claim.DeletionTimestamp != nil }
+// claimGoes tells that the claim is being deleted which the mover reads.
+func (s State) claimGoes() bool {
+	return s.Claim != nil && s.Claim.DeletionTimestamp != nil && !Apart(s.Export)
+}
 
 // stuck tells that the mover does not run, and keeps a claim that is being deleted.
 func (s State) stuck() bool { return s.claimGoes() && !attempts.Running(s.Mover) }
@@ -138,7 +149,8 @@ func waitForOthers(s State) (Decision, bool) {
 	case s.wanted():
 		return waiting(v1alpha1.ReasonClaimInUse, waitEvery,
 			"Pod %s uses claim %s, which has the access mode ReadWriteOncePod: no other pod can read it. "+
-				"The export starts when that pod has ended.", claimusers.Others(s.Users)[0].Name, s.Claim.Name)
+				"The export starts when that pod has ended. One with spec.consistency: Snapshot or Clone need not wait for it.",
+			claimusers.Others(s.Users)[0].Name, s.Claim.Name)
 	}
 	return Decision{}, false
 }
@@ -160,7 +172,7 @@ func waitForUser(s State, defaults moverpod.Defaults) (Decision, bool) {
 
 // guard: what may leave uploads is written down before it begins.
 func guard(s State) (Decision, bool) {
-	if s.Export.Spec.DryRun || Guarded(s.Export) {
+	if s.Export.Spec.DryRun && !Apart(s.Export) || Guarded(s.Export) {
 		return Decision{}, false
 	}
 	return Decision{Action: AddFinalizer, Recheck: soon}, true

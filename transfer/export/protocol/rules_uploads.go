@@ -40,7 +40,8 @@ func endDeletedRun(s State) (Decision, bool) {
 // endUploads is for an export that is over or is being deleted, and has our finalizer:
 //
 //	run                       pod that ends uploads    action
-//	complete, or never began  any                      remove the finalizer
+//	complete, never began,    any                      remove the finalizer
+//	or a dry run
 //	uploads were ended        any                      remove the pod, then the finalizer
 //	other                     none                     start it
 //	other                     active                   wait
@@ -55,7 +56,7 @@ func endUploads(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	switch {
-	case Complete(e), !begun(e):
+	case Complete(e), !begun(e), e.Spec.DryRun:
 		return Decision{Action: RemoveFinalizer, Recheck: soon}, true
 	case e.Status.AbortedUploads != nil && s.Abort != nil && s.Abort.DeletionTimestamp == nil:
 		return Decision{Action: DeleteAbort, Recheck: soon}, true

@@ -42,6 +42,8 @@ type State struct {
 	Runs []v1alpha1.S3Export
 	// Queued is where the mover stands that may not start yet; nil lets it start.
 	Queued *queue.Position
+	// Temporary is what a run with consistency Snapshot or Clone reads from.
+	Temporary Temporary
 	// Prefix of the objects, and why there is none.
 	Prefix      string
 	PrefixError error
@@ -60,6 +62,14 @@ const (
 	DeleteAbort     Action = "DeleteAbort"
 	RemoveFinalizer Action = "RemoveFinalizer"
 	DeleteExport    Action = "DeleteExport"
+
+	CreateSnapshot       Action = "CreateSnapshot"
+	CreateTemporaryClaim Action = "CreateTemporaryClaim"
+	StartConsumer        Action = "StartConsumer"
+	DeleteConsumer       Action = "DeleteConsumer"
+	KeepVolume           Action = "KeepVolume"
+	DeleteTemporaryClaim Action = "DeleteTemporaryClaim"
+	DeleteSnapshot       Action = "DeleteSnapshot"
 )
 
 // Decision is one action and what is told of it.
@@ -90,7 +100,7 @@ func failed(e *v1alpha1.S3Export) bool {
 	return meta.IsStatusConditionTrue(e.Status.Conditions, v1alpha1.ConditionFailed)
 }
 
-// Guarded tells that uploads of a run may be open.
+// Guarded tells that uploads of a run may be open, or that something temporary of it may be there.
 func Guarded(e *v1alpha1.S3Export) bool {
 	return slices.Contains(e.Finalizers, v1alpha1.FinalizerExport)
 }

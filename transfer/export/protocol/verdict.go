@@ -44,23 +44,33 @@ func verdict(s State, r wire.Report) Decision {
 // believed is a mover's report, but not of success where it may have read another claim: a pod mounts by
 // name, and until it has a node nothing keeps the claim that it was made for.
 func believed(s State, r wire.Report) wire.Report {
-	if r.Class != wire.Done || s.sameClaim() {
+	if r.Class != wire.Done || s.doubt() == "" {
 		return r
-	}
-	what := "is gone"
-	if s.Claim != nil {
-		what = "is another one by now"
 	}
 	return wire.Report{
 		Class: wire.User, Reason: wire.Reason(v1alpha1.ReasonClaimReplaced),
-		Message: fmt.Sprintf("Pod %s has ended, but claim %s %s, so that nobody can tell whose files were sent",
-			s.Mover.Name, s.Export.Spec.ClaimName, what),
+		Message: fmt.Sprintf("Pod %s has ended, but claim %s, so that nobody can tell whose files were sent",
+			s.Mover.Name, s.doubt()),
 	}
 }
 
-// sameClaim tells that the claim is there that the mover was made for. A mover that has ended keeps the
-// claim that it mounted.
-func (s State) sameClaim() bool { return s.Claim != nil && !replaced(s.Export, s.Claim) }
+// doubt is what is wrong with the claim that the mover was made for; empty where that is there. A mover that has
+// ended keeps the claim that it mounted. A temporary claim was made from a snapshot only while the claim was there
+// that the snapshot was asked of; a clone may have been made of a later one.
+func (s State) doubt() string {
+	t := s.Temporary.Claim
+	switch {
+	case Apart(s.Export) && (!s.ownsTemporaryClaim() || s.Mover.Annotations[v1alpha1.AnnotationTemporaryUID] != string(t.UID)):
+		return TemporaryName(s.Export.UID) + " is another one by now, or gone"
+	case s.Export.Spec.Consistency == v1alpha1.ConsistencySnapshot:
+		return ""
+	case s.Claim == nil:
+		return s.Export.Spec.ClaimName + " is gone"
+	case replaced(s.Export, s.Claim):
+		return s.Export.Spec.ClaimName + " is another one by now"
+	}
+	return ""
+}
 
 // countsOf are those that the status has.
 func countsOf(status v1alpha1.S3ExportStatus) attempts.Counts {

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package protocol
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+const (
+	snapshotOf = v1alpha1.ConsistencySnapshot
+	cloneOf    = v1alpha1.ConsistencyClone
+)
+
+func class(change func(*storagev1.StorageClass)) change {
+	return func(s *State) { change(s.Temporary.Class) }
+}
+
+func classes(all ...SnapshotClass) change {
+	return func(s *State) { s.Temporary.SnapshotClasses = all }
+}
+
+// Each row is one claim about the world of an export that reads a volume of its own.
+func TestDecideTemporary(t *testing.T) {
+	t.Parallel()
+	const prep = v1alpha1.ReasonPreparing
+	taken, whole := snapshotted(ready), []change{by(snapshotOf), snapshotted(ready), copied(isBound), onVolume()}
+	with := func(all []change, more ...change) State { return world(append(append([]change{}, all...), more...)...) }
+	for name, test := range map[string]struct {
+		in     State
+		want   Action
+		reason v1alpha1.Reason
+		says   string
+	}{
+		"what is to be removed is noted first":   {world(by(snapshotOf), unguarded), AddFinalizer, "", ""},
+		"also of a dry run":                      {world(by(snapshotOf), unguarded, dryRun), AddFinalizer, "", ""},
+		"a snapshot is taken":                    {world(by(snapshotOf)), CreateSnapshot, prep, "claim data"},
+		"also while there is no place":           {world(by(snapshotOf), queued), CreateSnapshot, prep, ""},
+		"it is waited for":                       {world(by(snapshotOf), snapshotted()), Wait, prep, ""},
+		"a claim is made of it":                  {world(by(snapshotOf), taken), CreateTemporaryClaim, prep, ""},
+		"but not while there is no place":        {world(by(snapshotOf), taken, queued), Wait, v1alpha1.ReasonQueued, ""},
+		"a clone needs no snapshot":              {world(by(cloneOf)), CreateTemporaryClaim, prep, "clone of claim data"},
+		"it is bound by itself":                  {world(by(snapshotOf), taken, copied()), Wait, prep, ""},
+		"or by a consumer":                       {world(by(snapshotOf), taken, copied(), waitsForPod), StartConsumer, prep, ""},
+		"whose node the provisioner learns":      {world(by(cloneOf), copied(), waitsForPod, consumer()), Wait, prep, ""},
+		"that was in vain":                       {world(by(cloneOf), copied(), waitsForPod, consumer(old, reports(done))), DeleteConsumer, prep, ""},
+		"that has no node":                       {world(by(cloneOf), copied(), waitsForPod, consumer(old, unscheduled)), Wait, v1alpha1.ReasonMoverPending, "0/3 nodes"},
+		"that is somebody's":                     {world(by(cloneOf), copied(), waitsForPod, consumer(foreign)), Wait, v1alpha1.ReasonMoverRefused, "s3consumer-e-1"},
+		"its consumer is not needed":             {with(whole, waitsForPod, consumer()), DeleteConsumer, prep, ""},
+		"it is waited until that is gone":        {with(whole, waitsForPod, consumer(deleting)), Wait, prep, ""},
+		"a mover reads it":                       {with(whole), StartMover, v1alpha1.ReasonExporting, ""},
+		"of a clone, too":                        {world(by(cloneOf), copied(isBound), onVolume()), StartMover, v1alpha1.ReasonExporting, ""},
+		"when there is a place":                  {with(whole, queued), Wait, v1alpha1.ReasonQueued, ""},
+		"its volume is not there yet":            {world(by(cloneOf), copied(isBound)), Wait, prep, ""},
+		"the snapshot is not needed any more":    {world(by(snapshotOf), copied(isBound), onVolume()), StartMover, v1alpha1.ReasonExporting, ""},
+		"without it nothing fills the claim":     {world(by(snapshotOf), copied()), DeleteTemporaryClaim, "", ""},
+		"pods that use the claim go on":          {world(by(cloneOf), access(corev1.ReadWriteOncePod), copied(isBound), onVolume()), StartMover, v1alpha1.ReasonExporting, ""},
+		"also when they come later":              {with(whole, access(corev1.ReadWriteOncePod), mover(corev1.PodRunning, readsCopy)), Wait, v1alpha1.ReasonExporting, ""},
+		"and when they move":                     {with(whole, users(user("app", "b")), mover(corev1.PodRunning, readsCopy)), Wait, v1alpha1.ReasonExporting, ""},
+		"the claim may be deleted meanwhile":     {with(whole, claimDeleted, mover(corev1.PodRunning, readsCopy)), Wait, v1alpha1.ReasonExporting, ""},
+		"a mover waits for a claim that is gone": {world(by(cloneOf), mover(corev1.PodPending, readsCopy, fresh)), DeleteMover, "", ""},
+		"and that is no failure":                 {world(by(cloneOf), mover(corev1.PodPending, readsCopy, deleting)), Wait, "", ""},
+		"one that runs keeps it":                 {world(by(cloneOf), mover(corev1.PodRunning, readsCopy)), Wait, v1alpha1.ReasonExporting, ""},
+		"a claim that lost its volume":           {world(by(cloneOf), copied(isLost)), DeleteTemporaryClaim, "", ""},
+		"an old one goes first":                  {world(by(cloneOf), copied(pvc(going))), Wait, prep, ""},
+		"an old snapshot goes first":             {world(by(snapshotOf), snapshotted(snap(going))), Wait, prep, ""},
+		"a snapshot of a claim before":           {world(by(snapshotOf), snapshotted(ready, snap(ofAnother))), DeleteSnapshot, "", ""},
+		"a clone of a claim before":              {world(by(cloneOf), copied(pvc(ofAnother))), DeleteTemporaryClaim, "", ""},
+
+		"no snapshots here":      {world(by(snapshotOf), noSnapshots), Wait, v1alpha1.ReasonSnapshotsUnavailable, "snapshot.storage.k8s.io"},
+		"a clone needs none":     {world(by(cloneOf), noSnapshots), CreateTemporaryClaim, prep, ""},
+		"somebody's snapshot":    {world(by(snapshotOf), snapshotted(snap(strange))), Wait, v1alpha1.ReasonSnapshotRefused, "s3export-e-1"},
+		"one of another claim":   {world(by(snapshotOf), snapshotted(ofAnotherName)), Wait, v1alpha1.ReasonSnapshotRefused, "s3export-e-1"},
+		"somebody's claim":       {world(by(cloneOf), copied(pvc(strange))), Wait, v1alpha1.ReasonTemporaryClaimRefused, "s3export-e-1"},
+		"one with other data":    {world(by(cloneOf), copied(otherOrigin)), Wait, v1alpha1.ReasonTemporaryClaimRefused, "s3export-e-1"},
+		"a snapshot fails":       {world(by(snapshotOf), snapshotted(fails)), Wait, v1alpha1.ReasonSnapshotFailed, "no space"},
+		"and goes on to":         {world(by(snapshotOf), snapshotted(fails, snap(aged))), Wait, v1alpha1.ReasonSnapshotFailed, "make a new one"},
+		"a slow one does not":    {world(by(snapshotOf), snapshotted(snap(aged))), Wait, prep, ""},
+		"nothing is provisioned": {world(by(cloneOf), copied(pvc(aged)), troubled), Wait, v1alpha1.ReasonProvisioning, "no space"},
+		"and nobody says why":    {world(by(cloneOf), copied(pvc(aged))), Wait, v1alpha1.ReasonProvisioning, "kubectl describe pvc s3export-e-1"},
+
+		"a volume that was free is kept":   {world(by(cloneOf), copied(isBound), onVolume(wasFree)), KeepVolume, "", ""},
+		"and is not read":                  {world(by(cloneOf), copied(isBound), onVolume(wasFree, keptVolume)), Wait, v1alpha1.ReasonVolumeCaptured, "volume pv-2"},
+		"nor one made by hand":             {world(by(cloneOf), copied(isBound), onVolume(byHand)), KeepVolume, "", ""},
+		"it is kept before its claim goes": {world(by(cloneOf), copied(isBound), onVolume(wasFree), deleted), KeepVolume, "", ""},
+		"also when somebody deletes that":  {world(by(cloneOf), copied(isBound, pvc(going)), onVolume(wasFree), deleted), KeepVolume, "", ""},
+		"then the claim goes":              {world(by(cloneOf), copied(isBound), onVolume(wasFree, keptVolume), deleted), DeleteTemporaryClaim, "", ""},
+
+		"suspended ends the mover":                {with(whole, suspended, mover(corev1.PodRunning, readsCopy)), DeleteMover, v1alpha1.ReasonSuspended, ""},
+		"then the consumer":                       {with(whole, suspended, consumer()), DeleteConsumer, v1alpha1.ReasonSuspended, ""},
+		"then the claim":                          {with(whole, suspended), DeleteTemporaryClaim, v1alpha1.ReasonSuspended, ""},
+		"then the snapshot":                       {world(by(snapshotOf), suspended, taken, copied(pvc(going))), DeleteSnapshot, v1alpha1.ReasonSuspended, ""},
+		"then it is suspended":                    {world(by(snapshotOf), suspended, snapshotted(snap(going))), Wait, v1alpha1.ReasonSuspended, ""},
+		"deleted with all":                        {with(whole, deleted), DeleteTemporaryClaim, "", ""},
+		"deleted with a snapshot":                 {world(by(snapshotOf), taken, deleted), DeleteSnapshot, "", ""},
+		"deleted with a consumer":                 {world(by(cloneOf), copied(), consumer(), deleted), DeleteConsumer, "", ""},
+		"what goes needs no finalizer":            {world(by(snapshotOf), snapshotted(snap(going)), copied(pvc(going)), deleted), RemoveFinalizer, "", ""},
+		"what is somebody's stays":                {world(by(snapshotOf), snapshotted(snap(strange)), copied(pvc(strange)), deleted), RemoveFinalizer, "", ""},
+		"failed with all":                         {with(whole, over(v1alpha1.ConditionFailed, time.Second)), DeleteTemporaryClaim, "", ""},
+		"complete with all":                       {with(whole, over(v1alpha1.ConditionComplete, time.Second)), DeleteTemporaryClaim, "", ""},
+		"complete with a snapshot":                {world(by(snapshotOf), taken, over(v1alpha1.ConditionComplete, time.Second)), DeleteSnapshot, "", ""},
+		"a dry run left no uploads":               {world(by(cloneOf), dryRun, over(v1alpha1.ConditionFailed, time.Second)), RemoveFinalizer, "", ""},
+		"a copy of an export is none's to export": {world(isTemporary), Wait, v1alpha1.ReasonUnsupportedClaim, "another export"},
+
+		"complete":                     {with(whole, mover(corev1.PodSucceeded, readsCopy, reports(done))), Wait, v1alpha1.ReasonExported, ""},
+		"complete, and the claim went": {with(whole, mover(corev1.PodSucceeded, readsCopy, reports(done)), noClaim), Wait, v1alpha1.ReasonExported, ""},
+		"a clone may be of a later claim": {
+			world(by(cloneOf), copied(isBound), mover(corev1.PodSucceeded, readsCopy, reports(done)), noClaim),
+			Wait, v1alpha1.ReasonClaimReplaced, "data is gone",
+		},
+		"another copy has the name": {
+			with(whole, mover(corev1.PodSucceeded, reports(done))), Wait, v1alpha1.ReasonClaimReplaced, "s3export-e-1",
+		},
+		"no copy has": {
+			world(by(cloneOf), mover(corev1.PodSucceeded, readsCopy, reports(done))),
+			Wait, v1alpha1.ReasonClaimReplaced, "s3export-e-1",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := Decide(test.in, defaults)
+			if d.Action != test.want || d.Reason != test.reason || !strings.Contains(d.Message, test.says) {
+				t.Errorf("decided %+v, want %s %s %q", d, test.want, test.reason, test.says)
+			}
+			if d.Recheck == 0 && d.Action != DeleteMover && d.Reason != v1alpha1.ReasonSuspended {
+				t.Errorf("nothing wakes the export after %s", d.Action)
+			}
+		})
+	}
+}
+
+func isLost(c *corev1.PersistentVolumeClaim)      { c.Status.Phase = corev1.ClaimLost }
+func otherOrigin(c *corev1.PersistentVolumeClaim) { c.Spec.DataSource.Name = "other" }
+func ofAnotherName(s *Snapshot)                   { s.ClaimName = "other" }
+func fails(s *Snapshot)                           { s.Error = "no space." }
+func noSnapshots(s *State)                        { s.Temporary.Unavailable, s.Temporary.SnapshotClasses = true, nil }
+func troubled(s *State)                           { s.Temporary.Trouble = "ProvisioningFailed: no space" }
+func byHand(v *corev1.PersistentVolume)           { v.Annotations = nil }
+func isTemporary(s *State)                        { s.Claim.Labels = TemporaryMeta(*s).Labels }
+
+// What would leave something behind, or hand out another volume, is told with the field that is to be corrected.
+func TestClassesOfTemporaries(t *testing.T) {
+	t.Parallel()
+	named := func(name string) change {
+		return func(s *State) { s.Export.Spec.VolumeSnapshotClassName = name }
+	}
+	one := SnapshotClass{Name: "snaps", Driver: "csi.test", Default: true, Deletes: true}
+	two, theirs, keeps := one, one, one
+	two.Name, theirs.Driver, keeps.Deletes = "more", "other", false
+	const noClass, badClass, bad = v1alpha1.ReasonSnapshotClassNotFound, v1alpha1.ReasonUnsupportedSnapshotClass,
+		v1alpha1.ReasonUnsupportedClass
+	for name, test := range map[string]struct {
+		change change
+		reason v1alpha1.Reason
+		says   string
+	}{
+		"the default":              {classes(one), v1alpha1.ReasonPreparing, ""},
+		"the default of several":   {classes(theirs, one), v1alpha1.ReasonPreparing, ""},
+		"no class":                 {classes(), noClass, "0 classes are the default for CSI driver csi.test"},
+		"two defaults":             {classes(one, two), noClass, "2 classes"},
+		"of another driver":        {classes(theirs), noClass, "spec.volumeSnapshotClassName"},
+		"one that keeps":           {classes(keeps), badClass, "deletionPolicy Retain"},
+		"named":                    {both(classes(one, two), named("more")), v1alpha1.ReasonPreparing, ""},
+		"named and missing":        {both(classes(one), named("x")), noClass, "spec.volumeSnapshotClassName: there is no VolumeSnapshotClass x"},
+		"named, of another driver": {both(classes(theirs), named("snaps")), badClass, "of CSI driver other"},
+		"named, and it keeps":      {both(classes(keeps), named("snaps")), badClass, "leave a snapshot behind"},
+
+		"no storage class": {
+			func(s *State) { s.Claim.Spec.StorageClassName = nil }, v1alpha1.ReasonStorageClassUnset, "spec.storageClassName",
+		},
+		"a storage class that is gone": {
+			func(s *State) { s.Temporary.Class = nil }, v1alpha1.ReasonStorageClassNotFound, "StorageClass fast",
+		},
+		"of another provisioner": {
+			class(func(c *storagev1.StorageClass) { c.Provisioner = "rancher.io/local-path" }), bad, "rancher.io/local-path",
+		},
+		"one that keeps volumes": {
+			class(func(c *storagev1.StorageClass) { c.ReclaimPolicy = new(corev1.PersistentVolumeReclaimRetain) }),
+			bad, "leave a volume behind",
+		},
+		"no CSI driver": {
+			func(s *State) { s.Temporary.Source.Spec.CSI = nil }, v1alpha1.ReasonUnsupportedClaim, "no CSI driver",
+		},
+		"no volume": {func(s *State) { s.Temporary.Source = nil }, v1alpha1.ReasonClaimNotBound, "volume of claim data"},
+	} {
+		d := Decide(world(by(snapshotOf), test.change), defaults)
+		if d.Reason != test.reason || !strings.Contains(d.Message, test.says) || d.Recheck == 0 {
+			t.Errorf("%s: decided %+v, want %s %q", name, d, test.reason, test.says)
+		}
+		if d := Decide(world(by(cloneOf), test.change), defaults); test.reason != noClass && test.reason != badClass &&
+			d.Reason != test.reason {
+			t.Errorf("%s, by a clone: decided %+v, want %s", name, d, test.reason)
+		}
+	}
+}
+
+func both(a, b change) change {
+	return func(s *State) {
+		a(s)
+		b(s)
+	}
+}
+
+// The temporary claim is large enough, of the right kind, and has nothing of the user's claim.
+func TestTemporaryClaim(t *testing.T) {
+	t.Parallel()
+	s := world(by(snapshotOf), snapshotted(ready), access(corev1.ReadWriteOncePod), func(s *State) {
+		s.Claim.Labels = map[string]string{"export": "nightly"}
+		s.Claim.Annotations = map[string]string{v1alpha1.AnnotationExportTo: "s3://b"}
+	})
+	c := TemporaryClaim(s)
+	if got := c.Spec.Resources.Requests[corev1.ResourceStorage]; got.String() != "2Gi" {
+		t.Errorf("it requests %s, the snapshot 2Gi", got.String())
+	}
+	if c.Labels["export"] != "" || len(c.Annotations) > 0 || c.Spec.AccessModes[0] != corev1.ReadWriteOnce ||
+		*c.Spec.StorageClassName != "fast" || c.Spec.DataSource.Name != c.Name || *c.Spec.DataSource.APIGroup != SnapshotGroup {
+		t.Errorf("it is %+v", c)
+	}
+	if at := asOf(c); !at.Equal(now.Add(-time.Second)) {
+		t.Errorf("its content is as of %s", at)
+	}
+	if owner := c.OwnerReferences; len(owner) != 1 || owner[0].UID != "e-1" || c.Labels[v1alpha1.LabelClaimUID] != "c-1" {
+		t.Errorf("it is owned by %+v, labels %v", owner, c.Labels)
+	}
+	s = world(by(snapshotOf), snapshotted(ready), access(corev1.ReadOnlyMany), func(s *State) {
+		s.Claim.Status.Capacity[corev1.ResourceStorage] = resource.MustParse("3Gi")
+		s.Export.Spec.StorageClassName = "copies"
+	})
+	c = TemporaryClaim(s)
+	if got := c.Spec.Resources.Requests[corev1.ResourceStorage]; got.String() != "3Gi" ||
+		c.Spec.AccessModes[0] != corev1.ReadOnlyMany || *c.Spec.StorageClassName != "copies" {
+		t.Errorf("it is %+v", c.Spec)
+	}
+	c = TemporaryClaim(world(by(cloneOf)))
+	if c.Spec.DataSource.Kind != "PersistentVolumeClaim" || c.Spec.DataSource.Name != "data" ||
+		c.Spec.DataSource.APIGroup != nil {
+		t.Errorf("a clone is of %+v", c.Spec.DataSource)
+	}
+}
+
+// The mover reads the temporary claim, anywhere, as the user of the pod that uses the other one; the manifest is
+// the other one's.
+func TestMoverOfATemporaryClaim(t *testing.T) {
+	t.Parallel()
+	s := world(by(snapshotOf), snapshotted(ready), copied(isBound), onVolume())
+	pod, err := Mover(s, Options{Defaults: defaults})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := strings.Join(pod.Spec.Containers[0].Args, "")
+	for _, want := range []string{`"claimUID":"c-1"`, `"temporary":"t-1"`, `"asOf":"2026-11-26T11:59:59Z"`} {
+		if !strings.Contains(request, want) {
+			t.Errorf("the mover is asked for %s, want %s", request, want)
+		}
+	}
+	var mounts []*corev1.PersistentVolumeClaimVolumeSource
+	for _, v := range pod.Spec.Volumes {
+		if v.PersistentVolumeClaim != nil {
+			mounts = append(mounts, v.PersistentVolumeClaim)
+		}
+	}
+	if len(mounts) != 1 || mounts[0].ClaimName != "s3export-e-1" || !mounts[0].ReadOnly || pod.Spec.Affinity != nil ||
+		*pod.Spec.SecurityContext.RunAsUser != 1000 || pod.Spec.SecurityContext.FSGroup != nil {
+		t.Errorf("the pod is %+v", pod.Spec)
+	}
+	if pod.Annotations[v1alpha1.AnnotationTemporaryUID] != "t-1" || pod.Annotations[v1alpha1.AnnotationClaimUID] != "c-1" {
+		t.Errorf("its annotations are %v", pod.Annotations)
+	}
+	c, err := Consumer(s, Options{Defaults: defaults})
+	if err != nil || c.Spec.Volumes[0].PersistentVolumeClaim.ClaimName != "s3export-e-1" ||
+		c.Spec.SecurityContext.FSGroup != nil || *c.Spec.SecurityContext.RunAsUser != 1000 || len(c.OwnerReferences) != 1 {
+		t.Errorf("the consumer is %+v, error %v", c, err)
+	}
+}

@@ -129,7 +129,7 @@ func (t *importing) compareThere(ctx context.Context, list []int) error {
 	}
 	t.progress.enter(wire.Verifying)
 	if err := t.inUse.Sync(); err != nil {
-		return err
+		return t.explainVolume(t.target(), err)
 	}
 	source.Parallel(source.StatWorkers, len(list), func(n int) {
 		if ctx.Err() != nil {

@@ -239,15 +239,9 @@ func (s *importSink) Arrived(e engine.Evidence) {
 	t, i := s.importing, e.Index
 	defer t.progress.inFlight.Add(-e.Fetched)
 	staged := t.take(i)
-	by, err := t.judge(s.ctx, e, func() (proof.Method, error) {
-		if _, err := staged.File.Seek(0, io.SeekStart); err != nil {
-			return proof.Unverified, err //nolint:wrapcheck // A file that was written can be read.
-		}
-		return t.prover.Compare(s.ctx, staged.File, t.plan.Entries[i], t.prover.Expect)
-	})
-	var file plan.Identity
+	by, file, err := t.prove(s.ctx, e, staged)
 	if err == nil {
-		file, err = staged.Publish()
+		file, err = staged.Publish(file)
 		err = t.explainVolume(t.at(i), err)
 	}
 	if err != nil {
@@ -259,6 +253,31 @@ func (s *importSink) Arrived(e engine.Evidence) {
 	if by != proof.BySize { // The next attempt could not tell, and would fetch it again.
 		t.progressed.Store(true)
 	}
+}
+
+// prove says by which method a file is its object, and which file that is. Others could have written to it since its
+// last byte came: then its time is another, and it is read back.
+func (t *importing) prove(
+	ctx context.Context,
+	e engine.Evidence,
+	staged *volume.Staged,
+) (by proof.Method, file plan.Identity, err error) {
+	compare := func() (proof.Method, error) {
+		if _, err := staged.File.Seek(0, io.SeekStart); err != nil {
+			return proof.Unverified, err //nolint:wrapcheck // A file that was written can be read.
+		}
+		return t.prover.Compare(ctx, staged.File, t.plan.Entries[e.Index], t.prover.Expect)
+	}
+	if by, err = t.judge(ctx, e, compare); err != nil {
+		return by, file, err
+	}
+	if err := staged.File.Sync(); err != nil {
+		return by, file, t.explainVolume(t.at(e.Index), err)
+	}
+	if file, err = staged.Identity(); err == nil && file != e.File {
+		by, err = compare()
+	}
+	return by, file, err
 }
 
 // Failed implements engine.Sink.

@@ -156,15 +156,19 @@ func (s *Staged) Identity() (plan.Identity, error) {
 }
 
 // Publish makes the file durable and then renames it over its place: whoever opens that path has the file that was
-// there, or all of this one. Its identity is what was found under the temporary name once it was closed. The
-// name itself is durable after a Sync. When it fails, the file is to be discarded.
-func (s *Staged) Publish() (plan.Identity, error) {
+// there, or all of this one. Proven is what was compared with the object: another file than that is not published. The
+// identity is what was found under the temporary name once the file was closed. The name itself is durable after a
+// Sync. When it fails, the file is to be discarded.
+func (s *Staged) Publish(proven plan.Identity) (plan.Identity, error) {
 	if err := s.dressAnew(); err != nil {
 		return plan.Identity{}, err
 	}
 	var written unix.Stat_t
 	if err := errors.Join(s.File.Sync(), stat(int(s.File.Fd()), s.path, &written), s.File.Close()); err != nil {
 		return plan.Identity{}, fmt.Errorf("write %s to its device: %w", plan.Quote(s.path), err)
+	}
+	if plan.IdentityOf(&written) != proven {
+		return plan.Identity{}, fmt.Errorf("%w: something else wrote to it", fault.ErrDiffers)
 	}
 	found, err := statAt(s.dir, s.temp, s.path) // A network file system may know the time of the last change only now.
 	if err != nil || found.Ino != written.Ino || found.Size != written.Size {

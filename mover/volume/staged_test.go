@@ -10,8 +10,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -87,7 +89,7 @@ func TestTwoProcessesOfOneRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := stage(b, "half of the sec")
-	if _, err := first.Publish(); !errors.Is(err, fault.ErrDiffers) {
+	if _, err := first.publish(t); !errors.Is(err, fault.ErrDiffers) {
 		t.Errorf("a file whose name is gone was put into place: %v", err)
 	}
 	first.Discard()
@@ -97,7 +99,7 @@ func TestTwoProcessesOfOneRun(t *testing.T) {
 	if _, err := second.File.WriteString("ond"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := second.Publish(); err != nil {
+	if _, err := second.publish(t); err != nil {
 		t.Error(err)
 	}
 	if text, err := os.ReadFile(filepath.Join(dir, "f")); string(text) != "half of the second" {
@@ -144,7 +146,7 @@ func TestWhatTakesThePlaceOfATemporaryFile(t *testing.T) {
 			if err := replace(filepath.Join(dir, "d", s.temp)); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.Publish(); !errors.Is(err, fault.ErrDiffers) {
+			if _, err := s.publish(t); !errors.Is(err, fault.ErrDiffers) {
 				t.Errorf("it was published: %v", err)
 			}
 			s.Discard()
@@ -166,7 +168,7 @@ func TestDirectoriesThatAreSynced(t *testing.T) {
 	u.EachFile = true
 	s, err := u.Stage("a/b/f")
 	if err == nil {
-		_, err = s.Publish()
+		_, err = s.publish(t)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -176,5 +178,49 @@ func TestDirectoriesThatAreSynced(t *testing.T) {
 	}
 	if err := u.Sync(); err != nil || len(u.touched) > 0 {
 		t.Errorf("left are %v (%v)", u.touched, err)
+	}
+}
+
+// publish is Publish of the file as it is.
+func (s *Staged) publish(t *testing.T) (plan.Identity, error) {
+	t.Helper()
+	proven, err := s.Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Publish(proven)
+}
+
+// What was written after the file was compared with its object is not published.
+func TestWhatIsWrittenAfterItWasProven(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	u, err := OpenInUse(dir, "run-1", wire.Files{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	s, err := u.Stage("f")
+	if err == nil {
+		_, err = s.File.WriteString("right")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	proven, err := s.Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	past := time.Now().Add(-time.Hour) // A tick of the clock may be long.
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, s.temp), []byte("wrong"), 0o600),
+		os.Chtimes(filepath.Join(dir, s.temp), past, past)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Publish(proven); !errors.Is(err, fault.ErrDiffers) {
+		t.Errorf("it was published: %v", err)
+	}
+	s.Discard()
+	if left, _ := os.ReadDir(dir); len(left) != 0 {
+		t.Errorf("left are %v", left)
 	}
 }

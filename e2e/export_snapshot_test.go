@@ -50,8 +50,8 @@ func pairOf(s *story.Story, b *story.Bucket, prefix string) (first, second int) 
 	return numbers[0], numbers[1]
 }
 
-// The example of a snapshot is followed while a pod goes on writing two files in turn: they are of one moment. The class
-// of the temporary claim waits for a pod.
+// The example of a snapshot is followed while a pod goes on writing two files in turn: they are of one moment. The
+// class of the temporary claim waits for a pod.
 func TestExportOfASnapshot(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
@@ -145,7 +145,10 @@ func TestExportOfASnapshotThatCannotBe(t *testing.T) {
 		change       func(*v1alpha1.S3Export)
 		reason, says string
 	}{
-		"absent":   {snapshotted("absent"), "SnapshotClassNotFound", "spec.volumeSnapshotClassName: there is no VolumeSnapshotClass absent"},
+		"absent": {
+			snapshotted("absent"),
+			"SnapshotClassNotFound", "spec.volumeSnapshotClassName: there is no VolumeSnapshotClass absent",
+		},
 		"kept":     {snapshotted(kept), "UnsupportedSnapshotClass", "deletionPolicy Retain"},
 		"retained": {retained, "UnsupportedStorageClass", "spec.storageClassName: StorageClass " + story.ImmediateRetain},
 		"full":     {snapshotted(good), "SnapshotFailed", "the pool is full"},

@@ -199,10 +199,13 @@ func (c *cast) testManagerWrites(t *testing.T) {
 	}{
 		"a mover's progress":               {do: patch(mover, annotated)},
 		"progress of an earlier version's": {do: patch(old, annotated)},
-		"another image in a mover":         {do: patch(mover, `{"spec":{"containers":[{"name":"mover","image":"example.com/shell"}]}}`), want: "only the metadata"},
-		"somebody's pod":                   {do: patch(shell, annotated), want: "nothing to do with pod shell"},
-		"deleting a mover":                 {do: remove(mover)},
-		"deleting somebody's pod":          {do: remove(shell), want: "nothing to do with pod shell"},
+		"another image in a mover": {
+			do:   patch(mover, `{"spec":{"containers":[{"name":"mover","image":"example.com/shell"}]}}`),
+			want: "only the metadata",
+		},
+		"somebody's pod":          {do: patch(shell, annotated), want: "nothing to do with pod shell"},
+		"deleting a mover":        {do: remove(mover)},
+		"deleting somebody's pod": {do: remove(shell), want: "nothing to do with pod shell"},
 		"making a prime": {do: func() error {
 			return us.Create(t.Context(), newClaim("plain", "s3prime-8"),
 				client.DryRunAll)
@@ -219,17 +222,26 @@ func (c *cast) testManagerWrites(t *testing.T) {
 		"making an export claim with a volume of its own": {do: func() error {
 			return us.Create(t.Context(), newClaim("plain", "s3export-8"), client.DryRunAll)
 		}, want: "none without spec.volumeName"},
-		"cloning a claim":                  {do: copying("s3export-8", "PersistentVolumeClaim", "data")},
-		"restoring its snapshot":           {do: copying("s3export-8", "VolumeSnapshot", "s3export-8")},
-		"restoring somebody's snapshot":    {do: copying("s3export-8", "VolumeSnapshot", "theirs"), want: "none without spec.volumeName or spec.dataSource"},
-		"a copy that is a prime's":         {do: copying("mine", "VolumeSnapshot", "mine"), want: "named s3prime-UID and s3export-UID only"},
-		"a snapshot":                       {do: snapshotting("s3export-8", claimed)},
-		"a snapshot of another name":       {do: snapshotting("mine", claimed), want: "VolumeSnapshots of claims named s3export-UID only"},
-		"a snapshot of somebody's content": {do: snapshotting("s3export-8", "volumeSnapshotContentName"), want: "VolumeSnapshots of claims"},
+		"cloning a claim":        {do: copying("s3export-8", "PersistentVolumeClaim", "data")},
+		"restoring its snapshot": {do: copying("s3export-8", "VolumeSnapshot", "s3export-8")},
+		"restoring somebody's snapshot": {
+			do: copying("s3export-8", "VolumeSnapshot", "theirs"), want: "none without spec.volumeName or spec.dataSource",
+		},
+		"a copy that is a prime's": {
+			do: copying("mine", "VolumeSnapshot", "mine"), want: "named s3prime-UID and s3export-UID only",
+		},
+		"a snapshot": {do: snapshotting("s3export-8", claimed)},
+		"a snapshot of another name": {
+			do: snapshotting("mine", claimed), want: "VolumeSnapshots of claims named s3export-UID only",
+		},
+		"a snapshot of somebody's content": {
+			do: snapshotting("s3export-8", "volumeSnapshotContentName"), want: "VolumeSnapshots of claims",
+		},
 		"deleting a snapshot of an export": {do: remove(ownSnapshot)},
 		"deleting somebody's snapshot":     {do: remove(snapshots), want: "named s3export-UID only, not monday"},
 		"changing a snapshot": {do: func() error {
-			return us.Patch(t.Context(), ownSnapshot.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(annotated)), client.DryRunAll)
+			patch := client.RawPatch("application/merge-patch+json", []byte(annotated))
+			return us.Patch(t.Context(), ownSnapshot.DeepCopy(), patch, client.DryRunAll)
 		}, want: "VolumeSnapshots of claims"},
 		"deleting an export claim":        {do: remove(exportClaim)},
 		"deleting a prime":                {do: remove(prime)},
@@ -239,7 +251,9 @@ func (c *cast) testManagerWrites(t *testing.T) {
 		"deleting one that it made":       {do: remove(ours)},
 		"a prime's annotation":            {do: patch(prime, annotated)},
 		"an annotation of a user's claim": {do: patch(claim, annotated)},
-		"the spec of a user's claim":      {do: patch(claim, `{"spec":{"volumeName":"pv-1"}}`), want: "never changes the spec"},
+		"the spec of a user's claim": {
+			do: patch(claim, `{"spec":{"volumeName":"pv-1"}}`), want: "never changes the spec",
+		},
 	} {
 		t.Run(name, func(t *testing.T) { checkOutcome(t, "the manager", tt.do(), tt.want) })
 	}

@@ -27,11 +27,6 @@ var ExportAnnotations = []string{
 	v1alpha1.AnnotationExportRunAs, v1alpha1.AnnotationExportUnsafePaths, v1alpha1.AnnotationExportConsistency,
 }
 
-// consistencies are the values of AnnotationExportConsistency.
-var consistencies = []v1alpha1.Consistency{
-	v1alpha1.ConsistencyLive, v1alpha1.ConsistencySnapshot, v1alpha1.ConsistencyClone,
-}
-
 // Export is what the annotations of a claim ask for.
 type Export struct {
 	// Location is the bucket, how it is reached and as whom.
@@ -90,9 +85,8 @@ func ExportOf(claim *corev1.PersistentVolumeClaim) (Export, field.ErrorList) {
 		Now: a[v1alpha1.AnnotationExportNow], Schedule: a[v1alpha1.AnnotationExportSchedule],
 		Consistency: v1alpha1.Consistency(a[v1alpha1.AnnotationExportConsistency]),
 	}
-	if e.Consistency != "" && !slices.Contains(consistencies, e.Consistency) {
-		errs = append(errs, field.NotSupported(path(v1alpha1.AnnotationExportConsistency), e.Consistency, consistencies))
-	}
+	errs = append(errs, oneOf(a, v1alpha1.AnnotationExportConsistency, string(v1alpha1.ConsistencyLive),
+		string(v1alpha1.ConsistencySnapshot), string(v1alpha1.ConsistencyClone))...)
 	if claim.Spec.VolumeMode != nil && *claim.Spec.VolumeMode == corev1.PersistentVolumeBlock {
 		errs = append(errs, field.Forbidden(path(v1alpha1.AnnotationExportTo),
 			"spec.volumeMode is Block, and only the files of a Filesystem can be exported; remove the annotation"))

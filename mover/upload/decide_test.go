@@ -77,7 +77,9 @@ func TestAFileIsUnchangedByInodeSizeAndTime(t *testing.T) {
 		"another path":               {func(e *manifest.Entry, _ *manifest.Manifest) { e.Path = "b" }, false},
 		"another claim":              {func(_ *manifest.Entry, m *manifest.Manifest) { m.Claim = "other" }, false},
 		"it changed, twice":          {func(_ *manifest.Entry, m *manifest.Manifest) { m.Entries[0].Inode = 0 }, false},
-		"it was a link":              {func(_ *manifest.Entry, m *manifest.Manifest) { m.Entries[0].Type = manifest.Link }, false},
+		"it was a link": {
+			func(_ *manifest.Entry, m *manifest.Manifest) { m.Entries[0].Type = manifest.Link }, false,
+		},
 		"it changed right before the scan": {func(e *manifest.Entry, m *manifest.Manifest) {
 			e.ModTime = created.Add(-time.Second).UnixNano()
 			m.Entries[0].ModTime = e.ModTime

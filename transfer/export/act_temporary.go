@@ -83,5 +83,8 @@ func temporaryRefused(
 		reason = v1alpha1.ReasonQuotaExceeded
 	}
 	return protocol.Refused(reason, fmt.Sprintf(
-		"The API server did not let the manager create %s, which the volume is to be read from: %s.", what, movers.Words(err))), nil
+		"The API server did not let the manager create %s, which the volume is to be read from: %s.",
+		what,
+		movers.Words(err),
+	)), nil
 }

@@ -57,7 +57,8 @@ func TestTemporaryRefused(t *testing.T) {
 		},
 		"a server that restarts": {action: protocol.CreateSnapshot, err: restarts, fails: true},
 		"and does not come back": {
-			action: protocol.CreateSnapshot, err: restarts, age: time.Hour, reason: v1alpha1.ReasonSnapshotRefused, says: "later",
+			action: protocol.CreateSnapshot, err: restarts, age: time.Hour,
+			reason: v1alpha1.ReasonSnapshotRefused, says: "later",
 		},
 	} {
 		now := time.Now()

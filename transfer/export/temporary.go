@@ -59,8 +59,7 @@ func (r *Reconciler) temporary(ctx context.Context, s *protocol.State) error {
 // origin reads what the temporary claim is made by, while it is not bound.
 func (r *Reconciler) origin(ctx context.Context, s *protocol.State) error {
 	e, t := s.Export, &s.Temporary
-	unbound := t.Claim == nil || t.Claim.Status.Phase != corev1.ClaimBound
-	if !unbound || s.Claim == nil || s.Claim.Spec.VolumeName == "" || s.Mover != nil || e.DeletionTimestamp != nil {
+	if !makes(s) {
 		return nil
 	}
 	var err error
@@ -78,6 +77,14 @@ func (r *Reconciler) origin(ctx context.Context, s *protocol.State) error {
 		t.SnapshotClasses, err = r.snapshotClasses(ctx)
 	}
 	return err
+}
+
+// makes tells that a temporary claim may have to be made, or bound.
+func makes(s *protocol.State) bool {
+	if t := s.Temporary.Claim; t != nil && t.Status.Phase == corev1.ClaimBound {
+		return false
+	}
+	return s.Claim != nil && s.Claim.Spec.VolumeName != "" && s.Mover == nil && s.Export.DeletionTimestamp == nil
 }
 
 func (r *Reconciler) volumeOf(

@@ -22,21 +22,25 @@ import (
 	"github.com/s3populator/s3populator/transfer/export/protocol"
 )
 
-// newTemporaryBench is for an export that reads a volume of its own, of a class that waits for a pod where late is set.
-func newTemporaryBench(
-	t *testing.T, consistency v1alpha1.Consistency, late bool, report wire.Report, killAt int, after bool,
-) *bench {
+// kind of an export that reads a volume of its own; late is one of a class that waits for a pod.
+type kind struct {
+	consistency v1alpha1.Consistency
+	late        bool
+}
+
+// newTemporaryBench is for such an export.
+func newTemporaryBench(t *testing.T, of kind, report wire.Report, killAt int, after bool) *bench {
 	t.Helper()
 	b := newBench(t, report, killAt, after)
 	e := b.export()
-	e.Spec.Consistency = consistency
+	e.Spec.Consistency = of.consistency
 	claim := b.claim("data")
 	claim.Spec.StorageClassName, claim.Spec.VolumeName = new("fast"), "pv-data"
 	claim.Status.Capacity = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
 	volume := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "pv-data"}}
 	volume.Spec.CSI = &corev1.CSIPersistentVolumeSource{Driver: "csi.test"}
 	mode := storagev1.VolumeBindingImmediate
-	if late {
+	if of.late {
 		mode = storagev1.VolumeBindingWaitForFirstConsumer
 	}
 	class := &storagev1.StorageClass{
@@ -156,10 +160,7 @@ func (b *bench) clean(pods int) error {
 }
 
 // kinds of exports that read a volume of their own.
-var kinds = map[string]struct {
-	consistency v1alpha1.Consistency
-	late        bool
-}{
+var kinds = map[string]kind{
 	"snapshot, late": {v1alpha1.ConsistencySnapshot, true},
 	"clone":          {v1alpha1.ConsistencyClone, false},
 }
@@ -167,7 +168,7 @@ var kinds = map[string]struct {
 // A manager that is killed before or after any of its writes is followed by one that brings the run to the same
 // end, with one mover, and leaves neither a snapshot nor a temporary claim.
 func TestTemporariesKilledAtEveryWrite(t *testing.T) {
-	for name, kind := range kinds {
+	for name, of := range kinds {
 		for report, test := range map[string]struct {
 			report wire.Report
 			phase  v1alpha1.ExportPhase
@@ -182,7 +183,7 @@ func TestTemporariesKilledAtEveryWrite(t *testing.T) {
 			writes := 0
 			for killAt := 0; killAt <= writes+1; killAt++ {
 				for _, after := range []bool{false, true} {
-					b := newTemporaryBench(t, kind.consistency, kind.late, test.report, killAt, after)
+					b := newTemporaryBench(t, of, test.report, killAt, after)
 					b.settleTemporary()
 					writes = max(writes, b.writes)
 					e := b.export()
@@ -202,11 +203,11 @@ func TestTemporariesKilledAtEveryWrite(t *testing.T) {
 // An export that is deleted, or suspended, at any moment of its life leaves nothing, whenever its manager is killed.
 func TestTemporariesEndedAtEveryMoment(t *testing.T) {
 	failing := wire.Report{Class: wire.RetryUncounted, Reason: wire.EndpointUnreachable, Message: "refused"}
-	for name, kind := range kinds {
+	for name, of := range kinds {
 		for moment := range 14 {
 			for _, killAt := range []int{moment + 1, moment + 3} {
 				for _, suspended := range []bool{false, true} {
-					b := newTemporaryBench(t, kind.consistency, kind.late, failing, killAt, killAt%2 == 0)
+					b := newTemporaryBench(t, of, failing, killAt, killAt%2 == 0)
 					for range moment {
 						b.step()
 						b.storage()
@@ -241,7 +242,7 @@ func TestTemporariesEndedAtEveryMoment(t *testing.T) {
 
 // The sweeper removes what has lost its owner and its finalizer, and nothing else.
 func TestSweepOfTemporaries(t *testing.T) {
-	b := newTemporaryBench(t, v1alpha1.ConsistencySnapshot, false, wire.Report{}, 0, false)
+	b := newTemporaryBench(t, kind{v1alpha1.ConsistencySnapshot, false}, wire.Report{}, 0, false)
 	for b.claim(protocol.TemporaryName("e-1")) == nil {
 		b.step()
 		b.storage()
@@ -257,7 +258,8 @@ func TestSweepOfTemporaries(t *testing.T) {
 	}
 	e := b.export()
 	e.Finalizers = nil
-	if err := errors.Join(b.client.Update(t.Context(), e), b.client.Delete(t.Context(), e), Sweeper{r}.Sweep(t.Context())); err != nil {
+	err := errors.Join(b.client.Update(t.Context(), e), b.client.Delete(t.Context(), e), Sweeper{r}.Sweep(t.Context()))
+	if err != nil {
 		t.Fatal(err)
 	}
 	if b.claim(protocol.TemporaryName("e-1")) != nil || len(b.snapshots()) > 0 || b.claim("mine") == nil {

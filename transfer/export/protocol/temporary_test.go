@@ -39,78 +39,166 @@ func TestDecideTemporary(t *testing.T) {
 		reason v1alpha1.Reason
 		says   string
 	}{
-		"what is to be removed is noted first":   {world(by(snapshotOf), unguarded), AddFinalizer, "", ""},
-		"also of a dry run":                      {world(by(snapshotOf), unguarded, dryRun), AddFinalizer, "", ""},
-		"a snapshot is taken":                    {world(by(snapshotOf)), CreateSnapshot, prep, "claim data"},
-		"also while there is no place":           {world(by(snapshotOf), queued), CreateSnapshot, prep, ""},
-		"it is waited for":                       {world(by(snapshotOf), snapshotted()), Wait, prep, ""},
-		"a claim is made of it":                  {world(by(snapshotOf), taken), CreateTemporaryClaim, prep, ""},
-		"but not while there is no place":        {world(by(snapshotOf), taken, queued), Wait, v1alpha1.ReasonQueued, ""},
-		"a clone needs no snapshot":              {world(by(cloneOf)), CreateTemporaryClaim, prep, "clone of claim data"},
-		"it is bound by itself":                  {world(by(snapshotOf), taken, copied()), Wait, prep, ""},
-		"or by a consumer":                       {world(by(snapshotOf), taken, copied(), waitsForPod), StartConsumer, prep, ""},
-		"whose node the provisioner learns":      {world(by(cloneOf), copied(), waitsForPod, consumer()), Wait, prep, ""},
-		"that was in vain":                       {world(by(cloneOf), copied(), waitsForPod, consumer(old, reports(done))), DeleteConsumer, prep, ""},
-		"that has no node":                       {world(by(cloneOf), copied(), waitsForPod, consumer(old, unscheduled)), Wait, v1alpha1.ReasonMoverPending, "0/3 nodes"},
-		"that is somebody's":                     {world(by(cloneOf), copied(), waitsForPod, consumer(foreign)), Wait, v1alpha1.ReasonMoverRefused, "s3consumer-e-1"},
-		"its consumer is not needed":             {with(whole, waitsForPod, consumer()), DeleteConsumer, prep, ""},
-		"it is waited until that is gone":        {with(whole, waitsForPod, consumer(deleting)), Wait, prep, ""},
-		"a mover reads it":                       {with(whole), StartMover, v1alpha1.ReasonExporting, ""},
-		"of a clone, too":                        {world(by(cloneOf), copied(isBound), onVolume()), StartMover, v1alpha1.ReasonExporting, ""},
-		"when there is a place":                  {with(whole, queued), Wait, v1alpha1.ReasonQueued, ""},
-		"its volume is not there yet":            {world(by(cloneOf), copied(isBound)), Wait, prep, ""},
-		"the snapshot is not needed any more":    {world(by(snapshotOf), copied(isBound), onVolume()), StartMover, v1alpha1.ReasonExporting, ""},
-		"without it nothing fills the claim":     {world(by(snapshotOf), copied()), DeleteTemporaryClaim, "", ""},
-		"pods that use the claim go on":          {world(by(cloneOf), access(corev1.ReadWriteOncePod), copied(isBound), onVolume()), StartMover, v1alpha1.ReasonExporting, ""},
-		"also when they come later":              {with(whole, access(corev1.ReadWriteOncePod), mover(corev1.PodRunning, readsCopy)), Wait, v1alpha1.ReasonExporting, ""},
-		"and when they move":                     {with(whole, users(user("app", "b")), mover(corev1.PodRunning, readsCopy)), Wait, v1alpha1.ReasonExporting, ""},
-		"the claim may be deleted meanwhile":     {with(whole, claimDeleted, mover(corev1.PodRunning, readsCopy)), Wait, v1alpha1.ReasonExporting, ""},
-		"a mover waits for a claim that is gone": {world(by(cloneOf), mover(corev1.PodPending, readsCopy, fresh)), DeleteMover, "", ""},
-		"and that is no failure":                 {world(by(cloneOf), mover(corev1.PodPending, readsCopy, deleting)), Wait, "", ""},
-		"one that runs keeps it":                 {world(by(cloneOf), mover(corev1.PodRunning, readsCopy)), Wait, v1alpha1.ReasonExporting, ""},
-		"a claim that lost its volume":           {world(by(cloneOf), copied(isLost)), DeleteTemporaryClaim, "", ""},
-		"an old one goes first":                  {world(by(cloneOf), copied(pvc(going))), Wait, prep, ""},
-		"an old snapshot goes first":             {world(by(snapshotOf), snapshotted(snap(going))), Wait, prep, ""},
-		"a snapshot of a claim before":           {world(by(snapshotOf), snapshotted(ready, snap(ofAnother))), DeleteSnapshot, "", ""},
-		"a clone of a claim before":              {world(by(cloneOf), copied(pvc(ofAnother))), DeleteTemporaryClaim, "", ""},
+		"what is to be removed is noted first": {world(by(snapshotOf), unguarded), AddFinalizer, "", ""},
+		"also of a dry run":                    {world(by(snapshotOf), unguarded, dryRun), AddFinalizer, "", ""},
+		"a snapshot is taken":                  {world(by(snapshotOf)), CreateSnapshot, prep, "claim data"},
+		"also while there is no place":         {world(by(snapshotOf), queued), CreateSnapshot, prep, ""},
+		"it is waited for":                     {world(by(snapshotOf), snapshotted()), Wait, prep, ""},
+		"a claim is made of it":                {world(by(snapshotOf), taken), CreateTemporaryClaim, prep, ""},
+		"but not while there is no place":      {world(by(snapshotOf), taken, queued), Wait, v1alpha1.ReasonQueued, ""},
+		"a clone needs no snapshot":            {world(by(cloneOf)), CreateTemporaryClaim, prep, "clone of claim data"},
+		"it is bound by itself":                {world(by(snapshotOf), taken, copied()), Wait, prep, ""},
+		"or by a consumer": {
+			world(by(snapshotOf), taken, copied(), waitsForPod), StartConsumer, prep, "",
+		},
+		"whose node the provisioner learns": {world(by(cloneOf), copied(), waitsForPod, consumer()), Wait, prep, ""},
+		"that was in vain": {
+			world(by(cloneOf), copied(), waitsForPod, consumer(old, reports(done))), DeleteConsumer, prep, "",
+		},
+		"that has no node": {
+			world(by(cloneOf), copied(), waitsForPod, consumer(old, unscheduled)),
+			Wait, v1alpha1.ReasonMoverPending, "0/3 nodes",
+		},
+		"that is somebody's": {
+			world(by(cloneOf), copied(), waitsForPod, consumer(foreign)), Wait, v1alpha1.ReasonMoverRefused, "s3consumer-e-1",
+		},
+		"its consumer is not needed":      {with(whole, waitsForPod, consumer()), DeleteConsumer, prep, ""},
+		"it is waited until that is gone": {with(whole, waitsForPod, consumer(deleting)), Wait, prep, ""},
+		"a mover reads it":                {with(whole), StartMover, v1alpha1.ReasonExporting, ""},
+		"of a clone, too": {
+			world(by(cloneOf), copied(isBound), onVolume()), StartMover, v1alpha1.ReasonExporting, "",
+		},
+		"when there is a place":       {with(whole, queued), Wait, v1alpha1.ReasonQueued, ""},
+		"its volume is not there yet": {world(by(cloneOf), copied(isBound)), Wait, prep, ""},
+		"the snapshot is not needed any more": {
+			world(by(snapshotOf), copied(isBound), onVolume()), StartMover, v1alpha1.ReasonExporting, "",
+		},
+		"without it nothing fills the claim": {world(by(snapshotOf), copied()), DeleteTemporaryClaim, "", ""},
+		"pods that use the claim go on": {
+			world(by(cloneOf), access(corev1.ReadWriteOncePod), copied(isBound), onVolume()),
+			StartMover, v1alpha1.ReasonExporting, "",
+		},
+		"also when they come later": {
+			with(whole, access(corev1.ReadWriteOncePod), mover(corev1.PodRunning, readsCopy)),
+			Wait, v1alpha1.ReasonExporting, "",
+		},
+		"and when they move": {
+			with(whole, users(user("app", "b")), mover(corev1.PodRunning, readsCopy)), Wait, v1alpha1.ReasonExporting, "",
+		},
+		"the claim may be deleted meanwhile": {
+			with(whole, claimDeleted, mover(corev1.PodRunning, readsCopy)), Wait, v1alpha1.ReasonExporting, "",
+		},
+		"a mover waits for a claim that is gone": {
+			world(by(cloneOf), mover(corev1.PodPending, readsCopy, fresh)), DeleteMover, "", "",
+		},
+		"and that is no failure": {
+			world(by(cloneOf), mover(corev1.PodPending, readsCopy, deleting)), Wait, "", "",
+		},
+		"one that runs keeps it": {
+			world(by(cloneOf), mover(corev1.PodRunning, readsCopy)), Wait, v1alpha1.ReasonExporting, "",
+		},
+		"a claim that lost its volume": {world(by(cloneOf), copied(isLost)), DeleteTemporaryClaim, "", ""},
+		"an old one goes first":        {world(by(cloneOf), copied(pvc(going))), Wait, prep, ""},
+		"an old snapshot goes first":   {world(by(snapshotOf), snapshotted(snap(going))), Wait, prep, ""},
+		"a snapshot of a claim before": {
+			world(by(snapshotOf), snapshotted(ready, snap(ofAnother))), DeleteSnapshot, "", "",
+		},
+		"a clone of a claim before": {world(by(cloneOf), copied(pvc(ofAnother))), DeleteTemporaryClaim, "", ""},
 
-		"no snapshots here":      {world(by(snapshotOf), noSnapshots), Wait, v1alpha1.ReasonSnapshotsUnavailable, "snapshot.storage.k8s.io"},
-		"a clone needs none":     {world(by(cloneOf), noSnapshots), CreateTemporaryClaim, prep, ""},
-		"somebody's snapshot":    {world(by(snapshotOf), snapshotted(snap(strange))), Wait, v1alpha1.ReasonSnapshotRefused, "s3export-e-1"},
-		"one of another claim":   {world(by(snapshotOf), snapshotted(ofAnotherName)), Wait, v1alpha1.ReasonSnapshotRefused, "s3export-e-1"},
-		"somebody's claim":       {world(by(cloneOf), copied(pvc(strange))), Wait, v1alpha1.ReasonTemporaryClaimRefused, "s3export-e-1"},
-		"one with other data":    {world(by(cloneOf), copied(otherOrigin)), Wait, v1alpha1.ReasonTemporaryClaimRefused, "s3export-e-1"},
-		"a snapshot fails":       {world(by(snapshotOf), snapshotted(fails)), Wait, v1alpha1.ReasonSnapshotFailed, "no space"},
-		"and goes on to":         {world(by(snapshotOf), snapshotted(fails, snap(aged))), Wait, v1alpha1.ReasonSnapshotFailed, "make a new one"},
-		"a slow one does not":    {world(by(snapshotOf), snapshotted(snap(aged))), Wait, prep, ""},
-		"nothing is provisioned": {world(by(cloneOf), copied(pvc(aged)), troubled), Wait, v1alpha1.ReasonProvisioning, "no space"},
-		"and nobody says why":    {world(by(cloneOf), copied(pvc(aged))), Wait, v1alpha1.ReasonProvisioning, "kubectl describe pvc s3export-e-1"},
+		"no snapshots here": {
+			world(by(snapshotOf), noSnapshots), Wait, v1alpha1.ReasonSnapshotsUnavailable, "snapshot.storage.k8s.io",
+		},
+		"a clone needs none": {world(by(cloneOf), noSnapshots), CreateTemporaryClaim, prep, ""},
+		"somebody's snapshot": {
+			world(by(snapshotOf), snapshotted(snap(strange))), Wait, v1alpha1.ReasonSnapshotRefused, "s3export-e-1",
+		},
+		"one of another claim": {
+			world(by(snapshotOf), snapshotted(ofAnotherName)), Wait, v1alpha1.ReasonSnapshotRefused, "s3export-e-1",
+		},
+		"somebody's claim": {
+			world(by(cloneOf), copied(pvc(strange))), Wait, v1alpha1.ReasonTemporaryClaimRefused, "s3export-e-1",
+		},
+		"one with other data": {
+			world(by(cloneOf), copied(otherOrigin)), Wait, v1alpha1.ReasonTemporaryClaimRefused, "s3export-e-1",
+		},
+		"a snapshot fails": {
+			world(by(snapshotOf), snapshotted(fails)), Wait, v1alpha1.ReasonSnapshotFailed, "no space",
+		},
+		"and goes on to": {
+			world(by(snapshotOf), snapshotted(fails, snap(aged))), Wait, v1alpha1.ReasonSnapshotFailed, "make a new one",
+		},
+		"a slow one does not": {world(by(snapshotOf), snapshotted(snap(aged))), Wait, prep, ""},
+		"nothing is provisioned": {
+			world(by(cloneOf), copied(pvc(aged)), troubled), Wait, v1alpha1.ReasonProvisioning, "no space",
+		},
+		"and nobody says why": {
+			world(by(cloneOf), copied(pvc(aged))), Wait, v1alpha1.ReasonProvisioning, "kubectl describe pvc s3export-e-1",
+		},
 
-		"a volume that was free is kept":   {world(by(cloneOf), copied(isBound), onVolume(wasFree)), KeepVolume, "", ""},
-		"and is not read":                  {world(by(cloneOf), copied(isBound), onVolume(wasFree, keptVolume)), Wait, v1alpha1.ReasonVolumeCaptured, "volume pv-2"},
-		"nor one made by hand":             {world(by(cloneOf), copied(isBound), onVolume(byHand)), KeepVolume, "", ""},
-		"it is kept before its claim goes": {world(by(cloneOf), copied(isBound), onVolume(wasFree), deleted), KeepVolume, "", ""},
-		"also when somebody deletes that":  {world(by(cloneOf), copied(isBound, pvc(going)), onVolume(wasFree), deleted), KeepVolume, "", ""},
-		"then the claim goes":              {world(by(cloneOf), copied(isBound), onVolume(wasFree, keptVolume), deleted), DeleteTemporaryClaim, "", ""},
+		"a volume that was free is kept": {world(by(cloneOf), copied(isBound), onVolume(wasFree)), KeepVolume, "", ""},
+		"and is not read": {
+			world(by(cloneOf), copied(isBound), onVolume(wasFree, keptVolume)),
+			Wait, v1alpha1.ReasonVolumeCaptured, "volume pv-2",
+		},
+		"nor one made by hand": {world(by(cloneOf), copied(isBound), onVolume(byHand)), KeepVolume, "", ""},
+		"it is kept before its claim goes": {
+			world(by(cloneOf), copied(isBound), onVolume(wasFree), deleted), KeepVolume, "", "",
+		},
+		"also when somebody deletes that": {
+			world(by(cloneOf), copied(isBound, pvc(going)), onVolume(wasFree), deleted), KeepVolume, "", "",
+		},
+		"then the claim goes": {
+			world(by(cloneOf), copied(isBound), onVolume(wasFree, keptVolume), deleted), DeleteTemporaryClaim, "", "",
+		},
 
-		"suspended ends the mover":                {with(whole, suspended, mover(corev1.PodRunning, readsCopy)), DeleteMover, v1alpha1.ReasonSuspended, ""},
-		"then the consumer":                       {with(whole, suspended, consumer()), DeleteConsumer, v1alpha1.ReasonSuspended, ""},
-		"then the claim":                          {with(whole, suspended), DeleteTemporaryClaim, v1alpha1.ReasonSuspended, ""},
-		"then the snapshot":                       {world(by(snapshotOf), suspended, taken, copied(pvc(going))), DeleteSnapshot, v1alpha1.ReasonSuspended, ""},
-		"then it is suspended":                    {world(by(snapshotOf), suspended, snapshotted(snap(going))), Wait, v1alpha1.ReasonSuspended, ""},
-		"deleted with all":                        {with(whole, deleted), DeleteTemporaryClaim, "", ""},
-		"deleted with a snapshot":                 {world(by(snapshotOf), taken, deleted), DeleteSnapshot, "", ""},
-		"deleted with a consumer":                 {world(by(cloneOf), copied(), consumer(), deleted), DeleteConsumer, "", ""},
-		"what goes needs no finalizer":            {world(by(snapshotOf), snapshotted(snap(going)), copied(pvc(going)), deleted), RemoveFinalizer, "", ""},
-		"what is somebody's stays":                {world(by(snapshotOf), snapshotted(snap(strange)), copied(pvc(strange)), deleted), RemoveFinalizer, "", ""},
-		"failed with all":                         {with(whole, over(v1alpha1.ConditionFailed, time.Second)), DeleteTemporaryClaim, "", ""},
-		"complete with all":                       {with(whole, over(v1alpha1.ConditionComplete, time.Second)), DeleteTemporaryClaim, "", ""},
-		"complete with a snapshot":                {world(by(snapshotOf), taken, over(v1alpha1.ConditionComplete, time.Second)), DeleteSnapshot, "", ""},
-		"a dry run left no uploads":               {world(by(cloneOf), dryRun, over(v1alpha1.ConditionFailed, time.Second)), RemoveFinalizer, "", ""},
-		"a copy of an export is none's to export": {world(isTemporary), Wait, v1alpha1.ReasonUnsupportedClaim, "another export"},
+		"suspended ends the mover": {
+			with(whole, suspended, mover(corev1.PodRunning, readsCopy)), DeleteMover, v1alpha1.ReasonSuspended, "",
+		},
+		"then the consumer": {
+			with(whole, suspended, consumer()), DeleteConsumer, v1alpha1.ReasonSuspended, "",
+		},
+		"then the claim": {
+			with(whole, suspended), DeleteTemporaryClaim, v1alpha1.ReasonSuspended, "",
+		},
+		"then the snapshot": {
+			world(by(snapshotOf), suspended, taken, copied(pvc(going))), DeleteSnapshot, v1alpha1.ReasonSuspended, "",
+		},
+		"then it is suspended": {
+			world(by(snapshotOf), suspended, snapshotted(snap(going))), Wait, v1alpha1.ReasonSuspended, "",
+		},
+		"deleted with all":        {with(whole, deleted), DeleteTemporaryClaim, "", ""},
+		"deleted with a snapshot": {world(by(snapshotOf), taken, deleted), DeleteSnapshot, "", ""},
+		"deleted with a consumer": {
+			world(by(cloneOf), copied(), consumer(), deleted), DeleteConsumer, "", "",
+		},
+		"what goes needs no finalizer": {
+			world(by(snapshotOf), snapshotted(snap(going)), copied(pvc(going)), deleted), RemoveFinalizer, "", "",
+		},
+		"what is somebody's stays": {
+			world(by(snapshotOf), snapshotted(snap(strange)), copied(pvc(strange)), deleted), RemoveFinalizer, "", "",
+		},
+		"failed with all": {
+			with(whole, over(v1alpha1.ConditionFailed, time.Second)), DeleteTemporaryClaim, "", "",
+		},
+		"complete with all": {
+			with(whole, over(v1alpha1.ConditionComplete, time.Second)), DeleteTemporaryClaim, "", "",
+		},
+		"complete with a snapshot": {
+			world(by(snapshotOf), taken, over(v1alpha1.ConditionComplete, time.Second)), DeleteSnapshot, "", "",
+		},
+		"a dry run left no uploads": {
+			world(by(cloneOf), dryRun, over(v1alpha1.ConditionFailed, time.Second)), RemoveFinalizer, "", "",
+		},
+		"a copy of an export is none's to export": {
+			world(isTemporary), Wait, v1alpha1.ReasonUnsupportedClaim, "another export",
+		},
 
-		"complete":                     {with(whole, mover(corev1.PodSucceeded, readsCopy, reports(done))), Wait, v1alpha1.ReasonExported, ""},
-		"complete, and the claim went": {with(whole, mover(corev1.PodSucceeded, readsCopy, reports(done)), noClaim), Wait, v1alpha1.ReasonExported, ""},
+		"complete": {
+			with(whole, mover(corev1.PodSucceeded, readsCopy, reports(done))), Wait, v1alpha1.ReasonExported, "",
+		},
+		"complete, and the claim went": {
+			with(whole, mover(corev1.PodSucceeded, readsCopy, reports(done)), noClaim), Wait, v1alpha1.ReasonExported, "",
+		},
 		"a clone may be of a later claim": {
 			world(by(cloneOf), copied(isBound), mover(corev1.PodSucceeded, readsCopy, reports(done)), noClaim),
 			Wait, v1alpha1.ReasonClaimReplaced, "data is gone",
@@ -161,14 +249,16 @@ func TestClassesOfTemporaries(t *testing.T) {
 		reason v1alpha1.Reason
 		says   string
 	}{
-		"the default":              {classes(one), v1alpha1.ReasonPreparing, ""},
-		"the default of several":   {classes(theirs, one), v1alpha1.ReasonPreparing, ""},
-		"no class":                 {classes(), noClass, "0 classes are the default for CSI driver csi.test"},
-		"two defaults":             {classes(one, two), noClass, "2 classes"},
-		"of another driver":        {classes(theirs), noClass, "spec.volumeSnapshotClassName"},
-		"one that keeps":           {classes(keeps), badClass, "deletionPolicy Retain"},
-		"named":                    {both(classes(one, two), named("more")), v1alpha1.ReasonPreparing, ""},
-		"named and missing":        {both(classes(one), named("x")), noClass, "spec.volumeSnapshotClassName: there is no VolumeSnapshotClass x"},
+		"the default":            {classes(one), v1alpha1.ReasonPreparing, ""},
+		"the default of several": {classes(theirs, one), v1alpha1.ReasonPreparing, ""},
+		"no class":               {classes(), noClass, "0 classes are the default for CSI driver csi.test"},
+		"two defaults":           {classes(one, two), noClass, "2 classes"},
+		"of another driver":      {classes(theirs), noClass, "spec.volumeSnapshotClassName"},
+		"one that keeps":         {classes(keeps), badClass, "deletionPolicy Retain"},
+		"named":                  {both(classes(one, two), named("more")), v1alpha1.ReasonPreparing, ""},
+		"named and missing": {
+			both(classes(one), named("x")), noClass, "spec.volumeSnapshotClassName: there is no VolumeSnapshotClass x",
+		},
 		"named, of another driver": {both(classes(theirs), named("snaps")), badClass, "of CSI driver other"},
 		"named, and it keeps":      {both(classes(keeps), named("snaps")), badClass, "leave a snapshot behind"},
 
@@ -220,7 +310,8 @@ func TestTemporaryClaim(t *testing.T) {
 		t.Errorf("it requests %s, the snapshot 2Gi", got.String())
 	}
 	if c.Labels["export"] != "" || len(c.Annotations) > 0 || c.Spec.AccessModes[0] != corev1.ReadWriteOnce ||
-		*c.Spec.StorageClassName != "fast" || c.Spec.DataSource.Name != c.Name || *c.Spec.DataSource.APIGroup != SnapshotGroup {
+		*c.Spec.StorageClassName != "fast" || c.Spec.DataSource.Name != c.Name ||
+		*c.Spec.DataSource.APIGroup != SnapshotGroup {
 		t.Errorf("it is %+v", c)
 	}
 	if at := asOf(c); !at.Equal(now.Add(-time.Second)) {

@@ -58,9 +58,9 @@ func believed(s State, r wire.Report) wire.Report {
 // ended keeps the claim that it mounted. A temporary claim was made from a snapshot only while the claim was there
 // that the snapshot was asked of; a clone may have been made of a later one.
 func (s State) doubt() string {
-	t := s.Temporary.Claim
+	read := s.Mover.Annotations[v1alpha1.AnnotationTemporaryUID]
 	switch {
-	case Apart(s.Export) && (!s.ownsTemporaryClaim() || s.Mover.Annotations[v1alpha1.AnnotationTemporaryUID] != string(t.UID)):
+	case Apart(s.Export) && (!s.ownsTemporaryClaim() || read != string(s.Temporary.Claim.UID)):
 		return TemporaryName(s.Export.UID) + " is another one by now, or gone"
 	case s.Export.Spec.Consistency == v1alpha1.ConsistencySnapshot:
 		return ""

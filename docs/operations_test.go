@@ -27,6 +27,7 @@ func TestEveryReasonOfTheManagerHasARow(t *testing.T) {
 	maps.Copy(documented, rows(section(t, page, "Reasons of exports on a claim")))
 	maps.Copy(documented, rows(section(t, page, "Reasons on an S3ExportPolicy")))
 	maps.Copy(documented, rows(section(t, page, "Reasons on an S3Export")))
+	maps.Copy(documented, rows(section(t, page, "Reasons on an S3Import")))
 	maps.Copy(documented, rows(section(t, page, "Reasons of an export before deletion")))
 	reasons := constants(parse(t, conditionsFile), "Reason")
 	compare(t, conditionsFile, slices.Sorted(maps.Values(reasons)), documented)

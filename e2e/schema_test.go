@@ -226,7 +226,7 @@ func TestSchema(t *testing.T) {
 		}
 		said = append(said, err.Error())
 	}
-	said = append(said, changedImports(t, s)...)
+	said = append(said, importSchema(t, s)...)
 	said = append(said, exportSchema(t, s)...)
 	said = append(said, policySchema(t, s)...)
 	for _, rule := range rules(t) {
@@ -237,31 +237,6 @@ func TestSchema(t *testing.T) {
 			t.Errorf("no bad object shows this rule: %s", rule.message)
 		}
 	}
-}
-
-// changedImports is what the API server says to a change of each field of an import.
-func changedImports(t *testing.T, s *story.Story) (said []string) {
-	t.Helper()
-	run := &v1alpha1.S3Import{
-		ObjectMeta: metav1.ObjectMeta{Name: "run", Namespace: s.Namespace},
-		Spec:       v1alpha1.S3ImportSpec{SourceName: "source", ClaimName: "claim"},
-	}
-	s.Create(run)
-	defer s.Delete(run)
-	for field, change := range map[string]func(*v1alpha1.S3ImportSpec){
-		"sourceName": func(s *v1alpha1.S3ImportSpec) { s.SourceName = "another" },
-		"claimName":  func(s *v1alpha1.S3ImportSpec) { s.ClaimName = "another" },
-	} {
-		changed := run.DeepCopy()
-		change(&changed.Spec)
-		err := world.Client.Update(t.Context(), changed)
-		if err == nil {
-			t.Errorf("an import with another %s is accepted", field)
-			continue
-		}
-		said = append(said, err.Error())
-	}
-	return said
 }
 
 // rule is one validation rule of a CRD.

@@ -16,7 +16,7 @@ rm -rf "$chart"
 mkdir -p "$chart/crd" "$chart/objects" "$chart/policy" "$chart/protect" "$chart/cert-manager"
 cp manifests/crd/s3populator.io_*.yaml "$chart/crd"
 cp manifests/rbac/{role,service_account,bindings,certificates_role,certificates_bindings,user_roles}.yaml manifests/manager/{services,disruption_budget,network_policy}.yaml "$chart/objects"
-cp manifests/policy/{claims,injection,rights,exports,sources,manager,manager_volumes}.yaml "$chart/policy"
+cp manifests/policy/{claims,injection,rights,exports,imports,sources,manager,manager_volumes}.yaml "$chart/policy"
 for kind in claims namespaces; do cp "manifests/components/protect-$kind/policy.yaml" "$chart/protect/$kind.yaml"; done
 cp manifests/components/cert-manager/{certificate,issuers}.yaml "$chart/cert-manager"
 cp manifests/webhook/configuration.yaml "$chart/webhook.yaml"

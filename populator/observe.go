@@ -36,6 +36,9 @@ func (r *Reconciler) observe(ctx context.Context, claim *corev1.PersistentVolume
 	if s.Import, err = find(ctx, r, key(claim, protocol.ImportName(claim)), &v1alpha1.S3Import{}); err != nil {
 		return protocol.State{}, err
 	}
+	if s.Import != nil && !protocol.Records(s.Import, claim) {
+		s.Import = nil // A user's, of the same name: its attempts are not ours.
+	}
 	if err := r.observeClass(ctx, &s); err != nil {
 		return protocol.State{}, err
 	}

@@ -21,6 +21,9 @@ func (c *cast) testChange(t *testing.T) {
 	described, plain := newClaim("plain", "described", url, reference), newClaim("plain", "undescribed")
 	exported := newClaim("plain", "exported", annotate(v1alpha1.AnnotationExportTo, "s3://backups/"),
 		annotate(v1alpha1.AnnotationExportSecret, "s3"))
+	refreshed := newClaim("plain", "refreshed", reference, annotate(v1alpha1.AnnotationImportNow, "1"),
+		annotate(v1alpha1.AnnotationImportedNow, "1"))
+	c.create(t, refreshed)
 	c.create(t, described)
 	c.create(t, exported)
 	c.create(t, plain)
@@ -102,6 +105,25 @@ func (c *cast) testChange(t *testing.T) {
 		},
 		"a note on a claim without exports": {
 			who: claimer, claim: plain, patch: `{"s3populator.io/exported-now":"2"}`,
+		},
+		"a token for an import by one who may": {
+			who: importer, claim: described, patch: `{"s3populator.io/import-now":"2"}`,
+		},
+		"a token for an import by one who may not": {
+			who: claimer, claim: described, patch: `{"s3populator.io/import-now":"2"}`,
+			want: "s3populator.io/import-now makes",
+		},
+		"the same, by way of the status": {
+			who: claimer, claim: described, subresource: "status", patch: `{"s3populator.io/import-now":"2"}`,
+			want: "s3populator.io/import-now makes",
+		},
+		"a note of an import by one who may not": {
+			who: claimer, claim: refreshed, patch: `{"s3populator.io/imported-now":null}`,
+			want: "s3populator.io/imported-now makes",
+		},
+		"a label of a refreshed claim": {who: claimer, claim: refreshed, patch: `{"x":"y"}`},
+		"an import that is taken away": {
+			who: claimer, claim: refreshed, patch: `{"s3populator.io/import-now":null,"s3populator.io/imported-now":null}`,
 		},
 		"a label of an exported claim": {who: claimer, claim: exported, patch: `{"x":"y"}`},
 		"exports that are taken away": {

@@ -3,13 +3,6 @@
 package webhook
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
-	"io"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -17,12 +10,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	sigsyaml "sigs.k8s.io/yaml"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/kubetest"
@@ -38,6 +28,7 @@ const (
 	podder      = "podder" // May create claims and pods.
 	claimer     = "claimer"
 	exporter    = "exporter" // May create claims and S3Exports.
+	importer    = "importer" // May create claims and S3Imports, in one namespace.
 )
 
 // cast is an API server with the shipped policies, seen by each of its users.
@@ -57,7 +48,7 @@ func newCast(t *testing.T) *cast {
 	for _, user := range []string{ourselves, statefulSet, ephemeral, controllers, root} {
 		c.as[user] = c.client(t, user, "system:masters")
 	}
-	for _, user := range []string{podder, claimer, exporter} {
+	for _, user := range []string{podder, claimer, exporter, importer} {
 		c.as[user] = c.client(t, user, "system:authenticated")
 	}
 	for name, labels := range map[string]map[string]string{
@@ -92,6 +83,16 @@ func newCast(t *testing.T) *cast {
 		rbacv1.PolicyRule{
 			APIGroups: []string{"", v1alpha1.Group},
 			Resources: []string{"persistentvolumeclaims", "s3exports"},
+			Verbs:     []string{"*"},
+		},
+	)
+	c.grantIn(
+		t,
+		"plain",
+		importer,
+		rbacv1.PolicyRule{
+			APIGroups: []string{"", v1alpha1.Group},
+			Resources: []string{"persistentvolumeclaims", "s3imports"},
 			Verbs:     []string{"*"},
 		},
 	)
@@ -136,46 +137,6 @@ func (c *cast) grant(t *testing.T, user string, rule rbacv1.PolicyRule) {
 	})
 }
 
-// installPolicies applies manifests/policy and waits until the API server keeps each of them.
-func installPolicies(t *testing.T, c client.Client) {
-	t.Helper()
-	files, err := filepath.Glob("../manifests/policy/[^k]*.yaml")
-	if err != nil || len(files) < 6 {
-		t.Fatalf("found %v, %v", files, err)
-	}
-	for _, file := range files {
-		installFile(t, c, file)
-	}
-	await(t, "the policies", func() bool { // The last one, in the order of their names.
-		probe := &v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Name: "probe", Namespace: "default"}}
-		probe.Spec.Region, probe.Spec.Bucket = "x", "datasets"
-		probe.Spec.ClaimSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"a b": ""}}
-		err := c.Create(t.Context(), probe, client.DryRunAll)
-		return err != nil && strings.Contains(err.Error(), "s3populator-sources")
-	})
-}
-
-func installFile(t *testing.T, c client.Client, file string) {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for documents := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text))); ; {
-		document, err := documents.Read()
-		if errors.Is(err, io.EOF) {
-			return
-		}
-		o := &unstructured.Unstructured{}
-		if err := errors.Join(err, sigsyaml.UnmarshalStrict(document, &o.Object)); err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-		if err := c.Create(t.Context(), o, client.FieldValidation(metav1.FieldValidationStrict)); err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-	}
-}
-
 func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	patience, again := time.After(30*time.Second), time.NewTicker(100*time.Millisecond)
@@ -195,6 +156,7 @@ func TestPolicies(t *testing.T) {
 	t.Run("creation", c.testCreation)
 	t.Run("change", c.testChange)
 	t.Run("selectors", c.testSelectors)
+	t.Run("records of imports", c.testImportRecords)
 	t.Run("the manager", c.testManager)
 	t.Run("the manager's volumes", c.testManagerVolumes)
 	t.Run("the manager's claims", c.testManagerClaims)
@@ -330,6 +292,31 @@ func (c *cast) testCreation(t *testing.T) {
 		},
 		"what the manager wrote of exports, on a restored claim": {
 			claim: changes{annotate(v1alpha1.AnnotationExportedNow, "1"), annotate(v1alpha1.AnnotationExportedTick, "x")},
+		},
+		"a token for an import by one who may": {
+			who: importer, claim: changes{source, reference, annotate(v1alpha1.AnnotationImportNow, "1")},
+		},
+		"a token for an import by one who may create pods only": {
+			who: podder, claim: changes{source, reference, annotate(v1alpha1.AnnotationImportNow, "1")},
+			want: "podder, who may not create s3imports.s3populator.io there",
+		},
+		"a token for an import by the StatefulSet controller": {
+			who: statefulSet, claim: changes{source, reference, annotate(v1alpha1.AnnotationImportNow, "1")},
+		},
+		"a token for an import of nothing": {
+			claim: changes{annotate(v1alpha1.AnnotationImportNow, "1")},
+			want:  "annotation s3populator.io/import-now asks",
+		},
+		"a misspelt import": {
+			claim: changes{source, reference, annotate(v1alpha1.ImportPrefix+"nwo", "1")},
+			want:  "annotation s3populator.io/import-nwo is not known",
+		},
+		"an import that was asked for by a label": {
+			claim: changes{label(v1alpha1.AnnotationImportNow, "1"), source, reference},
+			want:  "label s3populator.io/import-now has no effect",
+		},
+		"what the manager wrote of imports, on a restored claim": {
+			claim: changes{annotate(v1alpha1.AnnotationImportedNow, "1")},
 		},
 		"a URL by one who may create pods": {who: podder, claim: changes{url, reference}},
 		"a URL by one who may not": {

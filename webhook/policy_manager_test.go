@@ -71,6 +71,13 @@ func (c *cast) testManager(t *testing.T) {
 		"a web identity": {
 			pod: moverPod(func(p *corev1.Pod) { p.Spec.Volumes = append(p.Spec.Volumes, token("sts.amazonaws.com")) }),
 		},
+		"an import": {pod: moverPod(func(p *corev1.Pod) { p.Name = "import-0b1c" })},
+		"an import that changes the group of files": {pod: moverPod(func(p *corev1.Pod) {
+			p.Name, p.Spec.SecurityContext = "import-0b1c", &corev1.PodSecurityContext{FSGroup: new(int64(1))}
+		}), want: "volume in use has no fsGroup"},
+		"an export that may write": {
+			pod: moverPod(func(p *corev1.Pod) { p.Name = "export-0b1c" }), want: "mounts it read-only",
+		},
 		"another name": {pod: moverPod(func(p *corev1.Pod) { p.Name = "shell" }), want: "nothing to do with pod shell"},
 		"another image": {
 			pod:  moverPod(func(p *corev1.Pod) { p.Spec.Containers[0].Image = "example.com/shell" }),
@@ -158,6 +165,13 @@ func (c *cast) testManagerWrites(t *testing.T) {
 	users, ended, ours := s3Export("users"), s3Export("ended"), s3Export("ours")
 	ended.Spec.TTLSecondsAfterFinished = new(int32(60))
 	ours.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
+	theirs, timed, token, record := s3Import("theirs"), s3Import("timed"), s3Import("token"), s3Import("record")
+	timed.Spec.TTLSecondsAfterFinished = new(int32(60))
+	record.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
+	token.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelRole: v1alpha1.RoleImport}
+	for _, o := range []client.Object{theirs, timed, token, record} {
+		c.create(t, o)
+	}
 	const claimed = "persistentVolumeClaimName"
 	snapshots, ownSnapshot := volumeSnapshot("monday", claimed), volumeSnapshot("s3export-7", claimed)
 	for _, o := range []client.Object{
@@ -249,6 +263,10 @@ func (c *cast) testManagerWrites(t *testing.T) {
 		"deleting a user's S3Export":      {do: remove(users), want: "not users"},
 		"deleting one that is to go":      {do: remove(ended)},
 		"deleting one that it made":       {do: remove(ours)},
+		"deleting a user's S3Import":      {do: remove(theirs), want: "not theirs"},
+		"deleting an S3Import of a while": {do: remove(timed)},
+		"deleting one of a token":         {do: remove(token)},
+		"deleting a record":               {do: remove(record), want: "not record"},
 		"a prime's annotation":            {do: patch(prime, annotated)},
 		"an annotation of a user's claim": {do: patch(claim, annotated)},
 		"the spec of a user's claim": {

@@ -144,6 +144,21 @@ const (
 	ReasonDestinationShared Reason = "DestinationShared"
 )
 
+// Reasons of ConditionComplete on an S3Import of a user. Those of claims and exports that fit are used, too.
+const (
+	ReasonImporting         Reason = "Importing"
+	ReasonImported          Reason = "Imported"
+	ReasonClaimImporting    Reason = "ClaimImporting"
+	ReasonInvalidSelection  Reason = "InvalidSelection"
+	ReasonUnsupportedSource Reason = "UnsupportedSource"
+)
+
+// Reasons of events on an S3Import that are no condition's reason.
+const (
+	ReasonImportStarted Reason = "ImportStarted"
+	ReasonImportMoved   Reason = "ImportMoved"
+)
+
 // Reasons of ConditionFinalExport; ClaimInUse and those that fit are used, too.
 const (
 	ReasonVolumeUnsettled     Reason = "VolumeUnsettled"

@@ -3,11 +3,16 @@
 package v1alpha1
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// S3Import shows the progress of filling one claim from one source, and where its data came
-// from. The manager creates one for every claim that it fills; the claim owns it.
+// S3Import loads objects of an S3Source into a claim that exists, beside the pods that use it. It is
+// one run, like a Job: it ends Complete or Failed, and another run is another S3Import. A file is
+// replaced as a whole, so that a reader never sees a half of one.
+//
+// The manager also creates one for every claim that it fills, which the claim owns: that one only
+// shows how far it is and where the data came from, and has no field of spec but claimName and sourceName.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -35,6 +40,12 @@ type S3Import struct {
 	Status S3ImportStatus `json:"status,omitempty"`
 }
 
+// IsRecord tells an S3Import that only shows how a claim is filled: the manager makes it, and gives those that it
+// makes for a token a role. That nobody else writes these labels is a policy's to see to.
+func (i *S3Import) IsRecord() bool {
+	return i.Labels[LabelManagedBy] == ManagedBy && i.Labels[LabelRole] == ""
+}
+
 // S3ImportList is a list of S3Import.
 //
 // +kubebuilder:object:root=true
@@ -44,30 +55,101 @@ type S3ImportList struct {
 	Items           []S3Import `json:"items"`
 }
 
-// S3ImportSpec names both ends. What is loaded, and where, cannot be changed: an import is one
-// run. Each field says so for itself, so that a field which steers the run need not.
+// S3ImportSpec is one run. What is loaded, and where, cannot be changed. What only steers the run can:
+// suspend, ttlSecondsAfterFinished, mover and retries.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.prefix) == has(oldSelf.prefix) && (!has(self.prefix) || self.prefix == oldSelf.prefix)",message="prefix: an import is one run and cannot be changed; make a new one"
+// +kubebuilder:validation:XValidation:rule="has(self.objects) == has(oldSelf.objects) && (!has(self.objects) || self.objects == oldSelf.objects)",message="objects: an import is one run and cannot be changed; make a new one"
+// +kubebuilder:validation:XValidation:rule="has(self.targetPath) == has(oldSelf.targetPath) && (!has(self.targetPath) || self.targetPath == oldSelf.targetPath)",message="targetPath: an import is one run and cannot be changed; make a new one"
+// +kubebuilder:validation:XValidation:rule="has(self.deleteExtra) == has(oldSelf.deleteExtra) && (!has(self.deleteExtra) || self.deleteExtra == oldSelf.deleteExtra)",message="deleteExtra: an import is one run and cannot be changed; make a new one"
+// +kubebuilder:validation:XValidation:rule="!has(self.prefix) || !has(self.objects)",message="prefix: remove it or remove objects, which names each object by its whole key"
+// +kubebuilder:validation:XValidation:rule="!has(self.deleteExtra) || !self.deleteExtra || !has(self.objects)",message="deleteExtra: remove it or remove objects; it removes what is not below prefix, and objects are single files"
+// +kubebuilder:validation:XValidation:rule="!has(self.mover) || !has(self.mover.podSecurityContext) || !has(self.mover.podSecurityContext.fsGroup)",message="mover.podSecurityContext.fsGroup: remove it; the kubelet would change the group of every file of the volume. Name the group in supplementalGroups instead"
 type S3ImportSpec struct {
-	// SourceName is an S3Source of this namespace.
+	// SourceName is an S3Source of this namespace. How it is read, and as whom, is that source's to say.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="sourceName: an import is one run and cannot be changed; make a new one"
 	SourceName string `json:"sourceName"`
-	// ClaimName is a PersistentVolumeClaim of this namespace.
+	// ClaimName is a PersistentVolumeClaim of this namespace, Bound, with volumeMode Filesystem.
+	// Until it is both there and Bound, the import waits.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="claimName: an import is one run and cannot be changed; make a new one"
 	ClaimName string `json:"claimName"`
+
+	// Prefix loads only the objects below it, of those that the source selects. It is whole, so it
+	// begins with the prefix of the source; and it is a directory.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') && !self.contains('//') && !self.matches('(^|/)[.]{1,2}(/|$)')",message="prefix: a directory without '.', '..' or empty parts, and not beginning with '/', such as models/beta/"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('(^|/)[.]s3populator(/|$)')",message="prefix: .s3populator is where exports keep their manifests; choose another name"
+	Prefix string `json:"prefix,omitempty"`
+
+	// Objects loads only these, of those that the source selects.
+	// +optional
+	// +listType=map
+	// +listMapKey=key
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=1000
+	Objects []S3Object `json:"objects,omitempty"`
+
+	// TargetPath is the directory inside the volume that receives the files; it is made where it is not
+	// there. For one object without a path it is the file, unless it ends in "/". Without it the files go
+	// where a population from the source would put them.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') && !self.contains('//') && !self.matches('(^|/)[.]{1,2}(/|$)')",message="targetPath: a relative path without '.', '..' or empty parts, such as models/beta"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('(^|/)[.]s3populator(/|$)')",message="targetPath: .s3populator is where movers keep their journals; choose another name"
+	TargetPath string `json:"targetPath,omitempty"`
+
+	// DeleteExtra removes whatever is below targetPath and not among the objects that are loaded. Nothing
+	// outside of targetPath is ever removed.
+	// +optional
+	DeleteExtra bool `json:"deleteExtra,omitempty"`
+
+	// Suspend ends the mover and starts none until it is false again. What is loaded stays. To end a
+	// run for good, delete it.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+
+	// TTLSecondsAfterFinished deletes the S3Import so long after it ended; what it has loaded stays.
+	// Without it, the S3Import stays until somebody deletes it.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
+
+	// Mover says as whom the volume is written: without it as the user and the groups of the pod that uses
+	// the claim. Everything else about the pod is spec.mover of the source.
+	// +optional
+	Mover *ImportMover `json:"mover,omitempty"`
+
+	// Retries bounds the attempts; without it those of the source do. An import whose attempts are used up is
+	// Failed.
+	// +optional
+	Retries *Retries `json:"retries,omitempty"`
 }
 
-// ImportPhase is Pending, Running, Succeeded or Failed.
+// ImportMover says as whom a volume is written.
+type ImportMover struct {
+	// PodSecurityContext of the mover pod, instead of the user and groups of the pod that uses the claim. It
+	// never has an fsGroup.
+	// +optional
+	PodSecurityContext *corev1.PodSecurityContext `json:"podSecurityContext,omitempty"`
+}
+
+// ImportPhase is Pending, Running, Suspended, Succeeded or Failed.
 type ImportPhase string
 
 // The phases of an S3Import.
 const (
 	ImportPending   ImportPhase = "Pending"
 	ImportRunning   ImportPhase = "Running"
+	ImportSuspended ImportPhase = "Suspended"
 	ImportSucceeded ImportPhase = "Succeeded"
 	ImportFailed    ImportPhase = "Failed"
 )
@@ -77,15 +159,54 @@ type S3ImportStatus struct {
 	// ObservedGeneration is the generation of the import that this status is about.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Phase is Pending, Running, Succeeded or Failed.
+	// Phase is Pending, Running, Suspended, Succeeded or Failed.
 	// +optional
 	Phase ImportPhase `json:"phase,omitempty"`
+	// ClaimUID of the claim whose volume is written. A claim of the same name that is made later is
+	// another one. This and the counts below are not on S3Imports that show how a claim is filled.
+	// +optional
+	ClaimUID string `json:"claimUID,omitempty"`
 	// Progress of the current attempt, or of the one that succeeded.
 	// +optional
 	Progress *ImportProgress `json:"progress,omitempty"`
 	// Attempts counts mover pods, the running one included.
 	// +optional
 	Attempts int32 `json:"attempts,omitempty"`
+	// Failures counts attempts that failed in a row without progress.
+	// +optional
+	Failures int32 `json:"failures,omitempty"`
+	// Disruptions counts attempts in a row without progress that were ended from outside, as by an
+	// eviction.
+	// +optional
+	Disruptions int32 `json:"disruptions,omitempty"`
+	// Waits counts the latest attempts in a row that S3 throttled, or could not be reached for.
+	// +optional
+	Waits int32 `json:"waits,omitempty"`
+	// EndedMover is the UID of the latest mover pod whose end is counted.
+	// +optional
+	EndedMover string `json:"endedMover,omitempty"`
+	// NextAttemptTime is when the next attempt starts, after one that failed.
+	// +optional
+	NextAttemptTime *metav1.Time `json:"nextAttemptTime,omitempty"`
+	// Objects that were selected.
+	// +optional
+	Objects int64 `json:"objects,omitempty"`
+	// Bytes of those objects.
+	// +optional
+	Bytes int64 `json:"bytes,omitempty"`
+	// FetchedBytes were read from S3 by the last attempt; files that held their object already were only
+	// read on the volume.
+	// +optional
+	FetchedBytes int64 `json:"fetchedBytes,omitempty"`
+	// UnchangedObjects were on the volume already and left alone.
+	// +optional
+	UnchangedObjects int64 `json:"unchangedObjects,omitempty"`
+	// RemovedFiles were removed for deleteExtra.
+	// +optional
+	RemovedFiles int64 `json:"removedFiles,omitempty"`
+	// SkippedKeys cannot be files and were left out, because unsafeKeys of the source is Skip.
+	// +optional
+	SkippedKeys int64 `json:"skippedKeys,omitempty"`
 	// ManifestDigest of what is on the volume; see S3Source.status.inventory.digest.
 	// +optional
 	ManifestDigest string `json:"manifestDigest,omitempty"`
@@ -103,7 +224,7 @@ type S3ImportStatus struct {
 	// StartTime is when the first mover started.
 	// +optional
 	StartTime *metav1.Time `json:"startTime,omitempty"`
-	// CompletionTime is when the data was complete.
+	// CompletionTime is when the data was complete, or the run had failed.
 	// +optional
 	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
 	// Conditions are Complete and Failed.

@@ -8,6 +8,9 @@ const Group = "s3populator.io"
 // KindS3Source is what a claim's dataSourceRef names.
 const KindS3Source = "S3Source"
 
+// KindS3Import is one run from S3 to a claim.
+const KindS3Import = "S3Import"
+
 // KindS3Export is one run from a claim to S3.
 const KindS3Export = "S3Export"
 
@@ -50,6 +53,8 @@ const (
 	RoleInventory = "inventory"
 	RoleExport    = "export"
 	RoleAbort     = "abort"
+	// RoleImport is that of the mover of an S3Import, and of the S3Imports that the manager makes for a token.
+	RoleImport = "import"
 	// RoleFinalExport is that of the claim that holds a volume during a final export, and of its S3Export.
 	RoleFinalExport = "final-export"
 	// RoleTemporary is that of the claim and the VolumeSnapshot that an S3Export makes to read from.
@@ -146,6 +151,17 @@ const (
 	// ExportOnDelete is the value of AnnotationExportOnDelete that asks for it.
 	ExportOnDelete = "true"
 )
+
+// AnnotationImportNow on a claim that was filled from an S3Source, written by a user: any new value is one S3Import
+// from that source. ImportPrefix begins it.
+const (
+	ImportPrefix        = Group + "/import-"
+	AnnotationImportNow = Group + "/import-now"
+)
+
+// AnnotationImportedNow on a claim is the value of AnnotationImportNow that an S3Import was last made for; only the
+// manager writes it.
+const AnnotationImportedNow = Group + "/imported-now"
 
 // AnnotationSkipFinalExport on a claim, written by a user at any time, also while it is being
 // deleted: SkipFinalExport lets it go without the export that AnnotationExportOnDelete asks for.
@@ -271,11 +287,15 @@ const AnnotationNextPrime = Group + "/next-prime"
 // movers are counted.
 const AnnotationEndpointHost = Group + "/endpoint-host"
 
-// Annotations on a mover of an S3Export, written and read by the manager.
+// AnnotationImport on a mover of an S3Import is the name of that.
+const AnnotationImport = Group + "/import"
+
+// Annotations on a mover of an S3Export, written and read by the manager. AnnotationClaimUID and AnnotationNode are on
+// a mover of an S3Import, too.
 const (
 	// AnnotationExport is the name of the S3Export.
 	AnnotationExport = Group + "/export"
-	// AnnotationClaimUID is the UID of the claim whose volume is read.
+	// AnnotationClaimUID is the UID of the claim whose volume is read or written.
 	AnnotationClaimUID = Group + "/claim-uid"
 	// AnnotationTemporaryUID is the UID of the temporary claim that the mover reads in place of that claim.
 	AnnotationTemporaryUID = Group + "/temporary-uid"

@@ -36,6 +36,7 @@ import (
 	"github.com/s3populator/s3populator/populator/queue"
 	"github.com/s3populator/s3populator/transfer/export"
 	"github.com/s3populator/s3populator/transfer/final"
+	"github.com/s3populator/s3populator/transfer/imports"
 )
 
 // leaderElectionID is the Lease of the leader.
@@ -149,7 +150,27 @@ func addMovers(ctx context.Context, mgr ctrl.Manager, o options, authority *cert
 	if err := addExport(ctx, mgr, o, authority, office); err != nil {
 		return err
 	}
+	if err := addImport(ctx, mgr, o, authority, office); err != nil {
+		return err
+	}
 	return addInventory(mgr, o, office)
+}
+
+func addImport(
+	ctx context.Context,
+	mgr ctrl.Manager,
+	o options,
+	authority *certs.Authority,
+	office places.Office,
+) error {
+	r := &imports.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder(v1alpha1.FieldOwner), Places: office,
+		Options: imports.Options{
+			Image: image(o), Defaults: o.MoverDefaults, ProgressURL: progressURL(o), ProgressCA: authority.CABundle,
+			Workers: o.Workers, Now: time.Now,
+		},
+	}
+	return r.SetupWithManager(ctx, mgr)
 }
 
 func addExport(

@@ -135,6 +135,21 @@ var constraints = map[string]constraint{
 		),
 		why: "it decides and builds; who has a client observes, acts and reports",
 	},
+	"the protocol of imports is pure": {
+		from: "transfer/imports/protocol", direct: true,
+		forbidden: outside(
+			"k8s.io/api",
+			"k8s.io/apimachinery",
+			module+"/api",
+			module+"/internal/moverpod",
+			module+"/internal/progress",
+			module+"/mover/wire",
+			module+"/populator/queue",
+			module+"/transfer/attempts",
+			module+"/transfer/claimusers",
+		),
+		why: "it decides and builds; who has a client observes, acts and reports",
+	},
 	"who uses a claim is told without a client": {
 		from: "transfer/claimusers", direct: true,
 		forbidden: outside("k8s.io/api", module+"/api", module+"/internal/moverpod"),
@@ -144,6 +159,12 @@ var constraints = map[string]constraint{
 		from: "transfer/attempts", direct: true,
 		forbidden: outside("k8s.io/api", module+"/api", module+"/internal/moverpod", module+"/mover/wire"),
 		why:       "what moves data of claims decides with it",
+	},
+	"imports use nothing of populations but their queue, and nothing of exports": {
+		from: "transfer/imports", direct: true,
+		forbidden: ours("populator/protocol", "populator/inventory", "populator/claimsources", "transfer/export", "webhook",
+			"certs", "cmd"),
+		why: "cmd/manager joins them",
 	},
 	"exports use nothing of populations but their queue": {
 		from: "transfer/export", direct: true,
@@ -156,7 +177,7 @@ var constraints = map[string]constraint{
 		why:       "who may start is decided on what it is given",
 	},
 	"populator does not import its siblings": {
-		from: "populator", forbidden: ours("certs", "transfer/export", "webhook", "cmd"), why: "cmd/manager joins them",
+		from: "populator", forbidden: ours("certs", "transfer/export", "transfer/imports", "webhook", "cmd"), why: "cmd/manager joins them",
 	},
 	"certs does not import its siblings": {
 		from: "certs", forbidden: ours("populator", "webhook", "api", "cmd"), why: "cmd/manager joins them",

@@ -148,8 +148,11 @@ func (h *Handler) record(ctx context.Context, who Pod, snapshot wire.Snapshot, e
 
 // reports tells pods that move data, of which others show how far they are.
 func reports(pod *corev1.Pod) bool {
-	role := pod.Labels[v1alpha1.LabelRole]
-	return role == v1alpha1.RolePopulate || role == v1alpha1.RoleExport
+	switch pod.Labels[v1alpha1.LabelRole] {
+	case v1alpha1.RolePopulate, v1alpha1.RoleExport, v1alpha1.RoleImport:
+		return true
+	}
+	return false
 }
 
 // interval is how often one mover may be heard, so that all movers of the cluster together

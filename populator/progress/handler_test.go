@@ -112,6 +112,7 @@ func TestProgress(t *testing.T) {
 	}{
 		"a mover's numbers are recorded":    {v1alpha1.RolePopulate, "good", goodBody, http.StatusNoContent},
 		"an export's numbers are, too":      {v1alpha1.RoleExport, "good", goodBody, http.StatusNoContent},
+		"an import's numbers are, too":      {v1alpha1.RoleImport, "good", goodBody, http.StatusNoContent},
 		"no token is refused":               {v1alpha1.RolePopulate, "", goodBody, http.StatusUnauthorized},
 		"a token of nobody is refused":      {v1alpha1.RolePopulate, "bad", goodBody, http.StatusUnauthorized},
 		"a pod that is no mover is refused": {"other", "good", goodBody, http.StatusUnauthorized},

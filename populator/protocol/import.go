@@ -32,6 +32,11 @@ func ImportFor(claim *corev1.PersistentVolumeClaim) *v1alpha1.S3Import {
 	}
 }
 
+// Records tells that an S3Import is the visible run of this claim's population, and not one that a user made.
+func Records(i *v1alpha1.S3Import, claim *corev1.PersistentVolumeClaim) bool {
+	return i.IsRecord() && metav1.IsControlledBy(i, claim)
+}
+
 // ImportDue tells that an import is to be made: with its mover, or when that pass was
 // interrupted, but not while our cache may only not show it yet.
 func ImportDue(s State, d Decision) bool {

@@ -30,7 +30,7 @@ type Caps struct {
 
 // Use is what a mover counts to.
 type Use struct {
-	// UID of the claim that is filled, of the source that is listed, or of the S3Export.
+	// UID of the claim that is filled, of the source that is listed, or of the S3Export or S3Import.
 	UID       types.UID
 	Namespace string
 	// Endpoint is the host of the S3 server; empty is AWS, which is not counted.
@@ -46,7 +46,7 @@ type Request struct {
 	Use
 	// Role of the mover, a value of v1alpha1.LabelRole.
 	Role string
-	// Name of the claim, source or export that is looked at again when its turn comes.
+	// Name of the claim, source, export or import that is looked at again when its turn comes.
 	Name types.NamespacedName
 	// Since orders the requests of one namespace: when the claim or source was made.
 	Since time.Time

@@ -51,6 +51,8 @@ func MoverOf(pod *corev1.Pod, now time.Time) Mover {
 		m.UID = types.UID(pod.Labels[v1alpha1.LabelExportUID])
 	case v1alpha1.RoleConsumer:
 		m.UID = types.UID(cmp.Or(pod.Labels[v1alpha1.LabelClaimUID], pod.Labels[v1alpha1.LabelExportUID]))
+	case v1alpha1.RoleImport:
+		m.UID = types.UID(pod.Labels[v1alpha1.LabelImportUID])
 	}
 	return m
 }

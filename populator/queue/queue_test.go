@@ -281,11 +281,14 @@ func TestNoQueueHasNoCaps(t *testing.T) {
 	}
 }
 
-// A mover of an export counts by the export that it serves: two of one claim are two.
-func TestMoverOfAnExport(t *testing.T) {
-	for _, role := range []string{v1alpha1.RoleExport, v1alpha1.RoleAbort} {
+// A mover of an export or an import counts by the run that it serves: two of one claim are two.
+func TestMoverOfARun(t *testing.T) {
+	for role, label := range map[string]string{
+		v1alpha1.RoleExport: v1alpha1.LabelExportUID, v1alpha1.RoleAbort: v1alpha1.LabelExportUID,
+		v1alpha1.RoleImport: v1alpha1.LabelImportUID,
+	} {
 		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
-			Labels: map[string]string{v1alpha1.LabelRole: role, v1alpha1.LabelExportUID: "e"},
+			Labels: map[string]string{v1alpha1.LabelRole: role, label: "e", v1alpha1.LabelSourceUID: "s"},
 		}}
 		if m := MoverOf(p, noon); m.UID != "e" || !m.Last || !m.Runs {
 			t.Errorf("a pod of role %s counts as %+v", role, m)

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package imports
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/transfer/imports/protocol"
+	"github.com/s3populator/s3populator/transfer/movers"
+)
+
+// act makes the one write of a decision. What the API server refuses becomes another decision, that
+// tells of it.
+func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decision) (protocol.Decision, error) {
+	switch d.Action {
+	case protocol.Wait:
+		return d, nil
+	case protocol.StartMover:
+		return r.start(ctx, s, d)
+	case protocol.DeleteMover:
+		r.seen.NoteDeleted(client.ObjectKeyFromObject(s.Import), s.Mover.UID) // Before its end can be seen.
+		return d, movers.Delete(
+			ctx,
+			r.Client,
+			s.Mover,
+		) //nolint:wrapcheck // Reconcile names the action.
+	case protocol.DeleteImport:
+		uid := client.Preconditions{UID: &s.Import.UID}
+		return d, client.IgnoreNotFound(r.Delete(ctx, s.Import, uid)) //nolint:wrapcheck // As above.
+	}
+	return d, fmt.Errorf("unknown action %q", d.Action)
+}
+
+// start makes the mover, unless another import was let into the claim a moment ago.
+func (r *Reconciler) start(ctx context.Context, s protocol.State, d protocol.Decision) (protocol.Decision, error) {
+	if other := r.turns.take(s.Claim.UID, client.ObjectKeyFromObject(s.Import)); other != "" {
+		s.Ahead = other
+		return protocol.Decide(s, r.Options.Defaults), nil
+	}
+	pod, err := protocol.Mover(s, r.Options.mover())
+	if err != nil {
+		return d, err //nolint:wrapcheck // Reconcile names the action.
+	}
+	err = movers.Create(ctx, r.Client, r.Live, pod, "import", func(p *corev1.Pod) bool {
+		return protocol.OwnedBy(p, s.Import)
+	})
+	return refused(s, d, pod.Name, err)
+}
+
+// passingPatience is how long what mostly passes by itself is not told.
+const passingPatience = time.Minute
+
+// refused tells what the API server said to a pod. What mostly passes by itself is an error at first, which
+// leaves the pace to controller-runtime.
+func refused(s protocol.State, d protocol.Decision, pod string, err error) (protocol.Decision, error) {
+	var unusable *movers.UnusableError
+	switch {
+	case err == nil:
+		return d, nil
+	case errors.As(err, &unusable):
+		return protocol.Refused(unusable.Reason, unusable.Message), nil
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return protocol.Decision{Action: protocol.Wait}, nil
+	case apierrors.IsConflict(err), movers.Passing(err) && s.Now.Sub(s.Import.CreationTimestamp.Time) < passingPatience:
+		return d, err
+	}
+	return protocol.Refused(v1alpha1.ReasonMoverRefused, fmt.Sprintf(
+		"The API server did not let the manager create pod %s, which loads the objects: %s.", pod, movers.Words(err))), nil
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package protocol
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+var (
+	done = wire.Report{
+		Class: wire.Done, Objects: 3, Bytes: 10, FetchedBytes: 4, UnchangedObjects: 2, RemovedFiles: 1,
+		ManifestDigest: "sha256:x", Engine: wire.EngineNative, Seconds: 2,
+	}
+	denied    = wire.Report{Class: wire.User, Reason: wire.VolumeNotWritable, Message: "no."}
+	slow      = wire.Report{Class: wire.RetryUncounted, Reason: wire.Throttled, Message: "slow down"}
+	broken    = wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Message: "reset"}
+	interrupt = wire.Report{Class: wire.Retry, Reason: wire.Interrupted, Message: "SIGTERM"}
+	defaults  = moverpod.Defaults{RunAs: moverpod.NonRoot}
+)
+
+func because(r wire.Reason) v1alpha1.Reason { return v1alpha1.Reason(r) }
+
+// row is one claim about the world.
+type row struct {
+	in     State
+	want   Action
+	reason v1alpha1.Reason
+	says   string
+}
+
+// beforeAMover is what is waited for or refused while there is none.
+func beforeAMover() map[string]row {
+	unknown := user("app", "a")
+	unknown.Spec.SecurityContext = nil
+	return map[string]row{
+		"a mover starts":                     {world(), StartMover, v1alpha1.ReasonImporting, "import-i-1"},
+		"a claim that is not there may come": {world(noClaim), Wait, v1alpha1.ReasonClaimNotFound, "no claim data"},
+		"a claim that went is lost":          {world(noClaim, begunOnce), Wait, v1alpha1.ReasonClaimReplaced, "deleted"},
+		"another claim is another volume":    {world(begunOnce, another), Wait, v1alpha1.ReasonClaimReplaced, "another one"},
+		"a claim that is being filled":       {world(pending), Wait, v1alpha1.ReasonClaimNotBound, "Pending"},
+		"a claim that is being deleted":      {world(claimDeleted), Wait, v1alpha1.ReasonClaimNotBound, "deleted"},
+		"a device has no files":              {world(device), Wait, v1alpha1.ReasonUnsupportedClaim, "Block"},
+		"a volume that nobody writes": {
+			world(access(corev1.ReadOnlyMany)), Wait, v1alpha1.ReasonUnsupportedClaim, "ReadOnlyMany",
+		},
+		"a claim that is filled for another": {
+			world(role(v1alpha1.RolePrime), pending), Wait, v1alpha1.ReasonUnsupportedClaim, "fills for another claim",
+		},
+		"a claim that an export reads": {
+			world(role(v1alpha1.RoleTemporary)), Wait, v1alpha1.ReasonUnsupportedClaim, "temporary",
+		},
+		"a claim that is exported before it goes": {
+			world(role(v1alpha1.RoleFinalExport)), Wait, v1alpha1.ReasonUnsupportedClaim, "exported before it is deleted",
+		},
+		"a source that is not there may come": {world(noSource), Wait, v1alpha1.ReasonSourceNotFound, "no S3Source models"},
+		"an engine that takes volumes for itself": {
+			world(byMC), Wait, v1alpha1.ReasonUnsupportedSource, "Auto or Native",
+		},
+		"attributes of an export": {
+			world(func(s *State) { s.Source.Spec.RestoreAttributes = true }), Wait, v1alpha1.ReasonUnsupportedSource,
+			"restoreAttributes",
+		},
+		"what the source does not select": {
+			world(elsewhere), Wait, v1alpha1.ReasonInvalidSelection, `"alpha/" is not below "beta/"`,
+		},
+		"one pod only": {
+			world(access(corev1.ReadWriteOncePod)), Wait, v1alpha1.ReasonClaimInUse, "ReadWriteOncePod",
+		},
+		"one pod only, and there is none": {
+			world(access(corev1.ReadWriteOncePod), users()), StartMover, v1alpha1.ReasonImporting, "",
+		},
+		"another import comes first":    {world(ahead), Wait, v1alpha1.ReasonClaimImporting, "S3Import other"},
+		"nobody knows as whom":          {world(users(unknown)), Wait, v1alpha1.ReasonUserUnknown, "pod app"},
+		"the import says as whom":       {world(users(unknown), runAs(7)), StartMover, v1alpha1.ReasonImporting, ""},
+		"there is no place":             {world(queued), Wait, v1alpha1.ReasonQueued, "--max-movers"},
+		"suspended before it began":     {world(suspended), Wait, v1alpha1.ReasonSuspended, ""},
+		"deleted before it began":       {world(deleted), Wait, "", ""},
+		"it waits for its next attempt": {world(begunOnce, due(-time.Minute)), Wait, "", ""},
+		"the next attempt is due":       {world(begunOnce, due(time.Second)), StartMover, v1alpha1.ReasonImporting, ""},
+	}
+}
+
+// withAMover is what becomes of one.
+func withAMover() map[string]row {
+	return map[string]row{
+		"it runs":           {world(mover(corev1.PodRunning)), Wait, v1alpha1.ReasonImporting, "loads the objects."},
+		"it was just made":  {world(mover(corev1.PodPending, fresh)), Wait, v1alpha1.ReasonImporting, "as soon as"},
+		"it does not start": {world(mover(corev1.PodPending)), Wait, v1alpha1.ReasonMoverPending, "cannot start"},
+		"it is not ours":    {world(mover(corev1.PodRunning, foreign)), Wait, v1alpha1.ReasonMoverRefused, "not made for"},
+		"another comes first, but this one runs": {
+			world(mover(corev1.PodRunning), ahead), Wait, v1alpha1.ReasonImporting, "",
+		},
+		"its source goes": {world(mover(corev1.PodRunning), noSource), Wait, v1alpha1.ReasonImporting, ""},
+		"one pod only makes way for another": {
+			world(access(corev1.ReadWriteOncePod), users(user("app", "")), mover(corev1.PodRunning)), DeleteMover, "", "app",
+		},
+		"a pod moved away": {world(mover(corev1.PodRunning), users(user("app", "b"))), DeleteMover, "", "app"},
+		"one of two moved": {
+			world(mover(corev1.PodRunning), users(user("x", "b"), user("y", "a"))), Wait, v1alpha1.ReasonImporting, "",
+		},
+		"many may write": {
+			world(access(corev1.ReadWriteMany), mover(corev1.PodRunning), users(user("app", "b"))),
+			Wait, v1alpha1.ReasonImporting, "",
+		},
+		"a node of nobody": {world(mover(corev1.PodPending), users()), DeleteMover, "", "not used any more"},
+		"suspended ends it": {
+			world(suspended, mover(corev1.PodRunning)),
+			DeleteMover,
+			v1alpha1.ReasonSuspended,
+			"",
+		},
+		"deleted in mid-run":          {world(deleted, mover(corev1.PodRunning)), DeleteMover, "", ""},
+		"deleted, and it is ending":   {world(deleted, mover(corev1.PodRunning, deleting)), Wait, "", ""},
+		"deleted, and it is somebody": {world(deleted, mover(corev1.PodRunning, foreign)), Wait, "", ""},
+		"its claim is being deleted": {
+			world(mover(corev1.PodRunning), claimDeleted), DeleteMover, v1alpha1.ReasonClaimNotBound, "is ended for it",
+		},
+		"and its end is no failure": {world(mover(corev1.PodRunning, deleting), claimDeleted), Wait, "", ""},
+		"somebody ended it": {
+			world(mover(corev1.PodRunning, deleting)), Wait, because(wire.Interrupted), "tried again",
+		},
+		"it does not end": {world(mover(corev1.PodRunning, lost), byUs), Wait, v1alpha1.ReasonMoverLost, "--force"},
+		"we ended it":     {world(suspended, mover(corev1.PodFailed, deleting, reports(interrupt))), Wait, "", ""},
+		"we ended it, and nobody wishes it any more": {
+			world(byUs, mover(corev1.PodFailed, deleting, reports(interrupt))), Wait, "", "",
+		},
+		"we ended it when it was complete": {
+			world(byUs, mover(corev1.PodSucceeded, deleting, reports(done))), Wait, v1alpha1.ReasonImported, "3 objects",
+		},
+	}
+}
+
+// afterAMover is what its end means.
+func afterAMover() map[string]row {
+	failed := over(v1alpha1.ConditionFailed, time.Second)
+	return map[string]row{
+		"complete": {
+			world(
+				mover(corev1.PodSucceeded, reports(done)),
+			), Wait, v1alpha1.ReasonImported, "3 objects, 10, verified; 4 fetched",
+		},
+		"complete, but another claim has the name": {
+			world(begunOnce, another, mover(corev1.PodSucceeded, reports(done))), Wait, v1alpha1.ReasonClaimReplaced, "another",
+		},
+		"complete, and the claim is gone": {
+			world(begunOnce, noClaim, mover(corev1.PodSucceeded, reports(done))), Wait, v1alpha1.ReasonClaimReplaced, "gone",
+		},
+		"a person has to": {
+			world(mover(corev1.PodFailed, reports(denied))), Wait, because(wire.VolumeNotWritable), "make a new one",
+		},
+		"time may help": {
+			world(mover(corev1.PodFailed, reports(broken))), Wait, because(wire.TransferFailed), "12:00:10",
+		},
+		"S3 is waited for": {
+			world(failures(6), mover(corev1.PodFailed, reports(slow))), Wait, because(wire.Throttled), "no limit",
+		},
+		"too many attempts": {
+			world(failures(6), mover(corev1.PodFailed, reports(broken))), Wait, because(wire.TransferFailed), "Gave up after 7",
+		},
+		"fewer by the source": {
+			world(mover(corev1.PodFailed, reports(broken)), func(s *State) {
+				s.Source.Spec.Retries.Limit = new(int32(0))
+			}), Wait, because(wire.TransferFailed), "Gave up after 1",
+		},
+		"more by the import": {
+			world(mover(corev1.PodFailed, reports(broken)), func(s *State) {
+				s.Source.Spec.Retries.Limit, s.Import.Spec.Retries = new(int32(0)), &v1alpha1.Retries{Limit: new(int32(1))}
+			}), Wait, because(wire.TransferFailed), "tried again",
+		},
+		"not yet again": {world(mover(corev1.PodFailed, reports(broken)), told, due(-time.Second)), Wait, "", ""},
+		"its name is needed": {
+			world(mover(corev1.PodFailed, reports(broken)), told, due(time.Second)), DeleteMover, "", "",
+		},
+		"its pod is not needed": {
+			world(mover(corev1.PodSucceeded, reports(done)), over(v1alpha1.ConditionComplete, time.Second)), DeleteMover, "", "",
+		},
+		"the logs of a failed one are": {world(mover(corev1.PodFailed, reports(denied)), told, failed), Wait, "", ""},
+		"they may not keep a claim that is being deleted": {
+			world(mover(corev1.PodFailed, reports(denied)), told, claimDeleted, failed), DeleteMover, "", "",
+		},
+		"nobody else's pod is removed for it": {
+			world(mover(corev1.PodFailed, reports(denied), foreign), told, claimDeleted, failed), Wait, "", "",
+		},
+		"it is kept":         {world(over(v1alpha1.ConditionComplete, time.Hour)), Wait, "", ""},
+		"it is kept a while": {world(ttl(60), over(v1alpha1.ConditionComplete, time.Second)), Wait, "", ""},
+		"it is old":          {world(ttl(60), over(v1alpha1.ConditionFailed, time.Hour)), DeleteImport, "", ""},
+	}
+}
+
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	for _, rows := range []map[string]row{beforeAMover(), withAMover(), afterAMover()} {
+		for name, test := range rows {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				d := Decide(test.in, defaults)
+				if d.Action != test.want || d.Reason != test.reason || !strings.Contains(d.Message, test.says) {
+					t.Errorf("decided %+v, want %s %s %q", d, test.want, test.reason, test.says)
+				}
+				if d.Action == StartMover && d.Recheck == 0 {
+					t.Errorf("nothing wakes the import after %s", d.Action)
+				}
+			})
+		}
+	}
+}

@@ -199,8 +199,10 @@ func hourly() *v1alpha1.S3ExportPolicy {
 func TestRequests(t *testing.T) {
 	w := newWorld(t)
 	t.Run("what a policy may say", w.testPolicyRules)
+	t.Run("what an import may say", w.testImportRules)
 	ends := []func(){w.manager(t), w.manager(t)}
 	t.Run("tokens", w.testTokens)
+	t.Run("tokens of imports", w.testImportTokens)
 	t.Run("ticks", func(t *testing.T) { w.testTicks(t, ends) })
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/s3populator/s3populator/internal/annotated"
 )
 
-// Exports reviews the annotations of a claim that ask for exports, when they are new or have changed. It
+// Exports reviews the annotations of a claim that ask for exports or for an import, when they are new or have changed. It
 // changes nothing and reads nothing but the claim. Who may write them is a policy's to say, which the
 // API server asks itself.
 type Exports struct{ Decoder admission.Decoder }
@@ -32,7 +32,8 @@ func (h *Exports) Handle(_ context.Context, req admission.Request) admission.Res
 		return admission.Errored(http.StatusBadRequest, fmt.Errorf("decode claim: %w", err))
 	}
 	asked, errs := annotated.ExportOf(claim)
-	if len(errs) > 0 {
+	_, wrong := annotated.ImportOf(claim)
+	if errs = append(errs, wrong...); len(errs) > 0 {
 		return denied(claim, errs)
 	}
 	return admission.Allowed("").WithWarnings(exportWarnings(claim, asked)...)

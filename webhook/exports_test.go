@@ -47,6 +47,11 @@ func (m *manager) testExports(t *testing.T) {
 			what: "a name that is not known", claim: valid, patch: `{"s3populator.io/export-compression":"true"}`,
 			wantCalled: true, wantErr: `Unsupported value: "s3populator.io/export-compression"`,
 		},
+		{
+			what: "a token for an import of nothing", claim: valid, patch: `{"s3populator.io/import-now":"1"}`,
+			wantCalled: true, wantErr: "metadata.annotations[s3populator.io/import-now]: Forbidden",
+		},
+		{what: "what the manager notes of an import", claim: valid, by: m.us, patch: `{"s3populator.io/imported-now":"1"}`},
 		{what: "what the manager notes", claim: valid, by: m.us, patch: `{"s3populator.io/exported-now":"1"}`},
 		{what: "another place", claim: valid, patch: `{"s3populator.io/export-to":"s3://others"}`, wantCalled: true},
 		{

@@ -37,7 +37,7 @@ const (
 	PathClaims = "/claims"
 	// PathSelected gets all claims of namespaces with the injection label.
 	PathSelected = "/selected-claims"
-	// PathExports gets claims whose annotations about exports are new or have changed.
+	// PathExports gets claims whose annotations about exports, or for an import, are new or have changed.
 	PathExports = "/exports"
 )
 

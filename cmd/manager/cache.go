@@ -59,7 +59,8 @@ func slimClaim(o any) (any, error) {
 		return o, nil
 	}
 	claim.ManagedFields = nil
-	if annotated.Ours(claim) || annotated.Mention(claim) != "" || annotated.ExportMentioned(claim) || told(claim) ||
+	if annotated.Ours(claim) || annotated.Mention(claim) != "" || annotated.ExportMentioned(claim) ||
+		annotated.ImportMentioned(claim) || told(claim) ||
 		claim.Labels[v1alpha1.LabelRole] == v1alpha1.RolePrime || final.Concerns(claim) ||
 		claim.Labels[v1alpha1.LabelRole] == v1alpha1.RoleTemporary ||
 		strings.HasPrefix(claim.Name, protocol.PrimePrefix) { // Also one that lost its labels.

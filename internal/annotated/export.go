@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -110,11 +109,7 @@ func ExportOf(claim *corev1.PersistentVolumeClaim) (Export, field.ErrorList) {
 	errs = append(errs, oneOf(a, v1alpha1.AnnotationExportUnsafePaths, string(v1alpha1.UnsafePathsFail),
 		string(v1alpha1.UnsafePathsSkip))...)
 	errs = append(errs, oneOf(a, v1alpha1.AnnotationExportOnDelete, v1alpha1.ExportOnDelete, "false")...)
-	if len(e.Now) > maxToken || strings.ContainsFunc(e.Now, unicode.IsControl) {
-		errs = append(errs, field.Invalid(path(v1alpha1.AnnotationExportNow), "", "write a short token that is new for each "+
-			"run, such as the time; of at most 253 bytes that can be printed"))
-	}
-	return e, errs
+	return e, append(errs, checkToken(path(v1alpha1.AnnotationExportNow), e.Now)...)
 }
 
 // oneOf refuses other values of an annotation that is set.

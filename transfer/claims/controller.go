@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package claims makes the S3Exports that the annotations of a claim ask for, and tells on every claim how its
+// Package claims makes the S3Exports and S3Imports that the annotations of a claim ask for, and tells on every claim how its
 // exports ended, whoever made them. A token is one export and a tick is one, also with two managers and after a
 // restart: names follow from them, and the claim notes the last one. It moves no data and reads no Secret.
 //
@@ -49,30 +49,35 @@ const (
 	staleDelay   = time.Second
 )
 
-// byClaim is the index of S3Exports by the name of their claim.
+// byClaim is the index of S3Exports, and of S3Imports, by the name of their claim.
 const byClaim = "claims.claimName"
 
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims/finalizers,verbs=update
-// +kubebuilder:rbac:groups=s3populator.io,resources=s3exports,verbs=list;watch;create;delete
+// +kubebuilder:rbac:groups=s3populator.io,resources=s3exports;s3imports,verbs=list;watch;create;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// SetupWithManager watches annotated claims, and the S3Exports of all.
+// SetupWithManager watches annotated claims, the S3Exports of all, and the S3Imports of tokens.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.S3Export{}, byClaim, claimName); err != nil {
 		return fmt.Errorf("index S3Exports by their claim: %w", err)
 	}
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.S3Import{}, byClaim, importClaimName); err != nil {
+		return fmt.Errorf("index S3Imports by their claim: %w", err)
+	}
 	err := ctrl.NewControllerManagedBy(mgr).Named("exportedclaims").
 		For(&corev1.PersistentVolumeClaim{}, builder.WithPredicates(predicate.NewPredicateFuncs(func(o client.Object) bool {
 			claim := o.(*corev1.PersistentVolumeClaim)
-			return annotated.ExportMentioned(claim) || condition(claim).Type != ""
+			return annotated.ExportMentioned(claim) || annotated.ImportMentioned(claim) || condition(claim).Type != ""
 		}))).
 		Watches(&v1alpha1.S3Export{}, handler.EnqueueRequestsFromMapFunc(
 			func(_ context.Context, o client.Object) []reconcile.Request {
 				claim := types.NamespacedName{Namespace: o.GetNamespace(), Name: o.(*v1alpha1.S3Export).Spec.ClaimName}
 				return []reconcile.Request{{NamespacedName: claim}}
 			}), builder.WithPredicates(predicate.Funcs{UpdateFunc: concerns})).
+		Watches(&v1alpha1.S3Import{}, handler.EnqueueRequestsFromMapFunc(fromImport),
+			builder.WithPredicates(predicate.Funcs{UpdateFunc: importEnded})).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("register controller of exported claims: %w", err)
@@ -84,6 +89,25 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 func concerns(e event.UpdateEvent) bool {
 	before, after := e.ObjectOld.(*v1alpha1.S3Export), e.ObjectNew.(*v1alpha1.S3Export)
 	return retention.Moved(before, after) || keeps(before) != keeps(after)
+}
+
+// fromImport is for those of tokens: nobody else's are made or removed here.
+func fromImport(_ context.Context, o client.Object) []reconcile.Request {
+	if o.GetLabels()[v1alpha1.LabelRole] != v1alpha1.RoleImport {
+		return nil
+	}
+	claim := types.NamespacedName{Namespace: o.GetNamespace(), Name: o.(*v1alpha1.S3Import).Spec.ClaimName}
+	return []reconcile.Request{{NamespacedName: claim}}
+}
+
+// importEnded tells that an import has: only that makes one of the others history.
+func importEnded(e event.UpdateEvent) bool {
+	before, after := e.ObjectOld.(*v1alpha1.S3Import), e.ObjectNew.(*v1alpha1.S3Import)
+	return retention.RunOfImport(before).State != retention.RunOfImport(after).State
+}
+
+func importClaimName(o client.Object) []string {
+	return []string{o.(*v1alpha1.S3Import).Spec.ClaimName}
 }
 
 func claimName(o client.Object) []string { return []string{o.(*v1alpha1.S3Export).Spec.ClaimName} }
@@ -110,7 +134,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		r.warn(
 			s.Claim,
 			v1alpha1.ReasonWriteRefused,
-			fmt.Sprintf("The API server refused what an export of this claim needs: %v", err),
+			fmt.Sprintf("The API server refused what an export or import of this claim needs: %v", err),
 		)
 		return ctrl.Result{RequeueAfter: refusalDelay}, nil
 	case d.Action != rest:
@@ -141,6 +165,17 @@ func (r *Reconciler) observe(ctx context.Context, request ctrl.Request) (state, 
 			s.Exports = append(s.Exports, all.Items[i])
 		}
 	}
+	var imports v1alpha1.S3ImportList
+	if err := r.List(
+		ctx, &imports, client.InNamespace(request.Namespace), client.MatchingFields{byClaim: request.Name},
+	); err != nil {
+		return state{}, fmt.Errorf("list S3Imports: %w", err)
+	}
+	for i := range imports.Items {
+		if importOf(&imports.Items[i], s.Claim) {
+			s.Imports = append(s.Imports, imports.Items[i])
+		}
+	}
 	return s, nil
 }
 
@@ -164,7 +199,7 @@ func (r *Reconciler) act(ctx context.Context, s state, d decision) error {
 		if err := r.unchanged(ctx, s.Claim); err != nil {
 			return err
 		}
-		return r.Create(ctx, d.Export, client.FieldOwner(v1alpha1.FieldOwner))
+		return r.Create(ctx, d.object(), client.FieldOwner(v1alpha1.FieldOwner))
 	case note:
 		if text := missedNote(d.Missed); text != "" {
 			r.warn(s.Claim, v1alpha1.ReasonTooManyMissedTimes, text)
@@ -172,9 +207,13 @@ func (r *Reconciler) act(ctx context.Context, s state, d decision) error {
 		if !d.Ahead.IsZero() {
 			r.warn(s.Claim, v1alpha1.ReasonScheduledAhead, aheadNote(d.Ahead))
 		}
+		if d.Warning != "" {
+			r.warn(s.Claim, v1alpha1.ReasonInvalidAnnotations, d.Warning)
+		}
 		return r.annotate(ctx, s.Claim, d.Annotation, d.Value)
 	case remove:
-		return client.IgnoreNotFound(r.Delete(ctx, d.Export, client.Preconditions{UID: &d.Export.UID}))
+		uid := d.object().GetUID()
+		return client.IgnoreNotFound(r.Delete(ctx, d.object(), client.Preconditions{UID: &uid}))
 	case rest:
 	}
 	return nil

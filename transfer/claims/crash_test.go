@@ -38,7 +38,8 @@ func server(t *testing.T, w *world) client.WithWatch {
 		objects = append(objects, w.Exports[i].DeepCopy())
 	}
 	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
-		WithStatusSubresource(&corev1.PersistentVolumeClaim{}).WithIndex(&v1alpha1.S3Export{}, byClaim, claimName).Build()
+		WithStatusSubresource(&corev1.PersistentVolumeClaim{}).WithIndex(&v1alpha1.S3Export{}, byClaim, claimName).
+		WithIndex(&v1alpha1.S3Import{}, byClaim, importClaimName).Build()
 }
 
 // pass lets a process look once at what it sees of a server.

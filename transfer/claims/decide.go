@@ -24,6 +24,8 @@ type state struct {
 	Claim *corev1.PersistentVolumeClaim
 	// Exports of the claim, whoever made them.
 	Exports []v1alpha1.S3Export
+	// Imports of the claim, but for the record of how it was filled.
+	Imports []v1alpha1.S3Import
 	Now     time.Time
 }
 
@@ -40,8 +42,11 @@ const (
 // decision is what a pass writes.
 type decision struct {
 	Action action
-	// Export is created or deleted.
+	// Export is created or deleted, or Import is.
 	Export *v1alpha1.S3Export
+	Import *v1alpha1.S3Import
+	// Warning is told when a token is noted that nothing is made for.
+	Warning string
 	// Annotation is set to Value on the claim; an empty value removes it.
 	Annotation, Value string
 	// Missed are ticks that are not made up for.
@@ -55,11 +60,13 @@ type decision struct {
 // keep is how many complete exports that were made from annotations stay, as with a CronJob.
 const keep = 3
 
-// decide compares the annotations of a claim with its exports. A token and a tick are noted on the claim only after
+// decide compares the annotations of a claim with its imports, and then with its exports. A token and a tick are noted on the claim only after
 // their export was seen, so that an end in between begins it again, under the same name.
 //
 //	annotations             then
-//	invalid                 nothing; the condition says so
+//	a new token to import   its import: create it, or note the token where it is there
+//	-                       remove one import that is history
+//	invalid about exports   nothing; the condition says so
 //	no schedule any more    forget its last tick: should it come back, nothing is made up for
 //	a new schedule          note the time: ticks before it do not count
 //	a tick in the future    the same, because a clock was ahead, and no tick until then would be due
@@ -69,6 +76,11 @@ const keep = 3
 func decide(s state) (decision, field.ErrorList) {
 	if s.Claim.DeletionTimestamp != nil {
 		return decision{Action: rest}, nil
+	}
+	for _, rule := range []func(state) (decision, bool){importNow, removeImports} {
+		if d, decided := rule(s); decided {
+			return d, nil
+		}
 	}
 	asked, errs := annotated.ExportOf(s.Claim)
 	if len(errs) > 0 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package retention tells which S3Exports of a claim are history that need not be kept. It is about these
+// Package retention tells which S3Exports or S3Imports of a claim are history that need not be kept. It is about these
 // objects of Kubernetes alone: what a run wrote to S3 stays there. It is pure.
 package retention
 
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
@@ -24,7 +25,7 @@ const (
 	Failed   State = "Failed"
 )
 
-// Run is one export of a claim.
+// Run is one export or import of a claim.
 type Run struct {
 	Name string
 	// At is when it was due, or created.
@@ -35,11 +36,13 @@ type Run struct {
 }
 
 // StateOf an S3Export.
-func StateOf(export *v1alpha1.S3Export) State {
+func StateOf(export *v1alpha1.S3Export) State { return stateOf(export.Status.Conditions) }
+
+func stateOf(conditions []metav1.Condition) State {
 	switch {
-	case meta.IsStatusConditionTrue(export.Status.Conditions, v1alpha1.ConditionComplete):
+	case meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionComplete):
 		return Complete
-	case meta.IsStatusConditionTrue(export.Status.Conditions, v1alpha1.ConditionFailed):
+	case meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionFailed):
 		return Failed
 	}
 	return Active
@@ -55,6 +58,11 @@ func Moved(before, after *v1alpha1.S3Export) bool {
 // RunOf an S3Export. When it was created tells its place among the others.
 func RunOf(export *v1alpha1.S3Export) Run {
 	return Run{Name: export.Name, At: export.CreationTimestamp.Time, State: StateOf(export), Dry: export.Spec.DryRun}
+}
+
+// RunOfImport is that of an S3Import.
+func RunOfImport(i *v1alpha1.S3Import) Run {
+	return Run{Name: i.Name, At: i.CreationTimestamp.Time, State: stateOf(i.Status.Conditions)}
 }
 
 // Removable are the names of the runs of one claim that go, oldest first, when keep complete ones stay.

@@ -59,6 +59,11 @@ var commands = []command{
 		story: "TestMinIOSTS",
 	},
 	{line: "cat > reader.json <<END", story: "TestMinIOSTS"},
+	{line: "kubectl wait --for=condition=Complete s3import/imagenet-labels-1", story: "TestImportSample"},
+	{
+		line:  `kubectl annotate pvc imagenet --overwrite s3populator.io/import-now="$(date +%s)"`,
+		story: "TestImportByAnnotation",
+	},
 	{line: "kubectl wait --for=condition=Complete s3export/results-1", story: "TestExportSample"},
 	{line: "kubectl get s3export results-1 -o jsonpath='{.status.prefix}'", story: "TestExportSample"},
 	{line: "kubectl get s3exports", story: "TestExportBySchedule"},

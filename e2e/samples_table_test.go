@@ -125,6 +125,7 @@ var samples = map[string]sample{
 	"proxy.yaml":                        {elsewhere: "TestProxySample"},
 	"export.yaml":                       {elsewhere: "TestExportSample"},
 	"export-snapshot.yaml":              {elsewhere: "TestExportOfASnapshot"},
+	"import.yaml":                       {elsewhere: "TestImportSample"},
 	"restore.yaml":                      {elsewhere: "TestExportSample"},
 	"export-annotated.yaml":             {elsewhere: "TestExportByAnnotation"},
 	"export-policy.yaml":                {elsewhere: "TestExportBySchedule"},

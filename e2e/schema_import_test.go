@@ -91,7 +91,7 @@ func importSchema(t *testing.T, s *story.Story) (said []string) {
 	for field, change := range changedImports {
 		changed := run.DeepCopy()
 		change(&changed.Spec)
-		err := world.Client.Update(t.Context(), changed, client.DryRunAll)
+		err := world.Client.Patch(t.Context(), changed, client.MergeFrom(run), client.DryRunAll)
 		if err == nil || !strings.Contains(err.Error(), field+": an import is one run and cannot be changed") {
 			t.Errorf("another %s: %v", field, err)
 			continue
@@ -100,7 +100,7 @@ func importSchema(t *testing.T, s *story.Story) (said []string) {
 	}
 	steered := run.DeepCopy()
 	steered.Spec.TTLSecondsAfterFinished, steered.Spec.Retries = new(int32(60)), &v1alpha1.Retries{}
-	if err := world.Client.Update(t.Context(), steered, client.DryRunAll); err != nil {
+	if err := world.Client.Patch(t.Context(), steered, client.MergeFrom(run), client.DryRunAll); err != nil {
 		t.Errorf("what steers an import cannot be changed: %v", err)
 	}
 	return said

@@ -11,6 +11,7 @@
 //	probe many DIR COUNT         so many small files
 //	probe change DIR EVERY       text added to each so many-th of them
 //	probe ls DIR                 the names below DIR
+//	probe follow DIR END         a JSON line each time a file below DIR is another one, until END is there
 //	probe cat FILE               what a file holds
 //	probe write FILE SIZE        a file of that many bytes, synced
 //	probe append FILE TEXT       text added to a file, synced
@@ -57,6 +58,7 @@ func commands() map[string]command {
 		"change":        {2, func(_ context.Context, _ io.Writer, a []string) error { return changeMany(a[0], a[1]) }},
 		"sha256-device": {2, func(_ context.Context, out io.Writer, a []string) error { return deviceSum(out, a[0], a[1]) }},
 		"ls":            {1, func(_ context.Context, out io.Writer, a []string) error { return listNames(out, a[0]) }},
+		"follow":        {2, func(ctx context.Context, out io.Writer, a []string) error { return follow(ctx, out, a[0], a[1]) }},
 		"cat":           {1, func(_ context.Context, out io.Writer, a []string) error { return copyFile(out, a[0]) }},
 		"write":         {2, func(_ context.Context, _ io.Writer, a []string) error { return writeFile(a[0], a[1]) }},
 		"append":        {2, func(_ context.Context, _ io.Writer, a []string) error { return appendText(a[0], a[1]) }},

@@ -80,6 +80,7 @@ func (s *Story) deleteUsers(ctx context.Context) {
 	}
 	all(&v1alpha1.S3ExportPolicy{})
 	all(&v1alpha1.S3Export{})
+	s.deleteImports(ctx)
 	all(&v1alpha1.S3Source{}) // The last, or claims that wait would miss it.
 }
 

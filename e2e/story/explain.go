@@ -38,6 +38,7 @@ func (w *World) describeNamespace(ctx context.Context, namespace string) string 
 			st.Progress,
 			conditions(st.Conditions),
 		)
+		describeImport(&out, &imports.Items[i])
 	}
 	describeExports(ctx, w.Client, &out, in)
 	var claims corev1.PersistentVolumeClaimList

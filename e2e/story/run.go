@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -99,6 +100,7 @@ func (s *Story) Import(claim *corev1.PersistentVolumeClaim) *v1alpha1.S3Import {
 		if err != nil {
 			return err
 		}
+		all.Items = slices.DeleteFunc(all.Items, func(i v1alpha1.S3Import) bool { return !i.IsRecord() })
 		if len(all.Items) != 1 {
 			return fmt.Errorf("there are %d", len(all.Items))
 		}

@@ -7,6 +7,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
 )
 
 // ManagerAccount is the name of the manager as the API server knows it.
@@ -23,13 +25,13 @@ func (s *Story) As(user string, groups ...string) client.Client {
 	return made
 }
 
-// Grant lets a user do everything with kinds of the core group, in this namespace.
+// Grant lets a user do everything with kinds of the core group, and with ours, in this namespace.
 func (s *Story) Grant(user string, resources ...string) {
 	s.T.Helper()
 	s.Create(
 		&rbacv1.Role{
 			ObjectMeta: metav1.ObjectMeta{Name: user, Namespace: s.Namespace},
-			Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: resources, Verbs: []string{"*"}}},
+			Rules:      []rbacv1.PolicyRule{{APIGroups: []string{"", v1alpha1.Group}, Resources: resources, Verbs: []string{"*"}}},
 		},
 	)
 	s.Create(&rbacv1.RoleBinding{

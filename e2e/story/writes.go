@@ -22,7 +22,7 @@ const (
 	primes     whose = "a claim of ours"     // controlled by a claim of ours, or having or copying a volume that is exported
 	snapshots  whose = "an export's"         // with the name that follows from an S3Export which asks for a snapshot
 	claims     whose = "a prime or a claim"  // with a dataSourceRef to us, annotations of a user to us, or an S3Export
-	pods       whose = "a pod of ours"       // controlled by a claim, a prime, an S3Source, an S3Export; or ending uploads
+	pods       whose = "a pod of ours"       // controlled by a claim, a prime, an S3Source, an S3Export or S3Import; or ending uploads
 	volumes    whose = "a volume of ours"    // a prime's, where the invariants know what is late; or exported
 	madeSource whose = "a source of a claim" // controlled by the claim that described it
 	system     whose = "the manager's own"   // in its namespace, or with its name
@@ -41,7 +41,7 @@ var allowedWrites = []struct {
 	{"", "persistentvolumes", []string{"patch"}, volumes},
 	{"", "pods", []string{"create", "delete", "patch"}, pods},
 	{"snapshot.storage.k8s.io", "volumesnapshots", []string{"create", "delete"}, snapshots},
-	{v1alpha1.Group, "s3imports", []string{"create"}, anybodys},
+	{v1alpha1.Group, "s3imports", []string{"create", "delete"}, anybodys},
 	{v1alpha1.Group, "s3imports/status", []string{"patch"}, anybodys},
 	{v1alpha1.Group, "s3exportpolicies/status", []string{"patch"}, anybodys},
 	{v1alpha1.Group, "s3exports", []string{"create", "patch", "delete"}, anybodys},
@@ -59,7 +59,9 @@ var allowedWrites = []struct {
 }
 
 // podOwners are the kinds that our pods belong to.
-var podOwners = []string{"PersistentVolumeClaim", v1alpha1.KindS3Source, v1alpha1.KindS3Export}
+var podOwners = []string{
+	"PersistentVolumeClaim", v1alpha1.KindS3Source, v1alpha1.KindS3Export, v1alpha1.KindS3Import,
+}
 
 // subjects are the objects that were seen, by what they are to the manager. The names of
 // objects that are gone stay: a name that was ours is never a user's later.

@@ -49,11 +49,14 @@ func TestIsTemporary(t *testing.T) {
 		".s3populator-run-1-0123abcd-7":                                {true, true},
 		".s3populator-run-10-0123abcd-7":                               {true, false},
 		".s3populator-0f8fad5b-d9cb-469f-a165-70867728950e-0123abcd-7": {true, false},
-		".s3populator":                {false, false},
-		".s3populator-notes":          {false, false},
-		".s3populator-my-old-notes":   {false, false},
-		"x.s3populator-r-0123abcd-7":  {false, false},
-		".s3populator-run-1x-notes-9": {false, false},
+		".s3populator-run-1-notes":                                     {false, false},
+		".s3populator-run-1-notes123-7":                                {false, false},
+		".s3populator-run-1-0123abcd-7.bak":                            {false, false},
+		".s3populator":                                                 {false, false},
+		".s3populator-notes":                                           {false, false},
+		".s3populator-my-old-notes":                                    {false, false},
+		"x.s3populator-r-0123abcd-7":                                   {false, false},
+		".s3populator-run-1x-notes-9":                                  {false, false},
 	} {
 		if got := [2]bool{isTemporary(name), u.isOfThisRun(name)}; got != want {
 			t.Errorf("%q is %v, want %v", name, got, want)

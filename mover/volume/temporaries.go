@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -22,15 +23,15 @@ import (
 // temporaryStart is what the names of temporary files begin with.
 const temporaryStart = ".s3populator-"
 
+// temporaryName is what the names of temporary files of all runs are like.
+var temporaryName = regexp.MustCompile(`^\.s3populator-[0-9A-Za-z-]+-[0-9a-f]{8}-[0-9]+$`)
+
 // isOfThisRun tells a temporary file of this run from everything else by its name: a UID comes with no
 // other file, unless somebody has copied one of ours.
-func (u *InUse) isOfThisRun(name string) bool { return strings.HasPrefix(name, u.temporary) }
+func (u *InUse) isOfThisRun(name string) bool { return strings.HasPrefix(name, u.temporary) && isTemporary(name) }
 
 // isTemporary tells what may be a temporary file of any run.
-func isTemporary(name string) bool {
-	parts := strings.Split(strings.TrimPrefix(name, temporaryStart), "-")
-	return strings.HasPrefix(name, temporaryStart) && len(parts) >= 3 && len(parts[len(parts)-2]) == 8
-}
+func isTemporary(name string) bool { return temporaryName.MatchString(name) }
 
 // RemoveTemporaries removes what an earlier attempt of this run has left in a directory, and below it if so
 // wanted. Keep tells of paths that stay whatever they are named. No file of another run is touched.

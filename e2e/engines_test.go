@@ -21,9 +21,10 @@ func TestEngines(t *testing.T) {
 		server     story.Server
 		asked, ran v1alpha1.Engine
 	}{
-		{story.VersityGW, "", "MC"},
+		{story.VersityGW, "", "Native"},
 		{story.VersityGW, "MC", "MC"},
 		{story.VersityGW, "Native", "Native"},
+		{story.MinIO, "MC", "MC"},
 		{story.MinIO, "Native", "Native"},
 	} {
 		t.Run(fmt.Sprintf("%s,%s", tt.server, tt.asked), func(t *testing.T) {

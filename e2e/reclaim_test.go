@@ -74,7 +74,8 @@ func TestAbort(t *testing.T) {
 	}
 }
 
-// slowed limits the bandwidth of a source, so that there is time to do something to it.
+// slowed limits the bandwidth of a source, so that there is time to do something to it. It is fetched by mc, a
+// process of its own: whether that runs tells that the transfer has begun.
 func slowed(perSecond string) func(*v1alpha1.S3Source) {
-	return func(s *v1alpha1.S3Source) { s.Spec.Transfer.Bandwidth = perSecond }
+	return func(s *v1alpha1.S3Source) { s.Spec.Transfer.Bandwidth, s.Spec.Transfer.Engine = perSecond, "MC" }
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# hack/test.sh quick|unit|race|native|plain|node|e2e|chart [go test flags]: builds what the tests run
-# against, then runs them. unit is race and then plain.
+# hack/test.sh quick|unit|race|mc|native|plain|node|e2e|chart [go test flags]: builds what the tests run
+# against, then runs them. unit is race, mc and then plain.
 # hack/test.sh mutate [-run regexp] [-e2e]: breaks the product, and runs the tests that have to notice.
 set -euo pipefail
 suite=$1
@@ -31,13 +31,19 @@ tools() {
   export MOVER_TEST_MINIO=$assets/minio MOVER_TEST_TOXIPROXY=$assets/toxiproxy
 }
 
+# race is with the engine Native of the mover, whose connections are ours; mc is its suite with the other one.
 race() {
   local excluded packages
+  export MOVER_TEST_ENGINE=Native
   # shellcheck disable=SC2086 # Lists of packages.
   excluded=$(go list $unraced $waiting)
   mapfile -t packages < <(go list ./... | grep -vxF "$excluded")
   # shellcheck disable=SC2086 # A list of packages.
   CGO_ENABLED=1 $run -p $((2 * $(nproc))) -race -shuffle=on -timeout 30m "$@" $waiting "${packages[@]}"
+}
+
+mc() {
+  MOVER_TEST_ENGINE=MC $run -shuffle=on -timeout 20m "$@" ./mover
 }
 
 plain() {
@@ -53,14 +59,19 @@ quick)
 unit)
   tools
   race "$@"
+  mc "$@"
   plain "$@"
   ;;
 race)
   tools
   race "$@"
   ;;
+mc)
+  tools
+  mc "$@"
+  ;;
 native)
-  # The suite of the mover once more, with its other engine.
+  # Of the race, the suite of the mover alone.
   tools
   MOVER_TEST_ENGINE=Native CGO_ENABLED=1 $run -race -shuffle=on -timeout 30m "$@" ./mover
   ;;
@@ -82,7 +93,7 @@ chart)
   $run -tags e2e -count 1 -timeout 20m "$@" ./e2e/chart
   ;;
 *)
-  echo "usage: hack/test.sh quick|unit|race|native|plain|node|e2e|chart [go test flags], or mutate [-run regexp] [-e2e]" >&2
+  echo "usage: hack/test.sh quick|unit|race|mc|native|plain|node|e2e|chart [go test flags], or mutate [-run regexp] [-e2e]" >&2
   exit 2
   ;;
 esac

@@ -16,12 +16,12 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// engineName is who moves the bytes. Auto is MC, but for an Import, of which mc knows nothing.
+// engineName is who moves the bytes. Auto is Native; of an Import, mc knows nothing.
 func (m *mover) engineName() string {
-	if m.request.Transfer.Engine == wire.EngineNative || m.request.Operation == wire.Import {
-		return wire.EngineNative
+	if m.request.Transfer.Engine == wire.EngineMC && m.request.Operation != wire.Import {
+		return wire.EngineMC
 	}
-	return wire.EngineMC
+	return wire.EngineNative
 }
 
 // isNative tells that no mc is to run.

@@ -4,6 +4,7 @@ package mover
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -168,7 +169,7 @@ func newBench(t testing.TB, endpoint string) *bench {
 		Volume:      wire.Volume{Mode: wire.Filesystem, ClaimUID: testClaim},
 		Credentials: wire.Credentials{Kind: wire.SecretFiles, Name: "s3-creds"},
 		// Every test holds for every engine; this variable picks the one.
-		Transfer: wire.Transfer{Engine: os.Getenv("MOVER_TEST_ENGINE")},
+		Transfer: wire.Transfer{Engine: cmp.Or(os.Getenv("MOVER_TEST_ENGINE"), wire.EngineMC)},
 		Attempt:  1,
 	}
 	b.options = Options{

@@ -58,7 +58,7 @@ type Sizing struct {
 // Transfer tunes the copy from S3 to the volume.
 type Transfer struct {
 	// Engine is what transfers the objects: MC is the MinIO client, Native requests of the
-	// mover's own, in ranges for large objects. Auto is MC in this version.
+	// mover's own, in ranges for large objects. Auto is Native.
 	// +optional
 	// +kubebuilder:default=Auto
 	// +kubebuilder:validation:Enum=Auto;MC;Native

@@ -165,10 +165,12 @@ func TestAnImportFollowsNoLinkAndReplacesFilesAlone(t *testing.T) {
 			func(b *bench) { b.file("other/sub/x", "x"); link("../other", "t/dir")(b) }, `"t/dir" is a link`,
 		},
 		"a directory that leads nowhere": {link("none", "t/dir/sub"), `"t/dir/sub" is a link`},
-		"the target":                     {link(outside, "t"), `3 of the files to import have something in their way: "t" is a link`},
-		"a file that leads out":          {link(outside+"/file", "t/zfile"), `"t/zfile" is a link, where a file must be`},
-		"a file that leads nowhere":      {link("none", "t/zfile"), `"t/zfile" is a link`},
-		"a marker that leads out":        {link(outside, "t/marker"), `"t/marker" is a link, where a directory`},
+		"the target": {
+			link(outside, "t"), `3 of the files to import have something in their way: "t" is a link`,
+		},
+		"a file that leads out":     {link(outside+"/file", "t/zfile"), `"t/zfile" is a link, where a file must be`},
+		"a file that leads nowhere": {link("none", "t/zfile"), `"t/zfile" is a link`},
+		"a marker that leads out":   {link(outside, "t/marker"), `"t/marker" is a link, where a directory`},
 		"a file where a directory must be": {
 			func(b *bench) { b.file("t/dir", "x") }, `"t/dir" is a file, where a directory`,
 		},

@@ -19,7 +19,7 @@ type whose string
 
 const (
 	anybodys   whose = "anybody's"           // the kind is ours, or only ours to make
-	primes     whose = "a claim of ours"     // controlled by a claim of ours, or having or copying a volume that is exported
+	primes     whose = "a claim of ours"     // controlled by a claim of ours, or holding or copying a volume for an export
 	snapshots  whose = "an export's"         // with the name that follows from an S3Export which asks for a snapshot
 	claims     whose = "a prime or a claim"  // with a dataSourceRef to us, annotations of a user to us, or an S3Export
 	pods       whose = "a pod of ours"       // controlled by a claim, a prime, an S3Source, an S3Export or S3Import; or ending uploads

@@ -100,12 +100,14 @@ func TestWhatIsNotedOfACopy(t *testing.T) {
 	frozen := time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC)
 	x := &export{begin: frozen.Add(time.Hour)}
 	live := manifest.Entry{ChangeTime: 5}
-	if x.lasting(&live); live.ChangeTime != 0 || !x.contentTime().Equal(x.begin) {
+	x.lasting(&live)
+	if live.ChangeTime != 0 || !x.contentTime().Equal(x.begin) {
 		t.Errorf("of a volume in use %+v is noted, as of %s", live, x.contentTime())
 	}
 	x.request.Volume.Temporary, x.request.Volume.AsOf = "t-1", frozen
 	copied := manifest.Entry{ChangeTime: 5}
-	if x.lasting(&copied); copied.ChangeTime != 5 || x.contentTime().After(frozen.Add(-skew)) {
+	x.lasting(&copied)
+	if copied.ChangeTime != 5 || x.contentTime().After(frozen.Add(-skew)) {
 		t.Errorf("of a copy %+v is noted, as of %s", copied, x.contentTime())
 	}
 	one := note{Key: "k", Inode: 7, Size: 1, ModTime: 2, Volume: "t-1"}

@@ -53,14 +53,12 @@ func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decis
 		return d, movers.Delete(ctx, r.Client, s.Mover)
 	case protocol.DeleteAbort:
 		return d, movers.Delete(ctx, r.Client, s.Abort)
-	case protocol.CreateSnapshot, protocol.CreateTemporaryClaim, protocol.StartConsumer, protocol.DeleteConsumer,
-		protocol.KeepVolume, protocol.DeleteTemporaryClaim, protocol.DeleteSnapshot:
-		return r.actTemporary(ctx, s, d)
 	case protocol.DeleteExport:
 		uid := client.Preconditions{UID: &s.Export.UID}
 		return d, client.IgnoreNotFound(r.Delete(ctx, s.Export, uid)) //nolint:wrapcheck // As above.
+	default:
+		return r.actTemporary(ctx, s, d)
 	}
-	return d, fmt.Errorf("unknown action %q", d.Action)
 }
 
 // patchFinalizers replaces them, if nobody else has changed the export meanwhile.

@@ -44,7 +44,8 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 		if s.Mover != nil && e.DeletionTimestamp == nil {
 			s.Claim, err = r.claim(ctx, e)
 		}
-		return s, errors.Join(err, r.temporary(ctx, &s))
+		err = errors.Join(err, r.temporary(ctx, &s))
+		return s, err
 	}
 	if err := r.others(ctx, &s); err != nil {
 		return s, err

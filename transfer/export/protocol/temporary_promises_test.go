@@ -18,8 +18,13 @@ import (
 func TestPromisesOfTemporaries(t *testing.T) {
 	t.Parallel()
 	lives := [][]change{
-		nil, {deleted}, {suspended}, {begunOnce}, {over(v1alpha1.ConditionComplete, time.Hour)},
-		{over(v1alpha1.ConditionFailed, time.Minute)}, {over(v1alpha1.ConditionFailed, time.Minute), deleted},
+		nil,
+		{deleted},
+		{suspended},
+		{begunOnce},
+		{over(v1alpha1.ConditionComplete, time.Hour)},
+		{over(v1alpha1.ConditionFailed, time.Minute)},
+		{over(v1alpha1.ConditionFailed, time.Minute), deleted},
 	}
 	movers := []change{
 		nil, mover(corev1.PodPending, readsCopy), mover(corev1.PodRunning, readsCopy),

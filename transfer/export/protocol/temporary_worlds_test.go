@@ -3,6 +3,7 @@
 package protocol
 
 import (
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -117,10 +118,7 @@ func strange(o metav1.Object) { o.SetLabels(map[string]string{"app": "theirs"}) 
 func going(o metav1.Object)   { o.SetDeletionTimestamp(new(ago(time.Second))) }
 func aged(o metav1.Object)    { o.SetCreationTimestamp(ago(time.Hour)) }
 func ofAnother(o metav1.Object) {
-	labels := map[string]string{}
-	for k, v := range o.GetLabels() {
-		labels[k] = v
-	}
+	labels := maps.Clone(o.GetLabels())
 	labels[v1alpha1.LabelClaimUID] = "c-0"
 	o.SetLabels(labels)
 }

@@ -35,6 +35,7 @@ type early struct {
 	feed     *feed
 
 	begun bool
+	fail  error // Why it could not begin.
 	ended chan struct{}
 	stop  context.CancelCauseFunc
 	cause func() error
@@ -77,20 +78,32 @@ func (e *early) listed(ctx context.Context, entry plan.Entry) {
 	if e.feed.add(entry) < earlyFrom || e.begun {
 		return
 	}
-	e.begun, e.transfer.cameEarly = true, true
-	if err := e.transfer.source.LookUpRegion(ctx); err != nil {
+	e.begun = true
+	if e.fail = e.begin(ctx); e.fail != nil {
 		e.feed.close()
-		return
 	}
-	own, err := e.transfer.ownEngine(ctx)
+}
+
+// begin looks at the journal first: while the listing took its time, another mover may have completed the
+// volume, and what guards a transfer looks for the first time some seconds after it began.
+func (e *early) begin(ctx context.Context) error {
+	t := e.transfer
+	if err := t.journal.Owned(); err != nil {
+		return err
+	}
+	if err := t.source.LookUpRegion(ctx); err != nil {
+		return err
+	}
+	own, err := t.ownEngine(ctx)
 	if err != nil {
-		e.feed.close()
-		return
+		return err
 	}
+	t.cameEarly = true
 	ctx, e.stop = context.WithCancelCause(ctx)
 	e.cause = func() error { return context.Cause(ctx) }
 	e.ended = make(chan struct{})
 	go e.run(ctx, own)
+	return nil
 }
 
 // run fetches until the feed ends. A mover that was fenced stops to write.
@@ -110,14 +123,14 @@ func (e *early) run(ctx context.Context, own *native.Engine) {
 // end waits until nothing writes any more. Its error is that the volume is another mover's.
 func (e *early) end() error {
 	e.feed.close()
-	if e.ended == nil {
-		return nil
+	err := e.fail
+	if e.ended != nil {
+		grace := time.AfterFunc(earlyGrace, func() { e.stop(errEarlyOver) })
+		defer grace.Stop()
+		<-e.ended
+		err = e.cause()
+		e.stop(errEarlyOver)
 	}
-	grace := time.AfterFunc(earlyGrace, func() { e.stop(errEarlyOver) })
-	defer grace.Stop()
-	<-e.ended
-	err := e.cause()
-	e.stop(errEarlyOver)
 	if fault.ReasonOf(err) == wire.Fenced {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -156,18 +157,7 @@ func TestAFencedMoverFetchesNoMore(t *testing.T) {
 	b, p := earlyBench(t, s, func(b *bench, _ http.ResponseWriter, _ *http.Request) bool {
 		dir := filepath.Join(b.paths.Volume, "dir")
 		waitFor(t, 20*time.Second, "a few objects", func() bool { return files(t, dir) >= 3 })
-		v, err := volume.Open(b.paths.Volume, "")
-		if err != nil {
-			t.Error(err)
-			return false
-		}
-		defer v.Close()
-		j, err := ledger.TakeOver(v.Root, plan.Header{Claim: testClaim, Pod: "next-pod", Request: "r"})
-		if err != nil {
-			t.Error(err)
-			return false
-		}
-		defer j.Close()
+		takenOver(t, b.paths.Volume)
 		time.Sleep(20 * b.options.CheckpointEvery) // It notices within one.
 		before := files(t, dir)
 		time.Sleep(20 * b.options.CheckpointEvery)
@@ -187,6 +177,62 @@ func TestAFencedMoverFetchesNoMore(t *testing.T) {
 	if r := b.run(); r.Reason != wire.Fenced {
 		t.Errorf("the report is %+v, want %s", r, wire.Fenced)
 	}
+}
+
+// TestAMoverThatIsFencedWhileItListsWritesNothing, neither before the listing is at its end nor then: the
+// volume may be complete, and in use.
+func TestAMoverThatIsFencedWhileItListsWritesNothing(t *testing.T) {
+	s := startVersity(t)
+	twoPages(t, s)
+	for _, prefix := range []string{"dir/o10", ""} { // 100 objects, all at once, and two pages.
+		for how, lose := range map[string]func(t *testing.T, volume string){
+			"taken over": takenOver,
+			"completed": func(t *testing.T, volume string) {
+				if err := os.RemoveAll(filepath.Join(volume, wire.JournalDir)); err != nil {
+					t.Error(err)
+				}
+			},
+		} {
+			t.Run(how+" while it lists "+prefix, func(t *testing.T) {
+				var b *bench
+				var once sync.Once
+				p := startProxy(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+					if r.URL.Query().Has("list-type") {
+						once.Do(func() { lose(t, b.paths.Volume) })
+					}
+					return false
+				})
+				b = newBench(t, p.URL)
+				b.request.Transfer.Engine = wire.EngineNative
+				b.request.Source.Prefix, b.request.Source.PrefixMode = prefix, plan.LiteralPrefix
+				b.options.CheckpointEvery = time.Hour // The guard never looks.
+				if r := b.run(); r.Reason != wire.Fenced {
+					t.Errorf("the report is %+v, want %s", r, wire.Fenced)
+				}
+				left, err := os.ReadDir(b.paths.Volume)
+				if err != nil || len(left) > 1 || len(left) == 1 && left[0].Name() != wire.JournalDir {
+					t.Errorf("the volume of another mover holds %v (%v)", left, err)
+				}
+			})
+		}
+	}
+}
+
+// takenOver makes a volume the next mover's.
+func takenOver(t *testing.T, dir string) {
+	t.Helper()
+	v, err := volume.Open(dir, "")
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer v.Close()
+	j, err := ledger.TakeOver(v.Root, plan.Header{Claim: testClaim, Pod: "next-pod", Request: "r"})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	j.Close()
 }
 
 // TestWrongBytesThatComeEarly are not what is on the volume in the end.

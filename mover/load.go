@@ -109,8 +109,12 @@ func (t *transfer) checkRoom() error {
 	return r.Check()
 }
 
-// fill makes the directories and transfers, with checkpoints on the side.
+// fill makes the directories and transfers, with checkpoints on the side. What guards a transfer looks for the
+// first time some seconds after it began, and by now another mover may have completed the volume.
 func (t *transfer) fill(ctx context.Context) error {
+	if err := t.journal.Owned(); err != nil {
+		return err
+	}
 	for i, e := range t.plan.Entries {
 		if e.IsDir() {
 			if err := t.volume.Data.MkdirAll(e.Path[:len(e.Path)-1], volume.DirMode); err != nil {

@@ -3,6 +3,7 @@
 package mover
 
 import (
+	"strings"
 	"sync"
 
 	"github.com/s3populator/s3populator/mover/engine"
@@ -26,19 +27,34 @@ type feed struct {
 type feedRoom struct {
 	freeBytes, freeInodes int64 // 0 inodes: made on demand.
 	block                 int64
-	bytes, files          int64
+	bytes, inodes         int64
+	last                  string // The path that was listed last.
 }
 
 // mostEarly bounds the memory of a feed: the plan holds each of its entries a second time.
 const mostEarly = 1 << 16
 
-// take adds a file and tells whether all so far takes at most half of what is free: directories, and
-// what the file system needs for itself, are not counted.
-func (r *feedRoom) take(size int64) bool {
-	block := max(r.block, 1)
-	r.bytes += (size+block-1)/block*block + block
-	r.files++
-	return 2*r.bytes <= r.freeBytes && (r.freeInodes == 0 || 2*r.files <= r.freeInodes)
+// take adds the next entry and tells whether all so far takes at most half of what is free: names, and what
+// the file system needs for itself, are not counted. A volume that is full could not even be taken over.
+func (r *feedRoom) take(e plan.Entry) bool {
+	block, dirs := max(r.block, 1), newDirs(r.last, e.Path)
+	r.last = e.Path
+	if e.Size < 0 || e.Size > r.freeBytes/2 {
+		return false
+	}
+	r.bytes += (e.Size+block-1)/block*block + (dirs+1)*block
+	r.inodes += dirs + 1
+	return r.bytes <= r.freeBytes/2 && (r.freeInodes == 0 || r.inodes <= r.freeInodes/2)
+}
+
+// newDirs is how many directories lead to a path and not to the one that was listed before it.
+func newDirs(before, path string) (n int64) {
+	for at, c := range []byte(path) {
+		if c == '/' && !strings.HasPrefix(before, path[:at+1]) {
+			n++
+		}
+	}
+	return n
 }
 
 func newFeed(room feedRoom) *feed {
@@ -57,7 +73,7 @@ func (f *feed) add(e plan.Entry) (planned int) {
 	}
 	ascends := f.last == "" || f.last < e.Key
 	f.last = e.Key
-	if !ascends || !f.room.take(e.Size) || len(f.list) == mostEarly {
+	if !ascends || !f.room.take(e) || len(f.list) == mostEarly {
 		f.end()
 		return len(f.list)
 	}

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/source"
@@ -259,6 +261,40 @@ func TestWrongBytesThatComeEarly(t *testing.T) {
 	b.mustHold(want)
 	if wrong.Load() < 2 {
 		t.Error("the object did not come again")
+	}
+}
+
+// TestARefusedWriteThatComesEarlyIsNotBelieved: the file has its size and, in memory, its bytes. Nothing that
+// was written is believed once the device refused some of it.
+func TestARefusedWriteThatComesEarlyIsNotBelieved(t *testing.T) {
+	was := syncFileRange
+	t.Cleanup(func() { syncFileRange = was })
+	var refused, gets atomic.Int64
+	syncFileRange = func(int, int64, int64, int) error {
+		if refused.Add(1) == 1 {
+			return unix.EIO
+		}
+		return nil
+	}
+	s := startVersity(t)
+	want := twoPages(t, s)
+	want["dir/o0001"] = content(7, writeBehind) // With its last byte, the kernel is told to begin to write it.
+	s.put(t, "dir/o0001", want["dir/o0001"])
+	b, p := earlyBench(t, s, func(*bench, http.ResponseWriter, *http.Request) bool {
+		waitFor(t, 20*time.Second, "the refusal", func() bool { return refused.Load() > 0 })
+		return false
+	})
+	second := p.fault
+	p.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodGet && keyOf(r) == "dir/o0001" {
+			gets.Add(1)
+		}
+		return second(w, r)
+	}
+	b.mustBeDone(b.run())
+	b.mustHold(want)
+	if n := gets.Load(); n != 2 {
+		t.Errorf("the object was asked for %d times, want another time after the refusal", n)
 	}
 }
 

@@ -23,6 +23,7 @@ type remains struct {
 	plan       *plan.Plan
 	ledger     *ledger.Ledger
 	proven     map[int]provenFile
+	fresh      bool // No attempt before this one has left anything.
 	keepRanges func(i int, b *begunFile) error
 
 	kept     []keptFile         // By entry: what the journal says was verified.
@@ -74,6 +75,7 @@ func (t *transfer) remains() *remains {
 		plan:       t.plan,
 		ledger:     t.ledger,
 		proven:     t.proven,
+		fresh:      t.empty,
 		keepRanges: t.keepRanges,
 		kept:       make([]keptFile, len(t.plan.Entries)),
 		begun:      make(map[int]*begunFile),
@@ -150,9 +152,13 @@ func (r *remains) keep(i int, stat *unix.Stat_t) bool {
 		r.ledger.Verified(i, l.by, plan.IdentityOf(stat), true)
 		return true
 	}
-	if p, ok := r.proven[i]; ok && p.file == plan.IdentityOf(stat) {
+	p, proven := r.proven[i]
+	if proven && p.file == plan.IdentityOf(stat) {
 		r.ledger.Verified(i, p.by, p.file, false)
 		return true
+	}
+	if r.fresh && !proven { // It came early, and was cut off, or the device refused some of it.
+		return false
 	}
 	if b, ok := r.begun[i]; ok && r.keepRanges(i, b) == nil {
 		return true

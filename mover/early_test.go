@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -216,6 +217,55 @@ func TestAMoverThatIsFencedWhileItListsWritesNothing(t *testing.T) {
 					t.Errorf("the volume of another mover holds %v (%v)", left, err)
 				}
 			})
+		}
+	}
+}
+
+// TestWhatComesEarlyReplacesNothing: between two looks at the journal another mover has completed the volume, and
+// a pod has written to it.
+func TestWhatComesEarlyReplacesNothing(t *testing.T) {
+	const mine, page = "what a pod wrote", 100
+	from := earlyFrom
+	t.Cleanup(func() { earlyFrom = from })
+	earlyFrom = page
+	s := startVersity(t)
+	for i := range 3 * page {
+		s.put(t, fmt.Sprintf("dir/o%04d", i), content(uint64(i), 2000+i))
+	}
+	var b *bench
+	var pages atomic.Int64
+	p := startProxy(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+		q := r.URL.Query()
+		if !q.Has("list-type") {
+			return false
+		}
+		q.Set("max-keys", strconv.Itoa(page))
+		r.URL.RawQuery = q.Encode()
+		signAnew(r)
+		switch pages.Add(1) {
+		case 2:
+			waitFor(t, 20*time.Second, "a page", func() bool { return files(t, filepath.Join(b.paths.Volume, "dir")) == page })
+			for i := page; i < 3*page; i++ {
+				write(t, filepath.Join(b.paths.Volume, fmt.Sprintf("dir/o%04d", i)), mine)
+			}
+			if err := os.RemoveAll(filepath.Join(b.paths.Volume, wire.JournalDir)); err != nil {
+				t.Error(err)
+			}
+		case 3:
+			time.Sleep(time.Second) // While the objects of the second page would come.
+		}
+		return false
+	})
+	b = newBench(t, p.URL)
+	b.request.Transfer.Engine = wire.EngineNative
+	b.options.CheckpointEvery = time.Hour
+	if r := b.run(); r.Reason != wire.Fenced {
+		t.Errorf("the report is %+v, want %s", r, wire.Fenced)
+	}
+	for i := page; i < 3*page; i++ {
+		name := fmt.Sprintf("dir/o%04d", i)
+		if got, err := os.ReadFile(filepath.Join(b.paths.Volume, name)); err != nil || string(got) != mine {
+			t.Fatalf("%s holds %.40q (%v)", name, got, err)
 		}
 	}
 }

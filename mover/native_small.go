@@ -27,9 +27,10 @@ type smallFile struct {
 
 var smallFiles = sync.Pool{New: func() any { return new(smallFile) }}
 
-func (t *nativeTarget) createSmall(task engine.Task) (engine.File, error) {
+// createSmall makes a file, or empties the one that is there unless it has to be a new one.
+func (t *nativeTarget) createSmall(task engine.Task, isNew bool) (engine.File, error) {
 	v := t.transfer.volume
-	fd, err := v.CreateSmall(task.Path)
+	fd, err := v.CreateSmall(task.Path, isNew)
 	if err != nil {
 		return nil, fault.NotWritable(err)
 	}

@@ -23,7 +23,7 @@ var nativeFiles = sync.Pool{New: func() any { return new(nativeFile) }}
 // Create implements engine.Target.
 func (t *nativeTarget) Create(task engine.Task) (engine.File, error) {
 	if task.Size < preallocateFrom {
-		return t.createSmall(task)
+		return t.createSmall(task, false)
 	}
 	f, err := t.transfer.volume.Create(task.Path, task.Size)
 	if err != nil {

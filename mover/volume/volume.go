@@ -152,13 +152,7 @@ func (v *Volume) Create(name string, size int64) (*os.File, error) {
 	if size >= plan.LargeSize { // Of which something may be there, and is read back.
 		flags = unix.O_RDWR | unix.O_CREAT
 	}
-	f, err := v.OpenFile(name, flags, fileMode)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := v.Data.MkdirAll(path.Dir(name), DirMode); err != nil {
-			return nil, fmt.Errorf("make directory of %s: %w", plan.Quote(name), err)
-		}
-		f, err = v.OpenFile(name, flags, fileMode)
-	}
+	f, err := v.create(name, flags)
 	if err == nil && size >= plan.LargeSize {
 		if err := f.Truncate(size); err != nil {
 			_ = f.Close()
@@ -168,15 +162,31 @@ func (v *Volume) Create(name string, size int64) (*os.File, error) {
 	return f, err
 }
 
+// create makes the directories of a file where they are missing.
+func (v *Volume) create(name string, flags int) (*os.File, error) {
+	f, err := v.OpenFile(name, flags, fileMode)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := v.Data.MkdirAll(path.Dir(name), DirMode); err != nil {
+			return nil, fmt.Errorf("make directory of %s: %w", plan.Quote(name), err)
+		}
+		f, err = v.OpenFile(name, flags, fileMode)
+	}
+	return f, err
+}
+
 // CreateSmall is Create of a file below plan.LargeSize for who needs no more than a descriptor: there is one
-// for each of many files, and an os.File costs three more system calls.
-func (v *Volume) CreateSmall(name string) (fd int, err error) {
-	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_TRUNC | unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK
-	fd, err = v.open(name, flags, fileMode)
+// for each of many files, and an os.File costs three more system calls. It fails for a file that is there
+// where it has to be a new one.
+func (v *Volume) CreateSmall(name string, isNew bool) (fd int, err error) {
+	flags := unix.O_WRONLY | unix.O_CREAT | unix.O_TRUNC
+	if isNew {
+		flags |= unix.O_EXCL
+	}
+	fd, err = v.open(name, flags|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, fileMode)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNoOpenat2) {
 		return fd, err
 	}
-	f, err := v.Create(name, 0)
+	f, err := v.create(name, flags)
 	if err != nil {
 		return -1, err
 	}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"sync"
+
+	"github.com/s3populator/s3populator/mover/engine"
+)
+
+// earlyTarget makes the files of a volume that was empty. What is there already is not written to: it is of
+// another mover, which may have completed the volume since the journal was looked at, or the file system
+// does not tell its name from another one.
+type earlyTarget struct {
+	nativeTarget
+
+	mu   sync.Mutex
+	made []bool // By the index of the task: an earlier try has made the file.
+}
+
+func newEarlyTarget(t *transfer) *earlyTarget {
+	return &earlyTarget{nativeTarget: nativeTarget{transfer: t}, made: make([]bool, mostEarly)}
+}
+
+// Create implements engine.Target.
+func (t *earlyTarget) Create(task engine.Task) (engine.File, error) {
+	if !t.isFirst(task.Index) {
+		return t.nativeTarget.Create(task)
+	}
+	f, err := t.createSmall(task, true)
+	if err != nil || task.Size < preallocateFrom {
+		return f, err
+	}
+	f.Abandon()
+	return t.nativeTarget.Create(task)
+}
+
+// isFirst tells whether this is the first try of a task.
+func (t *earlyTarget) isFirst(i int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	first := !t.made[i]
+	t.made[i] = true
+	return first
+}

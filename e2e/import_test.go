@@ -171,25 +171,30 @@ var badImportRuns = map[string]struct {
 	says   string
 }{
 	"absent-claim": {
-		func(i *v1alpha1.S3Import) { i.Spec.ClaimName = "absent" }, v1alpha1.ImportPending, "ClaimNotFound", "no claim absent",
+		func(i *v1alpha1.S3Import) { i.Spec.ClaimName = "absent" },
+		v1alpha1.ImportPending, "ClaimNotFound", "no claim absent",
 	},
 	"pending-claim": {
 		func(i *v1alpha1.S3Import) { i.Spec.ClaimName = "late" }, v1alpha1.ImportPending, "ClaimNotBound", "late is Pending",
 	},
 	"device": {
-		func(i *v1alpha1.S3Import) { i.Spec.ClaimName = "device" }, v1alpha1.ImportFailed, "UnsupportedClaim", "volumeMode Block",
+		func(i *v1alpha1.S3Import) { i.Spec.ClaimName = "device" },
+		v1alpha1.ImportFailed, "UnsupportedClaim", "volumeMode Block",
 	},
 	"absent-source": {
-		func(i *v1alpha1.S3Import) { i.Spec.SourceName = "absent" }, v1alpha1.ImportPending, "SourceNotFound", "no S3Source absent",
+		func(i *v1alpha1.S3Import) { i.Spec.SourceName = "absent" },
+		v1alpha1.ImportPending, "SourceNotFound", "no S3Source absent",
 	},
 	"source-of-mc": {
 		func(i *v1alpha1.S3Import) { i.Spec.SourceName = "mc" }, v1alpha1.ImportFailed, "UnsupportedSource", "Auto or Native",
 	},
 	"another-prefix": {
-		func(i *v1alpha1.S3Import) { i.Spec.Prefix = "other/" }, v1alpha1.ImportFailed, "InvalidSelection", `not below "set/"`,
+		func(i *v1alpha1.S3Import) { i.Spec.Prefix = "other/" },
+		v1alpha1.ImportFailed, "InvalidSelection", `not below "set/"`,
 	},
 	"absent-object": {
-		func(i *v1alpha1.S3Import) { i.Spec.Objects = object("set/absent", "") }, v1alpha1.ImportFailed, "NoSuchObject", "set/absent",
+		func(i *v1alpha1.S3Import) { i.Spec.Objects = object("set/absent", "") },
+		v1alpha1.ImportFailed, "NoSuchObject", "set/absent",
 	},
 	"absent-bucket": {
 		func(i *v1alpha1.S3Import) { i.Spec.SourceName = "nowhere" }, v1alpha1.ImportFailed, "NoSuchBucket", "no-such-bucket",

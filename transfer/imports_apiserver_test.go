@@ -24,10 +24,16 @@ func (w *world) testImportRules(t *testing.T) {
 		want   string
 	}{
 		"as the manager writes it": {func(spec) {}, ""},
-		"a part":                   {func(s spec) { s.Prefix, s.TargetPath, s.DeleteExtra = "models/", "models/new/", true }, ""},
+		"a part": {
+			func(s spec) { s.Prefix, s.TargetPath, s.DeleteExtra = "models/", "models/new/", true }, "",
+		},
 		"one file":                 {func(s spec) { s.Objects, s.TargetPath = one, "a/b" }, ""},
-		"a prefix and objects":     {func(s spec) { s.Prefix, s.Objects = "models/", one }, "prefix: remove it or remove objects"},
-		"extras of one file":       {func(s spec) { s.Objects, s.DeleteExtra = one, true }, "deleteExtra: remove it or remove objects"},
+		"a prefix and objects": {
+			func(s spec) { s.Prefix, s.Objects = "models/", one }, "prefix: remove it or remove objects",
+		},
+		"extras of one file": {
+			func(s spec) { s.Objects, s.DeleteExtra = one, true }, "deleteExtra: remove it or remove objects",
+		},
 		"a way up":                 {func(s spec) { s.TargetPath = "a/../../b" }, "targetPath: a relative path"},
 		"a part of exports":        {func(s spec) { s.Prefix = ".s3populator/" }, "prefix: .s3populator"},
 		"an fsGroup": {func(s spec) {

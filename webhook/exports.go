@@ -15,8 +15,8 @@ import (
 	"github.com/s3populator/s3populator/internal/annotated"
 )
 
-// Exports reviews the annotations of a claim that ask for exports or for an import, when they are new or have changed. It
-// changes nothing and reads nothing but the claim. Who may write them is a policy's to say, which the
+// Exports reviews the annotations of a claim that ask for exports or for an import, when they are new or have
+// changed. It changes nothing and reads nothing but the claim. Who may write them is a policy's to say, which the
 // API server asks itself.
 type Exports struct{ Decoder admission.Decoder }
 

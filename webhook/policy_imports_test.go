@@ -67,22 +67,32 @@ func (c *cast) testImportRecords(t *testing.T) {
 		do   func(client.Client) error
 		want string // In the refusal; empty where a user may.
 	}{
-		"making one":                      {do: create(s3Import("new"))},
-		"making one with Helm":            {do: create(s3Import("new", byHelm))},
-		"making one that owns nothing":    {do: create(s3Import("new", owned))},
-		"making a record":                 {do: create(s3Import("new", made)), want: "leave both as they are"},
-		"making one of a token":           {do: create(s3Import("new", token)), want: "leave both as they are"},
-		"suspending one":                  {do: patch(users, suspend)},
-		"making it a record":              {do: patch(users, becomesRecord), want: "leave both as they are"},
-		"deleting one":                    {do: remove(users)},
-		"suspending one of a token":       {do: patch(ofToken, suspend)},
-		"deleting one of a token":         {do: remove(ofToken)},
-		"making one of a token a record":  {do: patch(ofToken, `{"metadata":{"labels":{"s3populator.io/role":null}}}`), want: "leave both as they are"},
-		"making one of a token a user's":  {do: patch(ofToken, `{"metadata":{"labels":{"app.kubernetes.io/managed-by":"me"}}}`), want: "leave both as they are"},
-		"making a record a user's":        {do: patch(record, `{"metadata":{"labels":null}}`), want: "leave both as they are"},
-		"making a record one of a token":  {do: patch(record, `{"metadata":{"labels":{"s3populator.io/role":"import"}}}`), want: "leave both as they are"},
-		"changing a record":               {do: patch(record, suspend), want: "of-claim shows how a claim is filled"},
-		"taking a record from its claim":  {do: patch(record, `{"metadata":{"ownerReferences":null}}`), want: "of-claim shows how a claim is filled"},
+		"making one":                   {do: create(s3Import("new"))},
+		"making one with Helm":         {do: create(s3Import("new", byHelm))},
+		"making one that owns nothing": {do: create(s3Import("new", owned))},
+		"making a record":              {do: create(s3Import("new", made)), want: "leave both as they are"},
+		"making one of a token":        {do: create(s3Import("new", token)), want: "leave both as they are"},
+		"suspending one":               {do: patch(users, suspend)},
+		"making it a record":           {do: patch(users, becomesRecord), want: "leave both as they are"},
+		"deleting one":                 {do: remove(users)},
+		"suspending one of a token":    {do: patch(ofToken, suspend)},
+		"deleting one of a token":      {do: remove(ofToken)},
+		"making one of a token a record": {
+			do: patch(ofToken, `{"metadata":{"labels":{"s3populator.io/role":null}}}`), want: "leave both as they are",
+		},
+		"making one of a token a user's": {
+			do: patch(ofToken, `{"metadata":{"labels":{"app.kubernetes.io/managed-by":"me"}}}`), want: "leave both as they are",
+		},
+		"making a record a user's": {
+			do: patch(record, `{"metadata":{"labels":null}}`), want: "leave both as they are",
+		},
+		"making a record one of a token": {
+			do: patch(record, `{"metadata":{"labels":{"s3populator.io/role":"import"}}}`), want: "leave both as they are",
+		},
+		"changing a record": {do: patch(record, suspend), want: "of-claim shows how a claim is filled"},
+		"taking a record from its claim": {
+			do: patch(record, `{"metadata":{"ownerReferences":null}}`), want: "of-claim shows how a claim is filled",
+		},
 		"deleting a record":               {do: remove(record), want: "is deleted with that claim"},
 		"deleting a record without claim": {do: remove(orphan)},
 	} {

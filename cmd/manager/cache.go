@@ -59,8 +59,7 @@ func slimClaim(o any) (any, error) {
 		return o, nil
 	}
 	claim.ManagedFields = nil
-	if annotated.Ours(claim) || annotated.Mention(claim) != "" || annotated.ExportMentioned(claim) ||
-		annotated.ImportMentioned(claim) || told(claim) ||
+	if annotated.Ours(claim) || mentions(claim) || told(claim) ||
 		claim.Labels[v1alpha1.LabelRole] == v1alpha1.RolePrime || final.Concerns(claim) ||
 		claim.Labels[v1alpha1.LabelRole] == v1alpha1.RoleTemporary ||
 		strings.HasPrefix(claim.Name, protocol.PrimePrefix) { // Also one that lost its labels.
@@ -74,6 +73,11 @@ func slimClaim(o any) (any, error) {
 		slim.Spec.VolumeMode = mode // A policy selects claims with files only.
 	}
 	return slim, nil
+}
+
+// mentions tells whether a claim has annotations for us.
+func mentions(claim *corev1.PersistentVolumeClaim) bool {
+	return annotated.Mention(claim) != "" || annotated.ExportMentioned(claim) || annotated.ImportMentioned(claim)
 }
 
 // told tells whether a claim has a condition of ours.

@@ -31,7 +31,9 @@ func (s *Story) Grant(user string, resources ...string) {
 	s.Create(
 		&rbacv1.Role{
 			ObjectMeta: metav1.ObjectMeta{Name: user, Namespace: s.Namespace},
-			Rules:      []rbacv1.PolicyRule{{APIGroups: []string{"", v1alpha1.Group}, Resources: resources, Verbs: []string{"*"}}},
+			Rules: []rbacv1.PolicyRule{
+				{APIGroups: []string{"", v1alpha1.Group}, Resources: resources, Verbs: []string{"*"}},
+			},
 		},
 	)
 	s.Create(&rbacv1.RoleBinding{

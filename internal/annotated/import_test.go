@@ -31,7 +31,8 @@ func TestImportOf(t *testing.T) {
 		"a token":                 {changes: []func(*corev1.PersistentVolumeClaim){filled, with(now, "1")}, token: "1"},
 		"what a chart left empty": {changes: []func(*corev1.PersistentVolumeClaim){with(now, "")}},
 		"before the source is a reference": {
-			changes: []func(*corev1.PersistentVolumeClaim){with(now, "1"), with(v1alpha1.AnnotationSource, "models")}, token: "1",
+			changes: []func(*corev1.PersistentVolumeClaim){with(now, "1"), with(v1alpha1.AnnotationSource, "models")},
+			token:   "1",
 		},
 		"a claim of no source": {
 			changes: []func(*corev1.PersistentVolumeClaim){with(now, "1")}, token: "1", want: "is no S3Source",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package claims makes the S3Exports and S3Imports that the annotations of a claim ask for, and tells on every claim how its
-// exports ended, whoever made them. A token is one export and a tick is one, also with two managers and after a
+// Package claims makes the S3Exports and S3Imports that the annotations of a claim ask for, and tells on every claim
+// how its exports ended, whoever made them. A token is one export and a tick is one, also with two managers and after a
 // restart: names follow from them, and the claim notes the last one. It moves no data and reads no Secret.
 //
 // Every pass is observe, decide, act, report. What is decided is pure.

@@ -60,8 +60,8 @@ type decision struct {
 // keep is how many complete exports that were made from annotations stay, as with a CronJob.
 const keep = 3
 
-// decide compares the annotations of a claim with its imports, and then with its exports. A token and a tick are noted on the claim only after
-// their export was seen, so that an end in between begins it again, under the same name.
+// decide compares the annotations of a claim with its imports, and then with its exports. A token and a tick are noted
+// on the claim only after their run was seen, so that an end in between begins it again, under the same name.
 //
 //	annotations             then
 //	a new token to import   its import: create it, or note the token where it is there

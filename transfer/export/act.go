@@ -71,7 +71,8 @@ func (r *Reconciler) patchFinalizers(ctx context.Context, e *v1alpha1.S3Export, 
 
 // create makes a pod, and proves that our watch shows it.
 func (r *Reconciler) create(ctx context.Context, e *v1alpha1.S3Export, pod *corev1.Pod) error {
-	return movers.Create(ctx, r.Client, r.Live, pod, "export", func(p *corev1.Pod) bool { return protocol.OwnedBy(p, e) })
+	owned := func(p *corev1.Pod) bool { return protocol.OwnedBy(p, e) }
+	return movers.Clients{Write: r.Client, Live: r.Live}.Create(ctx, pod, "export", owned)
 }
 
 // passingPatience is how long what mostly passes by itself is not told.

@@ -49,7 +49,7 @@ func (r *Reconciler) start(ctx context.Context, s protocol.State, d protocol.Dec
 	if err != nil {
 		return d, err //nolint:wrapcheck // Reconcile names the action.
 	}
-	err = movers.Create(ctx, r.Client, r.Live, pod, "import", func(p *corev1.Pod) bool {
+	err = movers.Clients{Write: r.Client, Live: r.Live}.Create(ctx, pod, "import", func(p *corev1.Pod) bool {
 		return protocol.OwnedBy(p, s.Import)
 	})
 	return refused(s, d, pod.Name, err)

@@ -64,14 +64,18 @@ type UnusableError struct {
 
 func (e *UnusableError) Error() string { return e.Message }
 
+// Clients write, and read what a cache may not show yet.
+type Clients struct {
+	Write client.Writer
+	Live  client.Reader
+}
+
 // Create makes a pod, and proves that our watch shows it. One that is there already is asked for live. The run is
 // named as people know it, such as "export".
-func Create(
-	ctx context.Context, c client.Client, live client.Reader, pod *corev1.Pod, run string, owned func(*corev1.Pod) bool,
-) error {
-	switch err := c.Create(ctx, pod); {
+func (c Clients) Create(ctx context.Context, pod *corev1.Pod, run string, owned func(*corev1.Pod) bool) error {
+	switch err := c.Write.Create(ctx, pod); {
 	case apierrors.IsAlreadyExists(err):
-		if err := live.Get(ctx, client.ObjectKeyFromObject(pod), pod); err != nil {
+		if err := c.Live.Get(ctx, client.ObjectKeyFromObject(pod), pod); err != nil {
 			return client.IgnoreNotFound(err) //nolint:wrapcheck // The caller reads the API server's status.
 		}
 	case err != nil:

@@ -58,7 +58,7 @@ func TestPromises(t *testing.T) {
 	}
 }
 
-func keepsPromises(t *testing.T, s State) { //nolint:gocyclo // One promise after the other.
+func keepsPromises(t *testing.T, s State) {
 	t.Helper()
 	d, i := Decide(s, defaults), s.Import
 	next := Status(s, d)

@@ -55,7 +55,8 @@ func refuseClaimOfOurs(s State) (Decision, bool) {
 			s.Claim.Name)
 	case v1alpha1.RoleTemporary:
 		return failing(v1alpha1.ReasonUnsupportedClaim,
-			"Claim %s is a temporary one that an export reads, and is deleted with that. Import into the claim that is exported.",
+			"Claim %s is a temporary one that an export reads, and is deleted with that. Import into the claim that is "+
+				"exported.",
 			s.Claim.Name)
 	case v1alpha1.RoleFinalExport:
 		return failing(v1alpha1.ReasonUnsupportedClaim,

@@ -37,17 +37,19 @@ func TestAhead(t *testing.T) {
 		other v1alpha1.S3Import
 		want  bool
 	}{
-		"an older one":             {run("z", older), true},
-		"a younger one":            {run("a", func(s *State) { s.Import.CreationTimestamp = ago(time.Minute) }), false},
-		"one of the same second":   {run("a"), true},
-		"by its name":              {run("z"), false},
-		"a younger one that began": {run("z", begunOnce, func(s *State) { s.Import.CreationTimestamp = ago(time.Minute) }), true},
-		"one that is over":         {run("a", older, over(v1alpha1.ConditionComplete, time.Hour)), false},
-		"one that is suspended":    {run("a", older, begunOnce, suspended), false},
-		"one that is deleted":      {run("a", older, deleted), false},
-		"one of another claim":     {run("a", older, func(s *State) { s.Import.Spec.ClaimName = "other" }), false},
-		"a record":                 {run("a", older, record), false},
-		"one of a token":           {run("a", older, token), true},
+		"an older one":           {run("z", older), true},
+		"a younger one":          {run("a", func(s *State) { s.Import.CreationTimestamp = ago(time.Minute) }), false},
+		"one of the same second": {run("a"), true},
+		"by its name":            {run("z"), false},
+		"a younger one that began": {
+			run("z", begunOnce, func(s *State) { s.Import.CreationTimestamp = ago(time.Minute) }), true,
+		},
+		"one that is over":      {run("a", older, over(v1alpha1.ConditionComplete, time.Hour)), false},
+		"one that is suspended": {run("a", older, begunOnce, suspended), false},
+		"one that is deleted":   {run("a", older, deleted), false},
+		"one of another claim":  {run("a", older, func(s *State) { s.Import.Spec.ClaimName = "other" }), false},
+		"a record":              {run("a", older, record), false},
+		"one of a token":        {run("a", older, token), true},
 	} {
 		own := world().Import
 		got := Ahead(own, []v1alpha1.S3Import{*own, tt.other})

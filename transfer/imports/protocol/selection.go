@@ -109,8 +109,8 @@ func objectOf(source *v1alpha1.S3SourceSpec, o v1alpha1.S3Object, name string) (
 		}
 		own = source.Objects[at]
 	} else if !strings.HasPrefix(o.Key, whole) || strings.HasPrefix(own.Path, wire.JournalDir+"/") {
-		return o, fmt.Errorf("spec.objects: %q is not below %q, which is all that S3Source %s selects; write the whole key of "+
-			"an object below it, or name another source", o.Key, whole, name)
+		return o, fmt.Errorf("spec.objects: %q is not below %q, which is all that S3Source %s selects; write the whole key "+
+			"of an object below it, or name another source", o.Key, whole, name)
 	}
 	if o.VersionID != "" && o.VersionID != own.VersionID {
 		return o, fmt.Errorf(

@@ -13,7 +13,6 @@ import (
 
 type (
 	source  = v1alpha1.S3SourceSpec
-	object  = v1alpha1.S3Object
 	objects = []v1alpha1.S3Object
 )
 
@@ -36,55 +35,69 @@ func TestSelect(t *testing.T) {
 			models, v1alpha1.S3ImportSpec{Prefix: "models/beta"}, source{Prefix: "models/beta/", TargetPath: "data/beta"},
 		},
 		"a part, elsewhere": {
-			models, v1alpha1.S3ImportSpec{Prefix: "models/beta/", TargetPath: "new"},
+			models,
+			v1alpha1.S3ImportSpec{Prefix: "models/beta/", TargetPath: "new"},
 			source{Prefix: "models/beta/", TargetPath: "new"},
 		},
 		"all of it by its prefix": {
 			models, v1alpha1.S3ImportSpec{Prefix: "models/"}, source{Prefix: "models/", TargetPath: "data"},
 		},
-		"a part of a whole bucket": {source{}, v1alpha1.S3ImportSpec{Prefix: "a/b"}, source{Prefix: "a/b/", TargetPath: "a/b"}},
+		"a part of a whole bucket": {
+			source{}, v1alpha1.S3ImportSpec{Prefix: "a/b"}, source{Prefix: "a/b/", TargetPath: "a/b"},
+		},
 		"a part of a prefix that ends in a name": {
-			source{Prefix: "x/ima", PrefixMode: "Literal"}, v1alpha1.S3ImportSpec{Prefix: "x/imagenet"},
+			source{Prefix: "x/ima", PrefixMode: "Literal"},
+			v1alpha1.S3ImportSpec{Prefix: "x/imagenet"},
 			source{Prefix: "x/imagenet/", TargetPath: "imagenet"},
 		},
 		"objects, in their places": {
-			models, v1alpha1.S3ImportSpec{Objects: objects{{Key: "models/a/x"}, {Key: "models/y", Path: "z"}}},
+			models,
+			v1alpha1.S3ImportSpec{Objects: objects{{Key: "models/a/x"}, {Key: "models/y", Path: "z"}}},
 			source{TargetPath: "data", Objects: objects{{Key: "models/a/x", Path: "a/x"}, {Key: "models/y", Path: "z"}}},
 		},
 		"one object as a file": {
-			models, v1alpha1.S3ImportSpec{Objects: objects{{Key: "models/a/x"}}, TargetPath: "new/name.bin"},
+			models,
+			v1alpha1.S3ImportSpec{Objects: objects{{Key: "models/a/x"}}, TargetPath: "new/name.bin"},
 			source{TargetPath: "new", Objects: objects{{Key: "models/a/x", Path: "name.bin"}}},
 		},
 		"one object as a file of the root": {
-			models, v1alpha1.S3ImportSpec{Objects: objects{{Key: "models/a/x"}}, TargetPath: "name.bin"},
+			models,
+			v1alpha1.S3ImportSpec{Objects: objects{{Key: "models/a/x"}}, TargetPath: "name.bin"},
 			source{Objects: objects{{Key: "models/a/x", Path: "name.bin"}}},
 		},
 		"one object into a directory": {
-			models, v1alpha1.S3ImportSpec{Objects: objects{{Key: "models/a/x"}}, TargetPath: "new/"},
+			models,
+			v1alpha1.S3ImportSpec{Objects: objects{{Key: "models/a/x"}}, TargetPath: "new/"},
 			source{TargetPath: "new", Objects: objects{{Key: "models/a/x", Path: "a/x"}}},
 		},
 		"one object with a path": {
-			models, v1alpha1.S3ImportSpec{Objects: objects{{Key: "models/a/x", Path: "n"}}, TargetPath: "new"},
+			models,
+			v1alpha1.S3ImportSpec{Objects: objects{{Key: "models/a/x", Path: "n"}}, TargetPath: "new"},
 			source{TargetPath: "new", Objects: objects{{Key: "models/a/x", Path: "n"}}},
 		},
 		"two objects into a directory": {
-			models, v1alpha1.S3ImportSpec{Objects: objects{{Key: "models/x"}, {Key: "models/y"}}, TargetPath: "new"},
+			models,
+			v1alpha1.S3ImportSpec{Objects: objects{{Key: "models/x"}, {Key: "models/y"}}, TargetPath: "new"},
 			source{TargetPath: "new", Objects: objects{{Key: "models/x", Path: "x"}, {Key: "models/y", Path: "y"}}},
 		},
 		"the one object of a source as a file": {
-			source{Objects: objects{{Key: "x"}}}, v1alpha1.S3ImportSpec{TargetPath: "a/b"},
+			source{Objects: objects{{Key: "x"}}},
+			v1alpha1.S3ImportSpec{TargetPath: "a/b"},
 			source{TargetPath: "a", Objects: objects{{Key: "x", Path: "b"}}},
 		},
 		"some that the source names": {
-			named, v1alpha1.S3ImportSpec{Objects: objects{{Key: "a/x.bin"}}},
+			named,
+			v1alpha1.S3ImportSpec{Objects: objects{{Key: "a/x.bin"}}},
 			source{TargetPath: "data", Objects: objects{{Key: "a/x.bin", Path: "x", VersionID: "1"}}},
 		},
 		"with the version that it names": {
-			named, v1alpha1.S3ImportSpec{Objects: objects{{Key: "a/x.bin", VersionID: "1", Path: "n"}}},
+			named,
+			v1alpha1.S3ImportSpec{Objects: objects{{Key: "a/x.bin", VersionID: "1", Path: "n"}}},
 			source{TargetPath: "data", Objects: objects{{Key: "a/x.bin", Path: "n", VersionID: "1"}}},
 		},
 		"with filters, all of it": {
-			source{Prefix: "p", Include: []string{"*.bin"}}, v1alpha1.S3ImportSpec{DeleteExtra: true},
+			source{Prefix: "p", Include: []string{"*.bin"}},
+			v1alpha1.S3ImportSpec{DeleteExtra: true},
 			source{Prefix: "p", Include: []string{"*.bin"}},
 		},
 	} {
@@ -112,21 +125,51 @@ func TestSelectRefuses(t *testing.T) {
 		spec v1alpha1.S3ImportSpec
 		want []string
 	}{
-		"another prefix":            {models, v1alpha1.S3ImportSpec{Prefix: "other/"}, []string{"spec.prefix", `below "models/"`}},
-		"a prefix that begins so":   {models, v1alpha1.S3ImportSpec{Prefix: "models2/"}, []string{"spec.prefix"}},
-		"a prefix above":            {source{Prefix: "a/b"}, v1alpha1.S3ImportSpec{Prefix: "a"}, []string{"spec.prefix"}},
-		"half a name of a literal":  {source{Prefix: "im", PrefixMode: "Literal"}, v1alpha1.S3ImportSpec{Prefix: "i"}, []string{"spec.prefix"}},
-		"a prefix beside include":   {source{Include: []string{"x"}}, v1alpha1.S3ImportSpec{Prefix: "a"}, []string{"spec.prefix", "without them"}},
-		"a prefix beside exclude":   {source{Exclude: []string{"x"}}, v1alpha1.S3ImportSpec{Prefix: "a"}, []string{"spec.prefix", "without them"}},
-		"a prefix of objects":       {source{Objects: objects{{Key: "a/b"}}}, v1alpha1.S3ImportSpec{Prefix: "a"}, []string{"spec.prefix", "name some"}},
-		"an object elsewhere":       {models, v1alpha1.S3ImportSpec{Objects: objects{{Key: "x"}}}, []string{"spec.objects", `"x" is not below`}},
-		"an object that begins so":  {models, v1alpha1.S3ImportSpec{Objects: objects{{Key: "models2/x"}}}, []string{"spec.objects"}},
-		"an object beside exclude":  {source{Exclude: []string{"x"}}, v1alpha1.S3ImportSpec{Objects: objects{{Key: "x"}}}, []string{"spec.objects"}},
-		"what exports keep":         {models, v1alpha1.S3ImportSpec{Objects: objects{{Key: "models/.s3populator/manifest.json"}}}, []string{"spec.objects"}},
-		"an object not named":       {source{Objects: objects{{Key: "a"}}}, v1alpha1.S3ImportSpec{Objects: objects{{Key: "b"}}}, []string{"does not name"}},
-		"another version":           {models, v1alpha1.S3ImportSpec{Objects: objects{{Key: "models/x", VersionID: "1"}}}, []string{"versionId"}},
-		"another version than that": {source{Objects: objects{{Key: "a", VersionID: "2"}}}, v1alpha1.S3ImportSpec{Objects: objects{{Key: "a", VersionID: "1"}}}, []string{"versionId"}},
-		"extras beside a list":      {source{Objects: objects{{Key: "a"}}}, v1alpha1.S3ImportSpec{DeleteExtra: true}, []string{"spec.deleteExtra"}},
+		"another prefix": {
+			models, v1alpha1.S3ImportSpec{Prefix: "other/"}, []string{"spec.prefix", `below "models/"`},
+		},
+		"a prefix that begins so": {models, v1alpha1.S3ImportSpec{Prefix: "models2/"}, []string{"spec.prefix"}},
+		"a prefix above":          {source{Prefix: "a/b"}, v1alpha1.S3ImportSpec{Prefix: "a"}, []string{"spec.prefix"}},
+		"half a name of a literal": {
+			source{Prefix: "im", PrefixMode: "Literal"}, v1alpha1.S3ImportSpec{Prefix: "i"}, []string{"spec.prefix"},
+		},
+		"a prefix beside include": {
+			source{Include: []string{"x"}}, v1alpha1.S3ImportSpec{Prefix: "a"}, []string{"spec.prefix", "without them"},
+		},
+		"a prefix beside exclude": {
+			source{Exclude: []string{"x"}}, v1alpha1.S3ImportSpec{Prefix: "a"}, []string{"spec.prefix", "without them"},
+		},
+		"a prefix of objects": {
+			source{Objects: objects{{Key: "a/b"}}}, v1alpha1.S3ImportSpec{Prefix: "a"}, []string{"spec.prefix", "name some"},
+		},
+		"an object elsewhere": {
+			models, v1alpha1.S3ImportSpec{Objects: objects{{Key: "x"}}}, []string{"spec.objects", `"x" is not below`},
+		},
+		"an object that begins so": {
+			models, v1alpha1.S3ImportSpec{Objects: objects{{Key: "models2/x"}}}, []string{"spec.objects"},
+		},
+		"an object beside exclude": {
+			source{Exclude: []string{"x"}}, v1alpha1.S3ImportSpec{Objects: objects{{Key: "x"}}}, []string{"spec.objects"},
+		},
+		"what exports keep": {
+			models,
+			v1alpha1.S3ImportSpec{Objects: objects{{Key: "models/.s3populator/manifest.json"}}},
+			[]string{"spec.objects"},
+		},
+		"an object not named": {
+			source{Objects: objects{{Key: "a"}}}, v1alpha1.S3ImportSpec{Objects: objects{{Key: "b"}}}, []string{"does not name"},
+		},
+		"another version": {
+			models, v1alpha1.S3ImportSpec{Objects: objects{{Key: "models/x", VersionID: "1"}}}, []string{"versionId"},
+		},
+		"another version than that": {
+			source{Objects: objects{{Key: "a", VersionID: "2"}}},
+			v1alpha1.S3ImportSpec{Objects: objects{{Key: "a", VersionID: "1"}}},
+			[]string{"versionId"},
+		},
+		"extras beside a list": {
+			source{Objects: objects{{Key: "a"}}}, v1alpha1.S3ImportSpec{DeleteExtra: true}, []string{"spec.deleteExtra"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -276,7 +276,7 @@ func TestDeletedAtEveryMoment(t *testing.T) {
 
 // Imports into one claim take turns, whoever looks at them first and whenever a manager is killed.
 func TestImportsIntoOneClaimTakeTurns(t *testing.T) {
-	for killAt := range 14 {
+	for killAt := range 8 {
 		for _, order := range [][]string{{"a", "b", "c"}, {"c", "b", "a"}} {
 			b := newBench(t, complete, killAt, killAt%2 == 0, newImport("a"), newImport("b"), newImport("c"))
 			b.slow = true

@@ -26,6 +26,7 @@ var provenByAdmission = map[rbac.Resource]bool{
 
 	{Group: v1alpha1.Group, Name: "s3exportpolicies/finalizers"}: true,
 	{Group: v1alpha1.Group, Name: "s3exports/finalizers"}:        true,
+	{Group: v1alpha1.Group, Name: "s3imports/finalizers"}:        true,
 }
 
 // seldom are rights that a run may not need, because they answer a race or a repetition,

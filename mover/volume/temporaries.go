@@ -24,11 +24,13 @@ import (
 const temporaryStart = ".s3populator-"
 
 // temporaryName is what the names of temporary files of all runs are like.
-var temporaryName = regexp.MustCompile(`^\.s3populator-[0-9A-Za-z-]+-[0-9a-f]{8}-[0-9]+$`)
+var temporaryName = regexp.MustCompile(`^\.s3populator-[0-9A-Za-z-]+-[0-9a-f]{8}-\d+$`)
 
 // isOfThisRun tells a temporary file of this run from everything else by its name: a UID comes with no
 // other file, unless somebody has copied one of ours.
-func (u *InUse) isOfThisRun(name string) bool { return strings.HasPrefix(name, u.temporary) && isTemporary(name) }
+func (u *InUse) isOfThisRun(name string) bool {
+	return strings.HasPrefix(name, u.temporary) && isTemporary(name)
+}
 
 // isTemporary tells what may be a temporary file of any run.
 func isTemporary(name string) bool { return temporaryName.MatchString(name) }

@@ -27,15 +27,15 @@ func (w *world) testImportRules(t *testing.T) {
 		"a part": {
 			func(s spec) { s.Prefix, s.TargetPath, s.DeleteExtra = "models/", "models/new/", true }, "",
 		},
-		"one file":                 {func(s spec) { s.Objects, s.TargetPath = one, "a/b" }, ""},
+		"one file": {func(s spec) { s.Objects, s.TargetPath = one, "a/b" }, ""},
 		"a prefix and objects": {
 			func(s spec) { s.Prefix, s.Objects = "models/", one }, "prefix: remove it or remove objects",
 		},
 		"extras of one file": {
 			func(s spec) { s.Objects, s.DeleteExtra = one, true }, "deleteExtra: remove it or remove objects",
 		},
-		"a way up":                 {func(s spec) { s.TargetPath = "a/../../b" }, "targetPath: a relative path"},
-		"a part of exports":        {func(s spec) { s.Prefix = ".s3populator/" }, "prefix: .s3populator"},
+		"a way up":          {func(s spec) { s.TargetPath = "a/../../b" }, "targetPath: a relative path"},
+		"a part of exports": {func(s spec) { s.Prefix = ".s3populator/" }, "prefix: .s3populator"},
 		"an fsGroup": {func(s spec) {
 			s.Mover = &v1alpha1.ImportMover{PodSecurityContext: &corev1.PodSecurityContext{FSGroup: new(int64(1))}}
 		}, "mover.podSecurityContext.fsGroup: remove it"},

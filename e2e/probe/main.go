@@ -58,16 +58,18 @@ func commands() map[string]command {
 		"change":        {2, func(_ context.Context, _ io.Writer, a []string) error { return changeMany(a[0], a[1]) }},
 		"sha256-device": {2, func(_ context.Context, out io.Writer, a []string) error { return deviceSum(out, a[0], a[1]) }},
 		"ls":            {1, func(_ context.Context, out io.Writer, a []string) error { return listNames(out, a[0]) }},
-		"follow":        {2, func(ctx context.Context, out io.Writer, a []string) error { return follow(ctx, out, a[0], a[1]) }},
-		"cat":           {1, func(_ context.Context, out io.Writer, a []string) error { return copyFile(out, a[0]) }},
-		"write":         {2, func(_ context.Context, _ io.Writer, a []string) error { return writeFile(a[0], a[1]) }},
-		"append":        {2, func(_ context.Context, _ io.Writer, a []string) error { return appendText(a[0], a[1]) }},
-		"pair":          {1, func(ctx context.Context, _ io.Writer, a []string) error { return writePair(ctx, a[0]) }},
-		"write-device":  {2, func(_ context.Context, _ io.Writer, a []string) error { return writeDevice(a[0], a[1]) }},
-		"http-get":      {1, func(ctx context.Context, out io.Writer, a []string) error { return httpGet(ctx, out, a[0]) }},
-		"tcp":           {1, func(ctx context.Context, out io.Writer, a []string) error { return connect(ctx, out, a[0]) }},
-		"lookup":        {1, func(ctx context.Context, out io.Writer, a []string) error { return lookup(ctx, out, a[0]) }},
-		"sleep":         {0, func(ctx context.Context, _ io.Writer, _ []string) error { <-ctx.Done(); return nil }},
+		"follow": {2, func(ctx context.Context, out io.Writer, a []string) error {
+			return follow(ctx, out, a[0], a[1])
+		}},
+		"cat":          {1, func(_ context.Context, out io.Writer, a []string) error { return copyFile(out, a[0]) }},
+		"write":        {2, func(_ context.Context, _ io.Writer, a []string) error { return writeFile(a[0], a[1]) }},
+		"append":       {2, func(_ context.Context, _ io.Writer, a []string) error { return appendText(a[0], a[1]) }},
+		"pair":         {1, func(ctx context.Context, _ io.Writer, a []string) error { return writePair(ctx, a[0]) }},
+		"write-device": {2, func(_ context.Context, _ io.Writer, a []string) error { return writeDevice(a[0], a[1]) }},
+		"http-get":     {1, func(ctx context.Context, out io.Writer, a []string) error { return httpGet(ctx, out, a[0]) }},
+		"tcp":          {1, func(ctx context.Context, out io.Writer, a []string) error { return connect(ctx, out, a[0]) }},
+		"lookup":       {1, func(ctx context.Context, out io.Writer, a []string) error { return lookup(ctx, out, a[0]) }},
+		"sleep":        {0, func(ctx context.Context, _ io.Writer, _ []string) error { <-ctx.Done(); return nil }},
 	}
 }
 

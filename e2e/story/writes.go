@@ -22,7 +22,7 @@ const (
 	primes     whose = "a claim of ours"     // controlled by a claim of ours, or holding or copying a volume for an export
 	snapshots  whose = "an export's"         // with the name that follows from an S3Export which asks for a snapshot
 	claims     whose = "a prime or a claim"  // with a dataSourceRef to us, annotations of a user to us, or an S3Export
-	pods       whose = "a pod of ours"       // controlled by a claim, a prime, an S3Source, an S3Export or S3Import; or ending uploads
+	pods       whose = "a pod of ours"       // controlled by a claim, a prime or one of our kinds; or ending uploads
 	volumes    whose = "a volume of ours"    // a prime's, where the invariants know what is late; or exported
 	madeSource whose = "a source of a claim" // controlled by the claim that described it
 	system     whose = "the manager's own"   // in its namespace, or with its name

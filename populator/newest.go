@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/fromexport"
 	"github.com/s3populator/s3populator/populator/protocol"
 )
 
@@ -26,7 +27,22 @@ func (r *Reconciler) request(
 		return nil, nil, err
 	}
 	source, err := find(ctx, r.Live, key(claim, claim.Spec.DataSourceRef.Name), &v1alpha1.S3Source{})
+	source, unresolved := resolved(source)
+	if unresolved != nil {
+		return nil, nil, errStale
+	}
 	return source, claim, err
+}
+
+// resolved is the source with the prefix of the export that it names, or the source where that has not been found.
+func resolved(source *v1alpha1.S3Source) (found, unresolved *v1alpha1.S3Source) {
+	if source == nil {
+		return nil, nil
+	}
+	if effective, ok := fromexport.Effective(source); ok {
+		return effective, nil
+	}
+	return nil, source
 }
 
 // rebind hands the volume over, if it holds what is asked for at this moment and its prime

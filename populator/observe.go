@@ -20,8 +20,9 @@ import (
 // the guards in act.go.
 func (r *Reconciler) observe(ctx context.Context, claim *corev1.PersistentVolumeClaim) (protocol.State, error) {
 	s := protocol.State{Now: r.Options.Now(), Claim: claim}
-	var err error
-	if s.Source, err = find(ctx, r, key(claim, claim.Spec.DataSourceRef.Name), &v1alpha1.S3Source{}); err != nil {
+	source, err := find(ctx, r, key(claim, claim.Spec.DataSourceRef.Name), &v1alpha1.S3Source{})
+	s.Source, s.Unresolved = resolved(source)
+	if err != nil {
 		return protocol.State{}, err
 	}
 	if s.Prime, err = find(ctx, r, key(claim, protocol.PrimeName(claim)), &corev1.PersistentVolumeClaim{}); err != nil {

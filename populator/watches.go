@@ -5,6 +5,7 @@ package populator
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -169,6 +170,7 @@ func newWish() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		was, is := e.ObjectOld.(*v1alpha1.S3Source), e.ObjectNew.(*v1alpha1.S3Source)
 		return was.Generation != is.Generation || was.UID != is.UID ||
+			!reflect.DeepEqual(was.Status.FromExport, is.Status.FromExport) ||
 			!protocol.InventoryCurrent(was) && protocol.InventoryCurrent(is)
 	}}
 }

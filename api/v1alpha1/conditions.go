@@ -76,6 +76,7 @@ const (
 	ReasonInventoryRefused Reason = "InventoryRefused"
 	ReasonInventoryPending Reason = "InventoryPending"
 	ReasonInventorySkipped Reason = "InventorySkipped"
+	ReasonExportNotFound   Reason = "ExportNotFound"
 )
 
 // Reasons of events on a claim that names its source by annotations.

@@ -42,6 +42,7 @@ type S3SourceList struct {
 //
 // +kubebuilder:validation:XValidation:rule="!(has(self.objects) && size(self.objects) > 0) || !has(self.prefix) || size(self.prefix) == 0",message="prefix: remove it or remove objects, which names each object by its whole key"
 // +kubebuilder:validation:XValidation:rule="!(has(self.objects) && size(self.objects) > 0) || (!has(self.include) && !has(self.exclude))",message="include and exclude select from a prefix; remove them or remove objects, which already names each object"
+// +kubebuilder:validation:XValidation:rule="!has(self.fromExport) || !(has(self.prefix) && size(self.prefix) > 0) && !(has(self.objects) && size(self.objects) > 0) && (!has(self.prefixMode) || self.prefixMode == 'Directory')",message="fromExport: the export says which prefix is read; remove prefix, prefixMode and objects, or fromExport"
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.restoreAttributes) || !self.restoreAttributes || (!(has(self.objects) && size(self.objects) > 0) && !has(self.files) && (!has(self.prefixMode) || self.prefixMode == 'Directory'))",message="restoreAttributes: remove it, or remove objects, files and prefixMode: what is restored is an export below prefix, and the export says which modes its files have"
 // +kubebuilder:validation:XValidation:rule="!has(self.mover) || !has(self.mover.serviceAccountName) || !has(self.credentials) || !has(self.credentials.serviceAccountName)",message="mover.serviceAccountName: remove it; the pod runs as credentials.serviceAccountName"
@@ -55,6 +56,11 @@ type S3SourceSpec struct {
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/')",message="prefix: keys in S3 do not begin with '/'; remove it"
 	Prefix string `json:"prefix,omitempty"`
+
+	// FromExport names a complete S3Export of this namespace, in the bucket of this source, whose prefix is read. The
+	// run is chosen once, when there is one, and told in status.fromExport; it stays until fromExport is changed.
+	// +optional
+	FromExport *FromExport `json:"fromExport,omitempty"`
 
 	// PrefixMode Literal takes the prefix as it is, so that "imagenet" selects "imagenet2/" too.
 	// +optional
@@ -154,6 +160,26 @@ type S3SourceSpec struct {
 	ClaimSelector *metav1.LabelSelector `json:"claimSelector,omitempty"`
 }
 
+// FromExport names a run of a claim: by its name, or the latest that was complete before a time, or the latest.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.run) || !has(self.before)",message="fromExport: set run or before, not both"
+type FromExport struct {
+	// Claim that was exported. It need not be there any more.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Claim string `json:"claim"`
+	// Run is the name of the S3Export.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Run string `json:"run,omitempty"`
+	// Before is the time before which the run has to be complete; the latest of those is read. Runs of a part of the
+	// volume do not count.
+	// +optional
+	Before *metav1.Time `json:"before,omitempty"`
+}
+
 // S3Object is one object and its place in the volume.
 type S3Object struct {
 	// Key of the object, whole.
@@ -187,6 +213,9 @@ type S3SourceStatus struct {
 	// Inventory is what the source held when it was last listed.
 	// +optional
 	Inventory *Inventory `json:"inventory,omitempty"`
+	// FromExport is the run that spec.fromExport was found to name.
+	// +optional
+	FromExport *SourceExport `json:"fromExport,omitempty"`
 	// ObservedRefresh is the value of the annotation s3populator.io/refresh that was acted on.
 	// +optional
 	ObservedRefresh string `json:"observedRefresh,omitempty"`
@@ -197,6 +226,24 @@ type S3SourceStatus struct {
 	// change of the spec or of the annotation s3populator.io/refresh.
 	// +optional
 	NextInventoryTime *metav1.Time `json:"nextInventoryTime,omitempty"`
+}
+
+// SourceExport is a run that a source reads.
+type SourceExport struct {
+	// Asked is spec.fromExport as it was then.
+	Asked FromExport `json:"asked"`
+	// Name of the S3Export.
+	Name string `json:"name"`
+	// UID of the S3Export.
+	UID string `json:"uid"`
+	// Prefix of its objects.
+	Prefix string `json:"prefix"`
+	// CompletionTime of the run.
+	// +optional
+	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
+	// ManifestDigest is the digest that a population of the prefix will show.
+	// +optional
+	ManifestDigest string `json:"manifestDigest,omitempty"`
 }
 
 // Inventory of a source, after its filters.

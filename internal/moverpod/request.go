@@ -5,6 +5,7 @@
 package moverpod
 
 import (
+	"errors"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -16,6 +17,9 @@ import (
 // Request translates a source's spec into what a mover is told. Volume, progress
 // and attempt are the caller's to add.
 func Request(op wire.Operation, spec v1alpha1.S3SourceSpec) (wire.Request, error) {
+	if spec.FromExport != nil { // Without its prefix the whole bucket would be read.
+		return wire.Request{}, errors.New("spec.fromExport: the prefix of the export has not been found")
+	}
 	limit, err := bytesPerSecond(spec.Transfer.Bandwidth)
 	if err != nil {
 		return wire.Request{}, err

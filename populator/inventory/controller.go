@@ -67,6 +67,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 			),
 		).
 		Owns(&corev1.Pod{}).
+		Watches(&v1alpha1.S3Export{}, handler.EnqueueRequestsFromMapFunc(r.fromExport)).
 		Watches(
 			&corev1.Pod{},
 			handler.EnqueueRequestsFromMapFunc(r.Places.Waiting(v1alpha1.RoleInventory)),
@@ -126,6 +127,9 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (st
 	if err := r.Get(ctx, name, s.Source); err != nil {
 		return state{}, client.IgnoreNotFound(err)
 	}
+	if err := r.observeExport(ctx, &s); err != nil {
+		return state{}, err
+	}
 	pod := &corev1.Pod{}
 	err := r.Get(ctx, types.NamespacedName{Namespace: name.Namespace, Name: podName(s.Source)}, pod)
 	if client.IgnoreNotFound(err) != nil {
@@ -143,6 +147,8 @@ func (r *Reconciler) act(ctx context.Context, s state, d decision) (decision, er
 		return d, nil
 	case deletePod:
 		return refused(s, d, "delete pod "+s.Pod.Name, client.IgnoreNotFound(r.deletePod(ctx, s.Pod)))
+	case resolve:
+		return d, r.resolve(ctx, s)
 	case startPod:
 		err := r.create(ctx, s)
 		return refused(s, d, "create pod "+podName(s.Source)+", which lists the source", err)

@@ -26,6 +26,9 @@ type state struct {
 	Now    time.Time
 	Source *v1alpha1.S3Source
 	Pod    *corev1.Pod
+	// Found is the export that a source names whose prefix is not known yet, and Why there is none.
+	Found *v1alpha1.SourceExport
+	Why   string
 	// Queued is where the listing stands that may not start yet; nil lets it start.
 	Queued *queue.Position
 }
@@ -36,6 +39,8 @@ const (
 	wait      action = "Wait"
 	startPod  action = "StartPod"
 	deletePod action = "DeletePod"
+	// resolve writes which export a source names.
+	resolve action = "Resolve"
 )
 
 // decision is one write and, when Status is set, the Ready condition.
@@ -78,6 +83,8 @@ const soon = time.Second
 //	succeeded, told          yes             delete it
 //	failed, told             yes             keep it for its logs until the next attempt is due
 //	none                     -               start one when it is due
+//
+// Before any of these the export is found that a source names.
 func decide(s state) decision { return inTurn(s, wish(s)) }
 
 // wish is what would be done with a place for a pod.
@@ -85,6 +92,8 @@ func wish(s state) decision {
 	switch {
 	case s.Source.DeletionTimestamp != nil:
 		return decision{Action: wait}
+	case s.Source.Spec.FromExport != nil:
+		return findExport(s)
 	case s.Source.Annotations[v1alpha1.AnnotationInventory] == v1alpha1.InventorySkip:
 		return skip(s)
 	case s.Pod != nil && s.Pod.DeletionTimestamp != nil:
@@ -102,6 +111,21 @@ func wish(s state) decision {
 		return succeed(s, report)
 	}
 	return fail(s, report)
+}
+
+// findExport is for a source that names an export whose prefix is not in the status.
+func findExport(s state) decision {
+	if s.Found != nil {
+		return decision{Action: resolve, Recheck: soon}
+	}
+	if s.Pod != nil && s.Pod.DeletionTimestamp == nil {
+		return decision{Action: deletePod}
+	}
+	return decision{
+		Action: wait, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonExportNotFound,
+		Message: "spec.fromExport: " + s.Why + ". The source can be read when there is one; the bucket and the server have " +
+			"to be those that it was exported to.",
+	}
 }
 
 func skip(s state) decision {

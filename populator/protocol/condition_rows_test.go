@@ -20,6 +20,9 @@ type conditionRow struct {
 	in    State
 }
 
+// unresolved: the source names an export that nobody has found.
+func unresolved(s *State) { s.Source, s.Unresolved = nil, s.Source }
+
 func annotatedClaim(s *State) {
 	s.Claim.Spec.DataSourceRef.Name = "data-0123456789"
 	if s.Source != nil {
@@ -97,6 +100,7 @@ func rowsBefore() []conditionRow {
 	return []conditionRow{
 		{"the claim is new, and so may be its source", world(noSource, newClaim)},
 		{"there is no S3Source of that name", world(noSource)},
+		{"the source names an export that is not there or not complete", world(unresolved)},
 		{"annotations describe the source, which is not made yet", world(noSource, annotatedClaim, newClaim)},
 		{"annotations describe the source, which does not come", world(noSource, annotatedClaim)},
 		{"annotations describe a source, but were added to a claim with a reference", world(noSource, annotatedLater)},

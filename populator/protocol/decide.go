@@ -70,7 +70,7 @@ func rules() []rule {
 		waitForBinder,
 		// From here on the claim is unbound and no volume is promised to it.
 		clearOrphanedPods,
-		checkClaim, checkClass, waitForOwnSource, waitForSource, waitForInventory, waitForConsumer,
+		checkClaim, checkClass, waitForExport, waitForOwnSource, waitForSource, waitForInventory, waitForConsumer,
 		waitForSearch, waitForNextPrime,
 		createMissingPrime,
 		// From here on there is a prime.

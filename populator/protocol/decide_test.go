@@ -56,6 +56,12 @@ func decisionsWithoutVolume() map[string]decideCase {
 			want{Wait, late, v1alpha1.ReasonSourceNotFound},
 			"Create it",
 		},
+		"a source whose export is not found is waited for": {
+			world(unresolved), want{Wait, late, v1alpha1.ReasonExportNotFound}, "kubectl describe s3source",
+		},
+		"so it is when the data is there, which may be another": {
+			world(filledPrime, unresolved), want{Wait, late, v1alpha1.ReasonExportNotFound}, "",
+		},
 		"a free volume may fit a claim that is new": {world(unsearched, newClaim), want{Action: Wait}, ""},
 		"a free volume may still fit": {
 			world(unsearched),

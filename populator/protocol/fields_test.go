@@ -27,10 +27,14 @@ var managersOwn = map[string]string{
 	".Retries.Limit":         "the retries of a population and of a listing",
 	".RefreshInterval":       "the next listing",
 	".ClaimSelector":         "admission",
+	".FromExport.Claim":      "the inventory, which finds the prefix",
+	".FromExport.Run":        "the inventory, which finds the prefix",
+	".FromExport.Before":     "the inventory, which finds the prefix",
 }
 
 // samples are values for types that are not ours, and for strings that are parsed.
 var samples = map[string]any{
+	"*v1.Time":          &metav1.Time{Time: time.Unix(1, 0)},
 	"*v1.Duration":      &metav1.Duration{Duration: time.Hour},
 	"*v1.LabelSelector": &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}},
 	"*v1.ResourceRequirements": &corev1.ResourceRequirements{
@@ -87,8 +91,12 @@ func fill(v reflect.Value, path string, visit func(path string, leaf reflect.Val
 
 // variants leave out what excludes something else.
 var variants = []func(*v1alpha1.S3SourceSpec){
-	func(s *v1alpha1.S3SourceSpec) { s.Credentials.ServiceAccountName, s.TLS.CABundles[0].Secret = "", nil },
-	func(s *v1alpha1.S3SourceSpec) { s.Credentials.SecretRef, s.TLS.CABundles[0].ConfigMap = nil, nil },
+	func(s *v1alpha1.S3SourceSpec) {
+		s.Credentials.ServiceAccountName, s.TLS.CABundles[0].Secret, s.FromExport = "", nil, nil
+	},
+	func(s *v1alpha1.S3SourceSpec) {
+		s.Credentials.SecretRef, s.TLS.CABundles[0].ConfigMap, s.FromExport = nil, nil, nil
+	},
 }
 
 // A field that can be set and changes nothing is worse than one that is missing. Each field of

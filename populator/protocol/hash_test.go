@@ -173,7 +173,7 @@ var parts = map[string]part{
 	"mover.podSecurityContext": ofPod, "mover.serviceAccountName": ofPod, "mover.env": ofPod,
 
 	"transfer.maxMovers": neither, "sizing": neither, "retries.limit": neither, "refreshInterval": neither,
-	"claimSelector": neither,
+	"claimSelector": neither, "fromExport": neither, // Its prefix is.
 }
 
 // TestEveryFieldHasItsPart changes each field of a full spec and looks at both hashes.

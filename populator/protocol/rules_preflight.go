@@ -102,6 +102,17 @@ func checkClass(s State) (Decision, bool) {
 	return Decision{}, false
 }
 
+// waitForExport: what the source names is not known, so that nothing can be loaded, and what is loaded already may not
+// be what is asked for.
+func waitForExport(s State) (Decision, bool) {
+	if s.Unresolved == nil {
+		return Decision{}, false
+	}
+	return Because(corev1.ConditionUnknown, v1alpha1.ReasonExportNotFound, fmt.Sprintf(
+		"S3Source %s names an S3Export by spec.fromExport that is not there or not complete. Its condition Ready says why; "+
+			"population goes on when there is one. See `kubectl describe s3source %s`.", s.Unresolved.Name, s.Unresolved.Name)), true
+}
+
 // waitForSource: a source may be created after the claims that name it.
 func waitForSource(s State) (Decision, bool) {
 	if s.Prime != nil || s.Source != nil {

@@ -22,9 +22,11 @@ import (
 type State struct {
 	Now   time.Time
 	Claim *corev1.PersistentVolumeClaim
-	// Source is what the claim's dataSourceRef names.
-	Source *v1alpha1.S3Source
-	Class  *storagev1.StorageClass
+	// Source is what the claim's dataSourceRef names, with the prefix of the export that it may name. Unresolved is
+	// it instead where that export has not been found.
+	Source     *v1alpha1.S3Source
+	Unresolved *v1alpha1.S3Source
+	Class      *storagev1.StorageClass
 	// CSI tells that the class's provisioner is a CSI driver known to this cluster; only
 	// those leave a claim with a dataSourceRef of our kind alone.
 	CSI   bool

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/fromexport"
 	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/populator/queue"
 	"github.com/s3populator/s3populator/transfer/attempts"
@@ -58,7 +59,10 @@ func (r *Reconciler) source(ctx context.Context, s *protocol.State) error {
 	err := r.Get(ctx, types.NamespacedName{Namespace: s.Import.Namespace, Name: s.Import.Spec.SourceName}, source)
 	switch {
 	case err == nil:
-		s.Source = source
+		effective, ok := fromexport.Effective(source)
+		if s.Unresolved = !ok; ok {
+			s.Source = effective
+		}
 	case !apierrors.IsNotFound(err):
 		return fmt.Errorf("read source: %w", err)
 	}

@@ -60,6 +60,9 @@ func beforeAMover() map[string]row {
 		"a claim that is exported before it goes": {
 			world(role(v1alpha1.RoleFinalExport)), Wait, v1alpha1.ReasonUnsupportedClaim, "exported before it is deleted",
 		},
+		"a source whose export is not found": {
+			world(noSource, func(s *State) { s.Unresolved = true }), Wait, v1alpha1.ReasonExportNotFound, "models names",
+		},
 		"a source that is not there may come": {world(noSource), Wait, v1alpha1.ReasonSourceNotFound, "no S3Source models"},
 		"an engine that takes volumes for itself": {
 			world(byMC), Wait, v1alpha1.ReasonUnsupportedSource, "Auto or Native",

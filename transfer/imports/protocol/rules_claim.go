@@ -123,6 +123,11 @@ func waitForSource(s State) (Decision, bool) {
 	if s.Source != nil {
 		return Decision{}, false
 	}
+	if s.Unresolved {
+		return waiting(v1alpha1.ReasonExportNotFound, claimEvery,
+			"S3Source %s names an S3Export by spec.fromExport that is not there or not complete. Its condition Ready says why.",
+			s.Import.Spec.SourceName)
+	}
 	return waiting(v1alpha1.ReasonSourceNotFound, claimEvery,
 		"There is no S3Source %s in this namespace. Create it, or delete this import and make one that names another.",
 		s.Import.Spec.SourceName)

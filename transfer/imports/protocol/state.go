@@ -29,6 +29,8 @@ type State struct {
 	Source *v1alpha1.S3Source
 	Claim  *corev1.PersistentVolumeClaim
 	Users  []corev1.Pod
+	// Unresolved tells that the source names an export that has not been found.
+	Unresolved bool
 	// Mover writes the volume.
 	Mover *corev1.Pod
 	// Deleted tells that this manager deleted the mover: its end is no failure, whatever is wished now.

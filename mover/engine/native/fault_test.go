@@ -286,23 +286,6 @@ func TestKeysExpire(t *testing.T) {
 	}
 }
 
-// A server that refuses requests for checksums is asked without.
-func TestChecksumsAreUnknown(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	f.put("small", random(1, 1000), nil)
-	f.put("large", random(2, LargeSize+1), nil)
-	f.fault = func(w http.ResponseWriter, r *http.Request, _ int) bool {
-		if r.Header.Get("X-Amz-Checksum-Mode") != "" {
-			refuse(w, 400, "InvalidArgument")
-			return true
-		}
-		return false
-	}
-	f.mustRun()
-	f.mustHold()
-}
-
 // A volume that refuses a write fails the object at once: S3 is not asked again.
 func TestVolumeFails(t *testing.T) {
 	t.Parallel()

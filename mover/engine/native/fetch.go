@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -154,18 +156,44 @@ func (w *worker) close() {
 }
 
 // ask sends a request and returns its answer when it is the one that was asked for. A server
-// that does not know checksums may refuse a request that asks for them.
+// that does not know checksums, or conditions, may refuse a request that asks for them.
 func (w *worker) ask(ctx context.Context, q query) (*answer, error) {
 	q.checksums = q.whole && !w.noChecksums.Load()
+	q.unconditional = q.task.ETag == "" || w.noConditions.Load()
 	a, err := w.askOnce(ctx, q)
-	var said minio.ErrorResponse
-	if q.checksums && errors.As(err, &said) && said.StatusCode == 400 && kindOf(err) != transient {
+	if q.checksums && refuses(err, http.StatusBadRequest, http.StatusNotImplemented) && kindOf(err) != transient {
 		q.checksums = false
 		if a, err = w.askOnce(ctx, q); err == nil {
 			w.noChecksums.Store(true)
 		}
 	}
+	if !q.unconditional && refuses(err, http.StatusPreconditionFailed, http.StatusNotImplemented) {
+		return w.askUnconditionally(ctx, q, err)
+	}
 	return a, err
+}
+
+// askUnconditionally is for servers that compare entity tags in another way than they write them. Only an
+// answer that names the object tells that it is the one that was listed; else the refusal holds.
+func (w *worker) askUnconditionally(ctx context.Context, q query, refusal error) (*answer, error) {
+	q.unconditional = true
+	a, err := w.askOnce(ctx, q)
+	switch {
+	case err == nil && a.pinned:
+		w.noConditions.Store(true)
+		return a, nil
+	case err == nil:
+		w.line.close()
+	case kindOf(err) != final:
+		return nil, err
+	}
+	return nil, refusal
+}
+
+// refuses tells whether S3 answered with one of these statuses.
+func refuses(err error, statuses ...int) bool {
+	var said minio.ErrorResponse
+	return errors.As(err, &said) && slices.Contains(statuses, said.StatusCode)
 }
 
 func (w *worker) askOnce(ctx context.Context, q query) (*answer, error) {

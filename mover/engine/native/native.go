@@ -4,8 +4,8 @@
 // is made once a day, on connections that are kept and each have one buffer for request,
 // answer and body. Small objects take one request and one write. Large ones are fetched in
 // ranges, many at a time, whose sums are combined. Every request is If-Match of the entity
-// tag that was listed, and every answer is compared with its request before a byte of it is
-// written.
+// tag that was listed, where S3 understands that, and every answer is compared with its
+// request before a byte of it is written.
 package native
 
 import (
@@ -90,8 +90,11 @@ type Engine struct {
 	noRanges atomic.Bool
 	// noChecksums is set once the server refused a request that asks for them.
 	noChecksums atomic.Bool
-	client      *http.Client
-	spent       spent
+	// noConditions is set once the server refused an entity tag that its answers name: they are
+	// compared all the same.
+	noConditions atomic.Bool
+	client       *http.Client
+	spent        spent
 }
 
 var _ engine.Engine = (*Engine)(nil)

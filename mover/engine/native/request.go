@@ -25,6 +25,8 @@ type query struct {
 	part      engine.Range
 	whole     bool
 	checksums bool
+	// unconditional leaves it to check to compare the entity tag.
+	unconditional bool
 }
 
 // composer writes requests into buffers that it keeps. Each connection has one.
@@ -60,7 +62,7 @@ func (c *composer) compose(q query, s *signing, now time.Time) []byte {
 	}
 	c.out = append(append(c.out, " HTTP/1.1\r\nHost: "...), c.bucket.Host...)
 	c.out = append(c.out, "\r\nUser-Agent: s3populator\r\nAccept-Encoding: identity\r\n"...)
-	if q.task.ETag != "" {
+	if q.task.ETag != "" && !q.unconditional {
 		c.out = append(append(append(c.out, `If-Match: "`...), q.task.ETag...), "\"\r\n"...)
 	}
 	if !q.whole {

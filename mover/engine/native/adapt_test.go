@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package native
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/s3populator/s3populator/mover/engine"
+)
+
+// A server that refuses requests for checksums is asked without. Cloudflare R2 did so with 501.
+func TestChecksumsAreUnknown(t *testing.T) {
+	t.Parallel()
+	for status, code := range map[int]string{400: "InvalidArgument", 501: "NotImplemented"} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			f.put("small", random(1, 1000), nil)
+			f.put("large", random(2, LargeSize+1), nil)
+			f.fault = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+				if r.Header.Get("X-Amz-Checksum-Mode") != "" {
+					refuse(w, status, code)
+					return true
+				}
+				return false
+			}
+			f.mustRun()
+			f.mustHold()
+		})
+	}
+}
+
+// A server that takes the entity tag that it lists for another one is asked without it. What its answers
+// name decides: SeaweedFS 3.97 refuses the tags of objects of earlier versions, and some want no quotes.
+func TestConditionsAreNotUnderstood(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		status int
+		tag    func(listed string) string // Of the answers; empty is none.
+		want   func(error) bool
+	}{
+		"the same tag":          {412, func(s string) string { return s }, nil},
+		"not implemented":       {501, func(s string) string { return s }, nil},
+		"another tag":           {412, func(string) string { return "other" }, is(engine.ErrChanged)},
+		"nobody names a tag":    {412, func(string) string { return "" }, is(engine.ErrChanged)},
+		"nobody implements any": {501, func(string) string { return "" }, func(err error) bool { return status(err) == 501 }},
+	} {
+		for size, n := range map[string]int{"small": 1000, "large": LargeSize + 1} {
+			t.Run(name+", "+size, func(t *testing.T) {
+				t.Parallel()
+				f := newFixture(t)
+				f.put("object", random(1, n), nil)
+				f.fault = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+					if r.Header.Get("If-Match") != "" {
+						refuse(w, tt.status, http.StatusText(tt.status))
+						return true
+					}
+					o := f.objects["object"]
+					o.tag = tt.tag(o.tag)
+					o.give(w, r)
+					return true
+				}
+				f.mustRun()
+				f.mustJudge(tt.want, "")
+			})
+		}
+	}
+}

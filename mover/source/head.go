@@ -49,7 +49,8 @@ func (c *Client) Unchanged(ctx context.Context, p *plan.Plan, e plan.Entry) (min
 	case isNoSuchKey(err):
 		return info, fault.New(wire.SourceChanged,
 			"object %s was deleted while the volume was loaded", plan.Quote(e.Key)).Because(err)
-	case fault.Rejected(err, http.StatusBadRequest): // A server that does not know checksums.
+	case fault.Rejected(err, http.StatusBadRequest), fault.Rejected(err, http.StatusNotImplemented):
+		// A server that does not know checksums.
 		info, err = c.Head(ctx, e.Key, minio.StatObjectOptions{})
 	}
 	if err != nil {

@@ -40,6 +40,7 @@ func (m *mover) ownEngine(ctx context.Context) (*native.Engine, error) {
 	m.native = native.New(native.Config{
 		Bucket:         bucket,
 		Region:         m.source.SigningRegion(),
+		Service:        m.source.SigningService(),
 		Keys:           m.nativeKeys,
 		Expired:        m.source.Identities.Expire,
 		TLS:            transport.TLSClientConfig,
@@ -62,7 +63,7 @@ func (m *mover) closeNative() {
 }
 
 func (m *mover) nativeKeys(ctx context.Context) (native.Keys, error) {
-	id, err := m.source.Identities.Get(ctx)
+	id, err := m.source.SigningIdentity(ctx)
 	if err != nil {
 		return native.Keys{}, err
 	}

@@ -11,6 +11,10 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/minio/minio-go/v7/pkg/s3utils"
+	"github.com/minio/minio-go/v7/pkg/signer"
+
+	"github.com/s3populator/s3populator/mover/plan"
 )
 
 // NewTransport makes a transport that trusts and reaches what spec.tls and the variables of
@@ -26,6 +30,35 @@ func (c *Client) SigningRegion() string {
 		return "us-east-1"
 	}
 	return c.Region
+}
+
+// SigningService is the name of the service that requests are signed for.
+func (c *Client) SigningService() string {
+	switch {
+	case s3utils.IsAmazonExpressRegionalEndpoint(*c.Endpoint):
+		return signer.ServiceTypeS3Express
+	case s3utils.IsAmazonOutpostsEndpoint(*c.Endpoint):
+		return signer.ServiceTypeS3Outposts
+	}
+	return signer.ServiceTypeS3
+}
+
+// SigningIdentity is whose keys requests are signed with: those of the source, or for a directory bucket those
+// of a session that S3 gives for some minutes, and the client again when it ends.
+func (c *Client) SigningIdentity(ctx context.Context) (Identity, error) {
+	bucket := c.request.Source.Bucket
+	if c.SigningService() != signer.ServiceTypeS3Express || !plan.IsDirectoryBucket(bucket) {
+		return c.Identities.Get(ctx)
+	}
+	session, err := c.S3.CreateSession(ctx, bucket, minio.SessionReadWrite) // As the client does when it lists.
+	if err != nil {
+		return Identity{}, fmt.Errorf("create session: %w", err)
+	}
+	return Identity{
+		AccessKey:    session.AccessKeyID,
+		SecretKey:    newSecret(session.SecretAccessKey),
+		SessionToken: newSecret(session.SessionToken),
+	}, nil
 }
 
 // recorder is a transport that keeps the URL of a request and sends nothing. It answers that there is no such
@@ -53,7 +86,8 @@ func (c *Client) BucketURL(ctx context.Context) (*url.URL, error) {
 func (c *Client) bucketURL(ctx context.Context, r *recorder) (*url.URL, error) {
 	of := c.request.Source
 	of.Region = c.SigningRegion() // Spares the question for it.
-	client, err := newClient(c.Endpoint, of, credentials.NewStaticV4("", "", ""), r)
+	// For a session of a directory bucket it asks at the same place, and only somebody.
+	client, err := newClient(c.Endpoint, of, credentials.NewStaticV4("anybody", "nothing", ""), r)
 	if err != nil {
 		return nil, err
 	}

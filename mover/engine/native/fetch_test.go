@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -208,16 +209,24 @@ func TestSignature(t *testing.T) {
 		"a session":    {Keys{"a", "s", "to/k+en="}, "http://host/bucket", engine.Task{Key: "k"}, false, true},
 		"a version":    {Keys{"a", "s", ""}, "http://host/bucket", engine.Task{Key: "k", Version: "v+1/ ="}, false, true},
 		"a payer":      {Keys{"a", "s", "t"}, "http://host/bucket", engine.Task{Key: "k"}, true, true},
+		"a directory bucket": {
+			Keys{"a", "s", "t"}, "https://b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com",
+			engine.Task{Key: "k"}, true, true,
+		},
 	} {
 		u, err := url.Parse(tt.bucket)
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := New(Config{Bucket: u, Region: "eu-west-1", RequestPayer: tt.payer})
+		service := "s3"
+		if strings.Contains(tt.bucket, "s3express") {
+			service = "s3express"
+		}
+		e := New(Config{Bucket: u, Region: "eu-west-1", Service: service, RequestPayer: tt.payer})
 		for { // They take the time themselves.
 			now := time.Now()
 			day := now.UTC().Format("20060102")
-			s := &signing{keys: tt.keys, day: day, key: dayKey(tt.keys.Secret, day, "eu-west-1")}
+			s := &signing{keys: tt.keys, day: day, key: dayKey(tt.keys.Secret, day, "eu-west-1", service)}
 			l := &plainLine{engine: e, composer: newComposer(e)}
 			q := query{method: "GET", task: &tt.task, whole: tt.whole, checksums: true, part: engine.Range{Length: 5}}
 			r, err := l.request(t.Context(), q, s)
@@ -228,7 +237,9 @@ func TestSignature(t *testing.T) {
 			for _, h := range []string{"Authorization", "X-Amz-Date", "If-Match", "Range", "User-Agent", "Accept-Encoding"} {
 				r.Header.Del(h)
 			}
-			want := theirs.SignV4(*r, tt.keys.Access, tt.keys.Secret, tt.keys.Session, "eu-west-1").Header
+			want := theirs.SignV4WithServiceType(
+				*r, tt.keys.Access, tt.keys.Secret, tt.keys.Session, "eu-west-1", service,
+			).Header
 			if got.Get("X-Amz-Date") != want.Get("X-Amz-Date") {
 				continue
 			}

@@ -42,13 +42,16 @@ type signer struct {
 	ask     func(context.Context) (Keys, error)
 	expired func(accessKey string) // May be nil.
 	region  string
+	service string
 
 	mu    sync.Mutex
 	asked time.Time
 	now   *signing
 }
 
-func (s *signer) init(c Config) { s.ask, s.expired, s.region = c.Keys, c.Expired, c.Region }
+func (s *signer) init(c Config) {
+	s.ask, s.expired, s.region, s.service = c.Keys, c.Expired, c.Region, c.Service
+}
 
 // at returns what signs a request of this moment.
 func (s *signer) at(ctx context.Context, now time.Time) (*signing, error) {
@@ -64,7 +67,7 @@ func (s *signer) at(ctx context.Context, now time.Time) (*signing, error) {
 	}
 	s.asked = now
 	if s.now == nil || s.now.day != day || s.now.keys != keys {
-		s.now = &signing{keys: keys, day: day, key: dayKey(keys.Secret, day, s.region)}
+		s.now = &signing{keys: keys, day: day, key: dayKey(keys.Secret, day, s.region, s.service)}
 	}
 	return s.now, nil
 }
@@ -98,9 +101,9 @@ func (s *signer) renewed(ctx context.Context, refused *signing, now time.Time) b
 	return err == nil && next.keys != refused.keys
 }
 
-func dayKey(secret, day, region string) []byte {
+func dayKey(secret, day, region, service string) []byte {
 	key := []byte("AWS4" + secret)
-	for _, text := range []string{day, region, "s3", "aws4_request"} {
+	for _, text := range []string{day, region, service, "aws4_request"} {
 		h := hmac.New(sha256.New, key)
 		h.Write([]byte(text))
 		key = h.Sum(nil)

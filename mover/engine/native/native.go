@@ -9,6 +9,7 @@
 package native
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"net"
@@ -50,6 +51,8 @@ type Config struct {
 	Bucket *url.URL
 	// Region that requests are signed for.
 	Region string
+	// Service that requests are signed for; empty is s3.
+	Service string
 	// Keys gives the keys of this moment; it is asked once a second at most.
 	Keys func(context.Context) (Keys, error)
 	// Expired is told the access key of keys that S3 takes for expired, before Keys is asked
@@ -105,6 +108,7 @@ func New(c Config) *Engine {
 		const dialTimeout = 5 * time.Second
 		c.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext
 	}
+	c.Service = cmp.Or(c.Service, serviceS3)
 	if c.Idle == 0 {
 		c.Idle = 2 * time.Minute
 	}

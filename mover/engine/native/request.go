@@ -17,6 +17,12 @@ import (
 // emptySHA256 is the digest of a request without a body.
 const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
+// Services that requests are signed for. S3 Express has a header of its own for the token of a session.
+const (
+	serviceS3      = "s3"
+	serviceExpress = "s3express"
+)
+
 // query is what one request is for.
 type query struct {
 	method string // GET or HEAD.
@@ -33,6 +39,7 @@ type query struct {
 type composer struct {
 	bucket  *url.URL
 	region  string
+	service string
 	payer   bool
 	signing *signing
 	mac     hash.Hash // Of signing.key.
@@ -48,8 +55,8 @@ type composer struct {
 
 func newComposer(e *Engine) *composer {
 	return &composer{
-		bucket: e.config.Bucket, region: e.config.Region, payer: e.config.RequestPayer,
-		sum: sha256.New(),
+		bucket: e.config.Bucket, region: e.config.Region, service: e.config.Service,
+		payer: e.config.RequestPayer, sum: sha256.New(),
 	}
 }
 
@@ -123,7 +130,11 @@ func (c *composer) signed(q query, s *signing) (list [6]header, n int) {
 	if c.payer {
 		add("x-amz-request-payer", "requester")
 	}
-	if s.keys.Session != "" {
+	switch {
+	case s.keys.Session == "":
+	case c.service == serviceExpress:
+		add("x-amz-s3session-token", s.keys.Session)
+	default:
 		add("x-amz-security-token", s.keys.Session)
 	}
 	return list, n
@@ -147,7 +158,7 @@ func (c *composer) authorize(b []byte, q query, s *signing, now time.Time) []byt
 
 func (c *composer) appendScope(b []byte, s *signing) []byte {
 	b = append(append(append(b, s.day...), '/'), c.region...)
-	return append(b, "/s3/aws4_request"...)
+	return append(append(append(b, '/'), c.service...), "/aws4_request"...)
 }
 
 func appendNames(b []byte, list []header) []byte {

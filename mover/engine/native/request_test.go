@@ -17,7 +17,7 @@ func TestMidnight(t *testing.T) {
 	t.Parallel()
 	midnight := time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)
 	sign := func(day string) *signing {
-		return &signing{keys: Keys{Access: "a", Secret: "s"}, day: day, key: dayKey("s", day, "eu-west-1")}
+		return &signing{keys: Keys{Access: "a", Secret: "s"}, day: day, key: dayKey("s", day, "eu-west-1", "s3")}
 	}
 	old, next := sign("20261125"), sign("20261126")
 	c := newComposer(New(Config{Bucket: &url.URL{Scheme: "http", Host: "host", Path: "/bucket"}, Region: "eu-west-1"}))

@@ -3,8 +3,11 @@
 package native
 
 import (
+	"errors"
 	"net/http"
 	"testing"
+
+	"github.com/minio/minio-go/v7"
 
 	"github.com/s3populator/s3populator/mover/engine"
 )
@@ -63,6 +66,55 @@ func TestConditionsAreNotUnderstood(t *testing.T) {
 				}
 				f.mustRun()
 				f.mustJudge(tt.want, "")
+			})
+		}
+	}
+}
+
+// TestHeadIsNotAnswered: an answer to HEAD says no reason, and some servers and proxies have no right one. It only
+// says more of the sum of a large object: what a GET is told counts.
+func TestHeadIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	heads := map[string]http.HandlerFunc{
+		"bad request": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(400) },
+		"forbidden":   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) },
+		"no method":   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(405) },
+		"no length":   func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "0") },
+	}
+	for name, tt := range map[string]struct {
+		status int // Of GET; 0: the object.
+		code   string
+	}{
+		"GET is answered":      {0, ""},
+		"a key of a customer":  {400, "InvalidRequest"},
+		"an archived object":   {403, "InvalidObjectState"},
+		"a clock that differs": {403, "RequestTimeTooSkewed"},
+	} {
+		for head, answer := range heads {
+			t.Run(name+", "+head, func(t *testing.T) {
+				t.Parallel()
+				f := newFixture(t)
+				f.put("object", random(1, LargeSize+1), nil)
+				f.fault = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+					switch {
+					case r.Method == http.MethodHead:
+						answer(w, r)
+					case tt.status > 0:
+						refuse(w, tt.status, tt.code)
+					default:
+						return false
+					}
+					return true
+				}
+				f.mustRun()
+				if tt.status == 0 {
+					f.mustHold()
+					return
+				}
+				var said minio.ErrorResponse
+				if err := f.failed[0]; !errors.As(err, &said) || said.Code != tt.code {
+					t.Errorf("it fails with %v, want %s", err, tt.code)
+				}
 			})
 		}
 	}

@@ -185,7 +185,10 @@ func refusal(a *answer, body []byte, bucket, key string) error {
 		r.Code = cmp.Or(a.code, r.Code)
 	}
 	r.StatusCode, r.BucketName, r.Key = a.status, bucket, key
-	if a.status == http.StatusPreconditionFailed || a.status == http.StatusNotFound && r.Code != minio.NoSuchBucket {
+	switch {
+	case a.status == http.StatusPreconditionFailed,
+		a.status == http.StatusNotFound && r.Code != minio.NoSuchBucket,
+		a.status == http.StatusRequestedRangeNotSatisfiable: // It is shorter now; some look at that before the tag.
 		return fmt.Errorf("%w: %w", engine.ErrChanged, r)
 	}
 	return r

@@ -143,12 +143,13 @@ var faults = map[string]misbehaviour{
 		refuse(w, 500, "InternalError")
 		return true
 	}), nil},
-	"nothing but 503":    {refusing(503, "SlowDown"), is503},
-	"access denied":      {refusing(403, "AccessDenied"), func(err error) bool { return status(err) == 403 }},
-	"a redirect":         {redirect, func(err error) bool { return status(err) == 307 }},
-	"another object":     {refusing(412, "PreconditionFailed"), is(engine.ErrChanged)},
-	"no object":          {refusing(404, "NoSuchKey"), is(engine.ErrChanged)},
-	"another entity tag": {replaced("ETag", `"0123456789abcdef0123456789abcdef"`), is(engine.ErrChanged)},
+	"nothing but 503":               {refusing(503, "SlowDown"), is503},
+	"access denied":                 {refusing(403, "AccessDenied"), func(err error) bool { return status(err) == 403 }},
+	"a redirect":                    {redirect, func(err error) bool { return status(err) == 307 }},
+	"another object":                {refusing(412, "PreconditionFailed"), is(engine.ErrChanged)},
+	"no object":                     {refusing(404, "NoSuchKey"), is(engine.ErrChanged)},
+	"another entity tag":            {replaced("ETag", `"0123456789abcdef0123456789abcdef"`), is(engine.ErrChanged)},
+	"an object that became shorter": {onlyGET(refusing(416, "InvalidRange")), is(engine.ErrChanged)},
 	"a range of another object": {onlyGET(replaced("Content-Range", "bytes 0-4/5")), func(err error) bool {
 		return errors.Is(err, engine.ErrAnswer) || errors.Is(err, engine.ErrChanged)
 	}},

@@ -4,7 +4,9 @@ package native
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 
 	"github.com/s3populator/s3populator/mover/engine"
@@ -64,13 +66,11 @@ func (w *worker) begin(ctx context.Context, t *engine.Task) {
 }
 
 func (w *worker) open(ctx context.Context, t *engine.Task) (*large, error) {
-	a, err := w.ask(ctx, query{method: "HEAD", task: t, whole: true})
+	said, err := w.look(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	l := &large{task: *t}
-	l.evidence = engine.Evidence{Index: t.Index, Said: a.checksumOfAll(), Encrypted: a.encrypted, Pinned: a.pinned}
-	w.line.done()
+	l := &large{task: *t, evidence: said}
 	if l.evidence.Said.Algorithm == engine.None && t.PartSize == 0 && w.config.PartSize != nil {
 		if l.task.PartSize, err = w.config.PartSize(ctx, *t); err != nil {
 			return nil, err
@@ -83,6 +83,32 @@ func (w *worker) open(ctx context.Context, t *engine.Task) (*large, error) {
 	l.sum = newSums(algorithm, partSize, l.file, t.Size)
 	l.todo = pieces(t, pieceSize(algorithm, partSize))
 	return l, nil
+}
+
+// look asks what S3 says of an object as a whole. A refusal of HEAD has no words, and some servers and proxies
+// give no right answer to it: then the first byte is asked for, which says why, or that the object can be had.
+func (w *worker) look(ctx context.Context, t *engine.Task) (engine.Evidence, error) {
+	e := engine.Evidence{Index: t.Index}
+	a, err := w.ask(ctx, query{method: "HEAD", task: t, whole: true})
+	switch {
+	case err == nil:
+		e.Said = a.checksumOfAll()
+	case errors.Is(err, engine.ErrAnswer), refuses(err, wordless...):
+		if a, err = w.ask(ctx, query{method: "GET", task: t, part: engine.Range{Length: 1}}); err != nil {
+			return e, err
+		}
+	default:
+		return e, err
+	}
+	e.Encrypted, e.Pinned = a.encrypted, a.pinned
+	w.line.done()
+	return e, nil
+}
+
+// wordless are the statuses that stand for many codes of S3, or for HEAD itself.
+var wordless = []int{
+	http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed,
+	http.StatusNotImplemented,
 }
 
 // pieces cuts an object at multiples of a size in bytes.

@@ -5,6 +5,7 @@ package native
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/minio/minio-go/v7"
@@ -117,5 +118,46 @@ func TestHeadIsNotAnswered(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestEntityTagsInAnotherCase: what a server lists as a digest in one case it may name in the other.
+func TestEntityTagsInAnotherCase(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.put("small", random(1, 1000), nil)
+	f.put("large", random(2, LargeSize+1), nil)
+	f.fault = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+		o := f.objects[r.URL.Path[len("/bucket/"):]]
+		o.tag = strings.ToUpper(o.tag)
+		o.give(w, r)
+		return true
+	}
+	f.mustRun()
+	f.mustHold()
+	for i, e := range f.got {
+		if !e.Pinned {
+			t.Errorf("%s: no answer named it", f.tasks[i].Key)
+		}
+	}
+}
+
+// TestNoContent: it is what some servers have for an object of no bytes, and for no other.
+func TestNoContent(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.put("empty", nil, nil)
+	f.put("small", random(1, 1000), nil)
+	f.fault = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+		w.Header().Set("ETag", `"`+f.objects[r.URL.Path[len("/bucket/"):]].tag+`"`)
+		w.WriteHeader(http.StatusNoContent)
+		return true
+	}
+	f.mustRun()
+	if err := f.failed[0]; err != nil || !f.got[0].Pinned {
+		t.Errorf("the empty object failed: %v", err)
+	}
+	if err := f.failed[1]; !errors.Is(err, engine.ErrAnswer) {
+		t.Errorf("the other object ended with %v", err)
 	}
 }

@@ -237,26 +237,36 @@ func (f *fixture) mustJudge(want func(error) bool, size string) {
 	}
 }
 
-// A server that ignores ranges gets no more of them: the next call fetches objects whole.
+// A server that ignores ranges, or refuses them, gets no more of them: the next call fetches objects whole.
 func TestRangesAreIgnored(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	f.put("large", random(1, LargeSize+1), nil)
-	f.fault = func(w http.ResponseWriter, r *http.Request, _ int) bool {
-		r.Header.Del("Range")
-		f.objects["large"].give(w, r)
-		return true
+	for _, ignored := range []bool{true, false} {
+		t.Run(strconv.FormatBool(ignored), func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			f.put("large", random(1, LargeSize+1), nil)
+			f.fault = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+				if !ignored && r.Header.Get("Range") != "" {
+					refuse(w, 501, "NotImplemented")
+					return true
+				}
+				r.Header.Del("Range")
+				f.objects["large"].give(w, r)
+				return true
+			}
+			e := New(f.config)
+			tasks := func(yield func(engine.Task) bool) { yield(f.tasks[0]) }
+			want := func(err error) bool { return errors.Is(err, engine.ErrAnswer) == ignored && (ignored || status(err) == 501) }
+			if err := e.Fetch(t.Context(), tasks, f, f); err != nil || !want(f.failed[0]) {
+				t.Fatalf("Fetch: %v; failed: %v", err, f.failed[0])
+			}
+			clear(f.failed)
+			if err := e.Fetch(t.Context(), tasks, f, f); err != nil {
+				t.Fatal(err)
+			}
+			f.mustHold()
+		})
 	}
-	e := New(f.config)
-	tasks := func(yield func(engine.Task) bool) { yield(f.tasks[0]) }
-	if err := e.Fetch(t.Context(), tasks, f, f); err != nil || !errors.Is(f.failed[0], engine.ErrAnswer) {
-		t.Fatalf("Fetch: %v; failed: %v", err, f.failed[0])
-	}
-	clear(f.failed)
-	if err := e.Fetch(t.Context(), tasks, f, f); err != nil {
-		t.Fatal(err)
-	}
-	f.mustHold()
 }
 
 // Keys that expire while they are used are asked for again.

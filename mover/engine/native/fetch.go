@@ -220,6 +220,9 @@ func (w *worker) askOnce(ctx context.Context, q query) (*answer, error) {
 		return nil, err
 	}
 	if a.status >= 300 {
+		if !q.whole && q.unconditional && a.status == http.StatusNotImplemented {
+			w.noRanges.Store(true)
+		}
 		return nil, readError(w.line, a, w.bucketName(), q)
 	}
 	ranges := true

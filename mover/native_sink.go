@@ -4,6 +4,7 @@ package mover
 
 import (
 	"context"
+	"errors"
 
 	"github.com/s3populator/s3populator/mover/engine"
 	"github.com/s3populator/s3populator/mover/fault"
@@ -42,7 +43,9 @@ func (s *nativeSink) judge(e engine.Evidence) (proof.Method, plan.Identity, erro
 	return by, file, err
 }
 
-// judge says by which method a file is its object. Where evidence proves nothing, compare reads it back.
+// judge says by which method a file is its object. Where evidence proves nothing, compare reads it back. Where S3
+// names another sum than that of the bytes, the entity tag may still prove them: some keep a sum that was of a
+// part, or of what was sent. Their size alone proves nothing then.
 func (m *mover) judge(
 	ctx context.Context,
 	e engine.Evidence,
@@ -50,12 +53,13 @@ func (m *mover) judge(
 ) (proof.Method, error) {
 	entry := m.plan.Entries[e.Index]
 	by, err := judge(entry, e, m.prover.SizeOnly)
-	if err == nil && by == proof.Unverified {
+	disputed := errors.Is(err, fault.ErrDiffers) && e.File.Size == entry.Size
+	if err == nil && by == proof.Unverified || disputed {
 		by, err = compare()
 	}
 	switch {
-	case err == nil && by == proof.BySize && e.Fetched != entry.Size:
-		err = fault.ErrDiffers // Nobody vouches for the beginning: the whole object comes again.
+	case err == nil && by == proof.BySize && (disputed || e.Fetched != entry.Size):
+		err = fault.ErrDiffers // Nobody vouches for the beginning, or for any of it: the whole object comes again.
 	case err == nil && by == proof.BySize && !e.Pinned:
 		_, err = m.source.Unchanged(ctx, m.plan, entry) // Nothing said that this object was read.
 	}

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 
 	"github.com/minio/minio-go/v7"
 
@@ -26,15 +28,24 @@ func (m *mover) explained(ctx context.Context, f *fault.Failure, e plan.Entry) *
 		return f
 	}
 	if err := m.readable(ctx, e); err != nil {
-		return m.faults.Classify(err)
+		if asked := m.faults.Classify(err); asked.Reason != wire.TransferFailed || !wordless(err) {
+			return asked
+		}
 	}
 	return f
 }
 
+// wordless tells whether an answer said no more than its status, as one to HEAD does.
+func wordless(err error) bool {
+	var response minio.ErrorResponse
+	return errors.As(err, &response) && strings.HasPrefix(response.Code, strconv.Itoa(response.StatusCode))
+}
+
 // readable reads the first byte of an object that should be as it was listed.
 func (m *mover) readable(ctx context.Context, e plan.Entry) error {
-	if _, err := m.source.Unchanged(ctx, m.plan, e); err != nil {
-		return err
+	_, looked := m.source.Unchanged(ctx, m.plan, e)
+	if looked != nil && !wordless(looked) {
+		return looked
 	}
 	o := minio.GetObjectOptions{}
 	m.source.Complete(e.Key, &o)
@@ -51,5 +62,5 @@ func (m *mover) readable(ctx context.Context, e plan.Entry) error {
 	if _, err := io.CopyN(io.Discard, body, min(e.Size, 1)); err != nil {
 		return fmt.Errorf("read object: %w", err)
 	}
-	return nil
+	return looked
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/s3populator/s3populator/mover/wire"
@@ -42,5 +43,30 @@ func TestAChecksumThatIsNoneOfTheObject(t *testing.T) {
 		b.request.Transfer.Engine = name
 		b.mustBeDone(b.run())
 		b.mustHold(objects)
+	}
+}
+
+// TestARefusalWithoutWords: what S3 says to HEAD does not hide what it said to GET.
+func TestARefusalWithoutWords(t *testing.T) {
+	s := startVersity(t)
+	s.put(t, "small", content(1, 5000))
+	s.put(t, "large", content(2, 33<<20))
+	p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case keyOf(r) == "":
+			return false
+		case r.Method == http.MethodHead:
+			w.WriteHeader(http.StatusBadRequest)
+		default:
+			s3Error(w, http.StatusBadRequest, "InvalidRequest")
+		}
+		return true
+	})
+	for _, name := range []string{wire.EngineMC, wire.EngineNative} {
+		b := newBench(t, p.URL)
+		b.request.Transfer.Engine = name
+		if r := b.run(); r.Reason != wire.TransferFailed || !strings.Contains(r.Message, "InvalidRequest") {
+			t.Errorf("%s: the report is %+v", name, r)
+		}
 	}
 }

@@ -56,6 +56,9 @@ func (a *answer) check(q query, ranges *bool) error { //nolint:gocyclo // One li
 	case a.status != 206:
 		*ranges = false
 		return answerf("a range was asked for and the status is %d", a.status)
+	case a.part.Length == 0:
+		*ranges = false
+		return answerf("a range was asked for and the answer does not say which one comes")
 	}
 	return a.checkRange(q)
 }

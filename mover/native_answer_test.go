@@ -3,6 +3,7 @@
 package mover
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -44,6 +45,26 @@ func TestAChecksumThatIsNoneOfTheObject(t *testing.T) {
 		b.mustBeDone(b.run())
 		b.mustHold(objects)
 	}
+}
+
+// TestMinIOThatCompressesAndEncrypts: it promises ranges of such objects and gives nothing.
+func TestMinIOThatCompressesAndEncrypts(t *testing.T) {
+	t.Setenv("MINIO_KMS_SECRET_KEY", "key:"+strings.Repeat("A", 43)+"=")
+	for _, name := range []string{"KMS_AUTO_ENCRYPTION", "COMPRESSION_ENABLE", "COMPRESSION_ALLOW_ENCRYPTION"} {
+		t.Setenv("MINIO_"+name, "on")
+	}
+	s := startMinIO(t)
+	image := bytes.Repeat([]byte("it can be compressed well. "), 33<<20/27+1)
+	s.put(t, "image.txt", image)
+	filesystem := newBench(t, s.endpoint)
+	filesystem.request.Transfer.Engine = wire.EngineNative
+	filesystem.mustBeDone(filesystem.run())
+	filesystem.mustHold(map[string][]byte{"image.txt": image})
+
+	block := blockBench(t, s.endpoint, 40<<20)
+	block.request.Transfer.Engine = wire.EngineNative
+	block.mustBeDone(block.run())
+	block.mustBeOnDevice(image)
 }
 
 // TestARefusalWithoutWords: what S3 says to HEAD does not hide what it said to GET.

@@ -4,8 +4,13 @@ package native
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/minio/minio-go/v7"
@@ -160,4 +165,49 @@ func TestNoContent(t *testing.T) {
 	if err := f.failed[1]; !errors.Is(err, engine.ErrAnswer) {
 		t.Errorf("the other object ended with %v", err)
 	}
+}
+
+// TestRangesOfWhichNothingComes: MinIO promises ranges of an object that it compressed and encrypted, and ends the
+// connection. Such an object comes whole with the next call, and from a few of them on all do.
+func TestRangesOfWhichNothingComes(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.config.Connections = 2
+	const objects = mostHollow + 2
+	for i := range objects {
+		f.put(strconv.Itoa(i), random(byte(i), LargeSize+1), nil)
+	}
+	var ranges atomic.Int64
+	f.fault = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+		var from, to int
+		if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to); err != nil {
+			return false
+		}
+		ranges.Add(1)
+		o := f.objects[r.URL.Path[len("/bucket/"):]]
+		if from == 0 || r.URL.Path == "/bucket/0" {
+			return false
+		}
+		conn := hijack(w)
+		_, _ = fmt.Fprintf(conn, "HTTP/1.1 206 Partial Content\r\nETag: \"%s\"\r\nContent-Range: bytes %d-%d/%d\r\n"+
+			"Content-Length: %d\r\n\r\n", o.tag, from, to, len(o.body), to+1-from)
+		_ = conn.Close()
+		return true
+	}
+	e := New(f.config)
+	defer e.Close()
+	err := e.Fetch(t.Context(), slices.Values(f.tasks[:2]), f, f)
+	if err != nil || !errors.Is(f.failed[1], io.ErrUnexpectedEOF) {
+		t.Fatalf("Fetch: %v; failed: %v", err, f.failed)
+	}
+	f.failed, f.wrote = map[int]error{}, map[int]int64{}
+	if err := e.Fetch(t.Context(), slices.Values(f.tasks), f, f); err != nil || len(f.failed) != objects-2 {
+		t.Fatalf("Fetch: %v; failed: %v", err, f.failed)
+	}
+	f.failed, f.wrote = map[int]error{}, map[int]int64{}
+	before := ranges.Load()
+	if err := e.Fetch(t.Context(), slices.Values(f.tasks), f, f); err != nil || ranges.Load() != before {
+		t.Fatalf("Fetch: %v; %d more ranges", err, ranges.Load()-before)
+	}
+	f.mustHold()
 }

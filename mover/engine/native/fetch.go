@@ -40,8 +40,8 @@ const hopeless = 2 * mostConnections
 
 // Fetch implements engine.Engine.
 func (e *Engine) Fetch(ctx context.Context, tasks engine.Tasks, to engine.Target, sink engine.Sink) error {
-	ranges := !e.noRanges.Load() // The same for all of this call.
-	w, end := newWork(tasks, func(t engine.Task) bool { return ranges && t.Size >= LargeSize })
+	ranges, hollow := !e.noRanges.Load(), e.hollow.known() // The same for all of this call.
+	w, end := newWork(tasks, func(t engine.Task) bool { return ranges && t.Size >= LargeSize && !hollow[t.Key] })
 	defer end()
 	return e.fetch(ctx, w, to, sink)
 }
@@ -168,7 +168,10 @@ func (w *worker) ask(ctx context.Context, q query) (*answer, error) {
 		}
 	}
 	if !q.unconditional && refuses(err, http.StatusPreconditionFailed, http.StatusNotImplemented) {
-		return w.askUnconditionally(ctx, q, err)
+		a, err = w.askUnconditionally(ctx, q, err)
+	}
+	if !q.whole && refuses(err, http.StatusNotImplemented) {
+		w.noRanges.Store(true)
 	}
 	return a, err
 }
@@ -220,9 +223,6 @@ func (w *worker) askOnce(ctx context.Context, q query) (*answer, error) {
 		return nil, err
 	}
 	if a.status >= 300 {
-		if !q.whole && q.unconditional && a.status == http.StatusNotImplemented {
-			w.noRanges.Store(true)
-		}
 		return nil, readError(w.line, a, w.bucketName(), q)
 	}
 	ranges := true

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"sync"
 
@@ -144,7 +145,7 @@ func (w *worker) fetchRange(ctx context.Context, l *large, part piece) {
 			p.reset()
 		}
 		if l.failure() != nil || !p.again(ctx, err, w.used) {
-			l.fail(err)
+			w.giveUp(l, err)
 			break
 		}
 	}
@@ -155,6 +156,14 @@ func (w *worker) fetchRange(ctx context.Context, l *large, part piece) {
 		w.end(ctx, l)
 		w.work.ended()
 	}
+}
+
+// giveUp ends an object for this call. Where nothing came of a range, ranges are of no use for the next one.
+func (w *worker) giveUp(l *large, err error) {
+	if errors.Is(err, errHollow) && w.hollow.add(l.task.Key) {
+		w.noRanges.Store(true)
+	}
+	l.fail(err)
 }
 
 func (w *worker) bring(ctx context.Context, l *large, r engine.Range, present bool, sum *rangeSum) error {
@@ -173,7 +182,8 @@ func (w *worker) tryRange(ctx context.Context, l *large, part engine.Range, sum 
 	if !a.pinned {
 		l.unpinned()
 	}
-	return w.body(ctx, part.Length, func(b []byte) error {
+	before := sum.at
+	err = w.body(ctx, part.Length, func(b []byte) error {
 		if err := l.failure(); err != nil {
 			return err
 		}
@@ -187,6 +197,10 @@ func (w *worker) tryRange(ctx context.Context, l *large, part engine.Range, sum 
 		sum.fetched(b, w.grew(l))
 		return nil
 	})
+	if sum.at == before && errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: %w", errHollow, err)
+	}
+	return err
 }
 
 // grew tells the sink of a range of an object.

@@ -91,6 +91,8 @@ type Engine struct {
 	plain atomic.Bool
 	// noRanges is set once the server ignored one: large objects then come whole.
 	noRanges atomic.Bool
+	// hollow objects come whole, too.
+	hollow hollow
 	// noChecksums is set once the server refused a request that asks for them.
 	noChecksums atomic.Bool
 	// noConditions is set once the server refused an entity tag that its answers name: they are

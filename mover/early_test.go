@@ -106,7 +106,7 @@ func TestWhatIsRefusedLaterIsTakenBack(t *testing.T) {
 				waitFor(t, 20*time.Second, "objects before the second page", func() bool {
 					return files(t, filepath.Join(b.paths.Volume, "dir")) >= 10
 				})
-				return replaced(t, w, s, r, "<Key>dir/o1050</Key>", "<Key>dir/o0007/below</Key>")
+				return replaced(t, w, s, r, [2]string{"<Key>dir/o1050</Key>", "<Key>dir/o0007/below</Key>"})
 			})
 			b.request.Policy.UnsafeKeys = policy
 			delete(want, "dir/o1050")
@@ -133,8 +133,8 @@ func TestWhatIsRefusedLaterIsTakenBack(t *testing.T) {
 	}
 }
 
-// replaced answers a listing with some text in it replaced.
-func replaced(t *testing.T, w http.ResponseWriter, s *s3server, r *http.Request, from, to string) bool {
+// replaced answers a listing with the first text in it replaced by the second.
+func replaced(t *testing.T, w http.ResponseWriter, s *s3server, r *http.Request, of [2]string) bool {
 	t.Helper()
 	request := r.Clone(t.Context())
 	request.RequestURI, request.URL.Scheme, request.URL.Host = "", "http", strings.TrimPrefix(s.endpoint, "http://")
@@ -145,11 +145,11 @@ func replaced(t *testing.T, w http.ResponseWriter, s *s3server, r *http.Request,
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	if err != nil || !bytes.Contains(text, []byte(from)) {
+	if err != nil || !bytes.Contains(text, []byte(of[0])) {
 		t.Errorf("the listing is %s (%v)", text, err)
 	}
 	w.Header().Set("Content-Type", "application/xml")
-	_, _ = w.Write(bytes.Replace(text, []byte(from), []byte(to), 1))
+	_, _ = w.Write(bytes.Replace(text, []byte(of[0]), []byte(of[1]), 1))
 	return true
 }
 
@@ -161,9 +161,9 @@ func TestAFencedMoverFetchesNoMore(t *testing.T) {
 		dir := filepath.Join(b.paths.Volume, "dir")
 		waitFor(t, 20*time.Second, "a few objects", func() bool { return files(t, dir) >= 3 })
 		takenOver(t, b.paths.Volume)
-		time.Sleep(20 * b.options.CheckpointEvery) // It notices within one.
+		time.Sleep(20 * b.options.CheckpointEvery) //nolint:forbidigo // It notices within one.
 		before := files(t, dir)
-		time.Sleep(20 * b.options.CheckpointEvery)
+		time.Sleep(20 * b.options.CheckpointEvery) //nolint:forbidigo // Nothing is to happen.
 		if n := files(t, dir); n != before || n >= 1000 {
 			t.Errorf("%d files were on the volume when it was taken over, and %d are now", before, n)
 		}
@@ -172,7 +172,7 @@ func TestAFencedMoverFetchesNoMore(t *testing.T) {
 	slow := p.fault
 	p.fault = func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodGet && keyOf(r) != "" {
-			time.Sleep(100 * time.Millisecond) // So that most objects are still to come.
+			time.Sleep(100 * time.Millisecond) //nolint:forbidigo // So that most objects are still to come.
 		}
 		return slow(w, r)
 	}
@@ -252,7 +252,7 @@ func TestWhatComesEarlyReplacesNothing(t *testing.T) {
 				t.Error(err)
 			}
 		case 3:
-			time.Sleep(time.Second) // While the objects of the second page would come.
+			time.Sleep(time.Second) //nolint:forbidigo // While the objects of the second page would come.
 		}
 		return false
 	})
@@ -292,7 +292,7 @@ func TestWrongBytesThatComeEarly(t *testing.T) {
 	s := startVersity(t)
 	want := twoPages(t, s)
 	var wrong atomic.Int64
-	b, p := earlyBench(t, s, func(b *bench, _ http.ResponseWriter, _ *http.Request) bool {
+	b, p := earlyBench(t, s, func(*bench, http.ResponseWriter, *http.Request) bool {
 		waitFor(t, 20*time.Second, "the wrong bytes", func() bool { return wrong.Load() > 0 })
 		return false
 	})

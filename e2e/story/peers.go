@@ -27,9 +27,10 @@ func (b *Bucket) CopiedBy(peer, prefix string) map[string]string {
 	tools, err := cache.Ensure(s.T.Context(), peer)
 	s.must("build "+peer, err)
 	to, home := s.T.TempDir(), s.T.TempDir()
+	all := "s3://" + b.Name + "/" + prefix + "*"
 	args := map[string][]string{
 		"mc":     {"--config-dir", home, "--quiet", "mirror", "peer/" + b.Name + "/" + prefix, to},
-		"s5cmd":  {"--endpoint-url", b.Server.Endpoint, "--log", "error", "cp", "s3://" + b.Name + "/" + prefix + "*", to + "/"},
+		"s5cmd":  {"--endpoint-url", b.Server.Endpoint, "--log", "error", "cp", all, to + "/"},
 		"rclone": {"copy", "peer:" + b.Name + "/" + prefix, to},
 	}[peer]
 	cmd := s.World.Node.Command(s.T.Context(), tools[peer], args...)

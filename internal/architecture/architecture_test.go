@@ -177,7 +177,8 @@ var constraints = map[string]constraint{
 		why:       "who may start is decided on what it is given",
 	},
 	"populator does not import its siblings": {
-		from: "populator", forbidden: ours("certs", "transfer/export", "transfer/imports", "webhook", "cmd"), why: "cmd/manager joins them",
+		from: "populator", forbidden: ours("certs", "transfer/export", "transfer/imports", "webhook", "cmd"),
+		why: "cmd/manager joins them",
 	},
 	"certs does not import its siblings": {
 		from: "certs", forbidden: ours("populator", "webhook", "api", "cmd"), why: "cmd/manager joins them",

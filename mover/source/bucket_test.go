@@ -35,7 +35,8 @@ func TestBucketURL(t *testing.T) {
 			"https://s3.dualstack.eu-west-1.amazonaws.com/bucket",
 		},
 		"a directory bucket": {
-			wire.Source{Endpoint: "https://s3express-control.us-east-1.amazonaws.com", Bucket: directoryBucket}, "us-east-1",
+			wire.Source{Endpoint: "https://s3express-control.us-east-1.amazonaws.com", Bucket: directoryBucket},
+			"us-east-1",
 			"https://" + directoryBucket + ".s3express-use1-az4.dualstack.us-east-1.amazonaws.com",
 		},
 	} {

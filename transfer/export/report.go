@@ -43,19 +43,7 @@ func (r *Reconciler) speak(s protocol.State, d protocol.Decision, next v1alpha1.
 		r.Events.Eventf(s.Export, nil, kind, string(d.Announce), "Export", "%s", d.Message)
 	}
 	if d.Action == protocol.StartMover && s.Export.Status.Attempts == 0 {
-		r.Events.Eventf(s.Export, nil, corev1.EventTypeNormal, string(v1alpha1.ReasonExportStarted), "Export",
-			"Exporting claim %s to %s", s.Claim.Name, next.Location)
-		if shared := protocol.TellShared(s); shared != "" {
-			r.Events.Eventf(
-				s.Export,
-				nil,
-				corev1.EventTypeWarning,
-				string(v1alpha1.ReasonDestinationShared),
-				"Export",
-				"%s",
-				shared,
-			)
-		}
+		r.speakOfStart(s, next.Location)
 	}
 	was := meta.FindStatusCondition(s.Export.Status.Conditions, v1alpha1.ConditionComplete)
 	is := meta.FindStatusCondition(next.Conditions, v1alpha1.ConditionComplete)
@@ -67,6 +55,15 @@ func (r *Reconciler) speak(s protocol.State, d protocol.Decision, next v1alpha1.
 		kind = corev1.EventTypeNormal
 	}
 	r.Events.Eventf(s.Export, nil, kind, is.Reason, "Export", "%s", is.Message)
+}
+
+func (r *Reconciler) speakOfStart(s protocol.State, location string) {
+	r.Events.Eventf(s.Export, nil, corev1.EventTypeNormal, string(v1alpha1.ReasonExportStarted), "Export",
+		"Exporting claim %s to %s", s.Claim.Name, location)
+	if shared := protocol.TellShared(s); shared != "" {
+		reason := string(v1alpha1.ReasonDestinationShared)
+		r.Events.Eventf(s.Export, nil, corev1.EventTypeWarning, reason, "Export", "%s", shared)
+	}
 }
 
 // quiet reasons are what is to be expected.

@@ -60,7 +60,8 @@ func s5cmdUp(ctx context.Context, j job) (*exec.Cmd, error) {
 
 func rcloneUp(flags ...string) func(context.Context, job) (*exec.Cmd, error) {
 	return func(ctx context.Context, j job) (*exec.Cmd, error) {
-		cmd := exec.CommandContext(ctx, j.binaries["rclone"], append([]string{"copy", j.target, "bench:" + bucket}, flags...)...)
+		args := append([]string{"copy", j.target, "bench:" + bucket}, flags...)
+		cmd := exec.CommandContext(ctx, j.binaries["rclone"], args...)
 		cmd.Env = rcloneEnvironment(j)
 		return cmd, nil
 	}
@@ -126,12 +127,16 @@ func (b *bench) measureUploads(ctx context.Context, s set, target string) (*resu
 		r.Rows = append(r.Rows, row{Tool: t.name})
 	}
 	j := job{binaries: b.binaries, target: dir, objects: objects}
+	parent, err := targetDir(b.cache, target, objects)
+	if err != nil {
+		return nil, err
+	}
 	for round := range b.rounds {
 		if err := warm(dir); err != nil {
 			return nil, fmt.Errorf("read the files: %w", err)
 		}
 		for i, t := range uploaders {
-			if err := b.upload(ctx, &r.Rows[i], t, s, j, target); err != nil {
+			if err := b.upload(ctx, &r.Rows[i], t, place{s.server, parent}, j); err != nil {
 				return nil, fmt.Errorf("%s, round %d: %w", s.name, round+1, err)
 			}
 		}
@@ -140,36 +145,48 @@ func (b *bench) measureUploads(ctx context.Context, s set, target string) (*resu
 	return r, nil
 }
 
-// upload makes one run of a tool with a fresh server, syncs its files, and compares what arrived.
-func (b *bench) upload(ctx context.Context, row *row, t tool, s set, j job, target string) (err error) {
-	parent, err := targetDir(b.cache, target, j.objects)
-	if err != nil {
-		return err
+// place is where a server is started.
+type place struct {
+	kind   serverKind
+	parent string // The directory of its files.
+}
+
+// emptyServer starts a server with an empty bucket.
+func (b *bench) emptyServer(ctx context.Context, kind serverKind, root string) (*server, error) {
+	if err := os.Mkdir(root, 0o755); err != nil {
+		return nil, err
 	}
+	s, err := startServer(ctx, kind, b.binaries[string(kind)], root, true)
+	if err != nil {
+		return nil, err
+	}
+	client, err := s.client()
+	if err == nil {
+		err = client.MakeBucket(ctx, bucket, minio.MakeBucketOptions{Region: story.Region})
+	}
+	if err != nil {
+		s.stop()
+		return nil, fmt.Errorf("make the bucket: %w", err)
+	}
+	return s, nil
+}
+
+// upload makes one run of a tool with a fresh server, syncs its files, and compares what arrived.
+func (b *bench) upload(ctx context.Context, row *row, t tool, at place, j job) (err error) {
 	if j.scratch, err = os.MkdirTemp(memory, "bench-scratch-"); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(j.scratch)) }()
-	home, err := os.MkdirTemp(parent, "bench-server-")
+	home, err := os.MkdirTemp(at.parent, "bench-server-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(home)) }()
 	root := filepath.Join(home, "data")
-	if err := os.Mkdir(root, 0o755); err != nil {
-		return err
-	}
-	if j.server, err = startServer(ctx, s.server, b.binaries[string(s.server)], root, true); err != nil {
+	if j.server, err = b.emptyServer(ctx, at.kind, root); err != nil {
 		return err
 	}
 	defer j.server.stop()
-	client, err := j.server.client()
-	if err != nil {
-		return err
-	}
-	if err := client.MakeBucket(ctx, bucket, minio.MakeBucketOptions{Region: story.Region}); err != nil {
-		return fmt.Errorf("make the bucket: %w", err)
-	}
 	cmd, err := t.command(ctx, j)
 	if err != nil {
 		return err

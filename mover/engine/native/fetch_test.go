@@ -210,8 +210,10 @@ func TestSignature(t *testing.T) {
 		"a version":    {Keys{"a", "s", ""}, "http://host/bucket", engine.Task{Key: "k", Version: "v+1/ ="}, false, true},
 		"a payer":      {Keys{"a", "s", "t"}, "http://host/bucket", engine.Task{Key: "k"}, true, true},
 		"a directory bucket": {
-			Keys{"a", "s", "t"}, "https://b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com",
-			engine.Task{Key: "k"}, true, true,
+			Keys{"a", "s", "t"},
+			"https://b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com",
+			engine.Task{Key: "k"},
+			true, true,
 		},
 	} {
 		u, err := url.Parse(tt.bucket)

@@ -229,9 +229,10 @@ func otherOrigin(c *corev1.PersistentVolumeClaim) { c.Spec.DataSource.Name = "ot
 func ofAnotherName(s *Snapshot)                   { s.ClaimName = "other" }
 func fails(s *Snapshot)                           { s.Error = "no space." }
 func noSnapshots(s *State)                        { s.Temporary.Unavailable, s.Temporary.SnapshotClasses = true, nil }
-func troubled(s *State)                           { s.Temporary.Trouble = "ProvisioningFailed: no space" }
-func byHand(v *corev1.PersistentVolume)           { v.Annotations = nil }
-func isTemporary(s *State)                        { s.Claim.Labels = TemporaryMeta(*s).Labels }
+
+func troubled(s *State)                 { s.Temporary.Trouble = "ProvisioningFailed: no space" }
+func byHand(v *corev1.PersistentVolume) { v.Annotations = nil }
+func isTemporary(s *State)              { s.Claim.Labels = TemporaryMeta(*s).Labels }
 
 // What would leave something behind, or hand out another volume, is told with the field that is to be corrected.
 func TestClassesOfTemporaries(t *testing.T) {

@@ -130,8 +130,8 @@ func TestManagerIsPinned(t *testing.T) {
 	}
 	var all admissionv1.ValidatingAdmissionPolicyList
 	err := world.Client.List(t.Context(), &all, client.MatchingLabels{"app.kubernetes.io/part-of": "s3populator"})
-	if err != nil || len(all.Items) != 7 {
-		t.Fatalf("there are %d policies (%v), want seven", len(all.Items), err)
+	if err != nil || len(all.Items) != 9 {
+		t.Fatalf("there are %d policies (%v), want nine", len(all.Items), err)
 	}
 	for _, p := range all.Items {
 		if p.Status.TypeChecking != nil && len(p.Status.TypeChecking.ExpressionWarnings) > 0 {

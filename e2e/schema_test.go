@@ -28,6 +28,17 @@ var badSources = map[string]struct {
 	change func(*v1alpha1.S3SourceSpec)
 	want   string
 }{
+	"an export and a prefix": {
+		func(s *v1alpha1.S3SourceSpec) { s.Prefix, s.FromExport = "x/", &v1alpha1.FromExport{Claim: "data"} },
+		"fromExport: the export says which prefix is read",
+	},
+	"an export by name and by time": {
+		func(s *v1alpha1.S3SourceSpec) {
+			s.Prefix = ""
+			s.FromExport = &v1alpha1.FromExport{Claim: "data", Run: "a", Before: &metav1.Time{Time: time.Unix(1, 0)}}
+		},
+		"fromExport.run: remove it or before",
+	},
 	"an endpoint with a path": {
 		func(s *v1alpha1.S3SourceSpec) { s.Endpoint = "https://s3.test/bucket" },
 		"endpoint: write scheme, host and port only",

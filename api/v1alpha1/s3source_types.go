@@ -43,6 +43,7 @@ type S3SourceList struct {
 // +kubebuilder:validation:XValidation:rule="!(has(self.objects) && size(self.objects) > 0) || !has(self.prefix) || size(self.prefix) == 0",message="prefix: remove it or remove objects, which names each object by its whole key"
 // +kubebuilder:validation:XValidation:rule="!(has(self.objects) && size(self.objects) > 0) || (!has(self.include) && !has(self.exclude))",message="include and exclude select from a prefix; remove them or remove objects, which already names each object"
 // +kubebuilder:validation:XValidation:rule="!has(self.fromExport) || !(has(self.prefix) && size(self.prefix) > 0) && !(has(self.objects) && size(self.objects) > 0) && (!has(self.prefixMode) || self.prefixMode == 'Directory')",message="fromExport: the export says which prefix is read; remove prefix, prefixMode and objects, or fromExport"
+// +kubebuilder:validation:XValidation:rule="!has(self.fromExport) || !has(self.fromExport.run) || !has(self.fromExport.before)",message="fromExport.run: remove it or before; a run that is named needs no time"
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.restoreAttributes) || !self.restoreAttributes || (!(has(self.objects) && size(self.objects) > 0) && !has(self.files) && (!has(self.prefixMode) || self.prefixMode == 'Directory'))",message="restoreAttributes: remove it, or remove objects, files and prefixMode: what is restored is an export below prefix, and the export says which modes its files have"
 // +kubebuilder:validation:XValidation:rule="!has(self.mover) || !has(self.mover.serviceAccountName) || !has(self.credentials) || !has(self.credentials.serviceAccountName)",message="mover.serviceAccountName: remove it; the pod runs as credentials.serviceAccountName"
@@ -161,8 +162,6 @@ type S3SourceSpec struct {
 }
 
 // FromExport names a run of a claim: by its name, or the latest that was complete before a time, or the latest.
-//
-// +kubebuilder:validation:XValidation:rule="!has(self.run) || !has(self.before)",message="fromExport: set run or before, not both"
 type FromExport struct {
 	// Claim that was exported. It need not be there any more.
 	// +required

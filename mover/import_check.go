@@ -53,9 +53,10 @@ func refuseUnfinished(u *volume.InUse) error {
 		ledger.JournalName)
 }
 
-// refuseEmptyImport is refuseEmpty, and more: a prefix that was misspelt must never empty a directory.
+// refuseEmptyImport is refuseEmpty, and more: a prefix that was misspelt must never empty a directory, nor one below
+// which markers of directories are all that is left.
 func (m *mover) refuseEmptyImport(ctx context.Context) error {
-	if err := m.refuseEmpty(ctx); err != nil || len(m.plan.Entries) > 0 || !m.request.Import.DeleteExtra {
+	if err := m.refuseEmpty(ctx); err != nil || m.plan.Files() > 0 || !m.request.Import.DeleteExtra {
 		return err
 	}
 	return fault.New(

@@ -55,6 +55,10 @@ func TestAnImportRefusesWhatItCannotDo(t *testing.T) {
 		"nothing, and everything else is extra": {func(b *bench) {
 			b.request.Source.Prefix, b.request.Policy.OnEmpty, b.request.Import.DeleteExtra = "none/", wire.Allow, true
 		}, wire.SourceEmpty, []string{"deleteExtra"}},
+		"directories alone, and everything else is extra": {func(b *bench) {
+			s.put(t, "marked/sub/", nil)
+			b.request.Source.Prefix, b.request.Import.DeleteExtra = "marked/", true
+		}, wire.SourceEmpty, []string{"deleteExtra"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newImport(t, s.endpoint)

@@ -170,11 +170,16 @@ func (s *Staged) Publish(proven plan.Identity) (plan.Identity, error) {
 	if plan.IdentityOf(&written) != proven {
 		return plan.Identity{}, fmt.Errorf("%w: something else wrote to it", fault.ErrDiffers)
 	}
-	found, err := statAt(s.dir, s.temp, s.path) // A network file system may know the time of the last change only now.
+	at, err := s.in.directory(path.Dir(s.path)) // Whoever has moved the directory keeps what is in it.
+	if err != nil {
+		return plan.Identity{}, fmt.Errorf("%w: its directory was moved", fault.ErrDiffers)
+	}
+	defer func() { _ = at.Close() }()
+	found, err := statAt(at, s.temp, s.path) // A network file system may know the time of the last change only now.
 	if err != nil || found.Ino != written.Ino || found.Size != written.Size {
 		return plan.Identity{}, errors.Join(fmt.Errorf("%w: something else changed it", fault.ErrDiffers), err)
 	}
-	fd := int(s.dir.Fd())
+	fd := int(at.Fd())
 	if err := unix.Renameat(fd, s.temp, fd, path.Base(s.path)); err != nil {
 		return plan.Identity{}, &fs.PathError{Op: "replace", Path: plan.Quote(s.path), Err: err}
 	}

@@ -160,6 +160,38 @@ func TestWhatTakesThePlaceOfATemporaryFile(t *testing.T) {
 	}
 }
 
+// Whoever moves a directory aside keeps what is in it.
+func TestADirectoryThatIsMovedKeepsItsFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	u, err := OpenInUse(dir, "run-1", wire.Files{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	old, current := filepath.Join(dir, "old"), filepath.Join(dir, "current")
+	if err := errors.Join(os.Mkdir(current, 0o755), os.WriteFile(filepath.Join(current, "f"), []byte("old"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := u.Stage("current/f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Rename(current, old), os.Mkdir(current, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.publish(t); !errors.Is(err, fault.ErrDiffers) {
+		t.Errorf("it was published: %v", err)
+	}
+	s.Discard()
+	if text, err := os.ReadFile(filepath.Join(old, "f")); err != nil || string(text) != "old" {
+		t.Errorf("the file that was kept holds %q (%v)", text, err)
+	}
+	if left, _ := os.ReadDir(old); len(left) != 1 {
+		t.Errorf("left are %v", left)
+	}
+}
+
 // Where a sync of all does not reach names, the directories that hold them are synced, and nothing else.
 func TestDirectoriesThatAreSynced(t *testing.T) {
 	t.Parallel()

@@ -64,32 +64,38 @@ const keep = 3
 // on the claim only after their run was seen, so that an end in between begins it again, under the same name.
 //
 //	annotations             then
-//	a new token to import   its import: create it, or note the token where it is there
-//	-                       remove one import that is history
-//	invalid about exports   nothing; the condition says so
+//	invalid about exports   nothing of the rules about them; the condition says so
 //	no schedule any more    forget its last tick: should it come back, nothing is made up for
 //	a new schedule          note the time: ticks before it do not count
 //	a tick in the future    the same, because a clock was ahead, and no tick until then would be due
 //	a new token             its export: create it, or note the token where it is there
 //	a tick is due           the same, once the export before has ended
 //	-                       remove one export that is history
+//	a new token to import   its import: create it, or note the token where it is there
+//	-                       remove one import that is history
+//
+// Exports come first: an import that the API server refuses is tried again for ever, and must not keep a schedule.
 func decide(s state) (decision, field.ErrorList) {
 	if s.Claim.DeletionTimestamp != nil {
 		return decision{Action: rest}, nil
+	}
+	asked, errs := annotated.ExportOf(s.Claim)
+	exports := []func(state, annotated.Export) (decision, bool){followSchedule, runNow, runTick, removeHistory}
+	if len(errs) > 0 {
+		exports = nil
+	}
+	for _, rule := range exports {
+		if d, decided := rule(s, asked); decided {
+			return d, nil
+		}
 	}
 	for _, rule := range []func(state) (decision, bool){importNow, removeImports} {
 		if d, decided := rule(s); decided {
 			return d, nil
 		}
 	}
-	asked, errs := annotated.ExportOf(s.Claim)
 	if len(errs) > 0 {
 		return decision{Action: rest}, errs
-	}
-	for _, rule := range []func(state, annotated.Export) (decision, bool){followSchedule, runNow, runTick, removeHistory} {
-		if d, decided := rule(s, asked); decided {
-			return d, nil
-		}
 	}
 	return decision{Action: rest, Recheck: untilTick(s, asked)}, nil
 }

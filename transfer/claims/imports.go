@@ -51,7 +51,7 @@ func removeImports(s state) (decision, bool) {
 	for n := range s.Imports {
 		i := &s.Imports[n]
 		if slices.Contains(gone, i.Name) && i.DeletionTimestamp == nil &&
-			i.Labels[v1alpha1.LabelRole] == v1alpha1.RoleImport {
+			i.Labels[v1alpha1.LabelRole] == v1alpha1.RoleImport && i.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy {
 			return decision{Action: remove, Import: i}, true
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,6 +44,7 @@ func (w *world) imported(name, condition string, at int, change ...func(*v1alpha
 
 func TestDecideImports(t *testing.T) {
 	const complete, failed = v1alpha1.ConditionComplete, v1alpha1.ConditionFailed
+	foreign := func(i *v1alpha1.S3Import) { delete(i.Labels, v1alpha1.LabelManagedBy) }
 	users := func(i *v1alpha1.S3Import) { i.OwnerReferences, i.Labels = nil, nil }
 	for name, tt := range map[string]struct {
 		world    *world
@@ -63,6 +65,14 @@ func TestDecideImports(t *testing.T) {
 		},
 		"an export's annotations are invalid": {
 			world: filled("import-now", "1", "export-nwo", "1"), want: create, name: now("1"),
+		},
+		"a schedule comes first": {
+			world: func() *world {
+				w := newWorld(hour(0), "import-now", "1", "export-schedule", "@hourly")
+				w.Claim.Spec.DataSourceRef = filled().Claim.Spec.DataSourceRef
+				return w
+			}(),
+			want: note, noted: hour(0).Format(time.RFC3339),
 		},
 		"a claim of no source": {
 			world: func() *world { w := filled("import-now", "1"); w.Claim.Spec.DataSourceRef = nil; return w }(),
@@ -98,6 +108,10 @@ func TestDecideImports(t *testing.T) {
 		"a fourth is history": {
 			world: filled().imported("a", complete, 0).imported("b", complete, 1).imported("c", failed, 2).
 				imported("d", complete, 3).imported("e", complete, 4), want: remove, name: "a",
+		},
+		"those that look like ours are not, either": {
+			world: filled().imported("a", complete, 0, foreign).imported("b", complete, 1, foreign).
+				imported("c", complete, 2, foreign).imported("d", complete, 3, foreign), want: rest,
 		},
 		"those of users are not ours to remove": {
 			world: filled().imported("a", complete, 0, users).imported("b", complete, 1, users).

@@ -94,7 +94,8 @@ func (r *Reconciler) others(ctx context.Context, s *protocol.State) error {
 // has not ended, what was read is used for a while.
 func (r *Reconciler) volume(ctx context.Context, s *protocol.State) error {
 	name := client.ObjectKeyFromObject(s.Import)
-	if s.Mover != nil && !attempts.Ended(s.Mover) {
+	// A mover without a node keeps no claim: one that is gone is to be noticed before another takes its name.
+	if s.Mover != nil && s.Mover.Spec.NodeName != "" && !attempts.Ended(s.Mover) {
 		if claim, users, ok := r.seen.Recall(name, s.Import.UID, s.Now, protocol.UsersEvery); ok {
 			s.Claim, s.Users = claim, users
 			return nil

@@ -44,6 +44,7 @@ func rules() []rule {
 		only(suspend),
 		only(makeWay),
 		only(leaveGoingClaim),
+		only(leaveOtherClaim),
 		only(waitForMover),
 		only(refuseClaimOfOurs),
 		only(waitForClaim),
@@ -167,7 +168,7 @@ func tellEnd(s State) (Decision, bool) {
 
 // wished tells that we would end the mover, if it were not ending.
 func (s State) wished() bool {
-	return s.Deleted || s.Import.Spec.Suspend || s.claimGoes() || s.Claim != nil &&
+	return s.Deleted || s.Import.Spec.Suspend || s.claimGoes() || s.otherClaim() || s.Claim != nil &&
 		(claimusers.MovedFrom(s.Mover, s.Claim, s.Users) || claimusers.Wanted(s.Claim, s.Users))
 }
 

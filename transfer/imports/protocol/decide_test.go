@@ -45,9 +45,18 @@ func beforeAMover() map[string]row {
 		"a claim that is not there may come": {world(noClaim), Wait, v1alpha1.ReasonClaimNotFound, "no claim data"},
 		"a claim that went is lost":          {world(noClaim, begunOnce), Wait, v1alpha1.ReasonClaimReplaced, "deleted"},
 		"another claim is another volume":    {world(begunOnce, another), Wait, v1alpha1.ReasonClaimReplaced, "another one"},
-		"a claim that is being filled":       {world(pending), Wait, v1alpha1.ReasonClaimNotBound, "Pending"},
-		"a claim that is being deleted":      {world(claimDeleted), Wait, v1alpha1.ReasonClaimNotBound, "deleted"},
-		"a device has no files":              {world(device), Wait, v1alpha1.ReasonUnsupportedClaim, "Block"},
+		"a token's import is for one claim": {world(another, func(s *State) {
+			s.Import.Labels = map[string]string{v1alpha1.LabelClaimUID: "c-1"}
+		}), Wait, v1alpha1.ReasonClaimReplaced, "another one"},
+		"a mover whose claim went is ended": {
+			world(noClaim, mover(corev1.PodPending)), DeleteMover, v1alpha1.ReasonClaimReplaced, "is gone",
+		},
+		"a mover does not write to the next claim": {
+			world(another, mover(corev1.PodPending)), DeleteMover, v1alpha1.ReasonClaimReplaced, "is gone",
+		},
+		"a claim that is being filled":  {world(pending), Wait, v1alpha1.ReasonClaimNotBound, "Pending"},
+		"a claim that is being deleted": {world(claimDeleted), Wait, v1alpha1.ReasonClaimNotBound, "deleted"},
+		"a device has no files":         {world(device), Wait, v1alpha1.ReasonUnsupportedClaim, "Block"},
 		"a volume that nobody writes": {
 			world(access(corev1.ReadOnlyMany)), Wait, v1alpha1.ReasonUnsupportedClaim, "ReadOnlyMany",
 		},

@@ -92,6 +92,9 @@ func keepsPromises(t *testing.T, s State) {
 		if i.DeletionTimestamp != nil && s.ours() && attempts.Active(s.Mover) {
 			broke("an import that is deleted goes on")
 		}
+		if s.ours() && attempts.Active(s.Mover) && s.Mover.DeletionTimestamp == nil && !Over(i) && s.otherClaim() {
+			broke("a mover of another claim goes on")
+		}
 	}
 	if next.Phase == v1alpha1.ImportSucceeded && i.Status.Phase != v1alpha1.ImportSucceeded {
 		if r, ok := moverpod.Ending(s.Mover); !ok || r.Class != wire.Done {

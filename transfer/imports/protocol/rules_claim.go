@@ -40,6 +40,24 @@ func leaveGoingClaim(s State) (Decision, bool) {
 	return d, true
 }
 
+// leaveOtherClaim ends a mover whose claim is gone: a pod mounts by name, and until it has a node nothing keeps
+// the claim that it was made for. It must not write to another one of that name.
+func leaveOtherClaim(s State) (Decision, bool) {
+	if !attempts.Active(s.Mover) || !s.otherClaim() {
+		return Decision{}, false
+	}
+	d, _ := waiting(v1alpha1.ReasonClaimReplaced, soon,
+		"The claim %s that pod %s was made for is gone, and the pod is ended.", s.Import.Spec.ClaimName, s.Mover.Name)
+	d.Action = DeleteMover
+	return d, true
+}
+
+// otherClaim tells that the mover was made for another claim than there is now.
+func (s State) otherClaim() bool {
+	return s.Mover != nil &&
+		(s.Claim == nil || s.Mover.Annotations[v1alpha1.AnnotationClaimUID] != string(s.Claim.UID))
+}
+
 func (s State) claimGoes() bool { return s.Claim != nil && s.Claim.DeletionTimestamp != nil }
 
 // refuseClaimOfOurs: the volume of a prime becomes another claim's, that of an export claim goes back to one, and a
@@ -77,7 +95,7 @@ func waitForClaim(s State) (Decision, bool) {
 			"There is no claim %s in this namespace. Create it, or delete this import and make one that names another.", name)
 	case replaced(s.Import, s.Claim):
 		return failing(v1alpha1.ReasonClaimReplaced,
-			"Claim %s is another one than when the import began. Make a new S3Import for it.", name)
+			"Claim %s is another one than the import was made for. Make a new S3Import for it.", name)
 	case s.claimGoes():
 		return waiting(v1alpha1.ReasonClaimNotBound, claimEvery,
 			"Claim %s is being deleted, and no pod can use it any more.", name)
@@ -88,7 +106,11 @@ func waitForClaim(s State) (Decision, bool) {
 	return Decision{}, false
 }
 
+// replaced tells that a run has begun with another claim, or that a token of another claim asked for it.
 func replaced(i *v1alpha1.S3Import, claim *corev1.PersistentVolumeClaim) bool {
+	if uid := i.Labels[v1alpha1.LabelClaimUID]; uid != "" && uid != string(claim.UID) {
+		return true
+	}
 	return begun(i) && i.Status.ClaimUID != "" && i.Status.ClaimUID != string(claim.UID)
 }
 

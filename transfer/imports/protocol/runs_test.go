@@ -22,6 +22,14 @@ func run(name string, changes ...change) v1alpha1.S3Import {
 	return *s.Import
 }
 
+func waitsFor(reason v1alpha1.Reason) change {
+	return func(s *State) {
+		s.Import.Status.Conditions = []metav1.Condition{{
+			Type: v1alpha1.ConditionComplete, Status: metav1.ConditionFalse, Reason: string(reason),
+		}}
+	}
+}
+
 func older(s *State) { s.Import.CreationTimestamp = ago(2 * time.Hour) }
 
 // Of two imports into one claim exactly one comes first.
@@ -44,12 +52,18 @@ func TestAhead(t *testing.T) {
 		"a younger one that began": {
 			run("z", begunOnce, func(s *State) { s.Import.CreationTimestamp = ago(time.Minute) }), true,
 		},
-		"one that is over":      {run("a", older, over(v1alpha1.ConditionComplete, time.Hour)), false},
-		"one that is suspended": {run("a", older, begunOnce, suspended), false},
-		"one that is deleted":   {run("a", older, deleted), false},
-		"one of another claim":  {run("a", older, func(s *State) { s.Import.Spec.ClaimName = "other" }), false},
-		"a record":              {run("a", older, record), false},
-		"one of a token":        {run("a", older, token), true},
+		"one that is over":       {run("a", older, over(v1alpha1.ConditionComplete, time.Hour)), false},
+		"one that is suspended":  {run("a", older, begunOnce, suspended), false},
+		"one that is deleted":    {run("a", older, deleted), false},
+		"one of another claim":   {run("a", older, func(s *State) { s.Import.Spec.ClaimName = "other" }), false},
+		"a record":               {run("a", older, record), false},
+		"one that has no source": {run("a", older, waitsFor(v1alpha1.ReasonSourceNotFound)), false},
+		"one that is refused":    {run("a", older, waitsFor(v1alpha1.ReasonMoverRefused)), false},
+		"one that is refused and has begun": {
+			run("a", older, begunOnce, waitsFor(v1alpha1.ReasonMoverRefused)), true,
+		},
+		"one that is queued": {run("a", older, waitsFor(v1alpha1.ReasonQueued)), true},
+		"one of a token":     {run("a", older, token), true},
 	} {
 		own := world().Import
 		got := Ahead(own, []v1alpha1.S3Import{*own, tt.other})

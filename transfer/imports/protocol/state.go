@@ -5,6 +5,7 @@
 package protocol
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -107,7 +108,7 @@ func Busy(i *v1alpha1.S3Import, claim *corev1.PersistentVolumeClaim, movers []co
 func Ahead(i *v1alpha1.S3Import, all []v1alpha1.S3Import) string {
 	for n := range all {
 		o := &all[n]
-		if o.UID == i.UID || o.Spec.ClaimName != i.Spec.ClaimName || o.IsRecord() || !writes(o) {
+		if o.UID == i.UID || o.Spec.ClaimName != i.Spec.ClaimName || o.IsRecord() || !writes(o) || cannotBegin(o) {
 			continue
 		}
 		if comesBefore(o, i) {
@@ -120,6 +121,16 @@ func Ahead(i *v1alpha1.S3Import, all []v1alpha1.S3Import) string {
 // writes tells that a run will write to its claim.
 func writes(i *v1alpha1.S3Import) bool {
 	return !Over(i) && !i.Spec.Suspend && i.DeletionTimestamp == nil
+}
+
+// cannotBegin tells that a run waits for something that may never come: it would keep back all others for ever. Once
+// it may begin, the two still take turns.
+func cannotBegin(i *v1alpha1.S3Import) bool {
+	c := meta.FindStatusCondition(i.Status.Conditions, v1alpha1.ConditionComplete)
+	return !begun(i) && c != nil && slices.Contains([]v1alpha1.Reason{
+		v1alpha1.ReasonSourceNotFound, v1alpha1.ReasonExportNotFound, v1alpha1.ReasonUserUnknown,
+		v1alpha1.ReasonMoverRefused,
+	}, v1alpha1.Reason(c.Reason))
 }
 
 func comesBefore(a, b *v1alpha1.S3Import) bool {

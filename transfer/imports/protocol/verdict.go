@@ -42,7 +42,7 @@ func verdict(s State, r wire.Report) Decision {
 // believed is a mover's report, but not of success where it may have written another claim: a pod mounts by
 // name, and until it has a node nothing keeps the claim that it was made for.
 func believed(s State, r wire.Report) wire.Report {
-	if r.Class != wire.Done || s.Claim != nil && !replaced(s.Import, s.Claim) {
+	if r.Class != wire.Done || !s.otherClaim() && !replaced(s.Import, s.Claim) {
 		return r
 	}
 	what := "is gone"

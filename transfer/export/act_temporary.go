@@ -41,15 +41,18 @@ func (r *Reconciler) actTemporary(
 	case protocol.KeepVolume:
 		return d, r.keepVolume(ctx, t.Volume)
 	case protocol.DeleteTemporaryClaim:
-		return d, r.deleteExactly(ctx, t.Claim, t.Claim.UID)
+		// As it was judged: one that was bound since may have a volume that is not to go with it.
+		seen := client.Preconditions{UID: &t.Claim.UID, ResourceVersion: &t.Claim.ResourceVersion}
+		return d, r.deleteExactly(ctx, t.Claim, seen)
 	case protocol.DeleteSnapshot:
-		return d, r.deleteExactly(ctx, snapshotNamed(s.Export.Namespace, t.Snapshot.Name), t.Snapshot.UID)
+		snapshot := snapshotNamed(s.Export.Namespace, t.Snapshot.Name)
+		return d, r.deleteExactly(ctx, snapshot, client.Preconditions{UID: &t.Snapshot.UID})
 	}
 	return d, fmt.Errorf("unknown action %q", d.Action)
 }
 
-func (r *Reconciler) deleteExactly(ctx context.Context, o client.Object, uid types.UID) error {
-	err := r.Delete(ctx, o, client.Preconditions{UID: &uid})
+func (r *Reconciler) deleteExactly(ctx context.Context, o client.Object, as client.Preconditions) error {
+	err := r.Delete(ctx, o, as)
 	return client.IgnoreNotFound(err) //nolint:wrapcheck // Reconcile names the action.
 }
 

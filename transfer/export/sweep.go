@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -80,7 +79,8 @@ func (w Sweeper) claim(ctx context.Context, claim *corev1.PersistentVolumeClaim)
 			}
 		}
 	}
-	return w.delete(ctx, claim, claim.UID)
+	// As it was judged: one that was bound since may have a volume that is not to go with it.
+	return w.delete(ctx, claim, client.Preconditions{UID: &claim.UID, ResourceVersion: &claim.ResourceVersion})
 }
 
 func (w Sweeper) snapshots(ctx context.Context, temporary client.MatchingLabels) error {
@@ -98,7 +98,7 @@ func (w Sweeper) snapshots(ctx context.Context, temporary client.MatchingLabels)
 			u := &page.Items[i]
 			gone, err := w.exportGone(ctx, u)
 			if err == nil && gone {
-				err = w.delete(ctx, u, u.GetUID())
+				err = w.delete(ctx, u, client.Preconditions{UID: new(u.GetUID())})
 			}
 			if err != nil {
 				return err
@@ -129,9 +129,9 @@ func (w Sweeper) exportGone(ctx context.Context, o metav1.Object) (bool, error) 
 	return true, nil
 }
 
-func (w Sweeper) delete(ctx context.Context, o client.Object, uid types.UID) error {
+func (w Sweeper) delete(ctx context.Context, o client.Object, as client.Preconditions) error {
 	log.FromContext(ctx).Info("Removing what an S3Export left behind", "namespace", o.GetNamespace(), "name", o.GetName())
-	if err := w.Reconciler.deleteExactly(ctx, o, uid); err != nil {
+	if err := w.Reconciler.deleteExactly(ctx, o, as); err != nil {
 		return fmt.Errorf("delete %T %s: %w", o, o.GetName(), err)
 	}
 	return nil

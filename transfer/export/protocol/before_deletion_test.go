@@ -16,12 +16,14 @@ import (
 func TestTheLastHopeDoesNotExpire(t *testing.T) {
 	t.Parallel()
 	last := func(s *State) { s.Export.Labels = map[string]string{v1alpha1.LabelRole: v1alpha1.RoleFinalExport} }
+	skipped := func(s *State) { s.Export.Status.SkippedPaths = 1 }
 	changed := func(s *State) { s.Export.Status.ChangedFiles = 1 }
 	for name, tt := range map[string]struct {
 		state State
 		want  Action
 	}{
 		"failed":          {world(unguarded, ttl(1), last, over(v1alpha1.ConditionFailed, time.Hour)), Wait},
+		"paths skipped":   {world(unguarded, ttl(1), last, skipped, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
 		"files changed":   {world(unguarded, ttl(1), last, changed, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
 		"complete":        {world(unguarded, ttl(1), last, over(v1alpha1.ConditionComplete, time.Hour)), DeleteExport},
 		"failed, no last": {world(unguarded, ttl(1), over(v1alpha1.ConditionFailed, time.Hour)), DeleteExport},

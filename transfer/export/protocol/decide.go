@@ -139,7 +139,8 @@ func expire(s State) (Decision, bool) {
 // lastHope tells that a volume waits for an export that went wrong: once a claim is gone, the end of its S3Export is
 // how people say that its volume may go. Who holds the volume deletes the S3Export.
 func lastHope(e *v1alpha1.S3Export) bool {
-	return e.Labels[v1alpha1.LabelRole] == v1alpha1.RoleFinalExport && (!Complete(e) || e.Status.ChangedFiles > 0)
+	return e.Labels[v1alpha1.LabelRole] == v1alpha1.RoleFinalExport &&
+		(!Complete(e) || e.Status.ChangedFiles > 0 || e.Status.SkippedPaths > 0)
 }
 
 func refuseForeignMover(s State) (Decision, bool) {

@@ -53,7 +53,7 @@ func TestDecide(t *testing.T) {
 			world(begunOnce, another), Wait, v1alpha1.ReasonClaimReplaced, "another one",
 		},
 		"a claim that is being filled is waited": {world(pending), Wait, v1alpha1.ReasonClaimNotBound, "Pending"},
-		"a claim that is being deleted":          {world(claimDeleted), Wait, v1alpha1.ReasonClaimNotBound, "deleted"},
+		"a claim that is being deleted":          {world(claimDeleted), Wait, v1alpha1.ReasonClaimReplaced, "deleted"},
 		"a device has no files":                  {world(device), Wait, v1alpha1.ReasonUnsupportedClaim, "Block"},
 		"a claim that is filled for another is nobody's to export": {
 			world(prime, pending), Wait, v1alpha1.ReasonUnsupportedClaim, "for another claim",
@@ -110,6 +110,11 @@ func TestDecide(t *testing.T) {
 		"a node of nobody": {world(mover(corev1.PodPending), users()), DeleteMover, "", "not used any more"},
 		"complete, but another claim has the name": {
 			world(begunOnce, another, mover(corev1.PodSucceeded, reports(done))), Wait, v1alpha1.ReasonClaimReplaced, "another",
+		},
+		"complete, and nobody noted that it began": {
+			world(mover(corev1.PodSucceeded, reports(done)), func(s *State) {
+				s.Export.Status.Attempts, s.Export.Status.ClaimUID, s.Claim.UID = 0, "", "c-2"
+			}), Wait, v1alpha1.ReasonClaimReplaced, "another one",
 		},
 		"complete, and the claim is gone": {
 			world(begunOnce, noClaim, mover(corev1.PodSucceeded, reports(done))), Wait, v1alpha1.ReasonClaimReplaced, "gone",

@@ -38,7 +38,7 @@ func refusePrime(s State) (Decision, bool) {
 func waitForClaim(s State) (Decision, bool) {
 	name := s.Export.Spec.ClaimName
 	switch {
-	case s.Claim == nil && begun(s.Export):
+	case s.Claim == nil && (begun(s.Export) || Apart(s.Export) && Guarded(s.Export)):
 		return failing(v1alpha1.ReasonClaimReplaced,
 			"Claim %s was deleted before all of it was exported. What was sent stays, without a manifest.", name)
 	case s.Claim == nil:
@@ -47,6 +47,10 @@ func waitForClaim(s State) (Decision, bool) {
 	case replaced(s.Export, s.Claim):
 		return failing(v1alpha1.ReasonClaimReplaced,
 			"Claim %s is another one than when the export began. Make a new S3Export for it.", name)
+	case s.Claim.DeletionTimestamp != nil && s.Claim.Labels[v1alpha1.LabelRole] != v1alpha1.RoleFinalExport:
+		// Nobody can take that back. A run that waited would hold the claim, and its last export, for ever.
+		return failing(v1alpha1.ReasonClaimReplaced,
+			"Claim %s is being deleted, and no pod can use it any more. What was sent stays, without a manifest.", name)
 	case s.Claim.DeletionTimestamp != nil:
 		return waiting(v1alpha1.ReasonClaimNotBound, claimEvery,
 			"Claim %s is being deleted, and no pod can use it any more.", name)
@@ -60,11 +64,17 @@ func waitForClaim(s State) (Decision, bool) {
 // freeClaim removes a mover that has ended and was counted, also where it would stay for its logs: its pod
 // would keep a claim that is being deleted.
 func freeClaim(s State) (Decision, bool) {
-	if !s.claimGoes() || s.Mover == nil || !OwnedBy(s.Mover, s.Export) || s.Mover.DeletionTimestamp != nil ||
+	if !s.claimGoes() && !s.copyGoes() || s.Mover == nil || !OwnedBy(s.Mover, s.Export) || s.Mover.DeletionTimestamp != nil ||
 		!attempts.Ended(s.Mover) || s.Export.Status.EndedMover != string(s.Mover.UID) {
 		return Decision{}, false
 	}
 	return Decision{Action: DeleteMover}, true
+}
+
+// copyGoes tells that the temporary claim of a run that is over, or suspended, waits for the pods that name it.
+func (s State) copyGoes() bool {
+	return (Over(s.Export) || s.Export.Spec.Suspend) && s.ownsTemporaryClaim() &&
+		s.Temporary.Claim.DeletionTimestamp != nil
 }
 
 // endStuckMover ends a mover that does not run: without its image, say, it would keep the claim for ever. One

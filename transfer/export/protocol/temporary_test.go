@@ -203,6 +203,20 @@ func TestDecideTemporary(t *testing.T) {
 			world(by(cloneOf), copied(isBound), mover(corev1.PodSucceeded, readsCopy, reports(done)), noClaim),
 			Wait, v1alpha1.ReasonClaimReplaced, "data is gone",
 		},
+		"a claim that went before the copy was read": {
+			world(by(snapshotOf), noClaim), Wait, v1alpha1.ReasonClaimReplaced, "deleted",
+		},
+		"a claim that goes is waited for by nobody": {
+			world(by(snapshotOf), snapshotted(), claimDeleted), Wait, v1alpha1.ReasonClaimReplaced, "being deleted",
+		},
+		"the logs of a failed run do not keep a copy": {
+			world(by(cloneOf), copied(isBound, isDeleted), mover(corev1.PodFailed, readsCopy, reports(denied)), told,
+				over(v1alpha1.ConditionFailed, time.Minute)), DeleteMover, "", "",
+		},
+		"nor do those of a suspended one": {
+			world(by(cloneOf), copied(isBound, isDeleted), mover(corev1.PodFailed, readsCopy, reports(broken)), told, suspended),
+			DeleteMover, "", "",
+		},
 		"another copy has the name": {
 			with(whole, mover(corev1.PodSucceeded, reports(done))), Wait, v1alpha1.ReasonClaimReplaced, "s3export-e-1",
 		},
@@ -224,6 +238,7 @@ func TestDecideTemporary(t *testing.T) {
 	}
 }
 
+func isDeleted(c *corev1.PersistentVolumeClaim)   { going(c) }
 func isLost(c *corev1.PersistentVolumeClaim)      { c.Status.Phase = corev1.ClaimLost }
 func otherOrigin(c *corev1.PersistentVolumeClaim) { c.Spec.DataSource.Name = "other" }
 func ofAnotherName(s *Snapshot)                   { s.ClaimName = "other" }

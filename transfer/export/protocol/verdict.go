@@ -66,7 +66,7 @@ func (s State) doubt() string {
 		return ""
 	case s.Claim == nil:
 		return s.Export.Spec.ClaimName + " is gone"
-	case replaced(s.Export, s.Claim):
+	case replaced(s.Export, s.Claim), s.Mover.Annotations[v1alpha1.AnnotationClaimUID] != string(s.Claim.UID):
 		return s.Export.Spec.ClaimName + " is another one by now"
 	}
 	return ""

@@ -42,6 +42,10 @@ var badPolicies = map[string]struct {
 		func(s *v1alpha1.S3ExportPolicySpec) { s.Schedule = "" },
 		"schedule: nothing would ever be exported",
 	},
+	"the place of the next claim of the name": {
+		func(s *v1alpha1.S3ExportPolicySpec) { s.OnDelete, s.Template.Destination.Prefix = true, "{{.Claim}}/" },
+		"template.destination.prefix: with onDelete",
+	},
 	"a part of what is deleted": {
 		func(s *v1alpha1.S3ExportPolicySpec) { s.OnDelete, s.Template.Exclude = true, []string{"*.tmp"} },
 		"onDelete: all of a claim is exported before it goes",

@@ -231,6 +231,9 @@ func (w *world) testPolicyRules(t *testing.T) {
 		"two runs in two places": {func(s spec) { s.ConcurrencyPolicy = "Allow" }, ""},
 		"no schedule":            {func(s spec) { s.Schedule = "" }, "schedule: nothing would ever be exported"},
 		"deletions alone":        {func(s spec) { s.Schedule, s.OnDelete = "", true }, ""},
+		"the place of the next claim": {
+			func(s spec) { s.OnDelete, s.Template.Destination.Prefix = true, "{{.Claim}}/" }, "a later claim of the same name",
+		},
 		"a part of what goes":    {func(s spec) { s.OnDelete, s.Template.Path = true, "a" }, "onDelete: all of a claim"},
 		"a deadline of nothing":  {func(s spec) { s.StartingDeadlineSeconds = new(int64(0)) }, "greater than or equal to 10"},
 		"four fields":            {func(s spec) { s.Schedule = "0 3 * *" }, "schedule: five fields"},

@@ -170,7 +170,8 @@ func TestADirectoryThatIsMovedKeepsItsFiles(t *testing.T) {
 	}
 	defer u.Close()
 	old, current := filepath.Join(dir, "old"), filepath.Join(dir, "current")
-	if err := errors.Join(os.Mkdir(current, 0o755), os.WriteFile(filepath.Join(current, "f"), []byte("old"), 0o600)); err != nil {
+	err = errors.Join(os.Mkdir(current, 0o755), os.WriteFile(filepath.Join(current, "f"), []byte("old"), 0o600))
+	if err != nil {
 		t.Fatal(err)
 	}
 	s, err := u.Stage("current/f")

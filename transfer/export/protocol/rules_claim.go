@@ -64,8 +64,8 @@ func waitForClaim(s State) (Decision, bool) {
 // freeClaim removes a mover that has ended and was counted, also where it would stay for its logs: its pod
 // would keep a claim that is being deleted.
 func freeClaim(s State) (Decision, bool) {
-	if !s.claimGoes() && !s.copyGoes() || s.Mover == nil || !OwnedBy(s.Mover, s.Export) || s.Mover.DeletionTimestamp != nil ||
-		!attempts.Ended(s.Mover) || s.Export.Status.EndedMover != string(s.Mover.UID) {
+	if !s.claimGoes() && !s.copyGoes() || s.Mover == nil || !OwnedBy(s.Mover, s.Export) ||
+		s.Mover.DeletionTimestamp != nil || !attempts.Ended(s.Mover) || s.Export.Status.EndedMover != string(s.Mover.UID) {
 		return Decision{}, false
 	}
 	return Decision{Action: DeleteMover}, true

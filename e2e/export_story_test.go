@@ -102,6 +102,7 @@ func TestExportBadInput(t *testing.T) {
 	s.Claim(story.Claim{Name: "late", Class: story.LateDelete})
 	s.Claim(story.Claim{Name: "device", Block: true})
 	s.Output("fill", claim.Name, "odd", story.MountPath)
+	s.MayWarn = append(s.MayWarn, "ClaimReplaced") // Of those that still wait, when the story's claims go.
 	for name, bad := range badRuns {
 		s.MayWarn = append(s.MayWarn, bad.reason, "UploadsLeft", "ExportFailed") // The last is on the claim.
 		s.Export(name, claim.Name, bucket, bad.change, func(e *v1alpha1.S3Export) { e.Spec.Retries.Limit = new(int32(0)) })

@@ -181,6 +181,7 @@ var texts = []struct {
 		[]string{
 			"connection refused", "i/o timeout", "connection reset", "unexpected eof", "eof", "broken pipe",
 			"network is unreachable", "no route to host", "timeout", "connection timed out", "connection closed by foreign host",
+			"server closed idle connection", // Of net/http, which gives it no type.
 		},
 		func(c Classifier, text string) *Failure {
 			return New(wire.EndpointUnreachable, "the connection to %s failed: %s", c.Where(), text)

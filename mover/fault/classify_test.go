@@ -179,6 +179,11 @@ func TestClassify(t *testing.T) {
 			&PrintedError{Code: "SlowDown", Cause: "Please reduce your request rate."}, wire.Throttled, wire.RetryUncounted,
 			"parallelism",
 		},
+		"a kept connection that S3 closes": {
+			&url.Error{
+				Op: "Head", URL: "http://s3:9000/b/timetable", Err: errors.New("http: server closed idle connection"),
+			}, wire.EndpointUnreachable, wire.RetryUncounted, "closed idle connection",
+		},
 		"a failure stays what it is, when wrapped": {
 			fmt.Errorf("x: %w", New(wire.UnsafeKey, "keys")), wire.UnsafeKey, wire.User, "keys",
 		},

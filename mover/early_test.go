@@ -157,28 +157,34 @@ func replaced(t *testing.T, w http.ResponseWriter, s *s3server, r *http.Request,
 func TestAFencedMoverFetchesNoMore(t *testing.T) {
 	s := startVersity(t)
 	twoPages(t, s)
+	const slowly = 100 * time.Millisecond // So that most objects are still to come.
+	noticed := 0                          // How many files there were once none came any more.
 	b, p := earlyBench(t, s, func(b *bench, _ http.ResponseWriter, _ *http.Request) bool {
 		dir := filepath.Join(b.paths.Volume, "dir")
 		waitFor(t, 20*time.Second, "a few objects", func() bool { return files(t, dir) >= 3 })
 		takenOver(t, b.paths.Volume)
-		time.Sleep(20 * b.options.CheckpointEvery) //nolint:forbidigo // It notices within one.
-		before := files(t, dir)
-		time.Sleep(20 * b.options.CheckpointEvery) //nolint:forbidigo // Nothing is to happen.
-		if n := files(t, dir); n != before || n >= 1000 {
-			t.Errorf("%d files were on the volume when it was taken over, and %d are now", before, n)
-		}
+		since := time.Now()
+		waitFor(t, time.Minute, "no more files", func() bool {
+			if n := files(t, dir); n != noticed {
+				noticed, since = n, time.Now()
+			}
+			return time.Since(since) > 10*slowly
+		})
 		return false
 	})
 	slow := p.fault
 	p.fault = func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodGet && keyOf(r) != "" {
-			time.Sleep(100 * time.Millisecond) //nolint:forbidigo // So that most objects are still to come.
+			time.Sleep(slowly) //nolint:forbidigo // As a slow server does.
 		}
 		return slow(w, r)
 	}
 	b.options.CheckpointEvery = 20 * time.Millisecond
 	if r := b.run(); r.Reason != wire.Fenced {
 		t.Errorf("the report is %+v, want %s", r, wire.Fenced)
+	}
+	if n := files(t, filepath.Join(b.paths.Volume, "dir")); n != noticed || n >= 1000 {
+		t.Errorf("%d files were on the volume when it was taken over, and %d are there in the end", noticed, n)
 	}
 }
 

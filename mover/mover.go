@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package mover loads a volume from S3: it lists the source, refuses what no
-// volume can hold, checks the room, has mc transfer the bytes, compares every
+// volume can hold, checks the room, has an engine transfer the bytes, compares every
 // file with its object, and makes the volume durable before it says so. An Import
 // does so for files of a volume that is in use. An Export goes the other way, and
 // only reads the volume.

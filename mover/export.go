@@ -57,6 +57,7 @@ func (m *mover) uploadSetup() upload.Setup {
 		IdleTimeout: m.options.IdleTimeout,
 		Pause:       m.options.RoundPause,
 		Tally:       new(upload.Tally),
+		Shard:       m.options.Getenv(wire.ShardVariable),
 		Log:         m.logf,
 	}
 }
@@ -69,6 +70,7 @@ func (m *mover) reportExport(r *wire.Report) {
 	r.DeletedObjects, r.SpecialFiles, r.ChangedFiles, r.OtherObjects = e.Deleted, e.Special, e.Changed, e.Others
 	r.SkippedKeys, r.AbortedUploads = e.Unsafe, e.Aborted
 	r.Progressed = e.Progressed
+	r.Plan, r.Shards = e.Plan, int32(e.Shards) //nolint:gosec // G115: wire.MostShards at most.
 	r.Message = exportSummary(m.request, e)
 }
 
@@ -77,6 +79,8 @@ func exportSummary(r wire.Request, e upload.Result) string {
 	switch {
 	case r.Operation == wire.Abort:
 		return fmt.Sprintf("ended %d uploads", e.Aborted)
+	case e.Plan != "":
+		return fmt.Sprintf("%d files, %d bytes, are to be sent in %d shards", e.Objects, e.Bytes, e.Shards)
 	case e.Whole:
 		return "complete since an earlier attempt"
 	case r.Export.DryRun:

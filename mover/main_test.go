@@ -24,6 +24,7 @@ type child struct {
 	Paths           Paths
 	MC              string
 	PodUID          string
+	Shard           string
 	CheckpointEvery time.Duration
 }
 
@@ -45,7 +46,7 @@ func beMover(text string) int {
 		Paths:           c.Paths,
 		MC:              c.MC,
 		PodUID:          c.PodUID,
-		Getenv:          func(string) string { return "" },
+		Getenv:          shardVariable(c.Shard),
 		Log:             os.Stderr,
 		CheckpointEvery: c.CheckpointEvery,
 	}
@@ -63,6 +64,7 @@ func (b *bench) command() *exec.Cmd {
 			Paths:           b.paths,
 			MC:              b.options.MC,
 			PodUID:          "killed-pod",
+			Shard:           b.options.Getenv(wire.ShardVariable),
 			CheckpointEvery: b.options.CheckpointEvery,
 		},
 	)

@@ -37,6 +37,9 @@ type Result struct {
 	Whole bool
 	// Untidy means that the export is complete, and that what was kept for its attempts could not be removed.
 	Untidy bool
+	// Plan is the digest of a plan that others are to follow, and Shards how many it has; empty where none is left.
+	Plan   string
+	Shards int
 	// Aborted are the uploads that an Abort has ended.
 	Aborted int64
 }
@@ -87,6 +90,21 @@ func (x *export) progressed(err error) bool {
 }
 
 func (x *export) run(ctx context.Context) error {
+	switch x.options.Step {
+	case wire.StepShard:
+		return x.runShard(ctx)
+	case wire.StepFinish:
+		return x.runFinish(ctx)
+	case wire.StepPlan:
+		if kept, err := x.keepsPlan(ctx); kept || err != nil {
+			return x.refused(err)
+		}
+	}
+	return x.runWhole(ctx)
+}
+
+// runWhole does all of it, or leaves the sending to others.
+func (x *export) runWhole(ctx context.Context) error {
 	if err := x.prepare(ctx); err != nil || x.result.Whole {
 		return err
 	}
@@ -99,6 +117,11 @@ func (x *export) run(ctx context.Context) error {
 	}
 	if err := x.markBegun(ctx); err != nil {
 		return err
+	}
+	if x.options.Step == wire.StepPlan {
+		if shared, err := x.share(ctx, todo); shared || err != nil {
+			return x.refused(err)
+		}
 	}
 	x.enter(wire.Transferring)
 	if err := x.sendAll(ctx, todo); err != nil {
@@ -170,12 +193,7 @@ func (x *export) read(ctx context.Context) error {
 			plan.Quote(x.request.Volume.TargetPath),
 		)
 	}
-	for _, e := range x.scan.Entries {
-		if e.Type == manifest.File {
-			x.Tally.AllObjects.Add(1)
-			x.Tally.AllBytes.Add(e.Size)
-		}
-	}
+	x.countAll()
 	x.Log(
 		"found %d files, %d bytes, in %.1f s",
 		x.Tally.AllObjects.Load(),
@@ -183,6 +201,16 @@ func (x *export) read(ctx context.Context) error {
 		time.Since(x.begin).Seconds(),
 	)
 	return nil
+}
+
+// countAll tells how much there is.
+func (x *export) countAll() {
+	for _, e := range x.scan.Entries {
+		if e.Type == manifest.File {
+			x.Tally.AllObjects.Add(1)
+			x.Tally.AllBytes.Add(e.Size)
+		}
+	}
 }
 
 // skew is how far the clock of the API server may be from the one by which the storage's files are dated.

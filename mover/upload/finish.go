@@ -89,19 +89,22 @@ func (x *export) writeManifest(ctx context.Context, m manifest.Manifest) error {
 	if err := m.Check(); err != nil { // Nobody could read it.
 		return fmt.Errorf("write manifest: %w", err)
 	}
-	key := x.home.key(manifest.Key)
-	c := content{from: bytes.NewReader(text.Bytes()), size: int64(text.Len())}
-	var err error
-	if c.size < smallestPart {
-		_, err = x.put(ctx, key, c, x.ownOptions())
-	} else {
-		n := note{Key: key, Size: c.size}
-		_, err = x.multipart(ctx, x.home.note(x.options.Run, key), n, c, x.ownOptions(), func() error { return nil })
-	}
-	if err != nil {
+	if err := x.keep(ctx, x.home.key(manifest.Key), text.Bytes()); err != nil {
 		return fmt.Errorf("write manifest: %w", err)
 	}
 	return nil
+}
+
+// keep writes something of ours that may be large.
+func (x *export) keep(ctx context.Context, key string, text []byte) error {
+	c := content{from: bytes.NewReader(text), size: int64(len(text))}
+	if c.size < smallestPart {
+		_, err := x.put(ctx, key, c, x.ownOptions())
+		return err
+	}
+	n := note{Key: key, Size: c.size}
+	_, err := x.multipart(ctx, x.home.note(x.options.Run, key), n, c, x.ownOptions(), func() error { return nil })
+	return err
 }
 
 // tidy removes what was kept for attempts of this run. The export is complete by now, whether or not

@@ -131,7 +131,13 @@ func (s *sender) remove(ctx context.Context, key string) error {
 
 // each lists keys below a prefix.
 func (s *sender) each(ctx context.Context, prefix string, visit func(minio.ObjectInfo) error) error {
-	for o := range s.S3.ListObjectsIter(ctx, s.bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
+	return s.eachAfter(ctx, prefix, "", visit)
+}
+
+// eachAfter lists those that come after a key; all where it is empty.
+func (s *sender) eachAfter(ctx context.Context, prefix, after string, visit func(minio.ObjectInfo) error) error {
+	o := minio.ListObjectsOptions{Prefix: prefix, Recursive: true, StartAfter: after}
+	for o := range s.S3.ListObjectsIter(ctx, s.bucket, o) {
 		if o.Err != nil {
 			return fmt.Errorf("list objects: %w", o.Err)
 		}

@@ -33,6 +33,8 @@ type Setup struct {
 	// Pause before a request is made again; it doubles up to five times.
 	Pause time.Duration
 	Tally *Tally
+	// Shard is what ShardVariable holds, for a StepShard.
+	Shard string
 	Phase func(wire.Phase) // Is told of each but the first; nil tells nobody.
 	Log   func(format string, args ...any)
 }

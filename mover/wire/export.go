@@ -24,6 +24,28 @@ const (
 	EncryptKMS    = "KMS"    // SSE-KMS.
 )
 
+// Step is a part of an export that several movers share; none is the whole of it, by one mover.
+type Step string
+
+// The steps, in order.
+const (
+	// StepPlan scans the volume, begins the run, and leaves below the prefix which files are which shard's. What
+	// is no work for two is exported at once: the Report then names no plan.
+	StepPlan Step = "Plan"
+	// StepShard sends the files of one shard and leaves what came of them below the prefix. The shard is the one
+	// that ShardVariable names, because all pods of a Job have the same arguments.
+	StepShard Step = "Shard"
+	// StepFinish makes the export complete when each shard has left what came of it.
+	StepFinish Step = "Finish"
+)
+
+// ShardVariable is the environment variable that tells a mover its shard, from 0; Kubernetes sets it in the pods
+// of an Indexed Job.
+const ShardVariable = "JOB_COMPLETION_INDEX"
+
+// MostShards bounds Shards, and with it the pods of a Job.
+const MostShards = 256
+
 // ExportOptions say how files become objects. The destination is Request.Source.
 type ExportOptions struct {
 	// Run is the UID of the S3Export; an upload that another attempt of it has begun is gone on with.
@@ -43,6 +65,13 @@ type ExportOptions struct {
 	// CopyFrom is the prefix of the last complete run, in the same bucket, from which S3 copies files that
 	// have not changed; empty: none.
 	CopyFrom string `json:"copyFrom,omitempty"`
+	// Step is the part of the export that this mover has.
+	Step Step `json:"step,omitempty"`
+	// Shards is how many a plan may have at most.
+	Shards int `json:"shards,omitempty"`
+	// Plan is the digest of the plan to follow, as the Report of StepPlan has told it: others may write below the
+	// prefix, too. For StepPlan it is that of an earlier attempt, whose plan is kept if it still holds.
+	Plan string `json:"plan,omitempty"`
 }
 
 // Encryption is what S3 is asked to encrypt objects with; none leaves it to the bucket.
@@ -57,6 +86,9 @@ func checkExport(r Request) error { //nolint:gocyclo // A case for each field.
 	if r.Operation == Abort {
 		if !IsUID(e.Run) {
 			return fmt.Errorf("export.run %q is not a UID", e.Run)
+		}
+		if e.Step != "" {
+			return fmt.Errorf("export.step is set for operation %s", r.Operation)
 		}
 		return checkDestination(r)
 	}
@@ -89,7 +121,24 @@ func checkExport(r Request) error { //nolint:gocyclo // A case for each field.
 	case e.Encryption.KMSKeyID != "" && e.Encryption.Type != EncryptKMS:
 		return errors.New("export.encryption.kmsKeyID needs type KMS")
 	}
+	if err := checkStep(e); err != nil {
+		return err
+	}
 	return checkDestination(r)
+}
+
+func checkStep(e ExportOptions) error {
+	switch {
+	case !slices.Contains([]Step{"", StepPlan, StepShard, StepFinish}, e.Step):
+		return fmt.Errorf("unknown export.step %q", e.Step)
+	case e.Step != "" && (e.Key != "" || e.DryRun):
+		return errors.New("export.step excludes export.key and export.dryRun")
+	case (e.Step == StepPlan) != (e.Shards > 0) || e.Shards < 0 || e.Shards > MostShards:
+		return fmt.Errorf("export.shards is %d in step %q", e.Shards, e.Step)
+	case e.Step == "" && e.Plan != "", (e.Step == StepShard || e.Step == StepFinish) && e.Plan == "":
+		return fmt.Errorf("export.plan is %q in step %q", e.Plan, e.Step)
+	}
+	return nil
 }
 
 func checkDestination(r Request) error {

@@ -46,6 +46,9 @@ func TestParseRequestRefusesAnExportWithoutMeaning(t *testing.T) {
 	oneKey := func(r *wire.Request) {
 		r.Source.Prefix, r.Export.CopyFrom, r.Export.DeleteExtra, r.Export.Key = "", "", false, "a/b.bin"
 	}
+	step := func(r *wire.Request, s wire.Step, shards int, plan string) {
+		r.Export.DryRun, r.Export.Step, r.Export.Shards, r.Export.Plan = false, s, shards, plan
+	}
 	for name, test := range map[string]struct {
 		change  func(*wire.Request)
 		wantErr string
@@ -86,8 +89,26 @@ func TestParseRequestRefusesAnExportWithoutMeaning(t *testing.T) {
 		"an end to one":         {func(r *wire.Request) { r.Operation, r.Volume = wire.Abort, wire.Volume{} }, ""},
 		"an end to none":        {func(r *wire.Request) { r.Operation, r.Export.Run = wire.Abort, "" }, "export.run"},
 		"the reader's payment":  {func(r *wire.Request) { r.Source.RequestPayer = true }, "source.requestPayer"},
-		"a population":          {func(r *wire.Request) { r.Operation = wire.Populate }, "export is set"},
-		"an inventory":          {func(r *wire.Request) { r.Operation = wire.Inventory }, "export is set"},
+		"a plan":                {func(r *wire.Request) { step(r, wire.StepPlan, 8, "") }, ""},
+		"a plan once more":      {func(r *wire.Request) { step(r, wire.StepPlan, 8, "sha256:1") }, ""},
+		"a plan of no shards":   {func(r *wire.Request) { step(r, wire.StepPlan, 0, "") }, "export.shards"},
+		"a plan of too many":    {func(r *wire.Request) { step(r, wire.StepPlan, wire.MostShards+1, "") }, "export.shards"},
+		"a shard":               {func(r *wire.Request) { step(r, wire.StepShard, 0, "sha256:1") }, ""},
+		"a shard of no plan":    {func(r *wire.Request) { step(r, wire.StepShard, 0, "") }, "export.plan"},
+		"a shard of shards":     {func(r *wire.Request) { step(r, wire.StepShard, 2, "sha256:1") }, "export.shards"},
+		"an end of a plan":      {func(r *wire.Request) { step(r, wire.StepFinish, 0, "sha256:1") }, ""},
+		"an end of no plan":     {func(r *wire.Request) { step(r, wire.StepFinish, 0, "") }, "export.plan"},
+		"a plan for one mover":  {func(r *wire.Request) { step(r, "", 0, "sha256:1") }, "export.plan"},
+		"another step":          {func(r *wire.Request) { step(r, "Burn", 0, "") }, "export.step"},
+		"a step of one key":     {func(r *wire.Request) { step(r, wire.StepPlan, 8, ""); oneKey(r) }, "export.step excludes"},
+		"a step of a dry run": {
+			func(r *wire.Request) { step(r, wire.StepPlan, 8, ""); r.Export.DryRun = true }, "export.step excludes",
+		},
+		"a step of an end": {
+			func(r *wire.Request) { step(r, wire.StepPlan, 8, ""); r.Operation = wire.Abort }, "export.step is set",
+		},
+		"a population": {func(r *wire.Request) { r.Operation = wire.Populate }, "export is set"},
+		"an inventory": {func(r *wire.Request) { r.Operation = wire.Inventory }, "export is set"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

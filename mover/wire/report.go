@@ -102,6 +102,10 @@ type Report struct {
 	AbortedUploads int64 `json:"abortedUploads,omitempty"`
 	// ChangedFiles changed while they were read, the second time too: their objects may hold a mixture.
 	ChangedFiles int64 `json:"changedFiles,omitempty"`
+	// Plan is the digest of the plan that a StepPlan has left, and Shards how many it has. Without one the
+	// export is complete.
+	Plan   string `json:"plan,omitempty"`
+	Shards int32  `json:"shards,omitempty"`
 }
 
 // Bottleneck is what a transfer waited for most.

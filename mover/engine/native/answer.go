@@ -187,8 +187,7 @@ func refusal(a *answer, body []byte, bucket, key string) error {
 	r.StatusCode, r.BucketName, r.Key = a.status, bucket, key
 	switch {
 	case a.status == http.StatusPreconditionFailed,
-		a.status == http.StatusNotFound && r.Code != minio.NoSuchBucket,
-		a.status == http.StatusRequestedRangeNotSatisfiable: // It is shorter now; some look at that before the tag.
+		a.status == http.StatusNotFound && r.Code != minio.NoSuchBucket:
 		return fmt.Errorf("%w: %w", engine.ErrChanged, r)
 	}
 	return r

@@ -143,13 +143,13 @@ var faults = map[string]misbehaviour{
 		refuse(w, 500, "InternalError")
 		return true
 	}), nil},
-	"nothing but 503":               {refusing(503, "SlowDown"), is503},
-	"access denied":                 {refusing(403, "AccessDenied"), func(err error) bool { return status(err) == 403 }},
-	"a redirect":                    {redirect, func(err error) bool { return status(err) == 307 }},
-	"another object":                {refusing(412, "PreconditionFailed"), is(engine.ErrChanged)},
-	"no object":                     {refusing(404, "NoSuchKey"), is(engine.ErrChanged)},
-	"another entity tag":            {replaced("ETag", `"0123456789abcdef0123456789abcdef"`), is(engine.ErrChanged)},
-	"an object that became shorter": {onlyGET(refusing(416, "InvalidRange")), is(engine.ErrChanged)},
+	"nothing but 503":     {refusing(503, "SlowDown"), is503},
+	"access denied":       {refusing(403, "AccessDenied"), func(err error) bool { return status(err) == 403 }},
+	"a redirect":          {redirect, func(err error) bool { return status(err) == 307 }},
+	"another object":      {refusing(412, "PreconditionFailed"), is(engine.ErrChanged)},
+	"no object":           {refusing(404, "NoSuchKey"), is(engine.ErrChanged)},
+	"another entity tag":  {replaced("ETag", `"0123456789abcdef0123456789abcdef"`), is(engine.ErrChanged)},
+	"no range can be had": {onlyGET(refusing(416, "InvalidRange")), func(err error) bool { return status(err) == 416 }},
 	"a range of another object": {onlyGET(replaced("Content-Range", "bytes 0-4/5")), func(err error) bool {
 		return errors.Is(err, engine.ErrAnswer) || errors.Is(err, engine.ErrChanged)
 	}},
@@ -243,6 +243,7 @@ func TestRangesAreIgnored(t *testing.T) {
 	for name, serve := range map[string]http.HandlerFunc{
 		"ignored": nil,
 		"refused": func(w http.ResponseWriter, _ *http.Request) { refuse(w, 501, "NotImplemented") },
+		"denied":  func(w http.ResponseWriter, _ *http.Request) { refuse(w, 416, "InvalidRange") },
 		"unnamed": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", strconv.Itoa(rangeSize))
 			w.WriteHeader(http.StatusPartialContent)
@@ -263,7 +264,7 @@ func TestRangesAreIgnored(t *testing.T) {
 			}
 			e := New(f.config)
 			tasks := func(yield func(engine.Task) bool) { yield(f.tasks[0]) }
-			want := func(err error) bool { return errors.Is(err, engine.ErrAnswer) || status(err) == 501 }
+			want := func(err error) bool { return errors.Is(err, engine.ErrAnswer) || status(err) >= 416 }
 			if err := e.Fetch(t.Context(), tasks, f, f); err != nil || !want(f.failed[0]) {
 				t.Fatalf("Fetch: %v; failed: %v", err, f.failed[0])
 			}

@@ -170,8 +170,12 @@ func (w *worker) ask(ctx context.Context, q query) (*answer, error) {
 	if !q.unconditional && refuses(err, http.StatusPreconditionFailed, http.StatusNotImplemented) {
 		a, err = w.askUnconditionally(ctx, q, err)
 	}
-	if !q.whole && refuses(err, http.StatusNotImplemented) {
+	switch {
+	case q.whole:
+	case refuses(err, http.StatusNotImplemented):
 		w.noRanges.Store(true)
+	case refuses(err, http.StatusRequestedRangeNotSatisfiable):
+		err = fmt.Errorf("%w: %w", errHollow, err)
 	}
 	return a, err
 }

@@ -59,6 +59,7 @@ func (w *worker) begin(ctx context.Context, t *engine.Task) {
 			return
 		}
 		if !p.again(ctx, err, w.used) {
+			w.avoidRanges(t.Key, err)
 			w.failed(ctx, t, err)
 			w.work.begun(nil)
 			return
@@ -160,9 +161,7 @@ func (w *worker) fetchRange(ctx context.Context, l *large, part piece) {
 
 // giveUp ends an object for this call. Where nothing came of a range, ranges are of no use for the next one.
 func (w *worker) giveUp(l *large, err error) {
-	if errors.Is(err, errHollow) && w.hollow.add(l.task.Key) {
-		w.noRanges.Store(true)
-	}
+	w.avoidRanges(l.task.Key, err)
 	l.fail(err)
 }
 

@@ -88,6 +88,13 @@ func (m *mover) task(i int) engine.Task {
 func (m *mover) explainNative(i int, err error) error {
 	key := m.plan.Entries[i].Key
 	switch {
+	case errors.Is(err, engine.ErrOtherTag):
+		return fault.New(
+			wire.SourceChanged,
+			"object %s comes with another entity tag than it was listed with: it was overwritten while the volume was "+
+				"loaded; if nobody writes to it, S3 contradicts itself: set spec.transfer.engine: MC, which compares contents",
+			plan.Quote(key),
+		).Because(err)
 	case errors.Is(err, engine.ErrChanged):
 		return fault.New(
 			wire.SourceChanged,

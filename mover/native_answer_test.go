@@ -17,11 +17,17 @@ import (
 // otherHeaders stands before a server and changes the headers of its answers.
 func otherHeaders(t *testing.T, s *s3server, change func(http.Header)) string {
 	t.Helper()
+	return otherAnswers(t, s, func(r *http.Response) { change(r.Header) })
+}
+
+// otherAnswers stands before a server and changes its answers.
+func otherAnswers(t *testing.T, s *s3server, change func(*http.Response)) string {
+	t.Helper()
 	target, err := url.Parse(s.endpoint)
 	mustDo(t, err)
 	p := httptest.NewServer(&httputil.ReverseProxy{
 		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(target); r.Out.Host = r.In.Host },
-		ModifyResponse: func(r *http.Response) error { change(r.Header); return nil },
+		ModifyResponse: func(r *http.Response) error { change(r); return nil },
 	})
 	t.Cleanup(p.Close)
 	return p.URL
@@ -89,5 +95,36 @@ func TestARefusalWithoutWords(t *testing.T) {
 		if r := b.run(); r.Reason != wire.TransferFailed || !strings.Contains(r.Message, "InvalidRequest") {
 			t.Errorf("%s: the report is %+v", name, r)
 		}
+	}
+}
+
+// TestAnotherEntityTagThanListed: an object that S3 gives by another entity tag than it lists is never taken for the
+// listed one, even though S3 has agreed to the condition. Who compares contents may find that it is.
+func TestAnotherEntityTagThanListed(t *testing.T) {
+	s := startVersity(t)
+	objects := map[string][]byte{"small": content(1, 5000), "large": content(2, 33<<20)}
+	for key, body := range objects {
+		s.put(t, key, body)
+	}
+	for key, body := range objects {
+		endpoint := otherAnswers(t, s, func(r *http.Response) {
+			if r.Request.Method == http.MethodGet && keyOf(r.Request) == key {
+				r.Header.Set("ETag", `"0123456789abcdef0123456789abcdef"`)
+				withoutChecksums(r.Header)
+			}
+		})
+		for _, bench := range []*bench{newBench(t, endpoint), blockBench(t, endpoint, 40<<20)} {
+			bench.request.Source.Objects = []wire.Object{{Key: key, Path: key}}
+			bench.request.Transfer.Engine = wire.EngineNative
+			r := bench.run()
+			if r.Reason != wire.SourceChanged || !strings.Contains(r.Message, "another entity tag") {
+				t.Errorf("%s: the report is %+v", key, r)
+			}
+		}
+		b := newBench(t, endpoint)
+		b.request.Source.Objects = []wire.Object{{Key: key, Path: key}}
+		b.request.Transfer.Engine = wire.EngineMC
+		b.mustBeDone(b.run())
+		b.mustHold(map[string][]byte{key: body})
 	}
 }

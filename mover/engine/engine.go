@@ -12,6 +12,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 
 	"github.com/s3populator/s3populator/mover/fault"
@@ -143,6 +144,9 @@ type Sum struct {
 var (
 	// ErrChanged means that S3 has another object under the key than was listed, or none.
 	ErrChanged = errors.New("the object was overwritten or deleted after it was listed")
+	// ErrOtherTag means that S3 gives an object by another entity tag than it was listed with: it is another
+	// object, or S3 contradicts itself. It is an ErrChanged.
+	ErrOtherTag = fmt.Errorf("%w: its entity tag is another one", ErrChanged)
 	// ErrStalled means that nothing was sent for too long.
 	ErrStalled = fault.ErrStalled
 	// ErrAnswer means that an answer was not the one that the request was for, such as a

@@ -4,6 +4,7 @@ package native
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/s3populator/s3populator/mover/engine"
@@ -44,7 +45,7 @@ func (a *answer) check(q query, ranges *bool) error { //nolint:gocyclo // One li
 	t := q.task
 	named := t.ETag != "" && len(a.etag) > 0
 	if named && !a.hasTag(t.ETag) {
-		return engine.ErrChanged
+		return fmt.Errorf("%w: %.80q instead of %.80q", engine.ErrOtherTag, a.etag, t.ETag)
 	}
 	if t.Version != "" && string(a.version) != t.Version && (t.Version != "null" || len(a.version) > 0) {
 		return engine.ErrOtherVersion

@@ -33,11 +33,7 @@ type asker struct{ x *export }
 
 // Head implements what a proof.Prover asks for.
 func (a asker) Head(ctx context.Context, key string, o minio.StatObjectOptions) (info minio.ObjectInfo, err error) {
-	err = a.x.again(ctx, func(ctx context.Context) error {
-		info, err = a.x.S3.StatObject(ctx, a.x.bucket, key, o)
-		return err //nolint:wrapcheck // It is wrapped below.
-	})
-	if err != nil {
+	if info, err = a.x.stat(ctx, key, o); err != nil {
 		return info, fmt.Errorf("head object: %w", err)
 	}
 	return info, nil

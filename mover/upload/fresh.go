@@ -45,12 +45,7 @@ func (s *sender) confirmed(ctx context.Context, key string, c content) (object, 
 	if err != nil {
 		return object{}, err
 	}
-	var info minio.ObjectInfo
-	err = s.again(ctx, func(ctx context.Context) error {
-		var err error
-		info, err = s.S3.StatObject(ctx, s.bucket, key, minio.StatObjectOptions{Checksum: true})
-		return err //nolint:wrapcheck // It is classified above.
-	})
+	info, err := s.stat(ctx, key, minio.StatObjectOptions{Checksum: true})
 	if err != nil {
 		return object{}, err
 	}

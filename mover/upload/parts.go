@@ -4,6 +4,7 @@ package upload
 
 import (
 	"context"
+	"crypto/md5" // #nosec G501 -- what S3 calls an entity tag.
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -338,14 +339,15 @@ func (u *parted) putTogether(
 
 // completed looks at the object of an upload that is not there any more.
 func (u *parted) completed(ctx context.Context, sum string, cause error) (object, error) {
-	var info minio.ObjectInfo
-	err := u.again(ctx, func(ctx context.Context) error {
-		var err error
-		info, err = u.S3.StatObject(ctx, u.bucket, u.note.Key, minio.StatObjectOptions{Checksum: true})
-		return err //nolint:wrapcheck // It is classified above.
-	})
-	if err == nil && info.Size == u.from.size && info.ChecksumCRC64NVME == sum {
-		return object{etag: plan.TrimETag(info.ETag), checksum: checksumName + sum}, nil
+	info, err := u.stat(ctx, u.note.Key, minio.StatObjectOptions{Checksum: true})
+	result := object{etag: plan.TrimETag(info.ETag)}
+	switch {
+	case err != nil || info.Size != u.from.size:
+	case info.ChecksumCRC64NVME == sum:
+		result.checksum = checksumName + sum
+		return result, nil
+	case u.note.MD5 && result.etag == tagOfParts(u.done):
+		return result, nil
 	}
 	return object{}, fault.New(
 		wire.TransferFailed,
@@ -354,6 +356,19 @@ func (u *parted) completed(ctx context.Context, sum string, cause error) (object
 	).Because(
 		cause,
 	)
+}
+
+// tagOfParts is the entity tag of an object that is made of parts whose entity tags are their MD5s; else empty.
+func tagOfParts(parts []minio.ObjectPart) string {
+	outer := md5.New() // #nosec G401
+	for _, p := range parts {
+		sum, err := hex.DecodeString(p.ETag)
+		if err != nil || len(sum) != md5.Size {
+			return ""
+		}
+		_, _ = outer.Write(sum) // A hash never fails.
+	}
+	return fmt.Sprintf("%x-%d", outer.Sum(nil), len(parts))
 }
 
 // abandon gives up an upload whose parts are of no use.

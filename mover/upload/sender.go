@@ -51,6 +51,8 @@ type sender struct {
 	byMD5 atomic.Bool
 	// byCRC is set once S3 has confirmed one.
 	byCRC atomic.Bool
+	// noChecksums is set once S3 has refused a request for the checksum of an object, and answered without.
+	noChecksums atomic.Bool
 	// unconditional is set once S3 has said that it knows no If-None-Match.
 	unconditional atomic.Bool
 	// ended are looked for once more at the end.
@@ -157,12 +159,7 @@ func (s *sender) confirmTag(ctx context.Context, key, etag string, want []byte) 
 	if etag == hex.EncodeToString(want) || len(etag) != hex.EncodedLen(len(want)) || plan.IsDirectoryBucket(s.bucket) {
 		return nil
 	}
-	var info minio.ObjectInfo
-	err := s.again(ctx, func(ctx context.Context) error {
-		var err error
-		info, err = s.S3.StatObject(ctx, s.bucket, key, minio.StatObjectOptions{})
-		return err //nolint:wrapcheck // It is classified above.
-	})
+	info, err := s.stat(ctx, key, minio.StatObjectOptions{})
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/s3populator/s3populator/mover/engine"
+	"github.com/s3populator/s3populator/mover/fault"
 )
 
 // earlyTarget makes the files of a volume that was empty. What is there already is not written to: it is of
@@ -27,12 +28,11 @@ func (t *earlyTarget) Create(task engine.Task) (engine.File, error) {
 	if !t.isFirst(task.Index) {
 		return t.nativeTarget.Create(task)
 	}
-	f, err := t.createSmall(task, true)
-	if err != nil || task.Size < preallocateFrom {
-		return f, err
+	f, err := t.createNew(task)
+	if err != nil {
+		return nil, fault.NotWritable(err)
 	}
-	f.Abandon()
-	return t.nativeTarget.Create(task)
+	return f, nil
 }
 
 // isFirst tells whether this is the first try of a task.

@@ -10,13 +10,18 @@ import (
 	"testing"
 
 	"github.com/s3populator/s3populator/mover/engine"
+	"github.com/s3populator/s3populator/mover/ledger"
+	"github.com/s3populator/s3populator/mover/plan"
 )
 
 // TestAnEarlyFileIsANewOne, also where its directory has to be made and where it is laid out; a task that is
 // tried again has made it itself.
 func TestAnEarlyFileIsANewOne(t *testing.T) {
 	v, _ := journalVolume(t)
-	to := newEarlyTarget(&transfer{volume: v})
+	j, err := ledger.TakeOver(v.Root, plan.Header{Claim: testClaim, Pod: "this-pod", Request: "r"})
+	mustDo(t, err)
+	defer j.Close()
+	to := newEarlyTarget(&transfer{volume: v, journal: j})
 	for i, size := range []int64{5, preallocateFrom} {
 		task := engine.Task{Index: 2 * i, Path: "dir/" + string(rune('a'+i)), Size: size}
 		for try := range 2 {

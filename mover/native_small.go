@@ -27,12 +27,12 @@ type smallFile struct {
 
 var smallFiles = sync.Pool{New: func() any { return new(smallFile) }}
 
-// createSmall makes a file, or empties the one that is there unless it has to be a new one.
-func (t *nativeTarget) createSmall(task engine.Task, isNew bool) (engine.File, error) {
+// createSmall makes a file. The error is fs.ErrExist where one is there.
+func (t *nativeTarget) createSmall(task engine.Task) (engine.File, error) {
 	v := t.transfer.volume
-	fd, err := v.CreateSmall(task.Path, isNew)
+	fd, err := v.CreateSmall(task.Path)
 	if err != nil {
-		return nil, fault.NotWritable(err)
+		return nil, err //nolint:wrapcheck // The caller does.
 	}
 	f, _ := smallFiles.Get().(*smallFile)
 	f.volume, f.fd, f.path = v, fd, task.Path

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/engine"
-	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
 )
 
@@ -22,18 +21,29 @@ var nativeFiles = sync.Pool{New: func() any { return new(nativeFile) }}
 
 // Create implements engine.Target.
 func (t *nativeTarget) Create(task engine.Task) (engine.File, error) {
+	return replacing(t.transfer, task.Path, func() (engine.File, error) { return t.createNew(task) })
+}
+
+// createNew makes a file, or goes on with one of which something is present. The error is fs.ErrExist where there is
+// another one.
+func (t *nativeTarget) createNew(task engine.Task) (engine.File, error) {
 	if task.Size < preallocateFrom {
-		return t.createSmall(task, false)
+		return t.createSmall(task)
 	}
-	f, err := t.transfer.volume.Create(task.Path, task.Size)
+	return t.createLaidOut(task)
+}
+
+// createLaidOut makes a file whose bytes come in any order, or goes on with one.
+func (t *nativeTarget) createLaidOut(task engine.Task) (engine.File, error) {
+	f, err := t.transfer.volume.Create(task.Path, task.Size, len(task.Present) > 0)
 	if err != nil {
-		return nil, fault.NotWritable(err)
+		return nil, err //nolint:wrapcheck // The caller does.
 	}
 	n, _ := nativeFiles.Get().(*nativeFile)
 	n.transfer, n.file, n.path = t.transfer, f, task.Path
 	if err := preallocate(f, task); err != nil {
 		n.Abandon()
-		return nil, fault.NotWritable(err)
+		return nil, err
 	}
 	return n, nil
 }

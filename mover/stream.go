@@ -230,9 +230,11 @@ func (t *transfer) receive(
 // write fills a file from an offset on, and says which file that is.
 func (t *transfer) write(i int, d *proof.Digester, r io.Reader, from int64) (plan.Identity, error) {
 	e := t.plan.Entries[i]
-	f, err := t.volume.Create(e.Path, e.Size)
+	f, err := replacing(t, e.Path, func() (*os.File, error) {
+		return t.volume.Create(e.Path, e.Size, e.Size >= plan.LargeSize)
+	})
 	if err != nil {
-		return plan.Identity{}, fault.NotWritable(err)
+		return plan.Identity{}, err
 	}
 	var to io.Writer = f
 	if e.Size >= plan.LargeSize {

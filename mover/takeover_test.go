@@ -4,6 +4,7 @@ package mover
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/s3populator/s3populator/mover/engine"
+	"github.com/s3populator/s3populator/mover/engine/native"
 	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
@@ -92,8 +95,15 @@ func TestAFencedMoverWritesNoMore(t *testing.T) {
 			"a checkpoint with nothing to say": func(_ context.Context, t *transfer) error {
 				return t.checkpointer().Checkpoint()
 			},
-			"a resume":         func(ctx context.Context, t *transfer) error { return t.resume(ctx) },
-			"the next round":   func(ctx context.Context, t *transfer) error { return t.prepareRound(ctx, 2) },
+			"a resume":                func(ctx context.Context, t *transfer) error { return t.resume(ctx) },
+			"the next round":          func(ctx context.Context, t *transfer) error { return t.prepareRound(ctx, 2) },
+			"a small file":            creates(5),
+			"a file that is laid out": creates(preallocateFrom),
+			"a large file":            creates(native.LargeSize),
+			"a file that mc streams": func(_ context.Context, t *transfer) error {
+				_, err := t.write(0, proof.NewDigester(proof.Expectation{}), strings.NewReader("HELLO"), 0)
+				return err
+			},
 			"the last removal": func(ctx context.Context, t *transfer) error { return t.complete(ctx) },
 		} {
 			t.Run(how+", then "+what, func(t *testing.T) {
@@ -106,6 +116,38 @@ func TestAFencedMoverWritesNoMore(t *testing.T) {
 					t.Error("the volume was changed")
 				}
 			})
+		}
+	}
+}
+
+// creates makes a file in the place of one that is there.
+func creates(size int64) func(context.Context, *transfer) error {
+	return func(_ context.Context, t *transfer) error {
+		f, err := (&nativeTarget{transfer: t}).Create(engine.Task{Path: "a", Size: size})
+		if err == nil {
+			f.Abandon()
+		}
+		return err
+	}
+}
+
+// TestWhatIsInTheWayIsReplaced: a mover that owns the volume makes a new file. Whoever still writes to the one that was
+// there, as a mover that was superseded, does not write to it.
+func TestWhatIsInTheWayIsReplaced(t *testing.T) {
+	for _, size := range []int64{5, preallocateFrom, native.LargeSize} {
+		dir, owner, _ := pair(t)
+		old, err := os.OpenFile(filepath.Join(dir, "a"), os.O_WRONLY, 0)
+		mustDo(t, err)
+		f, err := (&nativeTarget{transfer: owner}).Create(engine.Task{Path: "a", Size: size})
+		mustDo(t, err)
+		_, err = f.WriteAt([]byte("right"), 0)
+		mustDo(t, err)
+		_, err = old.WriteString("wrong")
+		mustDo(t, errors.Join(err, old.Close()))
+		f.Abandon()
+		got, err := os.ReadFile(filepath.Join(dir, "a"))
+		if err != nil || string(got[:5]) != "right" {
+			t.Errorf("the file of %d bytes begins with %q (%v)", size, got[:min(len(got), 5)], err)
 		}
 	}
 }

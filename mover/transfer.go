@@ -196,7 +196,7 @@ func (t *transfer) reserve(large []int) error {
 	for _, i := range large {
 		t.streaming[i] = true
 		e := t.plan.Entries[i]
-		f, err := t.volume.Create(e.Path, e.Size)
+		f, err := t.volume.Create(e.Path, e.Size, true)
 		if err != nil {
 			return fault.NotWritable(err)
 		}
@@ -231,7 +231,7 @@ func (t *transfer) trouble(err error) error {
 
 // ofAll reports whether what failed for one object fails for all of them.
 func ofAll(reason wire.Reason) bool {
-	return reason == wire.ClockSkewed || reason == wire.VolumeReadOnly
+	return reason == wire.ClockSkewed || reason == wire.VolumeReadOnly || reason == wire.Fenced
 }
 
 // verdict says what a round came to: nil when everything is there.

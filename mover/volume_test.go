@@ -43,7 +43,7 @@ func TestVolumeIsNotLeft(t *testing.T) {
 		if _, err := v.Stat(filepath.Join(name, ".")); err == nil && name != "file" {
 			t.Errorf("%q was examined", name)
 		}
-		if f, err := v.Create(name, 1); err == nil {
+		if f, err := v.Create(name, 1, false); err == nil {
 			_ = f.Close()
 			t.Errorf("%q was written", name)
 		}
@@ -66,7 +66,7 @@ func TestTargetThroughALinkIsMadeAnew(t *testing.T) {
 	if err := v.MakeTarget(); err != nil {
 		t.Fatal(err)
 	}
-	f, err := v.Create("x", 1)
+	f, err := v.Create("x", 1, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -144,13 +144,13 @@ func (v *Volume) Open(name string) (*os.File, error) {
 	return v.OpenFile(name, unix.O_RDONLY, 0)
 }
 
-// Create opens a file for writing from its start, and makes its directories. A
-// large file has its final size at once: so mc, which decides by size, leaves
-// it alone.
-func (v *Volume) Create(name string, size int64) (*os.File, error) {
-	flags := unix.O_WRONLY | unix.O_CREAT | unix.O_TRUNC
-	if size >= plan.LargeSize { // Of which something may be there, and is read back.
-		flags = unix.O_RDWR | unix.O_CREAT
+// Create opens a file for writing, and makes its directories. It is a new one, and the error is fs.ErrExist
+// where one is there, unless what is there is kept. A large file has its final size at once: so mc, which
+// decides by size, leaves it alone.
+func (v *Volume) Create(name string, size int64, keep bool) (*os.File, error) {
+	flags := unix.O_RDWR | unix.O_CREAT // It may be read back.
+	if !keep {
+		flags |= unix.O_EXCL
 	}
 	f, err := v.create(name, flags)
 	if err == nil && size >= plan.LargeSize {
@@ -174,14 +174,10 @@ func (v *Volume) create(name string, flags int) (*os.File, error) {
 	return f, err
 }
 
-// CreateSmall is Create of a file below plan.LargeSize for who needs no more than a descriptor: there is one
-// for each of many files, and an os.File costs three more system calls. It fails for a file that is there
-// where it has to be a new one.
-func (v *Volume) CreateSmall(name string, isNew bool) (fd int, err error) {
-	flags := unix.O_WRONLY | unix.O_CREAT | unix.O_TRUNC
-	if isNew {
-		flags |= unix.O_EXCL
-	}
+// CreateSmall is Create of a new file below plan.LargeSize for who needs no more than a descriptor: there is one
+// for each of many files, and an os.File costs three more system calls.
+func (v *Volume) CreateSmall(name string) (fd int, err error) {
+	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL
 	fd, err = v.open(name, flags|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, fileMode)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNoOpenat2) {
 		return fd, err

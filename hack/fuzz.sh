@@ -32,6 +32,11 @@ if [ ${#targets[@]} = 0 ]; then
   echo "fuzz: no target was found" >&2
   exit 1
 fi
+# One after the other first: side by side each would compile the standard library for fuzzing itself.
+mapfile -t packages < <(printf '%s\n' "${targets[@]%%:*}" | xargs -n 1 dirname | sort -u)
+for package in "${packages[@]}"; do
+  go test -vet=off -c -fuzz . -o "$logs/built" "./$package"
+done
 # shellcheck disable=SC2016 # The inner shell expands it.
 printf '%s\0' "${targets[@]}" | xargs -0 -P "$at_once" -I{} bash -c 'fuzz "$1"' -- {} || {
   echo "fuzz: a target failed" >&2

@@ -39,10 +39,19 @@ func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decis
 	return d, fmt.Errorf("unknown action %q", d.Action)
 }
 
-// start makes the mover, unless another import was let into the claim a moment ago.
+// start makes the mover, unless another import was let into the claim a moment ago: by this manager, or by one before
+// it, of which the cache may not know yet.
 func (r *Reconciler) start(ctx context.Context, s protocol.State, d protocol.Decision) (protocol.Decision, error) {
 	if other := r.turns.take(s.Claim.UID, client.ObjectKeyFromObject(s.Import)); other != "" {
 		s.Ahead = other
+		return protocol.Decide(s, r.Options.Defaults), nil
+	}
+	var err error
+	if s.Busy, err = busy(ctx, r.Live, &s); err != nil {
+		return d, err
+	}
+	if s.Busy != nil {
+		r.turns.leave(client.ObjectKeyFromObject(s.Import))
 		return protocol.Decide(s, r.Options.Defaults), nil
 	}
 	pod, err := protocol.Mover(s, r.Options.mover())

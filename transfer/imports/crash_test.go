@@ -300,24 +300,6 @@ func TestImportsIntoOneClaimTakeTurns(t *testing.T) {
 	}
 }
 
-// An import that a manager let into a claim a moment ago is known before any cache shows it.
-func TestTurnsAreKnownAtOnce(t *testing.T) {
-	var turns turns
-	if other := turns.take("c-1", keyOf("a")); other != "" {
-		t.Errorf("%s is in a claim that nobody entered", other)
-	}
-	if other := turns.take("c-1", keyOf("b")); other != "a" {
-		t.Errorf("beside a, b is told of %q", other)
-	}
-	if again, elsewhere := turns.take("c-1", keyOf("a")), turns.take("c-2", keyOf("b")); again+elsewhere != "" {
-		t.Errorf("a itself is told of %q, and another claim of %q", again, elsewhere)
-	}
-	turns.leave(keyOf("a"))
-	if other := turns.take("c-1", keyOf("b")); other != "" {
-		t.Errorf("%s is still in the claim", other)
-	}
-}
-
 // What shows how a claim is filled is no import that a user has made, whatever it names.
 func TestRecordsAreLeftAlone(t *testing.T) {
 	record := newImport("data-12345678")

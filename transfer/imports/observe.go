@@ -71,14 +71,9 @@ func (r *Reconciler) source(ctx context.Context, s *protocol.State) error {
 
 // others are imports into the same claim, of which one may come first.
 func (r *Reconciler) others(ctx context.Context, s *protocol.State) error {
-	var pods corev1.PodList
-	err := r.List(ctx, &pods, client.InNamespace(s.Import.Namespace),
-		client.MatchingLabels{v1alpha1.LabelRole: v1alpha1.RoleImport})
-	if err != nil {
-		return fmt.Errorf("list movers: %w", err)
-	}
-	if s.Ahead = protocol.Busy(s.Import, s.Claim, pods.Items); s.Ahead != "" {
-		return nil
+	var err error
+	if s.Busy, err = busy(ctx, r, s); err != nil || s.Busy != nil {
+		return err
 	}
 	var all v1alpha1.S3ImportList
 	err = r.List(ctx, &all, client.InNamespace(s.Import.Namespace),
@@ -88,6 +83,17 @@ func (r *Reconciler) others(ctx context.Context, s *protocol.State) error {
 	}
 	s.Ahead = protocol.Ahead(s.Import, all.Items)
 	return nil
+}
+
+// busy is a mover of another import that has not ended on the claim.
+func busy(ctx context.Context, from client.Reader, s *protocol.State) (*corev1.Pod, error) {
+	var pods corev1.PodList
+	err := from.List(ctx, &pods, client.InNamespace(s.Import.Namespace),
+		client.MatchingLabels{v1alpha1.LabelRole: v1alpha1.RoleImport})
+	if err != nil {
+		return nil, fmt.Errorf("list movers: %w", err)
+	}
+	return protocol.Busy(s.Import, s.Claim, pods.Items), nil
 }
 
 // volume reads the claim and who uses it, from the API server: the cache has neither. While a mover

@@ -89,7 +89,16 @@ func beforeAMover() map[string]row {
 		"one pod only, and there is none": {
 			world(access(corev1.ReadWriteOncePod), users()), StartMover, v1alpha1.ReasonImporting, "",
 		},
-		"another import comes first":    {world(ahead), Wait, v1alpha1.ReasonClaimImporting, "S3Import other"},
+		"another import comes first": {world(ahead), Wait, v1alpha1.ReasonClaimImporting, "S3Import other"},
+		"another one's mover is there": {
+			world(busy()), Wait, v1alpha1.ReasonClaimImporting, "Pod s3importer-i-2 of S3Import other",
+		},
+		"and ends": {world(busy(endsFor(endPatience - time.Second))), Wait, v1alpha1.ReasonClaimImporting, "is ending"},
+		"and its node is lost": {
+			world(busy(endsFor(endPatience))), Wait, v1alpha1.ReasonMoverLost,
+			"on node a, was told to end at 2026-11-26 11:59:00 UTC and is still there; it may still write to claim data. If " +
+				"its node is gone for good, delete the pod: kubectl delete pod s3importer-i-2 --force",
+		},
 		"nobody knows as whom":          {world(users(unknown)), Wait, v1alpha1.ReasonUserUnknown, "pod app"},
 		"the import says as whom":       {world(users(unknown), runAs(7)), StartMover, v1alpha1.ReasonImporting, ""},
 		"there is no place":             {world(queued), Wait, v1alpha1.ReasonQueued, "--max-movers"},

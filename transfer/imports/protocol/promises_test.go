@@ -43,7 +43,7 @@ func TestPromises(t *testing.T) {
 				role(v1alpha1.RolePrime), role(v1alpha1.RoleFinalExport),
 			} {
 				for _, source := range []change{nil, noSource, byMC, elsewhere} {
-					for _, other := range []change{nil, told, queued, ahead, byUs, runAs(7)} {
+					for _, other := range []change{nil, told, queued, ahead, busy(), busy(endsFor(time.Hour)), byUs, runAs(7)} {
 						s := world(slices.DeleteFunc(append(slices.Clone(life), m, c, source, other),
 							func(c change) bool { return c == nil })...)
 						count++
@@ -65,7 +65,7 @@ func keepsPromises(t *testing.T, s State) {
 	broke := func(what string) { t.Errorf("%s: decided %+v with %+v, mover %+v", what, d, i.Status, s.Mover) }
 	switch d.Action {
 	case StartMover:
-		if s.Mover != nil || i.DeletionTimestamp != nil || Over(i) || i.Spec.Suspend || s.Ahead != "" {
+		if s.Mover != nil || i.DeletionTimestamp != nil || Over(i) || i.Spec.Suspend || s.Ahead != "" || s.Busy != nil {
 			broke("a mover starts that may not")
 		}
 		if s.Claim == nil || s.Claim.Status.Phase != corev1.ClaimBound || s.Claim.DeletionTimestamp != nil ||

@@ -199,6 +199,8 @@ func removeEndedMover(s State) (Decision, bool) {
 // waitForOthers: imports into one claim take turns, and a claim for one pod is not shared.
 func waitForOthers(s State) (Decision, bool) {
 	switch {
+	case s.Busy != nil:
+		return waitForMoverOfAnother(s)
 	case s.Ahead != "":
 		return waiting(v1alpha1.ReasonClaimImporting, waitEvery,
 			"S3Import %s loads into claim %s and comes first. Wait for it, or delete it.", s.Ahead, s.Claim.Name)
@@ -208,6 +210,26 @@ func waitForOthers(s State) (Decision, bool) {
 				"The import starts when that pod has ended.", claimusers.Others(s.Users)[0].Name, s.Claim.Name)
 	}
 	return Decision{}, false
+}
+
+// waitForMoverOfAnother: where its node does not answer, that mover may still write, and nobody but a person knows.
+// Its import may be gone, and cannot say so itself.
+func waitForMoverOfAnother(s State) (Decision, bool) {
+	p := s.Busy
+	of := p.Annotations[v1alpha1.AnnotationImport]
+	switch {
+	case p.DeletionTimestamp == nil:
+		return waiting(v1alpha1.ReasonClaimImporting, waitEvery,
+			"Pod %s of S3Import %s loads into claim %s and comes first. Wait for it, or delete that import.",
+			p.Name, of, s.Claim.Name)
+	case s.Now.Sub(p.DeletionTimestamp.Time) < endPatience:
+		return waiting(v1alpha1.ReasonClaimImporting, waitEvery,
+			"Pod %s of S3Import %s, which loads into claim %s, is ending.", p.Name, of, s.Claim.Name)
+	}
+	return waiting(v1alpha1.ReasonMoverLost, waitEvery,
+		"Pod %s of S3Import %s, on node %s, was told to end at %s UTC and is still there; it may still write to claim %s. If "+
+			"its node is gone for good, delete the pod: kubectl delete pod %s --force; this import then goes on.",
+		p.Name, of, p.Spec.NodeName, p.DeletionTimestamp.UTC().Format(time.DateTime), s.Claim.Name, p.Name)
 }
 
 // waitForUser: a mover of a user that nobody chose could write nothing, or files that nobody can read.

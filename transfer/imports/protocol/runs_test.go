@@ -96,7 +96,11 @@ func TestBusy(t *testing.T) {
 		"its own":            {*own.Mover, ""},
 		"of another claim":   {pod(func(p *corev1.Pod) { p.Annotations[v1alpha1.AnnotationClaimUID] = "c-2" }), ""},
 	} {
-		if got := Busy(own.Import, own.Claim, []corev1.Pod{tt.pod}); got != tt.want {
+		got := ""
+		if p := Busy(own.Import, own.Claim, []corev1.Pod{tt.pod}); p != nil {
+			got = p.Annotations[v1alpha1.AnnotationImport]
+		}
+		if got != tt.want {
 			t.Errorf("%s: busy with %q, want %q", name, got, tt.want)
 		}
 	}

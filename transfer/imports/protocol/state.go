@@ -38,6 +38,8 @@ type State struct {
 	Deleted bool
 	// Ahead is the name of another S3Import into the same claim whose turn is before this one's.
 	Ahead string
+	// Busy is a mover of another S3Import that has not ended on the claim.
+	Busy *corev1.Pod
 	// Queued is where the mover stands that may not start yet; nil lets it start.
 	Queued *queue.Position
 }
@@ -90,17 +92,17 @@ func Users(pods []corev1.Pod, claim string, i *v1alpha1.S3Import) []corev1.Pod {
 	return claimusers.Of(pods, claim, func(p *corev1.Pod) bool { return OwnedBy(p, i) })
 }
 
-// Busy is the name of another import whose mover has not ended on the claim, also where that import is suspended or
-// gone. Two that write at once would each remove what the other has loaded, or bring back what it has replaced.
-func Busy(i *v1alpha1.S3Import, claim *corev1.PersistentVolumeClaim, movers []corev1.Pod) string {
+// Busy is a mover of another import that has not ended on the claim, also where that import is suspended or gone. Two
+// that write at once would each remove what the other has loaded, or bring back what it has replaced.
+func Busy(i *v1alpha1.S3Import, claim *corev1.PersistentVolumeClaim, movers []corev1.Pod) *corev1.Pod {
 	for n := range movers {
 		p := &movers[n]
 		if claim != nil && !OwnedBy(p, i) && p.Annotations[v1alpha1.AnnotationClaimUID] == string(claim.UID) &&
 			!attempts.Ended(p) {
-			return p.Annotations[v1alpha1.AnnotationImport]
+			return p
 		}
 	}
-	return ""
+	return nil
 }
 
 // Ahead is the name of another import into the same claim whose turn is before that of i: one that has begun comes

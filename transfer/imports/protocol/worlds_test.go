@@ -124,13 +124,31 @@ func over(kind string, since time.Duration) change {
 	}
 }
 
-func deleted(s *State)      { s.Import.DeletionTimestamp = new(ago(time.Second)) }
-func suspended(s *State)    { s.Import.Spec.Suspend = true }
-func byUs(s *State)         { s.Deleted = true }
-func begunOnce(s *State)    { s.Import.Status.Attempts, s.Import.Status.ClaimUID = 1, "c-1" }
-func noClaim(s *State)      { s.Claim, s.Users = nil, nil }
-func noSource(s *State)     { s.Source = nil }
-func ahead(s *State)        { s.Ahead = "other" }
+func deleted(s *State)   { s.Import.DeletionTimestamp = new(ago(time.Second)) }
+func suspended(s *State) { s.Import.Spec.Suspend = true }
+func byUs(s *State)      { s.Deleted = true }
+func begunOnce(s *State) { s.Import.Status.Attempts, s.Import.Status.ClaimUID = 1, "c-1" }
+func noClaim(s *State)   { s.Claim, s.Users = nil, nil }
+func noSource(s *State)  { s.Source = nil }
+func ahead(s *State)     { s.Ahead = "other" }
+
+// busy has a mover of another import on the claim.
+func busy(changes ...func(*corev1.Pod)) change {
+	return func(s *State) {
+		p := world(mover(corev1.PodRunning)).Mover
+		p.Name, p.Spec.NodeName = "s3importer-i-2", "a"
+		p.Labels[v1alpha1.LabelImportUID], p.Annotations[v1alpha1.AnnotationImport] = "i-2", "other"
+		for _, c := range changes {
+			c(p)
+		}
+		s.Busy = p
+	}
+}
+
+func endsFor(age time.Duration) func(*corev1.Pod) {
+	return func(p *corev1.Pod) { p.DeletionTimestamp = new(ago(age)) }
+}
+
 func queued(s *State)       { s.Queued = &queue.Position{Cap: queue.Cluster, Most: 1, Waited: time.Minute} }
 func another(s *State)      { s.Claim.UID = "c-2" }
 func pending(s *State)      { s.Claim.Status.Phase = corev1.ClaimPending }

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package imports
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+// A mover that no cache shows yet, which the manager before has made, keeps another import from its claim all the same.
+// What is told is who it is; and that one may begin when it has ended.
+func TestMoverThatNoCacheShows(t *testing.T) {
+	b := newBench(t, complete, 0, false, newImport("first"), newImport("second"))
+	b.slow = true
+	b.step(b.manager(), "first")
+	if len(b.pods()) != 1 {
+		t.Fatalf("there are %d movers", len(b.pods()))
+	}
+	first := b.find("first")
+	if err := b.client.Delete(t.Context(), first); err != nil { // So that it is not ahead as an import.
+		t.Fatal(err)
+	}
+	r := b.manager()
+	r.Client = interceptor.NewClient(r.Client.(client.WithWatch), interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			if _, pods := list.(*corev1.PodList); pods {
+				return nil
+			}
+			return c.List(ctx, list, opts...)
+		},
+	})
+	for range 2 { // The second time, too: who was let in first is not remembered for good.
+		if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: keyOf("second")}); err != nil {
+			t.Fatal(err)
+		}
+		c := meta.FindStatusCondition(b.find("second").Status.Conditions, v1alpha1.ConditionComplete)
+		if len(b.pods()) != 1 || c == nil || c.Reason != string(v1alpha1.ReasonClaimImporting) ||
+			!strings.Contains(c.Message, b.pods()[0].Name) {
+			t.Fatalf("there are %d movers, told is %+v", len(b.pods()), c)
+		}
+	}
+	if other := r.turns.take("c-1", keyOf("third")); other != "" {
+		t.Errorf("%s has taken the turn of others, and does not move", other)
+	}
+	r.turns.leave(keyOf("third"))
+	pod := b.pods()[0]
+	if err := b.client.Delete(t.Context(), &pod); err != nil {
+		t.Fatal(err)
+	}
+	b.step(r, "second")
+	if b.movers != 2 {
+		t.Errorf("%d movers have run", b.movers)
+	}
+}
+
+// An import that a manager let into a claim a moment ago is known before any cache shows it.
+func TestTurnsAreKnownAtOnce(t *testing.T) {
+	var turns turns
+	if other := turns.take("c-1", keyOf("a")); other != "" {
+		t.Errorf("%s is in a claim that nobody entered", other)
+	}
+	if other := turns.take("c-1", keyOf("b")); other != "a" {
+		t.Errorf("beside a, b is told of %q", other)
+	}
+	if again, elsewhere := turns.take("c-1", keyOf("a")), turns.take("c-2", keyOf("b")); again+elsewhere != "" {
+		t.Errorf("a itself is told of %q, and another claim of %q", again, elsewhere)
+	}
+	turns.leave(keyOf("a"))
+	if other := turns.take("c-1", keyOf("b")); other != "" {
+		t.Errorf("%s is still in the claim", other)
+	}
+}

@@ -81,6 +81,9 @@ const (
 
 // Reasons of events on a claim that names its source by annotations.
 const (
+// ReasonTokenReused is an event on a claim whose token to export or import was there before the last one.
+const ReasonTokenReused Reason = "TokenReused"
+
 	ReasonInvalidAnnotations Reason = "InvalidAnnotations"
 	ReasonSourceConflict     Reason = "SourceConflict"
 )

@@ -124,7 +124,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	case errors.Is(err, errStale), apierrors.IsConflict(err):
 		return ctrl.Result{RequeueAfter: staleDelay}, nil
 	case apierrors.IsAlreadyExists(err): // The cache will show it, unless it is somebody else's.
-		return ctrl.Result{RequeueAfter: refusalDelay}, nil
+		return ctrl.Result{RequeueAfter: refusalDelay}, r.tellForeign(ctx, s, d)
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause), apierrors.IsNotFound(err):
 		return ctrl.Result{}, nil
 	case ctx.Err() != nil: // This replica ends; nobody refused anything.
@@ -210,11 +210,35 @@ func (r *Reconciler) act(ctx context.Context, s state, d decision) error {
 		if d.Warning != "" {
 			r.warn(s.Claim, v1alpha1.ReasonInvalidAnnotations, d.Warning)
 		}
+		if d.Reused != "" {
+			r.warn(s.Claim, v1alpha1.ReasonTokenReused, d.Reused)
+		}
 		return r.annotate(ctx, s.Claim, d.Annotation, d.Value)
 	case remove:
 		uid := d.object().GetUID()
 		return client.IgnoreNotFound(r.Delete(ctx, d.object(), client.Preconditions{UID: &uid}))
 	case rest:
+	}
+	return nil
+}
+
+// tellForeign tells of an object that has the name of a run of this claim and is not one: no watch tells of it.
+func (r *Reconciler) tellForeign(ctx context.Context, s state, d decision) error {
+	o := d.object().DeepCopyObject().(client.Object)
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(o), o); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	kind, ours := v1alpha1.KindS3Export, false
+	switch found := o.(type) {
+	case *v1alpha1.S3Export:
+		ours = found.Spec.ClaimName == s.Claim.Name && of(found, s.Claim)
+	case *v1alpha1.S3Import:
+		kind, ours = v1alpha1.KindS3Import, found.Spec.ClaimName == s.Claim.Name && importOf(found, s.Claim)
+	}
+	if !ours {
+		r.warn(s.Claim, v1alpha1.ReasonWriteRefused, fmt.Sprintf(
+			"%s %s exists, and was not made for this claim: it keeps the name that what the annotations ask for has. Delete "+
+				"it; that is then made.", kind, o.GetName()))
 	}
 	return nil
 }

@@ -45,16 +45,29 @@ func server(t *testing.T, w *world) client.WithWatch {
 // pass lets a process look once at what it sees of a server.
 func pass(t *testing.T, p *kubetest.Process, sees client.WithWatch, live client.Reader, now time.Time) {
 	t.Helper()
+	tells(t, p, sees, live, now)
+}
+
+// tells is such a pass, and returns its events.
+func tells(t *testing.T, p *kubetest.Process, sees client.WithWatch, live client.Reader, now time.Time) string {
+	t.Helper()
 	ctx, end := context.WithCancel(t.Context())
 	defer end()
 	p.End = end
+	recorder := events.NewFakeRecorder(1000)
 	r := &Reconciler{
-		Client: p.Client(sees), Live: live, Events: events.NewFakeRecorder(1000), Now: func() time.Time { return now },
+		Client: p.Client(sees), Live: live, Events: recorder, Now: func() time.Time { return now },
 	}
 	request := ctrl.Request{NamespacedName: types.NamespacedName{Namespace: "ml", Name: "data"}}
 	if _, err := r.Reconcile(ctx, request); err != nil && !errors.Is(err, kubetest.ErrEnd) && ctx.Err() == nil {
 		t.Fatal(err)
 	}
+	close(recorder.Events)
+	var all []string
+	for e := range recorder.Events {
+		all = append(all, e)
+	}
+	return strings.Join(all, "\n")
 }
 
 // made are all S3Exports but those that are history.
@@ -188,5 +201,64 @@ func TestAClaimOfTheSameName(t *testing.T) {
 	pass(t, &kubetest.Process{}, s, s, hour(2))
 	if c := condition(claimOf(t, s)); c.Type != "" {
 		t.Errorf("told of %+v", c)
+	}
+}
+
+// TestNamesThatAreTaken: what has the name of a run and is none of this claim is told of, and what is, is not.
+func TestNamesThatAreTaken(t *testing.T) {
+	foreign := []string{"of another claim", "a claim before", "a record"}
+	for _, whose := range append(foreign, "its own") {
+		for _, kind := range []string{"S3Export", "S3Import"} {
+			w := filled("import-now", "1")
+			var o client.Object = importFor(w.Claim, now("1"))
+			if kind == "S3Export" {
+				w = newWorld(hour(1), "export-now", "1")
+				o = &newWorld(hour(1)).export(now("1"), "", hour(1)).Exports[0]
+			}
+			switch whose {
+			case "of another claim":
+				if i, ok := o.(*v1alpha1.S3Import); ok {
+					i.Spec.ClaimName = "other"
+				} else {
+					o.(*v1alpha1.S3Export).Spec.ClaimName = "other"
+				}
+			case "a claim before":
+				o.GetLabels()[v1alpha1.LabelClaimUID] = "c-0"
+			case "a record":
+				if kind == "S3Export" {
+					continue // There are none of exports.
+				}
+				delete(o.GetLabels(), v1alpha1.LabelRole)
+			}
+			s, past := server(t, w), server(t, w)
+			if err := s.Create(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+			sees := s
+			if whose == "its own" {
+				sees = kubetest.Cached(s, past) // It was made a moment ago.
+			}
+			said := tells(t, &kubetest.Process{}, sees, s, hour(1))
+			told := strings.Contains(said, "WriteRefused "+kind+" "+now("1")+" exists, and was not made for this claim")
+			if told != slices.Contains(foreign, whose) {
+				t.Errorf("%s %s: told %q", kind, whose, said)
+			}
+		}
+	}
+}
+
+// TestATokenThatComesBack: its run is not made again, and that is told once.
+func TestATokenThatComesBack(t *testing.T) {
+	w := newWorld(hour(3), "export-now", "1", "exported-now", "2").
+		export(now("1"), v1alpha1.ConditionComplete, hour(1)).export(now("2"), v1alpha1.ConditionComplete, hour(2))
+	s := server(t, w)
+	var said []string
+	for range 4 {
+		said = append(said, tells(t, &kubetest.Process{}, s, s, hour(3)))
+	}
+	all := strings.Join(said, "\n")
+	if strings.Count(all, "TokenReused") != 1 || !strings.Contains(all, "write a value that was never used") ||
+		made(t, s) != sorted(now("1"), now("2")) {
+		t.Errorf("told %q, exports %s", all, made(t, s))
 	}
 }

@@ -47,6 +47,8 @@ type decision struct {
 	Import *v1alpha1.S3Import
 	// Warning is told when a token is noted that nothing is made for.
 	Warning string
+	// Reused is told when a token is noted that had its run before another one.
+	Reused string
 	// Annotation is set to Value on the claim; an empty value removes it.
 	Annotation, Value string
 	// Missed are ticks that are not made up for.
@@ -68,10 +70,11 @@ const keep = 3
 //	no schedule any more    forget its last tick: should it come back, nothing is made up for
 //	a new schedule          note the time: ticks before it do not count
 //	a tick in the future    the same, because a clock was ahead, and no tick until then would be due
-//	a new token             its export: create it, or note the token where it is there
+//	a new token             its export: create it, or note the token where it is there; if that is over, and another
+//	                        token came after it, the token came back: tell so
 //	a tick is due           the same, once the export before has ended
 //	-                       remove one export that is history
-//	a new token to import   its import: create it, or note the token where it is there
+//	a new token to import   its import, in the same way
 //	-                       remove one import that is history
 //
 // Exports come first: an import that the API server refuses is tried again for ever, and must not keep a schedule.
@@ -128,13 +131,25 @@ func runNow(s state, asked annotated.Export) (decision, bool) {
 		return decision{}, false
 	}
 	name := schedule.NowName(s.Claim.Name, string(s.Claim.UID), asked.Now)
-	if there(s, name) {
-		return decision{Action: note, Annotation: v1alpha1.AnnotationExportedNow, Value: asked.Now}, true
+	if i := slices.IndexFunc(s.Exports, func(e v1alpha1.S3Export) bool { return e.Name == name }); i >= 0 {
+		noted := decision{Action: note, Annotation: v1alpha1.AnnotationExportedNow, Value: asked.Now}
+		if s.Claim.Annotations[v1alpha1.AnnotationExportedNow] != "" && retention.StateOf(&s.Exports[i]) != retention.Active {
+			noted.Reused = reusedNote(v1alpha1.AnnotationExportNow, "S3Export", &s.Exports[i])
+		}
+		return noted, true
 	}
 	if active(s) && !template.PerRun(asked.Prefix) {
 		return decision{}, false // Two of them must not write to one prefix at once; the end of the other wakes us.
 	}
 	return decision{Action: create, Export: exportFor(s.Claim, asked, name, nil)}, true
+}
+
+// reusedNote tells of a token that comes back: the run of its name is over, and no other begins. After a restart it may
+// be that of this very time, of which it is true as well.
+func reusedNote(annotation, kind string, run metav1.Object) string {
+	return fmt.Sprintf("The value of %s was used before, and each value is one run: %s %s of %s UTC. Nothing else begins "+
+		"for it; write a value that was never used, such as the time.",
+		annotation, kind, run.GetName(), run.GetCreationTimestamp().UTC().Format(time.DateTime))
 }
 
 // runTick makes the export of the latest tick.

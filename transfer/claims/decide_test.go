@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/annotated"
@@ -71,6 +70,8 @@ func TestDecide(t *testing.T) {
 		wantNote  string // name=value.
 		wantErrs  bool
 		wantAgain time.Duration
+		// wantReused is a part of what is told of a token that comes back.
+		wantReused string
 	}{
 		"a place and nothing else": {world: newWorld(hour(1)), want: rest},
 		"nothing at all":           {world: newWorld(hour(1), "export-to", "", "export-region", ""), want: rest},
@@ -95,6 +96,23 @@ func TestDecide(t *testing.T) {
 			world:    newWorld(hour(1), "export-now", "2", "exported-now", "1"),
 			want:     create,
 			wantName: now("2"),
+		},
+		"a token that comes back": {
+			world: newWorld(hour(3), "export-now", "1", "exported-now", "2").export(now("1"), complete, hour(1)).
+				export(now("2"), complete, hour(2)),
+			want: note, wantNote: "exported-now=1", wantReused: "S3Export " + now("1") + " of 2026-11-26 01:00:00 UTC",
+		},
+		"a token that comes back while its export runs": {
+			world: newWorld(hour(3), "export-now", "1", "exported-now", "2").export(now("1"), "", hour(1)),
+			want:  note, wantNote: "exported-now=1",
+		},
+		"a token that comes back when its export is gone": {
+			world: newWorld(hour(3), "export-now", "1", "exported-now", "2").export(now("2"), complete, hour(2)),
+			want:  create, wantName: now("1"),
+		},
+		"the first token, whose export was over before it was noted": {
+			world: newWorld(hour(3), "export-now", "1").export(now("1"), complete, hour(1)),
+			want:  note, wantNote: "exported-now=1",
 		},
 		"a new token beside a run, each with a prefix of its own": {
 			world: newWorld(hour(1), "export-now", "2", "exported-now", "1").export(now("1"), "", hour(1)),
@@ -167,6 +185,7 @@ func TestDecide(t *testing.T) {
 				gotNote = strings.TrimPrefix(d.Annotation, v1alpha1.Group+"/") + "=" + d.Value
 			}
 			if d.Action != tt.want || gotName != tt.wantName || gotNote != tt.wantNote || d.Recheck != tt.wantAgain ||
+				!strings.Contains(d.Reused, tt.wantReused) || (d.Reused == "") != (tt.wantReused == "") ||
 				(len(errs) > 0) != tt.wantErrs {
 				t.Errorf("decided to %s %s%s, again in %s, errors %v; want %s %s%s, %s", d.Action, gotName, gotNote, d.Recheck,
 					errs, tt.want, tt.wantName, tt.wantNote, tt.wantAgain)
@@ -352,48 +371,5 @@ func TestAClockThatWasAhead(t *testing.T) {
 	w = newWorld(hour(3), "export-schedule", "@yearly", "exported-tick", hour(3).Add(30*time.Second).Format(time.RFC3339))
 	if d, _ = decide(w.state); d.Action != rest || d.Recheck != time.Hour {
 		t.Errorf("decided %+v", d)
-	}
-}
-
-// What is not worth a word: an export that runs, or waits for its turn.
-func TestKeeps(t *testing.T) {
-	for _, reason := range []v1alpha1.Reason{v1alpha1.ReasonExporting, v1alpha1.ReasonQueued} {
-		w := newWorld(hour(5)).export("1", "", hour(1))
-		w.Exports[0].Status.Conditions = []metav1.Condition{
-			{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionFalse, Reason: string(reason), Message: "x"},
-		}
-		if got := judge(w.state, nil).Message; strings.Contains(got, "waits") {
-			t.Errorf("%s: %s", reason, got)
-		}
-	}
-}
-
-// What keeps an export is told when it changes; how far it is wakes nobody.
-func TestConcerns(t *testing.T) {
-	running := newWorld(hour(5)).export("1", "", hour(1)).Exports[0]
-	further, waits := running.DeepCopy(), running.DeepCopy()
-	further.Status.Attempts = 1
-	waits.Status.Conditions = []metav1.Condition{
-		{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionFalse, Reason: "ClaimInUse", Message: "x"},
-	}
-	for name, tt := range map[string]struct {
-		before, after *v1alpha1.S3Export
-		want          bool
-	}{
-		"further": {&running, further, false}, "waits": {&running, waits, true}, "waits no more": {waits, further, true},
-		"waits still": {waits, waits, false},
-	} {
-		if got := concerns(event.UpdateEvent{ObjectOld: tt.before, ObjectNew: tt.after}); got != tt.want {
-			t.Errorf("%s: concerns the claim %t, want %t", name, got, tt.want)
-		}
-	}
-}
-
-func TestLongMessagesAreCut(t *testing.T) {
-	w := newWorld(hour(5)).export("1", v1alpha1.ConditionFailed, hour(1), func(e *v1alpha1.S3Export) {
-		e.Status.Conditions[0].Message = strings.Repeat("ä", 3000)
-	})
-	if v := judge(w.state, nil); len(v.Message) > maxMessage+3 || !strings.HasSuffix(v.Message, "ä...") {
-		t.Errorf("a message of %d bytes ends with %q", len(v.Message), v.Message[len(v.Message)-8:])
 	}
 }

@@ -33,7 +33,11 @@ func importNow(s state) (decision, bool) {
 		return noted, true
 	}
 	name := schedule.NowName(s.Claim.Name, string(s.Claim.UID), token)
-	if slices.ContainsFunc(s.Imports, func(i v1alpha1.S3Import) bool { return i.Name == name }) {
+	if n := slices.IndexFunc(s.Imports, func(i v1alpha1.S3Import) bool { return i.Name == name }); n >= 0 {
+		if s.Claim.Annotations[v1alpha1.AnnotationImportedNow] != "" &&
+			retention.RunOfImport(&s.Imports[n]).State != retention.Active {
+			noted.Reused = reusedNote(v1alpha1.AnnotationImportNow, "S3Import", &s.Imports[n])
+		}
 		return noted, true
 	}
 	return decision{Action: create, Import: importFor(s.Claim, name)}, true

@@ -52,6 +52,7 @@ func TestDecideImports(t *testing.T) {
 		name     string // Of the import that is made or removed.
 		noted    string
 		warns    string
+		reused   string
 		deletion bool
 	}{
 		"nothing is asked for": {world: filled(), want: rest},
@@ -62,6 +63,20 @@ func TestDecideImports(t *testing.T) {
 		"it was noted": {world: filled("import-now", "1", "imported-now", "1"), want: rest},
 		"another token": {
 			world: filled("import-now", "2", "imported-now", "1").imported(now("1"), "", 0), want: create, name: now("2"),
+		},
+		"a token that comes back": {
+			world: filled("import-now", "1", "imported-now", "2").imported(now("1"), failed, 0).
+				imported(now("2"), complete, 1),
+			want: note, noted: "1", reused: "S3Import " + now("1") + " of 2026-11-26 00:00:00 UTC",
+		},
+		"a token that comes back while its import runs": {
+			world: filled("import-now", "1", "imported-now", "2").imported(now("1"), "", 0), want: note, noted: "1",
+		},
+		"a token that comes back when its import is gone": {
+			world: filled("import-now", "1", "imported-now", "2").imported(now("2"), complete, 1), want: create, name: now("1"),
+		},
+		"the first token, whose import was over before it was noted": {
+			world: filled("import-now", "1").imported(now("1"), complete, 0), want: note, noted: "1",
 		},
 		"an export's annotations are invalid": {
 			world: filled("import-now", "1", "export-nwo", "1"), want: create, name: now("1"),
@@ -125,7 +140,8 @@ func TestDecideImports(t *testing.T) {
 				made = d.Import.Name
 			}
 			if d.Action != tt.want || made != tt.name || d.Value != tt.noted || !strings.Contains(d.Warning, tt.warns) ||
-				(d.Warning == "") != (tt.warns == "") {
+				(d.Warning == "") != (tt.warns == "") || !strings.Contains(d.Reused, tt.reused) ||
+				(d.Reused == "") != (tt.reused == "") {
 				t.Errorf("decided %+v, import %q", d, made)
 			}
 		})

@@ -111,7 +111,10 @@ func TestWithoutSnapshots(t *testing.T) {
 // bound makes a claim that has a volume of a CSI driver, with a class.
 func (w *world) bound(t *testing.T, name string) {
 	t.Helper()
-	w.create(t, &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "fast"}, Provisioner: "csi.test"})
+	class := &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "fast"}, Provisioner: "csi.test"}
+	if err := client.IgnoreAlreadyExists(w.Create(t.Context(), class)); err != nil {
+		t.Fatal(err)
+	}
 	volume := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "pv-" + name}}
 	volume.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
 	volume.Spec.Capacity = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}

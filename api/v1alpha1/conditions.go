@@ -20,6 +20,8 @@ const (
 	ConditionComplete = "Complete"
 	// ConditionFailed on an S3Import or an S3Export: True when it ended without that.
 	ConditionFailed = "Failed"
+	// ConditionRemovalPending is True on an S3Export while what it made for itself cannot be removed.
+	ConditionRemovalPending = "RemovalPending"
 )
 
 // Reason is the reason of a condition and of the event that tells of it. Reasons that a
@@ -79,11 +81,11 @@ const (
 	ReasonExportNotFound   Reason = "ExportNotFound"
 )
 
-// Reasons of events on a claim that names its source by annotations.
-const (
 // ReasonTokenReused is an event on a claim whose token to export or import was there before the last one.
 const ReasonTokenReused Reason = "TokenReused"
 
+// Reasons of events on a claim that names its source by annotations.
+const (
 	ReasonInvalidAnnotations Reason = "InvalidAnnotations"
 	ReasonSourceConflict     Reason = "SourceConflict"
 )
@@ -136,6 +138,9 @@ const (
 	ReasonUnsupportedSnapshotClass Reason = "UnsupportedSnapshotClass"
 	ReasonSnapshotRefused          Reason = "SnapshotRefused"
 	ReasonSnapshotFailed           Reason = "SnapshotFailed"
+	ReasonSnapshotPending          Reason = "SnapshotPending"
+	ReasonRemovalPending           Reason = "RemovalPending"
+	ReasonRemovalRefused           Reason = "RemovalRefused"
 	ReasonTemporaryClaimRefused    Reason = "TemporaryClaimRefused"
 )
 

@@ -37,16 +37,18 @@ func (r *Reconciler) actTemporary(
 		}
 		return refused(s, d, pod.Name, r.create(ctx, s.Export, pod))
 	case protocol.DeleteConsumer:
-		return d, movers.Delete(ctx, r.Client, t.Consumer)
+		return removalRefused(s, d, "delete pod "+t.Consumer.Name, movers.Delete(ctx, r.Client, t.Consumer))
 	case protocol.KeepVolume:
-		return d, r.keepVolume(ctx, t.Volume)
+		what := "set the reclaim policy of volume " + t.Volume.Name + " to Retain"
+		return removalRefused(s, d, what, r.keepVolume(ctx, t.Volume))
 	case protocol.DeleteTemporaryClaim:
 		// As it was judged: one that was bound since may have a volume that is not to go with it.
 		seen := client.Preconditions{UID: &t.Claim.UID, ResourceVersion: &t.Claim.ResourceVersion}
-		return d, r.deleteExactly(ctx, t.Claim, seen)
+		return removalRefused(s, d, "delete claim "+t.Claim.Name, r.deleteExactly(ctx, t.Claim, seen))
 	case protocol.DeleteSnapshot:
 		snapshot := snapshotNamed(s.Export.Namespace, t.Snapshot.Name)
-		return d, r.deleteExactly(ctx, snapshot, client.Preconditions{UID: &t.Snapshot.UID})
+		err := r.deleteExactly(ctx, snapshot, client.Preconditions{UID: &t.Snapshot.UID})
+		return removalRefused(s, d, "delete VolumeSnapshot "+t.Snapshot.Name, err)
 	}
 	return d, fmt.Errorf("unknown action %q", d.Action)
 }
@@ -90,4 +92,17 @@ func temporaryRefused(
 		what,
 		movers.Words(err),
 	)), nil
+}
+
+// removalRefused tells what the API server said to a removal. What mostly passes by itself is an error at first, which
+// leaves the pace to controller-runtime.
+func removalRefused(s protocol.State, d protocol.Decision, what string, err error) (protocol.Decision, error) {
+	switch {
+	case err == nil:
+		return d, nil
+	case apierrors.IsConflict(err), movers.Passing(err) && s.Now.Sub(protocol.RemovedSince(s)) < passingPatience:
+		return d, err
+	}
+	why := fmt.Sprintf("The API server did not let the manager %s: %s.", what, movers.Words(err))
+	return protocol.Remaining(s, why), nil
 }

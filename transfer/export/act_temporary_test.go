@@ -77,3 +77,44 @@ func TestTemporaryRefused(t *testing.T) {
 		}
 	}
 }
+
+// What the API server says to a removal is told, unless it passes.
+func TestRemovalRefused(t *testing.T) {
+	t.Parallel()
+	claims := schema.GroupResource{Resource: "persistentvolumeclaims"}
+	denied := apierrors.NewForbidden(claims, "x", errors.New("not on Sundays"))
+	restarts := apierrors.NewInternalError(errors.New("the webhook did not answer"))
+	ended := func(s *protocol.State) {
+		s.Export.Status.CompletionTime = new(metav1.NewTime(s.Now.Add(-time.Second)))
+		s.Export.CreationTimestamp = metav1.NewTime(s.Now.Add(-time.Hour))
+	}
+	old := func(s *protocol.State) { s.Export.CreationTimestamp = metav1.NewTime(s.Now.Add(-time.Hour)) }
+	for name, test := range map[string]struct {
+		err    error
+		change func(*protocol.State)
+		says   string
+		fails  bool
+	}{
+		"it goes":                   {},
+		"somebody wrote it":         {err: apierrors.NewConflict(claims, "x", errors.New("changed")), fails: true},
+		"a policy":                  {err: denied, says: "did not let the manager delete it: "},
+		"a policy that says why":    {err: denied, says: "not on Sundays"},
+		"a webhook that restarts":   {err: restarts, fails: true},
+		"of a run that just ended":  {err: restarts, change: ended, fails: true},
+		"one that does not answer":  {err: restarts, change: old, says: "did not answer"},
+		"it is tried again in time": {err: denied, says: "at least every 10m0s"},
+	} {
+		s := protocol.State{Now: time.Now(), Export: &v1alpha1.S3Export{}}
+		s.Export.CreationTimestamp = metav1.NewTime(s.Now)
+		if test.change != nil {
+			test.change(&s)
+		}
+		d, err := removalRefused(s, protocol.Decision{Action: protocol.DeleteTemporaryClaim}, "delete it", test.err)
+		if (err != nil) != test.fails || !strings.Contains(d.Remains, test.says) || (d.Remains == "") != (test.says == "") {
+			t.Errorf("%s: decided %+v, error %v", name, d, err)
+		}
+		if refused := test.says != ""; (d.Action == protocol.Wait) != refused || refused && d.Recheck != 30*time.Second {
+			t.Errorf("%s: %s, again in %s", name, d.Action, d.Recheck)
+		}
+	}
+}

@@ -42,6 +42,7 @@ func (r *Reconciler) speak(s protocol.State, d protocol.Decision, next v1alpha1.
 		}
 		r.Events.Eventf(s.Export, nil, kind, string(d.Announce), "Export", "%s", d.Message)
 	}
+	r.speakOfRemains(s, d)
 	if d.Action == protocol.StartMover && s.Export.Status.Attempts == 0 {
 		r.speakOfStart(s, next.Location)
 	}
@@ -66,9 +67,20 @@ func (r *Reconciler) speakOfStart(s protocol.State, location string) {
 	}
 }
 
+// speakOfRemains tells anew where the answer of the API server is another one.
+func (r *Reconciler) speakOfRemains(s protocol.State, d protocol.Decision) {
+	was := meta.FindStatusCondition(s.Export.Status.Conditions, v1alpha1.ConditionRemovalPending)
+	if d.Remains == "" || was != nil && was.Message == d.Remains {
+		return
+	}
+	reason := string(v1alpha1.ReasonRemovalRefused)
+	r.Events.Eventf(s.Export, nil, corev1.EventTypeWarning, reason, "Export", "%s", d.Remains)
+}
+
 // quiet reasons are what is to be expected.
 func quiet(reason string) bool {
 	return slices.Contains([]v1alpha1.Reason{
 		v1alpha1.ReasonExporting, v1alpha1.ReasonQueued, v1alpha1.ReasonDestinationInUse, v1alpha1.ReasonPreparing,
+		v1alpha1.ReasonRemovalRefused, // Of which an event is made as for a run that is over.
 	}, v1alpha1.Reason(reason))
 }

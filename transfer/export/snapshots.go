@@ -53,6 +53,7 @@ func snapshotOf(u *unstructured.Unstructured) *protocol.Snapshot {
 	s := &protocol.Snapshot{ObjectMeta: metav1.ObjectMeta{
 		Namespace: u.GetNamespace(), Name: u.GetName(), UID: u.GetUID(), Labels: u.GetLabels(),
 		CreationTimestamp: u.GetCreationTimestamp(), DeletionTimestamp: u.GetDeletionTimestamp(),
+		Finalizers: u.GetFinalizers(),
 	}}
 	s.ClaimName, _, _ = unstructured.NestedString(u.Object, "spec", "source", "persistentVolumeClaimName")
 	s.Ready, _, _ = unstructured.NestedBool(u.Object, "status", "readyToUse")
@@ -60,6 +61,9 @@ func snapshotOf(u *unstructured.Unstructured) *protocol.Snapshot {
 	if _, failed, _ := unstructured.NestedMap(u.Object, "status", "error"); failed && s.Error == "" {
 		s.Error = "its status has an error without a message"
 	}
+	content, _, _ := unstructured.NestedString(u.Object, "status", "boundVolumeSnapshotContentName")
+	taken, _, _ := unstructured.NestedString(u.Object, "status", "creationTime")
+	s.Content, s.Taken = content != "", taken != ""
 	if text, _, _ := unstructured.NestedString(u.Object, "status", "restoreSize"); text != "" {
 		if q, err := resource.ParseQuantity(text); err == nil {
 			s.Size = &q

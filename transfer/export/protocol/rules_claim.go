@@ -152,6 +152,10 @@ func removeEndedMover(s State) (Decision, bool) {
 // waitForOthers: two runs below one prefix would each spoil the manifest of the other.
 func waitForOthers(s State) (Decision, bool) {
 	switch {
+	case s.Ahead != nil && Over(s.Ahead):
+		return waiting(v1alpha1.ReasonDestinationInUse, waitEvery,
+			"S3Export %s has the same destination and is over, but has not removed yet what it made, or its uploads.%s Wait "+
+				"for that, or export to a prefix with {{.Run}}.", s.Ahead.Name, tellRemains(s.Ahead))
 	case s.Ahead != nil:
 		return waiting(v1alpha1.ReasonDestinationInUse, waitEvery,
 			"S3Export %s has the same destination and comes first. Wait for it, delete it, or export to a prefix with {{.Run}}.",

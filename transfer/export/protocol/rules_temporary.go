@@ -16,6 +16,10 @@ import (
 const (
 	// snapshotPatience is how long a snapshot may fail before the run does: its controller tries again by itself.
 	snapshotPatience = 15 * time.Minute
+	// answerPatience is how long nobody may answer for something temporary before that is told, and answerLimit how
+	// long before the run fails: an upgrade of a driver takes minutes, and the moment to be kept is long over then.
+	answerPatience = 2 * time.Minute
+	answerLimit    = time.Hour
 	// TemporaryPatience is how long a temporary claim may be unbound before its events are read.
 	TemporaryPatience = 20 * time.Second
 	// troubleEvery is how often that is done: it is a look at all events of a namespace.
@@ -150,6 +154,9 @@ func startOver(s State) (Decision, bool) {
 	if d, ok := removeTemporaries(s); ok {
 		return d, true
 	}
+	if d, ok := tellKept(s); ok {
+		return d, true
+	}
 	return waiting(v1alpha1.ReasonPreparing, waitEvery,
 		"%s, which was made before, is still being deleted. It is made anew when that is gone.", TemporaryName(s.Export.UID))
 }
@@ -166,6 +173,8 @@ func waitForSnapshot(s State) (Decision, bool) {
 	case t.Error != "":
 		return waiting(v1alpha1.ReasonSnapshotFailed, poll(age),
 			"VolumeSnapshot %s, of claim %s: %s.", t.Name, s.Export.Spec.ClaimName, trimmed(t.Error))
+	case age >= answerPatience:
+		return tellUnready(s, age)
 	}
 	return preparing(s, Wait, poll(age))
 }
@@ -205,7 +214,14 @@ func checkVolume(s State) (Decision, bool) {
 	switch {
 	case s.ownsConsumer() && t.Consumer.DeletionTimestamp == nil:
 		return preparing(s, DeleteConsumer, soon)
-	case s.ownsConsumer(), t.Volume == nil, t.Volume.Spec.ClaimRef == nil, t.Volume.Spec.ClaimRef.UID != t.Claim.UID:
+	case s.ownsConsumer():
+		return waitForConsumerToEnd(s)
+	case unmatched(t) && s.Now.Sub(t.Claim.CreationTimestamp.Time) >= answerPatience:
+		return waiting(v1alpha1.ReasonProvisioning, waitEvery,
+			"Temporary claim %s is bound to volume %s, which is not there, or is bound to another claim. See `kubectl "+
+				"describe pv %s`; delete the claim to have it made anew.", t.Claim.Name, t.Claim.Spec.VolumeName,
+			t.Claim.Spec.VolumeName)
+	case unmatched(t):
 		return preparing(s, Wait, soon)
 	case Captured(t.Volume, t.Claim) && !isKept(t.Volume):
 		return Decision{Action: KeepVolume, Recheck: soon}, true
@@ -236,7 +252,8 @@ func waitForBound(s State) (Decision, bool) {
 			"Temporary claim %s is not bound yet: %s.", t.Claim.Name, trimmed(t.Trouble))
 	}
 	return waiting(v1alpha1.ReasonProvisioning, troubleEvery,
-		"Temporary claim %s is not bound yet; see `kubectl describe pvc %s`.", t.Claim.Name, t.Claim.Name)
+		"Temporary claim %s is not bound yet; does CSI driver %s run, with its sidecar csi-provisioner? See `kubectl "+
+			"describe pvc %s`.", t.Claim.Name, driverName(s), t.Claim.Name)
 }
 
 // consume passes while a consumer has a node: it is the provisioner's turn.
@@ -249,7 +266,7 @@ func consume(s State) (Decision, bool) {
 		return waiting(v1alpha1.ReasonMoverRefused, waitEvery,
 			"A pod named %s exists that was not made for this export. Delete it; the export then goes on.", c.Name)
 	case c.DeletionTimestamp != nil:
-		return preparing(s, Wait, soon)
+		return waitForConsumerToEnd(s)
 	case attempts.Ended(c) && s.Now.Sub(c.CreationTimestamp.Time) >= endPatience:
 		return preparing(s, DeleteConsumer, soon) // In vain: without a bound claim it cannot have run.
 	case c.Spec.NodeName == "" && s.Now.Sub(c.CreationTimestamp.Time) >= moverPatience && moverpod.Waiting(c) != "" &&

@@ -88,14 +88,16 @@ func judgeAbort(s State) Decision {
 }
 
 // giveUpAt is when the export goes although its uploads may be open.
-func (s State) giveUpAt() time.Time {
-	since := s.Started
+func (s State) giveUpAt() time.Time { return s.endedAfter(s.Started).Add(uploadsPatience) }
+
+// endedAfter is when the run ended or its export was deleted, or else the given time, whichever is the latest.
+func (s State) endedAfter(since time.Time) time.Time {
 	for _, at := range []*time.Time{timeOf(s.Export.DeletionTimestamp), timeOf(s.Export.Status.CompletionTime)} {
 		if at != nil && at.After(since) {
 			since = *at
 		}
 	}
-	return since.Add(uploadsPatience)
+	return since
 }
 
 func whyNot(r wire.Report, over bool) string {

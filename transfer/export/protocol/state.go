@@ -83,6 +83,8 @@ type Decision struct {
 	Ended *wire.Report
 	// Aborted is how many uploads were ended.
 	Aborted *int64
+	// Remains is why something temporary could not be removed; empty where nothing was to be, or it was.
+	Remains string
 	// Announce is the reason of an event that is no condition's.
 	Announce v1alpha1.Reason
 	Recheck  time.Duration

@@ -25,6 +25,7 @@ func Status(s State, d Decision) v1alpha1.S3ExportStatus {
 	if d.Aborted != nil {
 		next.AbortedUploads = d.Aborted
 	}
+	remain(&next, s, d)
 	if Over(s.Export) {
 		return next
 	}
@@ -41,6 +42,16 @@ func Status(s State, d Decision) v1alpha1.S3ExportStatus {
 		tell(&next, s, d)
 	}
 	return next
+}
+
+// remain tells of what could not be removed, also of a run that is over, whose other conditions stay as they are.
+func remain(next *v1alpha1.S3ExportStatus, s State, d Decision) {
+	if d.Remains == "" {
+		meta.RemoveStatusCondition(&next.Conditions, v1alpha1.ConditionRemovalPending)
+		return
+	}
+	d.Reason, d.Message = v1alpha1.ReasonRemovalRefused, d.Remains
+	setCondition(next, s, v1alpha1.ConditionRemovalPending, metav1.ConditionTrue, d)
 }
 
 // begin is what is known when a mover was made.

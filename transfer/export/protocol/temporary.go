@@ -49,6 +49,9 @@ type Snapshot struct {
 	Ready bool
 	Size  *resource.Quantity
 	Error string
+	// Content tells that status.boundVolumeSnapshotContentName is set, as the snapshot-controller does, and Taken that
+	// status.creationTime is: the driver has taken it.
+	Content, Taken bool
 }
 
 // SnapshotClass is what is known of a VolumeSnapshotClass.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/transfer/attempts"
@@ -33,9 +34,13 @@ func TestPromisesOfTemporaries(t *testing.T) {
 	}
 	snapshots := []change{
 		nil, noSnapshots, snapshotted(), snapshotted(ready), snapshotted(fails, snap(aged)),
+		snapshotted(snap(aged)), snapshotted(madeFor(answerPatience), hasContent), snapshotted(snap(aged), isTaken),
+		snapshotted(snap(goesFor(time.Hour))),
 		snapshotted(ready, snap(going)), snapshotted(snap(strange)), snapshotted(ready, snap(ofAnother)),
 	}
-	claims := [][]change{{nil}, {copied()}, {copied(pvc(strange))}, {copied(isLost)}}
+	claims := [][]change{
+		{nil}, {copied()}, {copied(pvc(aged))}, {copied(pvc(goesFor(time.Hour)))}, {copied(pvc(strange))}, {copied(isLost)},
+	}
 	for _, claim := range []change{
 		copied(isBound), copied(isBound, pvc(going)), copied(isBound, pvc(ofAnother)), copied(isBound, otherOrigin),
 	} {
@@ -50,7 +55,7 @@ func TestPromisesOfTemporaries(t *testing.T) {
 				for _, third := range claims {
 					for _, other := range []change{
 						nil, unguarded, noClaim, queued, waitsForPod, aborted, dryRun,
-						consumer(), consumer(deleting), consumer(foreign),
+						consumer(), consumer(deleting), consumer(lost), consumer(foreign),
 					} {
 						for _, kind := range []change{by(snapshotOf), by(cloneOf)} {
 							all := slices.Concat([]change{kind}, life, []change{second}, third, []change{first, other})
@@ -76,11 +81,27 @@ func left(s State) bool {
 		s.ownsTemporaryClaim() && t.Claim.DeletionTimestamp == nil || s.ownsConsumer() && t.Consumer.DeletionTimestamp == nil
 }
 
+// silent tells that nothing was answered for long and the export only waits, as if all went well. A snapshot that
+// was taken is worked on.
+func silent(s State, d Decision) bool {
+	t := s.Temporary
+	late := func(at *metav1.Time) bool { return at != nil && s.Now.Sub(at.Time) >= answerPatience }
+	snapshot := s.Export.Spec.Consistency == snapshotOf && s.ownsSnapshot() && !t.Snapshot.Taken && !t.Snapshot.Ready &&
+		(!s.ownsTemporaryClaim() || !bound(t.Claim)) &&
+		(late(&t.Snapshot.CreationTimestamp) || late(t.Snapshot.DeletionTimestamp))
+	claim := s.ownsTemporaryClaim() && late(t.Claim.DeletionTimestamp) && t.Snapshot == nil
+	pod := s.ownsConsumer() && late(t.Consumer.DeletionTimestamp)
+	return d.Action == Wait && d.Reason == v1alpha1.ReasonPreparing && (snapshot || claim || pod)
+}
+
 func keepsTemporaryPromises(t *testing.T, s State) {
 	t.Helper()
 	d, e, tmp := Decide(s, defaults), s.Export, s.Temporary
 	broke := func(what string) {
 		t.Errorf("%s: decided %+v with %+v, claim %+v, snapshot %+v", what, d, e.Status, tmp.Claim, tmp.Snapshot)
+	}
+	if silent(s, d) {
+		broke("nobody is told of what nobody answers for")
 	}
 	stops := Over(e) || e.DeletionTimestamp != nil || e.Spec.Suspend
 	foreignVolume := tmp.Claim != nil && Captured(tmp.Volume, tmp.Claim)

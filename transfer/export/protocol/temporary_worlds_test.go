@@ -117,6 +117,19 @@ func readsCopy(p *corev1.Pod) {
 func strange(o metav1.Object) { o.SetLabels(map[string]string{"app": "theirs"}) }
 func going(o metav1.Object)   { o.SetDeletionTimestamp(new(ago(time.Second))) }
 func aged(o metav1.Object)    { o.SetCreationTimestamp(ago(time.Hour)) }
+
+func madeFor(age time.Duration) func(*Snapshot) {
+	return func(s *Snapshot) { s.CreationTimestamp = ago(age) }
+}
+
+// goesFor is what was told to go, and is kept.
+func goesFor(age time.Duration) func(metav1.Object) {
+	return func(o metav1.Object) {
+		o.SetDeletionTimestamp(new(ago(age)))
+		o.SetFinalizers([]string{"storage/x"})
+	}
+}
+
 func ofAnother(o metav1.Object) {
 	labels := maps.Clone(o.GetLabels())
 	labels[v1alpha1.LabelClaimUID] = "c-0"

@@ -61,6 +61,12 @@ func ExportAsked(claim *corev1.PersistentVolumeClaim) bool {
 	return claim.Annotations[v1alpha1.AnnotationExportTo] != ""
 }
 
+// ExportOnDeleteAsked tells whether a claim asks to be exported before it goes, and says where to. Without a place a
+// policy may decide.
+func ExportOnDeleteAsked(claim *corev1.PersistentVolumeClaim) bool {
+	return claim.Annotations[v1alpha1.AnnotationExportOnDelete] == v1alpha1.ExportOnDelete && ExportAsked(claim)
+}
+
 // ExportMentioned tells whether a claim has an annotation about exports, known or not, or one that the
 // manager wrote for one.
 func ExportMentioned(claim *corev1.PersistentVolumeClaim) bool {
@@ -109,7 +115,21 @@ func ExportOf(claim *corev1.PersistentVolumeClaim) (Export, field.ErrorList) {
 	errs = append(errs, oneOf(a, v1alpha1.AnnotationExportUnsafePaths, string(v1alpha1.UnsafePathsFail),
 		string(v1alpha1.UnsafePathsSkip))...)
 	errs = append(errs, oneOf(a, v1alpha1.AnnotationExportOnDelete, v1alpha1.ExportOnDelete, "false")...)
+	if ExportOnDeleteAsked(claim) && len(wrong) == 0 {
+		errs = append(errs, CheckLast(e.Prefix)...)
+	}
 	return e, append(errs, checkToken(path(v1alpha1.AnnotationExportNow), e.Now)...)
+}
+
+// CheckLast refuses a prefix below which the next claim of the same name would write over the export of one that was
+// deleted, which is all that is left of it.
+func CheckLast(prefix string) field.ErrorList {
+	if template.PerRun(prefix) {
+		return nil
+	}
+	return field.ErrorList{field.Forbidden(path(v1alpha1.AnnotationExportOnDelete),
+		"a later claim of the same name would overwrite what is left of this one; add {{.Run}} to the prefix in "+
+			v1alpha1.AnnotationExportTo+", or leave out all {{}}: then "+template.Default+" is added")}
 }
 
 // oneOf refuses other values of an annotation that is set.

@@ -140,6 +140,27 @@ func TestExportOf(t *testing.T) {
 				Location: v1alpha1.S3Location{Bucket: "backups", Region: "x"}, Prefix: "{{.Namespace}}/{{.Claim}}/{{.Run}}/",
 			},
 		},
+		"before it is deleted, and the next claim of the name beside it": {
+			claim: claim(map[string]string{
+				"export-to": "s3://backups/{{.Claim}}", "export-region": "x", "export-on-delete": "true",
+			}),
+			wantErrs: []string{
+				"/export-on-delete]: Forbidden: a later claim of the same name would overwrite what is left of this one; add " +
+					"{{.Run}} to the prefix in s3populator.io/export-to",
+			},
+		},
+		"before it is deleted, each claim in a place of its own": {
+			claim: claim(map[string]string{
+				"export-to": "s3://backups/{{.Run}}", "export-region": "x", "export-on-delete": "true",
+			}),
+			want: Export{Location: aws, Prefix: "{{.Run}}"},
+		},
+		"not before it is deleted": {
+			claim: claim(map[string]string{
+				"export-to": "s3://backups/{{.Claim}}", "export-region": "x", "export-on-delete": "false",
+			}),
+			want: Export{Location: aws, Prefix: "{{.Claim}}"},
+		},
 		"without names that are no keys": {
 			claim: claim(map[string]string{"export-to": "s3://backups", "export-region": "x", "export-unsafe-paths": "Skip"}),
 			want:  Export{Location: aws, Prefix: template.Default, UnsafePaths: v1alpha1.UnsafePathsSkip},

@@ -90,6 +90,9 @@ func wish(s State) (export v1alpha1.S3ExportTemplate, wrong string) {
 
 func annotatedWish(claim *corev1.PersistentVolumeClaim) (v1alpha1.S3ExportTemplate, string) {
 	asked, errs := annotated.ExportOf(claim)
+	if len(errs) == 0 {
+		errs = annotated.CheckLast(asked.Prefix) // Also where a policy asked for it, which does not select it any more.
+	}
 	if len(errs) > 0 {
 		return v1alpha1.S3ExportTemplate{}, errs.ToAggregate().Error()
 	}

@@ -125,6 +125,34 @@ func TestWhoDecidesWhereTo(t *testing.T) {
 	}
 }
 
+// TestALastExportHasAPlaceOfItsOwn: the next claim of the name would overwrite what is left of this one. It stays until
+// somebody corrects its annotation, also where it was held for a policy that does not select it any more.
+func TestALastExportHasAPlaceOfItsOwn(t *testing.T) {
+	to := func(place string) change {
+		return func(s *State) { s.Claim.Annotations[v1alpha1.AnnotationExportTo] = place }
+	}
+	for name, tt := range map[string]struct {
+		state State
+		wrong string
+	}{
+		"what is added by itself": {world(to("s3://backups/last")), ""},
+		"each run in its own":     {world(to("s3://backups/{{.Claim}}/{{.Run}}")), ""},
+		"all claims of the name": {
+			world(to("s3://backups/{{.Claim}}")), "add {{.Run}} to the prefix in s3populator.io/export-to",
+		},
+		"held for a policy that went": {world(unselected, to("s3://backups/{{.Claim}}")), "add {{.Run}} to the prefix"},
+		"where a policy decides":      {world(unselected, to("s3://backups/{{.Claim}}"), byPolicy), ""},
+	} {
+		if _, wrong := wish(tt.state); !strings.Contains(wrong, tt.wrong) || (wrong == "") != (tt.wrong == "") {
+			t.Errorf("%s: refused with %q, want %q", name, wrong, tt.wrong)
+		}
+		d := Decide(tt.state)
+		if stays := d.Action == Wait && d.Reason == v1alpha1.ReasonInvalidAnnotations; stays != (tt.wrong != "") {
+			t.Errorf("%s: decided %s %s", name, d.Action, d.Reason)
+		}
+	}
+}
+
 // TestNamesThatAreNoKeys: no pod can rename files of a claim that is being deleted, so there is a way out, and only for
 // whoever may ask for exports.
 func TestNamesThatAreNoKeys(t *testing.T) {

@@ -47,8 +47,7 @@ type State struct {
 
 // Selected tells whether a claim's annotations ask for its export before it goes; a policy may do so as well.
 func Selected(claim *corev1.PersistentVolumeClaim) bool {
-	return claim.Annotations[v1alpha1.AnnotationExportOnDelete] == v1alpha1.ExportOnDelete &&
-		annotated.ExportAsked(claim) && !block(claim)
+	return annotated.ExportOnDeleteAsked(claim) && !block(claim)
 }
 
 // block volumes hold no files.

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/annotated"
 	"github.com/s3populator/s3populator/transfer/selection"
 )
 
@@ -25,8 +26,8 @@ func decidedElsewhere(s state, claims []*corev1.PersistentVolumeClaim) string {
 	var names []string
 	var older string
 	for _, claim := range claims {
-		if claim.Annotations[v1alpha1.AnnotationExportOnDelete] == v1alpha1.ExportOnDelete {
-			continue // Its own annotations decide.
+		if annotated.ExportOnDeleteAsked(claim) {
+			continue // Its own annotations decide. Without a place they do not.
 		}
 		if first := decides(s, claim); first != "" {
 			names, older = append(names, claim.Name), first

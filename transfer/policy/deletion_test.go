@@ -30,8 +30,12 @@ func deletions(s *v1alpha1.S3ExportPolicySpec) { s.OnDelete = true }
 
 // TestOneOfTwoPoliciesDecides, and the other one says so.
 func TestOneOfTwoPoliciesDecides(t *testing.T) {
-	asks := func(c *corev1.PersistentVolumeClaim) {
+	wishes := func(c *corev1.PersistentVolumeClaim) {
 		c.Annotations = map[string]string{v1alpha1.AnnotationExportOnDelete: v1alpha1.ExportOnDelete}
+	}
+	asks := func(c *corev1.PersistentVolumeClaim) {
+		wishes(c)
+		c.Annotations[v1alpha1.AnnotationExportTo] = "s3://backups"
 	}
 	others := func(s *v1alpha1.S3ExportPolicySpec) {
 		s.ClaimSelector.MatchLabels = map[string]string{"export": "other"}
@@ -50,6 +54,9 @@ func TestOneOfTwoPoliciesDecides(t *testing.T) {
 		"one for other claims": {newWorld(hour(0), "a").spec(deletions).older("first", time.Hour, others), ""},
 		"one with a schedule":  {newWorld(hour(0), "a").spec(deletions).older("first", time.Hour, schedule), ""},
 		"this has a schedule":  {newWorld(hour(0), "a").older("first", time.Hour), ""},
+		"of a claim that says whether and not where to": {
+			newWorld(hour(0)).claim("a", midnight, wishes).spec(deletions).older("first", time.Hour), "a are selected",
+		},
 		"of a claim that decides": {
 			newWorld(hour(0)).claim("a", midnight, asks).spec(deletions).older("first", time.Hour), "",
 		},

@@ -111,7 +111,11 @@ var commands = []command{
 	{line: "skopeo copy oci-archive:MOVER.tar docker://registry.example.com/s3populator/mover:dev", why: noPush},
 	{line: "cat > modifiers.yml <<END", why: noVelero},
 	{line: "kubectl -n velero create configmap without-s3 --from-file=modifiers.yml", why: noVelero},
-	{line: "velero restore create --from-backup BACKUP --resource-modifier-configmap without-s3", why: noVelero},
+	{
+		line: "velero restore create --from-backup BACKUP --resource-modifier-configmap without-s3 " +
+			"--exclude-resources=s3imports.s3populator.io,s3exports.s3populator.io",
+		why: noVelero,
+	},
 	{
 		line: "kubectl -n argocd patch configmap argocd-cm --type merge --patch-file manifests/gitops/argocd/argocd-cm.yaml",
 		why:  noArgo,

@@ -136,6 +136,7 @@ const (
 	ReasonSnapshotsUnavailable     Reason = "SnapshotsUnavailable"
 	ReasonSnapshotClassNotFound    Reason = "SnapshotClassNotFound"
 	ReasonUnsupportedSnapshotClass Reason = "UnsupportedSnapshotClass"
+	ReasonFreeVolume               Reason = "FreeVolume"
 	ReasonSnapshotRefused          Reason = "SnapshotRefused"
 	ReasonSnapshotFailed           Reason = "SnapshotFailed"
 	ReasonSnapshotPending          Reason = "SnapshotPending"

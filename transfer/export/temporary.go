@@ -24,7 +24,7 @@ import (
 // +kubebuilder:rbac:groups=snapshot.storage.k8s.io,resources=volumesnapshots,verbs=get;list;create;delete
 // +kubebuilder:rbac:groups=snapshot.storage.k8s.io,resources=volumesnapshotclasses,verbs=list
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;delete
-// +kubebuilder:rbac:groups="",resources=persistentvolumes,verbs=get;patch
+// +kubebuilder:rbac:groups="",resources=persistentvolumes,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups="",resources=events,verbs=list
 // +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses,verbs=list;watch
 
@@ -70,6 +70,11 @@ func (r *Reconciler) origin(ctx context.Context, s *protocol.State) error {
 	if t.Class, err = find(ctx, r.Client, class, &storagev1.StorageClass{}); err != nil {
 		return err
 	}
+	if t.Claim == nil {
+		if t.Free, err = r.free(ctx, *s); err != nil {
+			return err
+		}
+	}
 	switch {
 	case t.Claim != nil && s.Now.Sub(t.Claim.CreationTimestamp.Time) >= protocol.TemporaryPatience:
 		t.Trouble = r.trouble(ctx, t.Claim)
@@ -77,6 +82,16 @@ func (r *Reconciler) origin(ctx context.Context, s *protocol.State) error {
 		t.SnapshotClasses, err = r.snapshotClasses(ctx)
 	}
 	return err
+}
+
+// free looks for a volume that the temporary claim would be bound to. It only foresees: what the claim is bound to is
+// read from the API server.
+func (r *Reconciler) free(ctx context.Context, s protocol.State) (string, error) {
+	var all corev1.PersistentVolumeList
+	if err := r.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
+		return "", fmt.Errorf("list volumes: %w", err)
+	}
+	return protocol.Free(s, all.Items), nil
 }
 
 // makes tells that a temporary claim may have to be made, or bound.

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -265,5 +266,36 @@ func TestSweepOfTemporaries(t *testing.T) {
 	if b.claim(protocol.TemporaryName("e-1")) != nil || len(b.snapshots()) > 0 || b.claim("mine") == nil {
 		t.Errorf("claim %v and snapshots %v are left, somebody's claim is %v",
 			b.claim(protocol.TemporaryName("e-1")), b.snapshots(), b.claim("mine"))
+	}
+}
+
+// Nothing is made while a free volume would be taken, and the run goes on when there is none.
+func TestFreeVolumeIsLeftAlone(t *testing.T) {
+	for name, of := range kinds {
+		b := newTemporaryBench(t, of, wire.Report{Class: wire.Done, Objects: 3}, 0, false)
+		free := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "pv-free"}}
+		free.Spec.StorageClassName, free.Status.Phase = "fast", corev1.VolumeAvailable
+		free.Spec.Capacity = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("5Gi")}
+		free.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
+		if err := b.client.Create(t.Context(), free); err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			b.step()
+			b.storage()
+		}
+		c := meta.FindStatusCondition(b.export().Status.Conditions, v1alpha1.ConditionComplete)
+		if len(b.snapshots()) > 0 || b.claim(protocol.TemporaryName("e-1")) != nil || c == nil ||
+			c.Reason != string(v1alpha1.ReasonFreeVolume) {
+			t.Errorf("%s: %d snapshots, claim %v, told is %+v",
+				name, len(b.snapshots()), b.claim(protocol.TemporaryName("e-1")), c)
+		}
+		if err := b.client.Delete(t.Context(), free); err != nil {
+			t.Fatal(err)
+		}
+		b.settleTemporary()
+		if e := b.export(); !protocol.Complete(e) {
+			t.Errorf("%s: the status is %+v", name, e.Status)
+		}
 	}
 }

@@ -74,6 +74,14 @@ func SnapshotClassFor(s State) string {
 	return c.Name
 }
 
+// claimProblem is why no temporary claim may be made.
+func claimProblem(s State) problem {
+	if p := classProblem(s); p.reason != "" {
+		return p
+	}
+	return freeProblem(s)
+}
+
 // classProblem judges the storage class of the temporary claim. A provisioner of another driver, or none of CSI,
 // may ignore where the data is to come from and make an empty volume: that would be exported as the claim.
 func classProblem(s State) problem {

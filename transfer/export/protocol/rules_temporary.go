@@ -128,7 +128,7 @@ func createSnapshot(s State) (Decision, bool) {
 	if _, p := snapshotClassFor(s); p.reason != "" {
 		return waiting(p.reason, claimEvery, "%s", p.message)
 	}
-	if p := classProblem(s); p.reason != "" { // Before there is a snapshot that nothing can be made of.
+	if p := claimProblem(s); p.reason != "" { // Before there is a snapshot that nothing can be made of.
 		return waiting(p.reason, claimEvery, "%s", p.message)
 	}
 	return preparing(s, CreateSnapshot, soon)
@@ -202,7 +202,7 @@ func createClaim(s State) (Decision, bool) {
 	if d, ok := refuseVolume(s); ok {
 		return d, true
 	}
-	if p := classProblem(s); p.reason != "" {
+	if p := claimProblem(s); p.reason != "" {
 		return waiting(p.reason, claimEvery, "%s", p.message)
 	}
 	return preparing(s, CreateTemporaryClaim, soon)

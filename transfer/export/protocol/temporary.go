@@ -37,6 +37,8 @@ type Temporary struct {
 	Source          *corev1.PersistentVolume
 	Class           *storagev1.StorageClass
 	SnapshotClasses []SnapshotClass
+	// Free is a volume that the temporary claim would be bound to, while there is no such claim.
+	Free string
 }
 
 // Snapshot is what is known of a VolumeSnapshot. The kind is a custom resource.

@@ -54,7 +54,7 @@ func TestPromisesOfTemporaries(t *testing.T) {
 			for _, second := range snapshots {
 				for _, third := range claims {
 					for _, other := range []change{
-						nil, unguarded, noClaim, queued, waitsForPod, aborted, dryRun,
+						nil, unguarded, noClaim, queued, waitsForPod, hasFree, aborted, dryRun,
 						consumer(), consumer(deleting), consumer(lost), consumer(foreign),
 					} {
 						for _, kind := range []change{by(snapshotOf), by(cloneOf)} {
@@ -109,6 +109,9 @@ func keepsTemporaryPromises(t *testing.T, s State) {
 	case CreateSnapshot, CreateTemporaryClaim, StartConsumer:
 		if stops || !Guarded(e) || s.Mover != nil || s.Claim == nil {
 			broke("something is made that nobody would remove")
+		}
+		if tmp.Free != "" && tmp.Claim == nil {
+			broke("a claim is made, or a snapshot for one, that would get a volume of somebody")
 		}
 	case StartMover:
 		if !s.ownsTemporaryClaim() || !bound(tmp.Claim) || tmp.Claim.DeletionTimestamp != nil || tmp.Volume == nil ||

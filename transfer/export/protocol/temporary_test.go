@@ -325,6 +325,9 @@ func TestClassesOfTemporaries(t *testing.T) {
 		"a storage class that is gone": {
 			func(s *State) { s.Temporary.Class = nil }, v1alpha1.ReasonStorageClassNotFound, "StorageClass fast",
 		},
+		"one that has free volumes": {
+			hasFree, v1alpha1.ReasonFreeVolume, "PersistentVolume pv-9 of StorageClass fast",
+		},
 		"of another provisioner": {
 			class(func(c *storagev1.StorageClass) { c.Provisioner = "rancher.io/local-path" }), bad, "rancher.io/local-path",
 		},

@@ -84,6 +84,8 @@ func keptVolume(v *corev1.PersistentVolume) {
 	v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
 }
 
+func hasFree(s *State) { s.Temporary.Free = "pv-9" }
+
 func waitsForPod(s *State) {
 	s.Temporary.Class.VolumeBindingMode = new(storagev1.VolumeBindingWaitForFirstConsumer)
 }

@@ -77,7 +77,9 @@ func downgrade(t *testing.T, s *story.Story) {
 		names = append(names, "--set", "images."+target+".name="+earlier.Name(target))
 	}
 	s.Shell("helm uninstall s3populator --namespace s3populator-system --wait --ignore-not-found")
-	s.Shell("kubectl delete --ignore-not-found crd s3sources.s3populator.io s3imports.s3populator.io")
+	// All of today's, which the earlier chart does not know as they are.
+	s.Shell("kubectl delete --ignore-not-found crd s3sources.s3populator.io s3imports.s3populator.io " +
+		"s3exports.s3populator.io s3exportpolicies.s3populator.io")
 	chart := filepath.Join(earlier.Source, "manifests/chart")
 	if err := install(t.Context(), world, "install", chart, names...); err != nil {
 		t.Fatal(err)

@@ -23,6 +23,9 @@ const (
 	waitEvery = 15 * time.Second
 	// moverPatience is how long a mover may wait for its node, image or mounts before that is told.
 	moverPatience = 20 * time.Second
+	// toldFor is how long an export that is over is there at least: who tells on its claim where the data is, and how it
+	// ended, reads it from a cache.
+	toldFor = 10 * time.Second
 	// endPatience is how long a pod may still be there after its grace period.
 	endPatience = time.Minute
 )
@@ -129,7 +132,7 @@ func expire(s State) (Decision, bool) {
 	if ttl == nil || lastHope(e) || e.Status.CompletionTime == nil {
 		return Decision{Action: Wait}, true
 	}
-	left := e.Status.CompletionTime.Add(time.Duration(*ttl) * time.Second).Sub(s.Now)
+	left := e.Status.CompletionTime.Add(max(time.Duration(*ttl)*time.Second, toldFor)).Sub(s.Now)
 	if left > 0 {
 		return Decision{Action: Wait, Recheck: left}, true
 	}

@@ -206,7 +206,11 @@ func TestDecide(t *testing.T) {
 		"and its end is no failure": {
 			world(mover(corev1.PodPending, deleting), claimDeleted), Wait, "", "",
 		},
-		"it is kept":         {world(unguarded, over(v1alpha1.ConditionComplete, time.Hour)), Wait, "", ""},
+		"it is kept":          {world(unguarded, over(v1alpha1.ConditionComplete, time.Hour)), Wait, "", ""},
+		"it is told of first": {world(unguarded, ttl(0), over(v1alpha1.ConditionComplete, 9*time.Second)), Wait, "", ""},
+		"and goes then": {
+			world(unguarded, ttl(0), over(v1alpha1.ConditionComplete, 10*time.Second)), DeleteExport, "", "",
+		},
 		"it is kept a while": {world(unguarded, ttl(60), over(v1alpha1.ConditionComplete, time.Second)), Wait, "", ""},
 		"it is old": {
 			world(unguarded, ttl(60), over(v1alpha1.ConditionComplete, time.Hour)), DeleteExport, "", "",

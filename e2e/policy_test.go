@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -113,6 +114,9 @@ func TestManagerIsPinned(t *testing.T) {
 	if err := thief.Create(t.Context(), exporter); err == nil || !strings.Contains(err.Error(), "mounts it read-only") {
 		t.Errorf("an export that could write: %v, want the policy to refuse it", err)
 	}
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "export-shell", Namespace: s.Namespace}}
+	job.Spec.Template.Spec = shell.Spec
+	job.Spec.Template.Spec.RestartPolicy = corev1.RestartPolicyNever
 	ours := &admissionv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: story.ManagerName}}
 	larger := client.RawPatch("application/merge-patch+json",
 		[]byte(`{"spec":{"resources":{"requests":{"storage":"1Gi"}}}}`))
@@ -120,6 +124,7 @@ func TestManagerIsPinned(t *testing.T) {
 		[]byte(`[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]`))
 	for what, err := range map[string]error{
 		"contain":            thief.Create(t.Context(), shell),
+		"have a Job contain": thief.Create(t.Context(), job),
 		"delete":             thief.Delete(t.Context(), claim.DeepCopy()),
 		"change":             thief.Patch(t.Context(), claim.DeepCopy(), larger),
 		"change the webhook": thief.Patch(t.Context(), ours, ignored),

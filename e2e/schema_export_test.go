@@ -108,7 +108,8 @@ var badExports = map[string]struct {
 		func(s *v1alpha1.S3ExportSpec) { s.Transfer.Bandwidth = "1Ki" },
 		"bandwidth: bytes per second as a quantity of at least 64Ki",
 	},
-	"no bucket": {func(s *v1alpha1.S3ExportSpec) { s.Destination.Bucket = "" }, "bucket: required"},
+	"too many pods": {func(s *v1alpha1.S3ExportSpec) { s.Parallelism = 65 }, "spec.parallelism"},
+	"no bucket":     {func(s *v1alpha1.S3ExportSpec) { s.Destination.Bucket = "" }, "bucket: required"},
 	"an age before the end": {
 		func(s *v1alpha1.S3ExportSpec) { s.TTLSecondsAfterFinished = new(int32(-1)) },
 		"spec.ttlSecondsAfterFinished",
@@ -118,6 +119,7 @@ var badExports = map[string]struct {
 // changedExports are changes that a run does not take.
 var changedExports = map[string]func(*v1alpha1.S3ExportSpec){
 	"claimName":    func(s *v1alpha1.S3ExportSpec) { s.ClaimName = "another" },
+	"parallelism":  func(s *v1alpha1.S3ExportSpec) { s.Parallelism = 2 },
 	"path":         func(s *v1alpha1.S3ExportSpec) { s.Path = "" },
 	"include":      func(s *v1alpha1.S3ExportSpec) { s.Include = []string{"b"} },
 	"exclude":      func(s *v1alpha1.S3ExportSpec) { s.Exclude = []string{"b"} },

@@ -214,6 +214,26 @@ func TestAShardThatIsKilled(t *testing.T) {
 	}
 }
 
+// An object that somebody has replaced after its shard was done makes the end fail. With a new plan, it is sent again.
+func TestAnObjectThatIsReplacedAfterItsShard(t *testing.T) {
+	s := startVersity(t)
+	b := newExport(t, s.endpoint)
+	b.many(100)
+	for i := range int(b.plan(4).Shards) {
+		b.mustBeDone(b.shard(i))
+	}
+	s.put(t, "runs/1/many/a/0", []byte("x"))
+	if r := b.finishShards(); r.Reason != wire.VerificationFailed || r.Class != wire.Retry || r.Progressed {
+		t.Errorf("the report is %+v", r)
+	}
+	for i := range int(b.plan(4).Shards) {
+		b.mustBeDone(b.shard(i))
+	}
+	if r := b.mustBeDone(b.finishShards()); r.SentObjects != 1 || s.object(t, "runs/1/many/a/0") != "0" {
+		t.Errorf("the report is %+v", r)
+	}
+}
+
 // An Abort leaves nothing of a run that has shards.
 func TestShardsAreAborted(t *testing.T) {
 	s := startVersity(t)

@@ -33,7 +33,7 @@ import (
 // release and protect claims and volumes. Of all else the test plays a pod, and the controller of S3Exports.
 func TestFinalExport(t *testing.T) {
 	w := newWorld(t)
-	w.controllers(t)
+	w.controllers(t, ofVolumes)
 	w.pin(t)
 	w.finalManager(t)
 	for _, policy := range []corev1.PersistentVolumeReclaimPolicy{
@@ -156,8 +156,12 @@ func (w *world) testFinalExport(t *testing.T, policy corev1.PersistentVolumeRecl
 	})
 }
 
-// controllers of Kubernetes that have to do with claims and volumes.
-func (w *world) controllers(t *testing.T) {
+// ofVolumes are the controllers of Kubernetes that have to do with claims and volumes.
+const ofVolumes = "persistentvolume-binder-controller,persistentvolumeclaim-protection-controller," +
+	"persistentvolume-protection-controller,namespace-controller"
+
+// controllers starts some of Kubernetes.
+func (w *world) controllers(t *testing.T, names string) {
 	t.Helper()
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	err := clientcmd.WriteToFile(clientcmdapi.Config{
@@ -180,8 +184,7 @@ func (w *world) controllers(t *testing.T) {
 		"--leader-elect=false",
 		"--secure-port=0",
 		"--pvclaimbinder-sync-period=1s",
-		"--controllers=persistentvolume-binder-controller,persistentvolumeclaim-protection-controller,"+
-			"persistentvolume-protection-controller,namespace-controller",
+		"--controllers="+names,
 	)
 	var said strings.Builder
 	cmd.Stdout, cmd.Stderr = &said, &said

@@ -158,6 +158,7 @@ func TestPolicies(t *testing.T) {
 	t.Run("selectors", c.testSelectors)
 	t.Run("records of imports", c.testImportRecords)
 	t.Run("the manager", c.testManager)
+	t.Run("the manager's Jobs", c.testManagerJobs)
 	t.Run("the manager's volumes", c.testManagerVolumes)
 	t.Run("the manager's claims", c.testManagerClaims)
 	t.Run("the manager's webhook", c.testOwnWebhook)

@@ -130,6 +130,8 @@ const (
 	ReasonUserUnknown      Reason = "UserUnknown"
 	ReasonDestinationInUse Reason = "DestinationInUse"
 	ReasonInvalidPrefix    Reason = "InvalidPrefix"
+	// ReasonSourceNotShareable: several pods are to read a volume that one pod at a time may mount.
+	ReasonSourceNotShareable Reason = "SourceNotShareable"
 
 	// Of a snapshot or clone that the export makes to read from.
 	ReasonPreparing                Reason = "Preparing"

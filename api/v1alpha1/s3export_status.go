@@ -51,7 +51,12 @@ type S3ExportStatus struct {
 	// Progress of the current attempt, or of the one that succeeded.
 	// +optional
 	Progress *ImportProgress `json:"progress,omitempty"`
-	// Attempts counts mover pods, the running one included.
+	// Shards of a run with spec.parallelism of more than 1; absent until there is a plan, and where one
+	// pod does all of it.
+	// +optional
+	Shards *ExportShards `json:"shards,omitempty"`
+	// Attempts counts mover pods, the running one included. The plan of a run with shards, its Job and
+	// its last pod are one attempt.
 	// +optional
 	Attempts int32 `json:"attempts,omitempty"`
 	// Failures counts attempts that failed in a row without progress.
@@ -121,4 +126,30 @@ type S3ExportStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// ExportStep is what is done next of a run with shards.
+type ExportStep string
+
+// The steps of a run with shards, which begins at the first one again after an attempt that failed.
+const (
+	ExportPlan   ExportStep = "Plan"
+	ExportShard  ExportStep = "Shard"
+	ExportFinish ExportStep = "Finish"
+)
+
+// ExportShards are the shards of a run.
+type ExportShards struct {
+	// Plan is the digest of the plan, which is below the prefix until the run is complete.
+	// +required
+	Plan string `json:"plan"`
+	// Step is Plan, Shard or Finish: what the current mover does, or the next one.
+	// +required
+	Step ExportStep `json:"step"`
+	// Total is how many shards the plan has.
+	// +required
+	Total int32 `json:"total"`
+	// Done is how many of them are in S3.
+	// +optional
+	Done int32 `json:"done,omitempty"`
 }

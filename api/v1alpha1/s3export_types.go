@@ -56,6 +56,7 @@ type S3ExportList struct {
 // +kubebuilder:validation:XValidation:rule="has(self.dryRun) == has(oldSelf.dryRun) && (!has(self.dryRun) || self.dryRun == oldSelf.dryRun)",message="dryRun: an export is one run and cannot be changed; make a new one"
 // +kubebuilder:validation:XValidation:rule="has(self.volumeSnapshotClassName) == has(oldSelf.volumeSnapshotClassName) && (!has(self.volumeSnapshotClassName) || self.volumeSnapshotClassName == oldSelf.volumeSnapshotClassName)",message="volumeSnapshotClassName: an export is one run and cannot be changed; make a new one"
 // +kubebuilder:validation:XValidation:rule="has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",message="storageClassName: an export is one run and cannot be changed; make a new one"
+// +kubebuilder:validation:XValidation:rule="self.parallelism == oldSelf.parallelism",message="parallelism: an export is one run and cannot be changed; make a new one"
 // +kubebuilder:validation:XValidation:rule="self.consistency == oldSelf.consistency",message="consistency: an export is one run and cannot be changed; make a new one"
 // +kubebuilder:validation:XValidation:rule="self.destination == oldSelf.destination",message="destination: an export is one run and cannot be changed; make a new one"
 // +kubebuilder:validation:XValidation:rule="self.unsafePaths == oldSelf.unsafePaths",message="unsafePaths: an export is one run and cannot be changed; make a new one"
@@ -155,6 +156,17 @@ type S3ExportTemplate struct {
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$')",message="storageClassName: the name of a StorageClass, such as fast; the storage class of objects, such as STANDARD_IA, is storageClass"
 	StorageClassName string `json:"storageClassName,omitempty"`
+
+	// Parallelism is how many pods send files at a time. 1 is one pod, which does everything. With more,
+	// a pod scans the volume and makes a plan of up to four times as many shards, a Job sends these, so many
+	// at a time, and a last pod completes the export. What is too little work for two pods is sent by the
+	// first one, and so is a dry run and an export to one key. All pods of a volume that only one node can
+	// mount run on that node.
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=64
+	Parallelism int32 `json:"parallelism,omitempty"`
 
 	// UnsafePaths are paths that cannot be keys: names that are not UTF-8, or too long. Fail
 	// refuses them before anything is sent, Skip leaves them out and counts them.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -27,6 +28,10 @@ func cacheOptions() cache.Options {
 			&corev1.Pod{}: {
 				Label:     labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
 				Transform: slimPod,
+			},
+			&batchv1.Job{}: {
+				Label:     labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
+				Transform: slimJob,
 			},
 			&corev1.PersistentVolumeClaim{}: {Transform: slimClaim},
 			&corev1.PersistentVolume{}:      {Transform: slimVolume},
@@ -50,6 +55,14 @@ func slimPod(o any) (any, error) {
 		}
 	}
 	return pod, nil
+}
+
+// slimJob drops the pods that it makes: its own labels and annotations are theirs.
+func slimJob(o any) (any, error) {
+	if job, ok := o.(*batchv1.Job); ok {
+		job.ManagedFields, job.Spec.Template = nil, corev1.PodTemplateSpec{}
+	}
+	return o, nil
 }
 
 // slimClaim empties claims that are neither ours nor primes, nor ask us for anything.

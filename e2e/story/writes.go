@@ -12,20 +12,22 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
 )
 
 // whose tells what an object of a name has to be for the manager to write to it.
 type whose string
 
 const (
-	anybodys   whose = "anybody's"           // the kind is ours, or only ours to make
-	primes     whose = "a claim of ours"     // controlled by a claim of ours, or holding or copying a volume for an export
-	snapshots  whose = "an export's"         // with the name that follows from an S3Export which asks for a snapshot
-	claims     whose = "a prime or a claim"  // with a dataSourceRef to us, annotations of a user to us, or an S3Export
-	pods       whose = "a pod of ours"       // controlled by a claim, a prime or one of our kinds; or ending uploads
-	volumes    whose = "a volume of ours"    // a prime's, where the invariants know what is late; or exported
-	madeSource whose = "a source of a claim" // controlled by the claim that described it
-	system     whose = "the manager's own"   // in its namespace, or with its name
+	anybodys   whose = "anybody's"            // the kind is ours, or only ours to make
+	primes     whose = "a claim of ours"      // controlled by a claim of ours, or with the volume or a copy for an export
+	snapshots  whose = "an export's"          // with the name that follows from an S3Export which asks for a snapshot
+	claims     whose = "a prime or a claim"   // with a dataSourceRef to us, annotations of a user to us, or an S3Export
+	pods       whose = "a pod of ours"        // controlled by a claim, a prime or one of our kinds; or ending uploads
+	volumes    whose = "a volume of ours"     // a prime's, where the invariants know what is late; or exported
+	jobs       whose = "a Job of an S3Export" // by its name
+	madeSource whose = "a source of a claim"  // controlled by the claim that described it
+	system     whose = "the manager's own"    // in its namespace, or with its name
 )
 
 // allowedWrites is everything that the manager may do to anything. The API server's audit log
@@ -40,6 +42,7 @@ var allowedWrites = []struct {
 	{"", "persistentvolumeclaims/status", []string{"patch"}, claims},
 	{"", "persistentvolumes", []string{"patch"}, volumes},
 	{"", "pods", []string{"create", "delete", "patch"}, pods},
+	{"batch", "jobs", []string{"create", "delete"}, jobs},
 	{"snapshot.storage.k8s.io", "volumesnapshots", []string{"create", "delete"}, snapshots},
 	{v1alpha1.Group, "s3imports", []string{"create", "delete"}, anybodys},
 	{v1alpha1.Group, "s3imports/status", []string{"patch"}, anybodys},
@@ -90,7 +93,7 @@ func (s subjects) note(o metav1.Object) { //nolint:gocyclo // One case for each 
 		}
 	case *corev1.Pod:
 		ending := owner == nil && o.Labels[v1alpha1.LabelRole] == v1alpha1.RoleAbort && !mayWrite(o)
-		if ending || owner != nil && slices.Contains(podOwners, owner.Kind) {
+		if ending || isShard(o) || owner != nil && slices.Contains(podOwners, owner.Kind) {
 			add(pods)
 		}
 	case *corev1.PersistentVolume:
@@ -105,6 +108,9 @@ func (s subjects) note(o metav1.Object) { //nolint:gocyclo // One case for each 
 			s[w][o.Namespace+"/"+name] = true
 		}
 		of(claims, o.Spec.ClaimName)
+		if o.Spec.Parallelism > 1 {
+			of(jobs, moverpod.ExportName(string(o.UID)))
+		}
 		switch temporary := "s3export-" + string(o.UID); o.Spec.Consistency {
 		case v1alpha1.ConsistencySnapshot:
 			of(primes, temporary)
@@ -118,6 +124,12 @@ func (s subjects) note(o metav1.Object) { //nolint:gocyclo // One case for each 
 			add(madeSource)
 		}
 	}
+}
+
+// isShard tells a pod of the Job of an S3Export.
+func isShard(pod *corev1.Pod) bool {
+	owner, export := metav1.GetControllerOf(pod), pod.Labels[v1alpha1.LabelExportUID]
+	return export != "" && owner != nil && owner.Kind == "Job" && owner.Name == moverpod.ExportName(export)
 }
 
 // annotatedByUser tells a claim that says something to the manager. What the manager wrote itself makes no

@@ -27,6 +27,14 @@ func copying(consistency v1alpha1.Consistency) (spec v1alpha1.S3ExportSpec) {
 }
 
 // The audit log is held against the table of what the manager may write to.
+// shard is a pod of a Job.
+func shard(name, job, export, version string) *corev1.Pod {
+	p := &corev1.Pod{ObjectMeta: object(name, "u-"+name, version)}
+	p.Labels = map[string]string{v1alpha1.LabelExportUID: export}
+	p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "batch/v1", Kind: "Job", Name: job, Controller: new(true)}}
+	return p
+}
+
 func TestWritesOfManager(t *testing.T) {
 	o := observer()
 	ours := corev1.PersistentVolumeClaimSpec{DataSourceRef: &corev1.TypedObjectReference{
@@ -52,6 +60,10 @@ func TestWritesOfManager(t *testing.T) {
 		&v1alpha1.S3Export{ObjectMeta: object("run", "e", "10"), Spec: copying(v1alpha1.ConsistencySnapshot)},
 		&v1alpha1.S3Export{ObjectMeta: object("other", "f", "11"), Spec: copying(v1alpha1.ConsistencyClone)},
 		&v1alpha1.S3Export{ObjectMeta: object("live", "g", "12"), Spec: copying(v1alpha1.ConsistencyLive)},
+		&v1alpha1.S3Export{ObjectMeta: object("parted", "h", "13"), Spec: v1alpha1.S3ExportSpec{
+			S3ExportTemplate: v1alpha1.S3ExportTemplate{Parallelism: 2},
+		}},
+		shard("export-h-0-a", "export-h", "h", "14"), shard("backup-0-a", "backup", "h", "15"),
 	} {
 		o.note(object, false)
 	}
@@ -83,6 +95,12 @@ func TestWritesOfManager(t *testing.T) {
 		"patch persistentvolumes /unseen":                                         true,
 		"delete persistentvolumes /pv":                                            true,
 		"create pods n/populate-c":                                                false,
+		"patch pods n/export-h-0-a":                                               false,
+		"patch pods n/backup-0-a":                                                 true,
+		"create batch:jobs n/export-h":                                            false,
+		"delete batch:jobs n/export-h":                                            false,
+		"patch batch:jobs n/export-h":                                             true,
+		"delete batch:jobs n/export-g":                                            true,
 		"delete pods n/web":                                                       true,
 		"update s3populator.io:s3sources n/described":                             false,
 		"update s3populator.io:s3sources n/users":                                 true,

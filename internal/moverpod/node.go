@@ -34,3 +34,23 @@ func onNode(own *corev1.Affinity, node string) *corev1.Affinity {
 	}
 	return a
 }
+
+// together adds that the pods with these labels share a node: a volume that one node at a time can mount must not be
+// waited for on another one. The scheduler lets the first of them choose.
+func together(own *corev1.Affinity, labels map[string]string) *corev1.Affinity {
+	if len(labels) == 0 {
+		return own
+	}
+	a := own.DeepCopy()
+	if a == nil {
+		a = &corev1.Affinity{}
+	}
+	if a.PodAffinity == nil {
+		a.PodAffinity = &corev1.PodAffinity{}
+	}
+	a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution = append(
+		a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution, corev1.PodAffinityTerm{
+			LabelSelector: &metav1.LabelSelector{MatchLabels: labels}, TopologyKey: corev1.LabelHostname,
+		})
+	return a
+}

@@ -46,6 +46,8 @@ type Spec struct {
 	ReadOnly bool
 	// Node that the pod must run on; empty leaves it to the scheduler.
 	Node string
+	// Together are labels of pods that must all run on one node, this one included; none leaves each its own.
+	Together map[string]string
 	// Deadline of the pod; zero is none.
 	Deadline time.Duration
 }
@@ -88,7 +90,7 @@ func pod(s Spec, args []string) *corev1.Pod {
 			SecurityContext:              podSecurity(m.PodSecurityContext, s),
 			NodeSelector:                 m.NodeSelector,
 			Tolerations:                  m.Tolerations,
-			Affinity:                     onNode(m.Affinity, s.Node),
+			Affinity:                     together(onNode(m.Affinity, s.Node), s.Together),
 			PriorityClassName:            m.PriorityClassName,
 			ImagePullSecrets:             m.ImagePullSecrets,
 			Containers:                   []corev1.Container{container(s, m, args)},

@@ -33,7 +33,7 @@ type Result struct {
 	// Progressed means that the next attempt has less to do. Where everything was sent and is not found as
 	// it was sent, or where a file changes each time, it may be the same again.
 	Progressed bool
-	// Whole means that an earlier attempt of this run had completed it.
+	// Whole means that an earlier attempt of this run had completed it, or the shard.
 	Whole bool
 	// Untidy means that the export is complete, and that what was kept for its attempts could not be removed.
 	Untidy bool
@@ -77,7 +77,7 @@ func Run(ctx context.Context, r wire.Request, tree *Tree, s Setup) (Result, erro
 func (x *export) progressed(err error) bool {
 	objects := x.result.Sent + x.result.Copied
 	switch {
-	case x.options.DryRun:
+	case x.options.DryRun, x.result.Whole:
 		return false
 	case err == nil:
 		return objects > 0

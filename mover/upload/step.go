@@ -32,6 +32,7 @@ func (x *export) runShard(ctx context.Context) error {
 	}
 	if found {
 		x.add(done)
+		x.result.Whole = true
 		x.Log("shard %d is in S3: an earlier mover of this run has sent it", shard)
 		return nil
 	}

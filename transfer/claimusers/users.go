@@ -40,8 +40,8 @@ func volumesOf(p *corev1.Pod, claim string) []string {
 	return names
 }
 
-// oneNode tells that a claim's volume can be mounted on one node only.
-func oneNode(claim *corev1.PersistentVolumeClaim) bool {
+// OneNode tells that a claim's volume can be mounted on one node only.
+func OneNode(claim *corev1.PersistentVolumeClaim) bool {
 	once := func(m corev1.PersistentVolumeAccessMode) bool {
 		return m == corev1.ReadWriteOnce || m == corev1.ReadWriteOncePod
 	}
@@ -66,7 +66,7 @@ func moves(p *corev1.Pod) bool {
 
 // NodeFor is where the volume is mounted, or will be; empty where the scheduler may choose.
 func NodeFor(claim *corev1.PersistentVolumeClaim, users []corev1.Pod) string {
-	if !oneNode(claim) {
+	if !OneNode(claim) {
 		return ""
 	}
 	if p := leader(users); p != nil {
@@ -107,7 +107,7 @@ func before(a, b *corev1.Pod) bool {
 // the volume from them; or that the mover waits for a node where nobody uses the volume any more.
 func MovedFrom(mover *corev1.Pod, claim *corev1.PersistentVolumeClaim, users []corev1.Pod) bool {
 	node := cmp.Or(mover.Spec.NodeName, mover.Annotations[v1alpha1.AnnotationNode])
-	if node == "" || !oneNode(claim) {
+	if node == "" || !OneNode(claim) {
 		return false
 	}
 	if mover.Spec.NodeName == "" && NodeFor(claim, users) == "" {

@@ -33,11 +33,7 @@ func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decis
 		})
 		return d, r.patchFinalizers(ctx, s.Export, kept)
 	case protocol.StartMover:
-		pod, err := protocol.Mover(s, r.Options.mover())
-		if err != nil {
-			return d, err //nolint:wrapcheck // Reconcile names the action.
-		}
-		return refused(s, d, pod.Name, r.create(ctx, s.Export, pod))
+		return r.startMover(ctx, s, d)
 	case protocol.StartAbort:
 		pod, err := protocol.Abort(s, r.Options.mover())
 		if err != nil {
@@ -50,7 +46,7 @@ func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decis
 		return d, err
 	case protocol.DeleteMover:
 		r.seen.noteDeleted(&s) // Before its end can be seen.
-		return d, movers.Delete(ctx, r.Client, s.Mover)
+		return d, r.deleteMover(ctx, s)
 	case protocol.DeleteAbort:
 		return d, movers.Delete(ctx, r.Client, s.Abort)
 	case protocol.DeleteExport:
@@ -80,7 +76,7 @@ const passingPatience = time.Minute
 
 // refused tells what the API server said to a pod. What mostly passes by itself is an error at first, which
 // leaves the pace to controller-runtime.
-func refused(s protocol.State, d protocol.Decision, pod string, err error) (protocol.Decision, error) {
+func refused(s protocol.State, d protocol.Decision, what string, err error) (protocol.Decision, error) {
 	var unusable *movers.UnusableError
 	switch {
 	case err == nil:
@@ -93,7 +89,7 @@ func refused(s protocol.State, d protocol.Decision, pod string, err error) (prot
 		return d, err
 	}
 	return protocol.Refused(v1alpha1.ReasonMoverRefused, fmt.Sprintf(
-		"The API server did not let the manager create pod %s, which exports the volume: %s.", pod, movers.Words(err))), nil
+		"The API server did not let the manager create %s, which exports the volume: %s.", what, movers.Words(err))), nil
 }
 
 // abortRefused lets the export go where its namespace does: nothing can run there any more.

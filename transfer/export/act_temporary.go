@@ -35,7 +35,7 @@ func (r *Reconciler) actTemporary(
 		if err != nil {
 			return d, err //nolint:wrapcheck // Reconcile names the action.
 		}
-		return refused(s, d, pod.Name, r.create(ctx, s.Export, pod))
+		return refused(s, d, "pod "+pod.Name, r.create(ctx, s.Export, pod))
 	case protocol.DeleteConsumer:
 		return removalRefused(s, d, "delete pod "+t.Consumer.Name, movers.Delete(ctx, r.Client, t.Consumer))
 	case protocol.KeepVolume:

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -94,6 +95,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 			handler.EnqueueRequestsFromMapFunc(fromPod),
 			builder.WithPredicates(predicate.NewPredicateFuncs(func(o client.Object) bool { return fromPod(ctx, o) != nil })),
 		).
+		Watches(&batchv1.Job{}, handler.EnqueueRequestsFromMapFunc(fromPod)).
 		Watches(
 			&corev1.Pod{},
 			handler.EnqueueRequestsFromMapFunc(r.Places.Waiting(v1alpha1.RoleExport)),
@@ -116,7 +118,7 @@ func place(o client.Object) []string {
 	return nil
 }
 
-// fromPod is for both kinds of our pods; one of them has no owner.
+// fromPod is for both kinds of our pods, one of which has no owner, and for Jobs.
 func fromPod(_ context.Context, o client.Object) []reconcile.Request {
 	name := o.GetAnnotations()[v1alpha1.AnnotationExport]
 	if o.GetLabels()[v1alpha1.LabelExportUID] == "" || name == "" {

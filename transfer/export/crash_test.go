@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -46,12 +47,15 @@ type bench struct {
 	report         wire.Report
 	movers, aborts int
 	open           bool // A mover has begun an upload and nobody ended it.
+	// steps that movers were told; jobFails and idle are how the Job controller is.
+	steps          []wire.Step
+	jobFails, idle bool
 }
 
 // kindsOfTests has no more than is needed: the fake looks at all of it for each run.
 var kindsOfTests = sync.OnceValues(func() (*runtime.Scheme, error) {
 	s := runtime.NewScheme()
-	return s, errors.Join(corev1.AddToScheme(s), storagev1.AddToScheme(s), v1alpha1.AddToScheme(s))
+	return s, errors.Join(corev1.AddToScheme(s), batchv1.AddToScheme(s), storagev1.AddToScheme(s), v1alpha1.AddToScheme(s))
 })
 
 func newBench(t *testing.T, report wire.Report, killAt int, after bool) *bench {
@@ -78,6 +82,7 @@ func newBench(t *testing.T, report wire.Report, killAt int, after bool) *bench {
 		e,
 		claim,
 		&corev1.Pod{},
+		&batchv1.Job{},
 	).WithIndex(e, indexClaim, func(o client.Object) []string {
 		return []string{o.(*v1alpha1.S3Export).Spec.ClaimName}
 	}).WithIndex(e, indexPlace, place).Build()
@@ -100,6 +105,9 @@ func (b *bench) step() {
 	}
 	b.now = b.now.Add(max(time.Second, result.RequeueAfter))
 	b.kubelet()
+	if !b.idle {
+		b.jobController()
+	}
 }
 
 // manager is a client whose writes are counted, and one of which is the last of its process.
@@ -152,7 +160,7 @@ func (b *bench) kubelet() {
 		if pod.Status.Phase != "" {
 			continue
 		}
-		report := b.report
+		report := b.reportOf(pod)
 		switch pod.Labels[v1alpha1.LabelRole] {
 		case v1alpha1.RoleAbort:
 			b.aborts++
@@ -299,6 +307,17 @@ func TestDeletedAtEveryMoment(t *testing.T) {
 // collectGarbage deletes pods whose owner is gone.
 func (b *bench) collectGarbage() {
 	b.t.Helper()
+	var jobs batchv1.JobList
+	if err := b.client.List(b.t.Context(), &jobs); err != nil {
+		b.t.Fatal(err)
+	}
+	for i := range jobs.Items {
+		if b.export() == nil {
+			if err := b.client.Delete(b.t.Context(), &jobs.Items[i]); err != nil {
+				b.t.Fatal(err)
+			}
+		}
+	}
 	var pods corev1.PodList
 	if err := b.client.List(b.t.Context(), &pods); err != nil {
 		b.t.Fatal(err)

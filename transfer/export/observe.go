@@ -32,6 +32,9 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 	if s.Mover, err = movers.Read(ctx, r, e.Namespace, moverpod.ExportName(string(e.UID))); err != nil {
 		return s, err
 	}
+	if err := r.job(ctx, &s); err != nil {
+		return s, err
+	}
 	s.Deleted = r.seen.wasDeleted(&s)
 	if s.Abort, err = movers.Read(ctx, r, e.Namespace, moverpod.AbortName(string(e.UID))); err != nil {
 		return s, err

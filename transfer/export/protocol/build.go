@@ -50,6 +50,7 @@ func Mover(s State, o Options) (*corev1.Pod, error) {
 	request.Attempt = int(NextAttempt(e))
 	request.Volume = wire.Volume{Mode: wire.Filesystem, TargetPath: e.Spec.Path, ClaimUID: string(ownerOf(s.Claim))}
 	request.Export.CopyFrom = copyFrom(s)
+	setStep(&request.Export, e)
 	request.Progress = wire.Progress{URL: o.ProgressURL, CABundle: o.ProgressCA}
 	read, node := s.Claim, claimusers.NodeFor(s.Claim, s.Users)
 	if Apart(e) {
@@ -61,6 +62,9 @@ func Mover(s State, o Options) (*corev1.Pod, error) {
 	spec.Owner = *metav1.NewControllerRef(e, v1alpha1.GroupVersion.WithKind(v1alpha1.KindS3Export))
 	spec.Mover.PodSecurityContext = security
 	spec.ClaimName, spec.ReadOnly, spec.Node = read.Name, true, node
+	if StepOf(e) == v1alpha1.ExportShard && node == "" && claimusers.OneNode(read) {
+		spec.Together = map[string]string{v1alpha1.LabelExportUID: string(e.UID)}
+	}
 	spec.Annotations[v1alpha1.AnnotationClaimUID] = string(s.Claim.UID)
 	spec.Annotations[v1alpha1.AnnotationCopiedFrom] = request.Export.CopyFrom
 	spec.Annotations[v1alpha1.AnnotationNode] = node
@@ -105,7 +109,12 @@ func (o Options) pod(e *v1alpha1.S3Export, role string, request wire.Request) mo
 }
 
 // NextAttempt is the number of the mover that would be started now, from 1.
-func NextAttempt(e *v1alpha1.S3Export) int32 { return e.Status.Attempts + 1 }
+func NextAttempt(e *v1alpha1.S3Export) int32 {
+	if step := StepOf(e); step == v1alpha1.ExportShard || step == v1alpha1.ExportFinish {
+		return e.Status.Attempts // The one that began with the plan.
+	}
+	return e.Status.Attempts + 1
+}
 
 // copyFrom is the prefix of the last complete run: the one that the run began with, if it has.
 func copyFrom(s State) string {
@@ -135,7 +144,7 @@ func ownerOf(claim *corev1.PersistentVolumeClaim) types.UID {
 func PlaceFor(e *v1alpha1.S3Export) queue.Request {
 	return queue.Request{
 		Use: queue.Use{
-			UID: e.UID, Namespace: e.Namespace, Places: 1, Endpoint: queue.Host(e.Spec.Destination.Endpoint),
+			UID: e.UID, Namespace: e.Namespace, Places: placesFor(e), Endpoint: queue.Host(e.Spec.Destination.Endpoint),
 		},
 		Role:  v1alpha1.RoleExport,
 		Name:  nameOf(e),

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
+
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/mover/wire"
@@ -54,6 +56,7 @@ func rules() []rule {
 		only(refusePrime),
 		only(waitForClaim),
 		only(refuseClaim),
+		only(refuseShards),
 		only(refusePrefix),
 		only(waitForRetry),
 		only(removeEndedMover),
@@ -80,7 +83,7 @@ func Decide(s State, defaults moverpod.Defaults) Decision {
 	}
 	return Decision{
 		Action: StartMover, Phase: v1alpha1.ExportPending, Reason: v1alpha1.ReasonExporting,
-		Message: fmt.Sprintf("Pod %s exports the volume as soon as it runs.", moverpod.ExportName(string(s.Export.UID))),
+		Message: fmt.Sprintf("%s %s as soon as it runs.", nextMover(s.Export), doesNext(s.Export)),
 		Recheck: UsersEvery,
 	}
 }
@@ -151,7 +154,7 @@ func refuseForeignMover(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	return waiting(v1alpha1.ReasonMoverRefused, waitEvery,
-		"A pod named %s exists that was not made for this export. Delete it; the export then goes on.", s.Mover.Name)
+		"%s exists and was not made for this export. Delete it; the export then goes on.", s.moverName())
 }
 
 // tellEnd counts the end of a mover before anything is done about it.
@@ -167,7 +170,7 @@ func tellEnd(s State) (Decision, bool) {
 		return verdict(s, believed(s, r)), true
 	case s.Mover.DeletionTimestamp != nil && !s.wished():
 		return verdict(s, wire.Report{
-			Class: wire.Retry, Reason: wire.Interrupted, Message: moverpod.Interruption(s.Mover),
+			Class: wire.Retry, Reason: wire.Interrupted, Message: s.interruption(),
 		}), true
 	}
 	return Decision{}, false
@@ -202,6 +205,13 @@ func waitForEnd(s State) Decision {
 	if overdue < endPatience {
 		return Decision{Action: Wait, Recheck: endPatience - overdue}
 	}
+	if s.Job != nil {
+		d, _ := waiting(v1alpha1.ReasonMoverLost, waitEvery,
+			"Job %s was told to end at %s UTC, and pods of it are still there. If their node is gone for good, delete them: "+
+				"kubectl delete pods -l %s=%s --force; the export then goes on.",
+			s.Job.Name, s.Mover.DeletionTimestamp.UTC().Format(time.DateTime), batchv1.JobNameLabel, s.Job.Name)
+		return d
+	}
 	d, _ := waiting(v1alpha1.ReasonMoverLost, waitEvery,
 		"Pod %s was told to end at %s UTC and is still there. If its node is gone for good, delete the pod: "+
 			"kubectl delete pod %s --force; the export then goes on.",
@@ -232,13 +242,13 @@ func makeWay(s State) (Decision, bool) {
 	}
 	d := Decision{Action: DeleteMover, Announce: v1alpha1.ReasonExportMoved}
 	d.Message = fmt.Sprintf(
-		"Pod %s waits for a node where the claim is not used any more; it is made again.",
-		s.Mover.Name,
+		"%s waits for a node where the claim is not used any more; it is made again.",
+		s.moverName(),
 	)
 	if users := claimusers.Others(s.Users); len(users) > 0 {
 		d.Message = fmt.Sprintf(
-			"Pod %s makes way for pod %s, which uses the claim; the export goes on beside it or after it.",
-			s.Mover.Name,
+			"%s makes way for pod %s, which uses the claim; the export goes on beside it or after it.",
+			s.moverName(),
 			users[0].Name,
 		)
 	}
@@ -253,16 +263,16 @@ func waitForMover(s State) (Decision, bool) {
 	age := s.Now.Sub(s.Mover.CreationTimestamp.Time)
 	d := Decision{
 		Action: Wait, Phase: v1alpha1.ExportRunning, Reason: v1alpha1.ReasonExporting,
-		Message: fmt.Sprintf("Pod %s exports the volume.", s.Mover.Name), Recheck: UsersEvery,
+		Message: fmt.Sprintf("%s %s.", s.moverName(), doesNext(s.Export)), Recheck: UsersEvery,
 	}
 	switch {
 	case attempts.Running(s.Mover):
 		return d, true
 	case age < moverPatience:
 		d.Phase = v1alpha1.ExportPending
-		d.Message = fmt.Sprintf("Pod %s exports the volume as soon as it runs.", s.Mover.Name)
+		d.Message = fmt.Sprintf("%s %s as soon as it runs.", s.moverName(), doesNext(s.Export))
 		return d, true
 	}
 	return waiting(v1alpha1.ReasonMoverPending, UsersEvery,
-		"Pod %s cannot start yet: %s", s.Mover.Name, moverpod.PendingReason(s.Mover, ""))
+		"%s cannot start yet: %s", s.moverName(), moverpod.PendingReason(s.Mover, s.seeJob()))
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
@@ -29,11 +30,20 @@ func TestPromises(t *testing.T) {
 		{over(v1alpha1.ConditionFailed, time.Minute), deleted},
 		{begunOnce},
 		{begunOnce, due(-time.Minute)},
+		{parallel},
+		{at(v1alpha1.ExportPlan)},
+		{at(v1alpha1.ExportShard)},
+		{at(v1alpha1.ExportFinish)},
+		{at(v1alpha1.ExportShard), suspended},
+		{at(v1alpha1.ExportShard), deleted},
+		{at(v1alpha1.ExportShard), over(v1alpha1.ConditionFailed, time.Minute)},
 	} {
 		for _, m := range []change{
 			nil, mover(corev1.PodPending), mover(corev1.PodRunning), mover(corev1.PodRunning, deleting),
 			mover(corev1.PodSucceeded, reports(done)), mover(corev1.PodFailed, reports(broken)),
 			mover(corev1.PodFailed, reports(denied), deleting), mover(corev1.PodRunning, foreign),
+			job(nil, shardPod("a", corev1.PodRunning)), job(ended(batchv1.JobComplete, "")), job(ended(batchv1.JobFailed, "x")),
+			job(jobDeleted, shardPod("a", corev1.PodRunning)), strayPods(shardPod("a", corev1.PodRunning, deleting)),
 		} {
 			for _, a := range []change{nil, abort(), abort(reports(done)), abort(reports(broken)), abort(deleting), aborted} {
 				for _, c := range []change{
@@ -100,6 +110,9 @@ func keepsPromises(t *testing.T, s State) {
 	if complete := next.Phase == v1alpha1.ExportSucceeded; complete && e.Status.Phase != v1alpha1.ExportSucceeded {
 		if r, ok := ending(s); !ok || r.Class != wire.Done {
 			broke("complete without a report")
+		}
+		if step := StepOf(e); step == v1alpha1.ExportShard {
+			broke("complete when the shards are in S3, without a manifest")
 		}
 	}
 	if next.Attempts < e.Status.Attempts {

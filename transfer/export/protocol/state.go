@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
@@ -32,6 +33,8 @@ type State struct {
 	Users []corev1.Pod
 	// Mover reads the volume, Abort ends what uploads it has left.
 	Mover, Abort *corev1.Pod
+	// Job sends the shards of a run; Mover is then what it and its pods are to the rules, see MoverOfJob.
+	Job *batchv1.Job
 	// Deleted tells that this manager deleted the mover: its end is no failure, whatever is wished now.
 	Deleted bool
 	// Ahead is another run with the same destination whose turn is before this one's.

@@ -31,9 +31,13 @@ func Status(s State, d Decision) v1alpha1.S3ExportStatus {
 	}
 	if s.Mover != nil && OwnedBy(s.Mover, s.Export) {
 		follow(&next, s.Mover)
+		followJob(&next, s.Job)
 	}
 	if d.Action == StartMover {
 		begin(&next, s)
+	}
+	if d.Action == CreateTemporaryClaim {
+		next.Shards = nil // A plan is of the copy that was scanned.
 	}
 	if d.Ended != nil {
 		count(&next, s, *d.Ended)
@@ -86,6 +90,9 @@ func count(next *v1alpha1.S3ExportStatus, s State, r wire.Report) {
 	next.SkippedPaths, next.SpecialFiles, next.ChangedFiles = r.SkippedKeys, r.SpecialFiles, r.ChangedFiles
 	next.OtherObjects, next.Objects, next.Bytes = r.OtherObjects, r.Objects, r.Bytes
 	next.NextAttemptTime = nil
+	if advance(next, s.Export, r) {
+		return
+	}
 	if r.Class == wire.Done {
 		complete(next, s, r)
 		return

@@ -18,6 +18,10 @@ import (
 // verdict is what the end of a mover means for the run.
 func verdict(s State, r wire.Report) Decision {
 	d := Decision{Action: Wait, Ended: &r, Recheck: soon}
+	if said := advances(s.Export, r); said != "" {
+		d.Phase, d.Reason, d.Message = v1alpha1.ExportRunning, v1alpha1.ReasonExporting, said
+		return d
+	}
 	if r.Class == wire.Done {
 		d.Phase, d.Reason, d.Message = v1alpha1.ExportSucceeded, v1alpha1.ReasonExported, summary(s.Export, r)
 		return d

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/e2e/story"
+)
+
+// A volume goes to S3 in 4N shards of a Job, one of whose pods is deleted while it sends, and comes back as it was.
+func TestExportInShards(t *testing.T) {
+	t.Parallel()
+	s := story.Begin(t, world)
+	bucket := s.Bucket(story.MinIO)
+	claim := s.Claim(story.Claim{Size: "256Mi"})
+	user := s.User("user", claim.Name, "odd", story.MountPath) // As whom the movers run, while it is there.
+	s.Output("many", claim.Name, "many", story.MountPath+"/many", strconv.Itoa(600))
+	s.Output("large", claim.Name, "write", story.MountPath+"/large.bin", fmt.Sprint(64*story.MiB))
+	want := s.Output("before", claim.Name, "tree", story.MountPath)
+
+	e := s.Export("parted", claim.Name, bucket, keptBelow("parted/"), func(e *v1alpha1.S3Export) {
+		e.Spec.Parallelism, e.Spec.Transfer.Bandwidth = 2, "4Mi"
+	})
+	pod := shardThatRuns(s, e)
+	s.Delete(pod)
+	done := s.Exported(e)
+	sums := regular(t, want)
+	if st := done.Status; st.Shards == nil || st.Shards.Total != 8 || st.Shards.Done != 8 || st.Attempts != 1 ||
+		st.Objects != int64(len(sums)) {
+		t.Errorf("%d files are on the volume; the status says %+v with shards %+v", len(sums), st, st.Shards)
+	}
+	if got := bucket.CopiedBy(story.Peers[0], "parted/"); !cmp.Equal(got, sums) {
+		t.Errorf("what was exported differs (-volume +bucket):\n%s", cmp.Diff(sums, got))
+	}
+	restored := s.Claim(story.Claim{Name: "restored", Source: "restore", Size: "256Mi"})
+	s.Source("restore", bucket, func(source *v1alpha1.S3Source) {
+		source.Spec.Prefix, source.Spec.RestoreAttributes = "parted/", true
+	})
+	s.Bound(restored.Name)
+	if got := s.Output("after", restored.Name, "tree", story.MountPath); got != want {
+		t.Errorf("what was restored differs (-exported +restored):\n%s", cmp.Diff(want, got))
+	}
+	s.Delete(user)
+}
+
+// shardThatRuns waits for a pod of the Job that has a large file to send.
+func shardThatRuns(s *story.Story, e *v1alpha1.S3Export) *corev1.Pod {
+	s.T.Helper()
+	var found *corev1.Pod
+	s.Await("a shard that runs", func() error {
+		var pods corev1.PodList
+		if err := world.Client.List(s.T.Context(), &pods, client.InNamespace(e.Namespace),
+			client.HasLabels{batchv1.JobNameLabel}); err != nil {
+			return err
+		}
+		for i := range pods.Items {
+			p := &pods.Items[i]
+			if p.Status.Phase == corev1.PodRunning && p.Annotations[v1alpha1.AnnotationProgress] != "" {
+				found = p
+				return nil
+			}
+		}
+		return fmt.Errorf("of %d pods none has told of its progress", len(pods.Items))
+	})
+	return found
+}

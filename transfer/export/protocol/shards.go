@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package protocol
+
+import (
+	"fmt"
+
+	batchv1 "k8s.io/api/batch/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/mover/wire"
+	"github.com/s3populator/s3populator/transfer/claimusers"
+)
+
+// shardsPerPod is how many shards there are for each pod that runs at a time: a slow one then holds up nobody.
+const shardsPerPod = 4
+
+// Parted tells that a run is shared by several movers.
+func Parted(e *v1alpha1.S3Export) bool {
+	return e.Spec.Parallelism > 1 && !e.Spec.DryRun && e.Spec.Destination.Key == ""
+}
+
+// StepOf is what the mover of a run does, or the next one; empty is all of it.
+func StepOf(e *v1alpha1.S3Export) v1alpha1.ExportStep {
+	switch {
+	case !Parted(e):
+		return ""
+	case e.Status.Shards == nil:
+		return v1alpha1.ExportPlan
+	}
+	return e.Status.Shards.Step
+}
+
+// setStep tells a mover which part of the run it has. The plan of an attempt that failed is tried again.
+func setStep(o *wire.ExportOptions, e *v1alpha1.S3Export) {
+	o.Step = wire.Step(StepOf(e))
+	if o.Step == wire.StepPlan {
+		o.Shards = shardsPerPod * int(e.Spec.Parallelism)
+	}
+	if o.Step != "" && e.Status.Shards != nil {
+		o.Plan = e.Status.Shards.Plan
+	}
+}
+
+// advances says what comes after the end of a mover that has done its part; empty where it was the last one.
+func advances(e *v1alpha1.S3Export, r wire.Report) string {
+	switch step := StepOf(e); {
+	case r.Class != wire.Done:
+		return ""
+	case step == v1alpha1.ExportPlan && r.Plan != "":
+		return fmt.Sprintf("The export has a plan of %d shards.", r.Shards)
+	case step == v1alpha1.ExportShard:
+		return fmt.Sprintf("All %d shards are in S3.", e.Status.Shards.Total)
+	}
+	return ""
+}
+
+// advance notes the next step; false where there is none. After a failure, the plan is looked at first; where S3 does
+// not hold what shards have left there, it is forgotten: by a new one every file is compared again.
+func advance(next *v1alpha1.S3ExportStatus, e *v1alpha1.S3Export, r wire.Report) bool {
+	switch {
+	case r.Class != wire.Done && r.Reason == wire.VerificationFailed:
+		next.Shards = nil
+		return false
+	case r.Class != wire.Done:
+		if next.Shards != nil {
+			next.Shards.Step = v1alpha1.ExportPlan
+		}
+		return false
+	case advances(e, r) == "":
+		return false
+	case StepOf(e) == v1alpha1.ExportPlan:
+		next.Shards = &v1alpha1.ExportShards{Plan: r.Plan, Step: v1alpha1.ExportShard, Total: r.Shards}
+	default:
+		next.Shards.Step, next.Shards.Done = v1alpha1.ExportFinish, next.Shards.Total
+	}
+	return true
+}
+
+func followJob(next *v1alpha1.S3ExportStatus, job *batchv1.Job) {
+	if job != nil && next.Shards != nil {
+		next.Shards.Done = job.Status.Succeeded
+	}
+}
+
+// refuseShards: the pods of a Job would wait for each other for ever.
+func refuseShards(s State) (Decision, bool) {
+	if !Parted(s.Export) || Apart(s.Export) || !claimusers.OnePod(s.Claim) {
+		return Decision{}, false
+	}
+	return failing(v1alpha1.ReasonSourceNotShareable,
+		"Claim %s has the access mode ReadWriteOncePod: only one pod at a time can read it, and spec.parallelism is %d. "+
+			"Make an S3Export with spec.parallelism: 1, or with spec.consistency: Snapshot or Clone.",
+		s.Claim.Name, s.Export.Spec.Parallelism)
+}
+
+// placesFor is how many pods run at once.
+func placesFor(e *v1alpha1.S3Export) int {
+	if StepOf(e) == v1alpha1.ExportShard {
+		return int(min(e.Spec.Parallelism, e.Status.Shards.Total))
+	}
+	return 1
+}
+
+// nextMover names what is to be made.
+func nextMover(e *v1alpha1.S3Export) string {
+	kind := "Pod "
+	if StepOf(e) == v1alpha1.ExportShard {
+		kind = "Job "
+	}
+	return kind + moverpod.ExportName(string(e.UID))
+}
+
+// moverName is how people find it.
+func (s State) moverName() string {
+	if s.Job != nil {
+		return "Job " + s.Job.Name
+	}
+	return "Pod " + s.Mover.Name
+}
+
+// seeJob is where people find why a Job has no pods, such as a quota; empty where there is none.
+func (s State) seeJob() string {
+	if s.Job == nil {
+		return ""
+	}
+	return fmt.Sprintf("see `kubectl describe job %s`", s.Job.Name)
+}
+
+// interruption says who has ended a mover that had not ended itself.
+func (s State) interruption() string {
+	if s.Job != nil {
+		return s.moverName() + " was deleted by someone else before it had ended."
+	}
+	return moverpod.Interruption(s.Mover)
+}
+
+func doesNext(e *v1alpha1.S3Export) string {
+	switch StepOf(e) {
+	case v1alpha1.ExportPlan:
+		return "makes the plan of the export"
+	case v1alpha1.ExportShard:
+		return fmt.Sprintf("sends %d shards of the export", e.Status.Shards.Total)
+	case v1alpha1.ExportFinish:
+		return "completes the export"
+	}
+	return "exports the volume"
+}

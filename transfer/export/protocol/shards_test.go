@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package protocol
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// planned is the report of a mover that has left a plan.
+var planned = wire.Report{Class: wire.Done, Plan: "sha256:p", Shards: 12, Objects: 100, Bytes: 1000}
+
+func parallel(s *State) { s.Export.Spec.Parallelism = 3 }
+
+// at is a run of 12 shards, three at a time, that has come to a step.
+func at(step v1alpha1.ExportStep) change {
+	return func(s *State) {
+		parallel(s)
+		begunOnce(s)
+		s.Export.Status.Shards = &v1alpha1.ExportShards{Plan: "sha256:p", Step: step, Total: 12}
+		s.Export.Status.Objects, s.Export.Status.Bytes = 100, 1000
+	}
+}
+
+// shardPod is one of a Job.
+func shardPod(name string, phase corev1.PodPhase, changes ...func(*corev1.Pod)) corev1.Pod {
+	s := world(mover(phase, changes...))
+	s.Mover.Name, s.Mover.UID = name, "p-"+s.Mover.UID
+	s.Mover.Annotations[v1alpha1.AnnotationProgress] = `{"phase":"Transferring","objectsDone":5,"bytesDone":50}`
+	return *s.Mover
+}
+
+// job is one that was made a minute ago for node a, and its pods.
+func job(change func(*batchv1.Job), pods ...corev1.Pod) change {
+	return func(s *State) {
+		like := world(mover(corev1.PodPending)).Mover
+		s.Job = &batchv1.Job{ObjectMeta: like.ObjectMeta}
+		s.Job.UID = "m-1"
+		if change != nil {
+			change(s.Job)
+		}
+		s.Mover = MoverOfJob(s.Job, pods, s.Export.Status)
+	}
+}
+
+func ended(kind batchv1.JobConditionType, message string) func(*batchv1.Job) {
+	return func(j *batchv1.Job) {
+		j.Status.Conditions = []batchv1.JobCondition{
+			{Type: batchv1.JobFailureTarget, Status: corev1.ConditionFalse},
+			{Type: kind, Status: corev1.ConditionTrue, Message: message},
+		}
+	}
+}
+
+func jobDeleted(j *batchv1.Job) { j.DeletionTimestamp = new(ago(time.Second)) }
+
+func strayPods(pods ...corev1.Pod) change {
+	return func(s *State) { s.Mover = MoverOfJob(nil, pods, s.Export.Status) }
+}
+
+// A run with shards goes from its plan to its Job to its end, and whatever becomes of one of them is told.
+func TestDecideOfShards(t *testing.T) {
+	t.Parallel()
+	running, failed := corev1.PodRunning, batchv1.JobFailed
+	for name, test := range map[string]struct {
+		in     State
+		want   Action
+		reason v1alpha1.Reason
+		says   string
+		step   v1alpha1.ExportStep // After it.
+	}{
+		"first a plan is made": {world(parallel), StartMover, v1alpha1.ReasonExporting, "makes the plan", ""},
+		"the plan is there": {
+			world(parallel, mover(corev1.PodSucceeded, reports(planned))),
+			Wait, v1alpha1.ReasonExporting, "12 shards", v1alpha1.ExportShard,
+		},
+		"what is no work for two is complete": {
+			world(parallel, mover(corev1.PodSucceeded, reports(done))), Wait, v1alpha1.ReasonExported, "3 objects", "",
+		},
+		"who has made the plan goes": {
+			world(at(v1alpha1.ExportShard), mover(corev1.PodSucceeded, reports(planned)), told), DeleteMover, "", "", "Shard",
+		},
+		"a Job is made": {
+			world(at(v1alpha1.ExportShard)), StartMover, v1alpha1.ReasonExporting, "Job export-e-1 sends 12 shards", "Shard",
+		},
+		"a Job waits for its places": {
+			world(at(v1alpha1.ExportShard), queued), Wait, v1alpha1.ReasonQueued, "--max-movers", "Shard",
+		},
+		"it runs": {
+			world(at(v1alpha1.ExportShard), job(nil, shardPod("a", running))),
+			Wait, v1alpha1.ReasonExporting, "Job export-e-1 sends 12 shards", "Shard",
+		},
+		"it does not start": {
+			world(at(v1alpha1.ExportShard), job(nil, shardPod("a", corev1.PodPending))),
+			Wait, v1alpha1.ReasonMoverPending, "Job export-e-1 cannot start", "Shard",
+		},
+		"it has no pods": {
+			world(at(v1alpha1.ExportShard), job(nil)),
+			Wait, v1alpha1.ReasonMoverPending, "kubectl describe job export-e-1", "Shard",
+		},
+		"between two pods": {
+			world(at(v1alpha1.ExportShard), job(func(j *batchv1.Job) { j.Status.Succeeded = 3 },
+				shardPod("a", corev1.PodSucceeded, reports(done)))), Wait, v1alpha1.ReasonExporting, "sends", "Shard",
+		},
+		"a pod moved away": {
+			world(at(v1alpha1.ExportShard), job(nil, shardPod("a", running)), users(user("app", "b"))),
+			DeleteMover, "", "Job export-e-1 makes way for pod app", "Shard",
+		},
+		"suspended": {
+			world(at(v1alpha1.ExportShard), job(nil, shardPod("a", running)), suspended),
+			DeleteMover, v1alpha1.ReasonSuspended, "", "Shard",
+		},
+		"we ended it, and its pods are there": {
+			world(at(v1alpha1.ExportShard), byUs, job(jobDeleted, shardPod("a", running))), Wait, "", "", "Shard",
+		},
+		"its pods are there, and it is not": {
+			world(at(v1alpha1.ExportShard), byUs, strayPods(shardPod("a", running, deleting))), Wait, "", "", "Shard",
+		},
+		"pods that have ended are in nobody's way": {
+			world(at(v1alpha1.ExportShard), strayPods(shardPod("a", corev1.PodSucceeded, reports(done)))),
+			StartMover, v1alpha1.ReasonExporting, "Job", "Shard",
+		},
+		"its node is lost": {
+			world(at(v1alpha1.ExportShard), byUs, job(func(j *batchv1.Job) { j.DeletionTimestamp = new(ago(time.Hour)) },
+				shardPod("a", running))), Wait, v1alpha1.ReasonMoverLost, "kubectl delete pods -l", "Shard",
+		},
+		"somebody deleted it": {
+			world(at(v1alpha1.ExportShard), job(jobDeleted, shardPod("a", running))),
+			Wait, because(wire.Interrupted), "Job export-e-1 was deleted by someone else", "Plan",
+		},
+		"all are in S3": {
+			world(at(v1alpha1.ExportShard), job(ended(batchv1.JobComplete, ""),
+				shardPod("a", corev1.PodSucceeded, reports(done)))),
+			Wait, v1alpha1.ReasonExporting, "All 12 shards", "Finish",
+		},
+		"only a person can help": {
+			world(at(v1alpha1.ExportShard), job(ended(failed, "policy"), shardPod("a", corev1.PodFailed, reports(broken)),
+				shardPod("b", corev1.PodFailed, reports(denied)))), Wait, because(wire.AccessDenied), "no.", "Plan",
+		},
+		"a shard has failed too often": {
+			world(at(v1alpha1.ExportShard), job(ended(failed, "indexes"), shardPod("a", corev1.PodSucceeded, reports(done)),
+				shardPod("b", corev1.PodFailed, reports(broken)))), Wait, because(wire.TransferFailed), "tried again", "Plan",
+		},
+		"it has failed without a word": {
+			world(at(v1alpha1.ExportShard), job(ended(failed, "because"))),
+			Wait, because(wire.TransferFailed), "The Job has failed: because", "Plan",
+		},
+		"a Job that is counted goes": {
+			world(at(v1alpha1.ExportFinish), job(ended(batchv1.JobComplete, "")), told), DeleteMover, "", "", "Finish",
+		},
+		"the last pod is made": {
+			world(at(v1alpha1.ExportFinish)), StartMover, v1alpha1.ReasonExporting, "completes the export", "Finish",
+		},
+		"complete": {
+			world(at(v1alpha1.ExportFinish), mover(corev1.PodSucceeded, reports(done))),
+			Wait, v1alpha1.ReasonExported, "3 objects", "Finish",
+		},
+		"the end has failed": {
+			world(at(v1alpha1.ExportFinish), mover(corev1.PodFailed, reports(broken))),
+			Wait, because(wire.TransferFailed), "tried again", "Plan",
+		},
+		"S3 does not hold what was sent": {
+			world(at(v1alpha1.ExportFinish), mover(corev1.PodFailed, reports(wire.Report{
+				Class: wire.Retry, Reason: wire.VerificationFailed, Message: "overwritten",
+			}))), Wait, because(wire.VerificationFailed), "tried again", "",
+		},
+		"another claim has the name": {
+			world(at(v1alpha1.ExportShard), another, job(ended(batchv1.JobComplete, ""))),
+			Wait, v1alpha1.ReasonClaimReplaced, "another one", "Plan",
+		},
+		"deleted": {
+			world(at(v1alpha1.ExportShard), deleted, job(nil, shardPod("a", running))), DeleteMover, "", "", "Shard",
+		},
+		"deleted, and its pods are there": {
+			world(at(v1alpha1.ExportShard), deleted, strayPods(shardPod("a", running, deleting))), Wait, "", "", "Shard",
+		},
+		"deleted, and its pods are gone": {world(at(v1alpha1.ExportShard), deleted), StartAbort, "", "", "Shard"},
+		"one pod only": {
+			world(parallel, access(corev1.ReadWriteOncePod), users()),
+			Wait, v1alpha1.ReasonSourceNotShareable, "spec.parallelism: 1", "",
+		},
+		"one pod only, and a copy is read": {
+			world(parallel, access(corev1.ReadWriteOncePod), users(), func(s *State) {
+				s.Export.Spec.Consistency = v1alpha1.ConsistencyClone
+			}), Wait, v1alpha1.ReasonClaimNotBound, "volume of claim data", "",
+		},
+		"a dry run has no shards": {
+			world(parallel, dryRun, unguarded), StartMover, v1alpha1.ReasonExporting, "exports the volume", "",
+		},
+		"one key has none": {
+			world(parallel, func(s *State) { s.Export.Spec.Destination.Key = "k" }),
+			StartMover, v1alpha1.ReasonExporting, "exports the volume", "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := Decide(test.in, defaults)
+			if d.Action != test.want || d.Reason != test.reason || !strings.Contains(d.Message, test.says) {
+				t.Errorf("decided %+v, want %s %q with %q", d, test.want, test.reason, test.says)
+			}
+			next := Status(test.in, d)
+			step := v1alpha1.ExportStep("")
+			if next.Shards != nil {
+				step = next.Shards.Step
+			}
+			if step != test.step {
+				t.Errorf("the next step is %q, want %q", step, test.step)
+			}
+		})
+	}
+}
+
+// What the shards do is one attempt, with one plan, and told as one progress.
+func TestStatusOfShards(t *testing.T) {
+	t.Parallel()
+	s := world(at(v1alpha1.ExportShard), job(func(j *batchv1.Job) { j.Status.Succeeded = 4 },
+		shardPod("a", corev1.PodRunning), shardPod("b", corev1.PodRunning),
+		shardPod("c", corev1.PodSucceeded, reports(wire.Report{Class: wire.Done, Objects: 20, Bytes: 200})),
+		shardPod("d", corev1.PodFailed, reports(broken))))
+	next := Status(s, Decide(s, defaults))
+	if next.Attempts != 1 || next.Shards.Done != 4 || next.Progress == nil || next.Progress.Percent != 30 ||
+		next.Progress.Objects.Done != 30 || next.Progress.Objects.Total != 100 {
+		t.Errorf("the status is %+v, progress %+v", next, next.Progress)
+	}
+	if s := world(at(v1alpha1.ExportShard)); Status(s, Decision{Action: CreateTemporaryClaim}).Shards != nil {
+		t.Error("the plan of another copy is kept")
+	}
+	for step, want := range map[v1alpha1.ExportStep]int32{
+		v1alpha1.ExportPlan: 2, v1alpha1.ExportShard: 1, v1alpha1.ExportFinish: 1,
+	} {
+		s := world(at(step))
+		if got := Status(s, Decide(s, defaults)).Attempts; got != want {
+			t.Errorf("step %s is attempt %d, want %d", step, got, want)
+		}
+	}
+	if got := PlaceFor(world(at(v1alpha1.ExportShard)).Export).Places; got != 3 {
+		t.Errorf("a Job takes %d places, want 3", got)
+	}
+	if got := PlaceFor(world(at(v1alpha1.ExportFinish)).Export).Places; got != 1 {
+		t.Errorf("a pod takes %d places, want 1", got)
+	}
+}
+
+// A Job that fails without progress again and again is given up; one that does not is not.
+func TestFailuresOfJobsCount(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		pods []corev1.Pod
+		want wire.Report
+	}{
+		"nothing new": {
+			[]corev1.Pod{shardPod("a", corev1.PodFailed, reports(broken))},
+			wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Message: "reset"},
+		},
+		"another shard has got on": {
+			[]corev1.Pod{
+				shardPod("a", corev1.PodFailed, reports(broken)),
+				shardPod("b", corev1.PodSucceeded, reports(wire.Report{Class: wire.Done, Progressed: true, SentBytes: 5})),
+			},
+			wire.Report{Class: wire.RetryUncounted, Reason: wire.TransferFailed, Message: "reset", Progressed: true},
+		},
+		"it has got on, and waits for S3": {
+			[]corev1.Pod{shardPod("a", corev1.PodFailed, reports(slow))},
+			wire.Report{Class: wire.Retry, Reason: wire.Throttled, Message: "slow down"},
+		},
+		"a person has to help, whatever has got on": {
+			[]corev1.Pod{
+				shardPod("a", corev1.PodFailed, reports(denied)),
+				shardPod("b", corev1.PodSucceeded, reports(wire.Report{Class: wire.Done, Progressed: true})),
+			},
+			wire.Report{Class: wire.User, Reason: wire.AccessDenied, Message: "no.", Progressed: true},
+		},
+		"the last of two": {
+			[]corev1.Pod{
+				shardPod("a", corev1.PodFailed, reports(broken)),
+				shardPod("b", corev1.PodFailed, func(p *corev1.Pod) { p.CreationTimestamp = ago(0) }, reports(wire.Report{
+					Class: wire.Retry, Reason: wire.FileChanged, Message: "later", SentBytes: 3,
+				})),
+			},
+			wire.Report{Class: wire.Retry, Reason: wire.FileChanged, Message: "later", SentBytes: 3},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := world(at(v1alpha1.ExportShard), job(ended(batchv1.JobFailed, "x"), tt.pods...))
+			tt.want.Objects, tt.want.Bytes = 100, 1000
+			got, over := moverpod.Ending(s.Mover)
+			if diff := cmp.Diff(tt.want, got); diff != "" || !over {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What the pods of a Job are told, and what their ends mean.
+func TestJob(t *testing.T) {
+	t.Parallel()
+	s := world(at(v1alpha1.ExportShard))
+	s.Export.Spec.Retries.Limit = new(int32(6))
+	got, err := Job(s, Options{Defaults: defaults, Image: moverpod.Image{Name: "mover"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, pod := got.Spec, got.Spec.Template.Spec
+	if got.Name != moverpod.ExportName("e-1") || *spec.Completions != 12 || *spec.Parallelism != 3 ||
+		*spec.CompletionMode != batchv1.IndexedCompletion || *spec.BackoffLimitPerIndex != 2 || spec.BackoffLimit != nil ||
+		*spec.PodReplacementPolicy != batchv1.Failed || !metav1.IsControlledBy(got, s.Export) {
+		t.Errorf("the Job is %+v", got)
+	}
+	for i, want := range []struct {
+		action batchv1.PodFailurePolicyAction
+		codes  []int32
+	}{
+		{batchv1.PodFailurePolicyActionIgnore, nil},
+		{batchv1.PodFailurePolicyActionFailJob, []int32{2}},
+		{batchv1.PodFailurePolicyActionIgnore, []int32{4}},
+	} {
+		rule := spec.PodFailurePolicy.Rules[i]
+		if rule.Action != want.action || (rule.OnExitCodes == nil) != (want.codes == nil) ||
+			want.codes != nil && !cmp.Equal(rule.OnExitCodes.Values, want.codes) {
+			t.Errorf("rule %d is %+v, want %+v", i, rule, want)
+		}
+	}
+	request, err := wire.ParseArgs(pod.Containers[0].Args)
+	if o := request.Export; err != nil || o.Step != wire.StepShard || o.Plan != "sha256:p" || o.Shards != 0 {
+		t.Errorf("a pod is told %+v (%v)", request.Export, err)
+	}
+	terms := pod.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms
+	if terms[0].MatchFields[0].Values[0] != "a" || pod.Affinity.PodAffinity != nil ||
+		pod.RestartPolicy != corev1.RestartPolicyNever {
+		t.Errorf("a pod is %+v", pod)
+	}
+	l := got.Spec.Template.Labels
+	if l[v1alpha1.LabelExportUID] != "e-1" || l[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
+		t.Errorf("a pod has the labels %v", l)
+	}
+}
+
+// The pods of a volume that one node can mount, and that nobody uses, must not be spread over nodes.
+func TestPodsOfAJobShareTheNode(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		in   State
+		want bool
+	}{
+		"one node":                    {world(at(v1alpha1.ExportShard), users()), true},
+		"many nodes":                  {world(at(v1alpha1.ExportShard), users(), access(corev1.ReadOnlyMany)), false},
+		"the node of who uses it":     {world(at(v1alpha1.ExportShard)), false},
+		"one pod needs no other":      {world(at(v1alpha1.ExportFinish), users()), false},
+		"a copy that one node mounts": {world(at(v1alpha1.ExportShard), users(user("app", "a")), ofACopy), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pod, err := Mover(tt.in, Options{Defaults: defaults})
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := pod.Spec.Affinity
+			got := a != nil && a.PodAffinity != nil && len(a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution) == 1
+			if got != tt.want {
+				t.Errorf("the affinity is %+v, want together: %v", a, tt.want)
+			}
+		})
+	}
+}
+
+func ofACopy(s *State) {
+	s.Export.Spec.Consistency = v1alpha1.ConsistencyClone
+	s.Temporary.Claim = s.Claim.DeepCopy()
+	s.Temporary.Claim.Name, s.Temporary.Claim.UID = TemporaryName("e-1"), "t-1"
+}

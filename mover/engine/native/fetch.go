@@ -28,6 +28,8 @@ type run struct {
 	pace  *pace
 	watch *watch
 	lanes lanes
+	// later are objects whose sum is not there yet.
+	later sync.WaitGroup
 	stop  context.CancelCauseFunc
 
 	mu     sync.Mutex
@@ -70,6 +72,7 @@ func (e *Engine) fetch(ctx context.Context, w *work, to engine.Target, sink engi
 	}
 	workers.Wait()
 	r.lanes.close()
+	r.later.Wait()
 	endPace()
 	pacing.Wait()
 	for _, l := range r.work.abandoned() {
@@ -92,7 +95,7 @@ func (r *run) worker(ctx context.Context, n int, over func()) {
 	if !r.pace.enter(n) {
 		return
 	}
-	w := &worker{run: r, summer: summer{besides: r.lanes.besides(r.pace.count())}}
+	w := &worker{run: r, summer: summer{besides: r.lanes.besides(r.pace.count()), besidesFrom: r.lanes.from()}}
 	defer w.close()
 	for {
 		i, ok := r.work.take(r.pace.count())

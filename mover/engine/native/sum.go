@@ -20,6 +20,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // summer computes one sum after the other and allocates nothing for it.
 type summer struct {
 	besides         func() hash.Hash // Makes an MD5 that is computed beside others; nil: there are none.
+	besidesFrom     int64            // Bytes from where on that is worth it.
 	algorithm       engine.Algorithm
 	crc             uint64
 	inner           hash.Hash // Of the object, or of the current part.
@@ -50,7 +51,7 @@ func (s *summer) begin(a engine.Algorithm, partSize, size int64) {
 
 // emptyMD5 is for so many bytes.
 func (s *summer) emptyMD5(size int64) hash.Hash {
-	if s.besides != nil && size >= sharedFrom {
+	if s.besides != nil && size >= s.besidesFrom {
 		return kept(&s.shared, s.besides)
 	}
 	return kept(&s.md5, md5.New)
@@ -108,6 +109,21 @@ func (s *summer) end() engine.Sum {
 		sum = sumOf(s.algorithm, s.crc)
 	}
 	return sum
+}
+
+// later is end where that is not there yet: then is called on another goroutine. It returns false where end is to be
+// called.
+func (s *summer) later(then func(engine.Sum)) bool {
+	h, ok := s.inner.(*laneHash)
+	if !ok || s.outer != nil {
+		return false
+	}
+	sum := engine.Sum{Algorithm: s.algorithm}
+	h.later(func(digest [md5.Size]byte) {
+		copy(sum.Value[:], digest[:])
+		then(sum)
+	})
+	return true
 }
 
 // isCRC reports whether sums of ranges can be combined.

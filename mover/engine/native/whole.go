@@ -25,7 +25,7 @@ func (w *worker) fetchWhole(ctx context.Context, t *engine.Task) {
 		e, err := w.tryWhole(ctx, t)
 		if err == nil {
 			w.pace.moved.Add(objectPrice)
-			w.arrived(e)
+			w.summed(e)
 			return
 		}
 		if !p.again(ctx, err, w.used) {
@@ -73,6 +73,21 @@ func (w *worker) tryWhole(ctx context.Context, t *engine.Task) (engine.Evidence,
 		w.sink.Wrote(t.Index, -at)
 		return e, localError{err}
 	}
-	e.Received, e.Fetched = w.summer.end(), at
+	e.Fetched = at
 	return e, nil
+}
+
+// summed hands evidence over as soon as its sum is there. The next object need not wait for that.
+func (w *worker) summed(e engine.Evidence) {
+	w.later.Add(1)
+	isLater := w.summer.later(func(sum engine.Sum) {
+		defer w.later.Done()
+		e.Received = sum
+		w.arrived(e)
+	})
+	if !isLater {
+		defer w.later.Done()
+		e.Received = w.summer.end()
+		w.arrived(e)
+	}
 }

@@ -121,6 +121,8 @@ type mover struct {
 	held atomic.Bool
 	// exported is what an Export came to.
 	exported upload.Result
+	// pruned is what a Prune came to.
+	pruned upload.Pruned
 	// imported is what an Import came to; nil before it has begun.
 	imported *imported
 	// restored is what became of the attributes that a population restores.
@@ -157,7 +159,7 @@ func newClassifier(r wire.Request, o Options) fault.Classifier {
 	return fault.Classifier{
 		Source:      r.Source,
 		Credentials: r.Credentials,
-		Uploads:     r.Operation == wire.Export || r.Operation == wire.Abort,
+		Uploads:     slices.Contains([]wire.Operation{wire.Export, wire.Abort, wire.Prune}, r.Operation),
 		Roots:       []string{o.Paths.Volume, mc.Alias + "/" + r.Source.Bucket},
 	}
 }
@@ -180,6 +182,8 @@ func (m *mover) run(ctx context.Context) (*ledger.Ledger, error) {
 		return nil, m.export(ctx)
 	case wire.Abort:
 		return nil, m.abort(ctx)
+	case wire.Prune:
+		return nil, m.prune(ctx)
 	case wire.Import:
 		return m.importFiles(ctx)
 	case wire.Populate:
@@ -208,7 +212,9 @@ func (m *mover) refuseUnknown() error {
 		return refuseRestore(m.request)
 	case m.request.Operation == wire.Import:
 		return refuseImport(m.request)
-	case !slices.Contains([]wire.Operation{wire.Inventory, wire.Populate, wire.Export, wire.Abort}, m.request.Operation):
+	case !slices.Contains([]wire.Operation{
+		wire.Inventory, wire.Populate, wire.Export, wire.Abort, wire.Prune,
+	}, m.request.Operation):
 		return fault.New(wire.MoverBroken, "unknown operation %q", m.request.Operation)
 	}
 	return nil
@@ -302,7 +308,10 @@ func (m *mover) report(l *ledger.Ledger, err error) wire.Report {
 	if m.plan != nil {
 		r.Objects, r.Bytes, r.SkippedKeys = int64(len(m.plan.Entries)), m.plan.Bytes, m.plan.Skipped
 	}
-	if m.faults.Uploads {
+	switch {
+	case m.request.Operation == wire.Prune:
+		m.reportPrune(&r)
+	case m.faults.Uploads:
 		m.reportExport(&r)
 	}
 	if m.imported != nil {

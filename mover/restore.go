@@ -76,8 +76,8 @@ func (t *transfer) refuseUnfinished(ctx context.Context) error {
 	}
 	return fault.New(
 		wire.SourceChanged,
-		"an export below prefix %s is under way, or has failed: there is no complete one until it ends; wait for it, "+
-			"export again, or remove spec.restoreAttributes to load what is there",
+		"an export below prefix %s is under way, has failed, or is being removed: there is no complete one; wait for it, "+
+			"export again, name another, or remove spec.restoreAttributes to load what is there",
 		plan.Quote(plan.ListPrefix(t.request.Source)),
 	)
 }

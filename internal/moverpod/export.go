@@ -7,7 +7,7 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// ExportRequest translates what an export asks for. Op is wire.Export or wire.Abort. Run is the UID
+// ExportRequest translates what an export asks for. Op is wire.Export, wire.Abort or wire.Prune. Run is the UID
 // of the S3Export, and prefix that of its objects, with everything replaced; it is empty for one key.
 // Volume, progress, attempt and the run to copy from are the caller's to add.
 func ExportRequest(op wire.Operation, spec v1alpha1.S3ExportTemplate, run, prefix string) (wire.Request, error) {
@@ -26,15 +26,15 @@ func ExportRequest(op wire.Operation, spec v1alpha1.S3ExportTemplate, run, prefi
 		Transfer:    wire.Transfer{Parallelism: int(spec.Transfer.Parallelism), BytesPerSecond: limit},
 		Export:      wire.ExportOptions{Run: run, Key: to.Key},
 	}
-	if op == wire.Abort {
+	if e := spec.ServerSideEncryption; e != nil && op != wire.Abort {
+		r.Export.Encryption = wire.Encryption{Type: string(e.Type), KMSKeyID: e.KMSKeyID}
+	}
+	if op != wire.Export {
 		return r, nil
 	}
 	r.Source.Include, r.Source.Exclude = spec.Include, spec.Exclude
 	r.Export.OnExisting, r.Export.UnsafePaths = string(spec.OnExisting), string(spec.UnsafePaths)
 	r.Export.DeleteExtra, r.Export.DryRun = spec.DeleteExtra, spec.DryRun
 	r.Export.StorageClass, r.Export.Tags = spec.StorageClass, spec.Tags
-	if e := spec.ServerSideEncryption; e != nil {
-		r.Export.Encryption = wire.Encryption{Type: string(e.Type), KMSKeyID: e.KMSKeyID}
-	}
 	return r, nil
 }

@@ -137,3 +137,6 @@ func ExportName(exportUID string) string { return fmt.Sprintf("export-%s", expor
 
 // AbortName is the name of the pod that ends the uploads that an export has left.
 func AbortName(exportUID string) string { return fmt.Sprintf("abort-%s", exportUID) }
+
+// PruneName is the name of the pod that removes what an export has sent.
+func PruneName(exportUID string) string { return fmt.Sprintf("prune-%s", exportUID) }

@@ -19,6 +19,7 @@ import (
 const (
 	Key         = wire.JournalDir + "/manifest.json"
 	PreviousKey = wire.JournalDir + "/previous.json" // In a shared prefix, the one before, while a run writes.
+	PruningKey  = wire.JournalDir + "/pruning.json"  // What was the manifest of a run whose objects are being removed.
 )
 
 // SchemaVersion is the one that this package writes, and the only one that it reads.

@@ -39,14 +39,23 @@ var errUnreadable = errors.New("the manifest cannot be used")
 func (s *sender) readManifest(
 	ctx context.Context,
 	key string,
-) (m manifest.Manifest, tag string, found bool, err error) {
+) (manifest.Manifest, string, bool, error) {
+	m, info, found, err := s.manifestAt(ctx, key)
+	return m, info.ETag, found, err
+}
+
+// manifestAt also returns what S3 says of the object.
+func (s *sender) manifestAt(
+	ctx context.Context,
+	key string,
+) (m manifest.Manifest, info minio.ObjectInfo, found bool, err error) {
 	err = s.again(ctx, func(ctx context.Context) error {
-		body, info, _, err := s.core.GetObject(ctx, s.bucket, key, minio.GetObjectOptions{})
+		body, answer, _, err := s.core.GetObject(ctx, s.bucket, key, minio.GetObjectOptions{})
 		if err != nil {
 			return err //nolint:wrapcheck // It is classified above.
 		}
 		defer func() { _ = body.Close() }()
-		tag = info.ETag
+		info = answer
 		watched := &watched{from: body}
 		m, err = manifest.Read(watched)
 		if err != nil && watched.err == nil { // The connection is not to blame.
@@ -55,12 +64,12 @@ func (s *sender) readManifest(
 		return errors.Join(err, watched.err)
 	})
 	if isNoSuchKey(err) {
-		return m, tag, false, nil
+		return m, info, false, nil
 	}
 	if err != nil {
-		return m, tag, false, fmt.Errorf("read %s: %w", plan.Quote(key), err)
+		return m, info, false, fmt.Errorf("read %s: %w", plan.Quote(key), err)
 	}
-	return m, tag, true, nil
+	return m, info, true, nil
 }
 
 // ReadManifest reads the manifest of a complete export below a prefix; false where there is none.

@@ -83,7 +83,7 @@ type Encryption struct {
 // checkExport refuses an export that a mover could only guess the meaning of.
 func checkExport(r Request) error { //nolint:gocyclo // A case for each field.
 	e := r.Export
-	if r.Operation == Abort {
+	if r.Operation == Abort || r.Operation == Prune {
 		if !IsUID(e.Run) {
 			return fmt.Errorf("export.run %q is not a UID", e.Run)
 		}

@@ -109,6 +109,21 @@ func TestParseRequestRefusesAnExportWithoutMeaning(t *testing.T) {
 		},
 		"a population": {func(r *wire.Request) { r.Operation = wire.Populate }, "export is set"},
 		"an inventory": {func(r *wire.Request) { r.Operation = wire.Inventory }, "export is set"},
+		"a removal":    {func(r *wire.Request) { prune(r) }, ""},
+		"an export that removes": {
+			func(r *wire.Request) { prune(r); r.Operation = wire.Export; r.Volume = export().Volume },
+			"prune is set",
+		},
+		"a removal of no run":          {func(r *wire.Request) { prune(r); r.Export.Run = "" }, "export.run"},
+		"a removal of a bucket":        {func(r *wire.Request) { prune(r); r.Source.Prefix = "" }, "source.prefix is empty"},
+		"a removal of one object":      {func(r *wire.Request) { prune(r); oneKey(r) }, "export.key is set"},
+		"a removal for nobody":         {func(r *wire.Request) { prune(r); r.Prune.Claim = "" }, "prune.claim"},
+		"a removal by any manifest":    {func(r *wire.Request) { prune(r); r.Prune.Digest = "" }, "prune.digest"},
+		"a removal of the only run":    {func(r *wire.Request) { prune(r); r.Prune.Kept = nil }, "the only complete run"},
+		"a removal of what stays":      {func(r *wire.Request) { stay(r).Run = r.Export.Run }, "the run itself"},
+		"a removal of a shared prefix": {func(r *wire.Request) { stay(r).Prefix = "runs/1/" }, "same prefix"},
+		"a stay in half a prefix":      {func(r *wire.Request) { stay(r).Prefix = "runs/2" }, "end in a slash"},
+		"a stay of any content":        {func(r *wire.Request) { stay(r).Digest = "" }, "is no run"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -127,4 +142,18 @@ func TestParseRequestRefusesAnExportWithoutMeaning(t *testing.T) {
 			}
 		})
 	}
+}
+
+// prune makes of an export the removal of what it has sent.
+func prune(r *wire.Request) {
+	r.Operation, r.Volume = wire.Prune, wire.Volume{}
+	r.Prune = wire.PruneOptions{
+		Claim: "c-1", Digest: "sha256:1", Kept: []wire.KeptRun{{Run: "e-2", Prefix: "runs/2/", Digest: "sha256:2"}},
+	}
+}
+
+// stay is the run that stays, of such a removal.
+func stay(r *wire.Request) *wire.KeptRun {
+	prune(r)
+	return &r.Prune.Kept[0]
 }

@@ -92,11 +92,12 @@ type Report struct {
 	SentBytes   int64 `json:"sentBytes,omitempty"`
 	// CopiedObjects were copied by S3 from the last complete run.
 	CopiedObjects int64 `json:"copiedObjects,omitempty"`
-	// DeletedObjects were removed for deleteExtra.
+	// DeletedObjects were removed for deleteExtra, or by this attempt of a Prune.
 	DeletedObjects int64 `json:"deletedObjects,omitempty"`
 	// SpecialFiles are sockets, FIFOs and devices, which are not exported.
 	SpecialFiles int64 `json:"specialFiles,omitempty"`
-	// OtherObjects are below the prefix and not of this export. A population of the prefix loads them, too.
+	// OtherObjects are below the prefix and not of this export. A population of the prefix loads them, too. For a
+	// Prune they are those that the run's manifest lists and that stay, because they are not of that run alone.
 	OtherObjects int64 `json:"otherObjects,omitempty"`
 	// AbortedUploads are the multipart uploads that an Abort has ended.
 	AbortedUploads int64 `json:"abortedUploads,omitempty"`

@@ -52,6 +52,9 @@ const (
 	// Abort ends the multipart uploads that movers of one run of an Export have left below its prefix, and
 	// removes what the run kept there. Nothing is read from a volume, and objects that are complete stay.
 	Abort Operation = "Abort"
+	// Prune removes the objects of a complete run of an Export that its manifest lists and no other one. The
+	// manifest stops to be one first, so that what is left is never taken for a complete export.
+	Prune Operation = "Prune"
 	// Import brings files to Volume.TargetPath of a volume that may be in use. Each is verified beside its
 	// place and renamed over it; nothing else on the volume is changed.
 	Import Operation = "Import"
@@ -68,10 +71,12 @@ type Request struct {
 	TLS         TLS         `json:"tls,omitzero"`
 	Files       Files       `json:"files,omitzero"`
 	Progress    Progress    `json:"progress,omitzero"`
-	// Export is set for the operations Export and Abort only; Source is then the destination.
+	// Export is set for the operations Export, Abort and Prune only; Source is then the destination.
 	Export ExportOptions `json:"export,omitzero"`
 	// Import is set for the operation Import only.
 	Import ImportOptions `json:"import,omitzero"`
+	// Prune is set for the operation Prune only.
+	Prune PruneOptions `json:"prune,omitzero"`
 	// Attempt counts from 1. The first one accepts an empty volume, or one of this claim.
 	Attempt int `json:"attempt,omitempty"`
 }
@@ -242,7 +247,7 @@ func ParseRequest(arg string) (Request, error) {
 		return Request{}, fmt.Errorf("parse request: %w", err)
 	}
 	switch {
-	case !slices.Contains([]Operation{Inventory, Populate, Export, Abort, Import}, r.Operation):
+	case !slices.Contains([]Operation{Inventory, Populate, Export, Abort, Prune, Import}, r.Operation):
 		return Request{}, fmt.Errorf("parse request: unknown operation %q", r.Operation)
 	case r.Source.Bucket == "":
 		return Request{}, errors.New("parse request: source.bucket is empty")
@@ -256,7 +261,7 @@ func ParseRequest(arg string) (Request, error) {
 	case r.Operation == Populate && !IsUID(r.Volume.ClaimUID):
 		return Request{}, fmt.Errorf("parse request: volume.claimUID %q is not a UID", r.Volume.ClaimUID)
 	}
-	if err := errors.Join(checkExport(r), checkImport(r)); err != nil {
+	if err := errors.Join(checkExport(r), checkImport(r), checkPrune(r)); err != nil {
 		return Request{}, fmt.Errorf("parse request: %w", err)
 	}
 	return r, nil

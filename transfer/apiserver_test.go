@@ -26,8 +26,10 @@ import (
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/kubetest"
+	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/transfer/claims"
 	"github.com/s3populator/s3populator/transfer/policy"
+	"github.com/s3populator/s3populator/transfer/prune"
 )
 
 // world is an API server, a clock that tests move, and two managers that both believe that they lead.
@@ -79,6 +81,13 @@ func (w *world) manager(t *testing.T) (end func()) {
 		if err := r.SetupWithManager(t.Context(), mgr); err != nil {
 			t.Fatal(err)
 		}
+	}
+	prunes := &prune.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: recorder, Now: w.now,
+		Options: prune.Options{Image: moverpod.Image{Name: "mover"}},
+	}
+	if err := prunes.SetupWithManager(mgr); err != nil {
+		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -233,6 +242,10 @@ func (w *world) testPolicyRules(t *testing.T) {
 		"deletions alone":        {func(s spec) { s.Schedule, s.OnDelete = "", true }, ""},
 		"the place of the next claim": {
 			func(s spec) { s.OnDelete, s.Template.Destination.Prefix = true, "{{.Claim}}/" }, "a later claim of the same name",
+		},
+		"objects of a run that has its place": {func(s spec) { s.PruneData = true }, ""},
+		"objects of runs that share one": {
+			func(s spec) { s.PruneData, s.Template.Destination.Prefix = true, "{{.Claim}}/" }, "with pruneData each run needs",
 		},
 		"a part of what goes":    {func(s spec) { s.OnDelete, s.Template.Path = true, "a" }, "onDelete: all of a claim"},
 		"a deadline of nothing":  {func(s spec) { s.StartingDeadlineSeconds = new(int64(0)) }, "greater than or equal to 10"},

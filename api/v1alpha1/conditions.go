@@ -103,6 +103,12 @@ const (
 // ReasonOlderPolicyDecides is an event on an S3ExportPolicy.
 const ReasonOlderPolicyDecides Reason = "OlderPolicyDecides"
 
+// Reasons of events on an S3ExportPolicy with pruneData.
+const (
+	ReasonPruned    Reason = "Pruned"
+	ReasonPruneHeld Reason = "PruneHeld"
+)
+
 // ReasonScheduledAhead is an event on an S3ExportPolicy and on a claim with a schedule.
 const ReasonScheduledAhead Reason = "ScheduledAhead"
 

@@ -48,6 +48,7 @@ type S3ExportPolicyList struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.template.destination.key)",message="template.destination.key: all claims would be exported to one object; use prefix, with {{.Claim}} or {{.Run}} in it"
 // +kubebuilder:validation:XValidation:rule="!has(self.template.destination.prefix) || self.template.destination.prefix.contains('{{.Claim}}') || self.template.destination.prefix.contains('{{.Run}}')",message="template.destination.prefix: all claims would be exported to one place, and overwrite each other's objects; add {{.Claim}} or {{.Run}}, or leave prefix out"
 // +kubebuilder:validation:XValidation:rule="!has(self.onDelete) || !self.onDelete || !has(self.template.destination.prefix) || self.template.destination.prefix.contains('{{.Run}}')",message="template.destination.prefix: with onDelete, a later claim of the same name would overwrite what is left of one that was deleted; add {{.Run}}, or leave prefix out"
+// +kubebuilder:validation:XValidation:rule="!has(self.pruneData) || !self.pruneData || !has(self.template.destination.prefix) || self.template.destination.prefix.contains('{{.Run}}')",message="template.destination.prefix: with pruneData each run needs a prefix of its own; add {{.Run}}, or leave prefix out; in a prefix that runs share use template.deleteExtra"
 // +kubebuilder:validation:XValidation:rule="self.concurrencyPolicy != 'Allow' || !has(self.template.destination.prefix) || self.template.destination.prefix.contains('{{.Run}}')",message="concurrencyPolicy: with Allow two runs may write at once, so each needs a prefix of its own; add {{.Run}} to template.destination.prefix, or use Forbid"
 type S3ExportPolicySpec struct {
 	// ClaimSelector selects claims of this namespace by their labels; {} selects all of them.
@@ -90,12 +91,20 @@ type S3ExportPolicySpec struct {
 	ConcurrencyPolicy ConcurrencyPolicy `json:"concurrencyPolicy,omitempty"`
 
 	// Keep is how many complete S3Exports of each claim stay, and how many failed ones since. What
-	// those that go have exported stays in S3.
+	// those that go have exported stays in S3, unless pruneData is true.
 	// +optional
 	// +kubebuilder:default=5
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	Keep int32 `json:"keep,omitempty"`
+
+	// PruneData also removes from S3 what the complete S3Exports that go have exported: of the objects that such a
+	// run's manifest lists those that are as it wrote them and that no other manifest lists. Nothing is removed
+	// before the manifests of the runs that stay were read, and every object of the newest was found. What failed runs
+	// have left stays. A run whose prefix an S3Source has found by fromExport stays as long as that. Each run needs a
+	// prefix of its own, with {{.Run}} in it. What was exported for onDelete is never removed.
+	// +optional
+	PruneData bool `json:"pruneData,omitempty"`
 
 	// Suspend begins no further runs of the schedule; those that have begun go on.
 	// +optional

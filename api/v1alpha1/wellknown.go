@@ -53,6 +53,7 @@ const (
 	RoleInventory = "inventory"
 	RoleExport    = "export"
 	RoleAbort     = "abort"
+	RolePrune     = "prune"
 	// RoleImport is that of the mover of an S3Import, and of the S3Imports that the manager makes for a token.
 	RoleImport = "import"
 	// RoleFinalExport is that of the claim that holds a volume during a final export, and of its S3Export.
@@ -200,6 +201,13 @@ const (
 // AnnotationScheduledAt on an S3Export: the tick that it was made for, in RFC 3339; written by the manager,
 // for people.
 const AnnotationScheduledAt = Group + "/scheduled-at"
+
+// AnnotationPruning on a complete S3Export: when the manager began to remove its objects, in RFC 3339. From then
+// on it is no run to keep, to restore or to copy from. Written and read by the manager.
+const AnnotationPruning = Group + "/pruning"
+
+// AnnotationReplicas on the Deployment of the manager: how many there were before it was stopped to be uninstalled.
+const AnnotationReplicas = Group + "/replicas"
 
 // AnnotationMadeFrom on an S3Source that the manager made from a claim's annotations: hash of
 // those, so that the manager follows a change of them and leaves later edits of the source alone.

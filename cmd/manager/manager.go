@@ -55,7 +55,7 @@ func run(ctx context.Context, o options, f *drain) error {
 	for _, add := range []func() error{
 		func() error { return addCertificates(mgr, authority) },
 		func() error { return addMovers(ctx, mgr, o, authority) },
-		func() error { return addExportRequests(ctx, mgr) },
+		func() error { return addExportRequests(ctx, mgr, o) },
 		func() error { return addFinalExports(ctx, mgr) },
 		func() error { return addAdmission(ctx, mgr, o) },
 		func() error { return addProgress(mgr, o) },

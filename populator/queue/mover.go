@@ -47,7 +47,7 @@ func MoverOf(pod *corev1.Pod, now time.Time) Mover {
 	switch role {
 	case v1alpha1.RoleInventory:
 		m.UID = types.UID(m.Source)
-	case v1alpha1.RoleExport, v1alpha1.RoleAbort:
+	case v1alpha1.RoleExport, v1alpha1.RoleAbort, v1alpha1.RolePrune:
 		m.UID = types.UID(pod.Labels[v1alpha1.LabelExportUID])
 	case v1alpha1.RoleConsumer:
 		m.UID = types.UID(cmp.Or(pod.Labels[v1alpha1.LabelClaimUID], pod.Labels[v1alpha1.LabelExportUID]))

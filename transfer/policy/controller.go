@@ -55,7 +55,8 @@ const byOwner = "policy.owner"
 // +kubebuilder:rbac:groups=s3populator.io,resources=s3exportpolicies,verbs=get;list;watch
 // +kubebuilder:rbac:groups=s3populator.io,resources=s3exportpolicies/status,verbs=patch
 // +kubebuilder:rbac:groups=s3populator.io,resources=s3exportpolicies/finalizers,verbs=update
-// +kubebuilder:rbac:groups=s3populator.io,resources=s3exports,verbs=list;watch;create;delete
+// +kubebuilder:rbac:groups=s3populator.io,resources=s3exports,verbs=list;watch;create;delete;patch
+// +kubebuilder:rbac:groups=s3populator.io,resources=s3sources,verbs=list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // SetupWithManager watches policies, also those beside each other, their S3Exports, and the labels of claims.
@@ -144,7 +145,8 @@ func (r *Reconciler) observe(ctx context.Context, request ctrl.Request) (state, 
 		return state{}, fmt.Errorf("list S3ExportPolicies: %w", err)
 	}
 	s.Claims, s.Exports, s.Policies = claims.Items, exports.Items, policies.Items
-	return s, nil
+	err := r.observePrunes(ctx, &s)
+	return s, err
 }
 
 // errStale: the policy was written since the cache saw it.
@@ -184,7 +186,10 @@ func (r *Reconciler) act(ctx context.Context, s state, d *decision) (refused boo
 	for _, e := range d.Events {
 		r.Events.Eventf(s.Policy, nil, corev1.EventTypeWarning, string(e.Reason), "Schedule", "%s", e.Note)
 	}
-	return refused, r.remove(ctx, d.Prune)
+	if err := r.remove(ctx, d.Prune); err != nil {
+		return refused, err
+	}
+	return refused, r.mark(ctx, s, *d)
 }
 
 // unchanged tells that nobody wrote the policy since it was cached: a manager that does not know that a tick was

@@ -25,8 +25,10 @@ type state struct {
 	// Claims of the policy's namespace, and the policies there, itself among them.
 	Claims   []corev1.PersistentVolumeClaim
 	Policies []v1alpha1.S3ExportPolicy
-	// Exports that the policy owns.
-	Exports []v1alpha1.S3Export
+	// Exports that the policy owns, and all of the namespace.
+	Exports, Beside []v1alpha1.S3Export
+	// Sources of the namespace.
+	Sources []v1alpha1.S3Source
 	Now     time.Time
 }
 
@@ -36,6 +38,9 @@ type decision struct {
 	Start []*v1alpha1.S3Export
 	// End are active ones that others replace, Prune those that are history.
 	End, Prune []*v1alpha1.S3Export
+	// Mark is a run whose objects are to be removed, and Kept are those that stay then.
+	Mark *v1alpha1.S3Export
+	Kept []*v1alpha1.S3Export
 	// Status of the policy once all that is to start was started.
 	Status v1alpha1.S3ExportPolicyStatus
 	// Text is what Ready says of a schedule, besides the claims that wait.
@@ -60,8 +65,7 @@ func decide(s state) decision {
 		return d
 	}
 	d.Status.Claims = int32(min(len(claims), 1<<30))
-	d.Prune = history(s)
-	decided := decidedElsewhere(s, claims)
+	decided := decidedElsewhere(s, claims) + prune(&d, s)
 	if s.Policy.Spec.Schedule == "" {
 		d.Status.Waiting = nil
 		report(
@@ -134,7 +138,7 @@ func fire(d *decision, s state, plan schedule.Schedule, claims []*corev1.Persist
 	}
 	next := plan.Next(tick, s.Now)
 	d.Status.NextScheduleTime = &metav1.Time{Time: next}
-	d.Recheck = schedule.Recheck(next, s.Now)
+	d.again(schedule.Recheck(next, s.Now))
 }
 
 // sinceOf is the tick of the last runs, or when the policy was created; earlier ticks do not count. It is told to be
@@ -254,23 +258,9 @@ func exportFor(
 	}
 }
 
-// history are the exports that need not be kept, claim by claim.
-func history(s state) []*v1alpha1.S3Export {
-	runs := map[string][]retention.Run{}
-	byName := map[string]*v1alpha1.S3Export{}
-	for i := range s.Exports {
-		e := &s.Exports[i]
-		runs[e.Labels[v1alpha1.LabelClaimUID]] = append(runs[e.Labels[v1alpha1.LabelClaimUID]], retention.RunOf(e))
-		byName[e.Name] = e
+// again looks again after a while, or earlier where that was decided before.
+func (d *decision) again(after time.Duration) {
+	if d.Recheck == 0 || after < d.Recheck {
+		d.Recheck = after
 	}
-	var gone []*v1alpha1.S3Export
-	for _, of := range runs {
-		for _, name := range retention.Removable(of, int(s.Policy.Spec.Keep)) {
-			if byName[name].DeletionTimestamp == nil {
-				gone = append(gone, byName[name])
-			}
-		}
-	}
-	slices.SortFunc(gone, func(a, b *v1alpha1.S3Export) int { return strings.Compare(a.Name, b.Name) })
-	return gone
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package retention tells which S3Exports or S3Imports of a claim are history that need not be kept. It is about these
-// objects of Kubernetes alone: what a run wrote to S3 stays there. It is pure.
+// objects of Kubernetes alone; what becomes of what a run wrote to S3 is decided elsewhere. It is pure.
 package retention
 
 import (
@@ -74,10 +74,26 @@ func RunOfImport(i *v1alpha1.S3Import) Run {
 //
 // Dry runs are a history of their own: they wrote nothing that could take the place of what others wrote.
 func Removable(runs []Run, keep int) []string {
-	newest := slices.SortedFunc(slices.Values(runs), func(a, b Run) int {
+	newest := newestFirst(runs)
+	return append(removable(newest, max(keep, 1), false), removable(newest, max(keep, 1), true)...)
+}
+
+// Kept are the names of the complete runs of one claim that stay, newest first; dry ones are none.
+func Kept(runs []Run, keep int) []string {
+	gone := Removable(runs, keep)
+	var kept []string
+	for _, run := range newestFirst(runs) {
+		if run.State == Complete && !run.Dry && !slices.Contains(gone, run.Name) {
+			kept = append(kept, run.Name)
+		}
+	}
+	return kept
+}
+
+func newestFirst(runs []Run) []Run {
+	return slices.SortedFunc(slices.Values(runs), func(a, b Run) int {
 		return cmp.Or(b.At.Compare(a.At), cmp.Compare(b.Name, a.Name))
 	})
-	return append(removable(newest, max(keep, 1), false), removable(newest, max(keep, 1), true)...)
 }
 
 // removable looks at the dry runs, or at the others.

@@ -57,6 +57,25 @@ func TestRemovable(t *testing.T) {
 	}
 }
 
+func TestKept(t *testing.T) {
+	for name, tt := range map[string]struct {
+		runs string
+		keep int
+		want string
+	}{
+		"none":                      {"fa", 2, ""},
+		"the newest first":          {"cccc", 2, "32"},
+		"neither dry nor failed":    {"ccfCFa", 5, "10"},
+		"one is kept at least":      {"cc", 0, "1"},
+		"fewer than could be":       {"fc", 3, "1"},
+		"never one that is removed": {"cfcfc", 1, "4"},
+	} {
+		if got := strings.Join(Kept(runs(tt.runs), tt.keep), ""); got != tt.want {
+			t.Errorf("%s: keeps %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
 func TestRunsOfOneMomentHaveAnOrder(t *testing.T) {
 	same := []Run{{Name: "b", State: Complete}, {Name: "a", State: Complete}}
 	for range 10 {

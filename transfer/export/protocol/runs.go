@@ -61,14 +61,19 @@ func samePlace(a, b *v1alpha1.S3Export) bool {
 		x.Bucket == y.Bucket && x.Key == y.Key
 }
 
+// readable tells that a run is complete, and its objects are not being removed.
+func readable(e *v1alpha1.S3Export) bool {
+	return Complete(e) && !e.Spec.DryRun && e.Annotations[v1alpha1.AnnotationPruning] == "" &&
+		e.Status.Prefix != "" && e.Status.CompletionTime != nil
+}
+
 // Last is the last complete run of the claim that unchanged files of e can be copied from: in the same
 // bucket, with the same credentials, below another prefix.
 func Last(e *v1alpha1.S3Export, all []v1alpha1.S3Export, claim types.UID, prefix string) *v1alpha1.S3Export {
 	var best *v1alpha1.S3Export
 	for i := range all {
 		o := &all[i]
-		if o.UID == e.UID || !Complete(o) || o.Spec.DryRun || o.Status.ClaimUID != string(claim) ||
-			o.Status.Prefix == "" || o.Status.Prefix == prefix || o.Status.CompletionTime == nil ||
+		if o.UID == e.UID || !readable(o) || o.Status.ClaimUID != string(claim) || o.Status.Prefix == prefix ||
 			!equality.Semantic.DeepEqual(o.Spec.Destination.S3Location, e.Spec.Destination.S3Location) {
 			continue
 		}

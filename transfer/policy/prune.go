@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/transfer/retention"
+)
+
+// slowPrune is after what time it is told that the objects of a run are still there.
+const slowPrune = 10 * time.Minute
+
+// runsOf are the exports of each claim: those that need not be kept, oldest first, and the complete ones that stay,
+// newest first. One whose objects are being removed counts for nothing.
+func runsOf(s state) (gone []*v1alpha1.S3Export, kept map[string][]*v1alpha1.S3Export) {
+	runs, byName := map[string][]retention.Run{}, map[string]*v1alpha1.S3Export{}
+	for i := range s.Exports {
+		e := &s.Exports[i]
+		if retention.Pruning(e) || e.DeletionTimestamp != nil && s.Policy.Spec.PruneData {
+			continue // Whoever deletes it may not want it to count.
+		}
+		runs[claimOf(e)] = append(runs[claimOf(e)], retention.RunOf(e))
+		byName[e.Name] = e
+	}
+	kept = map[string][]*v1alpha1.S3Export{}
+	for claim, of := range runs {
+		for _, name := range retention.Removable(of, int(s.Policy.Spec.Keep)) {
+			gone = append(gone, byName[name])
+		}
+		for _, name := range retention.Kept(of, int(s.Policy.Spec.Keep)) {
+			kept[claim] = append(kept[claim], byName[name])
+		}
+	}
+	gone = slices.DeleteFunc(gone, func(e *v1alpha1.S3Export) bool { return e.DeletionTimestamp != nil })
+	slices.SortFunc(gone, func(a, b *v1alpha1.S3Export) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name))
+	})
+	return gone, kept
+}
+
+func claimOf(e *v1alpha1.S3Export) string { return e.Labels[v1alpha1.LabelClaimUID] }
+
+// prune decides what becomes of each export that need not be kept, and returns what keeps some of them:
+//
+//	export                                          then
+//	nothing is to be removed                        the export goes
+//	a source names it, or a run copies from it      it stays for as long
+//	no run that stays is in its bucket              it stays, and that is told
+//	another is marked                               it waits
+//	else                                            mark it: it is no complete run any more
+//
+// Package prune removes the objects of a run that is marked, and then its export.
+func prune(d *decision, s state) string {
+	gone, kept := runsOf(s)
+	held, busy := beingPruned(d, s)
+	for _, e := range gone {
+		if !s.Policy.Spec.PruneData || !retention.HasOwnPrefix(e) {
+			d.Prune = append(d.Prune, e)
+			continue
+		}
+		stay := retention.Beside(e, kept[claimOf(e)])
+		switch why := s.needs(e); {
+		case why != "":
+			held = append(held, fmt.Sprintf("S3Export %s: %s", e.Name, why))
+		case len(stay) == 0:
+			held = append(held, fmt.Sprintf("S3Export %s: none of the runs of its claim that stay is in its bucket; delete it, "+
+				"and its objects, if they are not needed", e.Name))
+		case !busy:
+			d.Mark, d.Kept, busy = e, stay, true
+		}
+	}
+	if len(held) == 0 {
+		return ""
+	}
+	return " What older runs have exported is not removed for now: " + few(held) + "."
+}
+
+// beingPruned tells of runs that are marked, and of those that have been for long.
+func beingPruned(d *decision, s state) (held []string, busy bool) {
+	for i := range s.Exports {
+		e := &s.Exports[i]
+		if !retention.Pruning(e) || e.DeletionTimestamp != nil {
+			continue
+		}
+		busy = true
+		since, err := time.Parse(time.RFC3339, e.Annotations[v1alpha1.AnnotationPruning])
+		if left := since.Add(slowPrune).Sub(s.Now); err == nil && left > 0 {
+			d.again(left)
+			continue
+		}
+		held = append(held, fmt.Sprintf("S3Export %s: it is tried since %s, and its events say what keeps it", e.Name,
+			e.Annotations[v1alpha1.AnnotationPruning]))
+	}
+	return held, busy
+}
+
+// needs tells who needs what a run has exported.
+func (s state) needs(e *v1alpha1.S3Export) string {
+	for i := range s.Sources {
+		source := &s.Sources[i]
+		if source.Spec.FromExport == nil {
+			continue
+		}
+		found := source.Status.FromExport
+		if found != nil && found.UID == string(e.UID) || source.Spec.FromExport.Run == e.Name {
+			return fmt.Sprintf("S3Source %s restores it; delete the S3Source if it is not needed", source.Name)
+		}
+	}
+	for i := range s.Beside {
+		o := &s.Beside[i]
+		if retention.StateOf(o) == retention.Active && o.Status.CopiedFrom == e.Status.Prefix {
+			return fmt.Sprintf("S3Export %s copies from it", o.Name)
+		}
+	}
+	return ""
+}
+
+// observePrunes reads who needs older runs.
+func (r *Reconciler) observePrunes(ctx context.Context, s *state) error {
+	if !s.Policy.Spec.PruneData {
+		return nil
+	}
+	var all v1alpha1.S3ExportList
+	if err := r.List(ctx, &all, client.InNamespace(s.Policy.Namespace)); err != nil {
+		return fmt.Errorf("list S3Exports: %w", err)
+	}
+	var sources v1alpha1.S3SourceList
+	if err := r.List(ctx, &sources, client.InNamespace(s.Policy.Namespace)); err != nil {
+		return fmt.Errorf("list S3Sources: %w", err)
+	}
+	s.Beside, s.Sources = all.Items, sources.Items
+	return nil
+}
+
+// confirmPolicy asks for the policy. Its status may be another one by now.
+func (r *Reconciler) confirmPolicy(ctx context.Context, policy *v1alpha1.S3ExportPolicy) error {
+	now := &v1alpha1.S3ExportPolicy{}
+	err := r.Live.Get(ctx, client.ObjectKeyFromObject(policy), now)
+	switch {
+	case apierrors.IsNotFound(err):
+		return errStale
+	case err != nil:
+		return fmt.Errorf("read the policy: %w", err)
+	case now.UID != policy.UID, now.Generation != policy.Generation, now.DeletionTimestamp != nil:
+		return errStale
+	}
+	return nil
+}
+
+func (r *Reconciler) confirmKept(ctx context.Context, namespace string, kept []*v1alpha1.S3Export) error {
+	var all v1alpha1.S3ExportList
+	if err := r.Live.List(ctx, &all, client.InNamespace(namespace)); err != nil {
+		return fmt.Errorf("list S3Exports: %w", err)
+	}
+	there := map[types.UID]bool{}
+	for i := range all.Items {
+		e := &all.Items[i]
+		there[e.UID] = e.DeletionTimestamp == nil && retention.HasOwnPrefix(e) && !retention.Pruning(e)
+	}
+	for _, e := range kept {
+		if !there[e.UID] {
+			return errStale
+		}
+	}
+	return nil
+}
+
+// mark ends that a run counts as complete, before anything of it is removed. It asks the API server, not a cache,
+// whether the policy is what was decided on, and whether the runs that stay do.
+func (r *Reconciler) mark(ctx context.Context, s state, d decision) error {
+	if d.Mark == nil {
+		return nil
+	}
+	if err := errors.Join(r.confirmPolicy(ctx, s.Policy), r.confirmKept(ctx, s.Policy.Namespace, d.Kept)); err != nil {
+		return err
+	}
+	changed := d.Mark.DeepCopy()
+	if changed.Annotations == nil {
+		changed.Annotations = map[string]string{}
+	}
+	changed.Annotations[v1alpha1.AnnotationPruning] = r.Now().UTC().Format(time.RFC3339)
+	guarded := client.MergeFromWithOptions(d.Mark, client.MergeFromWithOptimisticLock{})
+	if err := client.IgnoreNotFound(r.Patch(ctx, changed, guarded)); err != nil {
+		return fmt.Errorf("mark S3Export %s: %w", d.Mark.Name, err)
+	}
+	return nil
+}

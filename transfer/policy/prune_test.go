@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/kubetest"
+	"github.com/s3populator/s3populator/transfer/retention"
+)
+
+// pruned are four hourly runs of a claim, each with a prefix of its own, of which two stay: 3 and 4.
+func pruned(change ...func(*world)) *world {
+	w := newWorld(hour(5), "a").last(hour(5)).spec(func(s *v1alpha1.S3ExportPolicySpec) { s.PruneData = true })
+	for n := 1; n <= 4; n++ {
+		w.ran("a", hour(n), v1alpha1.ConditionComplete)
+	}
+	for i := range w.Exports {
+		e := &w.Exports[i]
+		e.Spec.Destination.Bucket = "backups"
+		e.Status.Prefix, e.Status.ClaimUID = "ml/a/"+string(e.UID)+"/", "uid-a"
+		e.Status.ManifestDigest = "sha256:" + e.Name
+	}
+	for _, f := range change {
+		f(w)
+	}
+	return w
+}
+
+func marked(n int) func(*world) {
+	return func(w *world) { w.Exports[n-1].Annotations[v1alpha1.AnnotationPruning] = "2026-11-26T05:00:00Z" }
+}
+
+func export(n int, change func(*v1alpha1.S3Export)) func(*world) {
+	return func(w *world) { change(&w.Exports[n-1]) }
+}
+
+func TestPrune(t *testing.T) {
+	elsewhere := func(e *v1alpha1.S3Export) { e.Spec.Destination.Bucket = "other" }
+	shared := func(e *v1alpha1.S3Export) { e.Status.Prefix = "ml/a/" }
+	both := func(f func(*v1alpha1.S3Export), runs ...int) func(*world) {
+		return func(w *world) {
+			for _, n := range runs {
+				f(&w.Exports[n-1])
+			}
+		}
+	}
+	source := func(run int, change func(*v1alpha1.S3Source, *v1alpha1.S3Export)) func(*world) {
+		return func(w *world) {
+			s := v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Name: "restore", Namespace: "ml"}}
+			s.Spec.FromExport = &v1alpha1.FromExport{Claim: "a"}
+			change(&s, &w.Exports[run-1])
+			w.Sources = append(w.Sources, s)
+		}
+	}
+	later := func(w *world) { w.Now = hour(5).Add(11 * time.Minute) }
+	for name, tt := range map[string]struct {
+		world            *world
+		mark, gone, kept string
+		told             string
+	}{
+		"not asked for":              {world: pruned(func(w *world) { w.Policy.Spec.PruneData = false }), gone: "a@1 a@2"},
+		"the oldest is marked first": {world: pruned(), mark: "a@1", kept: "a@4 a@3"},
+		"one at a time":              {world: pruned(marked(1))},
+		"that takes long":            {world: pruned(marked(1), later), told: "it is tried since 2026-11-26T05:00:00Z"},
+		"also when it is not asked for any more": {
+			world: pruned(marked(1), later, func(w *world) { w.Policy.Spec.PruneData = false }),
+			gone:  "a@2", told: "it is tried since",
+		},
+		"one that is marked is none to keep": {
+			world: pruned(marked(4), func(w *world) { w.Policy.Spec.Keep = 1 }),
+		},
+		"a failed run": {
+			world: pruned(export(1, func(e *v1alpha1.S3Export) { e.Status.Conditions[0].Type = v1alpha1.ConditionFailed })),
+			gone:  "a@1", mark: "a@2", kept: "a@4 a@3",
+		},
+		"a shared prefix":           {world: pruned(both(shared, 1)), gone: "a@1", mark: "a@2", kept: "a@4 a@3"},
+		"those that stay share one": {world: pruned(both(shared, 3)), mark: "a@1", kept: "a@4"},
+		"all that stay share one": {
+			world: pruned(both(shared, 3, 4)), told: "none of the runs of its claim that stay is in its bucket",
+		},
+		"another bucket":        {world: pruned(both(elsewhere, 1, 2)), told: "S3Export hourly-a"},
+		"one of another bucket": {world: pruned(both(elsewhere, 4)), mark: "a@1", kept: "a@3"},
+		"no digest": {
+			world: pruned(export(1, func(e *v1alpha1.S3Export) { e.Status.ManifestDigest = "" })),
+			gone:  "a@1", mark: "a@2", kept: "a@4 a@3",
+		},
+		"a source has found it": {world: pruned(source(1, func(s *v1alpha1.S3Source, e *v1alpha1.S3Export) {
+			s.Status.FromExport = &v1alpha1.SourceExport{UID: string(e.UID)}
+		})), mark: "a@2", kept: "a@4 a@3", told: "S3Source restore restores it"},
+		"a source names it": {world: pruned(source(1, func(s *v1alpha1.S3Source, e *v1alpha1.S3Export) {
+			s.Spec.FromExport.Run = e.Name
+		})), mark: "a@2", kept: "a@4 a@3", told: "S3Source restore restores it"},
+		"a source names another": {world: pruned(source(4, func(s *v1alpha1.S3Source, e *v1alpha1.S3Export) {
+			s.Spec.FromExport.Run = e.Name
+		})), mark: "a@1", kept: "a@4 a@3"},
+		"a run copies from it": {world: pruned(func(w *world) {
+			w.Beside = append(w.Beside, v1alpha1.S3Export{
+				ObjectMeta: metav1.ObjectMeta{Name: "other"},
+				Status:     v1alpha1.S3ExportStatus{CopiedFrom: w.Exports[0].Status.Prefix},
+			})
+		}), mark: "a@2", kept: "a@4 a@3", told: "S3Export other copies from it"},
+		"the only complete run": {world: pruned(func(w *world) { w.Exports = w.Exports[:1] })},
+		"one that is being deleted does not stay": {world: pruned(export(4, func(e *v1alpha1.S3Export) {
+			e.DeletionTimestamp = &metav1.Time{Time: hour(5)}
+		})), mark: "a@1", kept: "a@3 a@2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := decide(tt.world.state)
+			mark := ""
+			if d.Mark != nil {
+				mark = brief([]*v1alpha1.S3Export{d.Mark})
+			}
+			if mark != tt.mark || brief(d.Prune) != tt.gone || brief(d.Kept) != tt.kept || len(d.Events) > 0 {
+				t.Errorf("marks %q, for which %q stay, removes %q, tells %v; want %q, %q, %q", mark, brief(d.Kept), brief(d.Prune),
+					d.Events, tt.mark, tt.kept, tt.gone)
+			}
+			text := meta.FindStatusCondition(d.Status.Conditions, v1alpha1.ConditionReady).Message
+			if !strings.Contains(text, tt.told) || (tt.told == "") != !strings.Contains(text, "not removed") {
+				t.Errorf("says %q; want %q", text, tt.told)
+			}
+		})
+	}
+}
+
+// TestEveryHistory walks every combination, for what must never be.
+func TestEveryHistory(t *testing.T) {
+	changes := [][]func(*world){
+		{nil, func(w *world) { w.Policy.Spec.PruneData = false }},
+		{nil, func(w *world) { w.Policy.Spec.Keep = 1 }, func(w *world) { w.Policy.Spec.Keep = 9 }},
+	}
+	for _, n := range []int{1, 2, 3, 4} {
+		of := []func(*world){
+			nil, marked(n),
+			export(n, func(e *v1alpha1.S3Export) { e.Status.Conditions[0].Type = v1alpha1.ConditionFailed }),
+			export(n, func(e *v1alpha1.S3Export) { e.Status.Conditions = nil }),
+			export(n, func(e *v1alpha1.S3Export) { e.Spec.DryRun = true }),
+			export(n, func(e *v1alpha1.S3Export) { e.Status.Prefix = "shared/" }),
+			export(n, func(e *v1alpha1.S3Export) { e.Spec.Destination.Bucket = "other" }),
+		}
+		changes = append(changes, of)
+	}
+	worlds := 0
+	var walk func(chosen []func(*world), rest [][]func(*world))
+	walk = func(chosen []func(*world), rest [][]func(*world)) {
+		if len(rest) == 0 {
+			worlds++
+			checkHistory(t, pruned(chosen...))
+			return
+		}
+		for _, c := range rest[0] {
+			next := slices.Clip(chosen)
+			if c != nil {
+				next = append(next, c)
+			}
+			walk(next, rest[1:])
+		}
+	}
+	walk(nil, changes)
+	if worlds < 14_000 {
+		t.Errorf("only %d worlds", worlds)
+	}
+}
+
+func checkHistory(t *testing.T, w *world) {
+	t.Helper()
+	d := decide(w.state)
+	fail := func(why string, e *v1alpha1.S3Export) {
+		t.Fatalf("%s: %s of %s, pruneData %t, keep %d", why, brief([]*v1alpha1.S3Export{e}), all(w),
+			w.Policy.Spec.PruneData, w.Policy.Spec.Keep)
+	}
+	complete, busy := 0, false // Newer ones that may be restored.
+	for i := len(w.Exports) - 1; i >= 0; i-- {
+		e := &w.Exports[i]
+		restorable := retention.StateOf(e) == retention.Complete && !retention.Pruning(e) && !e.Spec.DryRun
+		stays := restorable && complete < int(w.Policy.Spec.Keep)
+		if restorable {
+			complete++
+		}
+		busy = busy || retention.Pruning(e)
+		removed := slices.ContainsFunc(d.Prune, func(o *v1alpha1.S3Export) bool { return o.UID == e.UID })
+		marked := d.Mark != nil && d.Mark.UID == e.UID
+		switch {
+		case stays && (removed || marked):
+			fail("a run that stays is touched", e)
+		case marked && (!retention.HasOwnPrefix(e) || !w.Policy.Spec.PruneData):
+			fail("what others may have, or nobody wants removed, is", e)
+		case marked && len(d.Kept) == 0:
+			fail("nothing stays", e)
+		case removed && restorable && w.Policy.Spec.PruneData && retention.HasOwnPrefix(e):
+			fail("its objects are forgotten", e)
+		case removed && retention.Pruning(e):
+			fail("half of its objects are forgotten", e)
+		}
+	}
+	if d.Mark != nil && busy {
+		fail("two at once", d.Mark)
+	}
+	for _, k := range d.Kept {
+		if !retention.HasOwnPrefix(k) || retention.Pruning(k) || k.UID == d.Mark.UID ||
+			k.Spec.Destination.Bucket != d.Mark.Spec.Destination.Bucket {
+			fail("it cannot stand for a run that stays", k)
+		}
+	}
+}
+
+func all(w *world) string {
+	var exports []*v1alpha1.S3Export
+	for i := range w.Exports {
+		exports = append(exports, &w.Exports[i])
+	}
+	return brief(exports)
+}
+
+// TestMarksAreGuarded: a cache that is old marks nothing.
+func TestMarksAreGuarded(t *testing.T) {
+	for name, change := range map[string]func(t *testing.T, c client.Client, w *world){
+		"the policy keeps more now": func(t *testing.T, c client.Client, w *world) {
+			p := w.Policy.DeepCopy()
+			p.ResourceVersion, p.Generation, p.Spec.Keep = "", 4, 10
+			mustDo(t, c.Patch(t.Context(), p, client.MergeFrom(w.Policy)))
+		},
+		"the policy is gone": func(t *testing.T, c client.Client, w *world) { mustDo(t, c.Delete(t.Context(), w.Policy)) },
+		"a run that was to stay is gone": func(t *testing.T, c client.Client, w *world) {
+			mustDo(t, c.Delete(t.Context(), w.Exports[3].DeepCopy()))
+		},
+		"the run is another one": func(t *testing.T, c client.Client, w *world) {
+			e := w.Exports[0].DeepCopy()
+			e.Labels["changed"] = "yes"
+			mustDo(t, c.Patch(t.Context(), e, client.MergeFrom(&w.Exports[0])))
+		},
+	} {
+		w := pruned()
+		live, old := server(t, w), server(t, w)
+		change(t, live, w)
+		pass(t, &kubetest.Process{}, kubetest.Cached(live, old), live, hour(5))
+		var all v1alpha1.S3ExportList
+		mustDo(t, live.List(t.Context(), &all))
+		for i := range all.Items {
+			if retention.Pruning(&all.Items[i]) {
+				t.Errorf("%s: %s was marked", name, all.Items[i].Name)
+			}
+		}
+	}
+}
+
+func mustDo(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

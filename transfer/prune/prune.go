@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package prune removes from S3 what complete S3Exports have sent that an S3ExportPolicy has marked, and then the
+// S3Exports. The pod that does it has the credentials of the export; the manager neither reads Secrets nor asks S3.
+// docs/design has the page.
+//
+// Every pass is observe, decide, act. What is decided is pure.
+package prune
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/mover/wire"
+	"github.com/s3populator/s3populator/transfer/retention"
+)
+
+const (
+	// pruneEvery is the least time between two movers of a run; correctedEvery is that where somebody has to correct
+	// something first.
+	pruneEvery     = 5 * time.Minute
+	correctedEvery = time.Hour
+	// turnEvery is how often is looked whether it is a run's turn.
+	turnEvery = 30 * time.Second
+)
+
+// state is everything that a decision rests on.
+type state struct {
+	Now    time.Time
+	Export *v1alpha1.S3Export
+	// Runs are all exports of the namespace.
+	Runs []v1alpha1.S3Export
+	// Mover removes the objects; nil for none of ours.
+	Mover *corev1.Pod
+}
+
+type action string
+
+const (
+	wait         action = "Wait"
+	startMover   action = "StartMover"
+	deleteMover  action = "DeleteMover"
+	deleteExport action = "DeleteExport"
+)
+
+// decision is one write, and what is told of it once.
+type decision struct {
+	Action action
+	// Kept are the runs that must be whole before anything is removed.
+	Kept    []*v1alpha1.S3Export
+	Reason  v1alpha1.Reason
+	Normal  bool // Else the event is a Warning.
+	Message string
+	Recheck time.Duration
+}
+
+// decide looks at one export:
+//
+//	export                    mover                     then
+//	not marked, or deleted,   any                       nothing
+//	or not alone in its
+//	prefix
+//	marked                    active                    wait
+//	marked                    done                      tell, and the export goes
+//	marked                    failed                    after a while: tell, and remove it, so that another is made
+//	marked, before its turn   none                      wait
+//	marked, nothing stays     none                      tell, and wait
+//	marked                    none                      start one
+func decide(s state) decision {
+	e := s.Export
+	if !retention.Pruning(e) || e.DeletionTimestamp != nil || !retention.HasOwnPrefix(e) {
+		return decision{Action: wait}
+	}
+	if s.Mover != nil {
+		return judge(s)
+	}
+	if first := s.first(); first.UID != e.UID {
+		return decision{Action: wait, Recheck: turnEvery}
+	}
+	kept := retention.Beside(e, s.siblings())
+	if len(kept) == 0 {
+		return decision{
+			Action: wait, Recheck: correctedEvery, Reason: v1alpha1.ReasonPruneHeld,
+			Message: "What this run has exported is not removed, because no other complete run of its claim is in its bucket. " +
+				"Delete the S3Export, and its objects, if they are not needed.",
+		}
+	}
+	return decision{Action: startMover, Kept: kept}
+}
+
+// judge looks at a mover that there is.
+func judge(s state) decision {
+	r, over := moverpod.Ending(s.Mover)
+	if s.Mover.DeletionTimestamp != nil || !over {
+		return decision{Action: wait}
+	}
+	if r.Class == wire.Done {
+		return decision{
+			Action: deleteExport, Reason: v1alpha1.ReasonPruned, Normal: r.OtherObjects == 0,
+			Message: fmt.Sprintf("What S3Export %s had exported to %s: %s.", s.Export.Name, s.Export.Status.Location, r.Message),
+		}
+	}
+	every := pruneEvery
+	if r.Class == wire.User {
+		every = correctedEvery
+	}
+	if left := s.Mover.CreationTimestamp.Add(every).Sub(s.Now); left > 0 {
+		return decision{Action: wait, Recheck: left, Reason: v1alpha1.ReasonPruneHeld, Message: held(s, r)}
+	}
+	return decision{Action: deleteMover, Recheck: time.Second}
+}
+
+func held(s state, r wire.Report) string {
+	return fmt.Sprintf("What S3Export %s has exported is not removed for now: %s (%s). It is tried again.", s.Export.Name,
+		strings.TrimRight(r.Message, ". "), r.Reason)
+}
+
+// siblings are the runs of the same policy and claim, newest first.
+func (s state) siblings() []*v1alpha1.S3Export {
+	var all []*v1alpha1.S3Export
+	for i := range s.Runs {
+		if r := &s.Runs[i]; ownerOf(r) == ownerOf(s.Export) &&
+			r.Labels[v1alpha1.LabelClaimUID] == s.Export.Labels[v1alpha1.LabelClaimUID] {
+			all = append(all, r)
+		}
+	}
+	slices.SortFunc(all, func(a, b *v1alpha1.S3Export) int { return older(b, a) })
+	return all
+}
+
+// first is the export of the same policy whose turn it is: nobody waits for their objects to go.
+func (s state) first() *v1alpha1.S3Export {
+	first := s.Export
+	for i := range s.Runs {
+		r := &s.Runs[i]
+		waits := retention.Pruning(r) && retention.HasOwnPrefix(r) && r.DeletionTimestamp == nil
+		if waits && ownerOf(r) == ownerOf(s.Export) && older(r, first) < 0 {
+			first = r
+		}
+	}
+	return first
+}
+
+func older(a, b *v1alpha1.S3Export) int {
+	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name))
+}
+
+func ownerOf(e *v1alpha1.S3Export) string {
+	if ref := metav1.GetControllerOf(e); ref != nil {
+		return string(ref.UID)
+	}
+	return ""
+}

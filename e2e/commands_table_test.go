@@ -125,5 +125,6 @@ var commands = []command{
 	{line: "kubectl logs", why: mentioned},
 	{line: "kubectl port-forward", why: mentioned},
 	{line: "kubectl apply", why: mentioned},
+	{line: "kubectl delete pod prune-UID", why: "as `kubectl delete pod populate-UID`"},
 	{line: "kubectl delete pod --force", why: "the documents warn of it"},
 }

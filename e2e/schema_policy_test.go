@@ -46,6 +46,10 @@ var badPolicies = map[string]struct {
 		func(s *v1alpha1.S3ExportPolicySpec) { s.OnDelete, s.Template.Destination.Prefix = true, "{{.Claim}}/" },
 		"template.destination.prefix: with onDelete",
 	},
+	"objects of runs that share a place are removed": {
+		func(s *v1alpha1.S3ExportPolicySpec) { s.PruneData, s.Template.Destination.Prefix = true, "{{.Claim}}/" },
+		"template.destination.prefix: with pruneData",
+	},
 	"a part of what is deleted": {
 		func(s *v1alpha1.S3ExportPolicySpec) { s.OnDelete, s.Template.Exclude = true, []string{"*.tmp"} },
 		"onDelete: all of a claim is exported before it goes",

@@ -90,6 +90,13 @@ var commands = []command{
 	{line: "kubectl -n s3populator-system rollout restart deploy/s3populator", story: byHand},
 	{line: "kubectl delete s3exportpolicies --all --all-namespaces", story: byHand},
 	{line: "kubectl delete s3exports --all --all-namespaces", story: byHand},
+	{line: "kubectl apply -k manifests/release", story: byHand},
+	{
+		line: "kubectl -n s3populator-system wait --for=condition=Complete --timeout=5m " +
+			"job/s3populator-release",
+		story: byHand,
+	},
+	{line: "kubectl delete -k manifests/release", story: byHand},
 	{line: "kubectl delete -k manifests/default", story: byHand},
 	{line: "kubectl delete volumepopulator s3source.s3populator.io --ignore-not-found", story: byHand},
 	{line: "kubectl apply -f manifests/policy/claims.yaml", story: byHand},
@@ -103,6 +110,7 @@ var commands = []command{
 	{line: "helm test s3populator -n s3populator-system", story: byHelm},
 	{line: "helm upgrade", story: byHelm},
 	{line: "helm uninstall", story: byHelm},
+	{line: "kubectl -n s3populator-system logs job/s3populator-release", story: "chart.TestUninstallReleases"},
 
 	{line: "make demo", why: "it is a node of its own, made of the same parts"},
 	{line: "make test", why: itself},
@@ -126,5 +134,6 @@ var commands = []command{
 	{line: "kubectl port-forward", why: mentioned},
 	{line: "kubectl apply", why: mentioned},
 	{line: "kubectl delete pod prune-UID", why: "as `kubectl delete pod populate-UID`"},
+	{line: "helm uninstall --no-hooks", why: "it leaves out what chart.TestUninstallReleases plays"},
 	{line: "kubectl delete pod --force", why: "the documents warn of it"},
 }

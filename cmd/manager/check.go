@@ -49,20 +49,30 @@ func runCheck(ctx context.Context, args []string, getenv func(string) string, ou
 	if i.namespace == "" {
 		return errors.New("--namespace is empty: set it, or POD_NAMESPACE by the downward API")
 	}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		return fmt.Errorf("make a client: %w", err)
-	}
-	config, err := ctrl.GetConfig()
-	if err != nil {
-		return fmt.Errorf("make a client: %w", err)
-	}
-	if i.client, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
-		return fmt.Errorf("make a client: %w", err)
+	var err error
+	if i.client, err = newClient(); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, *patience)
 	defer cancel()
 	return i.check(ctx, out)
+}
+
+// newClient reads the API server itself.
+func newClient() (client.Client, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, fmt.Errorf("make a client: %w", err)
+	}
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, fmt.Errorf("make a client: %w", err)
+	}
+	c, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("make a client: %w", err)
+	}
+	return c, nil
 }
 
 // check tries until everything works, and returns what does not when the context ends.

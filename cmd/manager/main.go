@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command manager runs the controllers, the webhook and the progress endpoint of S3
-// volume populator. `manager check` asks whether an installation works.
+// volume populator. `manager check` asks whether an installation works, `manager release` lets claims go before it
+// is uninstalled.
 package main
 
 import (
@@ -21,6 +22,9 @@ func main() {
 func command(args []string) error {
 	if len(args) > 0 && args[0] == "check" {
 		return runCheck(ctrl.SetupSignalHandler(), args[1:], os.Getenv, os.Stdout)
+	}
+	if len(args) > 0 && args[0] == "release" {
+		return runRelease(ctrl.SetupSignalHandler(), args[1:], os.Getenv, os.Stdout)
 	}
 	opts, err := parse(args, os.Getenv)
 	if err != nil {

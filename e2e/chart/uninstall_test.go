@@ -61,6 +61,9 @@ func TestInstallCommands(t *testing.T) {
 
 	run("kubectl delete s3exportpolicies --all --all-namespaces")
 	run("kubectl delete s3exports --all --all-namespaces")
+	run("kubectl apply -k manifests/release")
+	run("kubectl -n s3populator-system wait --for=condition=Complete --timeout=5m job/s3populator-release")
+	run("kubectl delete -k manifests/release")
 	run("kubectl delete -k manifests/default")
 	run("kubectl delete volumepopulator s3source.s3populator.io --ignore-not-found")
 	for _, name := range []string{"helm", "overlay", "upgraded"} {

@@ -118,24 +118,6 @@ func TestChartAndKustomizeAreEqual(t *testing.T) {
 	}
 }
 
-// TestHooks: `helm test` brings its own rights, and takes them away again.
-func TestHooks(t *testing.T) {
-	var hooks []string
-	for name, o := range template(t) {
-		if hook := o.GetAnnotations()["helm.sh/hook"]; hook != "" {
-			hooks = append(hooks, hook+": "+name)
-		}
-	}
-	slices.Sort(hooks)
-	want := []string{
-		"test: Pod s3populator-check", "test: Role s3populator-check", "test: RoleBinding s3populator-check",
-		"test: ServiceAccount s3populator-check",
-	}
-	if diff := cmp.Diff(want, hooks); diff != "" {
-		t.Errorf("hooks (-want +got):\n%s", diff)
-	}
-}
-
 func TestCertManager(t *testing.T) {
 	got := template(t, "--set", "certificates.mode=certManager", "--namespace", "elsewhere")
 	for _, name := range []string{

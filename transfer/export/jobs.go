@@ -15,6 +15,7 @@ import (
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/transfer/attempts"
 	"github.com/s3populator/s3populator/transfer/export/protocol"
 	"github.com/s3populator/s3populator/transfer/movers"
 )
@@ -86,7 +87,9 @@ func (r *Reconciler) startMover(ctx context.Context, s protocol.State, d protoco
 		if err != nil {
 			return d, err //nolint:wrapcheck // Reconcile names the action.
 		}
-		return refused(s, d, "pod "+pod.Name, r.create(ctx, s.Export, pod))
+		err = r.create(ctx, s.Export, pod)
+		d.Attempt = attempts.Of(pod) // It may have been there: the cache of pods may be older than that of exports.
+		return refused(s, d, "pod "+pod.Name, err)
 	}
 	job, err := protocol.Job(s, r.Options.mover())
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/transfer/attempts"
 	"github.com/s3populator/s3populator/transfer/imports/protocol"
 	"github.com/s3populator/s3populator/transfer/movers"
 )
@@ -61,6 +62,7 @@ func (r *Reconciler) start(ctx context.Context, s protocol.State, d protocol.Dec
 	err = movers.Clients{Write: r.Client, Live: r.Live}.Create(ctx, pod, "import", func(p *corev1.Pod) bool {
 		return protocol.OwnedBy(p, s.Import)
 	})
+	d.Attempt = attempts.Of(pod) // It may have been there: the cache of pods may be older than that of imports.
 	return refused(s, d, pod.Name, err)
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -59,6 +60,29 @@ func TestMoverThatNoCacheShows(t *testing.T) {
 	b.step(r, "second")
 	if b.movers != 2 {
 		t.Errorf("%d movers have run", b.movers)
+	}
+}
+
+// A mover that the cache of pods does not show yet, while that of imports has what was noted of it, is not counted again.
+func TestAMoverThatNoCacheShowsIsCountedOnce(t *testing.T) {
+	b := newBench(t, complete, 0, false, newImport("first"))
+	b.slow = true
+	r := b.manager()
+	b.step(r, "first")
+	cached := r.Client
+	r.Client = interceptor.NewClient(cached.(client.WithWatch), interceptor.Funcs{
+		Get: func(
+			ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption,
+		) error {
+			if _, isPod := o.(*corev1.Pod); isPod {
+				return apierrors.NewNotFound(corev1.Resource("pods"), key.Name)
+			}
+			return c.Get(ctx, key, o, opts...)
+		},
+	})
+	b.step(r, "first")
+	if got := b.find("first").Status.Attempts; got != 1 || len(b.pods()) != 1 {
+		t.Errorf("%d attempts are counted, of %d movers", got, len(b.pods()))
 	}
 }
 

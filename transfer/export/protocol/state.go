@@ -82,6 +82,8 @@ type Decision struct {
 	Phase   v1alpha1.ExportPhase
 	Reason  v1alpha1.Reason
 	Message string
+	// Attempt is that of the mover that a StartMover came to, which may be there already and counted; 0: none was found.
+	Attempt int32
 	// Ended is the report of a mover whose end is counted now.
 	Ended *wire.Report
 	// Aborted is how many uploads were ended.

@@ -3,6 +3,7 @@
 package protocol
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 
@@ -34,7 +35,7 @@ func Status(s State, d Decision) v1alpha1.S3ExportStatus {
 		followJob(&next, s.Job)
 	}
 	if d.Action == StartMover {
-		begin(&next, s)
+		begin(&next, s, d)
 	}
 	if d.Action == CreateTemporaryClaim {
 		next.Shards = nil // A plan is of the copy that was scanned.
@@ -58,9 +59,10 @@ func remain(next *v1alpha1.S3ExportStatus, s State, d Decision) {
 	setCondition(next, s, v1alpha1.ConditionRemovalPending, metav1.ConditionTrue, d)
 }
 
-// begin is what is known when a mover was made.
-func begin(next *v1alpha1.S3ExportStatus, s State) {
-	next.Attempts, next.NextAttemptTime = NextAttempt(s.Export), nil
+// begin is what is known when a mover was made, or was there already.
+func begin(next *v1alpha1.S3ExportStatus, s State, d Decision) {
+	next.Attempts = max(next.Attempts, cmp.Or(d.Attempt, NextAttempt(s.Export)))
+	next.NextAttemptTime = nil
 	next.ClaimUID, next.CopiedFrom = string(s.Claim.UID), copyFrom(s)
 	if next.StartTime == nil {
 		next.StartTime = new(metav1.NewTime(s.Now.Truncate(time.Second)))

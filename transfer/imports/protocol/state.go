@@ -62,6 +62,8 @@ type Decision struct {
 	Phase   v1alpha1.ImportPhase
 	Reason  v1alpha1.Reason
 	Message string
+	// Attempt is that of the mover that a StartMover came to, which may be there already and counted; 0: none was found.
+	Attempt int32
 	// Ended is the report of a mover whose end is counted now.
 	Ended *wire.Report
 	// Announce is the reason of an event that is no condition's.

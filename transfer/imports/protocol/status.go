@@ -3,6 +3,7 @@
 package protocol
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"time"
@@ -27,7 +28,7 @@ func Status(s State, d Decision) v1alpha1.S3ImportStatus {
 		follow(&next, s.Mover)
 	}
 	if d.Action == StartMover {
-		begin(&next, s)
+		begin(&next, s, d)
 	}
 	if d.Ended != nil {
 		count(&next, s, *d.Ended)
@@ -38,9 +39,10 @@ func Status(s State, d Decision) v1alpha1.S3ImportStatus {
 	return next
 }
 
-// begin is what is known when a mover was made.
-func begin(next *v1alpha1.S3ImportStatus, s State) {
-	next.Attempts, next.NextAttemptTime = NextAttempt(s.Import), nil
+// begin is what is known when a mover was made, or was there already.
+func begin(next *v1alpha1.S3ImportStatus, s State, d Decision) {
+	next.Attempts = max(next.Attempts, cmp.Or(d.Attempt, NextAttempt(s.Import)))
+	next.NextAttemptTime = nil
 	next.ClaimUID = string(s.Claim.UID)
 	if next.StartTime == nil {
 		next.StartTime = new(metav1.NewTime(s.Now.Truncate(time.Second)))

@@ -67,6 +67,7 @@ var commands = []command{
 	{line: "kubectl wait --for=condition=Complete s3export/results-1", story: "TestExportSample"},
 	{line: "kubectl get s3export results-1 -o jsonpath='{.status.prefix}'", story: "TestExportSample"},
 	{line: "kubectl get s3exports", story: "TestExportBySchedule"},
+	{line: "kubectl get pods -l s3populator.io/export-uid=UID", story: "TestExportInShards"},
 	{line: "kubectl delete pvc CLAIM", story: "TestFinalExport"},
 	{line: "kubectl label pvc results s3populator.io/export=nightly", story: "TestExportBySchedule"},
 	{line: "kubectl get s3exportpolicies", story: "TestExportBySchedule"},

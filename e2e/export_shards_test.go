@@ -61,7 +61,8 @@ func shardThatRuns(s *story.Story, e *v1alpha1.S3Export) *corev1.Pod {
 	s.Await("a shard that runs", func() error {
 		var pods corev1.PodList
 		if err := world.Client.List(s.T.Context(), &pods, client.InNamespace(e.Namespace),
-			client.HasLabels{batchv1.JobNameLabel}); err != nil {
+			client.MatchingLabels{v1alpha1.LabelExportUID: string(e.UID)}, client.HasLabels{batchv1.JobNameLabel},
+		); err != nil {
 			return err
 		}
 		for i := range pods.Items {

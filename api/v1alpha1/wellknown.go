@@ -311,6 +311,9 @@ const (
 	AnnotationNode = Group + "/node"
 	// AnnotationCopiedFrom is the prefix of the run that unchanged files are copied from.
 	AnnotationCopiedFrom = Group + "/copied-from"
+	// AnnotationStep is which part of a run with shards the mover has; empty is all of it. The end of a mover that was
+	// made for another step than the one that is due says nothing about the run.
+	AnnotationStep = Group + "/step"
 )
 
 // AnnotationMirroredNode on a prime: the node we last gave it, so that a prime that has lost

@@ -85,20 +85,16 @@ func newBench(t *testing.T, report wire.Report, killAt int, after bool) *bench {
 		&batchv1.Job{},
 	).WithIndex(e, indexClaim, func(o client.Object) []string {
 		return []string{o.(*v1alpha1.S3Export).Spec.ClaimName}
-	}).WithIndex(e, indexPlace, place).Build()
+	}).WithIndex(e, indexPlace, place).WithIndex(&batchv1.Job{}, metav1.ObjectNameField, func(o client.Object) []string {
+		return []string{o.GetName()}
+	}).Build()
 	return b
 }
 
 // step is one pass of a manager that was just started, and then of the kubelet.
 func (b *bench) step() {
 	b.t.Helper()
-	r := &Reconciler{
-		Client: b.manager(), Live: b.client, Events: &events.FakeRecorder{}, Started: b.now,
-		Options: Options{
-			Defaults: moverpod.Defaults{RunAs: moverpod.NonRoot}, Now: func() time.Time { return b.now },
-			ProgressCA: func() []byte { return nil }, Image: moverpod.Image{Name: "mover"},
-		},
-	}
+	r := b.reconciler(b.manager())
 	result, err := r.Reconcile(b.t.Context(), ctrl.Request{NamespacedName: key})
 	if err != nil && !errors.Is(err, errCrash) {
 		b.t.Fatal(err)
@@ -107,6 +103,16 @@ func (b *bench) step() {
 	b.kubelet()
 	if !b.idle {
 		b.jobController()
+	}
+}
+
+func (b *bench) reconciler(c client.Client) *Reconciler {
+	return &Reconciler{
+		Client: c, Live: b.client, Events: &events.FakeRecorder{}, Started: b.now,
+		Options: Options{
+			Defaults: moverpod.Defaults{RunAs: moverpod.NonRoot}, Now: func() time.Time { return b.now },
+			ProgressCA: func() []byte { return nil }, Image: moverpod.Image{Name: "mover"},
+		},
 	}
 }
 

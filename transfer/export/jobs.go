@@ -44,19 +44,37 @@ func (r *Reconciler) job(ctx context.Context, s *protocol.State) error {
 		return fmt.Errorf("list pods of the Job: %w", err)
 	}
 	s.Mover = protocol.MoverOfJob(s.Job, pods.Items, e.Status)
+	if s.Job != nil || s.Mover == nil {
+		return nil
+	}
+	// Pods and Jobs come by two watches: what looks like pods whose Job is gone may be those of one that is new.
+	if s.Job, err = r.liveJob(ctx, name); err != nil {
+		return fmt.Errorf("ask for the Job of pods: %w", err)
+	}
+	s.Mover = protocol.MoverOfJob(s.Job, pods.Items, e.Status)
 	return nil
+}
+
+// liveJob is what the API server has under the name; nil is nothing.
+func (r *Reconciler) liveJob(ctx context.Context, name types.NamespacedName) (*batchv1.Job, error) {
+	var there batchv1.JobList
+	err := r.Live.List(ctx, &there, client.InNamespace(name.Namespace),
+		client.MatchingFields{metav1.ObjectNameField: name.Name})
+	if err != nil || len(there.Items) == 0 {
+		return nil, err //nolint:wrapcheck // The caller reads the API server's status.
+	}
+	return &there.Items[0], nil
 }
 
 // createJob makes a Job, and proves that our watch shows it. One that is there already is asked for live.
 func (r *Reconciler) createJob(ctx context.Context, e *v1alpha1.S3Export, job *batchv1.Job) error {
 	err := r.Create(ctx, job)
 	if apierrors.IsAlreadyExists(err) {
-		var there batchv1.JobList
-		if err := r.Live.List(ctx, &there, client.InNamespace(job.Namespace),
-			client.MatchingFields{metav1.ObjectNameField: job.Name}); err != nil || len(there.Items) == 0 {
-			return err //nolint:wrapcheck // The caller reads the API server's status.
+		there, err := r.liveJob(ctx, client.ObjectKeyFromObject(job))
+		if err != nil || there == nil {
+			return err
 		}
-		job = &there.Items[0]
+		job = there
 	} else if err != nil {
 		return err //nolint:wrapcheck // As above.
 	}

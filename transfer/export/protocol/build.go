@@ -69,6 +69,9 @@ func Mover(s State, o Options) (*corev1.Pod, error) {
 	spec.Annotations[v1alpha1.AnnotationCopiedFrom] = request.Export.CopyFrom
 	spec.Annotations[v1alpha1.AnnotationNode] = node
 	spec.Annotations[v1alpha1.AnnotationTemporaryUID] = request.Volume.Temporary
+	if step := StepOf(e); step != "" {
+		spec.Annotations[v1alpha1.AnnotationStep] = string(step)
+	}
 	if t := e.Spec.Retries.AttemptTimeout; t != nil {
 		spec.Deadline = t.Duration
 	}

@@ -46,6 +46,7 @@ func rules() []rule {
 		only(tidyOver),
 		only(expire),
 		only(refuseForeignMover),
+		only(endOtherStep),
 		only(tellEnd),
 		only(waitForDeletedMover),
 		only(suspend),

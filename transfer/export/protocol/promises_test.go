@@ -44,6 +44,9 @@ func TestPromises(t *testing.T) {
 			mover(corev1.PodFailed, reports(denied), deleting), mover(corev1.PodRunning, foreign),
 			job(nil, shardPod("a", corev1.PodRunning)), job(ended(batchv1.JobComplete, "")), job(ended(batchv1.JobFailed, "x")),
 			job(jobDeleted, shardPod("a", corev1.PodRunning)), strayPods(shardPod("a", corev1.PodRunning, deleting)),
+			mover(corev1.PodSucceeded, reports(wire.Report{Class: wire.Done})), mover(corev1.PodSucceeded, reports(planned)),
+			mover(corev1.PodSucceeded, ofStep(v1alpha1.ExportFinish), reports(done)),
+			mover(corev1.PodSucceeded, ofStep(v1alpha1.ExportPlan), reports(planned)),
 		} {
 			for _, a := range []change{nil, abort(), abort(reports(done)), abort(reports(broken)), abort(deleting), aborted} {
 				for _, c := range []change{
@@ -97,7 +100,7 @@ func keepsPromises(t *testing.T, s State) {
 			broke("somebody's pod is deleted")
 		}
 		if r, ok := ending(s); ok && r.Class == wire.Done && !Complete(e) && e.DeletionTimestamp == nil &&
-			e.Status.EndedMover != string(s.Mover.UID) {
+			e.Status.EndedMover != string(s.Mover.UID) && s.Mover.Annotations[v1alpha1.AnnotationStep] == string(StepOf(e)) {
 			broke("a result is thrown away")
 		}
 	case Wait, AddFinalizer, DeleteAbort:
@@ -111,8 +114,9 @@ func keepsPromises(t *testing.T, s State) {
 		if r, ok := ending(s); !ok || r.Class != wire.Done {
 			broke("complete without a report")
 		}
-		if step := StepOf(e); step == v1alpha1.ExportShard {
-			broke("complete when the shards are in S3, without a manifest")
+		if r, _ := ending(s); Parted(e) && (s.Job != nil || StepOf(e) == v1alpha1.ExportShard || r.ManifestDigest == "" ||
+			s.Mover.Annotations[v1alpha1.AnnotationStep] != string(StepOf(e))) {
+			broke("complete without a manifest, by a mover that has written none")
 		}
 	}
 	if next.Attempts < e.Status.Attempts {

@@ -43,22 +43,47 @@ func setStep(o *wire.ExportOptions, e *v1alpha1.S3Export) {
 	}
 }
 
+// ofAnotherStep tells that the mover was made for another step than the one that is due, and that its end is not
+// counted: who made it had not seen how far the run is.
+func (s State) ofAnotherStep() bool {
+	return s.Mover != nil && OwnedBy(s.Mover, s.Export) && s.Export.Status.EndedMover != string(s.Mover.UID) &&
+		s.Mover.Annotations[v1alpha1.AnnotationStep] != string(StepOf(s.Export))
+}
+
+// endOtherStep ends such a mover and counts nothing: what it has done in S3 is found there by those that are due.
+func endOtherStep(s State) (Decision, bool) {
+	switch {
+	case !s.ofAnotherStep():
+		return Decision{}, false
+	case s.Mover.DeletionTimestamp == nil:
+		return Decision{Action: DeleteMover, Recheck: UsersEvery}, true
+	}
+	return waitForEnd(s), true
+}
+
 // advances says what comes after the end of a mover that has done its part; empty where it was the last one.
-func advances(e *v1alpha1.S3Export, r wire.Report) string {
-	switch step := StepOf(e); {
+func advances(s State, r wire.Report) string {
+	switch step := StepOf(s.Export); {
 	case r.Class != wire.Done:
 		return ""
-	case step == v1alpha1.ExportPlan && r.Plan != "":
+	case step == v1alpha1.ExportPlan && s.Job == nil && r.Plan != "":
 		return fmt.Sprintf("The export has a plan of %d shards.", r.Shards)
-	case step == v1alpha1.ExportShard:
-		return fmt.Sprintf("All %d shards are in S3.", e.Status.Shards.Total)
+	case step == v1alpha1.ExportShard && s.Job != nil:
+		return fmt.Sprintf("All %d shards are in S3.", s.Export.Status.Shards.Total)
 	}
 	return ""
 }
 
+// withoutManifest tells that a mover of a run with shards says that all is done, and is none that has written the
+// manifest: only that makes an export complete. A Job never does.
+func withoutManifest(s State, r wire.Report) bool {
+	wrote := s.Job == nil && StepOf(s.Export) != v1alpha1.ExportShard && r.ManifestDigest != ""
+	return Parted(s.Export) && r.Class == wire.Done && advances(s, r) == "" && !wrote
+}
+
 // advance notes the next step; false where there is none. After a failure, the plan is looked at first; where S3 does
 // not hold what shards have left there, it is forgotten: by a new one every file is compared again.
-func advance(next *v1alpha1.S3ExportStatus, e *v1alpha1.S3Export, r wire.Report) bool {
+func advance(next *v1alpha1.S3ExportStatus, s State, r wire.Report) bool {
 	switch {
 	case r.Class != wire.Done && r.Reason == wire.VerificationFailed:
 		next.Shards = nil
@@ -68,9 +93,9 @@ func advance(next *v1alpha1.S3ExportStatus, e *v1alpha1.S3Export, r wire.Report)
 			next.Shards.Step = v1alpha1.ExportPlan
 		}
 		return false
-	case advances(e, r) == "":
+	case advances(s, r) == "":
 		return false
-	case StepOf(e) == v1alpha1.ExportPlan:
+	case StepOf(s.Export) == v1alpha1.ExportPlan:
 		next.Shards = &v1alpha1.ExportShards{Plan: r.Plan, Step: v1alpha1.ExportShard, Total: r.Shards}
 	default:
 		next.Shards.Step, next.Shards.Done = v1alpha1.ExportFinish, next.Shards.Total

@@ -7,13 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
-	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -36,14 +33,20 @@ func at(step v1alpha1.ExportStep) change {
 func shardPod(name string, phase corev1.PodPhase, changes ...func(*corev1.Pod)) corev1.Pod {
 	s := world(mover(phase, changes...))
 	s.Mover.Name, s.Mover.UID = name, "p-"+s.Mover.UID
+	ofStep(v1alpha1.ExportShard)(s.Mover)
 	s.Mover.Annotations[v1alpha1.AnnotationProgress] = `{"phase":"Transferring","objectsDone":5,"bytesDone":50}`
 	return *s.Mover
+}
+
+// ofStep has a mover be of a step, whichever is due.
+func ofStep(step v1alpha1.ExportStep) func(*corev1.Pod) {
+	return func(p *corev1.Pod) { p.Annotations[v1alpha1.AnnotationStep] = string(step) }
 }
 
 // job is one that was made a minute ago for node a, and its pods.
 func job(change func(*batchv1.Job), pods ...corev1.Pod) change {
 	return func(s *State) {
-		like := world(mover(corev1.PodPending)).Mover
+		like := world(mover(corev1.PodPending, ofStep(v1alpha1.ExportShard))).Mover
 		s.Job = &batchv1.Job{ObjectMeta: like.ObjectMeta}
 		s.Job.UID = "m-1"
 		if change != nil {
@@ -165,6 +168,43 @@ func TestDecideOfShards(t *testing.T) {
 			world(at(v1alpha1.ExportFinish), mover(corev1.PodSucceeded, reports(done))),
 			Wait, v1alpha1.ReasonExported, "3 objects", "Finish",
 		},
+		"the last pod has told of no manifest": {
+			world(at(v1alpha1.ExportFinish), mover(corev1.PodSucceeded, reports(wire.Report{Class: wire.Done, Objects: 3}))),
+			Wait, because(wire.VerificationFailed), "has not told of the manifest", "",
+		},
+		"the first pod has told of neither a plan nor a manifest": {
+			world(parallel, mover(corev1.PodSucceeded, reports(wire.Report{Class: wire.Done, Objects: 3}))),
+			Wait, because(wire.VerificationFailed), "has not told of the manifest", "",
+		},
+		"a Job has ended when the last pod is due": {
+			world(at(v1alpha1.ExportFinish), job(ended(batchv1.JobComplete, ""))), DeleteMover, "", "", "Finish",
+		},
+		"a Job has ended when a plan is due": {
+			world(at(v1alpha1.ExportPlan), job(ended(batchv1.JobComplete, ""))), DeleteMover, "", "", "Plan",
+		},
+		"a Job has ended, and nobody knows a plan": {
+			world(parallel, job(ended(batchv1.JobComplete, ""))), DeleteMover, "", "", "",
+		},
+		"a Job has failed when the last pod is due": {
+			world(at(v1alpha1.ExportFinish), job(ended(failed, "x"))), DeleteMover, "", "", "Finish",
+		},
+		"a Job runs when a plan is due": {
+			world(at(v1alpha1.ExportPlan), job(nil, shardPod("a", running))), DeleteMover, "", "", "Plan",
+		},
+		"a Job is deleted when a plan is due": {
+			world(at(v1alpha1.ExportPlan), job(jobDeleted, shardPod("a", running))), Wait, "", "", "Plan",
+		},
+		"pods are there whose Job is gone, when the last pod is due": {
+			world(at(v1alpha1.ExportFinish), strayPods(shardPod("a", running, deleting))), Wait, "", "", "Finish",
+		},
+		"a plan is made once more": {
+			world(at(v1alpha1.ExportShard), mover(corev1.PodSucceeded, ofStep(v1alpha1.ExportPlan), reports(planned))),
+			DeleteMover, "", "", "Shard",
+		},
+		"the last pod has ended when shards are due": {
+			world(at(v1alpha1.ExportShard), mover(corev1.PodSucceeded, ofStep(v1alpha1.ExportFinish), reports(done))),
+			DeleteMover, "", "", "Shard",
+		},
 		"the end has failed": {
 			world(at(v1alpha1.ExportFinish), mover(corev1.PodFailed, reports(broken))),
 			Wait, because(wire.TransferFailed), "tried again", "Plan",
@@ -249,133 +289,4 @@ func TestStatusOfShards(t *testing.T) {
 	if got := PlaceFor(world(at(v1alpha1.ExportFinish)).Export).Places; got != 1 {
 		t.Errorf("a pod takes %d places, want 1", got)
 	}
-}
-
-// A Job that fails without progress again and again is given up; one that does not is not.
-func TestFailuresOfJobsCount(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		pods []corev1.Pod
-		want wire.Report
-	}{
-		"nothing new": {
-			[]corev1.Pod{shardPod("a", corev1.PodFailed, reports(broken))},
-			wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Message: "reset"},
-		},
-		"another shard has got on": {
-			[]corev1.Pod{
-				shardPod("a", corev1.PodFailed, reports(broken)),
-				shardPod("b", corev1.PodSucceeded, reports(wire.Report{Class: wire.Done, Progressed: true, SentBytes: 5})),
-			},
-			wire.Report{Class: wire.RetryUncounted, Reason: wire.TransferFailed, Message: "reset", Progressed: true},
-		},
-		"it has got on, and waits for S3": {
-			[]corev1.Pod{shardPod("a", corev1.PodFailed, reports(slow))},
-			wire.Report{Class: wire.Retry, Reason: wire.Throttled, Message: "slow down"},
-		},
-		"a person has to help, whatever has got on": {
-			[]corev1.Pod{
-				shardPod("a", corev1.PodFailed, reports(denied)),
-				shardPod("b", corev1.PodSucceeded, reports(wire.Report{Class: wire.Done, Progressed: true})),
-			},
-			wire.Report{Class: wire.User, Reason: wire.AccessDenied, Message: "no.", Progressed: true},
-		},
-		"the last of two": {
-			[]corev1.Pod{
-				shardPod("a", corev1.PodFailed, reports(broken)),
-				shardPod("b", corev1.PodFailed, func(p *corev1.Pod) { p.CreationTimestamp = ago(0) }, reports(wire.Report{
-					Class: wire.Retry, Reason: wire.FileChanged, Message: "later", SentBytes: 3,
-				})),
-			},
-			wire.Report{Class: wire.Retry, Reason: wire.FileChanged, Message: "later", SentBytes: 3},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := world(at(v1alpha1.ExportShard), job(ended(batchv1.JobFailed, "x"), tt.pods...))
-			tt.want.Objects, tt.want.Bytes = 100, 1000
-			got, over := moverpod.Ending(s.Mover)
-			if diff := cmp.Diff(tt.want, got); diff != "" || !over {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-// What the pods of a Job are told, and what their ends mean.
-func TestJob(t *testing.T) {
-	t.Parallel()
-	s := world(at(v1alpha1.ExportShard))
-	s.Export.Spec.Retries.Limit = new(int32(6))
-	got, err := Job(s, Options{Defaults: defaults, Image: moverpod.Image{Name: "mover"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	spec, pod := got.Spec, got.Spec.Template.Spec
-	if got.Name != moverpod.ExportName("e-1") || *spec.Completions != 12 || *spec.Parallelism != 3 ||
-		*spec.CompletionMode != batchv1.IndexedCompletion || *spec.BackoffLimitPerIndex != 2 || spec.BackoffLimit != nil ||
-		*spec.PodReplacementPolicy != batchv1.Failed || !metav1.IsControlledBy(got, s.Export) {
-		t.Errorf("the Job is %+v", got)
-	}
-	for i, want := range []struct {
-		action batchv1.PodFailurePolicyAction
-		codes  []int32
-	}{
-		{batchv1.PodFailurePolicyActionIgnore, nil},
-		{batchv1.PodFailurePolicyActionFailJob, []int32{2}},
-		{batchv1.PodFailurePolicyActionIgnore, []int32{4}},
-	} {
-		rule := spec.PodFailurePolicy.Rules[i]
-		if rule.Action != want.action || (rule.OnExitCodes == nil) != (want.codes == nil) ||
-			want.codes != nil && !cmp.Equal(rule.OnExitCodes.Values, want.codes) {
-			t.Errorf("rule %d is %+v, want %+v", i, rule, want)
-		}
-	}
-	request, err := wire.ParseArgs(pod.Containers[0].Args)
-	if o := request.Export; err != nil || o.Step != wire.StepShard || o.Plan != "sha256:p" || o.Shards != 0 {
-		t.Errorf("a pod is told %+v (%v)", request.Export, err)
-	}
-	terms := pod.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms
-	if terms[0].MatchFields[0].Values[0] != "a" || pod.Affinity.PodAffinity != nil ||
-		pod.RestartPolicy != corev1.RestartPolicyNever {
-		t.Errorf("a pod is %+v", pod)
-	}
-	l := got.Spec.Template.Labels
-	if l[v1alpha1.LabelExportUID] != "e-1" || l[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
-		t.Errorf("a pod has the labels %v", l)
-	}
-}
-
-// The pods of a volume that one node can mount, and that nobody uses, must not be spread over nodes.
-func TestPodsOfAJobShareTheNode(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		in   State
-		want bool
-	}{
-		"one node":                    {world(at(v1alpha1.ExportShard), users()), true},
-		"many nodes":                  {world(at(v1alpha1.ExportShard), users(), access(corev1.ReadOnlyMany)), false},
-		"the node of who uses it":     {world(at(v1alpha1.ExportShard)), false},
-		"one pod needs no other":      {world(at(v1alpha1.ExportFinish), users()), false},
-		"a copy that one node mounts": {world(at(v1alpha1.ExportShard), users(user("app", "a")), ofACopy), true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			pod, err := Mover(tt.in, Options{Defaults: defaults})
-			if err != nil {
-				t.Fatal(err)
-			}
-			a := pod.Spec.Affinity
-			got := a != nil && a.PodAffinity != nil && len(a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution) == 1
-			if got != tt.want {
-				t.Errorf("the affinity is %+v, want together: %v", a, tt.want)
-			}
-		})
-	}
-}
-
-func ofACopy(s *State) {
-	s.Export.Spec.Consistency = v1alpha1.ConsistencyClone
-	s.Temporary.Claim = s.Claim.DeepCopy()
-	s.Temporary.Claim.Name, s.Temporary.Claim.UID = TemporaryName("e-1"), "t-1"
 }

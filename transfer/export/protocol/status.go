@@ -30,7 +30,10 @@ func Status(s State, d Decision) v1alpha1.S3ExportStatus {
 	if Over(s.Export) {
 		return next
 	}
-	if s.Mover != nil && OwnedBy(s.Mover, s.Export) {
+	switch {
+	case s.ofAnotherStep():
+		next.Attempts = max(next.Attempts, attempts.Of(s.Mover))
+	case s.Mover != nil && OwnedBy(s.Mover, s.Export):
 		follow(&next, s.Mover)
 		followJob(&next, s.Job)
 	}
@@ -92,7 +95,7 @@ func count(next *v1alpha1.S3ExportStatus, s State, r wire.Report) {
 	next.SkippedPaths, next.SpecialFiles, next.ChangedFiles = r.SkippedKeys, r.SpecialFiles, r.ChangedFiles
 	next.OtherObjects, next.Objects, next.Bytes = r.OtherObjects, r.Objects, r.Bytes
 	next.NextAttemptTime = nil
-	if advance(next, s.Export, r) {
+	if advance(next, s, r) {
 		return
 	}
 	if r.Class == wire.Done {

@@ -18,7 +18,7 @@ import (
 // verdict is what the end of a mover means for the run.
 func verdict(s State, r wire.Report) Decision {
 	d := Decision{Action: Wait, Ended: &r, Recheck: soon}
-	if said := advances(s.Export, r); said != "" {
+	if said := advances(s, r); said != "" {
 		d.Phase, d.Reason, d.Message = v1alpha1.ExportRunning, v1alpha1.ReasonExporting, said
 		return d
 	}
@@ -46,10 +46,17 @@ func verdict(s State, r wire.Report) Decision {
 }
 
 // believed is a mover's report, but not of success where it may have read another claim: a pod mounts by
-// name, and until it has a node nothing keeps the claim that it was made for.
+// name, and until it has a node nothing keeps the claim that it was made for. Nor is it that of a run with shards where
+// nobody has told of a manifest.
 func believed(s State, r wire.Report) wire.Report {
-	if r.Class != wire.Done || s.doubt() == "" {
+	switch {
+	case r.Class != wire.Done, s.doubt() == "" && !withoutManifest(s, r):
 		return r
+	case s.doubt() == "":
+		return wire.Report{
+			Class: wire.Retry, Reason: wire.VerificationFailed,
+			Message: s.moverName() + " has ended, and has not told of the manifest, without which no export is complete.",
+		}
 	}
 	return wire.Report{
 		Class: wire.User, Reason: wire.Reason(v1alpha1.ReasonClaimReplaced),

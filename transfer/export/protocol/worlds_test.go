@@ -79,6 +79,7 @@ func mover(phase corev1.PodPhase, changes ...func(*corev1.Pod)) change {
 			Labels: map[string]string{v1alpha1.LabelExportUID: "e-1", v1alpha1.LabelRole: v1alpha1.RoleExport},
 			Annotations: map[string]string{
 				v1alpha1.AnnotationNode: "a", v1alpha1.AnnotationAttempt: "1", v1alpha1.AnnotationClaimUID: "c-1",
+				v1alpha1.AnnotationStep: string(StepOf(s.Export)),
 			},
 		}}
 		p.Status.Phase = phase

@@ -3,9 +3,12 @@
 package mover
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -91,6 +94,51 @@ func TestAPlanIsKept(t *testing.T) {
 	b.request.Volume.Temporary, b.request.Volume.AsOf = "copy-2", time.Now()
 	if r := b.shard(0); r.Reason != wire.VerificationFailed || !strings.Contains(r.Message, "another volume") {
 		t.Errorf("the report is %+v", r)
+	}
+}
+
+// A plan of a volume in use is not followed by an attempt of another day: what was made since is in no shard. A copy
+// of the volume stands still.
+func TestAPlanThatIsOld(t *testing.T) {
+	for name, tt := range map[string]struct {
+		age  time.Duration
+		copy string
+		kept bool
+	}{
+		"a while ago":            {50 * time.Minute, "", true},
+		"of another day":         {24 * time.Hour, "", false},
+		"of tomorrow":            {-time.Hour, "", false},
+		"of a copy, another day": {24 * time.Hour, "copy-1", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startVersity(t)
+			b := newExport(t, s.endpoint)
+			b.many(100)
+			if b.request.Volume.Temporary = tt.copy; tt.copy != "" {
+				b.request.Volume.AsOf = time.Now()
+			}
+			b.plan(4)
+			const at = "runs/1/.s3populator/runs/run-1/plan.jsonl"
+			was := regexp.MustCompile(`"begin":"[^"]*"`)
+			text := was.ReplaceAllString(s.object(t, at), `"begin":"`+time.Now().Add(-tt.age).UTC().Format(time.RFC3339)+`"`)
+			s.put(t, at, []byte(text))
+			sum := sha256.Sum256([]byte(text))
+			old := "sha256:" + hex.EncodeToString(sum[:])
+			b.file("new", "made since")
+			b.request.Export.Step, b.request.Export.Shards, b.request.Export.Plan = wire.StepPlan, 4, old
+			r := b.mustBeDone(b.run())
+			if kept := r.Plan == old; kept != tt.kept {
+				t.Fatalf("the plan is kept: %v, the report is %+v", kept, r)
+			}
+			b.request.Export.Shards, b.request.Export.Plan = 0, r.Plan
+			for i := range int(r.Shards) {
+				b.mustBeDone(b.shard(i))
+			}
+			b.mustBeDone(b.finishShards())
+			if got := s.has(t, "runs/1/new"); got == tt.kept {
+				t.Errorf("what was made since is in S3: %v", got)
+			}
+		})
 	}
 }
 

@@ -143,6 +143,9 @@ type ExportShards struct {
 	// Plan is the digest of the plan, which is below the prefix until the run is complete.
 	// +required
 	Plan string `json:"plan"`
+	// PlanTime is when the plan was made. One of a volume in use for which no Job could be made for an hour is made anew.
+	// +optional
+	PlanTime *metav1.Time `json:"planTime,omitempty"`
 	// Step is Plan, Shard or Finish: what the current mover does, or the next one.
 	// +required
 	Step ExportStep `json:"step"`

@@ -96,8 +96,17 @@ func digestOf(text []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// keepsPlan tells that the plan of an earlier attempt still holds: it is there, and no other run has written below
-// the prefix since.
+// planHolds is how long after its scan a plan of a volume in use is followed by another attempt: what was made on the
+// volume since is in no shard. The manager has the same limit for a plan that waits for its Job.
+const planHolds = time.Hour
+
+func (h planHeader) isOld() bool {
+	age := time.Since(h.Begin)
+	return h.Volume == "" && (age >= planHolds || age < 0)
+}
+
+// keepsPlan tells that the plan of an earlier attempt still holds: it is there, no other run has written below the
+// prefix since, and the volume is a copy, or was looked at a short while ago.
 func (x *export) keepsPlan(ctx context.Context) (bool, error) {
 	if x.options.Step != wire.StepPlan || x.options.Plan == "" {
 		return false, nil
@@ -115,6 +124,10 @@ func (x *export) keepsPlan(ctx context.Context) (bool, error) {
 	}
 	if err != nil {
 		return false, err
+	}
+	if p.isOld() {
+		x.Log("the plan of an earlier attempt is of %s; another one is made", p.Begin.UTC().Format(time.RFC3339))
+		return false, nil
 	}
 	x.planIs(x.options.Plan, p.planHeader)
 	x.Log("the plan of an earlier attempt is kept, with %d shards", p.Shards)

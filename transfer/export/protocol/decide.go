@@ -59,6 +59,7 @@ func rules() []rule {
 		only(refuseClaim),
 		only(refuseShards),
 		only(refusePrefix),
+		only(renewPlan),
 		only(waitForRetry),
 		only(removeEndedMover),
 		only(waitForOthers),

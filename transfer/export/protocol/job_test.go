@@ -4,6 +4,7 @@ package protocol
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
@@ -14,6 +15,29 @@ import (
 	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/mover/wire"
 )
+
+// A plan that was kept is as old as it was.
+func TestTimeOfAPlan(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		in   State
+		want metav1.Time
+	}{
+		"the first one": {world(parallel, mover(corev1.PodSucceeded, reports(planned))), ago(0)},
+		"kept":          {world(at(v1alpha1.ExportPlan), mover(corev1.PodSucceeded, reports(planned))), ago(time.Minute)},
+		"another one": {world(at(v1alpha1.ExportPlan), mover(corev1.PodSucceeded, reports(wire.Report{
+			Class: wire.Done, Plan: "sha256:q", Shards: 3,
+		}))), ago(0)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := Status(tt.in, Decide(tt.in, defaults)).Shards
+			if got.Step != v1alpha1.ExportShard || !got.PlanTime.Equal(&tt.want) {
+				t.Errorf("the shards are %+v, want a plan of %s", got, tt.want)
+			}
+		})
+	}
+}
 
 // A Job that fails without progress again and again is given up; one that does not is not.
 func TestFailuresOfJobsCount(t *testing.T) {

@@ -4,8 +4,10 @@ package protocol
 
 import (
 	"fmt"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
@@ -15,6 +17,10 @@ import (
 
 // shardsPerPod is how many shards there are for each pod that runs at a time: a slow one then holds up nobody.
 const shardsPerPod = 4
+
+// planPatience is how long a plan of a volume in use may wait for the Job that follows it; movers have the same limit
+// for the plan of an attempt that failed. What is made on the volume meanwhile is in no shard.
+const planPatience = time.Hour
 
 // Parted tells that a run is shared by several movers.
 func Parted(e *v1alpha1.S3Export) bool {
@@ -96,11 +102,42 @@ func advance(next *v1alpha1.S3ExportStatus, s State, r wire.Report) bool {
 	case advances(s, r) == "":
 		return false
 	case StepOf(s.Export) == v1alpha1.ExportPlan:
-		next.Shards = &v1alpha1.ExportShards{Plan: r.Plan, Step: v1alpha1.ExportShard, Total: r.Shards}
+		made := new(metav1.NewTime(s.Now.Truncate(time.Second)))
+		if was := next.Shards; was != nil && was.Plan == r.Plan && was.PlanTime != nil {
+			made = was.PlanTime // It was kept.
+		}
+		next.Shards = &v1alpha1.ExportShards{Plan: r.Plan, PlanTime: made, Step: v1alpha1.ExportShard, Total: r.Shards}
 	default:
 		next.Shards.Step, next.Shards.Done = v1alpha1.ExportFinish, next.Shards.Total
 	}
 	return true
+}
+
+// renewPlan has the plan of a volume in use be made anew where no Job could be made for too long, as behind others in
+// the queue or while a pod had the volume for itself.
+func renewPlan(s State) (Decision, bool) {
+	if s.Mover != nil || StepOf(s.Export) != v1alpha1.ExportShard || Apart(s.Export) {
+		return Decision{}, false
+	}
+	if at := s.Export.Status.Shards.PlanTime; at != nil && s.Now.Sub(at.Time) < planPatience {
+		return Decision{}, false
+	}
+	d, _ := waiting(v1alpha1.ReasonExporting, soon,
+		"The plan of the export is older than %s, and files may have been made since; another one is made.", planPatience)
+	d.Replan = true
+	return d, true
+}
+
+// forgetPlan: while a run is suspended, files may be made on the volume; a plan of before would leave them out.
+func forgetPlan(next *v1alpha1.S3ExportStatus, s State, d Decision) {
+	switch {
+	case d.Action == CreateTemporaryClaim: // A plan is of the copy that was scanned.
+		next.Shards = nil
+	case d.Phase == v1alpha1.ExportSuspended && !Apart(s.Export):
+		next.Shards = nil
+	case d.Replan:
+		next.Shards.Step = v1alpha1.ExportPlan
+	}
 }
 
 func followJob(next *v1alpha1.S3ExportStatus, job *batchv1.Job) {

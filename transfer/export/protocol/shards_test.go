@@ -24,9 +24,15 @@ func at(step v1alpha1.ExportStep) change {
 	return func(s *State) {
 		parallel(s)
 		begunOnce(s)
-		s.Export.Status.Shards = &v1alpha1.ExportShards{Plan: "sha256:p", Step: step, Total: 12}
+		s.Export.Status.Shards = &v1alpha1.ExportShards{
+			Plan: "sha256:p", PlanTime: new(ago(time.Minute)), Step: step, Total: 12,
+		}
 		s.Export.Status.Objects, s.Export.Status.Bytes = 100, 1000
 	}
+}
+
+func plannedAgo(d time.Duration) change {
+	return func(s *State) { s.Export.Status.Shards.PlanTime = new(ago(d)) }
 }
 
 // shardPod is one of a Job.
@@ -121,7 +127,38 @@ func TestDecideOfShards(t *testing.T) {
 		},
 		"suspended": {
 			world(at(v1alpha1.ExportShard), job(nil, shardPod("a", running)), suspended),
-			DeleteMover, v1alpha1.ReasonSuspended, "", "Shard",
+			DeleteMover, v1alpha1.ReasonSuspended, "", "",
+		},
+		"suspended before the end": {
+			world(at(v1alpha1.ExportFinish), suspended), Wait, v1alpha1.ReasonSuspended, "", "",
+		},
+		"suspended, and a copy is read": {
+			world(at(v1alpha1.ExportShard), suspended, ofACopy), Wait, v1alpha1.ReasonSuspended, "", "Shard",
+		},
+		"suspended, and its pods are there": {
+			world(parallel, begunOnce, suspended, job(jobDeleted, shardPod("a", running))), Wait, "", "", "",
+		},
+		"the plan is old": {
+			world(at(v1alpha1.ExportShard), plannedAgo(time.Hour)), Wait, v1alpha1.ReasonExporting, "older than 1h", "Plan",
+		},
+		"the plan is old, and there is no place": {
+			world(at(v1alpha1.ExportShard), plannedAgo(time.Hour), queued),
+			Wait, v1alpha1.ReasonExporting, "older than 1h", "Plan",
+		},
+		"the plan is almost old": {
+			world(at(v1alpha1.ExportShard), plannedAgo(time.Hour-time.Second)),
+			StartMover, v1alpha1.ReasonExporting, "Job", "Shard",
+		},
+		"the plan is old, and the Job is there": {
+			world(at(v1alpha1.ExportShard), plannedAgo(time.Hour), job(nil, shardPod("a", running))),
+			Wait, v1alpha1.ReasonExporting, "sends 12 shards", "Shard",
+		},
+		"the plan is old, and all was sent": {
+			world(at(v1alpha1.ExportFinish), plannedAgo(time.Hour)), StartMover, v1alpha1.ReasonExporting, "completes", "Finish",
+		},
+		"the plan of a copy is old": {
+			world(at(v1alpha1.ExportShard), plannedAgo(time.Hour), ofACopy),
+			Wait, v1alpha1.ReasonTemporaryClaimRefused, "s3export", "Shard",
 		},
 		"we ended it, and its pods are there": {
 			world(at(v1alpha1.ExportShard), byUs, job(jobDeleted, shardPod("a", running))), Wait, "", "", "Shard",

@@ -86,6 +86,8 @@ type Decision struct {
 	Attempt int32
 	// Ended is the report of a mover whose end is counted now.
 	Ended *wire.Report
+	// Replan has the next mover look at the plan of the run again.
+	Replan bool
 	// Aborted is how many uploads were ended.
 	Aborted *int64
 	// Remains is why something temporary could not be removed; empty where nothing was to be, or it was.

@@ -40,9 +40,7 @@ func Status(s State, d Decision) v1alpha1.S3ExportStatus {
 	if d.Action == StartMover {
 		begin(&next, s, d)
 	}
-	if d.Action == CreateTemporaryClaim {
-		next.Shards = nil // A plan is of the copy that was scanned.
-	}
+	forgetPlan(&next, s, d)
 	if d.Ended != nil {
 		count(&next, s, *d.Ended)
 	}

@@ -43,7 +43,8 @@ func (r *Reconciler) job(ctx context.Context, s *protocol.State) error {
 	if err != nil {
 		return fmt.Errorf("list pods of the Job: %w", err)
 	}
-	s.Mover = protocol.MoverOfJob(s.Job, pods.Items, e.Status)
+	s.Pods = pods.Items
+	s.Mover = protocol.MoverOfJob(s.Job, s.Pods, e.Status)
 	if s.Job != nil || s.Mover == nil {
 		return nil
 	}
@@ -51,7 +52,7 @@ func (r *Reconciler) job(ctx context.Context, s *protocol.State) error {
 	if s.Job, err = r.liveJob(ctx, name); err != nil {
 		return fmt.Errorf("ask for the Job of pods: %w", err)
 	}
-	s.Mover = protocol.MoverOfJob(s.Job, pods.Items, e.Status)
+	s.Mover = protocol.MoverOfJob(s.Job, s.Pods, e.Status)
 	return nil
 }
 

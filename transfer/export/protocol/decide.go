@@ -53,6 +53,7 @@ func rules() []rule {
 		only(makeWay),
 		only(endStuckMover),
 		only(endMoverOfLostCopy),
+		only(tellLostPods),
 		only(waitForMover),
 		only(refusePrime),
 		only(waitForClaim),

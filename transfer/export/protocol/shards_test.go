@@ -58,6 +58,7 @@ func job(change func(*batchv1.Job), pods ...corev1.Pod) change {
 		if change != nil {
 			change(s.Job)
 		}
+		s.Pods = pods
 		s.Mover = MoverOfJob(s.Job, pods, s.Export.Status)
 	}
 }
@@ -74,7 +75,7 @@ func ended(kind batchv1.JobConditionType, message string) func(*batchv1.Job) {
 func jobDeleted(j *batchv1.Job) { j.DeletionTimestamp = new(ago(time.Second)) }
 
 func strayPods(pods ...corev1.Pod) change {
-	return func(s *State) { s.Mover = MoverOfJob(nil, pods, s.Export.Status) }
+	return func(s *State) { s.Pods, s.Mover = pods, MoverOfJob(nil, pods, s.Export.Status) }
 }
 
 // A run with shards goes from its plan to its Job to its end, and whatever becomes of one of them is told.

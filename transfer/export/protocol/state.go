@@ -35,6 +35,8 @@ type State struct {
 	Mover, Abort *corev1.Pod
 	// Job sends the shards of a run; Mover is then what it and its pods are to the rules, see MoverOfJob.
 	Job *batchv1.Job
+	// Pods are those of the Job, also where it is gone.
+	Pods []corev1.Pod
 	// Deleted tells that this manager deleted the mover: its end is no failure, whatever is wished now.
 	Deleted bool
 	// Ahead is another run with the same destination whose turn is before this one's.

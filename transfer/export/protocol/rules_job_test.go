@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package protocol
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+// toldToEnd is a pod whose grace period was over some time ago.
+func toldToEnd(d time.Duration) func(*corev1.Pod) {
+	return func(p *corev1.Pod) { p.DeletionTimestamp = new(ago(d)) }
+}
+
+// A Job that does not get on, and whom it waits for.
+func TestDecideOfAJobThatWaits(t *testing.T) {
+	t.Parallel()
+	running := corev1.PodRunning
+	exporting, lost := v1alpha1.ReasonExporting, v1alpha1.ReasonMoverLost
+	for name, tt := range map[string]struct {
+		pods   []corev1.Pod
+		reason v1alpha1.Reason
+		says   string
+	}{
+		"the only pod's node is lost": {
+			[]corev1.Pod{shardPod("a", running, toldToEnd(time.Hour))}, lost, "kubectl delete pod a --force",
+		},
+		"the node of all that run is lost": {
+			[]corev1.Pod{
+				shardPod("b", running, toldToEnd(time.Hour)), shardPod("a", running, toldToEnd(time.Minute)),
+				shardPod("c", corev1.PodSucceeded, reports(done)),
+			}, lost, "11:00:00 UTC and are still there. If their node is gone for good, delete them: kubectl delete pod a b --f",
+		},
+		"a pod was told to end a moment ago": {
+			[]corev1.Pod{shardPod("a", running, toldToEnd(time.Hour)), shardPod("b", running, toldToEnd(time.Second))},
+			exporting, "sends",
+		},
+		"another one runs": {
+			[]corev1.Pod{shardPod("a", running, toldToEnd(time.Hour)), shardPod("b", running)}, exporting, "sends",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := world(at(v1alpha1.ExportShard), job(func(j *batchv1.Job) { j.Status.Succeeded = 1 }, tt.pods...))
+			d := Decide(s, defaults)
+			if d.Action != Wait || d.Reason != tt.reason || !strings.Contains(d.Message, tt.says) {
+				t.Errorf("decided %+v, want %s with %q", d, tt.reason, tt.says)
+			}
+		})
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 
+	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -131,5 +132,29 @@ func compare(t *testing.T, where string, want []string, documented map[string][]
 		if last := cells[len(cells)-1]; last == "" {
 			t.Errorf("%s: its row says nothing", name)
 		}
+	}
+}
+
+// An uninstallation ends no export of a claim that is being deleted, takes no policy away that says where to, and stops
+// at the first command that fails.
+func TestUninstallingEndsNoFinalExport(t *testing.T) {
+	page := section(t, document(t, operations), "Upgrade, outage, uninstall")
+	before, after, found := strings.Cut(page, "kubectl delete -k manifests/default")
+	script := before[strings.LastIndex(before, "```sh\n")+len("```sh\n"):]
+	if !found || !strings.HasPrefix(after, " &&\n") {
+		t.Fatalf("there is no such script:\n%s", page)
+	}
+	others := "-l '" + v1alpha1.LabelRole + "!=" + v1alpha1.RoleFinalExport + "'"
+	for line := range strings.Lines(script) {
+		if !strings.HasSuffix(line, " &&\n") && line != "" {
+			t.Errorf("what comes after it is done although it failed: %s", line)
+		}
+		if strings.Contains(line, "delete s3exportpolicies") ||
+			strings.Contains(line, "delete s3exports") && !strings.Contains(line, others) {
+			t.Errorf("claims that are being deleted lose their export: %s", line)
+		}
+	}
+	if !strings.Contains(script, "condition=Complete") {
+		t.Errorf("it does not wait for the Job:\n%s", script)
 	}
 }

@@ -89,8 +89,12 @@ var commands = []command{
 	{line: "kubectl apply --server-side -k manifests/samples/overlay", story: byHand},
 	{line: "kubectl apply --server-side -k manifests/default", story: byHand},
 	{line: "kubectl -n s3populator-system rollout restart deploy/s3populator", story: byHand},
-	{line: "kubectl delete s3exportpolicies --all --all-namespaces", story: byHand},
-	{line: "kubectl delete s3exports --all --all-namespaces", story: byHand},
+	{line: "kubectl delete s3exports --all-namespaces -l 's3populator.io/role!=final-export'", story: byHand},
+	{
+		line: "kubectl -n s3populator-system delete job s3populator-release --ignore-not-found " +
+			"--cascade=foreground",
+		story: byHand,
+	},
 	{line: "kubectl apply -k manifests/release", story: byHand},
 	{
 		line: "kubectl -n s3populator-system wait --for=condition=Complete --timeout=5m " +

@@ -59,8 +59,8 @@ func TestInstallCommands(t *testing.T) {
 	run(rolledOut)
 	fills("upgraded")
 
-	run("kubectl delete s3exportpolicies --all --all-namespaces")
-	run("kubectl delete s3exports --all --all-namespaces")
+	run("kubectl delete s3exports --all-namespaces -l 's3populator.io/role!=final-export'")
+	run("kubectl -n s3populator-system delete job s3populator-release --ignore-not-found --cascade=foreground")
 	run("kubectl apply -k manifests/release")
 	run("kubectl -n s3populator-system wait --for=condition=Complete --timeout=5m job/s3populator-release")
 	run("kubectl delete -k manifests/release")

@@ -97,7 +97,7 @@ func (s *Story) Commands(documents ...string) map[string]string {
 		text := string(raw)
 		for _, m := range fenced.FindAllStringSubmatch(text, -1) {
 			for line := range strings.Lines(continued.ReplaceAllString(heredoc.ReplaceAllString(m[2], "<<END"), "")) {
-				line = comment.ReplaceAllString(strings.TrimSpace(line), "")
+				line = strings.TrimSuffix(comment.ReplaceAllString(strings.TrimSpace(line), ""), " &&")
 				typed, prompted := strings.CutPrefix(line, "$ ")
 				if line != "" && (m[1] == "sh" && !strings.HasPrefix(line, "MINIO_") || m[1] == "console" && prompted) {
 					all[typed] = document

@@ -38,7 +38,7 @@ func isHeld(o client.Object, finalizer string) bool {
 }
 
 // releaseClaims takes the finalizer off claims that nobody deletes. One that is deleted just now is looked at again.
-func (r Release) releaseClaims(ctx context.Context) error {
+func (r Release) releaseClaims(ctx context.Context, off *released) error {
 	count := 0
 	err := each(ctx, r.Client, &corev1.PersistentVolumeClaimList{}, func(o client.Object) error {
 		claim := o.(*corev1.PersistentVolumeClaim)
@@ -49,6 +49,7 @@ func (r Release) releaseClaims(ctx context.Context) error {
 			return fmt.Errorf("%w: claim %s/%s is being deleted", errUnsafe, claim.Namespace, claim.Name)
 		}
 		changed := claim.DeepCopy()
+		off.note(claim, &corev1.PersistentVolumeClaim{}, "claim", v1alpha1.FinalizerFinalExport)
 		if err := r.drop(ctx, claim, changed, v1alpha1.FinalizerFinalExport); err != nil {
 			return fmt.Errorf("release claim %s/%s: %w", claim.Namespace, claim.Name, err)
 		}
@@ -63,7 +64,7 @@ func (r Release) releaseClaims(ctx context.Context) error {
 }
 
 // releaseExports lets S3Exports go, whose uploads and temporaries nobody ends any more.
-func (r Release) releaseExports(ctx context.Context) error {
+func (r Release) releaseExports(ctx context.Context, off *released) error {
 	count := 0
 	err := each(ctx, r.Client, &v1alpha1.S3ExportList{}, func(o client.Object) error {
 		e := o.(*v1alpha1.S3Export)
@@ -71,6 +72,7 @@ func (r Release) releaseExports(ctx context.Context) error {
 			return nil
 		}
 		changed := e.DeepCopy()
+		off.note(e, &v1alpha1.S3Export{}, "S3Export", v1alpha1.FinalizerExport)
 		if err := r.drop(ctx, e, changed, v1alpha1.FinalizerExport); err != nil {
 			return fmt.Errorf("release S3Export %s/%s: %w", e.Namespace, e.Name, err)
 		}

@@ -36,46 +36,57 @@ type Release struct {
 // errUnsafe means that something would be lost.
 var errUnsafe = errors.New("claims are being exported before they go")
 
-// Run releases everything, or nothing that matters. Where it fails the manager runs again.
+// Run releases everything, or nothing that matters. Where it fails the manager runs again, and holds what it held.
 func (r Release) Run(ctx context.Context) (err error) {
 	give := time.Now().Add(r.Patience) //nolint:forbidigo // Only compared.
+	var lost []string
 	for {
 		if err := r.await(ctx, give); err != nil {
-			return err
+			return tellLost(lost, err)
 		}
-		err := r.stopped(ctx)
+		gone, err := r.stopped(ctx)
+		lost = append(lost, gone...)
 		if !errors.Is(err, errUnsafe) {
-			return err
+			return tellLost(lost, err)
 		}
 		r.say("%v: the manager goes on with them", err) // Deleted since it was looked.
 	}
 }
 
-// stopped does what is to be done while no manager runs.
-func (r Release) stopped(ctx context.Context) (err error) {
+// stopped does what is to be done while no manager runs. Where that fails it is undone; lost is what could not be.
+func (r Release) stopped(ctx context.Context) (lost []string, err error) {
+	off := &released{}
 	before, err := r.stop(ctx)
 	defer func() {
 		if err != nil { // Also where we are told to end.
+			// Before the manager is back, which takes longer: whatever is deleted until then goes without its export.
+			again, cancel := context.WithTimeout(context.WithoutCancel(ctx), holdPatience)
+			defer cancel()
+			lost = r.holdAgain(again, off)
 			restart, cancel := context.WithTimeout(context.WithoutCancel(ctx), restartPatience)
 			defer cancel()
 			err = errors.Join(err, r.start(restart, before))
 		}
 	}()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// What was deleted meanwhile has to be exported first.
 	if held, err := r.unsafe(ctx); err != nil || len(held) > 0 {
-		return unsafe(held, err)
+		return nil, unsafe(held, err)
 	}
-	if err := r.releaseClaims(ctx); err != nil {
-		return err
+	if err := r.releaseClaims(ctx, off); err != nil {
+		return nil, err
 	}
-	return r.releaseExports(ctx)
+	return nil, r.releaseExports(ctx, off)
 }
 
-// restartPatience is how long the manager is tried to be started again.
-const restartPatience = 10 * time.Second
+// How long it is tried to put finalizers back and to start the manager again: together less than the 30 s that
+// Kubernetes leaves to a pod that is told to end.
+const (
+	holdPatience    = 10 * time.Second
+	restartPatience = 10 * time.Second
+)
 
 func unsafe(held []string, err error) error {
 	if err != nil {
@@ -100,7 +111,7 @@ func (r Release) await(ctx context.Context, until time.Time) error {
 			r.say("waiting: %s", told)
 		}
 		if time.Now().After(until) { //nolint:forbidigo // Only compared.
-			return fmt.Errorf("%w. The manager runs on, and no finalizer was removed. Wait for them and uninstall again; "+
+			return fmt.Errorf("%w. The manager runs on, and holds what it held. Wait for them and uninstall again; "+
 				"`kubectl get pvc CLAIM -o yaml` says what an export waits for. To let a claim go without its export: "+
 				"kubectl annotate pvc CLAIM %s=%s", err, v1alpha1.AnnotationSkipFinalExport, v1alpha1.SkipFinalExport)
 		}

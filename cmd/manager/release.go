@@ -15,7 +15,8 @@ import (
 
 // runRelease is the command `manager release`, which comes before the manager is uninstalled.
 func runRelease(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
-	r := release.Release{Every: 2 * time.Second, Out: out}
+	// With what it takes to put finalizers back, within the 30 s that a pod has which is told to end.
+	r := release.Release{StartPatience: 15 * time.Second, Every: 2 * time.Second, Out: out}
 	f := flag.NewFlagSet("manager release", flag.ContinueOnError)
 	f.StringVar(&r.Namespace, "namespace", getenv("POD_NAMESPACE"), "namespace of the manager (default $POD_NAMESPACE)")
 	f.StringVar(&r.Deployment, "deployment", "s3populator", "Deployment of the manager, which is scaled to 0")

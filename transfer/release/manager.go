@@ -4,6 +4,7 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -17,24 +18,18 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
 
-// stop scales the manager to nothing and waits until no process of it is left. It returns how many there were, also
-// where an earlier try has stopped it.
-func (r Release) stop(ctx context.Context) (before int32, err error) {
-	d := &appsv1.Deployment{}
-	err = r.Client.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: r.Deployment}, d)
-	if apierrors.IsNotFound(err) {
-		return 0, nil
+// stop scales the manager to nothing and waits until no process of it is left.
+func (r Release) stop(ctx context.Context) error {
+	d, err := r.deployment(ctx)
+	if err != nil || d == nil {
+		return err
 	}
-	if err != nil {
-		return 0, fmt.Errorf("read the Deployment of the manager: %w", err)
-	}
-	before = replicas(d)
-	if err := r.scale(ctx, d, 0, strconv.Itoa(int(before))); err != nil {
-		return before, err
+	if err := r.scale(ctx, d, 0, strconv.Itoa(int(replicas(d)))); err != nil {
+		return err
 	}
 	selector, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
 	if err != nil {
-		return before, fmt.Errorf("read the Deployment of the manager: %w", err)
+		return fmt.Errorf("read the Deployment of the manager: %w", err)
 	}
 	r.say("stopping the manager")
 	until := time.Now().Add(r.StopPatience) //nolint:forbidigo // Only compared.
@@ -42,20 +37,33 @@ func (r Release) stop(ctx context.Context) (before int32, err error) {
 		var pods corev1.PodList
 		ours := client.MatchingLabelsSelector{Selector: selector}
 		if err := r.Client.List(ctx, &pods, client.InNamespace(r.Namespace), ours); err != nil {
-			return before, fmt.Errorf("list the pods of the manager: %w", err)
+			return fmt.Errorf("list the pods of the manager: %w", err)
 		}
 		if len(pods.Items) == 0 {
-			return before, nil
+			return nil
 		}
 		if time.Now().After(until) { //nolint:forbidigo // Only compared.
-			return before, fmt.Errorf("pod %s of the manager does not end; nothing was released", pods.Items[0].Name)
+			return fmt.Errorf("pod %s of the manager does not end; nothing was released", pods.Items[0].Name)
 		}
 		select {
 		case <-ctx.Done():
-			return before, fmt.Errorf("wait for the manager to end: %w", context.Cause(ctx))
+			return fmt.Errorf("wait for the manager to end: %w", context.Cause(ctx))
 		case <-time.After(r.Every):
 		}
 	}
+}
+
+// deployment of the manager; nil where there is none.
+func (r Release) deployment(ctx context.Context) (*appsv1.Deployment, error) {
+	d := &appsv1.Deployment{}
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: r.Deployment}, d)
+	if apierrors.IsNotFound(err) {
+		return nil, nil //nolint:nilnil // As it says.
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the Deployment of the manager: %w", err)
+	}
+	return d, nil
 }
 
 // replicas that the manager had before it was stopped.
@@ -70,18 +78,35 @@ func replicas(d *appsv1.Deployment) int32 {
 	return n
 }
 
-// start lets the manager run as before.
-func (r Release) start(ctx context.Context, before int32) error {
-	d := &appsv1.Deployment{}
-	err := r.Client.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: r.Deployment}, d)
-	if err != nil {
-		return client.IgnoreNotFound(err) //nolint:wrapcheck // There is none to start.
+// errOff means that the manager was stopped and could not be started again.
+var errOff = errors.New("the manager may be stopped")
+
+// start lets the manager run as before, where we or an earlier try have stopped it. It tries that for a while, because
+// nobody else would.
+func (r Release) start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.StartPatience)
+	defer cancel()
+	for {
+		err := r.startOnce(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w. Start it: kubectl -n %s scale deployment %s --replicas=2",
+				errOff, err, r.Namespace, r.Deployment)
+		case <-time.After(r.Every):
+		}
 	}
-	if d.Annotations[v1alpha1.AnnotationReplicas] == "" {
-		return nil // It was not stopped.
+}
+
+func (r Release) startOnce(ctx context.Context) error {
+	d, err := r.deployment(ctx)
+	if err != nil || d == nil || d.Annotations[v1alpha1.AnnotationReplicas] == "" {
+		return err
 	}
 	r.say("starting the manager again")
-	return r.scale(ctx, d, before, "")
+	return r.scale(ctx, d, replicas(d), "") // Not what somebody has changed since.
 }
 
 // scale also notes what was there before, for whoever has to start it again.

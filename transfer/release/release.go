@@ -26,8 +26,9 @@ type Release struct {
 	Client client.Client
 	// Namespace and Deployment of the manager.
 	Namespace, Deployment string
-	// Patience is how long exports before a deletion are waited for, StopPatience how long the manager may take to end.
-	Patience, StopPatience time.Duration
+	// Patience is how long exports before a deletion are waited for, StopPatience how long the manager may take to end,
+	// StartPatience how long it is tried to start it again.
+	Patience, StopPatience, StartPatience time.Duration
 	// Every is how often is looked.
 	Every time.Duration
 	Out   io.Writer
@@ -38,6 +39,10 @@ var errUnsafe = errors.New("claims are being exported before they go")
 
 // Run releases everything, or nothing that matters. Where it fails the manager runs again, and holds what it held.
 func (r Release) Run(ctx context.Context) (err error) {
+	// An earlier try may have been killed while it was stopped, and what is being exported needs it.
+	if err := r.start(ctx); err != nil {
+		return err
+	}
 	give := time.Now().Add(r.Patience) //nolint:forbidigo // Only compared.
 	var lost []string
 	for {
@@ -46,7 +51,7 @@ func (r Release) Run(ctx context.Context) (err error) {
 		}
 		gone, err := r.stopped(ctx)
 		lost = append(lost, gone...)
-		if !errors.Is(err, errUnsafe) {
+		if !errors.Is(err, errUnsafe) || errors.Is(err, errOff) {
 			return tellLost(lost, err)
 		}
 		r.say("%v: the manager goes on with them", err) // Deleted since it was looked.
@@ -56,19 +61,16 @@ func (r Release) Run(ctx context.Context) (err error) {
 // stopped does what is to be done while no manager runs. Where that fails it is undone; lost is what could not be.
 func (r Release) stopped(ctx context.Context) (lost []string, err error) {
 	off := &released{}
-	before, err := r.stop(ctx)
 	defer func() {
 		if err != nil { // Also where we are told to end.
 			// Before the manager is back, which takes longer: whatever is deleted until then goes without its export.
 			again, cancel := context.WithTimeout(context.WithoutCancel(ctx), holdPatience)
 			defer cancel()
 			lost = r.holdAgain(again, off)
-			restart, cancel := context.WithTimeout(context.WithoutCancel(ctx), restartPatience)
-			defer cancel()
-			err = errors.Join(err, r.start(restart, before))
+			err = errors.Join(err, r.start(context.WithoutCancel(ctx)))
 		}
 	}()
-	if err != nil {
+	if err := r.stop(ctx); err != nil {
 		return nil, err
 	}
 	// What was deleted meanwhile has to be exported first.
@@ -81,12 +83,8 @@ func (r Release) stopped(ctx context.Context) (lost []string, err error) {
 	return nil, r.releaseExports(ctx, off)
 }
 
-// How long it is tried to put finalizers back and to start the manager again: together less than the 30 s that
-// Kubernetes leaves to a pod that is told to end.
-const (
-	holdPatience    = 10 * time.Second
-	restartPatience = 10 * time.Second
-)
+// holdPatience is how long it is tried to put finalizers back.
+const holdPatience = 10 * time.Second
 
 func unsafe(held []string, err error) error {
 	if err != nil {

@@ -41,6 +41,7 @@ var commands = []command{
 		says: "tainted",
 		dry:  true,
 	},
+	{line: "kubectl -n s3populator-system scale deployment s3populator --replicas=2", says: "scaled", dry: true},
 	{line: "kubectl delete node NODE", says: "deleted", dry: true},
 	{line: "kubectl delete pvc s3prime-UID", says: "deleted", dry: true},
 	{line: "kubectl delete pod populate-UID", says: "deleted", dry: true},

@@ -31,7 +31,8 @@ func (r Release) stop(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the Deployment of the manager: %w", err)
 	}
-	r.say("stopping the manager")
+	// The release may stay all the same: whoever interrupts Helm does not end the Job.
+	r.say("stopping the manager; to start it again: %s", r.command(replicas(d)))
 	until := time.Now().Add(r.StopPatience) //nolint:forbidigo // Only compared.
 	for {
 		var pods corev1.PodList
@@ -93,11 +94,15 @@ func (r Release) start(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %w. Start it: kubectl -n %s scale deployment %s --replicas=2",
-				errOff, err, r.Namespace, r.Deployment)
+			return fmt.Errorf("%w: %w. Start it: %s", errOff, err, r.command(2))
 		case <-time.After(r.Every):
 		}
 	}
+}
+
+// command by which an administrator starts the manager.
+func (r Release) command(replicas int32) string {
+	return fmt.Sprintf("kubectl -n %s scale deployment %s --replicas=%d", r.Namespace, r.Deployment, replicas)
 }
 
 func (r Release) startOnce(ctx context.Context) error {

@@ -80,3 +80,12 @@ func TestAManagerThatCannotBeStarted(t *testing.T) {
 		}
 	}
 }
+
+// Whoever interrupts Helm finds the manager stopped and the release still there, and reads how to start it.
+func TestAReleaseTellsHowToStartTheManagerAgain(t *testing.T) {
+	s := newServer(t)
+	const want = "to start it again: kubectl -n system scale deployment manager --replicas=2\n"
+	if out, err := s.run(t); err != nil || !strings.Contains(out, want) {
+		t.Errorf("does not say %q (%v):\n%s", want, err, out)
+	}
+}

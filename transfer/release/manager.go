@@ -27,24 +27,16 @@ func (r Release) stop(ctx context.Context) error {
 	if err := r.scale(ctx, d, 0, strconv.Itoa(int(replicas(d)))); err != nil {
 		return err
 	}
-	selector, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
-	if err != nil {
-		return fmt.Errorf("read the Deployment of the manager: %w", err)
-	}
 	// The release may stay all the same: whoever interrupts Helm does not end the Job.
 	r.say("stopping the manager; to start it again: %s", r.command(replicas(d)))
 	until := time.Now().Add(r.StopPatience) //nolint:forbidigo // Only compared.
 	for {
-		var pods corev1.PodList
-		ours := client.MatchingLabelsSelector{Selector: selector}
-		if err := r.Client.List(ctx, &pods, client.InNamespace(r.Namespace), ours); err != nil {
-			return fmt.Errorf("list the pods of the manager: %w", err)
-		}
-		if len(pods.Items) == 0 {
-			return nil
+		pods, err := r.pods(ctx, d)
+		if err != nil || len(pods) == 0 {
+			return err
 		}
 		if time.Now().After(until) { //nolint:forbidigo // Only compared.
-			return fmt.Errorf("pod %s of the manager does not end; nothing was released", pods.Items[0].Name)
+			return fmt.Errorf("pod %s of the manager does not end; nothing was released", pods[0].Name)
 		}
 		select {
 		case <-ctx.Done():
@@ -52,6 +44,20 @@ func (r Release) stop(ctx context.Context) error {
 		case <-time.After(r.Every):
 		}
 	}
+}
+
+// pods of the manager.
+func (r Release) pods(ctx context.Context, d *appsv1.Deployment) ([]corev1.Pod, error) {
+	selector, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
+	if err != nil {
+		return nil, fmt.Errorf("read the Deployment of the manager: %w", err)
+	}
+	var pods corev1.PodList
+	ours := client.MatchingLabelsSelector{Selector: selector}
+	if err := r.Client.List(ctx, &pods, client.InNamespace(r.Namespace), ours); err != nil {
+		return nil, fmt.Errorf("list the pods of the manager: %w", err)
+	}
+	return pods.Items, nil
 }
 
 // deployment of the manager; nil where there is none.

@@ -80,7 +80,10 @@ func (r Release) stopped(ctx context.Context) (lost []string, err error) {
 	if err := r.releaseClaims(ctx, off); err != nil {
 		return nil, err
 	}
-	return nil, r.releaseExports(ctx, off)
+	if err := r.releaseExports(ctx, off); err != nil {
+		return nil, err
+	}
+	return nil, r.undisturbed(ctx)
 }
 
 // holdPatience is how long it is tried to put finalizers back.

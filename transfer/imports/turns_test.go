@@ -63,7 +63,8 @@ func TestMoverThatNoCacheShows(t *testing.T) {
 	}
 }
 
-// A mover that the cache of pods does not show yet, while that of imports has what was noted of it, is not counted again.
+// A mover that the cache of pods does not show yet, while that of imports has what was noted of it, is not counted
+// again.
 func TestAMoverThatNoCacheShowsIsCountedOnce(t *testing.T) {
 	b := newBench(t, complete, 0, false, newImport("first"))
 	b.slow = true

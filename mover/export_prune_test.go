@@ -156,6 +156,17 @@ func TestPruningThatIsRefused(t *testing.T) {
 			gone := wire.KeptRun{Run: "run-0", Prefix: "runs/0/", Digest: "sha256:0"}
 			p.request.Prune.Kept = append(p.request.Prune.Kept, gone)
 		}, wire.VerificationFailed, "that is to stay"},
+		"all objects were written since": {func(t *testing.T, s *s3server, _ *bench) {
+			for _, key := range []string{"a", "dir/b", "dir/empty"} {
+				s.put(t, "runs/1/"+key, []byte("by somebody"))
+			}
+		}, wire.RequestRejected, "were written after its manifest"},
+		"nothing is found at all": {func(t *testing.T, s *s3server, p *bench) {
+			proxy := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+				return r.Method == http.MethodGet && !r.URL.Query().Has("list-type") && s3Error(w, http.StatusNotFound, "NoSuchKey")
+			})
+			p.request.Source.Endpoint = proxy.URL
+		}, wire.VerificationFailed, "that is to stay"},
 		"a manifest with the user's own object in it": {func(t *testing.T, s *s3server, _ *bench) {
 			m, err := manifest.Read(strings.NewReader(s.object(t, "runs/1/"+manifest.Key)))
 			mustDo(t, err)

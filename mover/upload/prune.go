@@ -41,13 +41,13 @@ type prune struct {
 	whole    bool      // The manifest is in its place: nothing was removed yet.
 	complete time.Time // When S3 stored the manifest: what it lists is older.
 
-	there  []bool          // By entry of the manifest: there is an object under its key.
+	there  []fate          // By entry of the manifest: what the listing says of its object; empty for none.
 	listed map[string]bool // Keys below the prefix that another manifest lists.
 }
 
 // Prune removes the objects of a complete run. The order is what makes an end at any moment safe:
 //
-//  1. Everything that may forbid it is read: the manifests of the runs that stay, and those of others.
+//  1. Everything that may forbid it is read: the manifests of the runs that stay, those of others, and what is there.
 //  2. The manifest is kept as pruning.json, and removed: from here on there is no complete export.
 //  3. The objects go, each after one more look at it.
 //  4. Whatever the run has left of its own goes, pruning.json last.
@@ -64,12 +64,15 @@ func (p *prune) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !found {
+	if !found { // Who has the runs that stay has this one's manifest, too, if there is one.
+		if err := p.confirmKept(ctx); err != nil {
+			return err
+		}
 		p.result.Unknown = true
 		return nil
 	}
 	for _, step := range []func(context.Context) error{
-		p.lookAround, p.confirmKept, p.stepDown, p.deleteAll, p.forgetRun,
+		p.lookAround, p.confirmKept, p.refuseCopy, p.stepDown, p.deleteAll, p.forgetRun,
 	} {
 		if err := step(ctx); err != nil {
 			return err

@@ -68,7 +68,7 @@ func (p *prune) deleteAll(ctx context.Context) error {
 		if ctx.Err() != nil {
 			continue
 		}
-		group.Go(func() error { return p.deleteOne(ctx, &mu, e, p.there[i]) })
+		group.Go(func() error { return p.deleteOne(ctx, &mu, e, p.there[i] != "") })
 	}
 	return group.Wait() //nolint:wrapcheck // They are ours.
 }

@@ -27,12 +27,15 @@ func (p *prune) lookAround(ctx context.Context) error {
 			return err
 		}
 	}
-	p.there = make([]bool, len(p.old.Entries))
+	p.there = make([]fate, len(p.old.Entries))
 	var manifests []string
 	err := p.each(ctx, p.home.base, func(o minio.ObjectInfo) error {
 		if i, ok := find(p.old.Entries, strings.TrimPrefix(o.Key, p.home.base)); ok {
-			p.there[i] = true
-			if e := p.old.Entries[i]; o.Size == e.Size && plan.TrimETag(o.ETag) == e.ETag {
+			e := p.old.Entries[i]
+			if o.ETag == "" { // Some gateways list none; it is asked for before anything is removed.
+				o.ETag = e.ETag
+			}
+			if p.there[i] = p.fateOf(e, true, o); p.there[i] == goes {
 				return nil // A volume may hold files with the names of ours.
 			}
 		}
@@ -54,6 +57,27 @@ func (p *prune) lookAround(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// refuseCopy ends a removal that would remove nothing but the manifest: where all that is there was written after
+// that, as in a copy of a bucket, nothing says that it is the run's.
+func (p *prune) refuseCopy(context.Context) error {
+	var going, others int
+	for i, e := range p.old.Entries {
+		switch {
+		case !p.whole, e.Type != manifest.File, p.listed[p.home.base+e.Path]:
+		case p.there[i] == goes:
+			going++
+		case p.there[i] == changed:
+			others++
+		}
+	}
+	if going > 0 || others == 0 {
+		return nil
+	}
+	return fault.New(wire.RequestRejected, "all %d objects that are there of this run were written after its manifest, "+
+		"as in a copy of a bucket, so that nothing says that they are its own; nothing was removed; remove them by hand, and then "+
+		"the S3Export", others)
 }
 
 // above are the prefixes that have a prefix in them, the whole bucket first.

@@ -50,6 +50,12 @@ var badPolicies = map[string]struct {
 		func(s *v1alpha1.S3ExportPolicySpec) { s.PruneData, s.Template.Destination.Prefix = true, "{{.Claim}}/" },
 		"template.destination.prefix: with pruneData",
 	},
+	"exports that go by themselves before their objects": {
+		func(s *v1alpha1.S3ExportPolicySpec) {
+			s.PruneData, s.Template.TTLSecondsAfterFinished = true, new(int32(60))
+		},
+		"template.ttlSecondsAfterFinished: with pruneData",
+	},
 	"a part of what is deleted": {
 		func(s *v1alpha1.S3ExportPolicySpec) { s.OnDelete, s.Template.Exclude = true, []string{"*.tmp"} },
 		"onDelete: all of a claim is exported before it goes",

@@ -49,6 +49,7 @@ type S3ExportPolicyList struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.template.destination.prefix) || self.template.destination.prefix.contains('{{.Claim}}') || self.template.destination.prefix.contains('{{.Run}}')",message="template.destination.prefix: all claims would be exported to one place, and overwrite each other's objects; add {{.Claim}} or {{.Run}}, or leave prefix out"
 // +kubebuilder:validation:XValidation:rule="!has(self.onDelete) || !self.onDelete || !has(self.template.destination.prefix) || self.template.destination.prefix.contains('{{.Run}}')",message="template.destination.prefix: with onDelete, a later claim of the same name would overwrite what is left of one that was deleted; add {{.Run}}, or leave prefix out"
 // +kubebuilder:validation:XValidation:rule="!has(self.pruneData) || !self.pruneData || !has(self.template.destination.prefix) || self.template.destination.prefix.contains('{{.Run}}')",message="template.destination.prefix: with pruneData each run needs a prefix of its own; add {{.Run}}, or leave prefix out; in a prefix that runs share use template.deleteExtra"
+// +kubebuilder:validation:XValidation:rule="!has(self.pruneData) || !self.pruneData || !has(self.template.ttlSecondsAfterFinished)",message="template.ttlSecondsAfterFinished: with pruneData an S3Export goes after its objects; one that goes by itself leaves them for ever; remove one of them"
 // +kubebuilder:validation:XValidation:rule="self.concurrencyPolicy != 'Allow' || !has(self.template.destination.prefix) || self.template.destination.prefix.contains('{{.Run}}')",message="concurrencyPolicy: with Allow two runs may write at once, so each needs a prefix of its own; add {{.Run}} to template.destination.prefix, or use Forbid"
 type S3ExportPolicySpec struct {
 	// ClaimSelector selects claims of this namespace by their labels; {} selects all of them.
@@ -101,8 +102,9 @@ type S3ExportPolicySpec struct {
 	// PruneData also removes from S3 what the complete S3Exports that go have exported: of the objects that such a
 	// run's manifest lists those that are as it wrote them and that no other manifest lists. Nothing is removed
 	// before the manifests of the runs that stay were read, and every object of the newest was found. What failed runs
-	// have left stays. A run whose prefix an S3Source has found by fromExport stays as long as that. Each run needs a
-	// prefix of its own, with {{.Run}} in it. What was exported for onDelete is never removed.
+	// have left stays. A run that an S3Source of any namespace names, has found by fromExport, or reads by a prefix, stays
+	// as long as that. Runs of another path, include or exclude are counted apart. Each run needs a prefix of its own,
+	// with {{.Run}} in it. What was exported for onDelete is never removed.
 	// +optional
 	PruneData bool `json:"pruneData,omitempty"`
 

@@ -88,7 +88,7 @@ func unfinished(e *v1alpha1.S3Export) string {
 		return "is not complete"
 	case e.DeletionTimestamp != nil:
 		return "is being deleted"
-	case e.Annotations[v1alpha1.AnnotationPruning] != "":
+	case strings.HasPrefix(e.Annotations[v1alpha1.AnnotationPruning], string(e.UID)+" "):
 		return "is being removed, as spec.pruneData of its S3ExportPolicy asks for"
 	case e.Spec.DryRun || e.Status.Prefix == "":
 		return "has no prefix of its own: it was a dry run, or is one object"

@@ -31,16 +31,16 @@ func runsOf(s state) (gone []*v1alpha1.S3Export, kept map[string][]*v1alpha1.S3E
 		if retention.Pruning(e) || e.DeletionTimestamp != nil && s.Policy.Spec.PruneData {
 			continue // Whoever deletes it may not want it to count.
 		}
-		runs[claimOf(e)] = append(runs[claimOf(e)], retention.RunOf(e))
+		runs[s.group(e)] = append(runs[s.group(e)], retention.RunOf(e))
 		byName[e.Name] = e
 	}
 	kept = map[string][]*v1alpha1.S3Export{}
-	for claim, of := range runs {
+	for group, of := range runs {
 		for _, name := range retention.Removable(of, int(s.Policy.Spec.Keep)) {
 			gone = append(gone, byName[name])
 		}
 		for _, name := range retention.Kept(of, int(s.Policy.Spec.Keep)) {
-			kept[claim] = append(kept[claim], byName[name])
+			kept[group] = append(kept[group], byName[name])
 		}
 	}
 	gone = slices.DeleteFunc(gone, func(e *v1alpha1.S3Export) bool { return e.DeletionTimestamp != nil })
@@ -50,7 +50,15 @@ func runsOf(s state) (gone []*v1alpha1.S3Export, kept map[string][]*v1alpha1.S3E
 	return gone, kept
 }
 
-func claimOf(e *v1alpha1.S3Export) string { return e.Labels[v1alpha1.LabelClaimUID] }
+// group are the exports among which some are kept: those of a claim. Where their objects go with them, those of the
+// same part of it, because the newer ones of another part do not have what they have.
+func (s state) group(e *v1alpha1.S3Export) string {
+	claim := e.Labels[v1alpha1.LabelClaimUID]
+	if s.Policy.Spec.PruneData {
+		return claim + " " + retention.PartOf(e)
+	}
+	return claim
+}
 
 // prune decides what becomes of each export that need not be kept, and returns what keeps some of them:
 //
@@ -70,10 +78,11 @@ func prune(d *decision, s state) string {
 			d.Prune = append(d.Prune, e)
 			continue
 		}
-		stay := retention.Beside(e, kept[claimOf(e)])
-		switch why := s.needs(e); {
+		stay := retention.Beside(e, kept[s.group(e)])
+		switch why := retention.NeededBy(e, s.Sources, s.Beside); {
 		case why != "":
 			held = append(held, fmt.Sprintf("S3Export %s: %s", e.Name, why))
+			d.again(slowPrune) // Nothing tells that a source goes.
 		case len(stay) == 0:
 			held = append(held, fmt.Sprintf("S3Export %s: none of the runs of its claim that stay is in its bucket; delete it, "+
 				"and its objects, if they are not needed", e.Name))
@@ -95,36 +104,15 @@ func beingPruned(d *decision, s state) (held []string, busy bool) {
 			continue
 		}
 		busy = true
-		since, err := time.Parse(time.RFC3339, e.Annotations[v1alpha1.AnnotationPruning])
-		if left := since.Add(slowPrune).Sub(s.Now); err == nil && left > 0 {
+		since := retention.PruningSince(e)
+		if left := since.Add(slowPrune).Sub(s.Now); left > 0 {
 			d.again(left)
 			continue
 		}
 		held = append(held, fmt.Sprintf("S3Export %s: it is tried since %s, and its events say what keeps it", e.Name,
-			e.Annotations[v1alpha1.AnnotationPruning]))
+			since.Format(time.RFC3339)))
 	}
 	return held, busy
-}
-
-// needs tells who needs what a run has exported.
-func (s state) needs(e *v1alpha1.S3Export) string {
-	for i := range s.Sources {
-		source := &s.Sources[i]
-		if source.Spec.FromExport == nil {
-			continue
-		}
-		found := source.Status.FromExport
-		if found != nil && found.UID == string(e.UID) || source.Spec.FromExport.Run == e.Name {
-			return fmt.Sprintf("S3Source %s restores it; delete the S3Source if it is not needed", source.Name)
-		}
-	}
-	for i := range s.Beside {
-		o := &s.Beside[i]
-		if retention.StateOf(o) == retention.Active && o.Status.CopiedFrom == e.Status.Prefix {
-			return fmt.Sprintf("S3Export %s copies from it", o.Name)
-		}
-	}
-	return ""
 }
 
 // observePrunes reads who needs older runs.
@@ -137,7 +125,7 @@ func (r *Reconciler) observePrunes(ctx context.Context, s *state) error {
 		return fmt.Errorf("list S3Exports: %w", err)
 	}
 	var sources v1alpha1.S3SourceList
-	if err := r.List(ctx, &sources, client.InNamespace(s.Policy.Namespace)); err != nil {
+	if err := r.List(ctx, &sources); err != nil { // Of any namespace: they may read the same bucket.
 		return fmt.Errorf("list S3Sources: %w", err)
 	}
 	s.Beside, s.Sources = all.Items, sources.Items
@@ -159,9 +147,10 @@ func (r *Reconciler) confirmPolicy(ctx context.Context, policy *v1alpha1.S3Expor
 	return nil
 }
 
-func (r *Reconciler) confirmKept(ctx context.Context, namespace string, kept []*v1alpha1.S3Export) error {
+// confirmRuns asks for the runs that stay, and for whoever needs the one that goes.
+func (r *Reconciler) confirmRuns(ctx context.Context, d decision) error {
 	var all v1alpha1.S3ExportList
-	if err := r.Live.List(ctx, &all, client.InNamespace(namespace)); err != nil {
+	if err := r.Live.List(ctx, &all, client.InNamespace(d.Mark.Namespace)); err != nil {
 		return fmt.Errorf("list S3Exports: %w", err)
 	}
 	there := map[types.UID]bool{}
@@ -169,10 +158,17 @@ func (r *Reconciler) confirmKept(ctx context.Context, namespace string, kept []*
 		e := &all.Items[i]
 		there[e.UID] = e.DeletionTimestamp == nil && retention.HasOwnPrefix(e) && !retention.Pruning(e)
 	}
-	for _, e := range kept {
+	for _, e := range d.Kept {
 		if !there[e.UID] {
 			return errStale
 		}
+	}
+	var sources v1alpha1.S3SourceList
+	if err := r.Live.List(ctx, &sources); err != nil {
+		return fmt.Errorf("list S3Sources: %w", err)
+	}
+	if retention.NeededBy(d.Mark, sources.Items, all.Items) != "" {
+		return errStale
 	}
 	return nil
 }
@@ -183,14 +179,14 @@ func (r *Reconciler) mark(ctx context.Context, s state, d decision) error {
 	if d.Mark == nil {
 		return nil
 	}
-	if err := errors.Join(r.confirmPolicy(ctx, s.Policy), r.confirmKept(ctx, s.Policy.Namespace, d.Kept)); err != nil {
+	if err := errors.Join(r.confirmPolicy(ctx, s.Policy), r.confirmRuns(ctx, d)); err != nil {
 		return err
 	}
 	changed := d.Mark.DeepCopy()
 	if changed.Annotations == nil {
 		changed.Annotations = map[string]string{}
 	}
-	changed.Annotations[v1alpha1.AnnotationPruning] = r.Now().UTC().Format(time.RFC3339)
+	changed.Annotations[v1alpha1.AnnotationPruning] = retention.Mark(d.Mark, r.Now())
 	guarded := client.MergeFromWithOptions(d.Mark, client.MergeFromWithOptimisticLock{})
 	if err := client.IgnoreNotFound(r.Patch(ctx, changed, guarded)); err != nil {
 		return fmt.Errorf("mark S3Export %s: %w", d.Mark.Name, err)

@@ -36,7 +36,9 @@ func pruned(change ...func(*world)) *world {
 }
 
 func marked(n int) func(*world) {
-	return func(w *world) { w.Exports[n-1].Annotations[v1alpha1.AnnotationPruning] = "2026-11-26T05:00:00Z" }
+	return func(w *world) {
+		w.Exports[n-1].Annotations[v1alpha1.AnnotationPruning] = retention.Mark(&w.Exports[n-1], hour(5))
+	}
 }
 
 func export(n int, change func(*v1alpha1.S3Export)) func(*world) {
@@ -46,6 +48,7 @@ func export(n int, change func(*v1alpha1.S3Export)) func(*world) {
 func TestPrune(t *testing.T) {
 	elsewhere := func(e *v1alpha1.S3Export) { e.Spec.Destination.Bucket = "other" }
 	shared := func(e *v1alpha1.S3Export) { e.Status.Prefix = "ml/a/" }
+	part := func(e *v1alpha1.S3Export) { e.Spec.Exclude = []string{"*.big"} }
 	both := func(f func(*v1alpha1.S3Export), runs ...int) func(*world) {
 		return func(w *world) {
 			for _, n := range runs {
@@ -95,10 +98,20 @@ func TestPrune(t *testing.T) {
 		},
 		"a source has found it": {world: pruned(source(1, func(s *v1alpha1.S3Source, e *v1alpha1.S3Export) {
 			s.Status.FromExport = &v1alpha1.SourceExport{UID: string(e.UID)}
-		})), mark: "a@2", kept: "a@4 a@3", told: "S3Source restore restores it"},
+		})), mark: "a@2", kept: "a@4 a@3", told: "S3Source ml/restore restores it"},
 		"a source names it": {world: pruned(source(1, func(s *v1alpha1.S3Source, e *v1alpha1.S3Export) {
 			s.Spec.FromExport.Run = e.Name
-		})), mark: "a@2", kept: "a@4 a@3", told: "S3Source restore restores it"},
+		})), mark: "a@2", kept: "a@4 a@3", told: "S3Source ml/restore restores it"},
+		"a source reads its prefix": {world: pruned(source(1, func(s *v1alpha1.S3Source, e *v1alpha1.S3Export) {
+			s.Spec.FromExport, s.Spec.Bucket, s.Spec.Prefix = nil, "backups", e.Status.Prefix
+		})), mark: "a@2", kept: "a@4 a@3", told: "S3Source ml/restore restores it"},
+		"it is marked with the UID of another": {world: pruned(export(1, func(e *v1alpha1.S3Export) {
+			e.Annotations[v1alpha1.AnnotationPruning] = "uid-of-another 2026-11-26T05:00:00Z"
+		})), mark: "a@1", kept: "a@4 a@3"},
+		"newer ones are of a part": {world: pruned(both(part, 3, 4))},
+		"older ones are of a part": {
+			world: pruned(both(part, 1, 2), func(w *world) { w.Policy.Spec.Keep = 1 }), mark: "a@1", kept: "a@2",
+		},
 		"a source names another": {world: pruned(source(4, func(s *v1alpha1.S3Source, e *v1alpha1.S3Export) {
 			s.Spec.FromExport.Run = e.Name
 		})), mark: "a@1", kept: "a@4 a@3"},
@@ -145,6 +158,7 @@ func TestEveryHistory(t *testing.T) {
 			export(n, func(e *v1alpha1.S3Export) { e.Spec.DryRun = true }),
 			export(n, func(e *v1alpha1.S3Export) { e.Status.Prefix = "shared/" }),
 			export(n, func(e *v1alpha1.S3Export) { e.Spec.Destination.Bucket = "other" }),
+			export(n, func(e *v1alpha1.S3Export) { e.Spec.Path = "part" }),
 		}
 		changes = append(changes, of)
 	}
@@ -177,13 +191,17 @@ func checkHistory(t *testing.T, w *world) {
 		t.Fatalf("%s: %s of %s, pruneData %t, keep %d", why, brief([]*v1alpha1.S3Export{e}), all(w),
 			w.Policy.Spec.PruneData, w.Policy.Spec.Keep)
 	}
-	complete, busy := 0, false // Newer ones that may be restored.
+	complete, busy := map[string]int{}, false // Newer ones that may be restored.
 	for i := len(w.Exports) - 1; i >= 0; i-- {
 		e := &w.Exports[i]
 		restorable := retention.StateOf(e) == retention.Complete && !retention.Pruning(e) && !e.Spec.DryRun
-		stays := restorable && complete < int(w.Policy.Spec.Keep)
+		part := ""
+		if w.Policy.Spec.PruneData {
+			part = retention.PartOf(e)
+		}
+		stays := restorable && complete[part] < int(w.Policy.Spec.Keep)
 		if restorable {
-			complete++
+			complete[part]++
 		}
 		busy = busy || retention.Pruning(e)
 		removed := slices.ContainsFunc(d.Prune, func(o *v1alpha1.S3Export) bool { return o.UID == e.UID })
@@ -206,7 +224,7 @@ func checkHistory(t *testing.T, w *world) {
 	}
 	for _, k := range d.Kept {
 		if !retention.HasOwnPrefix(k) || retention.Pruning(k) || k.UID == d.Mark.UID ||
-			k.Spec.Destination.Bucket != d.Mark.Spec.Destination.Bucket {
+			k.Spec.Destination.Bucket != d.Mark.Spec.Destination.Bucket || retention.PartOf(k) != retention.PartOf(d.Mark) {
 			fail("it cannot stand for a run that stays", k)
 		}
 	}
@@ -232,6 +250,11 @@ func TestMarksAreGuarded(t *testing.T) {
 		"a run that was to stay is gone": func(t *testing.T, c client.Client, w *world) {
 			mustDo(t, c.Delete(t.Context(), w.Exports[3].DeepCopy()))
 		},
+		"a source reads it": func(t *testing.T, c client.Client, w *world) {
+			s := &v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Namespace: "elsewhere", Name: "restore"}}
+			s.Spec.Bucket, s.Spec.Prefix = "backups", w.Exports[0].Status.Prefix
+			mustDo(t, c.Create(t.Context(), s))
+		},
 		"the run is another one": func(t *testing.T, c client.Client, w *world) {
 			e := w.Exports[0].DeepCopy()
 			e.Labels["changed"] = "yes"
@@ -239,6 +262,7 @@ func TestMarksAreGuarded(t *testing.T) {
 		},
 	} {
 		w := pruned()
+		w.Policy.Status = decide(w.state).Status // Else the status would be written first, which has a guard of its own.
 		live, old := server(t, w), server(t, w)
 		change(t, live, w)
 		pass(t, &kubetest.Process{}, kubetest.Cached(live, old), live, hour(5))

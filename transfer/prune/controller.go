@@ -36,7 +36,7 @@ type Reconciler struct {
 	Events  events.EventRecorder
 	Options Options
 	Now     func() time.Time
-	// told are the movers whose failure was told since the manager started, by UID.
+	// told is what was told since the manager started, of each mover or export by its UID.
 	told sync.Map
 }
 
@@ -45,6 +45,7 @@ const staleDelay = time.Second
 var errStale = errors.New("observed runs are stale")
 
 // +kubebuilder:rbac:groups=s3populator.io,resources=s3exports,verbs=list;watch;delete
+// +kubebuilder:rbac:groups=s3populator.io,resources=s3sources,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;create;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
@@ -109,6 +110,11 @@ func (r *Reconciler) observe(ctx context.Context, e *v1alpha1.S3Export) (state, 
 		return s, fmt.Errorf("list S3Exports: %w", err)
 	}
 	s.Runs = all.Items
+	var sources v1alpha1.S3SourceList
+	if err := r.List(ctx, &sources); err != nil {
+		return s, fmt.Errorf("list S3Sources: %w", err)
+	}
+	s.Sources = sources.Items
 	return s, nil
 }
 
@@ -136,7 +142,7 @@ func (r *Reconciler) tell(s state, d decision) {
 	if s.Mover != nil {
 		what = string(s.Mover.UID)
 	}
-	if _, told := r.told.LoadOrStore(what, true); told {
+	if _, told := r.told.LoadOrStore(what+" "+d.Message, true); told {
 		return
 	}
 	kind := corev1.EventTypeWarning
@@ -150,15 +156,14 @@ func (r *Reconciler) tell(s state, d decision) {
 }
 
 func policyOf(e *v1alpha1.S3Export) *v1alpha1.S3ExportPolicy {
-	for _, ref := range e.OwnerReferences {
-		if ref.Kind == "S3ExportPolicy" {
-			p := &v1alpha1.S3ExportPolicy{}
-			p.Namespace, p.Name, p.UID = e.Namespace, ref.Name, ref.UID
-			p.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(ref.Kind))
-			return p
-		}
+	ref := retention.PolicyOf(e)
+	if ref == nil {
+		return nil
 	}
-	return nil
+	p := &v1alpha1.S3ExportPolicy{}
+	p.Namespace, p.Name, p.UID = e.Namespace, ref.Name, ref.UID
+	p.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(ref.Kind))
+	return p
 }
 
 // confirm decides once more on what the API server knows.
@@ -167,8 +172,12 @@ func (r *Reconciler) confirm(ctx context.Context, s state, kept []*v1alpha1.S3Ex
 	if err := r.Live.List(ctx, &all, client.InNamespace(s.Export.Namespace)); err != nil {
 		return fmt.Errorf("list S3Exports: %w", err)
 	}
+	var sources v1alpha1.S3SourceList
+	if err := r.Live.List(ctx, &sources); err != nil {
+		return fmt.Errorf("list S3Sources: %w", err)
+	}
 	live := s
-	live.Runs, live.Export = all.Items, nil
+	live.Runs, live.Sources, live.Export = all.Items, sources.Items, nil
 	for i := range all.Items {
 		if all.Items[i].UID == s.Export.UID {
 			live.Export = &all.Items[i]

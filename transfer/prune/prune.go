@@ -15,7 +15,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
@@ -28,6 +27,8 @@ const (
 	// something first.
 	pruneEvery     = 5 * time.Minute
 	correctedEvery = time.Hour
+	// startPatience is how long a mover may wait for its node, image or mounts before that is told.
+	startPatience = 2 * time.Minute
 	// turnEvery is how often is looked whether it is a run's turn.
 	turnEvery = 30 * time.Second
 )
@@ -36,8 +37,9 @@ const (
 type state struct {
 	Now    time.Time
 	Export *v1alpha1.S3Export
-	// Runs are all exports of the namespace.
-	Runs []v1alpha1.S3Export
+	// Runs are all exports of the namespace, Sources those of all namespaces.
+	Runs    []v1alpha1.S3Export
+	Sources []v1alpha1.S3Source
 	// Mover removes the objects; nil for none of ours.
 	Mover *corev1.Pod
 }
@@ -66,17 +68,19 @@ type decision struct {
 //
 //	export                    mover                     then
 //	not marked, or deleted,   any                       nothing
-//	or not alone in its
-//	prefix
+//	of no policy, or not
+//	alone in its prefix
 //	marked                    active                    wait
 //	marked                    done                      tell, and the export goes
 //	marked                    failed                    after a while: tell, and remove it, so that another is made
 //	marked, before its turn   none                      wait
+//	marked, needed by a       none                      tell, and wait
+//	source or a run
 //	marked, nothing stays     none                      tell, and wait
 //	marked                    none                      start one
 func decide(s state) decision {
 	e := s.Export
-	if !retention.Pruning(e) || e.DeletionTimestamp != nil || !retention.HasOwnPrefix(e) {
+	if !retention.Pruning(e) || retention.PolicyOf(e) == nil || e.DeletionTimestamp != nil || !retention.HasOwnPrefix(e) {
 		return decision{Action: wait}
 	}
 	if s.Mover != nil {
@@ -84,6 +88,12 @@ func decide(s state) decision {
 	}
 	if first := s.first(); first.UID != e.UID {
 		return decision{Action: wait, Recheck: turnEvery}
+	}
+	if why := retention.NeededBy(e, s.Sources, s.Runs); why != "" {
+		return decision{
+			Action: wait, Recheck: pruneEvery, Reason: v1alpha1.ReasonPruneHeld,
+			Message: fmt.Sprintf("What S3Export %s has exported is not removed for now: %s.", e.Name, why),
+		}
 	}
 	kept := retention.Beside(e, s.siblings())
 	if len(kept) == 0 {
@@ -99,8 +109,11 @@ func decide(s state) decision {
 // judge looks at a mover that there is.
 func judge(s state) decision {
 	r, over := moverpod.Ending(s.Mover)
-	if s.Mover.DeletionTimestamp != nil || !over {
+	switch {
+	case s.Mover.DeletionTimestamp != nil:
 		return decision{Action: wait}
+	case !over:
+		return pending(s)
 	}
 	if r.Class == wire.Done {
 		return decision{
@@ -116,6 +129,21 @@ func judge(s state) decision {
 		return decision{Action: wait, Recheck: left, Reason: v1alpha1.ReasonPruneHeld, Message: held(s, r)}
 	}
 	return decision{Action: deleteMover, Recheck: time.Second}
+}
+
+// pending tells of a mover that does not start.
+func pending(s state) decision {
+	if s.Mover.Status.Phase != corev1.PodPending {
+		return decision{Action: wait}
+	}
+	if left := s.Mover.CreationTimestamp.Add(startPatience).Sub(s.Now); left > 0 {
+		return decision{Action: wait, Recheck: left}
+	}
+	return decision{
+		Action: wait, Recheck: pruneEvery, Reason: v1alpha1.ReasonPruneHeld,
+		Message: fmt.Sprintf("What S3Export %s has exported is not removed for now: pod %s cannot start: %s", s.Export.Name,
+			s.Mover.Name, moverpod.PendingReason(s.Mover, "")),
+	}
 }
 
 func held(s state, r wire.Report) string {
@@ -153,9 +181,10 @@ func older(a, b *v1alpha1.S3Export) int {
 	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name))
 }
 
+// ownerOf is the policy of an export. Those of none have nothing in common.
 func ownerOf(e *v1alpha1.S3Export) string {
-	if ref := metav1.GetControllerOf(e); ref != nil {
+	if ref := retention.PolicyOf(e); ref != nil {
 		return string(ref.UID)
 	}
-	return ""
+	return "export " + string(e.UID)
 }

@@ -60,7 +60,9 @@ func world(change ...func(*state)) state {
 }
 
 func mark(n int) func(*state) {
-	return func(s *state) { s.Runs[n-1].Annotations[v1alpha1.AnnotationPruning] = "2026-11-26T00:00:00Z" }
+	return func(s *state) {
+		s.Runs[n-1].Annotations[v1alpha1.AnnotationPruning] = retention.Mark(&s.Runs[n-1], now)
+	}
 }
 
 func run(n int, change func(*v1alpha1.S3Export)) func(*state) {
@@ -89,6 +91,7 @@ func TestDecide(t *testing.T) {
 	partly := &wire.Report{Class: wire.Done, Message: "removed 2 objects; 1 stay", OtherObjects: 1}
 	busy := &wire.Report{Class: wire.Retry, Reason: wire.VerificationFailed, Message: "an export has begun."}
 	denied := &wire.Report{Class: wire.User, Reason: wire.AccessDenied, Message: "S3 denies access"}
+	ofAPart := func(e *v1alpha1.S3Export) { e.Spec.Path = "part" }
 	for name, tt := range map[string]struct {
 		state   state
 		want    action
@@ -110,6 +113,24 @@ func TestDecide(t *testing.T) {
 		},
 		"marked by somebody, a dry run": {
 			state: world(run(1, func(e *v1alpha1.S3Export) { e.Spec.DryRun = true })), want: wait,
+		},
+		"marked with the UID of another, as a copy of it": {
+			state: world(run(1, func(e *v1alpha1.S3Export) { e.UID = "uid-9" })), want: wait,
+		},
+		"marked by somebody, of no policy": {
+			state: world(run(1, func(e *v1alpha1.S3Export) { e.OwnerReferences = nil })), want: wait,
+		},
+		"a source reads it by now": {
+			state: world(func(s *state) {
+				source := v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Namespace: "ml", Name: "restore"}}
+				source.Spec.Bucket, source.Spec.Prefix = "backups", "ml/data/uid-1"
+				s.Sources = append(s.Sources, source)
+			}), want: wait, reason: v1alpha1.ReasonPruneHeld, told: "S3Source ml/restore restores it", warning: true,
+			recheck: pruneEvery,
+		},
+		"those that stay are of a part": {
+			state: world(run(2, ofAPart), run(3, ofAPart), run(4, ofAPart)), want: wait, reason: v1alpha1.ReasonPruneHeld,
+			told: "no other complete run", warning: true, recheck: correctedEvery,
 		},
 		"deleted": {
 			state: world(run(1, func(e *v1alpha1.S3Export) { e.DeletionTimestamp = &metav1.Time{Time: now} })), want: wait,
@@ -133,6 +154,14 @@ func TestDecide(t *testing.T) {
 			warning: true, recheck: correctedEvery,
 		},
 		"a mover": {state: world(mover(time.Hour, nil)), want: wait},
+		"a mover that waits for a node": {
+			state: world(mover(time.Minute, nil), func(s *state) { s.Mover.Status.Phase = corev1.PodPending }), want: wait,
+			recheck: time.Minute,
+		},
+		"and gets none": {
+			state: world(mover(3*time.Minute, nil), func(s *state) { s.Mover.Status.Phase = corev1.PodPending }), want: wait,
+			recheck: pruneEvery, reason: v1alpha1.ReasonPruneHeld, told: "cannot start", warning: true,
+		},
 		"a mover is done": {
 			state: world(mover(0, done)), want: deleteExport, reason: v1alpha1.ReasonPruned, told: "removed 3 objects.",
 		},
@@ -292,10 +321,18 @@ func TestAnEndAtEveryWrite(t *testing.T) {
 
 // TestNoMoverOnWhatACacheSays: what is gone by now does not stay.
 func TestNoMoverOnWhatACacheSays(t *testing.T) {
-	for name, gone := range map[string]int{"a run that was to stay": 3, "the run itself": 0} {
+	source := &v1alpha1.S3Source{ObjectMeta: metav1.ObjectMeta{Namespace: "elsewhere", Name: "restore"}}
+	source.Spec.Bucket, source.Spec.Prefix = "backups", "ml/data/uid-1/"
+	remove := func(n int) func(client.Client, state) error {
+		return func(c client.Client, s state) error { return c.Delete(t.Context(), s.Runs[n-1].DeepCopy()) }
+	}
+	for name, change := range map[string]func(client.Client, state) error{
+		"a run that was to stay is gone": remove(4), "the run itself is gone": remove(1),
+		"a source reads it": func(c client.Client, _ state) error { return c.Create(t.Context(), source.DeepCopy()) },
+	} {
 		s := world()
 		live, old := server(t, s), server(t, s)
-		if err := live.Delete(t.Context(), s.Runs[gone].DeepCopy()); err != nil {
+		if err := change(live, s); err != nil {
 			t.Fatal(err)
 		}
 		pass(t, &kubetest.Process{}, kubetest.Cached(live, old), live, "r1")

@@ -16,6 +16,9 @@ import (
 func TestTheLastHopeDoesNotExpire(t *testing.T) {
 	t.Parallel()
 	last := func(s *State) { s.Export.Labels = map[string]string{v1alpha1.LabelRole: v1alpha1.RoleFinalExport} }
+	marked := func(s *State) {
+		s.Export.Annotations = map[string]string{v1alpha1.AnnotationPruning: string(s.Export.UID) + " 2026-11-26T00:00:00Z"}
+	}
 	skipped := func(s *State) { s.Export.Status.SkippedPaths = 1 }
 	changed := func(s *State) { s.Export.Status.ChangedFiles = 1 }
 	for name, tt := range map[string]struct {
@@ -26,6 +29,7 @@ func TestTheLastHopeDoesNotExpire(t *testing.T) {
 		"paths skipped":   {world(unguarded, ttl(1), last, skipped, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
 		"files changed":   {world(unguarded, ttl(1), last, changed, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
 		"complete":        {world(unguarded, ttl(1), last, over(v1alpha1.ConditionComplete, time.Hour)), DeleteExport},
+		"being removed":   {world(unguarded, ttl(1), marked, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
 		"failed, no last": {world(unguarded, ttl(1), over(v1alpha1.ConditionFailed, time.Hour)), DeleteExport},
 	} {
 		if d, _ := expire(tt.state); d.Action != tt.want {

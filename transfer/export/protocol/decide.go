@@ -135,7 +135,7 @@ func expire(s State) (Decision, bool) {
 		return Decision{}, false
 	}
 	ttl := e.Spec.TTLSecondsAfterFinished
-	if ttl == nil || lastHope(e) || e.Status.CompletionTime == nil {
+	if ttl == nil || lastHope(e) || pruning(e) || e.Status.CompletionTime == nil {
 		return Decision{Action: Wait}, true
 	}
 	left := e.Status.CompletionTime.Add(max(time.Duration(*ttl)*time.Second, toldFor)).Sub(s.Now)

@@ -61,9 +61,14 @@ func samePlace(a, b *v1alpha1.S3Export) bool {
 		x.Bucket == y.Bucket && x.Key == y.Key
 }
 
+// pruning tells that the objects of a run are being removed.
+func pruning(e *v1alpha1.S3Export) bool {
+	return strings.HasPrefix(e.Annotations[v1alpha1.AnnotationPruning], string(e.UID)+" ")
+}
+
 // readable tells that a run is complete, and its objects are not being removed.
 func readable(e *v1alpha1.S3Export) bool {
-	return Complete(e) && !e.Spec.DryRun && e.Annotations[v1alpha1.AnnotationPruning] == "" &&
+	return Complete(e) && !e.Spec.DryRun && !pruning(e) &&
 		e.Status.Prefix != "" && e.Status.CompletionTime != nil
 }
 

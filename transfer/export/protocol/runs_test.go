@@ -108,6 +108,9 @@ func TestLastRun(t *testing.T) {
 		"none that failed": {
 			run("new", completed(time.Minute), func(s *State) { s.Export.Status.Conditions = nil }), "old",
 		},
+		"none that is being removed": {run("new", completed(time.Minute), func(s *State) {
+			s.Export.Annotations = map[string]string{v1alpha1.AnnotationPruning: "new 2026-11-26T00:00:00Z"} // Its UID.
+		}), "old"},
 		"none that wrote nothing": {
 			run("new", completed(time.Minute), dryRun), "old",
 		},

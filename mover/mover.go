@@ -266,7 +266,7 @@ func (m *mover) list(ctx context.Context, planned func(plan.Entry)) error {
 		OpaqueTags: plan.IsDirectoryBucket(m.request.Source.Bucket),
 	}
 	m.logf("listed %d objects, %d bytes, in %.1f s", len(p.Entries), p.Bytes, time.Since(m.start).Seconds())
-	return nil
+	return m.confirmRun(ctx)
 }
 
 // sizeOnly tells that spec.transfer.verify asks for no more than sizes.

@@ -52,6 +52,10 @@ func (t *transfer) readManifest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if run := t.request.Policy.Run; found && run.UID != "" && (m.Run != run.UID || m.Digest != run.Digest) {
+		return fault.New(wire.SourceChanged, "another export has ended below prefix %s since it was listed",
+			plan.Quote(plan.ListPrefix(t.request.Source)))
+	}
 	if !found {
 		if err := t.refuseUnfinished(ctx); err != nil {
 			return err

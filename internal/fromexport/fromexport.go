@@ -22,7 +22,11 @@ import (
 func Effective(source *v1alpha1.S3Source) (*v1alpha1.S3Source, bool) {
 	asked, found := source.Spec.FromExport, source.Status.FromExport
 	switch {
-	case asked == nil:
+	case asked == nil && found == nil:
+		return source, true
+	case asked == nil: // What was found for what was asked before is not what is read.
+		source = source.DeepCopy()
+		source.Status.FromExport = nil
 		return source, true
 	case found == nil || found.Prefix == "" || !equality.Semantic.DeepEqual(*asked, found.Asked):
 		return source, false
@@ -30,6 +34,15 @@ func Effective(source *v1alpha1.S3Source) (*v1alpha1.S3Source, bool) {
 	source = source.DeepCopy()
 	source.Spec.Prefix, source.Spec.FromExport = found.Prefix, nil
 	return source, true
+}
+
+// Run is the export that an effective source is read from; nothing where it names none.
+func Run(effective *v1alpha1.S3Source) (uid, prefix, digest string) {
+	found := effective.Status.FromExport
+	if found == nil || effective.Spec.FromExport != nil {
+		return "", "", ""
+	}
+	return found.UID, found.Prefix, found.ManifestDigest
 }
 
 // Find is the export that a source names, or why there is none: the named run, or the latest of the claim that was

@@ -47,6 +47,9 @@ func TestFind(t *testing.T) {
 	dry := func(e *v1alpha1.S3Export) { e.Spec.DryRun = true }
 	elsewhere := func(e *v1alpha1.S3Export) { e.Spec.Destination.Bucket = "other" }
 	going := func(e *v1alpha1.S3Export) { e.DeletionTimestamp = at(1) }
+	pruned := func(e *v1alpha1.S3Export) {
+		e.Annotations = map[string]string{v1alpha1.AnnotationPruning: string(e.UID) + " 2026-11-26T00:00:00Z"}
+	}
 	last := func(e *v1alpha1.S3Export) {
 		e.Spec.ClaimName, e.Annotations = "s3export-1", map[string]string{v1alpha1.AnnotationExportOf: "data"}
 	}
@@ -60,16 +63,17 @@ func TestFind(t *testing.T) {
 		want    string
 		why     string
 	}{
-		"none":                {latest, nil, "", "no complete S3Export of all of claim data is there"},
-		"the latest":          {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5), run("c", 4)}, "b", ""},
-		"one runs":            {latest, []v1alpha1.S3Export{run("a", 3), run("b", 0)}, "a", ""},
-		"one has failed":      {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, failed)}, "a", ""},
-		"one is a part":       {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, part)}, "a", ""},
-		"one is a dry run":    {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, dry)}, "a", ""},
-		"one is going":        {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, going)}, "a", ""},
-		"one is elsewhere":    {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, elsewhere)}, "a", ""},
-		"one is of another":   {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, other)}, "a", ""},
-		"the last of a claim": {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, last)}, "b", ""},
+		"none":                 {latest, nil, "", "no complete S3Export of all of claim data is there"},
+		"the latest":           {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5), run("c", 4)}, "b", ""},
+		"one runs":             {latest, []v1alpha1.S3Export{run("a", 3), run("b", 0)}, "a", ""},
+		"one has failed":       {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, failed)}, "a", ""},
+		"one is a part":        {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, part)}, "a", ""},
+		"one is a dry run":     {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, dry)}, "a", ""},
+		"one is going":         {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, going)}, "a", ""},
+		"one is being removed": {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, pruned)}, "a", ""},
+		"one is elsewhere":     {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, elsewhere)}, "a", ""},
+		"one is of another":    {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, other)}, "a", ""},
+		"the last of a claim":  {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, last)}, "b", ""},
 		"before a time": {
 			v1alpha1.FromExport{Claim: "data", Before: at(5)},
 			[]v1alpha1.S3Export{run("a", 3), run("b", 5), run("c", 4), run("d", 0)},
@@ -106,6 +110,12 @@ func TestEffective(t *testing.T) {
 	if !ok || got.Spec.Prefix != "a/" || got.Spec.FromExport != nil || s.Spec.FromExport == nil {
 		t.Errorf("effective: %t, %+v", ok, got.Spec)
 	}
+	if uid, prefix, _ := Run(got); uid != "uid-a" || prefix != "a/" {
+		t.Errorf("it is read from %q below %q", uid, prefix)
+	}
+	if uid, _, _ := Run(s); uid != "" {
+		t.Error("a source is read from a run before that is its prefix")
+	}
 	s.Spec.FromExport.Before = at(9)
 	if _, ok := Effective(s); ok {
 		t.Error("what was found for another request is used")
@@ -113,5 +123,7 @@ func TestEffective(t *testing.T) {
 	s.Spec.FromExport = nil
 	if got, ok := Effective(s); !ok || got.Spec.Prefix != "" {
 		t.Error("a source that names no export is changed")
+	} else if uid, _, _ := Run(got); uid != "" {
+		t.Error("what was found for another request is compared with")
 	}
 }

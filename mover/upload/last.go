@@ -74,10 +74,20 @@ func (s *sender) manifestAt(
 
 // ReadManifest reads the manifest of a complete export below a prefix; false where there is none.
 func ReadManifest(ctx context.Context, r wire.Request, s Setup) (manifest.Manifest, bool, error) {
-	m, _, found, err := newSender(s, r).readManifest(ctx, plan.ListPrefix(r.Source)+manifest.Key)
+	return readBelow(ctx, r, s, plan.ListPrefix(r.Source))
+}
+
+// ReadManifestBelow is the manifest below another prefix; it has no run where there is none.
+func ReadManifestBelow(ctx context.Context, r wire.Request, s Setup, prefix string) (manifest.Manifest, error) {
+	m, _, err := readBelow(ctx, r, s, prefix)
+	return m, err
+}
+
+func readBelow(ctx context.Context, r wire.Request, s Setup, prefix string) (manifest.Manifest, bool, error) {
+	m, _, found, err := newSender(s, r).readManifest(ctx, prefix+manifest.Key)
 	if errors.Is(err, errUnreadable) {
 		return m, false, fault.New(wire.RequestRejected, "the export below prefix %s cannot be restored: %v",
-			plan.Quote(plan.ListPrefix(r.Source)), err).Because(err)
+			plan.Quote(prefix), err).Because(err)
 	}
 	return m, found, err
 }

@@ -167,6 +167,15 @@ type Policy struct {
 	// RestoreAttributes gives files the mode, times, links, attributes and owners that the manifest of an
 	// export below the prefix holds.
 	RestoreAttributes bool `json:"restoreAttributes,omitempty"`
+	// Run is the export that is read, where the source names one. Nothing is read of one that is not whole any more.
+	Run ExportedRun `json:"run,omitzero"`
+}
+
+// ExportedRun is a complete run of an Export, as its mover has reported it.
+type ExportedRun struct {
+	UID    string `json:"uid,omitempty"` // Of the S3Export.
+	Prefix string `json:"prefix,omitempty"`
+	Digest string `json:"digest,omitempty"`
 }
 
 // The engines that a mover of this version has; Auto and none leave the choice to it.

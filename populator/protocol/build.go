@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/fromexport"
 	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/internal/sizing"
 	"github.com/s3populator/s3populator/mover/wire"
@@ -132,6 +133,7 @@ func Mover(s State, o MoverOptions) (*corev1.Pod, error) {
 	if err != nil {
 		return nil, err
 	}
+	request.Policy.Run.UID, request.Policy.Run.Prefix, request.Policy.Run.Digest = fromexport.Run(s.Source)
 	before := ReadAttempts(s.Prime)
 	request.Attempt = attemptNumber(s, before)
 	request.Volume = wire.Volume{Mode: wire.Filesystem, TargetPath: s.Source.Spec.TargetPath}

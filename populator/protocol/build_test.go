@@ -17,6 +17,7 @@ import (
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/mover/wire"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -180,5 +181,21 @@ func TestAttemptsAreCountedFromTheImportToo(t *testing.T) {
 	}
 	if n := AttemptOf(pod); n != 2 {
 		t.Errorf("attempt %d after one that the import knows of", n)
+	}
+}
+
+// TestARunReachesTheMover, and the hash of what is asked for: another run below the same prefix is another request.
+func TestARunReachesTheMover(t *testing.T) {
+	s := world(boundPrime)
+	plain := RequestHash(s.Source, s.Claim)
+	s.Source.Status.FromExport = &v1alpha1.SourceExport{UID: "e-1", Prefix: "runs/1/", ManifestDigest: "sha256:1"}
+	pod, err := Mover(s, testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := wire.ParseArgs(pod.Spec.Containers[0].Args)
+	want := wire.ExportedRun{UID: "e-1", Prefix: "runs/1/", Digest: "sha256:1"}
+	if err != nil || request.Policy.Run != want || RequestHash(s.Source, s.Claim) == plain {
+		t.Errorf("the mover is told %+v (%v), want %+v", request.Policy.Run, err, want)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/fromexport"
 )
 
 // hashScheme begins every hash of this version. Hashes of another scheme, and none, cannot
@@ -35,6 +36,9 @@ func RequestHash(source *v1alpha1.S3Source, claim *corev1.PersistentVolumeClaim)
 	f.text("retry", claim.Annotations[v1alpha1.AnnotationRetry])
 	f.location(spec.S3Location)
 	f.selection(spec)
+	run, _, digest := fromexport.Run(source)
+	f.text("run", run)
+	f.text("runDigest", digest)
 	f.text("targetPath", spec.TargetPath)
 	f.text("requestPayer", strconv.FormatBool(spec.RequestPayer), "false")
 	f.text("restoreAttributes", strconv.FormatBool(spec.RestoreAttributes), "false")

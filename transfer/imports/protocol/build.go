@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/fromexport"
 	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/mover/wire"
 	"github.com/s3populator/s3populator/populator/queue"
@@ -44,6 +45,7 @@ func Mover(s State, o Options) (*corev1.Pod, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // It names the field.
 	}
+	request.Policy.Run.UID, request.Policy.Run.Prefix, request.Policy.Run.Digest = fromexport.Run(s.Source)
 	security, known := securityFor(s, o.Defaults)
 	if !known {
 		return nil, errUserUnknown

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/s3populator/s3populator/mover/manifest"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// TestARunIsRestoredWholeOrNotAtAll: what a source has found by fromExport was complete when it was found.
+func TestARunIsRestoredWholeOrNotAtAll(t *testing.T) {
+	remove := func(t *testing.T, s *s3server, key string) {
+		mustDo(t, s.client.RemoveObject(t.Context(), testBucket, key, minio.RemoveObjectOptions{}))
+	}
+	for name, tt := range map[string]struct {
+		change  func(t *testing.T, s *s3server, b *bench)
+		request func(r *wire.Request)
+		want    wire.Reason
+	}{
+		"as it was exported": {},
+		"with an object of the user": {change: func(t *testing.T, s *s3server, _ *bench) {
+			s.put(t, "runs/1/mine", []byte("of the user"))
+		}},
+		"an object is gone": {change: func(t *testing.T, s *s3server, _ *bench) {
+			remove(t, s, "runs/1/dir/b")
+		}, want: wire.SourceChanged},
+		"an object is another": {change: func(t *testing.T, s *s3server, _ *bench) {
+			s.put(t, "runs/1/dir/b", []byte("B"))
+		}, want: wire.SourceChanged},
+		"one that is not selected is gone": {change: func(t *testing.T, s *s3server, _ *bench) {
+			remove(t, s, "runs/1/dir/b")
+		}, request: func(r *wire.Request) { r.Source.Exclude = []string{"dir/b"} }},
+		"all of it is gone": {change: func(t *testing.T, s *s3server, _ *bench) {
+			for _, key := range []string{"a", "dir/b", manifest.Key} {
+				remove(t, s, "runs/1/"+key)
+			}
+			s.put(t, "runs/1/mine", []byte("of the user"))
+		}, want: wire.NoSuchObject},
+		"the manifest is gone": {change: func(t *testing.T, s *s3server, _ *bench) {
+			remove(t, s, "runs/1/"+manifest.Key)
+		}, want: wire.NoSuchObject},
+		"another run has taken its place": {change: func(_ *testing.T, _ *s3server, b *bench) {
+			b.file("a", "other")
+			b.request.Export.Run = "run-2"
+			b.mustBeDone(b.run())
+		}, want: wire.NoSuchObject},
+		"the same run says something else": {change: func(t *testing.T, s *s3server, _ *bench) {
+			text := s.object(t, "runs/1/"+manifest.Key)
+			m, err := manifest.Read(strings.NewReader(text))
+			mustDo(t, err)
+			m.Entries = m.Entries[:1]
+			m.Digest, err = manifest.Digest(m.Entries)
+			mustDo(t, err)
+			var forged strings.Builder
+			mustDo(t, m.Write(&forged))
+			s.put(t, "runs/1/"+manifest.Key, []byte(forged.String()))
+		}, want: wire.NoSuchObject},
+	} {
+		for _, attributes := range []bool{false, true} {
+			t.Run(name+map[bool]string{true: ", with attributes"}[attributes], func(t *testing.T) {
+				s := startVersity(t)
+				b := newExport(t, s.endpoint)
+				b.file("a", "a")
+				b.file("dir/b", "b")
+				digest := b.mustBeDone(b.run()).ManifestDigest
+				if tt.change != nil {
+					tt.change(t, s, b)
+				}
+				_, r := b.populate(func(r *wire.Request) {
+					r.Policy.RestoreAttributes = attributes
+					r.Policy.Run = wire.ExportedRun{UID: "run-1", Prefix: "runs/1/", Digest: digest}
+					if tt.request != nil {
+						tt.request(r)
+					}
+				})
+				if r.Reason != tt.want {
+					t.Errorf("the report is %+v, want %q", r, tt.want)
+				}
+			})
+		}
+	}
+}

@@ -68,7 +68,7 @@ func newObserver(ctx context.Context, config *rest.Config, scheme *runtime.Schem
 	}
 	for _, kind := range []client.Object{
 		&corev1.PersistentVolumeClaim{}, &corev1.PersistentVolume{}, &corev1.Pod{}, &corev1.Event{}, &corev1.ConfigMap{},
-		&v1alpha1.S3Source{}, &v1alpha1.S3Import{}, &v1alpha1.S3Export{},
+		&v1alpha1.S3Source{}, &v1alpha1.S3Import{}, &v1alpha1.S3Export{}, &v1alpha1.S3ExportPolicy{},
 	} {
 		// Not blocking: the cache is started after all handlers are there.
 		informer, err := c.GetInformer(ctx, kind, cache.BlockUntilSynced(false))

@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
@@ -28,6 +29,7 @@ const (
 	jobs       whose = "a Job of an S3Export" // by its name
 	madeSource whose = "a source of a claim"  // controlled by the claim that described it
 	system     whose = "the manager's own"    // in its namespace, or with its name
+	selectors  whose = "a policy's"           // not of objects: what policies with onDelete select
 )
 
 // allowedWrites is everything that the manager may do to anything. The API server's audit log
@@ -88,7 +90,7 @@ func (s subjects) note(o metav1.Object) { //nolint:gocyclo // One case for each 
 		if o.Labels[v1alpha1.LabelRole] == v1alpha1.RoleFinalExport {
 			add(primes)
 		}
-		if refersToUs(o) || annotatedByUser(o) {
+		if refersToUs(o) || annotatedByUser(o) || s.selects(o) {
 			add(claims)
 		}
 	case *corev1.Pod:
@@ -101,29 +103,64 @@ func (s subjects) note(o metav1.Object) { //nolint:gocyclo // One case for each 
 			add(volumes)
 		}
 	case *v1alpha1.S3Export:
-		of := func(w whose, name string) {
-			if s[w] == nil {
-				s[w] = map[string]bool{}
-			}
-			s[w][o.Namespace+"/"+name] = true
-		}
-		of(claims, o.Spec.ClaimName)
-		if o.Spec.Parallelism > 1 {
-			of(jobs, moverpod.ExportName(string(o.UID)))
-		}
-		switch temporary := "s3export-" + string(o.UID); o.Spec.Consistency {
-		case v1alpha1.ConsistencySnapshot:
-			of(primes, temporary)
-			of(snapshots, temporary)
-		case v1alpha1.ConsistencyClone:
-			of(primes, temporary)
-		case v1alpha1.ConsistencyLive:
-		}
+		s.noteExport(o)
+	case *v1alpha1.S3ExportPolicy:
+		s.notePolicy(o)
 	case *v1alpha1.S3Source:
 		if owner != nil && owner.Kind == "PersistentVolumeClaim" {
 			add(madeSource)
 		}
 	}
+}
+
+// noteExport: what is named by an S3Export, or after it.
+func (s subjects) noteExport(o *v1alpha1.S3Export) {
+	of := func(w whose, name string) {
+		if s[w] == nil {
+			s[w] = map[string]bool{}
+		}
+		s[w][o.Namespace+"/"+name] = true
+	}
+	of(claims, o.Spec.ClaimName)
+	if o.Spec.Parallelism > 1 {
+		of(jobs, moverpod.ExportName(string(o.UID)))
+	}
+	switch temporary := "s3export-" + string(o.UID); o.Spec.Consistency {
+	case v1alpha1.ConsistencySnapshot:
+		of(primes, temporary)
+		of(snapshots, temporary)
+	case v1alpha1.ConsistencyClone:
+		of(primes, temporary)
+	case v1alpha1.ConsistencyLive:
+	}
+}
+
+// notePolicy remembers what is exported before it goes.
+func (s subjects) notePolicy(o *v1alpha1.S3ExportPolicy) {
+	if o.Spec.OnDelete {
+		s[selectors] = withKey(s[selectors], o.Namespace+"/"+metav1.FormatLabelSelector(&o.Spec.ClaimSelector))
+	}
+}
+
+// selects tells whether a policy of its namespace exports a claim before it goes. It was made before the claim was
+// changed for that.
+func (s subjects) selects(c *corev1.PersistentVolumeClaim) bool {
+	for key := range s[selectors] {
+		namespace, text, _ := strings.Cut(key, "/")
+		selector, err := labels.Parse(text)
+		if err == nil && namespace == c.Namespace && selector.Matches(labels.Set(c.Labels)) {
+			return true
+		}
+	}
+	return false
+}
+
+func withKey(all map[string]bool, key string) map[string]bool {
+	if all == nil {
+		all = map[string]bool{}
+	}
+	all[key] = true
+	return all
 }
 
 // isShard tells a pod of the Job of an S3Export.

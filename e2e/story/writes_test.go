@@ -40,6 +40,10 @@ func TestWritesOfManager(t *testing.T) {
 	ours := corev1.PersistentVolumeClaimSpec{DataSourceRef: &corev1.TypedObjectReference{
 		APIGroup: new(v1alpha1.Group), Kind: v1alpha1.KindS3Source,
 	}}
+	labelled := func(m metav1.ObjectMeta, export string) metav1.ObjectMeta {
+		m.Labels = map[string]string{"export": export}
+		return m
+	}
 	named := func(m metav1.ObjectMeta, name string) metav1.ObjectMeta { m.Name = name; return m }
 	for _, object := range []client.Object{
 		&corev1.PersistentVolumeClaim{ObjectMeta: object("data", "c", "1"), Spec: ours},
@@ -64,6 +68,14 @@ func TestWritesOfManager(t *testing.T) {
 			S3ExportTemplate: v1alpha1.S3ExportTemplate{Parallelism: 2},
 		}},
 		shard("export-h-0-a", "export-h", "h", "14"), shard("backup-0-a", "backup", "h", "15"),
+		&v1alpha1.S3ExportPolicy{ObjectMeta: object("last", "q", "16"), Spec: v1alpha1.S3ExportPolicySpec{
+			OnDelete: true, ClaimSelector: metav1.LabelSelector{MatchLabels: map[string]string{"export": "last"}},
+		}},
+		&v1alpha1.S3ExportPolicy{ObjectMeta: object("nightly", "t", "17"), Spec: v1alpha1.S3ExportPolicySpec{
+			ClaimSelector: metav1.LabelSelector{MatchLabels: map[string]string{"export": "nightly"}},
+		}},
+		&corev1.PersistentVolumeClaim{ObjectMeta: labelled(object("selected", "x", "18"), "last")},
+		&corev1.PersistentVolumeClaim{ObjectMeta: labelled(object("scheduled", "y", "19"), "nightly")},
 	} {
 		o.note(object, false)
 	}
@@ -86,6 +98,8 @@ func TestWritesOfManager(t *testing.T) {
 		"create snapshot.storage.k8s.io:volumesnapshots n/s3export-e":             false,
 		"delete snapshot.storage.k8s.io:volumesnapshots n/s3export-f":             true,
 		"delete snapshot.storage.k8s.io:volumesnapshots n/monday":                 true,
+		"patch persistentvolumeclaims n/selected":                                 false,
+		"patch persistentvolumeclaims n/scheduled":                                true,
 		"patch persistentvolumeclaims n/data":                                     false,
 		"patch persistentvolumeclaims/status n/data":                              false,
 		"patch persistentvolumeclaims/status n/plain":                             true,

@@ -269,7 +269,7 @@ func waitForMover(s State) (Decision, bool) {
 		Message: fmt.Sprintf("%s %s.", s.moverName(), doesNext(s.Export)), Recheck: UsersEvery,
 	}
 	switch {
-	case attempts.Running(s.Mover):
+	case s.runs():
 		return d, true
 	case age < moverPatience:
 		d.Phase = v1alpha1.ExportPending

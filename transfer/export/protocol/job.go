@@ -72,7 +72,7 @@ func MoverOfJob(job *batchv1.Job, pods []corev1.Pod, total v1alpha1.S3ExportStat
 	if m.Annotations == nil {
 		m.Annotations = map[string]string{}
 	}
-	state(m, job, pods)
+	state(m, pods)
 	if text, err := json.Marshal(progressOf(pods, total)); err == nil {
 		m.Annotations[v1alpha1.AnnotationProgress] = string(text)
 	}
@@ -85,7 +85,7 @@ func MoverOfJob(job *batchv1.Job, pods []corev1.Pod, total v1alpha1.S3ExportStat
 }
 
 // state has a mover run where a pod of the Job does, or else wait for what one waits for.
-func state(m *corev1.Pod, job *batchv1.Job, pods []corev1.Pod) {
+func state(m *corev1.Pod, pods []corev1.Pod) {
 	for i := range pods {
 		p := &pods[i]
 		if attempts.Ended(p) {
@@ -98,9 +98,6 @@ func state(m *corev1.Pod, job *batchv1.Job, pods []corev1.Pod) {
 		case len(m.Status.Conditions) == 0: // What it waits for.
 			m.Status.Conditions, m.Status.ContainerStatuses = p.Status.Conditions, p.Status.ContainerStatuses
 		}
-	}
-	if job.Status.Succeeded > 0 && m.Status.Phase == corev1.PodPending && len(m.Status.Conditions) == 0 {
-		m.Status.Phase = corev1.PodRunning // Between two pods.
 	}
 }
 

@@ -95,7 +95,7 @@ func (s State) claimGoes() bool {
 }
 
 // stuck tells that the mover does not run, and keeps a claim that is being deleted.
-func (s State) stuck() bool { return s.claimGoes() && !attempts.Running(s.Mover) }
+func (s State) stuck() bool { return s.claimGoes() && !s.runs() }
 
 func replaced(e *v1alpha1.S3Export, claim *corev1.PersistentVolumeClaim) bool {
 	return begun(e) && e.Status.ClaimUID != "" && e.Status.ClaimUID != string(claim.UID)

@@ -7,7 +7,10 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/transfer/attempts"
 )
 
@@ -36,4 +39,34 @@ func tellLostPods(s State) (Decision, bool) {
 		"Job %s waits for pods that were told to end at %s UTC and are still there. If their node is gone for good, delete "+
 			"them: kubectl delete pod %s --force; the export then goes on.",
 		s.Job.Name, since.UTC().Format(time.DateTime), strings.Join(names, " "))
+}
+
+// runs tells that the mover does. A Job does, too, between two pods, for as long as it may take to make one and start
+// it; one that gets no pods any more, as by a quota, does not.
+func (s State) runs() bool {
+	if s.Job == nil || attempts.Running(s.Mover) {
+		return attempts.Running(s.Mover)
+	}
+	var last time.Time
+	ended := false
+	for i := range s.Pods {
+		p := &s.Pods[i]
+		ended = ended || attempts.Ended(p)
+		for _, at := range []time.Time{p.CreationTimestamp.Time, endOf(p)} {
+			if at.After(last) {
+				last = at
+			}
+		}
+	}
+	return ended && s.Now.Sub(last) < moverPatience
+}
+
+// endOf is when the mover in a pod ended; zero before that.
+func endOf(p *corev1.Pod) time.Time {
+	for _, c := range p.Status.ContainerStatuses {
+		if t := c.State.Terminated; t != nil && c.Name == moverpod.ContainerName {
+			return t.FinishedAt.Time
+		}
+	}
+	return time.Time{}
 }

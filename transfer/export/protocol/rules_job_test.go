@@ -18,6 +18,16 @@ func toldToEnd(d time.Duration) func(*corev1.Pod) {
 	return func(p *corev1.Pod) { p.DeletionTimestamp = new(ago(d)) }
 }
 
+func endedFor(d time.Duration) func(*corev1.Pod) {
+	return func(p *corev1.Pod) { p.Status.ContainerStatuses[0].State.Terminated.FinishedAt = ago(d) }
+}
+
+func unschedulable(p *corev1.Pod) {
+	p.Status.Conditions = []corev1.PodCondition{{
+		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "no node",
+	}}
+}
+
 // A Job that does not get on, and whom it waits for.
 func TestDecideOfAJobThatWaits(t *testing.T) {
 	t.Parallel()
@@ -40,6 +50,25 @@ func TestDecideOfAJobThatWaits(t *testing.T) {
 		"a pod was told to end a moment ago": {
 			[]corev1.Pod{shardPod("a", running, toldToEnd(time.Hour)), shardPod("b", running, toldToEnd(time.Second))},
 			exporting, "sends",
+		},
+		"between two pods": {
+			[]corev1.Pod{shardPod("a", corev1.PodSucceeded, reports(done), endedFor(19*time.Second))}, exporting, "sends",
+		},
+		"no pod follows": {
+			[]corev1.Pod{shardPod("a", corev1.PodSucceeded, reports(done), endedFor(20*time.Second))},
+			v1alpha1.ReasonMoverPending, "kubectl describe job export-e-1",
+		},
+		"the next pod was made a moment ago": {
+			[]corev1.Pod{
+				shardPod("a", corev1.PodSucceeded, reports(done), endedFor(time.Minute)),
+				shardPod("b", corev1.PodPending, func(p *corev1.Pod) { p.CreationTimestamp = ago(5 * time.Second) }),
+			}, exporting, "sends",
+		},
+		"the next pod does not start": {
+			[]corev1.Pod{
+				shardPod("a", corev1.PodSucceeded, reports(done), endedFor(time.Minute)),
+				shardPod("b", corev1.PodPending, unschedulable),
+			}, v1alpha1.ReasonMoverPending, "no node",
 		},
 		"another one runs": {
 			[]corev1.Pod{shardPod("a", running, toldToEnd(time.Hour)), shardPod("b", running)}, exporting, "sends",

@@ -89,8 +89,17 @@ func (r *Reconciler) createJob(ctx context.Context, e *v1alpha1.S3Export, job *b
 	return nil
 }
 
-// deleteMover ends a mover; of a Job it waits for the pods.
+// deleteMover ends a mover; of a Job it waits for the pods, and those whose Job is gone it ends each by itself.
 func (r *Reconciler) deleteMover(ctx context.Context, s protocol.State) error {
+	strays := s.Strays()
+	for i := range strays {
+		if err := movers.Delete(ctx, r.Client, &strays[i]); err != nil {
+			return err //nolint:wrapcheck // Reconcile names the action.
+		}
+	}
+	if len(strays) > 0 {
+		return nil
+	}
 	if s.Job == nil {
 		return movers.Delete(ctx, r.Client, s.Mover)
 	}

@@ -109,3 +109,21 @@ func TestAJobOfAnotherStepCompletesNothing(t *testing.T) {
 		}
 	}
 }
+
+// Pods whose Job was deleted without them are ended, and the run goes on when they are gone.
+func TestPodsWhoseJobIsGoneAreEnded(t *testing.T) {
+	b := newShardedBench(t, 0, false)
+	job := b.theJob()
+	for _, name := range []string{"export-e-1-0-x", "export-e-1-1-x"} {
+		b.podOfJob(job, name)
+	}
+	if err := b.client.Delete(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	b.idle = false
+	b.settle()
+	e := b.export()
+	if e.Status.Phase != v1alpha1.ExportSucceeded || e.Status.Attempts != 2 || b.pods() > 0 || b.jobs() > 0 {
+		t.Errorf("%d pods, %d Jobs, the steps were %v, status %+v", b.pods(), b.jobs(), b.steps, e.Status)
+	}
+}

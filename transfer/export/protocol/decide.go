@@ -42,6 +42,7 @@ func rules() []rule {
 		only(endDeletedRun),
 		only(endTemporaries),
 		only(freeClaim),
+		only(endSender),
 		only(endUploads),
 		only(tidyOver),
 		only(expire),
@@ -120,6 +121,8 @@ func tidyOver(s State) (Decision, bool) {
 	}
 	ours := s.Mover != nil && OwnedBy(s.Mover, s.Export)
 	switch {
+	case len(s.Strays()) > 0:
+		return Decision{Action: DeleteMover}, true
 	case ours && s.Mover.DeletionTimestamp == nil && (Complete(s.Export) || !attempts.Ended(s.Mover)):
 		return Decision{Action: DeleteMover}, true
 	case s.Abort != nil && s.Abort.DeletionTimestamp == nil:
@@ -204,6 +207,9 @@ func waitForDeletedMover(s State) (Decision, bool) {
 
 // waitForEnd waits for a mover that was told to end. Where its node does not answer it may still send.
 func waitForEnd(s State) Decision {
+	if len(s.Strays()) > 0 {
+		return Decision{Action: DeleteMover, Recheck: UsersEvery}
+	}
 	overdue := s.Now.Sub(s.Mover.DeletionTimestamp.Time)
 	if overdue < endPatience {
 		return Decision{Action: Wait, Recheck: endPatience - overdue}

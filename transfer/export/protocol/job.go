@@ -10,6 +10,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
@@ -101,18 +102,52 @@ func state(m *corev1.Pod, pods []corev1.Pod) {
 	}
 }
 
-// strays are pods that are still there although their Job is not.
+// strays are pods that are still there although their Job is not. Whichever of them are left, they are that one Job,
+// whose end is counted once.
 func strays(pods []corev1.Pod) *corev1.Pod {
+	var m *corev1.Pod
 	for i := range pods {
-		if p := &pods[i]; !attempts.Ended(p) {
-			m := p.DeepCopy()
-			if m.DeletionTimestamp == nil {
-				m.DeletionTimestamp = &m.CreationTimestamp
-			}
-			return m
+		p := pods[i].DeepCopy()
+		if attempts.Ended(p) {
+			continue
+		}
+		p.UID = jobOf(p)
+		if p.DeletionTimestamp == nil {
+			p.DeletionTimestamp = &p.CreationTimestamp
+		}
+		switch {
+		case m == nil, p.UID < m.UID, p.UID == m.UID && p.Name < m.Name:
+			m = p
 		}
 	}
-	return nil
+	return m
+}
+
+// jobOf is the UID of the Job of a pod, which stays on it as a label when its owner is taken away.
+func jobOf(p *corev1.Pod) types.UID {
+	if uid := p.Labels[batchv1.ControllerUidLabel]; uid != "" {
+		return types.UID(uid)
+	}
+	for _, owner := range p.OwnerReferences {
+		if owner.Kind == "Job" {
+			return owner.UID
+		}
+	}
+	return p.UID
+}
+
+// Strays are the pods without a Job that nobody has told to end.
+func (s State) Strays() []corev1.Pod {
+	if s.Job != nil {
+		return nil
+	}
+	var all []corev1.Pod
+	for i := range s.Pods {
+		if p := &s.Pods[i]; !attempts.Ended(p) && p.DeletionTimestamp == nil {
+			all = append(all, *p)
+		}
+	}
+	return all
 }
 
 // end has a mover look like one that has reported.

@@ -10,6 +10,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
@@ -87,6 +88,26 @@ func TestFailuresOfJobsCount(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Pods whose Job somebody has deleted end one after the other, and are seen in any order: that is one end.
+func TestStraysAreCountedOnce(t *testing.T) {
+	t.Parallel()
+	of := func(uid string) func(*corev1.Pod) {
+		return func(p *corev1.Pod) { p.UID, p.Labels[batchv1.ControllerUidLabel] = types.UID("p-"+p.Name), uid }
+	}
+	a, b := shardPod("a", corev1.PodRunning, of("j-1")), shardPod("b", corev1.PodRunning, of("j-1"), deleting)
+	a.UID, b.UID = "p-a", "p-b"
+	b.Labels, b.OwnerReferences = map[string]string{v1alpha1.LabelExportUID: "e-1"},
+		[]metav1.OwnerReference{{Kind: "Job", UID: "j-1"}}
+	s := world(at(v1alpha1.ExportShard))
+	for i, pods := range [][]corev1.Pod{{a, b}, {b, a}, {b}, {a}} {
+		s.Pods, s.Mover = pods, MoverOfJob(nil, pods, s.Export.Status)
+		s.Export.Status = Status(s, Decide(s, defaults))
+		if st := s.Export.Status; st.Disruptions != 1 || st.EndedMover != "j-1" || st.Shards.Step != v1alpha1.ExportPlan {
+			t.Errorf("after look %d the status is %+v with shards %+v", i, st, st.Shards)
+		}
 	}
 }
 

@@ -92,7 +92,7 @@ func keepsPromises(t *testing.T, s State) {
 			broke("an export is deleted that nobody wants deleted")
 		}
 	case StartAbort:
-		if attempts.Active(s.Mover) && !Over(e) && OwnedBy(s.Mover, e) {
+		if s.Mover != nil && !attempts.Ended(s.Mover) && OwnedBy(s.Mover, e) {
 			broke("uploads are ended while a mover makes them")
 		}
 	case DeleteMover:

@@ -9,6 +9,7 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/mover/wire"
+	"github.com/s3populator/s3populator/transfer/attempts"
 )
 
 const (
@@ -35,6 +36,18 @@ func endDeletedRun(s State) (Decision, bool) {
 		return Decision{Action: DeleteMover, Recheck: UsersEvery}, true
 	}
 	return waitForEnd(s), true
+}
+
+// endSender ends a mover of a run that has failed before its uploads are ended: it would begin others meanwhile.
+func endSender(s State) (Decision, bool) {
+	sends := s.Mover != nil && OwnedBy(s.Mover, s.Export) && !attempts.Ended(s.Mover)
+	switch {
+	case !failed(s.Export), !Guarded(s.Export), s.Abort != nil, !sends, !s.Now.Before(s.giveUpAt()):
+		return Decision{}, false
+	case s.Mover.DeletionTimestamp == nil || len(s.Strays()) > 0:
+		return Decision{Action: DeleteMover, Recheck: UsersEvery}, true
+	}
+	return Decision{Action: Wait, Recheck: waitEvery}, true
 }
 
 // endUploads is for an export that is over or is being deleted, and has our finalizer:

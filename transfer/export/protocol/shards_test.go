@@ -167,6 +167,20 @@ func TestDecideOfShards(t *testing.T) {
 		"its pods are there, and it is not": {
 			world(at(v1alpha1.ExportShard), byUs, strayPods(shardPod("a", running, deleting))), Wait, "", "", "Shard",
 		},
+		"its pods are there, and nobody has told them to end": {
+			world(at(v1alpha1.ExportShard), byUs, strayPods(shardPod("a", running))), DeleteMover, "", "", "Shard",
+		},
+		"its pods are there, the export has failed, and nobody has told them to end": {
+			world(at(v1alpha1.ExportShard), over(v1alpha1.ConditionFailed, time.Second), strayPods(shardPod("a", running))),
+			DeleteMover, "", "", "Shard",
+		},
+		"its pods are there, and the export has failed": {
+			world(at(v1alpha1.ExportShard), over(v1alpha1.ConditionFailed, time.Second),
+				strayPods(shardPod("a", running, deleting))), Wait, "", "", "Shard",
+		},
+		"deleted, and nobody has told its pods to end": {
+			world(at(v1alpha1.ExportShard), deleted, strayPods(shardPod("a", running))), DeleteMover, "", "", "Shard",
+		},
 		"pods that have ended are in nobody's way": {
 			world(at(v1alpha1.ExportShard), strayPods(shardPod("a", corev1.PodSucceeded, reports(done)))),
 			StartMover, v1alpha1.ReasonExporting, "Job", "Shard",

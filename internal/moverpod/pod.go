@@ -124,12 +124,14 @@ func container(s Spec, m v1alpha1.Mover, args []string) corev1.Container {
 }
 
 // environment is that of the source and the installation, and what tells the movers of one claim apart. Ours is
-// last, because the last of a name counts.
+// last, because the last of a name counts. The variable that tells a pod of a Job its shard is the Job controller's,
+// which adds it only where there is none: with one of a user all pods would send the same shard.
 func environment(s Spec, m v1alpha1.Mover) []corev1.EnvVar {
+	own := slices.DeleteFunc(slices.Clone(m.Env), func(e corev1.EnvVar) bool { return e.Name == wire.ShardVariable })
 	if s.ClaimName == "" {
-		return m.Env
+		return own
 	}
-	return append(slices.Clip(m.Env), corev1.EnvVar{
+	return append(own, corev1.EnvVar{
 		Name:      wire.PodUIDVariable,
 		ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.uid"}},
 	})

@@ -116,6 +116,7 @@ func TestJob(t *testing.T) {
 	t.Parallel()
 	s := world(at(v1alpha1.ExportShard))
 	s.Export.Spec.Retries.Limit = new(int32(6))
+	s.Export.Spec.Mover.Env = []corev1.EnvVar{{Name: wire.ShardVariable, Value: "0"}, {Name: "A", Value: "b"}}
 	got, err := Job(s, Options{Defaults: defaults, Image: moverpod.Image{Name: "mover"}})
 	if err != nil {
 		t.Fatal(err)
@@ -138,6 +139,11 @@ func TestJob(t *testing.T) {
 		if rule.Action != want.action || (rule.OnExitCodes == nil) != (want.codes == nil) ||
 			want.codes != nil && !cmp.Equal(rule.OnExitCodes.Values, want.codes) {
 			t.Errorf("rule %d is %+v, want %+v", i, rule, want)
+		}
+	}
+	for _, e := range pod.Containers[0].Env {
+		if e.Name == wire.ShardVariable {
+			t.Error("all pods have the same shard")
 		}
 	}
 	request, err := wire.ParseArgs(pod.Containers[0].Args)

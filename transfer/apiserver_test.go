@@ -248,7 +248,8 @@ func (w *world) testPolicyRules(t *testing.T) {
 			func(s spec) { s.PruneData, s.Template.Destination.Prefix = true, "{{.Claim}}/" }, "with pruneData each run needs",
 		},
 		"objects whose exports go by themselves": {
-			func(s spec) { s.PruneData, s.Template.TTLSecondsAfterFinished = true, new(int32(60)) }, "with pruneData an S3Export",
+			func(s spec) { s.PruneData, s.Template.TTLSecondsAfterFinished = true, new(int32(60)) },
+			"with pruneData an S3Export",
 		},
 		"a part of what goes":    {func(s spec) { s.OnDelete, s.Template.Path = true, "a" }, "onDelete: all of a claim"},
 		"a deadline of nothing":  {func(s spec) { s.StartingDeadlineSeconds = new(int64(0)) }, "greater than or equal to 10"},

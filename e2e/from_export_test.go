@@ -22,7 +22,6 @@ import (
 func TestFromExport(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
-	s.MayWarn = []string{"ExportNotFound"} // Of a claim that is looked at before the source that was made with it.
 	bucket := s.Bucket(story.VersityGW)
 	claim := s.Claim(story.Claim{})
 	var trees []string

@@ -59,6 +59,7 @@ func decisionsWithoutVolume() map[string]decideCase {
 		"a source whose export is not found is waited for": {
 			world(unresolved), want{Wait, late, v1alpha1.ReasonExportNotFound}, "kubectl describe s3source",
 		},
+		"it may not have been looked at when the claim is new": {world(unresolved, newClaim), want{Action: Wait}, ""},
 		"so it is when the data is there, which may be another": {
 			world(filledPrime, unresolved), want{Wait, late, v1alpha1.ReasonExportNotFound}, "",
 		},

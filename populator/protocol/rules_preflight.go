@@ -108,6 +108,9 @@ func waitForExport(s State) (Decision, bool) {
 	if s.Unresolved == nil {
 		return Decision{}, false
 	}
+	if young(s) { // The source may have been made with the claim, and nobody has looked at it yet.
+		return Decision{Action: Wait, Recheck: settle}, true
+	}
 	return Because(corev1.ConditionUnknown, v1alpha1.ReasonExportNotFound, fmt.Sprintf(
 		"S3Source %s names an S3Export by spec.fromExport that is not there or not complete. Its condition Ready says why; "+
 			"population goes on when there is one. See `kubectl describe s3source %s`.", s.Unresolved.Name, s.Unresolved.Name)), true

@@ -29,11 +29,14 @@ func TestAPlanOfAStranger(t *testing.T) {
 		key    string
 		change func(text string) string
 	}{
-		"a file is another shard's": {"plan.jsonl", func(s string) string { return strings.Replace(s, `"shard":1}`, `"shard":0}`, 1) }},
-		"it is cut":                 {"plan.jsonl", func(s string) string { return s[:len(s)/2] }},
-		"it is empty":               {"plan.jsonl", func(string) string { return "" }},
-		"it has one line more":      {"plan.jsonl", func(s string) string { return s + "{}\n" }},
-		"the mark of the run":       {"begun.json", func(string) string { return "x" }},
+		"a file is another shard's": {
+			"plan.jsonl",
+			func(s string) string { return strings.Replace(s, `"shard":1}`, `"shard":0}`, 1) },
+		},
+		"it is cut":            {"plan.jsonl", func(s string) string { return s[:len(s)/2] }},
+		"it is empty":          {"plan.jsonl", func(string) string { return "" }},
+		"it has one line more": {"plan.jsonl", func(s string) string { return s + "{}\n" }},
+		"the mark of the run":  {"begun.json", func(string) string { return "x" }},
 		"the end of another run": {"../../manifest.json", func(string) string {
 			return `{"schemaVersion":1,"run":"x","claim":"y","created":"2026-01-01T00:00:00Z","digest":"sha256:x","entries":[]}`
 		}},

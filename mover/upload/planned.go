@@ -35,11 +35,12 @@ const planSchema = 1
 type planHeader struct {
 	SchemaVersion int       `json:"schemaVersion"`
 	Run           string    `json:"run"`
-	Begin         time.Time `json:"begin"`            // Of the scan.
-	Volume        string    `json:"volume,omitempty"` // UID of the temporary claim that was scanned: another one is another moment.
-	Shards        int       `json:"shards"`
-	Files         int64     `json:"files"`
-	Bytes         int64     `json:"bytes"`
+	Begin         time.Time `json:"begin"` // Of the scan.
+	// Volume is the UID of the temporary claim that was scanned: another one is another moment.
+	Volume string `json:"volume,omitempty"`
+	Shards int    `json:"shards"`
+	Files  int64  `json:"files"`
+	Bytes  int64  `json:"bytes"`
 	// What the scan came to besides entries, and what was deleted before the first write.
 	Special int64 `json:"special,omitempty"`
 	Unsafe  int64 `json:"unsafe,omitempty"`

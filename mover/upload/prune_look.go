@@ -76,8 +76,8 @@ func (p *prune) refuseCopy(context.Context) error {
 		return nil
 	}
 	return fault.New(wire.RequestRejected, "all %d objects that are there of this run were written after its manifest, "+
-		"as in a copy of a bucket, so that nothing says that they are its own; nothing was removed; remove them by hand, and then "+
-		"the S3Export", others)
+		"as in a copy of a bucket, so that nothing says that they are its own; nothing was removed; remove them by hand, "+
+		"and then the S3Export", others)
 }
 
 // above are the prefixes that have a prefix in them, the whole bucket first.

@@ -227,8 +227,8 @@ func waitForMoverOfAnother(s State) (Decision, bool) {
 			"Pod %s of S3Import %s, which loads into claim %s, is ending.", p.Name, of, s.Claim.Name)
 	}
 	return waiting(v1alpha1.ReasonMoverLost, waitEvery,
-		"Pod %s of S3Import %s, on node %s, was told to end at %s UTC and is still there; it may still write to claim %s. If "+
-			"its node is gone for good, delete the pod: kubectl delete pod %s --force; this import then goes on.",
+		"Pod %s of S3Import %s, on node %s, was told to end at %s UTC and is still there; it may still write to claim %s. "+
+			"If its node is gone for good, delete the pod: kubectl delete pod %s --force; this import then goes on.",
 		p.Name, of, p.Spec.NodeName, p.DeletionTimestamp.UTC().Format(time.DateTime), s.Claim.Name, p.Name)
 }
 

@@ -45,8 +45,8 @@ func freeProblem(s State) problem {
 		return problem{}
 	}
 	return problemOf(v1alpha1.ReasonFreeVolume,
-		"spec.storageClassName: PersistentVolume %s of StorageClass %s is free, and the temporary claim would be bound to it, "+
-			"not to a new volume. Reserve it by its spec.claimRef, or name a class without free volumes in a new "+
+		"spec.storageClassName: PersistentVolume %s of StorageClass %s is free, and the temporary claim would be bound "+
+			"to it, not to a new volume. Reserve it by its spec.claimRef, or name a class without free volumes in a new "+
 			"export; this one goes on when there is none.",
 		s.Temporary.Free, ClassNameFor(s))
 }

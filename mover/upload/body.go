@@ -13,9 +13,10 @@ import (
 )
 
 // body is content on its way to S3. Its request is cancelled when nothing of it is taken for too
-// long. It is read from its start again when the request is tried again.
+// long. Each request has its own: S3 may answer before it has read all, and the connection then still reads while
+// the request is tried again. So it is no io.Seeker either, for which the client would try again by itself.
 type body struct {
-	*io.SectionReader
+	from *io.SectionReader
 
 	ctx    context.Context //nolint:containedctx // Of the one request.
 	cancel context.CancelCauseFunc
@@ -28,7 +29,7 @@ const limitStep = 32 << 10
 
 func (s *sender) body(ctx context.Context, c content) *body {
 	ctx, cancel := context.WithCancelCause(ctx)
-	b := &body{SectionReader: io.NewSectionReader(c.from, c.offset, c.size), ctx: ctx, cancel: cancel, sender: s}
+	b := &body{from: io.NewSectionReader(c.from, c.offset, c.size), ctx: ctx, cancel: cancel, sender: s}
 	b.idle = time.AfterFunc(s.IdleTimeout, func() {
 		cancel(fmt.Errorf("%w for %s", fault.ErrStalled, s.IdleTimeout))
 	})
@@ -51,9 +52,9 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.sender.limit != nil {
 		p = p[:min(len(p), limitStep)]
 	}
-	n, err := b.SectionReader.Read(p)
+	n, err := b.from.Read(p)
 	if errors.Is(err, io.EOF) {
-		if at, _ := b.Seek(0, io.SeekCurrent); at < b.Size() {
+		if at, _ := b.from.Seek(0, io.SeekCurrent); at < b.from.Size() {
 			return n, errShrank
 		}
 	}

@@ -30,7 +30,10 @@ type run struct {
 	lanes lanes
 	// later are objects whose sum is not there yet.
 	later sync.WaitGroup
-	stop  context.CancelCauseFunc
+	// handing has room for as many of them as there are connections: to hand one over may take long, as on a volume
+	// that stalls, and each is a goroutine with a file.
+	handing chan struct{}
+	stop    context.CancelCauseFunc
 
 	mu     sync.Mutex
 	inARow int // Objects that failed since the last one that arrived.
@@ -60,6 +63,7 @@ func (e *Engine) fetch(ctx context.Context, w *work, to engine.Target, sink engi
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	r := &run{Engine: e, to: to, sink: sink, stop: stop, pace: newPace(e.config.Connections), work: w}
+	r.handing = make(chan struct{}, r.workers())
 	var endWatch func()
 	r.watch, endWatch = startWatch(ctx, e.config.Idle)
 	defer endWatch()

@@ -79,14 +79,19 @@ func (w *worker) tryWhole(ctx context.Context, t *engine.Task) (engine.Evidence,
 
 // summed hands evidence over as soon as its sum is there. The next object need not wait for that.
 func (w *worker) summed(e engine.Evidence) {
+	w.handing <- struct{}{} // Whoever waits here holds no buffer that a sum would need.
 	w.later.Add(1)
+	done := func() {
+		<-w.handing
+		w.later.Done()
+	}
 	isLater := w.summer.later(func(sum engine.Sum) {
-		defer w.later.Done()
+		defer done()
 		e.Received = sum
 		w.arrived(e)
 	})
 	if !isLater {
-		defer w.later.Done()
+		defer done()
 		e.Received = w.summer.end()
 		w.arrived(e)
 	}

@@ -40,7 +40,7 @@ func (x *export) copyObject(ctx context.Context, before manifest.Entry, key stri
 	}
 	from := minio.CopySrcOptions{Bucket: x.bucket, Object: x.options.CopyFrom + before.Path, MatchETag: before.ETag}
 	var info minio.UploadInfo
-	err := x.times(ctx, copyTries, func(ctx context.Context) error {
+	err := x.times(ctx, repeats{copyTries, x.Pause, x.Pause * 2}, func(ctx context.Context) error {
 		var err error
 		info, err = x.S3.CopyObject(ctx, to, from)
 		return err //nolint:wrapcheck // It is classified above.

@@ -252,16 +252,14 @@ func (u *parted) putPart(ctx context.Context, number int, c content, sum sums) (
 		Md5Base64: sum.contentMD5(), Sha256Hex: sum.sha256, DisableContentSha256: true,
 	}
 	var sent minio.ObjectPart
-	err := u.again(ctx, func(ctx context.Context) error {
+	err := u.sendBody(ctx, c, func(b *body) error {
 		o.CustomHeader = http.Header{}
 		if !u.note.MD5 {
 			o.CustomHeader.Set(crcHeader, sum.crc)
 		}
-		b := u.body(ctx, c)
 		var err error
-		sent, err = u.core.PutObjectPart( //nolint:contextcheck // The body's context is made from ours.
-			b.ctx, u.bucket, u.note.Key, u.note.UploadID, number, b, c.size, o)
-		return b.end(err)
+		sent, err = u.core.PutObjectPart(b.ctx, u.bucket, u.note.Key, u.note.UploadID, number, b, c.size, o)
+		return err //nolint:wrapcheck // It is classified above.
 	})
 	if err := u.judge(err, sent.ChecksumCRC64NVME, sum, u.note.MD5); err != nil {
 		return minio.ObjectPart{}, fmt.Errorf("send a part: %w", err)

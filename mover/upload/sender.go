@@ -30,7 +30,7 @@ type Setup struct {
 	Secure bool
 	// IdleTimeout is how long S3 may take nothing.
 	IdleTimeout time.Duration
-	// Pause before a request is made again; it doubles up to five times.
+	// Pause before a request is made again; see again and sendBody.
 	Pause time.Duration
 	Tally *Tally
 	// Shard is what ShardVariable holds, for a StepShard.
@@ -104,11 +104,9 @@ func (s *sender) putBy(
 	}
 	o.DisableContentSha256 = true // It is in the header.
 	var info minio.UploadInfo
-	err = s.again(ctx, func(ctx context.Context) error {
-		b := s.body(ctx, c)
-		info, err = s.core.PutObject( //nolint:contextcheck // The body's context is made from ours.
-			b.ctx, s.bucket, key, b, c.size, sum.contentMD5(), sum.sha256, o)
-		return b.end(err)
+	err = s.sendBody(ctx, c, func(b *body) error {
+		info, err = s.core.PutObject(b.ctx, s.bucket, key, b, c.size, sum.contentMD5(), sum.sha256, o)
+		return err //nolint:wrapcheck // It is classified above.
 	})
 	if err := s.judge(err, info.ChecksumCRC64NVME, sum, byMD5); err != nil {
 		return object{}, err
@@ -214,39 +212,6 @@ func (s *sender) encryption() encrypt.ServerSide {
 		}
 	}
 	return nil
-}
-
-// again makes a request until it is answered, as long as its trouble may pass: an export that ends
-// for one request of thousands begins its file anew.
-func (s *sender) again(ctx context.Context, request func(context.Context) error) error {
-	const most = 6
-	return s.times(ctx, most, request)
-}
-
-func (s *sender) times(ctx context.Context, most int, request func(context.Context) error) error {
-	pause := s.Pause
-	for try := 1; ; try++ {
-		err := request(ctx)
-		if ctx.Err() != nil {
-			return context.Cause(ctx) //nolint:wrapcheck // Why the mover is to end.
-		}
-		if err == nil || try == most || !passes(s.Faults, err) {
-			return err
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-		}
-		pause *= 2
-	}
-}
-
-func passes(c fault.Classifier, err error) bool {
-	if errors.Is(err, errShrank) || errors.Is(err, errChanged) {
-		return false
-	}
-	f := c.Classify(err)
-	return f.Reason == wire.Throttled || f.Reason == wire.EndpointUnreachable || errors.Is(f, fault.ErrExpired)
 }
 
 // isNoSuchKey also holds for a HEAD, whose answer has no code.

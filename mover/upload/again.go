@@ -31,7 +31,7 @@ func (s *sender) sendBody(ctx context.Context, c content, request func(*body) er
 	const most = 24
 	return s.times(ctx, repeats{most, s.Pause / 8, s.Pause * 2}, func(ctx context.Context) error {
 		b := s.body(ctx, c)
-		return b.end(request(b)) //nolint:contextcheck // The body's context is made from ours.
+		return b.end(request(b))
 	})
 }
 

@@ -6,7 +6,11 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/http"
+	"net/url"
 	"time"
+
+	"github.com/minio/minio-go/v7"
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
@@ -53,10 +57,32 @@ func (s *sender) times(ctx context.Context, r repeats, request func(context.Cont
 	}
 }
 
+// passes tells trouble that may be over soon. It knows at least what the client repeats by itself where it can, so that
+// a request with a body is not given up for less.
 func passes(c fault.Classifier, err error) bool {
 	if errors.Is(err, errShrank) || errors.Is(err, errChanged) {
 		return false
 	}
+	var answer minio.ErrorResponse
+	if errors.As(err, &answer) && inTrouble(answer.StatusCode) {
+		return true
+	}
 	f := c.Classify(err)
+	var unanswered *url.Error
+	if errors.As(err, &unanswered) && f.Reason == wire.TransferFailed {
+		return true
+	}
 	return f.Reason == wire.Throttled || f.Reason == wire.EndpointUnreachable || errors.Is(f, fault.ErrExpired)
+}
+
+// inTrouble is an HTTP status of a server, or of a proxy before it, that speaks of itself and not of the request.
+func inTrouble(status int) bool {
+	const clientClosed = 499 // What nginx says of a client that it thinks is gone.
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, clientClosed:
+		return true
+	case http.StatusNotImplemented:
+		return false
+	}
+	return status >= http.StatusInternalServerError
 }

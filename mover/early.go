@@ -115,7 +115,7 @@ func (e *early) run(ctx context.Context, own *native.Engine) {
 	k := ledger.Checkpointer{Journal: e.transfer.journal, Every: e.transfer.options.CheckpointEvery}
 	guard.Go(func() { k.Guard(guarded, e.stop) })
 	// Of what did not come, the transfer that follows says why.
-	_ = own.FetchSmall(ctx, e.feed.tasks, newEarlyTarget(e.transfer), e)
+	_ = own.FetchSmall(ctx, e.feed.tasks, newEarlyTarget(e.transfer.volume, e.transfer.journal), e)
 	unguard()
 	guard.Wait()
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/s3populator/s3populator/mover/engine"
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/ledger"
+	"github.com/s3populator/s3populator/mover/volume"
 )
 
 // earlyTarget makes the files of a volume that was empty. What is there already is not written to: it is of
@@ -19,8 +21,8 @@ type earlyTarget struct {
 	made []bool // By the index of the task: an earlier try has made the file.
 }
 
-func newEarlyTarget(t *transfer) *earlyTarget {
-	return &earlyTarget{nativeTarget: nativeTarget{transfer: t}, made: make([]bool, mostEarly)}
+func newEarlyTarget(v *volume.Volume, j *ledger.Journal) *earlyTarget {
+	return &earlyTarget{nativeTarget: nativeTarget{volume: v, journal: j}, made: make([]bool, mostEarly)}
 }
 
 // Create implements engine.Target.

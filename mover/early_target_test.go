@@ -21,7 +21,7 @@ func TestAnEarlyFileIsANewOne(t *testing.T) {
 	j, err := ledger.TakeOver(v.Root, plan.Header{Claim: testClaim, Pod: "this-pod", Request: "r"})
 	mustDo(t, err)
 	defer j.Close()
-	to := newEarlyTarget(&transfer{volume: v, journal: j})
+	to := newEarlyTarget(v, j)
 	for i, size := range []int64{5, preallocateFrom} {
 		task := engine.Task{Index: 2 * i, Path: "dir/" + string(rune('a'+i)), Size: size}
 		for try := range 2 {

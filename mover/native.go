@@ -130,7 +130,7 @@ func (t *transfer) fetchNative(ctx context.Context, todo []int) error {
 		}
 	}
 	sink := &nativeSink{transfer: t, ctx: ctx}
-	return e.Fetch(ctx, tasks, &nativeTarget{transfer: t}, sink)
+	return e.Fetch(ctx, tasks, &nativeTarget{volume: t.volume, journal: t.journal}, sink)
 }
 
 // forgetWhatNobodyVouchesFor drops what has arrived of large objects whose bytes cannot be compared in

@@ -69,7 +69,7 @@ func nativeFileOf(t *testing.T, dir, name string, size int64) engine.File {
 	mustDo(t, err)
 	t.Cleanup(v.Close)
 	mustDo(t, v.MakeTarget())
-	f, err := (&nativeTarget{transfer: &transfer{volume: v}}).Create(engine.Task{Path: name, Size: size})
+	f, err := (&nativeTarget{volume: v}).Create(engine.Task{Path: name, Size: size})
 	mustDo(t, err)
 	return f
 }

@@ -29,13 +29,12 @@ var smallFiles = sync.Pool{New: func() any { return new(smallFile) }}
 
 // createSmall makes a file. The error is fs.ErrExist where one is there.
 func (t *nativeTarget) createSmall(task engine.Task) (engine.File, error) {
-	v := t.transfer.volume
-	fd, err := v.CreateSmall(task.Path)
+	fd, err := t.volume.CreateSmall(task.Path)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // The caller does.
 	}
 	f, _ := smallFiles.Get().(*smallFile)
-	f.volume, f.fd, f.path = v, fd, task.Path
+	f.volume, f.fd, f.path = t.volume, fd, task.Path
 	return f, nil
 }
 

@@ -11,17 +11,22 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/engine"
+	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/volume"
 )
 
 // nativeTarget makes the files of a volume.
-type nativeTarget struct{ transfer *transfer }
+type nativeTarget struct {
+	volume  *volume.Volume
+	journal *ledger.Journal
+}
 
 var nativeFiles = sync.Pool{New: func() any { return new(nativeFile) }}
 
 // Create implements engine.Target.
 func (t *nativeTarget) Create(task engine.Task) (engine.File, error) {
-	return replacing(t.transfer, task.Path, func() (engine.File, error) { return t.createNew(task) })
+	return replacing(t.volume, t.journal, task.Path, func() (engine.File, error) { return t.createNew(task) })
 }
 
 // createNew makes a file, or goes on with one of which something is present. The error is fs.ErrExist where there is
@@ -35,12 +40,12 @@ func (t *nativeTarget) createNew(task engine.Task) (engine.File, error) {
 
 // createLaidOut makes a file whose bytes come in any order, or goes on with one.
 func (t *nativeTarget) createLaidOut(task engine.Task) (engine.File, error) {
-	f, err := t.transfer.volume.Create(task.Path, task.Size, len(task.Present) > 0)
+	f, err := t.volume.Create(task.Path, task.Size, len(task.Present) > 0)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // The caller does.
 	}
 	n, _ := nativeFiles.Get().(*nativeFile)
-	n.transfer, n.file, n.path = t.transfer, f, task.Path
+	n.volume, n.file, n.path = t.volume, f, task.Path
 	if err := preallocate(f, task); err != nil {
 		n.Abandon()
 		return nil, err
@@ -86,9 +91,9 @@ var syncFileRange = unix.SyncFileRange
 
 // nativeFile is a file that is written.
 type nativeFile struct {
-	transfer *transfer
-	file     *os.File
-	path     string
+	volume *volume.Volume
+	file   *os.File
+	path   string
 	// writing is held by one writer of the file at a time: the kernel lets in no other one either,
 	// and those that wait there keep a processor busy.
 	writing sync.Mutex
@@ -120,9 +125,9 @@ func (f *nativeFile) ReadAt(p []byte, at int64) (int, error) {
 }
 
 func (f *nativeFile) Commit() (engine.Identity, error) {
-	t, file, path := f.transfer, f.file, f.path
+	v, file, path := f.volume, f.file, f.path
 	f.free()
-	return t.commit(file, path)
+	return commit(v, file, path)
 }
 
 func (f *nativeFile) Abandon() {
@@ -132,6 +137,6 @@ func (f *nativeFile) Abandon() {
 }
 
 func (f *nativeFile) free() {
-	f.transfer, f.file, f.path = nil, nil, ""
+	f.volume, f.file, f.path = nil, nil, ""
 	nativeFiles.Put(f)
 }

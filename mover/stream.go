@@ -19,6 +19,7 @@ import (
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/source"
+	"github.com/s3populator/s3populator/mover/volume"
 )
 
 const (
@@ -230,7 +231,7 @@ func (t *transfer) receive(
 // write fills a file from an offset on, and says which file that is.
 func (t *transfer) write(i int, d *proof.Digester, r io.Reader, from int64) (plan.Identity, error) {
 	e := t.plan.Entries[i]
-	f, err := replacing(t, e.Path, func() (*os.File, error) {
+	f, err := replacing(t.volume, t.journal, e.Path, func() (*os.File, error) {
 		return t.volume.Create(e.Path, e.Size, e.Size >= plan.LargeSize)
 	})
 	if err != nil {
@@ -250,18 +251,18 @@ func (t *transfer) write(i int, d *proof.Digester, r io.Reader, from int64) (pla
 		_ = f.Close()
 		return plan.Identity{}, err
 	}
-	return t.commit(f, e.Path)
+	return commit(t.volume, f, e.Path)
 }
 
 // commit closes a file and says which one it is, by its path: what a network file system notes
 // as the time of its last change may become known only then.
-func (t *transfer) commit(f *os.File, name string) (plan.Identity, error) {
+func commit(v *volume.Volume, f *os.File, name string) (plan.Identity, error) {
 	var written unix.Stat_t
 	err := unix.Fstat(int(f.Fd()), &written)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return plan.Identity{}, fault.NotWritable(err)
 	}
-	found, err := t.volume.Stat(name)
+	found, err := v.Stat(name)
 	return sameFile(name, &written, &found, err)
 }
 

@@ -123,7 +123,7 @@ func TestAFencedMoverWritesNoMore(t *testing.T) {
 // creates makes a file in the place of one that is there.
 func creates(size int64) func(context.Context, *transfer) error {
 	return func(_ context.Context, t *transfer) error {
-		f, err := (&nativeTarget{transfer: t}).Create(engine.Task{Path: "a", Size: size})
+		f, err := (&nativeTarget{volume: t.volume, journal: t.journal}).Create(engine.Task{Path: "a", Size: size})
 		if err == nil {
 			f.Abandon()
 		}
@@ -138,7 +138,7 @@ func TestWhatIsInTheWayIsReplaced(t *testing.T) {
 		dir, owner, _ := pair(t)
 		old, err := os.OpenFile(filepath.Join(dir, "a"), os.O_WRONLY, 0)
 		mustDo(t, err)
-		f, err := (&nativeTarget{transfer: owner}).Create(engine.Task{Path: "a", Size: size})
+		f, err := (&nativeTarget{volume: owner.volume, journal: owner.journal}).Create(engine.Task{Path: "a", Size: size})
 		mustDo(t, err)
 		_, err = f.WriteAt([]byte("right"), 0)
 		mustDo(t, err)

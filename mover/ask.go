@@ -19,16 +19,16 @@ import (
 
 // explained asks S3 itself about a file that did not arrive for no reason we know: it
 // answers in codes what mc passes on in words, or not at all.
-func (m *mover) explained(ctx context.Context, f *fault.Failure, e plan.Entry) *fault.Failure {
-	if (f.Reason == wire.AccessDenied || f.Reason == wire.CredentialsInvalid) && m.source.Renewed(ctx) {
+func (l *listing) explained(ctx context.Context, f *fault.Failure, e plan.Entry) *fault.Failure {
+	if (f.Reason == wire.AccessDenied || f.Reason == wire.CredentialsInvalid) && l.source.Renewed(ctx) {
 		const text = "the keys were renewed while they were used, and S3 refuses the old ones"
 		return fault.New(wire.TransferFailed, text).Because(errors.Join(fault.ErrExpired, f))
 	}
 	if f.Reason != wire.TransferFailed || errors.Is(f, fault.ErrExpired) {
 		return f
 	}
-	if err := m.readable(ctx, e); err != nil {
-		if asked := m.faults.Classify(err); asked.Reason != wire.TransferFailed || !wordless(err) {
+	if err := l.readable(ctx, e); err != nil {
+		if asked := l.faults.Classify(err); asked.Reason != wire.TransferFailed || !wordless(err) {
 			return asked
 		}
 	}
@@ -42,19 +42,19 @@ func wordless(err error) bool {
 }
 
 // readable reads the first byte of an object that should be as it was listed.
-func (m *mover) readable(ctx context.Context, e plan.Entry) error {
-	_, looked := m.source.Unchanged(ctx, m.plan, e)
+func (l *listing) readable(ctx context.Context, e plan.Entry) error {
+	_, looked := l.source.Unchanged(ctx, l.plan, e)
 	if looked != nil && !wordless(looked) {
 		return looked
 	}
 	o := minio.GetObjectOptions{}
-	m.source.Complete(e.Key, &o)
+	l.source.Complete(e.Key, &o)
 	if e.Size > 0 {
 		if err := o.SetRange(0, 0); err != nil {
 			return fmt.Errorf("read object: %w", err)
 		}
 	}
-	body, err := m.source.S3.GetObject(ctx, m.request.Source.Bucket, e.Key, o)
+	body, err := l.source.S3.GetObject(ctx, l.request.Source.Bucket, e.Key, o)
 	if err != nil {
 		return fmt.Errorf("read object: %w", err)
 	}

@@ -10,14 +10,24 @@ import (
 	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
+	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // deviceLoad fills one Block volume.
 type deviceLoad struct {
-	*mover
+	request  wire.Request
+	faults   fault.Classifier
+	source   *source.Client
+	log      *logger
+	progress *progress
+	status   *status
+	listing  *listing
+	fetcher  *fetcher
 
+	plan   *plan.Plan
+	prover *proof.Prover
 	device *volume.Device
 	// arrived is the CRC64NVME of the bytes that came.
 	arrived uint64
@@ -25,7 +35,7 @@ type deviceLoad struct {
 
 // fillDevice writes the one object of the plan and proves it by reading it back.
 func (m *mover) fillDevice(ctx context.Context) (*ledger.Ledger, error) {
-	e, err := m.onlyObject()
+	e, err := onlyObject(m.listing.plan)
 	if err != nil {
 		return nil, err
 	}
@@ -34,14 +44,14 @@ func (m *mover) fillDevice(ctx context.Context) (*ledger.Ledger, error) {
 		return nil, err
 	}
 	defer to.Close()
-	d := &deviceLoad{mover: m, device: to}
+	d := m.deviceLoadTo(to)
 	if e.Size > to.Size {
 		enough := volume.RoundUp(e.Size)
 		return nil, fault.New(wire.VolumeTooSmall,
 			"object %s has %s and the volume %s; raise spec.resources.requests.storage of the claim to at least %s",
 			plan.Quote(e.Key), volume.InUnits(e.Size), volume.InUnits(to.Size), volume.InUnits(enough)).Requiring(enough)
 	}
-	l := ledger.New(m.plan)
+	l := ledger.New(d.plan)
 	m.progress.ledger.Store(l)
 	by, err := d.enter(ctx, e)
 	if err == nil && by == proof.Unverified {
@@ -54,8 +64,24 @@ func (m *mover) fillDevice(ctx context.Context) (*ledger.Ledger, error) {
 	return l, nil
 }
 
-func (m *mover) onlyObject() (plan.Entry, error) {
-	if n := len(m.plan.Entries); n != 1 || m.plan.Entries[0].IsDir() {
+func (m *mover) deviceLoadTo(to *volume.Device) *deviceLoad {
+	return &deviceLoad{
+		request:  m.request,
+		faults:   m.faults,
+		source:   m.source,
+		log:      m.log,
+		progress: m.progress,
+		status:   &m.status,
+		listing:  m.listing,
+		fetcher:  m.fetcher,
+		plan:     m.listing.plan,
+		prover:   m.listing.prover,
+		device:   to,
+	}
+}
+
+func onlyObject(p *plan.Plan) (plan.Entry, error) {
+	if n := len(p.Entries); n != 1 || p.Entries[0].IsDir() {
 		return plan.Entry{}, fault.New(
 			wire.NotOneObject,
 			"a volume with volumeMode Block takes exactly one object and the source has %d; "+
@@ -63,7 +89,7 @@ func (m *mover) onlyObject() (plan.Entry, error) {
 			n,
 		)
 	}
-	return m.plan.Entries[0], nil
+	return p.Entries[0], nil
 }
 
 // enter decides whether the device may be written, as transfer.enter does, in the phase Listing. A later attempt
@@ -75,7 +101,7 @@ func (d *deviceLoad) enter(ctx context.Context, e plan.Entry) (proof.Method, err
 	}
 	first, began := d.request.First(), d.request.Volume.Began
 	may := o.Admit(first, began)
-	d.held.Store(may == volume.Refuse || may == volume.Prove || may == volume.Recognise)
+	d.status.held.Store(may == volume.Refuse || may == volume.Prove || may == volume.Recognise)
 	if may == volume.Recognise {
 		return d.recogniseOr(ctx, e, o.Refusal())
 	}
@@ -90,7 +116,7 @@ func (d *deviceLoad) enter(ctx context.Context, e plan.Entry) (proof.Method, err
 		return proof.Unverified, o.Refusal()
 	case volume.Begin, volume.GoOn:
 	}
-	d.began.Store(true)
+	d.status.began.Store(true)
 	return proof.Unverified, d.device.TakeOver(e.Size)
 }
 

@@ -36,7 +36,7 @@ func (d *deviceLoad) fill(ctx context.Context, e plan.Entry) (proof.Method, erro
 		if round >= maxRounds || !retryable(f) || ctx.Err() != nil {
 			return proof.Unverified, f
 		}
-		d.logf("round %d: %s", round, f.Message)
+		d.log.printf("round %d: %s", round, f.Message)
 	}
 }
 
@@ -44,7 +44,7 @@ func (d *deviceLoad) fill(ctx context.Context, e plan.Entry) (proof.Method, erro
 // with the bytes of that sector, and only then writes it.
 func (d *deviceLoad) write(ctx context.Context, e plan.Entry, want proof.Expectation) (proof.Method, error) {
 	d.progress.enter(wire.Transferring)
-	d.effort.begin()
+	d.fetcher.effort.begin()
 	to := d.device.Writer(e.Size)
 	if err := d.fetch(ctx, e, to); err != nil {
 		if _, changed := d.source.Unchanged(ctx, d.plan, e); fault.ReasonOf(changed) == wire.SourceChanged {
@@ -52,13 +52,13 @@ func (d *deviceLoad) write(ctx context.Context, e plan.Entry, want proof.Expecta
 		}
 		return proof.Unverified, err
 	}
-	d.effort.transferred()
+	d.fetcher.effort.transferred()
 	d.progress.enter(wire.Syncing)
 	start := time.Now() //nolint:forbidigo // Only ever subtracted from.
 	if err := d.device.Sync(); err != nil {
 		return proof.Unverified, err
 	}
-	d.effort.synced = time.Since(start)
+	d.fetcher.effort.synced = time.Since(start)
 	d.progress.enter(wire.Verifying)
 	by, err := d.readBack(ctx, e, want, to.Held)
 	if err != nil {
@@ -77,15 +77,15 @@ func (d *deviceLoad) write(ctx context.Context, e plan.Entry, want proof.Expecta
 }
 
 func (d *deviceLoad) fetch(ctx context.Context, e plan.Entry, to *volume.DeviceWriter) error {
-	if d.isNative() {
+	if d.fetcher.isNative() {
 		return d.fetchNative(ctx, e, to)
 	}
 	sent := proof.NewDigester(proof.Expectation{Method: proof.BySize}) // It only counts: the device is read back.
 	sum := crc64nvme.New()
 	defer func() { d.arrived = sum.Sum64() }()
 	both := io.MultiWriter(to, sum)
-	return d.objects(ctx, []plan.Entry{e}, 0, 1, func(r io.Reader) error {
-		if err := d.pump(both, sent, io.LimitReader(r, e.Size)); err != nil {
+	return d.fetcher.objects(ctx, []plan.Entry{e}, 0, 1, func(r io.Reader) error {
+		if err := d.fetcher.pump(both, sent, io.LimitReader(r, e.Size)); err != nil {
 			return err
 		}
 		if sent.Size < e.Size {
@@ -102,7 +102,7 @@ func (d *deviceLoad) fetch(ctx context.Context, e plan.Entry, to *volume.DeviceW
 // device could be compared with: what a device loses is noticed all the same.
 func (d *deviceLoad) holdsWhatArrived(ctx context.Context, e plan.Entry, held []byte) error {
 	found := crc64nvme.New()
-	if err := d.copyAll(ctx, found, d.device.Content(e.Size, held)); err != nil {
+	if err := copyAll(ctx, found, d.device.Content(e.Size, held)); err != nil {
 		return fmt.Errorf("read the device: %w", err)
 	}
 	if found.Sum64() != d.arrived {
@@ -112,7 +112,7 @@ func (d *deviceLoad) holdsWhatArrived(ctx context.Context, e plan.Entry, held []
 }
 
 // copyAll copies until the context ends.
-func (m *mover) copyAll(ctx context.Context, to io.Writer, from io.Reader) error {
+func copyAll(ctx context.Context, to io.Writer, from io.Reader) error {
 	buffer, _ := copyBuffers.Get().(*[]byte)
 	defer copyBuffers.Put(buffer)
 	for {

@@ -12,23 +12,23 @@ import (
 
 // objects gives read the bytes of some objects, one after the other, the first one from an
 // offset on. The error belongs to the first object that did not arrive whole.
-func (m *mover) objects(
+func (f *fetcher) objects(
 	ctx context.Context,
 	list []plan.Entry,
 	from int64,
 	share int,
 	read func(io.Reader) error,
 ) error {
-	if plan.Direct(m.request.Source) {
-		return m.source.Cat(ctx, m.plan, list, source.Cat{
+	if plan.Direct(f.request.Source) {
+		return f.source.Cat(ctx, f.listing.plan, list, source.Cat{
 			From:           from,
-			BytesPerSecond: m.bandwidth(share),
-			IdleTimeout:    m.options.IdleTimeout,
+			BytesPerSecond: f.bandwidth(share),
+			IdleTimeout:    f.idleTimeout,
 		}, read)
 	}
 	keys := make([]string, 0, len(list))
 	for _, e := range list {
 		keys = append(keys, e.Key)
 	}
-	return m.mc.Cat(ctx, keys, from, m.bandwidth(share), read)
+	return f.mc.Cat(ctx, keys, from, f.bandwidth(share), read)
 }

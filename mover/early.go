@@ -16,6 +16,7 @@ import (
 	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
+	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -31,8 +32,14 @@ const earlyGrace = 2 * time.Second
 // the network idle. It only ever saves work: a file that is not proven by what S3 said with its bytes is
 // nothing, and whatever goes wrong is left to the transfer that follows, which knows the whole plan.
 type early struct {
-	transfer *transfer
-	feed     *feed
+	volume          *volume.Volume
+	journal         *ledger.Journal
+	checkpointEvery time.Duration
+	source          *source.Client
+	fetcher         *fetcher
+	progress        *progress
+	log             *logger
+	feed            *feed
 
 	begun bool
 	fail  error // Why it could not begin.
@@ -51,18 +58,28 @@ var errEarlyOver = errors.New("the source is listed")
 // found empty, and all that the listing names is to become a file.
 func (t *transfer) listEarly(ctx context.Context) error {
 	r := t.request
-	if !t.empty || !t.isNative() || len(r.Source.Objects) > 0 || r.Policy.RestoreAttributes ||
-		t.sizeOnly() {
+	if !t.empty || !t.fetcher.isNative() || len(r.Source.Objects) > 0 || r.Policy.RestoreAttributes ||
+		sizeOnly(r) {
 		return t.list(ctx, nil)
 	}
 	room, err := volume.ReadRoom(t.volume, &plan.Plan{}, 0, nil)
 	if err != nil {
 		return err
 	}
-	e := &early{transfer: t, proven: make(map[int]provenFile)}
+	e := &early{
+		volume:          t.volume,
+		journal:         t.journal,
+		checkpointEvery: t.checkpointEvery,
+		source:          t.source,
+		fetcher:         t.fetcher,
+		progress:        t.progress,
+		log:             t.log,
+		proven:          make(map[int]provenFile),
+	}
 	bytes, inodes, block := room.Free()
 	e.feed = newFeed(feedRoom{freeBytes: bytes, freeInodes: inodes, block: block})
 	err = t.list(ctx, func(entry plan.Entry) { e.listed(ctx, entry) })
+	t.cameEarly = e.ended != nil
 	if lost := e.end(); lost != nil {
 		return lost
 	}
@@ -71,6 +88,13 @@ func (t *transfer) listEarly(ctx context.Context) error {
 	}
 	t.proven = e.found(t.plan)
 	return nil
+}
+
+// list notes the plan.
+func (t *transfer) list(ctx context.Context, planned func(plan.Entry)) error {
+	err := t.listing.list(ctx, planned)
+	t.plan, t.prover = t.listing.plan, t.listing.prover
+	return err
 }
 
 // listed takes the next entry of the plan, and begins once there are enough of them.
@@ -87,18 +111,16 @@ func (e *early) listed(ctx context.Context, entry plan.Entry) {
 // begin looks at the journal first: while the listing took its time, another mover may have completed the
 // volume, and what guards a transfer looks for the first time some seconds after it began.
 func (e *early) begin(ctx context.Context) error {
-	t := e.transfer
-	if err := t.journal.Owned(); err != nil {
+	if err := e.journal.Owned(); err != nil {
 		return err
 	}
-	if err := t.source.LookUpRegion(ctx); err != nil {
+	if err := e.source.LookUpRegion(ctx); err != nil {
 		return err
 	}
-	own, err := t.ownEngine(ctx)
+	own, err := e.fetcher.native(ctx)
 	if err != nil {
 		return err
 	}
-	t.cameEarly = true
 	ctx, e.stop = context.WithCancelCause(ctx)
 	e.cause = func() error { return context.Cause(ctx) }
 	e.ended = make(chan struct{})
@@ -112,10 +134,10 @@ func (e *early) run(ctx context.Context, own *native.Engine) {
 	defer context.AfterFunc(ctx, e.feed.close)()
 	guarded, unguard := context.WithCancel(ctx)
 	var guard sync.WaitGroup
-	k := ledger.Checkpointer{Journal: e.transfer.journal, Every: e.transfer.options.CheckpointEvery}
+	k := ledger.Checkpointer{Journal: e.journal, Every: e.checkpointEvery}
 	guard.Go(func() { k.Guard(guarded, e.stop) })
 	// Of what did not come, the transfer that follows says why.
-	_ = own.FetchSmall(ctx, e.feed.tasks, newEarlyTarget(e.transfer.volume, e.transfer.journal), e)
+	_ = own.FetchSmall(ctx, e.feed.tasks, newEarlyTarget(e.volume, e.journal), e)
 	unguard()
 	guard.Wait()
 }
@@ -151,13 +173,13 @@ func (e *early) found(p *plan.Plan) map[int]provenFile {
 			files[i] = file
 		}
 	}
-	e.transfer.logf("%d files came while the source was listed", len(files))
+	e.log.printf("%d files came while the source was listed", len(files))
 	return files
 }
 
 // Arrived implements engine.Sink.
 func (e *early) Arrived(got engine.Evidence) {
-	defer e.transfer.progress.inFlight.Add(-got.Fetched)
+	defer e.progress.inFlight.Add(-got.Fetched)
 	by, err := judge(e.feed.entry(got.Index), got, false)
 	if err != nil || by == proof.Unverified {
 		e.feed.close()
@@ -175,7 +197,7 @@ func (e *early) Failed(int, error) error {
 }
 
 // Wrote implements engine.Sink.
-func (e *early) Wrote(_ int, n int64) { e.transfer.wroteNative(n) }
+func (e *early) Wrote(_ int, n int64) { e.fetcher.wrote(n) }
 
 // Grew implements engine.Sink. No object here comes in ranges.
 func (*early) Grew(int, engine.Range, uint64) {}
@@ -190,7 +212,7 @@ func (t *transfer) takeBack(ctx context.Context, refused error) error {
 	none := func(int, *unix.Stat_t) bool { return false }
 	s := volume.Sweep{Volume: t.volume, Owned: t.journal.Owned, Plan: &plan.Plan{}, Keep: none}
 	if err := s.Run(ctx); err != nil {
-		t.logf("remove what came while the source was listed: %v", err)
+		t.log.printf("remove what came while the source was listed: %v", err)
 	}
 	return refused
 }

@@ -32,21 +32,21 @@ func (t *transfer) enter(ctx context.Context) error {
 		return err
 	}
 	may := o.Admit(t.request.First(), t.request.Volume.Began)
-	t.held.Store(may == volume.Refuse || may == volume.Prove || may == volume.Recognise)
+	t.status.held.Store(may == volume.Refuse || may == volume.Prove || may == volume.Recognise)
 	if err := t.admitted(ctx, o, may); err != nil {
 		return err
 	}
 	t.empty = may == volume.Begin && len(o.Foreign) == 0
 	if t.whole { // Nothing else is written to it: it might be in use by now.
 		if err := ledger.RemoveRest(t.volume.Root); err != nil {
-			t.logf("%v", err)
+			t.log.printf("%v", err)
 		}
 		return nil
 	}
-	if t.journal, err = ledger.TakeOver(t.volume.Root, t.header()); err != nil {
+	if t.journal, err = ledger.TakeOver(t.volume.Root, t.header); err != nil {
 		return err
 	}
-	t.began.Store(true)
+	t.status.began.Store(true)
 	return t.volume.MakeTarget()
 }
 

@@ -58,7 +58,7 @@ func (m *mover) uploadSetup() upload.Setup {
 		Pause:       m.options.RoundPause,
 		Tally:       new(upload.Tally),
 		Shard:       m.options.Getenv(wire.ShardVariable),
-		Log:         m.logf,
+		Log:         m.log.printf,
 	}
 }
 

@@ -29,12 +29,21 @@ type imported struct {
 	owners    int64 // Files that have another owner than those that they replaced.
 }
 
-// importing brings the files of a plan to a volume that is in use. What it has of transfer is the plan, the
-// ledger, and how rounds are judged; it has no journal.
+// importing brings the files of a plan to a volume that is in use. It has no journal.
 type importing struct {
-	*transfer
+	request  wire.Request
+	log      *logger
+	progress *progress
+	status   *status
+	listing  *listing
+	fetcher  *fetcher
+	rounds   *rounds
 
-	inUse *volume.InUse
+	plan     *plan.Plan
+	prover   *proof.Prover
+	ledger   *ledger.Ledger
+	inUse    *volume.InUse
+	imported *imported
 
 	mu     sync.Mutex
 	staged map[int]*volume.Staged // By entry: written, and not judged yet.
@@ -52,21 +61,35 @@ func (m *mover) importFiles(ctx context.Context) (*ledger.Ledger, error) {
 	if err := refuseUnfinished(inUse); err != nil {
 		return nil, err
 	}
-	if err := m.list(ctx, nil); err != nil {
+	if err := m.listing.list(ctx, nil); err != nil {
 		return nil, err
 	}
-	if err := m.refuseEmptyImport(ctx); err != nil {
+	if err := m.listing.refuseEmptyImport(ctx); err != nil {
 		return nil, err
 	}
 	m.imported = &imported{}
 	defer func() { m.imported.owners = inUse.OtherOwners.Load() }()
-	t := &importing{
-		transfer: &transfer{mover: m, ledger: ledger.New(m.plan)},
-		inUse:    inUse,
-		staged:   map[int]*volume.Staged{},
-	}
+	t := m.importingTo(inUse)
 	t.progress.ledger.Store(t.ledger)
 	return t.ledger, t.all(ctx)
+}
+
+func (m *mover) importingTo(inUse *volume.InUse) *importing {
+	return &importing{
+		request:  m.request,
+		log:      m.log,
+		progress: m.progress,
+		status:   &m.status,
+		listing:  m.listing,
+		fetcher:  m.fetcher,
+		rounds:   m.newRounds(),
+		plan:     m.listing.plan,
+		prover:   m.listing.prover,
+		ledger:   ledger.New(m.listing.plan),
+		inUse:    inUse,
+		imported: m.imported,
+		staged:   map[int]*volume.Staged{},
+	}
 }
 
 func (t *importing) all(ctx context.Context) error {
@@ -164,19 +187,19 @@ func (t *importing) compareInUse(ctx context.Context, i int) (proof.Method, plan
 	return by, plan.IdentityOf(&stat), err
 }
 
-// importSummary is for people; empty where nothing was imported.
-func (m *mover) importSummary() string {
-	if m.imported == nil {
+// summary is for people; empty where nothing was imported.
+func (i *imported) summary() string {
+	if i == nil {
 		return ""
 	}
-	text := fmt.Sprintf(", %d unchanged", m.imported.unchanged)
-	if m.imported.removed > 0 {
-		text += fmt.Sprintf("; removed %d files that the source does not have", m.imported.removed)
+	text := fmt.Sprintf(", %d unchanged", i.unchanged)
+	if i.removed > 0 {
+		text += fmt.Sprintf("; removed %d files that the source does not have", i.removed)
 	}
-	if m.imported.owners > 0 {
+	if i.owners > 0 {
 		text += fmt.Sprintf(
 			"; %d files have another owner or group now, as the mover may not give them away",
-			m.imported.owners,
+			i.owners,
 		)
 	}
 	return text

@@ -23,10 +23,10 @@ func (t *importing) bring(ctx context.Context) error {
 		return err
 	}
 	t.progress.enter(wire.Transferring)
-	t.effort.begin()
-	defer t.effort.transferred()
+	t.fetcher.effort.begin()
+	defer t.fetcher.effort.transferred()
 	for same, look := t.ledger.IsFile, 1; ; same, look = t.ledger.IsAlike, look+1 {
-		if err := t.rounds(ctx, t.beginRound, t.fetchBeside); err != nil {
+		if err := t.rounds.run(ctx, t.ledger, t.rounds.begin, t.fetchBeside); err != nil {
 			return err
 		}
 		others, err := t.replacedByOthers(ctx, same)
@@ -36,7 +36,7 @@ func (t *importing) bring(ctx context.Context) error {
 		if look >= maxRounds {
 			return t.contested(others)
 		}
-		t.logf("%d files are others than those that were verified, as someone writes to the volume", len(others))
+		t.log.printf("%d files are others than those that were verified, as someone writes to the volume", len(others))
 		if err := t.compareThere(ctx, others); err != nil {
 			return err
 		}
@@ -90,7 +90,7 @@ func (t *importing) replacedByOthers(ctx context.Context, same func(i int, file 
 
 // contested ends an attempt. It is no progress: the same would be brought again and again.
 func (t *importing) contested(others []int) error {
-	t.progressed.Store(false)
+	t.status.progressed.Store(false)
 	return fault.New(
 		wire.VerificationFailed,
 		"%d files were replaced or changed %d times after they were verified, the first is %s; what else writes to them? "+
@@ -102,7 +102,7 @@ func (t *importing) contested(others []int) error {
 // settle makes everything durable, and then removes what the source does not have.
 func (t *importing) settle(ctx context.Context) error {
 	t.progress.enter(wire.Verifying)
-	if err := t.confirmSource(ctx); err != nil {
+	if err := t.listing.confirm(ctx, t.ledger); err != nil {
 		return err
 	}
 	t.progress.enter(wire.Syncing)
@@ -153,14 +153,14 @@ func (t *importing) removeExtra(ctx context.Context) error {
 
 // fetchBeside brings files to temporary names, and renames those that are verified.
 func (t *importing) fetchBeside(ctx context.Context, todo []int) error {
-	e, err := t.ownEngine(ctx)
+	e, err := t.fetcher.native(ctx)
 	if err != nil {
 		return err
 	}
 	defer t.inUse.DiscardAll()
 	tasks := func(yield func(engine.Task) bool) {
 		for _, i := range todo {
-			if !yield(t.task(i)) {
+			if !yield(t.listing.task(i)) {
 				return
 			}
 		}
@@ -251,7 +251,7 @@ func (s *importSink) Arrived(e engine.Evidence) {
 	}
 	t.ledger.Verified(i, by, file, true)
 	if by != proof.BySize { // The next attempt could not tell, and would fetch it again.
-		t.progressed.Store(true)
+		t.status.progressed.Store(true)
 	}
 }
 
@@ -268,7 +268,7 @@ func (t *importing) prove(
 		}
 		return t.prover.Compare(ctx, staged.File, t.plan.Entries[e.Index], t.prover.Expect)
 	}
-	if by, err = t.judge(ctx, e, compare); err != nil {
+	if by, err = t.listing.judge(ctx, e, compare); err != nil {
 		return by, file, err
 	}
 	if err := staged.File.Sync(); err != nil {
@@ -283,13 +283,13 @@ func (t *importing) prove(
 // Failed implements engine.Sink.
 func (s *importSink) Failed(i int, err error) error {
 	t := s.importing
-	err = t.explainNative(i, err)
+	err = t.listing.explainNative(i, err)
 	t.ledger.Fail(i, err)
-	return t.trouble(err)
+	return t.rounds.trouble(err)
 }
 
 // Wrote implements engine.Sink.
-func (s *importSink) Wrote(_ int, n int64) { s.importing.wroteNative(n) }
+func (s *importSink) Wrote(_ int, n int64) { s.importing.fetcher.wrote(n) }
 
 // Grew implements engine.Sink. An import goes on with no file of an attempt before it.
 func (s *importSink) Grew(int, engine.Range, uint64) {}

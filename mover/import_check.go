@@ -55,16 +55,16 @@ func refuseUnfinished(u *volume.InUse) error {
 
 // refuseEmptyImport is refuseEmpty, and more: a prefix that was misspelt must never empty a directory, nor one below
 // which markers of directories are all that is left.
-func (m *mover) refuseEmptyImport(ctx context.Context) error {
-	if err := m.refuseEmpty(ctx); err != nil || m.plan.Files() > 0 || !m.request.Import.DeleteExtra {
+func (l *listing) refuseEmptyImport(ctx context.Context) error {
+	if err := l.refuseEmpty(ctx); err != nil || l.plan.Files() > 0 || !l.request.Import.DeleteExtra {
 		return err
 	}
 	return fault.New(
 		wire.SourceEmpty,
 		"nothing is selected below prefix %s of bucket %q, and with spec.deleteExtra an import would remove everything below "+
 			"its target; correct spec.prefix, spec.include and spec.exclude, or remove spec.deleteExtra",
-		plan.Quote(plan.ListPrefix(m.request.Source)),
-		m.request.Source.Bucket,
+		plan.Quote(plan.ListPrefix(l.request.Source)),
+		l.request.Source.Bucket,
 	)
 }
 
@@ -160,7 +160,7 @@ func (t *importing) room() volume.Room {
 	})
 	r, err := volume.ReadRoom(&volume.Volume{Dir: t.inUse.Dir}, t.plan, dirs, t.ledger.Present)
 	if err != nil {
-		t.logf("%v", err) // Then the volume says so when it is full.
+		t.log.printf("%v", err) // Then the volume says so when it is full.
 	}
 	return r
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -145,15 +144,7 @@ func TestASmallFileHasNoBeginning(t *testing.T) {
 	j, _ := read(t, v, "r")
 	mustDo(t, j.Add([]ledger.Line{{Path: "a", Size: 5, By: plan.Unverified, ETag: hexMD5("0123456789")}}))
 	write(t, filepath.Join(v.Root.Name(), "a"), "01234.....")
-	tr := &transfer{
-		mover: &mover{
-			plan:     p,
-			prover:   &proof.Prover{Asker: silentS3{}, Plan: p},
-			options:  Options{Log: os.Stderr},
-			progress: &progress{},
-		},
-		volume: v, journal: j, ledger: ledger.New(p),
-	}
+	tr := transferOf(v, j, &proof.Prover{Asker: silentS3{}, Plan: p})
 	mustDo(t, tr.resume(t.Context()))
 	if _, exists := tr.ledger.Present(0); exists {
 		t.Error("the beginning of a small file is kept")
@@ -179,15 +170,8 @@ func TestALineWithoutAnEntityTag(t *testing.T) {
 			mustDo(t, err)
 			j, _ := read(t, v, "r")
 			mustDo(t, j.Add([]ledger.Line{{Path: "a", Size: 5, ModTime: stat.Mtim.Nano(), By: proof.ByMD5}}))
-			tr := &transfer{
-				mover: &mover{
-					plan:     p,
-					prover:   &proof.Prover{Asker: summed{content: tt.holds}, Plan: p},
-					options:  Options{Log: io.Discard, CheckpointEvery: time.Hour},
-					progress: &progress{},
-				},
-				volume: v, journal: j, ledger: ledger.New(p),
-			}
+			tr := transferOf(v, j, &proof.Prover{Asker: summed{content: tt.holds}, Plan: p})
+			tr.checkpointEvery = time.Hour
 			mustDo(t, tr.resume(t.Context()))
 			if got := tr.ledger.IsVerified(0); got != tt.want {
 				t.Errorf("the file counts as verified: %v, want %v", got, tt.want)

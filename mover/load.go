@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,10 +23,10 @@ import (
 
 // loadDevice fills a Block volume.
 func (m *mover) loadDevice(ctx context.Context) (*ledger.Ledger, error) {
-	if err := m.list(ctx, nil); err != nil {
+	if err := m.listing.list(ctx, nil); err != nil {
 		return nil, err
 	}
-	if err := m.refuseEmpty(ctx); err != nil {
+	if err := m.listing.refuseEmpty(ctx); err != nil {
 		return nil, err
 	}
 	return m.fillDevice(ctx)
@@ -50,12 +49,12 @@ func (m *mover) loadVolume(ctx context.Context) (*ledger.Ledger, error) {
 		return nil, err
 	}
 	defer v.Close()
-	t := &transfer{mover: m, volume: v}
+	t := m.transferTo(v)
 	if err := t.enter(ctx); err != nil {
 		return nil, err
 	}
 	if t.whole {
-		t.logf("the volume is complete: an earlier mover has filled it")
+		t.log.printf("the volume is complete: an earlier mover has filled it")
 		return t.ledger, nil
 	}
 	defer t.journal.Close()
@@ -66,6 +65,35 @@ func (m *mover) loadVolume(ctx context.Context) (*ledger.Ledger, error) {
 		return nil, err
 	}
 	return t.ledger, t.finish(ctx)
+}
+
+func (m *mover) transferTo(v *volume.Volume) *transfer {
+	return &transfer{
+		request:         m.request,
+		header:          m.header(),
+		checkpointEvery: m.options.CheckpointEvery,
+		faults:          m.faults,
+		source:          m.source,
+		uploads:         m.uploadSetup(),
+		log:             m.log,
+		progress:        m.progress,
+		status:          &m.status,
+		listing:         m.listing,
+		fetcher:         m.fetcher,
+		rounds:          m.newRounds(),
+		volume:          v,
+	}
+}
+
+func (m *mover) newRounds() *rounds {
+	return &rounds{
+		faults:  m.faults,
+		source:  m.source,
+		listing: m.listing,
+		fetcher: m.fetcher,
+		log:     m.log,
+		pause:   m.options.RoundPause,
+	}
 }
 
 // prepare leaves nothing to do but to fetch what is not on the volume.
@@ -90,7 +118,7 @@ func (t *transfer) makePlan(ctx context.Context) error {
 	if err := t.listEarly(ctx); err != nil {
 		return err
 	}
-	if err := t.refuseEmpty(ctx); err != nil {
+	if err := t.listing.refuseEmpty(ctx); err != nil {
 		return err
 	}
 	if err := t.readManifest(ctx); err != nil {
@@ -124,8 +152,8 @@ func (t *transfer) fill(ctx context.Context) error {
 		}
 	}
 	t.progress.enter(wire.Transferring)
-	t.effort.begin()
-	defer t.effort.transferred()
+	t.fetcher.effort.begin()
+	defer t.fetcher.effort.transferred()
 	return t.saving(ctx, t.run)
 }
 
@@ -136,8 +164,8 @@ func (t *transfer) saving(ctx context.Context, work func(context.Context) error)
 		Volume:     t.volume,
 		Ledger:     t.ledger,
 		Journal:    t.journal,
-		Every:      t.options.CheckpointEvery,
-		Progressed: func() { t.progressed.Store(true) },
+		Every:      t.checkpointEvery,
+		Progressed: func() { t.status.progressed.Store(true) },
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -158,7 +186,7 @@ func (t *transfer) saving(ctx context.Context, work func(context.Context) error)
 // finish proves the volume as a whole and makes it durable.
 func (t *transfer) finish(ctx context.Context) error {
 	t.progress.enter(wire.Verifying)
-	if err := t.confirmSource(ctx); err != nil {
+	if err := t.listing.confirm(ctx, t.ledger); err != nil {
 		return err
 	}
 	others, err := t.lastSweep(ctx, t.ledger.IsFile)
@@ -287,7 +315,7 @@ func (t *transfer) complete(ctx context.Context) error {
 		t.journal.Distrust()
 		return err
 	}
-	t.effort.synced = time.Since(start)
+	t.fetcher.effort.synced = time.Since(start)
 	if err := t.journal.Owned(); err != nil {
 		return err
 	}
@@ -298,35 +326,6 @@ func (t *transfer) complete(ctx context.Context) error {
 	if err := t.volume.Sync(); err != nil {
 		return err
 	}
-	t.logf("synced in %.1f s", time.Since(start).Seconds())
-	return nil
-}
-
-// confirmSource looks at the source again for the objects whose content could
-// not be compared: an object that kept its entity tag was read as listed.
-func (t *transfer) confirmSource(ctx context.Context) error {
-	left := t.ledger.VerifiedBy(proof.BySize)
-	if len(left) == 0 || !t.plan.Mirrorable {
-		return nil // Streams were confirmed one by one.
-	}
-	seen := make([]bool, len(t.plan.Entries))
-	err := t.source.Each(ctx, func(key string, size int64, tag string) {
-		i, ok := t.plan.Find(strings.TrimPrefix(key, t.plan.Base))
-		if ok && size == t.plan.Entries[i].Size && plan.TrimETag(tag) == t.plan.TagText(t.plan.Entries[i].ETag) {
-			seen[i] = true
-		}
-	}, t.progress.listed)
-	if err != nil {
-		return err
-	}
-	for _, i := range left {
-		if !seen[i] {
-			return fault.New(
-				wire.SourceChanged,
-				"object %s was overwritten or deleted while the volume was loaded",
-				plan.Quote(t.plan.Entries[i].Key),
-			)
-		}
-	}
+	t.log.printf("synced in %.1f s", time.Since(start).Seconds())
 	return nil
 }

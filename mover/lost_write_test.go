@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,15 +73,9 @@ func TestALostWriteIsNotBelieved(t *testing.T) {
 		j, err := ledger.TakeOver(v.Root, plan.Header{Claim: testClaim, Pod: "this-pod", Request: "r"})
 		mustDo(t, err)
 		mustDo(t, v.MakeTarget())
-		return &transfer{
-			mover: &mover{
-				plan:     p,
-				prover:   &proof.Prover{Asker: silentS3{}, Plan: p},
-				options:  Options{Log: io.Discard, CheckpointEvery: time.Hour},
-				progress: &progress{},
-			},
-			volume: v, journal: j, ledger: ledger.New(p),
-		}, func() { j.Close(); v.Close() }
+		tr := transferOf(v, j, &proof.Prover{Asker: silentS3{}, Plan: p})
+		tr.checkpointEvery = time.Hour
+		return tr, func() { j.Close(); v.Close() }
 	}
 	_, end := attempt()
 	end()

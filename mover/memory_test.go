@@ -4,7 +4,6 @@ package mover
 
 import (
 	"fmt"
-	"io"
 	"runtime"
 	"slices"
 	"testing"
@@ -34,10 +33,7 @@ func TestAResumeTakesLittleMemory(t *testing.T) {
 		}
 		mustDo(t, j.Add(lines))
 	}
-	tr := &transfer{
-		mover:  &mover{plan: made, options: Options{Log: io.Discard}, progress: &progress{}},
-		volume: v, journal: j, ledger: ledger.New(made),
-	}
+	tr := transferOf(v, j, &proof.Prover{Plan: made})
 	before := inUse()
 	r := tr.remains()
 	mustDo(t, j.Replay(r.read))
@@ -66,7 +62,7 @@ func TestAResumeOfALargeObjectTakesLittleMemory(t *testing.T) {
 		}
 		mustDo(t, j.Add(lines))
 	}
-	tr := &transfer{mover: &mover{plan: p}, ledger: ledger.New(p)}
+	tr := &transfer{plan: p, ledger: ledger.New(p)}
 	before := inUse()
 	r := tr.remains()
 	mustDo(t, j.Replay(r.read))

@@ -15,11 +15,11 @@ import (
 // way mc has, and verifies each file as soon as mc has renamed it into place,
 // while its pages are still in memory.
 func (t *transfer) mirror(ctx context.Context) error {
-	return t.mc.Mirror(ctx, mc.Mirror{
+	return t.fetcher.mc.Mirror(ctx, mc.Mirror{
 		Prefix:         t.plan.Base,
-		Directory:      path.Join(t.options.Paths.Volume, t.volume.Target) + "/",
+		Directory:      path.Join(t.volume.Root.Name(), t.volume.Target) + "/",
 		Exclude:        t.exclusions(),
-		BytesPerSecond: t.bandwidth(t.mirrorShare()),
+		BytesPerSecond: t.fetcher.bandwidth(t.mirrorShare()),
 	}, mirrorWatch{t})
 }
 
@@ -45,22 +45,22 @@ func (w mirrorWatch) InPlace(i int) bool {
 
 // Arrived implements mc.Watch.
 func (w mirrorWatch) Arrived(ctx context.Context, i int) {
-	w.transfer.fetched.Add(w.transfer.plan.Entries[i].Size)
+	w.transfer.fetcher.fetched.Add(w.transfer.plan.Entries[i].Size)
 	w.transfer.check(ctx, i)
 }
 
 // Trouble implements mc.Watch.
-func (w mirrorWatch) Trouble(err error) error { return w.transfer.trouble(err) }
+func (w mirrorWatch) Trouble(err error) error { return w.transfer.rounds.trouble(err) }
 
 // mirrorShare is the number of equal parts of the bandwidth of which mirror has one: the streams
 // that run beside it have the others.
 func (t *transfer) mirrorShare() int {
-	return min(t.streams(), len(t.streaming)) + 1
+	return min(t.fetcher.streams(), len(t.streaming)) + 1
 }
 
 // streamShare is the number of equal parts of the bandwidth of which each stream has one.
 func (t *transfer) streamShare(batches int) int {
-	share := max(min(t.streams(), batches), 1)
+	share := max(min(t.fetcher.streams(), batches), 1)
 	if t.streaming != nil {
 		share++ // For mirror.
 	}

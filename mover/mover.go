@@ -15,20 +15,16 @@ package mover
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/minio/minio-go/v7"
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/engine/mc"
-	"github.com/s3populator/s3populator/mover/engine/native"
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
@@ -107,52 +103,63 @@ type mover struct {
 	request  wire.Request
 	options  Options
 	faults   fault.Classifier
-	source   *source.Client
-	plan     *plan.Plan
-	prover   *proof.Prover
-	progress *progress
 	start    time.Time
-	fetched  atomic.Int64 // Bytes read from S3.
-	// progressed is set once the journal knows more than any attempt before this one left in it.
-	progressed atomic.Bool
-	// began is set once the volume was found empty or ours and carries our journal.
-	began atomic.Bool
-	// held is set once the volume was found to hold what nobody has proven to be ours.
-	held atomic.Bool
+	log      *logger
+	source   *source.Client
+	progress *progress
+	listing  *listing
+	fetcher  *fetcher
+	status   status
 	// exported is what an Export came to.
 	exported upload.Result
 	// pruned is what a Prune came to.
 	pruned upload.Pruned
 	// imported is what an Import came to; nil before it has begun.
 	imported *imported
+}
+
+// status is how far an attempt has come.
+type status struct {
+	// progressed is set once the journal knows more than any attempt before this one left in it.
+	progressed atomic.Bool
+	// began is set once the volume was found empty or ours and carries our journal.
+	began atomic.Bool
+	// held is set once the volume was found to hold what nobody has proven to be ours.
+	held atomic.Bool
 	// restored is what became of the attributes that a population restores.
 	restored *restore.Result
-	// effort is what the time of the transfer went into.
-	effort effort
-
-	logMutex sync.Mutex
-	mc       *mc.Client     // Once connected.
-	native   *native.Engine // Made once it is needed.
 }
 
 // Run makes one attempt and reports on it. It ends early, with what is verified
 // kept for the next attempt, when the context is cancelled.
 func Run(ctx context.Context, r wire.Request, o Options) (report wire.Report) {
 	o.complete()
-	start := time.Now() //nolint:forbidigo // Only ever subtracted from.
-	m := &mover{request: r, options: o, faults: newClassifier(r, o), start: start}
+	m := newMover(r, o)
 	defer func() {
 		if p := recover(); p != nil {
-			m.logf("panic: %v\n%s", p, debug.Stack())
+			m.log.printf("panic: %v\n%s", p, debug.Stack())
 			report = wire.Report{
 				Class:   wire.Retry,
 				Reason:  wire.MoverBroken,
 				Message: "the mover crashed, which is a bug; see its log",
 			}
 		}
-		report.Seconds = time.Since(start).Seconds()
+		report.Seconds = time.Since(m.start).Seconds()
 	}()
 	return m.report(m.run(ctx))
+}
+
+// newMover has nothing to read a source or a volume with; see connect.
+func newMover(r wire.Request, o Options) *mover {
+	return &mover{
+		request: r,
+		options: o,
+		faults:  newClassifier(r, o),
+		start:   time.Now(), //nolint:forbidigo // Only ever subtracted from.
+		log:     &logger{to: o.Log},
+		listing: &listing{},
+		fetcher: &fetcher{},
+	}
 }
 
 func newClassifier(r wire.Request, o Options) fault.Classifier {
@@ -171,13 +178,12 @@ func (m *mover) run(ctx context.Context) (*ledger.Ledger, error) {
 	if err := m.connect(); err != nil {
 		return nil, err
 	}
-	defer m.mc.Close()
-	defer m.closeNative()
+	defer m.fetcher.close()
 	stop := m.progress.background(ctx)
 	defer stop()
 	switch m.request.Operation {
 	case wire.Inventory:
-		return nil, m.list(ctx, nil)
+		return nil, m.listing.list(ctx, nil)
 	case wire.Export:
 		return nil, m.export(ctx)
 	case wire.Abort:
@@ -220,7 +226,7 @@ func (m *mover) refuseUnknown() error {
 	return nil
 }
 
-// connect reads everything that is mounted and makes the client. Nothing is
+// connect reads everything that is mounted and makes the client, and what needs it. Nothing is
 // sent yet.
 func (m *mover) connect() error {
 	var err error
@@ -233,12 +239,34 @@ func (m *mover) connect() error {
 		CABundles:     p.CABundles,
 		IdentityToken: p.IdentityToken,
 	}, m.options.Getenv)
+	m.log.source = m.source
 	if err != nil {
 		return err
 	}
-	m.mc = mc.New(mc.Setup{
+	m.listing = &listing{
+		request:  m.request,
+		faults:   m.faults,
+		source:   m.source,
+		uploads:  m.uploadSetup(),
+		progress: m.progress,
+		log:      m.log,
+		start:    m.start,
+	}
+	m.fetcher = &fetcher{
+		request:     m.request,
+		idleTimeout: m.options.IdleTimeout,
+		source:      m.source,
+		listing:     m.listing,
+		progress:    m.progress,
+		mc:          m.newMC(),
+	}
+	return nil
+}
+
+func (m *mover) newMC() *mc.Client {
+	return mc.New(mc.Setup{
 		Binary:      m.options.MC,
-		Scratch:     p.Scratch,
+		Scratch:     m.options.Paths.Scratch,
 		Memory:      m.options.MCMemory,
 		Bucket:      m.request.Source.Bucket,
 		Addressing:  m.request.Source.Addressing,
@@ -247,66 +275,22 @@ func (m *mover) connect() error {
 		Getenv:      m.options.Getenv,
 		IdleTimeout: m.options.IdleTimeout,
 	})
-	return nil
-}
-
-// list makes the plan and applies the policies that need no volume. Planned is shown every entry as it
-// is listed, before it is known whether it stays; nil for nobody.
-func (m *mover) list(ctx context.Context, planned func(plan.Entry)) error {
-	m.progress.enter(wire.Listing)
-	p, err := m.source.Plan(ctx, m.progress.listed, planned)
-	if err != nil {
-		return err
-	}
-	m.plan = p
-	m.prover = &proof.Prover{
-		Asker:      m.source,
-		Plan:       p,
-		SizeOnly:   m.sizeOnly(),
-		OpaqueTags: plan.IsDirectoryBucket(m.request.Source.Bucket),
-	}
-	m.logf("listed %d objects, %d bytes, in %.1f s", len(p.Entries), p.Bytes, time.Since(m.start).Seconds())
-	return m.confirmRun(ctx)
-}
-
-// sizeOnly tells that spec.transfer.verify asks for no more than sizes.
-func (m *mover) sizeOnly() bool { return m.request.Transfer.Verify == proof.VerifySize }
-
-// refuseEmpty applies spec.onEmpty.
-func (m *mover) refuseEmpty(ctx context.Context) error {
-	if len(m.plan.Entries) > 0 || m.request.Policy.OnEmpty == wire.Allow {
-		return nil
-	}
-	s := m.request.Source
-	hint := ""
-	if s.PrefixMode != plan.LiteralPrefix && s.Prefix != "" && len(s.Objects) == 0 {
-		if _, err := m.source.Head(ctx, s.Prefix, minio.StatObjectOptions{}); err == nil {
-			hint = fmt.Sprintf(" there is an object with exactly the key %s: name it in spec.objects;", plan.Quote(s.Prefix))
-		}
-	}
-	return fault.New(
-		wire.SourceEmpty,
-		"nothing is selected below prefix %s of bucket %q;%s correct spec.prefix, spec.include and "+
-			"spec.exclude, or set spec.onEmpty: Allow",
-		plan.Quote(plan.ListPrefix(s)),
-		s.Bucket,
-		hint,
-	)
 }
 
 // report turns the outcome into the last word.
 func (m *mover) report(l *ledger.Ledger, err error) wire.Report {
 	r := wire.Report{
 		Class:        wire.Done,
-		FetchedBytes: m.fetched.Load(),
-		Progressed:   m.progressed.Load(),
-		Began:        m.began.Load(),
+		FetchedBytes: m.fetcher.fetched.Load(),
+		Progressed:   m.status.progressed.Load(),
+		Began:        m.status.began.Load(),
 	}
 	if m.request.Operation == wire.Populate || m.request.Operation == wire.Import {
-		r.Engine = m.engineName()
+		r.Engine = engineName(m.request)
 	}
-	if m.plan != nil {
-		r.Objects, r.Bytes, r.SkippedKeys = int64(len(m.plan.Entries)), m.plan.Bytes, m.plan.Skipped
+	p := m.listing.plan
+	if p != nil {
+		r.Objects, r.Bytes, r.SkippedKeys = int64(len(p.Entries)), p.Bytes, p.Skipped
 	}
 	switch {
 	case m.request.Operation == wire.Prune:
@@ -320,33 +304,24 @@ func (m *mover) report(l *ledger.Ledger, err error) wire.Report {
 	if err != nil {
 		f := m.faults.Classify(err)
 		r.Class, r.Reason, r.Message = fault.ClassAfter(f.Reason, r.Progressed), f.Reason, m.source.Scrub(f.Message)
-		r.RequiredBytes, r.Held = f.RequiredBytes, m.held.Load() && !r.Began
-		m.logf("failed: %s: %s", r.Reason, r.Message)
+		r.RequiredBytes, r.Held = f.RequiredBytes, m.status.held.Load() && !r.Began
+		m.log.printf("failed: %s: %s", r.Reason, r.Message)
 		if cause := errors.Unwrap(f); cause != nil {
-			m.logf("cause: %s", strings.ReplaceAll(cause.Error(), "\n", "; "))
+			m.log.printf("cause: %s", strings.ReplaceAll(cause.Error(), "\n", "; "))
 		}
 		return r
 	}
-	if m.plan != nil {
-		r.ManifestDigest = m.plan.Digest()
+	if p != nil {
+		r.ManifestDigest = p.Digest()
 	}
 	if l != nil {
-		r.Message = "verified " + proof.Summary(l.ByMethod()) + m.restoreSummary() + m.importSummary()
-		r.Bottleneck = m.effort.bottleneck(m.native)
+		r.Message = "verified " + proof.Summary(l.ByMethod()) + m.status.restoreSummary() + m.imported.summary()
+		r.Bottleneck = m.fetcher.effort.bottleneck(m.fetcher.own)
 	}
-	m.logf("done: %d objects, %d bytes, %s", r.Objects, r.Bytes, r.Message)
+	m.log.printf("done: %d objects, %d bytes, %s", r.Objects, r.Bytes, r.Message)
 	return r
 }
 
 func (m *mover) header() plan.Header {
 	return plan.Header{Claim: m.request.Volume.ClaimUID, Pod: m.options.PodUID, Request: plan.SourceIdentity(m.request)}
-}
-
-// logf writes one line for people. What servers and programs said may be part of it, so secrets
-// are taken out.
-func (m *mover) logf(format string, args ...any) {
-	line := m.source.Scrub(fmt.Sprintf(format, args...)) + "\n"
-	m.logMutex.Lock()
-	defer m.logMutex.Unlock()
-	_, _ = io.WriteString(m.options.Log, line)
 }

@@ -97,7 +97,9 @@ func (s *scattered) of(size int64) (crc uint64, ok bool) {
 
 // deviceSink keeps what became of the one object.
 type deviceSink struct {
-	mover *mover
+	listing  *listing
+	fetcher  *fetcher
+	progress *progress
 
 	mu      sync.Mutex
 	arrived bool
@@ -108,7 +110,7 @@ type deviceSink struct {
 func (s *deviceSink) Arrived(e engine.Evidence) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mover.progress.inFlight.Add(-e.Fetched)
+	s.progress.inFlight.Add(-e.Fetched)
 	s.arrived = true
 }
 
@@ -116,12 +118,12 @@ func (s *deviceSink) Arrived(e engine.Evidence) {
 func (s *deviceSink) Failed(i int, err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.err = s.mover.explainNative(i, err)
+	s.err = s.listing.explainNative(i, err)
 	return nil
 }
 
 // Wrote implements engine.Sink.
-func (s *deviceSink) Wrote(_ int, n int64) { s.mover.wroteNative(n) }
+func (s *deviceSink) Wrote(_ int, n int64) { s.fetcher.wrote(n) }
 
 // Grew implements engine.Sink.
 func (*deviceSink) Grew(int, engine.Range, uint64) {}
@@ -129,12 +131,13 @@ func (*deviceSink) Grew(int, engine.Range, uint64) {}
 // fetchNative is fetch with the engine of our own. The object is there when every byte of it was
 // written once.
 func (d *deviceLoad) fetchNative(ctx context.Context, e plan.Entry, to *volume.DeviceWriter) error {
-	own, err := d.ownEngine(ctx)
+	own, err := d.fetcher.native(ctx)
 	if err != nil {
 		return err
 	}
-	target, sink := &nativeDevice{DeviceWriter: to, size: e.Size}, &deviceSink{mover: d.mover}
-	tasks := slices.Values([]engine.Task{d.task(0)})
+	target := &nativeDevice{DeviceWriter: to, size: e.Size}
+	sink := &deviceSink{listing: d.listing, fetcher: d.fetcher, progress: d.progress}
+	tasks := slices.Values([]engine.Task{d.listing.task(0)})
 	if err := errors.Join(own.Fetch(ctx, tasks, target, sink), sink.err); err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func (s *nativeSink) Arrived(e engine.Evidence) {
 // judge says by which method a file is its object, and which file that is.
 func (s *nativeSink) judge(e engine.Evidence) (proof.Method, plan.Identity, error) {
 	file := e.File
-	by, err := s.transfer.judge(s.ctx, e, func() (by proof.Method, err error) {
+	by, err := s.transfer.listing.judge(s.ctx, e, func() (by proof.Method, err error) {
 		by, file, err = s.transfer.compare(s.ctx, e.Index)
 		return by, err
 	})
@@ -46,13 +46,13 @@ func (s *nativeSink) judge(e engine.Evidence) (proof.Method, plan.Identity, erro
 // judge says by which method a file is its object. Where evidence proves nothing, compare reads it back. Where S3
 // names another sum than that of the bytes, the entity tag may still prove them: some keep a sum that was of a
 // part, or of what was sent. Their size alone proves nothing then.
-func (m *mover) judge(
+func (l *listing) judge(
 	ctx context.Context,
 	e engine.Evidence,
 	compare func() (proof.Method, error),
 ) (proof.Method, error) {
-	entry := m.plan.Entries[e.Index]
-	by, err := judge(entry, e, m.prover.SizeOnly)
+	entry := l.plan.Entries[e.Index]
+	by, err := judge(entry, e, l.prover.SizeOnly)
 	disputed := errors.Is(err, fault.ErrDiffers) && e.File.Size == entry.Size
 	if err == nil && by == proof.Unverified || disputed {
 		by, err = compare()
@@ -61,7 +61,7 @@ func (m *mover) judge(
 	case err == nil && by == proof.BySize && (disputed || e.Fetched != entry.Size):
 		err = fault.ErrDiffers // Nobody vouches for the beginning, or for any of it: the whole object comes again.
 	case err == nil && by == proof.BySize && !e.Pinned:
-		_, err = m.source.Unchanged(ctx, m.plan, entry) // Nothing said that this object was read.
+		_, err = l.source.Unchanged(ctx, l.plan, entry) // Nothing said that this object was read.
 	}
 	return by, err
 }
@@ -101,13 +101,13 @@ func (s *nativeSink) Failed(i int, err error) error {
 	if lost(err) != nil {
 		t.ledger.Partial.Drop(i)
 	}
-	err = t.explainNative(i, err)
+	err = t.listing.explainNative(i, err)
 	t.ledger.Fail(i, err)
-	return t.trouble(err)
+	return t.rounds.trouble(err)
 }
 
 // Wrote implements engine.Sink.
-func (s *nativeSink) Wrote(_ int, n int64) { s.transfer.wroteNative(n) }
+func (s *nativeSink) Wrote(_ int, n int64) { s.transfer.fetcher.wrote(n) }
 
 // Grew implements engine.Sink.
 func (s *nativeSink) Grew(i int, r engine.Range, crc uint64) {

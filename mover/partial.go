@@ -143,11 +143,11 @@ func (t *transfer) headStart(ctx context.Context, batch []int) headStart {
 	}
 	h := headStart{bytes: n, want: want, digest: proof.NewDigester(want)}
 	if err := t.readBack(e, n, h.digest); err != nil {
-		t.logf("cannot go on with %s where it was interrupted: %v", plan.Quote(e.Path), err)
+		t.log.printf("cannot go on with %s where it was interrupted: %v", plan.Quote(e.Path), err)
 		t.ledger.Partial.Drop(i)
 		return headStart{}
 	}
-	t.logf("going on with %s after %s", plan.Quote(e.Path), volume.InUnits(n))
+	t.log.printf("going on with %s after %s", plan.Quote(e.Path), volume.InUnits(n))
 	return h
 }
 

@@ -18,7 +18,7 @@ func (m *mover) prune(ctx context.Context) error {
 	}
 	var err error
 	m.pruned, err = upload.Prune(ctx, m.request, m.uploadSetup())
-	m.progressed.Store(m.pruned.Deleted > 0)
+	m.status.progressed.Store(m.pruned.Deleted > 0)
 	return err
 }
 

@@ -31,7 +31,7 @@ func TestRangesThatWereNotSynced(t *testing.T) {
 	mustDo(t, v.MakeTarget())
 	p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "large", size: size})
 	mustDo(t, err)
-	tr := &transfer{volume: v, ledger: ledger.New(p), mover: &mover{plan: p, prover: &proof.Prover{Plan: p}}}
+	tr := transferOf(v, nil, &proof.Prover{Plan: p})
 	blockAt := func(at int64) summedRange {
 		return summedRange{plan.Range{Offset: at, Length: block}, crc64nvme.Checksum(object[at : at+block])}
 	}
@@ -59,7 +59,7 @@ func TestRangesOfAJournal(t *testing.T) {
 	const size = int64(3 * plan.LargeSize)
 	p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "large", size: size})
 	mustDo(t, err)
-	tr := &transfer{ledger: ledger.New(p), mover: &mover{plan: p}}
+	tr := &transfer{plan: p, ledger: ledger.New(p)}
 	r := tr.remains()
 	for _, l := range []ledger.Line{
 		{Offset: 0, Size: 16 << 20},
@@ -120,7 +120,7 @@ func TestRangesThatWereGivenBackAreNotDurable(t *testing.T) {
 	mustDo(t, err)
 	write(t, filepath.Join(v.Dir.Name(), "large"), string(make([]byte, 5*step)))
 	j, _ := read(t, v, "r")
-	tr := &transfer{volume: v, journal: j, ledger: ledger.New(p), mover: &mover{plan: p}}
+	tr := transferOf(v, j, &proof.Prover{Plan: p})
 	line := ledger.Line{Path: "large", ETag: p.TagText(p.Entries[0].ETag), Size: step}
 	behind := line
 	behind.Offset = 2 * step

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -15,7 +14,6 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/s3populator/s3populator/mover/fault"
-	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -41,15 +39,8 @@ func TestAComparisonOfWhatIsThereIsSaved(t *testing.T) {
 	write(t, filepath.Join(dir, "quick"), "hello")
 	write(t, filepath.Join(dir, "slow"), "world")
 	j, _ := read(t, v, "r")
-	tr := &transfer{
-		mover: &mover{
-			plan:     p,
-			prover:   &proof.Prover{Asker: slowS3{}, Plan: p},
-			options:  Options{Log: io.Discard, CheckpointEvery: time.Millisecond},
-			progress: &progress{},
-		},
-		volume: v, journal: j, ledger: ledger.New(p),
-	}
+	tr := transferOf(v, j, &proof.Prover{Asker: slowS3{}, Plan: p})
+	tr.checkpointEvery = time.Millisecond
 	ctx, stop := context.WithCancelCause(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- tr.resume(ctx) }()
@@ -64,7 +55,7 @@ func TestAComparisonOfWhatIsThereIsSaved(t *testing.T) {
 	if _, err := os.Lstat(filepath.Join(dir, "slow")); err != nil {
 		t.Errorf("the file that was not compared is gone: %v", err)
 	}
-	if !tr.progressed.Load() {
+	if !tr.status.progressed.Load() {
 		t.Error("what was saved is no progress")
 	}
 }

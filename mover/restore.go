@@ -48,7 +48,7 @@ func (t *transfer) readManifest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m, found, err := upload.ReadManifest(ctx, t.request, t.uploadSetup())
+	m, found, err := upload.ReadManifest(ctx, t.request, t.uploads)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (t *transfer) readManifest(ctx context.Context) error {
 
 // refuseUnfinished is for a prefix below which an export has left something and no manifest: time may tell.
 func (t *transfer) refuseUnfinished(ctx context.Context) error {
-	begun, err := upload.IsBegun(ctx, t.request, t.uploadSetup())
+	begun, err := upload.IsBegun(ctx, t.request, t.uploads)
 	if err != nil || !begun {
 		return err
 	}
@@ -131,13 +131,13 @@ func (t *transfer) restoreAttributes(ctx context.Context) error {
 		return err
 	}
 	r, err := t.attributes.Run(ctx)
-	t.restored = &r
+	t.status.restored = &r
 	return err
 }
 
 // restoreSummary is for people; empty where nothing was to be restored.
-func (m *mover) restoreSummary() string {
-	r := m.restored
+func (s *status) restoreSummary() string {
+	r := s.restored
 	if r == nil {
 		return ""
 	}

@@ -65,7 +65,7 @@ func (t *transfer) resume(ctx context.Context) error {
 		return err
 	}
 	if objects, bytes := t.ledger.Totals(); objects > 0 || s.Removed > 0 {
-		t.logf("resuming: %d files, %d bytes are already verified; %d leftovers removed", objects, bytes, s.Removed)
+		t.log.printf("resuming: %d files, %d bytes are already verified; %d leftovers removed", objects, bytes, s.Removed)
 	}
 	return nil
 }

@@ -358,7 +358,7 @@ func TestWhatNobodyVouchesForGivesItsRoomBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := &transfer{volume: v, ledger: ledger.New(p), mover: &mover{plan: p, prover: &proof.Prover{Plan: p}}}
+	tr := transferOf(v, nil, &proof.Prover{Plan: p})
 	if err := tr.keepRanges(0, &begunFile{durable: ledger.Extents{{Length: plan.LargeSize}}}); err != nil {
 		t.Fatal(err)
 	}

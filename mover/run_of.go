@@ -17,12 +17,12 @@ import (
 // confirmRun compares what was listed with the manifest of the export that is to be restored: that a prefix was whole
 // when the export ended does not say that it is now. The listing is older than the manifest, and what is fetched is
 // compared with the listing.
-func (m *mover) confirmRun(ctx context.Context) error {
-	run := m.request.Policy.Run
+func (l *listing) confirmRun(ctx context.Context) error {
+	run := l.request.Policy.Run
 	if run == (wire.ExportedRun{}) {
 		return nil
 	}
-	found, err := upload.ReadManifestBelow(ctx, m.request, m.uploadSetup(), run.Prefix)
+	found, err := upload.ReadManifestBelow(ctx, l.request, l.uploads, run.Prefix)
 	if err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (m *mover) confirmRun(ctx context.Context) error {
 		return fault.New(wire.NoSuchObject, "the export that spec.fromExport has found is not below prefix %s any more: it "+
 			"was removed, or another one has taken its place; name another run", plan.Quote(run.Prefix))
 	}
-	lost, first, err := m.lost(found)
+	lost, first, err := l.lost(found)
 	if err != nil || lost == 0 {
 		return err
 	}
@@ -39,19 +39,19 @@ func (m *mover) confirmRun(ctx context.Context) error {
 }
 
 // lost counts the selected files of a run whose objects are not as it has left them.
-func (m *mover) lost(run manifest.Manifest) (count int, first string, err error) {
-	filter, err := plan.NewFilter(m.request.Source)
+func (l *listing) lost(run manifest.Manifest) (count int, first string, err error) {
+	filter, err := plan.NewFilter(l.request.Source)
 	if err != nil {
 		return 0, "", fmt.Errorf("compare with the export: %w", err)
 	}
-	listed := make(map[string]plan.Entry, len(m.plan.Entries))
-	for _, e := range m.plan.Entries {
+	listed := make(map[string]plan.Entry, len(l.plan.Entries))
+	for _, e := range l.plan.Entries {
 		listed[e.Key] = e
 	}
 	for _, e := range run.Entries {
-		key := m.request.Policy.Run.Prefix + e.Path
+		key := l.request.Policy.Run.Prefix + e.Path
 		o, ok := listed[key]
-		if e.Type != manifest.File || ok && m.isAsExported(e, o) || !ok && !m.asksFor(key, filter) {
+		if e.Type != manifest.File || ok && l.isAsExported(e, o) || !ok && !l.asksFor(key, filter) {
 			continue
 		}
 		if count == 0 {
@@ -63,14 +63,14 @@ func (m *mover) lost(run manifest.Manifest) (count int, first string, err error)
 }
 
 // isAsExported compares an object with what the export has left. Some servers list no entity tags.
-func (m *mover) isAsExported(e manifest.Entry, o plan.Entry) bool {
-	tag := m.plan.TagText(o.ETag)
+func (l *listing) isAsExported(e manifest.Entry, o plan.Entry) bool {
+	tag := l.plan.TagText(o.ETag)
 	return o.Size == e.Size && (tag == "" || e.ETag == "" || tag == e.ETag)
 }
 
 // asksFor tells that the object of a key would be in the listing, if it were there.
-func (m *mover) asksFor(key string, filter plan.Filter) bool {
-	s := m.request.Source
+func (l *listing) asksFor(key string, filter plan.Filter) bool {
+	s := l.request.Source
 	if len(s.Objects) > 0 {
 		return false // Those that are named are asked for one by one.
 	}

@@ -25,7 +25,8 @@ func TestTheBandwidthReachesWhoeverRuns(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tr := &transfer{
-				mover: &mover{request: wire.Request{Transfer: wire.Transfer{Parallelism: 4}}}, streaming: tt.streaming,
+				fetcher:   &fetcher{request: wire.Request{Transfer: wire.Transfer{Parallelism: 4}}},
+				streaming: tt.streaming,
 			}
 			if got := tr.mirrorShare(); got != tt.mirror {
 				t.Errorf("mirror has one part of %d, want %d", got, tt.mirror)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -37,7 +36,7 @@ const (
 // a pipe; the listing says where one ends. So mc never sees a path of the
 // volume: renamed objects, odd keys and filters are all the same to it.
 func (t *transfer) stream(ctx context.Context, list []int) error {
-	workers := t.streams()
+	workers := t.fetcher.streams()
 	batches := t.batches(list, workers)
 	share := t.streamShare(len(batches))
 	var next atomic.Int64
@@ -61,15 +60,6 @@ func (t *transfer) stream(ctx context.Context, list []int) error {
 	return nil
 }
 
-// streams is how many mc processes run at a time. One of them transfers one
-// object at a time and waits for S3 half of it, so there are more than cores.
-func (t *transfer) streams() int {
-	if n := t.request.Transfer.Parallelism; n > 0 {
-		return min(n, 64)
-	}
-	return min(max(2*runtime.NumCPU(), 4), 16)
-}
-
 // batches cuts a list into the arguments of single processes: large objects
 // alone, the others in groups small enough for every worker to have one.
 func (t *transfer) batches(list []int, workers int) [][]int {
@@ -83,11 +73,12 @@ func (t *transfer) batches(list []int, workers int) [][]int {
 			large = append(large, []int{i})
 			continue
 		}
-		if argument := len(t.mc.URL(e.Key)) + 1; len(batch) >= most || length+argument > batchArgs && len(batch) > 0 {
+		argument := len(t.fetcher.mc.URL(e.Key)) + 1
+		if len(batch) >= most || length+argument > batchArgs && len(batch) > 0 {
 			small, batch, length = append(small, batch), nil, 0
 		}
 		batch = append(batch, i)
-		length += len(t.mc.URL(e.Key)) + 1
+		length += argument
 	}
 	if len(batch) > 0 {
 		small = append(small, batch)
@@ -107,7 +98,7 @@ func (t *transfer) streamBatch(ctx context.Context, batch []int, share int) erro
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := t.trouble(err); err != nil {
+		if err := t.rounds.trouble(err); err != nil {
 			return err
 		}
 		if done > 0 {
@@ -136,7 +127,7 @@ func (t *transfer) cat(ctx context.Context, batch []int, share int) (done int, e
 	start := t.headStart(ctx, batch)
 	var sizeOnly []int
 	files := make(map[int]plan.Identity, len(batch))
-	err = t.objects(ctx, list, start.bytes, share, func(r io.Reader) error {
+	err = t.fetcher.objects(ctx, list, start.bytes, share, func(r io.Reader) error {
 		for _, i := range batch {
 			by, file, err := t.receive(ctx, r, i, start)
 			if err != nil {
@@ -247,7 +238,7 @@ func (t *transfer) write(i int, d *proof.Digester, r io.Reader, from int64) (pla
 	}
 	t.progress.inFlight.Add(from)
 	defer t.progress.inFlight.Add(-from)
-	if err := t.pump(to, d, io.LimitReader(r, e.Size-from)); err != nil {
+	if err := t.fetcher.pump(to, d, io.LimitReader(r, e.Size-from)); err != nil {
 		_ = f.Close()
 		return plan.Identity{}, err
 	}
@@ -279,43 +270,3 @@ func (t *transfer) settleFile(
 	by, err := t.prover.Settle(ctx, e, f, tried)
 	return by, file, err
 }
-
-// pump copies a pipe to a file and digests what passes.
-func (m *mover) pump(f io.Writer, d *proof.Digester, r io.Reader) error {
-	buffer, _ := copyBuffers.Get().(*[]byte)
-	defer copyBuffers.Put(buffer)
-	total := int64(0)
-	defer func() { m.progress.inFlight.Add(-total) }()
-	for {
-		n, err := r.Read(*buffer)
-		if n > 0 {
-			if err := m.effort.write(f, (*buffer)[:n]); err != nil {
-				return fmt.Errorf("write to the volume: %w", err)
-			}
-			_, _ = d.Write((*buffer)[:n])
-			total += int64(n)
-			m.progress.inFlight.Add(int64(n))
-			m.fetched.Add(int64(n))
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read the object: %w", err)
-		}
-	}
-}
-
-// bandwidth is one of so many equal parts of what the request allows, in bytes per second; 0 is no
-// limit.
-func (m *mover) bandwidth(share int) int64 {
-	n := m.request.Transfer.BytesPerSecond
-	if n <= 0 {
-		return 0
-	}
-	return max(n/int64(share), 1)
-}
-
-// copyBuffers hold one piece of an object each; 256 KiB keeps the number of system calls low
-// and the memory of a dozen workers in single megabytes.
-var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}

@@ -101,12 +101,7 @@ func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
 				mustDo(t, err)
 				t.Cleanup(j.Close)
 				mustDo(t, v.MakeTarget())
-				return &transfer{
-					mover:   &mover{plan: p, prover: &proof.Prover{Plan: p}, options: Options{Log: io.Discard}, progress: &progress{}},
-					volume:  v,
-					journal: j,
-					ledger:  ledger.New(p),
-				}
+				return transferOf(v, j, &proof.Prover{Plan: p})
 			}
 			first := attempt()
 			write(t, dir+"/b", "world")
@@ -185,8 +180,8 @@ func TestAnAttemptThatProgressedDoesNotCount(t *testing.T) {
 		wire.AccessDenied:        {wire.User, wire.User},
 	} {
 		for i, progressed := range []bool{false, true} {
-			m := &mover{options: Options{Log: io.Discard}}
-			m.progressed.Store(progressed)
+			m := newMover(wire.Request{}, Options{Log: io.Discard})
+			m.status.progressed.Store(progressed)
 			if r := m.report(nil, fault.New(reason, "x")); r.Class != want[i] || r.Progressed != progressed {
 				t.Errorf("%s after progress %v is reported as %+v, want %s", reason, progressed, r, want[i])
 			}
@@ -223,15 +218,7 @@ func TestAFileThatTakesAnothersPlace(t *testing.T) {
 			mustDo(t, err)
 			t.Cleanup(j.Close)
 			mustDo(t, v.MakeTarget())
-			tr := &transfer{
-				mover: &mover{
-					plan:     p,
-					prover:   &proof.Prover{Asker: silentS3{}, Plan: p, SizeOnly: tt.policy},
-					options:  Options{Log: io.Discard},
-					progress: &progress{},
-				},
-				volume: v, journal: j, ledger: ledger.New(p),
-			}
+			tr := transferOf(v, j, &proof.Prover{Asker: silentS3{}, Plan: p, SizeOnly: tt.policy})
 			tr.plan.Mirrorable = false // No second listing.
 			write(t, dir+"/a", "hello")
 			tr.check(t.Context(), 0)
@@ -253,15 +240,7 @@ func TestAFileWithoutItsName(t *testing.T) {
 	)
 	mustDo(t, err)
 	j, _ := read(t, v, "r")
-	tr := &transfer{
-		mover: &mover{
-			plan:     p,
-			prover:   &proof.Prover{Asker: silentS3{}, Plan: p},
-			options:  Options{Log: io.Discard},
-			progress: &progress{},
-		},
-		volume: v, journal: j, ledger: ledger.New(p),
-	}
+	tr := transferOf(v, j, &proof.Prover{Asker: silentS3{}, Plan: p})
 	tr.plan.Mirrorable = false // No second listing.
 	write(t, dir+"/A", "world")
 	for i := range p.Entries {
@@ -299,15 +278,7 @@ func TestInodesThatDoNotLast(t *testing.T) {
 			p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "a", size: 5, etag: tt.etag})
 			mustDo(t, err)
 			j, _ := read(t, v, "r")
-			tr := &transfer{
-				mover: &mover{
-					plan:     p,
-					prover:   &proof.Prover{Asker: silentS3{}, Plan: p},
-					options:  Options{Log: io.Discard},
-					progress: &progress{},
-				},
-				volume: v, journal: j, ledger: ledger.New(p),
-			}
+			tr := transferOf(v, j, &proof.Prover{Asker: silentS3{}, Plan: p})
 			tr.plan.Mirrorable = false // No second listing.
 			write(t, dir+"/a", tt.content)
 			file := fileOf(v, "a")

@@ -5,7 +5,6 @@ package mover
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -59,9 +58,7 @@ func pair(t *testing.T) (dir string, old *transfer, next func() *ledger.Journal)
 	j, err := ledger.TakeOver(v.Root, plan.Header{Claim: testClaim, Pod: "old-pod", Request: "r"})
 	mustDo(t, err)
 	t.Cleanup(j.Close)
-	prover := &proof.Prover{Asker: silentS3{}, Plan: p}
-	m := &mover{plan: p, prover: prover, options: Options{Log: io.Discard}, progress: &progress{}}
-	old = &transfer{mover: m, volume: v, journal: j, ledger: ledger.New(p)}
+	old = transferOf(v, j, &proof.Prover{Asker: silentS3{}, Plan: p})
 	write(t, dir+"/a", "hello")
 	write(t, dir+"/leftover", "x")
 	return dir, old, func() *ledger.Journal {

@@ -5,7 +5,6 @@ package mover
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"sync"
 	"time"
@@ -18,18 +17,28 @@ import (
 	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/restore"
 	"github.com/s3populator/s3populator/mover/source"
+	"github.com/s3populator/s3populator/mover/upload"
 	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// maxRounds is how often files that are missing or differ are fetched before
-// an attempt gives up. The manager makes more attempts, with back-off.
-const maxRounds = 3
-
 // transfer brings a file system volume in line with a plan.
 type transfer struct {
-	*mover
+	request         wire.Request
+	header          plan.Header // Of the journal.
+	checkpointEvery time.Duration
+	faults          fault.Classifier
+	source          *source.Client
+	uploads         upload.Setup // To read the manifest of an export.
+	log             *logger
+	progress        *progress
+	status          *status
+	listing         *listing
+	fetcher         *fetcher
+	rounds          *rounds
 
+	plan    *plan.Plan    // Once the source is listed.
+	prover  *proof.Prover // Likewise.
 	volume  *volume.Volume
 	journal *ledger.Journal
 	ledger  *ledger.Ledger
@@ -47,65 +56,17 @@ type transfer struct {
 	attributes *restore.Restore
 	// streaming marks the entries that mc cat writes while mc mirror runs.
 	streaming map[int]bool
-
-	mu       sync.Mutex
-	troubles int   // Errors of single objects that mc reported in this round.
-	last     error // One of them, for when nothing better explains a failure.
 }
 
 // run fetches what is not verified until nothing is left.
-func (t *transfer) run(ctx context.Context) error { return t.rounds(ctx, t.prepareRound, t.fetch) }
-
-// rounds calls fetch for what is not verified until nothing is left, or another time would not help.
-func (t *transfer) rounds(
-	ctx context.Context,
-	prepare func(ctx context.Context, round int) error,
-	fetch func(ctx context.Context, todo []int) error,
-) error {
-	for round := 1; ; round++ {
-		todo := t.ledger.StartRound()
-		if len(todo) == 0 {
-			return nil
-		}
-		if err := prepare(ctx, round); err != nil {
-			return err
-		}
-		t.source.StartRound()
-		err := fetch(ctx, todo)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		left := t.ledger.Todo()
-		if err := t.verdict(ctx, err, left); err != nil && (round >= maxRounds || !retryable(err)) {
-			return err
-		}
-		if errors.Is(err, fault.ErrExpired) && len(left) < len(todo) {
-			round-- // A session that ended is no failure while it moves things.
-		}
-	}
-}
-
-// beginRound waits a little for a server in trouble.
-func (t *transfer) beginRound(ctx context.Context, round int) error {
-	t.mu.Lock()
-	t.troubles, t.last = 0, nil
-	t.mu.Unlock()
-	if round == 1 {
-		return nil
-	}
-	t.logf("round %d: fetching again what is missing or differs", round)
-	select {
-	case <-time.After(time.Duration(round-1) * t.options.RoundPause):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+func (t *transfer) run(ctx context.Context) error {
+	return t.rounds.run(ctx, t.ledger, t.prepareRound, t.fetch)
 }
 
 // prepareRound clears away what a failed round left, because mc takes a file of
 // the right size for a right file.
 func (t *transfer) prepareRound(ctx context.Context, round int) error {
-	if err := t.beginRound(ctx, round); err != nil || round == 1 {
+	if err := t.rounds.begin(ctx, round); err != nil || round == 1 {
 		return err
 	}
 	s := volume.Sweep{
@@ -126,7 +87,7 @@ var fewFiles = 64 // A variable for tests alone.
 // whole prefix. They are streams too when it is not, when they are few, and
 // when the user has said how many at a time: mirror cannot be told.
 func (t *transfer) fetch(ctx context.Context, todo []int) error {
-	if t.isNative() {
+	if t.fetcher.isNative() {
 		return t.fetchNative(ctx, todo)
 	}
 	var large, small []int
@@ -177,7 +138,7 @@ func (t *transfer) checkContested(ctx context.Context) {
 			return
 		}
 		i := list[n]
-		t.fetched.Add(t.plan.Entries[i].Size)
+		t.fetcher.fetched.Add(t.plan.Entries[i].Size)
 		by, file, err := t.compare(ctx, i)
 		switch {
 		case err == nil && by == proof.BySize && t.streaming[i]:
@@ -205,77 +166,4 @@ func (t *transfer) reserve(large []int) error {
 		}
 	}
 	return nil
-}
-
-// trouble notes an error that mc reported. It returns the error when going on
-// makes no sense: the user must act, or the session has expired, or everything
-// fails.
-func (t *transfer) trouble(err error) error {
-	const tooMany = 1000
-	f := t.faults.Classify(err)
-	if errors.Is(f, fault.ErrExpired) && !t.isNative() { // Which knows what it has signed with.
-		t.mc.Expire()
-	}
-	if errors.Is(f, fault.ErrExpired) || fault.ClassOf(f.Reason) == wire.User || ofAll(f.Reason) {
-		return f
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.last = f
-	t.troubles++
-	if t.troubles > tooMany {
-		return f
-	}
-	return nil
-}
-
-// ofAll reports whether what failed for one object fails for all of them.
-func ofAll(reason wire.Reason) bool {
-	return reason == wire.ClockSkewed || reason == wire.VolumeReadOnly || reason == wire.Fenced
-}
-
-// verdict says what a round came to: nil when everything is there.
-func (t *transfer) verdict(ctx context.Context, err error, left []int) error {
-	if len(left) == 0 {
-		return nil
-	}
-	i, why := t.ledger.FirstFailure()
-	if why == nil {
-		i = left[0]
-	}
-	if err != nil {
-		return t.explained(ctx, t.faults.Classify(err), t.plan.Entries[i])
-	}
-	t.mu.Lock()
-	last := t.last
-	t.mu.Unlock()
-	switch {
-	case errors.Is(why, fault.ErrDiffers):
-		return fault.New(wire.VerificationFailed,
-			"%d of %d files differ from their objects after %d rounds, the first is %s; if the entity tags of this "+
-				"S3 server are not MD5 sums, set spec.transfer.verify: Size",
-			len(left), len(t.plan.Entries), maxRounds, plan.Quote(t.plan.Entries[i].Path)).Because(why)
-	case (why == nil || errors.Is(why, errNotThere)) && last != nil:
-		return t.explained(ctx, t.faults.Classify(last), t.plan.Entries[i])
-	case why == nil || errors.Is(why, errNotThere):
-		missing := fault.New(
-			wire.TransferFailed,
-			"%d files did not arrive, the first is %s",
-			len(left),
-			plan.Quote(t.plan.Entries[i].Path),
-		)
-		return t.explained(ctx, missing, t.plan.Entries[i])
-	}
-	return t.explained(
-		ctx,
-		t.faults.Classify(fmt.Errorf("transfer %s: %w", plan.Quote(t.plan.Entries[i].Key), why)),
-		t.plan.Entries[i],
-	)
-}
-
-// retryable reports whether another round of this attempt may help. A changed
-// source needs a new listing, and so a new attempt.
-func retryable(err error) bool {
-	reason := fault.ReasonOf(err)
-	return fault.ClassOf(reason).Again() && reason != wire.SourceChanged && reason != wire.Fenced
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -58,13 +59,39 @@ func (m *mover) loadVolume(ctx context.Context) (*ledger.Ledger, error) {
 		return t.ledger, nil
 	}
 	defer t.journal.Close()
-	if err := t.prepare(ctx); err != nil {
-		return nil, t.takeBack(ctx, err)
-	}
-	if err := t.fill(ctx); err != nil {
+	if err := t.guarded(ctx, t.load); err != nil {
 		return nil, err
 	}
-	return t.ledger, t.finish(ctx)
+	return t.ledger, nil
+}
+
+// load brings a volume whose journal is ours in line with its source.
+func (t *transfer) load(ctx context.Context) error {
+	if err := t.prepare(ctx); err != nil {
+		return t.takeBack(ctx, err)
+	}
+	if err := t.fill(ctx); err != nil {
+		return err
+	}
+	return t.finish(ctx)
+}
+
+// guarded ends work soon after the journal is not this mover's any more: to list, to read back what an
+// attempt before has left, and to look at all of it in the end may take hours.
+func (t *transfer) guarded(ctx context.Context, work func(context.Context) error) error {
+	working, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	guarding, unguard := context.WithCancel(ctx)
+	var guard sync.WaitGroup
+	defer guard.Wait()
+	defer unguard()
+	k := ledger.Checkpointer{Journal: t.journal, Every: t.checkpointEvery}
+	guard.Go(func() { k.Guard(guarding, stop) })
+	err := work(working)
+	if why := context.Cause(working); why != nil && errors.Is(err, context.Canceled) { // Not all that ends says why.
+		return why
+	}
+	return err
 }
 
 func (m *mover) transferTo(v *volume.Volume) *transfer {

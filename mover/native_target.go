@@ -38,8 +38,13 @@ func (t *nativeTarget) createNew(task engine.Task) (engine.File, error) {
 	return t.createLaidOut(task)
 }
 
-// createLaidOut makes a file whose bytes come in any order, or goes on with one.
+// createLaidOut makes a file whose bytes come in any order, or goes on with one, which may be another mover's by now.
 func (t *nativeTarget) createLaidOut(task engine.Task) (engine.File, error) {
+	if len(task.Present) > 0 {
+		if err := t.journal.Owned(); err != nil {
+			return nil, err //nolint:wrapcheck // It is a failure.
+		}
+	}
 	f, err := t.volume.Create(task.Path, task.Size, len(task.Present) > 0)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // The caller does.

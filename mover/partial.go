@@ -36,7 +36,7 @@ func (t *transfer) keepRanges(i int, b *begunFile) error {
 		err = errNothingThere
 	}
 	if err == nil {
-		x, err = emptyBetween(f, x, e.Size)
+		x, err = emptyBetween(f, x, e.Size, t.journal.Owned)
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
 		t.ledger.Partial.Keep(i, x)
@@ -82,11 +82,15 @@ func (t *transfer) foundRanges(f *os.File, b *begunFile) (ledger.Extents, error)
 var fallocate = unix.Fallocate
 
 // emptyBetween takes the room of what lies outside of some ranges. Where a file system cannot make
-// holes, the beginning is all that is kept.
-func emptyBetween(f *os.File, x ledger.Extents, size int64) (ledger.Extents, error) {
+// holes, the beginning is all that is kept. Owned is asked before each step: to read back what is there takes
+// as long as another mover needs to complete the file.
+func emptyBetween(f *os.File, x ledger.Extents, size int64, owned func() error) (ledger.Extents, error) {
 	at := int64(0)
 	for _, r := range x {
 		if r.Offset > at {
+			if err := owned(); err != nil {
+				return nil, err
+			}
 			const hole = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE
 			if err := fallocate(int(f.Fd()), hole, at, r.Offset-at); err != nil {
 				x = ledger.Extents(nil).With(plan.Range{Length: x.Beginning()})
@@ -97,6 +101,9 @@ func emptyBetween(f *os.File, x ledger.Extents, size int64) (ledger.Extents, err
 	}
 	if len(x) == 0 {
 		return nil, errNothingThere
+	}
+	if err := owned(); err != nil {
+		return nil, err
 	}
 	end := x[len(x)-1].End()
 	return x, errors.Join(f.Truncate(end), f.Truncate(size))

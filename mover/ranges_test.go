@@ -3,6 +3,7 @@
 package mover
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -31,7 +32,8 @@ func TestRangesThatWereNotSynced(t *testing.T) {
 	mustDo(t, v.MakeTarget())
 	p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "large", size: size})
 	mustDo(t, err)
-	tr := transferOf(v, nil, &proof.Prover{Plan: p})
+	j, _ := read(t, v, "r")
+	tr := transferOf(v, j, &proof.Prover{Plan: p})
 	blockAt := func(at int64) summedRange {
 		return summedRange{plan.Range{Offset: at, Length: block}, crc64nvme.Checksum(object[at : at+block])}
 	}
@@ -49,6 +51,37 @@ func TestRangesThatWereNotSynced(t *testing.T) {
 	mustDo(t, err)
 	if taken := stat.Blocks * 512; stat.Size != size || taken > want.Bytes()+1<<20 {
 		t.Errorf("the file has size %d and takes %d bytes, want %d and about %d", stat.Size, taken, size, want.Bytes())
+	}
+}
+
+// TestAFencedMoverGivesNothingBack: the large file that it finds is complete by now, and a pod may have written to it.
+func TestAFencedMoverGivesNothingBack(t *testing.T) {
+	t.Parallel()
+	for how, lose := range map[string]func(t *testing.T, dir string){
+		"taken over": takenOver,
+		"completed": func(t *testing.T, dir string) {
+			mustDo(t, os.RemoveAll(filepath.Join(dir, wire.JournalDir)))
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			const size = int64(3 * plan.LargeSize)
+			v, _ := journalVolume(t)
+			p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "large", size: size})
+			mustDo(t, err)
+			write(t, filepath.Join(v.Dir.Name(), "large"), string(content(5, int(size))))
+			j, _ := read(t, v, "r")
+			line := ledger.Line{Path: "large", ETag: p.TagText(p.Entries[0].ETag), Size: plan.LargeSize}
+			behind := line
+			behind.Offset = 2 * plan.LargeSize
+			mustDo(t, j.Add([]ledger.Line{line, behind}))
+			tr := transferOf(v, j, &proof.Prover{Asker: silentS3{}, Plan: p})
+			lose(t, v.Dir.Name())
+			before := snapshot(t, v.Dir.Name())
+			mustFail(t, tr.resume(t.Context()), wire.Fenced, "has taken the volume over")
+			if snapshot(t, v.Dir.Name()) != before {
+				t.Error("the volume was changed")
+			}
+		})
 	}
 }
 

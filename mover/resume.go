@@ -60,6 +60,9 @@ func (t *transfer) resume(ctx context.Context) error {
 	if err := s.Run(ctx); err != nil {
 		return err
 	}
+	if err := t.journal.Owned(); err != nil { // To keep is not to say why something was not kept.
+		return err
+	}
 	t.dirs = s.Dirs
 	if err := t.recheck(ctx, r.doubtful, refused); err != nil {
 		return err

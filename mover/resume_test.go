@@ -358,7 +358,8 @@ func TestWhatNobodyVouchesForGivesItsRoomBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := transferOf(v, nil, &proof.Prover{Plan: p})
+	j, _ := read(t, v, "r")
+	tr := transferOf(v, j, &proof.Prover{Plan: p})
 	if err := tr.keepRanges(0, &begunFile{durable: ledger.Extents{{Length: plan.LargeSize}}}); err != nil {
 		t.Fatal(err)
 	}

@@ -222,6 +222,11 @@ func (t *transfer) receive(
 // write fills a file from an offset on, and says which file that is.
 func (t *transfer) write(i int, d *proof.Digester, r io.Reader, from int64) (plan.Identity, error) {
 	e := t.plan.Entries[i]
+	if e.Size >= plan.LargeSize { // What is there is gone on with, and may be another mover's by now.
+		if err := t.journal.Owned(); err != nil {
+			return plan.Identity{}, err
+		}
+	}
 	f, err := replacing(t.volume, t.journal, e.Path, func() (*os.File, error) {
 		return t.volume.Create(e.Path, e.Size, e.Size >= plan.LargeSize)
 	})

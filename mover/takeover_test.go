@@ -5,6 +5,7 @@ package mover
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -97,6 +98,13 @@ func TestAFencedMoverWritesNoMore(t *testing.T) {
 			"a small file":            creates(5),
 			"a file that is laid out": creates(preallocateFrom),
 			"a large file":            creates(native.LargeSize),
+			"a large file that is gone on with": func(_ context.Context, t *transfer) error {
+				present := []engine.Range{{Length: 1}}
+				_, err := (&nativeTarget{volume: t.volume, journal: t.journal}).Create(
+					engine.Task{Path: "a", Size: native.LargeSize, Present: present})
+				return err
+			},
+			"the sizes of large files": func(_ context.Context, t *transfer) error { return t.reserve([]int{0}) },
 			"a file that mc streams": func(_ context.Context, t *transfer) error {
 				_, err := t.write(0, proof.NewDigester(proof.Expectation{}), strings.NewReader("HELLO"), 0)
 				return err
@@ -179,6 +187,30 @@ func TestALineThatDoesNotEnd(t *testing.T) {
 	}
 	if n := after.TotalAlloc - before.TotalAlloc; n > 4<<20 {
 		t.Errorf("%d bytes were allocated for a line of 64 MiB", n)
+	}
+}
+
+// TestAFencedMoverListsNoMore: what comes before the first object is guarded, too.
+func TestAFencedMoverListsNoMore(t *testing.T) {
+	s := startVersity(t)
+	s.put(t, "a", []byte("object a"))
+	var b *bench
+	p := startProxy(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+		if !r.URL.Query().Has("list-type") {
+			return false
+		}
+		takenOver(t, b.paths.Volume)
+		select {
+		case <-r.Context().Done():
+		case <-time.After(20 * time.Second):
+			t.Error("the listing was not given up")
+		}
+		return false
+	})
+	b = newBench(t, p.URL)
+	b.options.CheckpointEvery = 20 * time.Millisecond
+	if r := b.run(); r.Reason != wire.Fenced || !r.Class.Again() {
+		t.Errorf("report is %+v, want %s", r, wire.Fenced)
 	}
 }
 

@@ -157,6 +157,9 @@ func (t *transfer) reserve(large []int) error {
 	for _, i := range large {
 		t.streaming[i] = true
 		e := t.plan.Entries[i]
+		if err := t.journal.Owned(); err != nil {
+			return err
+		}
 		f, err := t.volume.Create(e.Path, e.Size, true)
 		if err != nil {
 			return fault.NotWritable(err)

@@ -199,6 +199,7 @@ func rowsOfMover() []conditionRow {
 		{"all attempts are used up", world(gaveUp)},
 		{"the volume held something before", world(heldSomething)},
 		{"the volume held something before, and is kept", world(heldSomething, kept)},
+		{"an earlier mover filled it unheard, and the next one cannot prove it", world(completedUnheard)},
 		{"it is kept before anything else is done", world(boundPrime, refusedMover)},
 		{"the data did not fit, and the volume may grow", world(growing, inventory, tooSmallBefore)},
 		{"the mover is done", world(boundPrime, doneMover)},

@@ -83,7 +83,7 @@ func rules() []rule {
 		discardOutdatedResult, detachMover, checkRebind, rebindVolume,
 		rememberDisruption, waitForDeletedMover,
 		endOutdatedMover, acceptResult, rememberFailure, tellLostNode, waitForMover, rememberVanished,
-		growVolume, fenced(tryAgain),
+		growVolume, replaceUnproven, fenced(tryAgain),
 	}
 }
 

@@ -57,6 +57,15 @@ var (
 	}
 )
 
+// completedUnheard is a prime whose volume a mover completed that was not heard of; the next one refused it.
+func completedUnheard(s *State) {
+	boundPrime(s)
+	s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(Attempts{
+		Hash: baseHash(), Pod: basePod(), Failures: 1, Movers: 2, Began: true, Mover: moverUID, At: noon,
+		Terminal: true, Reason: wire.VolumeNotEmpty, Message: "It holds c.",
+	})
+}
+
 // thenUnreachable had a second mover, for the same request, which did not come to look.
 func thenUnreachable(s *State) {
 	second := *s
@@ -117,6 +126,13 @@ func TestDecideOfAVolumeThatHeldSomething(t *testing.T) {
 			world(heldSomething, kept, afterBeginning, retried),
 			MarkScratch,
 		},
+		"one that we began to fill and that is refused loses its mover": {
+			world(completedUnheard, refusedMover), DeleteMover,
+		},
+		"then it is replaced": {world(completedUnheard), ReplacePrime},
+		"its request has changed since, so that it is tried again": {world(completedUnheard, otherSpec), StartMover},
+		"its source is gone": {world(completedUnheard, noSource), Wait},
+		"its claim goes":     {world(completedUnheard, deleting), DeletePrime},
 		"a volume that we began to fill goes with its prime": {
 			world(heldSomething, afterBeginning, deleting),
 			DeletePrime,

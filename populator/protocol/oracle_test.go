@@ -152,6 +152,12 @@ func foundFullOnce(s State) bool {
 	return s.Prime != nil && strings.Contains(s.Prime.Annotations[ours+"attempts"], `"held":true`)
 }
 
+// begunAndRefused: a mover wrote to the volume, and a later one found it complete and not what is asked for (0013).
+func begunAndRefused(s State) bool {
+	attempts := s.Prime.Annotations[ours+"attempts"]
+	return strings.Contains(attempts, `"began":true`) && strings.Contains(attempts, `"reason":"VolumeNotEmpty"`)
+}
+
 // editedAfter tells by how worlds are built, not by hashes, that the source was changed after
 // movers and primes were made.
 func editedAfter(s State) bool {

@@ -46,10 +46,12 @@ var promises = map[string]func(State, Decision) bool{
 		runs := podFor(s.Mover, s.Claim) && s.Mover.DeletionTimestamp == nil
 		return !editedAfter(s) || !runs || d.Reason != "Populating" && d.Reason != "MoverPending"
 	},
-	"a prime is replaced only for another request or size, and without a mover": func(s State, d Decision) bool {
+	"a prime is replaced only for another request or size, or what nobody can prove, and without a mover": func(
+		s State, d Decision,
+	) bool {
 		return d.Action != ReplacePrime ||
 			s.Mover == nil && madeFor(s.Prime, s.Claim) && s.Prime.DeletionTimestamp == nil && wantsVolume(s) &&
-				(editedAfter(s) || s.Claim.Annotations[ours+"next-prime"] != "")
+				(editedAfter(s) || s.Claim.Annotations[ours+"next-prime"] != "" || begunAndRefused(s))
 	},
 	"a prime grows only where its user allows that": func(s State, d Decision) bool {
 		return d.Action != RememberSize || s.Source.Spec.Sizing.OnTooSmall == "Grow"

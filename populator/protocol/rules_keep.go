@@ -59,6 +59,21 @@ func keepVolume(s State) (Decision, bool) {
 	return d, true
 }
 
+// replaceUnproven makes the prime anew when a mover refused what an earlier one had begun to fill: that one completed
+// the volume unheard, or another request did, and what is there is not what is asked for now. It was never handed over,
+// so that it holds nothing but what came from S3. A mover cannot know that: if it started late, a volume that is in use
+// looks the same to it.
+func replaceUnproven(s State) (Decision, bool) {
+	past := ReadAttempts(s.Prime)
+	if s.Source == nil || !past.Began || past.Reason != wire.VolumeNotEmpty || past.fresh(s) {
+		return Decision{}, false
+	}
+	return replacePrime(s, Because(corev1.ConditionUnknown, v1alpha1.Reason(past.Reason), fmt.Sprintf(
+		"%s A mover of this claim had filled the volume, which was not handed over; it is replaced and filled again.",
+		sentence(past.Message),
+	))), true
+}
+
 // KeepPatch takes the record of a scratch volume back. Its own policy stays remembered.
 func KeepPatch(volume *corev1.PersistentVolume) ([]byte, error) {
 	return json.Marshal(map[string]any{

@@ -101,7 +101,7 @@ func (d *deviceLoad) enter(ctx context.Context, e plan.Entry) (proof.Method, err
 	}
 	first, began := d.request.First(), d.request.Volume.Began
 	may := o.Admit(first, began)
-	d.status.held.Store(may == volume.Refuse || may == volume.Prove || may == volume.Recognise)
+	d.status.held.Store(may != volume.Begin && may != volume.GoOn)
 	if may == volume.Recognise {
 		return d.recogniseOr(ctx, e, o.Refusal())
 	}
@@ -112,12 +112,29 @@ func (d *deviceLoad) enter(ctx context.Context, e plan.Entry) (proof.Method, err
 		}
 	}
 	switch may {
-	case volume.Refuse, volume.Prove, volume.Recognise: // It was not proven just now.
+	case volume.Refuse, volume.Prove, volume.Recognise, volume.Confirm: // It was not proven just now.
 		return proof.Unverified, o.Refusal()
 	case volume.Begin, volume.GoOn:
 	}
+	if err := d.refuseWritten(may, began); err != nil {
+		return proof.Unverified, err
+	}
 	d.status.began.Store(true)
 	return proof.Unverified, d.device.TakeOver(e.Size)
+}
+
+// refuseWritten refuses a device on which a mover began and that carries neither its header nor a signature: that
+// mover completed it, unless nothing is on it.
+func (d *deviceLoad) refuseWritten(may volume.Admission, began bool) error {
+	if may != volume.Begin || !began {
+		return nil
+	}
+	found, err := d.device.TailHolds(0)
+	if err != nil || found == "" {
+		return err
+	}
+	d.status.held.Store(true)
+	return volume.NotEmpty("it holds bytes that are not the object")
 }
 
 // recogniseOr refuses a device that is not recognised.

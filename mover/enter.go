@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"sync"
@@ -32,7 +33,7 @@ func (t *transfer) enter(ctx context.Context) error {
 		return err
 	}
 	may := o.Admit(t.request.First(), t.request.Volume.Began)
-	t.status.held.Store(may == volume.Refuse || may == volume.Prove || may == volume.Recognise)
+	t.status.held.Store(may != volume.Begin && may != volume.GoOn)
 	if err := t.admitted(ctx, o, may); err != nil {
 		return err
 	}
@@ -59,6 +60,12 @@ func (t *transfer) admitted(ctx context.Context, o volume.Occupancy, may volume.
 		return t.prove(ctx)
 	case volume.Recognise:
 		return t.recognise(ctx, o)
+	case volume.Confirm:
+		err := t.prove(ctx)
+		if err == nil && !t.whole || errors.Is(err, fs.ErrPermission) { // As where modes were restored.
+			return o.Refusal().Because(err)
+		}
+		return err
 	case volume.Begin, volume.GoOn:
 	}
 	return nil
@@ -96,10 +103,13 @@ func (t *transfer) prove(ctx context.Context) error {
 	if len(foreign) > 0 {
 		return volume.Occupancy{Foreign: foreign}.Refusal()
 	}
-	if len(found) == 0 {
+	if len(found) == 0 && t.plan.Files() > 0 {
 		return nil
 	}
 	if err := t.volume.OpenTarget(); err != nil {
+		if len(found) == 0 && errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
 		return fault.NotWritable(err)
 	}
 	if err := t.proveFiles(ctx, found); err != nil {

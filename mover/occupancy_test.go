@@ -143,15 +143,19 @@ func TestAVolumeThatIsNotOursIsLeftAlone(t *testing.T) {
 	s.put(t, "a", []byte("object a"))
 	s.put(t, "b", []byte("object b"))
 	for name, tt := range occupied {
-		for attempt, said := range map[int]string{1: "first", 2: "later"} {
-			if attempt == 2 && name == "the right object" {
+		for said, as := range map[string]wire.Request{
+			"first":                       {Attempt: 1},
+			"later":                       {Attempt: 2},
+			"later, after one that began": {Attempt: 3, Volume: wire.Volume{Began: true}}, // It completed the volume.
+		} {
+			if said == "later" && name == "the right object" {
 				continue // TestACompleteVolumeWithoutAJournal.
 			}
 			t.Run(name+", "+said+" attempt", func(t *testing.T) {
 				b := newBench(t, s.endpoint)
 				tt.make(t, b.paths.Volume)
 				before := snapshot(t, b.paths.Volume)
-				b.request.Attempt = attempt
+				b.request.Attempt, b.request.Volume.Began = as.Attempt, as.Volume.Began
 				r := b.run()
 				if r.Reason != wire.VolumeNotEmpty || r.Class != wire.User || r.Began || r.FetchedBytes > 0 {
 					t.Errorf("report is %+v, want %s", r, wire.VolumeNotEmpty)
@@ -191,16 +195,18 @@ func TestAnEmptyVolumeIsFilled(t *testing.T) {
 		"a journal that was half written": func(t *testing.T, b *bench) {
 			write(t, filepath.Join(b.paths.Volume, ledger.JournalNext), "s3popu")
 		},
-		"a target path":                   func(_ *testing.T, b *bench) { b.request.Volume.TargetPath = "deep/er" },
-		"a later attempt":                 func(_ *testing.T, b *bench) { b.request.Attempt = 3 },
-		"the journal of an earlier mover": func(_ *testing.T, b *bench) { b.adopt() },
+		"a target path":   func(_ *testing.T, b *bench) { b.request.Volume.TargetPath = "deep/er" },
+		"a later attempt": func(_ *testing.T, b *bench) { b.request.Attempt = 3 },
+		"a later attempt, after one began": func(_ *testing.T, b *bench) {
+			b.request.Attempt, b.request.Volume.Began = 3, true
+		},
+		"the journal of an earlier mover": func(t *testing.T, b *bench) {
+			b.adopt()
+			write(t, filepath.Join(b.paths.Volume, "z"), "left")
+		},
 		"a torn first attempt of ours": func(t *testing.T, b *bench) {
 			b.adopt()
 			write(t, filepath.Join(b.paths.Volume, "a"), "obj")
-		},
-		"no journal, but we are told it is": func(t *testing.T, b *bench) {
-			b.request.Volume.Began = true
-			write(t, filepath.Join(b.paths.Volume, "z"), "left")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -233,7 +239,9 @@ func TestACompleteVolumeWithoutAJournal(t *testing.T) {
 	for k, v := range want {
 		s.put(t, k, v)
 	}
-	for at, attempt := range map[string]int{"the root": 2, "deep/er": 2, "the root, unseen": 1, "deep/er, unseen": 1} {
+	for at, attempt := range map[string]int{
+		"the root": 2, "deep/er": 2, "the root, unseen": 1, "deep/er, unseen": 1, "the root, begun": 3, "deep/er, begun": 3,
+	} {
 		target := ""
 		if strings.HasPrefix(at, "deep") {
 			target = "deep/er"
@@ -267,10 +275,11 @@ func TestACompleteVolumeWithoutAJournal(t *testing.T) {
 				b.request.Volume.TargetPath = target
 				b.mustBeDone(b.run())
 				b.request.Attempt = attempt // The manager may have missed that there was a mover.
+				b.request.Volume.Began = attempt == 3
 				tt.change(t, b, filepath.Join(b.paths.Volume, target))
 				before := snapshot(t, b.paths.Volume)
 				r := b.run()
-				if tt.refused || attempt == 1 && tt.fetched != 0 {
+				if tt.refused || attempt != 2 && tt.fetched != 0 {
 					if r.Reason != wire.VolumeNotEmpty || snapshot(t, b.paths.Volume) != before {
 						t.Errorf("report is %+v, and the volume was left alone: %v", r, snapshot(t, b.paths.Volume) == before)
 					}

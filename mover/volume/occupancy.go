@@ -41,10 +41,12 @@ const (
 	GoOn                       // Everything on it is ours: take the journal over and fill it.
 	Prove                      // Compare first; fill it only when all of it is listed and proven.
 	Recognise                  // Compare first; take it only when it is all that is listed, proven, and nothing else.
+	Confirm                    // As Recognise; an S3 that does not answer refuses nothing.
 )
 
 // Admit decides by what is there alone. First is the first attempt for this
-// request on this volume, began that an earlier mover reported that it wrote.
+// request on this volume, began that an earlier mover reported that it wrote: its journal was durable before, and
+// goes only from a volume that is complete, which may have been handed over and be in use by now.
 func (o Occupancy) Admit(first, began bool) Admission {
 	switch {
 	case o.Journal == Ours:
@@ -54,7 +56,7 @@ func (o Occupancy) Admit(first, began bool) Admission {
 	case len(o.Foreign) == 0:
 		return Begin
 	case began:
-		return Begin
+		return Confirm
 	case first: // As far as the manager knows: it may have missed a mover that came and went.
 		return Recognise
 	}
@@ -69,11 +71,11 @@ func (o Occupancy) Refusal() *fault.Failure {
 	return NotEmpty("it holds " + strings.Join(o.Foreign, ", "))
 }
 
-// NotEmpty is the failure of a volume that holds what no mover of this claim wrote.
+// NotEmpty is the failure of a volume that holds what no mover of this claim is known to have written.
 func NotEmpty(what string) *fault.Failure {
 	return fault.New(
 		wire.VolumeNotEmpty,
-		"the volume is not empty and no mover of this claim wrote to it: %s; nothing on it was changed. "+
+		"the volume is not empty and nothing shows that what is on it may be removed: %s; nothing on it was changed. "+
 			"Keep what is wanted elsewhere and empty the volume, or use a storage class that hands out empty volumes",
 		what,
 	)

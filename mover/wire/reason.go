@@ -25,7 +25,7 @@ const (
 	VolumeOutOfInodes   Reason = "VolumeOutOfInodes"   // files do not fit
 	VolumeNotWritable   Reason = "VolumeNotWritable"   // permission on the volume
 	VolumeReadOnly      Reason = "VolumeReadOnly"      // the file system is read-only, as after an error of its device
-	VolumeNotEmpty      Reason = "VolumeNotEmpty"      // the volume holds what no mover of this claim wrote; left alone
+	VolumeNotEmpty      Reason = "VolumeNotEmpty"      // the volume holds what may be somebody's; left alone
 	SourceChanged       Reason = "SourceChanged"       // an object changed or vanished while it was read
 	VerificationFailed  Reason = "VerificationFailed"  // files still differ after all rounds
 	TransferFailed      Reason = "TransferFailed"      // everything else that S3 or the disk may do

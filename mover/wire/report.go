@@ -70,7 +70,7 @@ type Report struct {
 	// attempt that progressed is never Retry.
 	Progressed bool `json:"progressed,omitempty"`
 	// Began means that the volume passed the check for foreign content and is being written:
-	// whatever is on it from now on is ours. The manager hands it on as Request.Volume.Began.
+	// whatever is on it is ours until it is complete. The manager hands it on as Request.Volume.Began.
 	Began bool `json:"began,omitempty"`
 	// Held means that the volume holds something that this mover could not prove to be ours,
 	// whatever its reason is, so that the volume must outlive its claim. Never with Began.

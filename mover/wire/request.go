@@ -141,8 +141,8 @@ type Volume struct {
 	// ClaimUID is the claim that is filled. The journal on the volume carries it, and tells a
 	// volume of ours from one that was handed out with somebody's data on it.
 	ClaimUID string `json:"claimUID,omitempty"`
-	// Began means that an earlier mover of this volume said so in its Report: whatever is on
-	// the volume is ours, even without a journal.
+	// Began means that an earlier mover of this volume said so in its Report: without a journal the volume
+	// is complete, and may have been handed over.
 	Began bool `json:"began,omitempty"`
 	// Temporary is the UID of a claim that was made from a snapshot or a clone of that one, and is read in its
 	// place; its content is not older than AsOf. For an Export only, and both or none.

@@ -39,7 +39,6 @@ type process struct {
 	mover    bool
 	attempt  int
 	wish     string
-	began    bool // The request says that an earlier attempt began to write.
 	mounts   []mount
 	stage    int
 	ended    bool

@@ -43,15 +43,12 @@ func (w *world) readRequest(p *process, pod *corev1.Pod) {
 			Bucket string `json:"bucket"`
 			Prefix string `json:"prefix"`
 		} `json:"source"`
-		Volume struct {
-			Began bool `json:"began"`
-		} `json:"volume"`
 		Attempt int `json:"attempt"`
 	}
 	w.must(json.Unmarshal([]byte(strings.Join(pod.Spec.Containers[0].Args, "")), &request))
 	p.mover, p.claimUID = true, pod.Labels[v1alpha1.LabelClaimUID]
 	p.wish = wishOf(request.Source.Bucket, request.Source.Prefix)
-	p.attempt, p.began = request.Attempt, request.Volume.Began
+	p.attempt = request.Attempt
 }
 
 // moverActions are the steps of every process, on cut-off nodes too. A mover looks, takes
@@ -126,8 +123,7 @@ func (w *world) move(p *process) {
 func (w *world) look(p *process, c *content) {
 	switch {
 	case c.journalClaim == p.claimUID,
-		c.state == empty && c.journalClaim == "",
-		c.state != foreign && p.attempt > 1 && p.began:
+		c.state == empty && c.journalClaim == "":
 	case c.state == full && c.wish == p.wish && c.claim == p.claimUID && p.attempt > 1:
 	default:
 		w.oracle.refused[p.mounts[0].volume] = true

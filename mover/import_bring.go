@@ -256,7 +256,7 @@ func (s *importSink) Arrived(e engine.Evidence) {
 }
 
 // prove says by which method a file is its object, and which file that is. Others could have written to it since its
-// last byte came: then its time is another, and it is read back.
+// last byte came: then its time is another, and it is read back. Its size proves nothing then.
 func (t *importing) prove(
 	ctx context.Context,
 	e engine.Evidence,
@@ -275,7 +275,9 @@ func (t *importing) prove(
 		return by, file, t.explainVolume(t.at(e.Index), err)
 	}
 	if file, err = staged.Identity(); err == nil && file != e.File {
-		by, err = compare()
+		if by, err = compare(); err == nil && by == proof.BySize {
+			err = fault.ErrDiffers
+		}
 	}
 	return by, file, err
 }

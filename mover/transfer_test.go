@@ -21,3 +21,13 @@ func transferOf(v *volume.Volume, j *ledger.Journal, prover *proof.Prover) *tran
 		plan:   prover.Plan, prover: prover, volume: v, journal: j, ledger: ledger.New(prover.Plan),
 	}
 }
+
+// importingOf is an import that has listed its source, which it cannot ask any more.
+func importingOf(u *volume.InUse, prover *proof.Prover) *importing {
+	log, sent := &logger{to: io.Discard}, &progress{}
+	l := &listing{progress: sent, log: log, plan: prover.Plan, prover: prover}
+	return &importing{
+		log: log, progress: sent, status: &status{}, listing: l,
+		plan: prover.Plan, prover: prover, ledger: ledger.New(prover.Plan), inUse: u,
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/s3populator/s3populator/mover/engine"
 	"github.com/s3populator/s3populator/mover/plan"
 )
 
@@ -107,5 +108,23 @@ func TestFeed(t *testing.T) {
 				t.Errorf("handed out %q, closed %v; want %q, %v", got.String(), f.closed, tt.want, tt.closed)
 			}
 		})
+	}
+}
+
+// TestASumOfWhateverObjectIsNotEarly: an answer that names no entity tag may be of another object, and its sum, too.
+func TestASumOfWhateverObjectIsNotEarly(t *testing.T) {
+	t.Parallel()
+	for _, pinned := range []bool{true, false} {
+		e := &early{
+			progress: &progress{},
+			feed:     newFeed(feedRoom{freeBytes: 1 << 20}),
+			proven:   map[int]provenFile{},
+		}
+		e.feed.add(plan.Entry{Key: "a", Path: "a", Size: 5})
+		sum := engine.Sum{Algorithm: engine.CRC64NVME}
+		e.Arrived(engine.Evidence{File: engine.Identity{Size: 5}, Received: sum, Said: sum, Pinned: pinned})
+		if proven := len(e.proven) > 0; proven != pinned {
+			t.Errorf("the answer names the object: %v; the file is proven: %v", pinned, proven)
+		}
 	}
 }

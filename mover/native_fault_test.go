@@ -4,6 +4,8 @@ package mover
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"net/http"
 	"os"
@@ -14,6 +16,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/minio/crc64nvme"
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/engine"
@@ -177,8 +180,19 @@ func TestAServerThatRepeatsSecrets(t *testing.T) {
 	}
 }
 
-// TestNativeAsksWhereNoAnswerNamesTheObject: an answer without an entity tag may be of any object.
+// TestNativeAsksWhereNoAnswerNamesTheObject: an answer without an entity tag may be of any object, and so may its sum.
 func TestNativeAsksWhereNoAnswerNamesTheObject(t *testing.T) {
+	for _, verify := range []string{"Size", "Checksum"} {
+		for operation, run := range map[wire.Operation]func(testing.TB, string) *bench{
+			wire.Populate: newBench, wire.Import: newImport,
+		} {
+			t.Run(string(operation)+" by "+verify, func(t *testing.T) { asksWhereNoAnswerNamesTheObject(t, verify, run) })
+		}
+	}
+}
+
+func asksWhereNoAnswerNamesTheObject(t *testing.T, verify string, run func(testing.TB, string) *bench) {
+	t.Helper()
 	s := startVersity(t)
 	before, after := content(1, 1000), content(2, 1000)
 	s.put(t, "dir/a", before)
@@ -189,11 +203,15 @@ func TestNativeAsksWhereNoAnswerNamesTheObject(t *testing.T) {
 		}
 		once.Do(func() { s.put(t, "dir/a", after) })
 		w.Header().Set("Content-Length", strconv.Itoa(len(after)))
+		if verify == "Checksum" {
+			sum := binary.BigEndian.AppendUint64(nil, crc64nvme.Checksum(after))
+			w.Header().Set("X-Amz-Checksum-Crc64nvme", base64.StdEncoding.EncodeToString(sum))
+		}
 		_, _ = w.Write(after)
 		return true
 	})
-	b := newBench(t, p.URL)
-	b.request.Transfer = wire.Transfer{Engine: wire.EngineNative, Verify: "Size"}
+	b := run(t, p.URL)
+	b.request.Transfer = wire.Transfer{Engine: wire.EngineNative, Verify: verify}
 	b.request.Source.Include = []string{"**"} // No second listing: the plan is no whole prefix.
 	if r := b.run(); r.Reason != wire.SourceChanged {
 		t.Errorf("the report is %+v, want %s", r, wire.SourceChanged)

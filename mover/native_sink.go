@@ -5,6 +5,7 @@ package mover
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/s3populator/s3populator/mover/engine"
 	"github.com/s3populator/s3populator/mover/fault"
@@ -60,7 +61,7 @@ func (l *listing) judge(
 	switch {
 	case err == nil && by == proof.BySize && (disputed || e.Fetched != entry.Size):
 		err = fault.ErrDiffers // Nobody vouches for the beginning, or for any of it: the whole object comes again.
-	case err == nil && by == proof.BySize && !e.Pinned:
+	case err == nil && !e.Pinned && slices.Contains([]proof.Method{proof.BySize, proof.ByChecksum}, by):
 		_, err = l.source.Unchanged(ctx, l.plan, entry) // Nothing said that this object was read.
 	}
 	return by, err

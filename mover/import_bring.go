@@ -131,20 +131,20 @@ func (t *importing) removeExtra(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	verified := make(map[uint64]bool, len(t.plan.Entries))
+	verified := make(volume.FileSet, len(t.plan.Entries))
 	for i, e := range t.plan.Entries {
 		if stat, err := t.inUse.Stat(t.at(i)); err == nil && !e.IsDir() {
-			verified[stat.Ino] = true
+			verified.Add(&stat)
 		}
 	}
 	x := volume.Extra{
-		Volume:     t.inUse,
-		Dir:        t.target(),
-		Plan:       t.plan,
-		Filter:     filter,
-		Start:      plan.NameStart(t.request.Source),
-		IsVerified: func(inode uint64) bool { return verified[inode] },
-		Before:     dayAgo(),
+		Volume:   t.inUse,
+		Dir:      t.target(),
+		Plan:     t.plan,
+		Filter:   filter,
+		Start:    plan.NameStart(t.request.Source),
+		Verified: verified,
+		Before:   dayAgo(),
 	}
 	err = x.Run(ctx)
 	t.imported.removed = x.Removed

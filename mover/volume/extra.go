@@ -28,12 +28,21 @@ type Extra struct {
 	Plan   *plan.Plan
 	Filter plan.Filter // What it leaves out stays,
 	Start  string      // and so do paths that begin otherwise.
-	// IsVerified tells that a file was verified, whatever its name is.
-	IsVerified func(inode uint64) bool
+	// Verified are the files that were verified, whatever their names are.
+	Verified FileSet
 	// Before is the time before which a temporary file of another run was changed last if that has ended.
 	Before  time.Time
 	Removed int64
 }
+
+// FileSet are files by device and inode: below a mount point some file systems show files of several devices, which
+// count their inodes each for itself.
+type FileSet map[[2]uint64]bool
+
+// Add a file by what the system says of it.
+func (f FileSet) Add(s *unix.Stat_t) { f[[2]uint64{s.Dev, s.Ino}] = true }
+
+func (f FileSet) has(s *unix.Stat_t) bool { return f[[2]uint64{s.Dev, s.Ino}] }
 
 // hiddenNames begin the names of files that are removed and still open, on NFS and FUSE.
 var hiddenNames = []string{".nfs", ".fuse_hidden"}
@@ -97,7 +106,7 @@ func (x *Extra) isExtra(planned string, stat *unix.Stat_t) bool {
 	hidden := slices.ContainsFunc(hiddenNames, func(start string) bool { return strings.HasPrefix(name, start) })
 	others := isTemporary(name) && time.Unix(stat.Mtim.Unix()).After(x.Before)
 	ofSource := strings.HasPrefix(planned, x.Start) && x.Filter.Selects(planned)
-	return ofSource && !wanted && !hidden && !others && !x.IsVerified(stat.Ino)
+	return ofSource && !wanted && !hidden && !others && !x.Verified.has(stat)
 }
 
 func (x *Extra) remove(in *os.File, name string) error {

@@ -91,12 +91,32 @@ func (t *transfer) refuseUnfinished(ctx context.Context) error {
 func (t *transfer) refuseLoss() error {
 	n, first := t.attributes.Missing()
 	if n == 0 {
-		return nil
+		return t.refuseDisplaced()
 	}
 	return fault.New(
 		wire.SourceChanged,
 		"the export below prefix %s is not whole: %d of its files have no object any more, the first is %s; "+
 			"restore the objects, export again, or remove spec.restoreAttributes to load what is left",
+		plan.Quote(plan.ListPrefix(t.request.Source)),
+		n,
+		plan.Quote(first),
+	)
+}
+
+// refuseDisplaced ends a restore of a run that the source names, if something was put in the place of a link or of a
+// directory: the run would be restored without that.
+func (t *transfer) refuseDisplaced() error {
+	if t.request.Policy.Run == (wire.ExportedRun{}) {
+		return nil
+	}
+	n, first := t.attributes.Displaced()
+	if n == 0 {
+		return nil
+	}
+	return fault.New(
+		wire.SourceChanged,
+		"the export below prefix %s is not whole: objects have the places of %d of its links or directories, the first is "+
+			"%s; remove those objects, or name another run",
 		plan.Quote(plan.ListPrefix(t.request.Source)),
 		n,
 		plan.Quote(first),

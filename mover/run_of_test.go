@@ -3,6 +3,8 @@
 package mover
 
 import (
+	"cmp"
+	"os"
 	"strings"
 	"testing"
 
@@ -21,11 +23,25 @@ func TestARunIsRestoredWholeOrNotAtAll(t *testing.T) {
 		change  func(t *testing.T, s *s3server, b *bench)
 		request func(r *wire.Request)
 		want    wire.Reason
+		// restored is what it ends with where links and directories are restored; want, if it is empty.
+		restored wire.Reason
 	}{
 		"as it was exported": {},
 		"with an object of the user": {change: func(t *testing.T, s *s3server, _ *bench) {
 			s.put(t, "runs/1/mine", []byte("of the user"))
 		}},
+		"an object is where a link was": {change: func(t *testing.T, s *s3server, _ *bench) {
+			s.put(t, "runs/1/link", []byte("of the user"))
+		}, restored: wire.SourceChanged},
+		"an object is below where a link was": {change: func(t *testing.T, s *s3server, _ *bench) {
+			s.put(t, "runs/1/link/x", []byte("of the user"))
+		}, restored: wire.SourceChanged},
+		"an object is where a directory was": {change: func(t *testing.T, s *s3server, _ *bench) {
+			s.put(t, "runs/1/empty", []byte("of the user"))
+		}, restored: wire.SourceChanged},
+		"an object is where a link is not selected": {change: func(t *testing.T, s *s3server, _ *bench) {
+			s.put(t, "runs/1/link/x", []byte("of the user"))
+		}, request: func(r *wire.Request) { r.Source.Include = []string{"a", "dir/**"} }},
 		"an object is gone": {change: func(t *testing.T, s *s3server, _ *bench) {
 			remove(t, s, "runs/1/dir/b")
 		}, want: wire.SourceChanged},
@@ -67,6 +83,8 @@ func TestARunIsRestoredWholeOrNotAtAll(t *testing.T) {
 				b := newExport(t, s.endpoint)
 				b.file("a", "a")
 				b.file("dir/b", "b")
+				mustDo(t, os.Symlink("a", b.at("link")))
+				mustDo(t, os.MkdirAll(b.at("empty/below"), 0o755))
 				digest := b.mustBeDone(b.run()).ManifestDigest
 				if tt.change != nil {
 					tt.change(t, s, b)
@@ -78,8 +96,12 @@ func TestARunIsRestoredWholeOrNotAtAll(t *testing.T) {
 						tt.request(r)
 					}
 				})
-				if r.Reason != tt.want {
-					t.Errorf("the report is %+v, want %q", r, tt.want)
+				want := tt.want
+				if attributes {
+					want = cmp.Or(tt.restored, want)
+				}
+				if r.Reason != want {
+					t.Errorf("the report is %+v, want %q", r, want)
 				}
 			})
 		}

@@ -112,6 +112,33 @@ func (r Restore) Missing() (count int, first string) {
 	return count, first
 }
 
+// Displaced counts the links and directories of the manifest that have the path of an object, or one that leads through
+// it, or, for a link, a directory in their place, and names the first.
+func (r Restore) Displaced() (count int, first string) {
+	for _, e := range r.Manifest.Entries {
+		if e.Type == manifest.File || !r.wants(e) || !r.isDisplaced(e) {
+			continue
+		}
+		count++
+		if count == 1 {
+			first = e.Path
+		}
+	}
+	return count, first
+}
+
+func (r Restore) isDisplaced(e manifest.Entry) bool {
+	if e.Type == manifest.Link && r.Plan.HasDir(e.Path) {
+		return true
+	}
+	for at := e.Path; at != "."; at = path.Dir(at) {
+		if _, file := r.Plan.Find(at); file {
+			return true
+		}
+	}
+	return false
+}
+
 // place makes sure that the entry is there, and reports false when something else is in its place.
 func (r Restore) place(e manifest.Entry) (bool, error) {
 	switch e.Type {

@@ -106,9 +106,11 @@ func (t *importing) settle(ctx context.Context) error {
 		return err
 	}
 	t.progress.enter(wire.Syncing)
+	t.touchAll()
 	if err := t.inUse.Sync(); err != nil {
 		return t.explainVolume(t.target(), err)
 	}
+	t.log.printf("synced %d directories by themselves", t.inUse.Alone.Load())
 	if !t.request.Import.DeleteExtra {
 		return nil
 	}
@@ -124,6 +126,16 @@ func (t *importing) settle(ctx context.Context) error {
 		return t.contested(others)
 	}
 	return t.explainVolume(t.target(), t.inUse.Sync())
+}
+
+// touchAll has every directory of the plan synced where that has to be done for each: an attempt before this one may
+// have renamed files into it, and ended before that.
+func (t *importing) touchAll() {
+	if !t.inUse.EachFile {
+		return
+	}
+	t.inUse.Touch(t.target())
+	t.plan.EachDir(func(dir string) { t.inUse.Touch(t.below(dir)) })
 }
 
 func (t *importing) removeExtra(ctx context.Context) error {

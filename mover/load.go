@@ -330,6 +330,9 @@ func (t *transfer) setOwners() error {
 // complete makes everything durable, then removes the journal, then makes that durable. So
 // a volume without a journal is either untouched or complete.
 func (t *transfer) complete(ctx context.Context) error {
+	if err := t.volume.SyncNames(ctx); err != nil {
+		return err
+	}
 	if err := t.restoreAttributes(ctx); err != nil {
 		return err
 	}
@@ -350,9 +353,10 @@ func (t *transfer) complete(ctx context.Context) error {
 	if err := t.volume.Root.RemoveAll(wire.JournalDir); err != nil {
 		return fmt.Errorf("remove journal: %w", err)
 	}
-	if err := t.volume.Sync(); err != nil {
+	if err := errors.Join(t.volume.SyncRoot(), t.volume.Sync()); err != nil {
 		return err
 	}
-	t.log.printf("synced in %.1f s", time.Since(start).Seconds())
+	took, alone := time.Since(start).Seconds(), t.volume.Alone.Load()
+	t.log.printf("synced in %.1f s, %d files and directories by themselves", took, alone)
 	return nil
 }

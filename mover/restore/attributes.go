@@ -15,9 +15,18 @@ import (
 	"github.com/s3populator/s3populator/mover/plan"
 )
 
-// attributes gives an entry what the manifest says of it: extended attributes while it may still be
-// written, then the owner, whose change takes bits of the mode away, then the mode, then the time.
+// attributes gives an entry what the manifest says of it, durably. Those of a link are as durable as its file system
+// makes them: a link cannot be synced.
 func (r Restore) attributes(e manifest.Entry, result *Result) error {
+	if e.Type == manifest.Link {
+		return r.set(e, result)
+	}
+	return r.Volume.Durably(r.Volume.Data, e.Path, func() error { return r.set(e, result) })
+}
+
+// set gives an entry what the manifest says of it: extended attributes while it may still be
+// written, then the owner, whose change takes bits of the mode away, then the mode, then the time.
+func (r Restore) set(e manifest.Entry, result *Result) error {
 	parent, err := r.Volume.OpenFile(path.Dir(e.Path), unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return fmt.Errorf("restore %s: %w", plan.Quote(e.Path), err)

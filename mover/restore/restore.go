@@ -58,6 +58,9 @@ func (r Restore) Run(ctx context.Context) (Result, error) {
 			directories = append(directories, e)
 		}
 	}
+	if err := r.Volume.SyncNames(ctx); err != nil { // Before a mode may forbid it.
+		return result, err //nolint:wrapcheck // The volume says what failed.
+	}
 	for _, directory := range slices.Backward(directories) {
 		if err := r.attributes(directory, &result); err != nil {
 			return result, err

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,6 +33,8 @@ type InUse struct {
 	EachFile bool
 	// OtherOwners counts files that have another owner or group than those that they replaced.
 	OtherOwners atomic.Int64
+	// Alone counts directories that were synced by themselves.
+	Alone atomic.Int64
 
 	device    uint64 // Whatever has another number is mounted below the volume.
 	files     wire.Files
@@ -251,11 +255,14 @@ func (u *InUse) CanWrite(name string) error {
 // done for each directory.
 func (u *InUse) Sync() error {
 	u.mu.Lock()
-	dirs := u.touched
-	u.touched = map[string]bool{}
+	dirs := slices.Collect(maps.Keys(u.touched))
 	u.mu.Unlock()
-	for name := range dirs {
+	for _, name := range dirs {
+		u.mu.Lock()
+		delete(u.touched, name)
+		u.mu.Unlock()
 		if err := u.syncDirectory(name); err != nil {
+			u.touch(name)
 			return err
 		}
 	}
@@ -274,15 +281,19 @@ func (u *InUse) syncDirectory(name string) error {
 		return nil // It may be written and not read.
 	}
 	defer func() { _ = f.Close() }()
-	if err := f.Sync(); err != nil && lostOnDevice(err) {
-		return fmt.Errorf("write directory %s to its device: %w", plan.Quote(name), err)
+	u.Alone.Add(1)
+	if err := syncOpen(f); err != nil {
+		return fmt.Errorf("directory %s: %w", plan.Quote(name), err)
 	}
 	return nil
 }
 
-func lostOnDevice(err error) bool {
-	return errors.Is(err, unix.EIO) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) ||
-		errors.Is(err, unix.EROFS)
+// Touch has a directory, and those that lead to it, synced by the next Sync, where that has to be done for each: who
+// made them may have ended before that.
+func (u *InUse) Touch(dir string) {
+	for u.touch(dir); dir != "."; u.touch(dir) {
+		dir = path.Dir(dir)
+	}
 }
 
 func (u *InUse) touch(dir string) {

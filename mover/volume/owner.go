@@ -25,7 +25,7 @@ func (v *Volume) SetOwners(p *plan.Plan, want wire.Files) error {
 		return nil
 	}
 	return v.eachOwned(p, want, func(root *os.Root, name string, mode *uint32) error {
-		return own(root, name, want, mode)
+		return v.Durably(root, name, func() error { return own(root, name, want, mode) })
 	})
 }
 

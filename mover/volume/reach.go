@@ -3,8 +3,11 @@
 package volume
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // fsyncOnly are types of file systems that syncfs only hands the pages of to a program or a server,
@@ -67,13 +71,82 @@ func (v *Volume) SyncFile(name string) error {
 	return v.SyncOpen(f)
 }
 
-// SyncOpen is SyncFile for a file that is open.
+// SyncOpen is SyncFile for a file or directory that is open.
 func (v *Volume) SyncOpen(f *os.File) error {
 	if !v.EachFile {
 		return nil
 	}
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("write the volume to its device: %w", err)
+	v.Alone.Add(1)
+	return syncOpen(f)
+}
+
+// fsync is os.File.Sync; a test looks, and refuses, in its place.
+var fsync = (*os.File).Sync
+
+// syncOpen does without what a file system cannot do: some know no sync of a directory.
+func syncOpen(f *os.File) error {
+	err := fsync(f)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if info, statErr := f.Stat(); statErr == nil && info.IsDir() && !lostOnDevice(err) {
+		return nil
+	}
+	return fmt.Errorf("write the volume to its device: %w", err)
+}
+
+func lostOnDevice(err error) bool {
+	return errors.Is(err, unix.EIO) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) ||
+		errors.Is(err, unix.EROFS)
+}
+
+// SyncNames writes the names of all that is on the volume to its device, and what else is known of its directories,
+// where Sync does not, see EachFile. What the storage has of its own is left out.
+func (v *Volume) SyncNames(ctx context.Context) error {
+	if !v.EachFile {
+		return nil
+	}
+	return v.syncNames(ctx, ".")
+}
+
+func (v *Volume) syncNames(ctx context.Context, dir string) error {
+	var below []string
+	err := eachEntry(v.Root, dir, func(e os.DirEntry) bool {
+		name := path.Join(dir, e.Name())
+		if e.IsDir() && name != wire.JournalDir && !slices.Contains(plan.StorageOwn, name) {
+			below = append(below, name)
+		}
+		return ctx.Err() == nil
+	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err == nil {
+		err = v.Durably(v.Root, dir, func() error { return nil })
+	}
+	for _, name := range below {
+		if err == nil {
+			err = v.syncNames(ctx, name)
+		}
+	}
+	return err
+}
+
+// SyncRoot is SyncNames of the root alone.
+func (v *Volume) SyncRoot() error { return v.SyncOpen(v.Dir) }
+
+// Durably makes a change of what is known of a file or directory, and writes that to the device where Sync does not.
+// It is opened before: it may not be readable after. What cannot be read before either is left to the file system.
+func (v *Volume) Durably(root *os.Root, name string, change func() error) error {
+	if !v.EachFile {
+		return change()
+	}
+	f, unread := root.OpenFile(name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if unread == nil {
+		defer func() { _ = f.Close() }()
+	}
+	if err := change(); err != nil || unread != nil {
+		return err
+	}
+	return v.SyncOpen(f)
 }

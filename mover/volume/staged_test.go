@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
@@ -193,9 +195,31 @@ func TestADirectoryThatIsMovedKeepsItsFiles(t *testing.T) {
 	}
 }
 
+// watchSyncs records what is synced by itself, and refuses it while the device is broken.
+func watchSyncs(t *testing.T) (synced func() []string, broken *bool) {
+	t.Helper()
+	was := fsync
+	t.Cleanup(func() { fsync = was })
+	var names []string
+	broken = new(bool)
+	fsync = func(f *os.File) error {
+		if *broken {
+			return unix.EIO
+		}
+		names = append(names, f.Name())
+		return was(f)
+	}
+	return func() []string {
+		list := names
+		names = nil
+		slices.Sort(list)
+		return list
+	}, broken
+}
+
 // Where a sync of all does not reach names, the directories that hold them are synced, and nothing else.
 func TestDirectoriesThatAreSynced(t *testing.T) {
-	t.Parallel()
+	synced, broken := watchSyncs(t)
 	u, err := OpenInUse(t.TempDir(), "run-1", wire.Files{})
 	if err != nil {
 		t.Fatal(err)
@@ -212,8 +236,81 @@ func TestDirectoriesThatAreSynced(t *testing.T) {
 	if got := slices.Sorted(maps.Keys(u.touched)); !slices.Equal(got, []string{".", "a", "a/b"}) {
 		t.Errorf("to be synced are %q", got)
 	}
+	*broken = true
+	if err := u.Sync(); !errors.Is(err, unix.EIO) || len(u.touched) != 3 {
+		t.Errorf("after a sync that failed %v are to be synced (%v)", u.touched, err)
+	}
+	*broken = false
+	synced()
 	if err := u.Sync(); err != nil || len(u.touched) > 0 {
 		t.Errorf("left are %v (%v)", u.touched, err)
+	}
+	if got := synced(); len(got) != 3 || u.Alone.Load() < 3 {
+		t.Errorf("synced were %q", got)
+	}
+	u.Touch("a/b") // Of an attempt that made them and was killed.
+	if got := slices.Sorted(maps.Keys(u.touched)); !slices.Equal(got, []string{".", "a", "a/b"}) {
+		t.Errorf("to be synced are %q", got)
+	}
+}
+
+// A population has no names to go by in the end: all that is on the volume is synced, and what is the storage's is not.
+func TestNamesThatAreSynced(t *testing.T) {
+	synced, broken := watchSyncs(t)
+	dir := t.TempDir()
+	for _, name := range []string{"a/b", "empty", "lost+found/x", wire.JournalDir} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := errors.Join(
+		os.WriteFile(filepath.Join(dir, "a/b/f"), nil, 0o600), os.Symlink("f", filepath.Join(dir, "a/b/link")))
+	v, openErr := Open(dir, "")
+	if err := errors.Join(err, openErr); err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	if err := errors.Join(v.SyncNames(t.Context()), v.SyncRoot()); err != nil || len(synced()) > 0 {
+		t.Errorf("where a sync of all reaches names, they are synced one by one (%v)", err)
+	}
+	v.EachFile = true
+	err = v.SyncNames(t.Context())
+	if got := synced(); err != nil || len(got) != 4 || v.Alone.Load() != 4 {
+		t.Errorf("synced were %q (%v), want the root, a, a/b and empty", got, err)
+	}
+	if err := v.SyncRoot(); err != nil || len(synced()) != 1 {
+		t.Errorf("the root was not synced (%v)", err)
+	}
+	*broken = true
+	if err := v.SyncNames(t.Context()); !errors.Is(err, unix.EIO) {
+		t.Errorf("a device that refuses names is not told of: %v", err)
+	}
+	if err := v.SyncRoot(); !errors.Is(err, unix.EIO) {
+		t.Errorf("a device that refuses the root is not told of: %v", err)
+	}
+}
+
+// What is known of a file is synced after it was changed, also where that keeps the mover from opening it.
+func TestOwnersAndModesAreSynced(t *testing.T) {
+	synced, _ := watchSyncs(t)
+	dir := t.TempDir()
+	p, err := makePlan(t, wire.Request{Operation: wire.Populate}, object{key: "d/f", size: 0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := Open(dir, "")
+	if err == nil {
+		err = errors.Join(v.MakeTarget(), os.Mkdir(filepath.Join(dir, "d"), 0o755),
+			os.WriteFile(filepath.Join(dir, "d/f"), nil, 0o600))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	v.EachFile = true
+	err = v.SetOwners(p, wire.Files{Mode: new(uint32(0)), DirMode: new(uint32(0o700))})
+	if got := synced(); err != nil || len(got) != 2 {
+		t.Errorf("synced were %q (%v), want the file and its directory", got, err)
 	}
 }
 

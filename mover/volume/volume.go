@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -39,9 +40,11 @@ type Volume struct {
 	Dir     *os.File
 	dataDir *os.File // The target directory again, for openat2.
 	Target  string
-	// EachFile means that Sync is not enough for what was written to files: each has to be synced
-	// by itself.
+	// EachFile means that Sync is not enough for what was written to files, nor for names and attributes: each file
+	// and each directory has to be synced by itself.
 	EachFile bool
+	// Alone counts those that were.
+	Alone atomic.Int64
 }
 
 // Open opens the mount point and changes nothing.

@@ -92,6 +92,16 @@ func TestRightsOfAnnotations(t *testing.T) {
 	s.AssertContent(s.Reader(set), bucket.Under(""))
 }
 
+// thief has the token of our ServiceAccount.
+func thief(s *story.Story) client.Client {
+	return s.As(
+		story.ManagerAccount,
+		"system:serviceaccounts",
+		"system:serviceaccounts:"+story.SystemNamespace,
+		"system:authenticated",
+	)
+}
+
 // Whoever has the token of our ServiceAccount gets movers out of it, and nothing else. The
 // API server finds nothing wrong with the types of any expression.
 func TestManagerIsPinned(t *testing.T) {
@@ -100,12 +110,7 @@ func TestManagerIsPinned(t *testing.T) {
 	s.Untouched = true
 	claim := s.Claim(story.Claim{Name: "users"})
 	s.WaitForPhase(claim, corev1.ClaimBound) // A Pending claim cannot ask for more: no policy would be asked.
-	thief := s.As(
-		story.ManagerAccount,
-		"system:serviceaccounts",
-		"system:serviceaccounts:"+story.SystemNamespace,
-		"system:authenticated",
-	)
+	thief := thief(s)
 	shell := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "populate-shell", Namespace: s.Namespace}}
 	shell.Spec = story.PodSpec(claim.Name, false, false)
 	shell.Spec.Containers[0].Name = "mover" // Its image is not ours.
@@ -143,6 +148,69 @@ func TestManagerIsPinned(t *testing.T) {
 			t.Errorf("%s: %+v", p.Name, p.Status.TypeChecking.ExpressionWarnings)
 		}
 	}
+}
+
+// badJobs are like one that the manager makes, but for what the refusal says.
+var badJobs = map[string]struct {
+	change func(*batchv1.Job)
+	want   string
+}{
+	"is of nobody": {func(j *batchv1.Job) { j.Labels = nil }, "has neither the labels"},
+	"is of another export": {
+		func(j *batchv1.Job) { j.Labels[v1alpha1.LabelExportUID] = "7" }, "has neither the labels",
+	},
+	"has the name of another's": {func(j *batchv1.Job) { j.Name = "backup" }, "Jobs named export-UID only"},
+	"takes the pods of others": {func(j *batchv1.Job) {
+		j.Spec.ManualSelector, j.Spec.Parallelism = new(true), new(int32(0))
+		j.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "database"}}
+		j.Spec.Template.Labels = map[string]string{"app": "database"}
+	}, "has no spec.manualSelector, spec.selector of its own"},
+	"selects": {func(j *batchv1.Job) {
+		j.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{batchv1.JobNameLabel: j.Name}}
+	}, "has no spec.selector of its own"},
+	"is run by another controller": {
+		func(j *batchv1.Job) { j.Spec.ManagedBy = new("example.com/elsewhere") }, "has no spec.managedBy of its own",
+	},
+}
+
+// It gets no pods of others by way of a Job, and ends no Job of others, whatever its name is.
+func TestManagerIsPinnedToItsJobs(t *testing.T) {
+	t.Parallel()
+	s := story.Begin(t, world)
+	s.Untouched = true
+	thief := thief(s)
+	labels := map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelExportUID: "0b1c"}
+	good := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "export-0b1c", Namespace: s.Namespace, Labels: labels}}
+	good.Spec.Suspend = new(true)
+	good.Spec.Template.Spec = corev1.PodSpec{
+		RestartPolicy: corev1.RestartPolicyNever, AutomountServiceAccountToken: new(false),
+		Containers: []corev1.Container{{
+			Name: "mover", Image: image.Name("mover"),
+			SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: new(false)},
+		}},
+	}
+	if err := thief.Create(t.Context(), good.DeepCopy(), client.DryRunAll); err != nil {
+		t.Fatalf("a Job as the manager makes one: %v", err)
+	}
+	for what, tt := range badJobs {
+		bad := good.DeepCopy()
+		tt.change(bad)
+		if err := world.Client.Create(t.Context(), bad.DeepCopy(), client.DryRunAll); err != nil {
+			t.Errorf("a Job that %s cannot be made by anybody: %v", what, err)
+		}
+		if err := thief.Create(t.Context(), bad, client.DryRunAll); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("a Job that %s: %v, want a refusal that says %q", what, err, tt.want)
+		}
+	}
+	nightly := good.DeepCopy()
+	nightly.Name, nightly.Labels = "export-nightly", nil
+	s.Create(nightly)
+	err := thief.Delete(t.Context(), nightly.DeepCopy())
+	if err == nil || !strings.Contains(err.Error(), "Job export-nightly has neither the labels") {
+		t.Errorf("a user's Job is deleted: %v", err)
+	}
+	s.DeleteAs(nightly, "Foreground")
+	s.Gone(nightly)
 }
 
 // A claim that is created for a volume, as a restore does, keeps it, whatever it carries; its

@@ -64,7 +64,7 @@ func (w *world) now() time.Time { return time.Unix(w.clock.Load(), 0) }
 // manager starts one; what is returned ends it.
 func (w *world) manager(t *testing.T) (end func()) {
 	t.Helper()
-	mgr, err := ctrl.NewManager(w.config, ctrl.Options{
+	mgr, err := ctrl.NewManager(w.asManager(), ctrl.Options{
 		Scheme: w.scheme, Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
@@ -84,7 +84,7 @@ func (w *world) manager(t *testing.T) (end func()) {
 	}
 	prunes := &prune.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: recorder, Now: w.now,
-		Options: prune.Options{Image: moverpod.Image{Name: "mover"}},
+		Options: prune.Options{Image: moverpod.Image{Name: shippedImage}},
 	}
 	if err := prunes.SetupWithManager(mgr); err != nil {
 		t.Fatal(err)

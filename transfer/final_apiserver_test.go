@@ -16,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -244,9 +243,7 @@ func (w *world) look(t *testing.T, o client.Object, judge func() error) error {
 
 func (w *world) finalManager(t *testing.T) {
 	t.Helper()
-	asItself := rest.CopyConfig(w.config)
-	asItself.Impersonate = rest.ImpersonationConfig{UserName: ourselves, Groups: []string{"system:masters"}}
-	mgr, err := ctrl.NewManager(asItself, ctrl.Options{
+	mgr, err := ctrl.NewManager(w.asManager(), ctrl.Options{
 		Scheme: w.scheme, Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})

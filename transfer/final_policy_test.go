@@ -25,10 +25,21 @@ import (
 // ourselves is who the shipped policies of the API server take for the manager.
 const ourselves = "system:serviceaccount:s3populator-system:s3populator"
 
-// pin installs the policies that say what the manager may change: whatever it does here must be among that.
+// shippedImage is that of the movers which the policies allow.
+const shippedImage = "docker.io/s3populator/mover:dev"
+
+// asManager is the API server as the manager's ServiceAccount sees it.
+func (w *world) asManager() *rest.Config {
+	c := rest.CopyConfig(w.config)
+	c.Impersonate = rest.ImpersonationConfig{UserName: ourselves, Groups: []string{"system:masters"}}
+	return c
+}
+
+// pin installs the policies that say what the manager may change, and what nobody else may of its S3Exports: whatever
+// it does here must be among that.
 func (w *world) pin(t *testing.T) {
 	t.Helper()
-	for _, file := range []string{"manager.yaml", "manager_volumes.yaml"} {
+	for _, file := range []string{"exports.yaml", "manager.yaml", "manager_volumes.yaml"} {
 		text, err := os.ReadFile("../manifests/policy/" + file)
 		if err != nil {
 			t.Fatal(err)
@@ -45,9 +56,7 @@ func (w *world) pin(t *testing.T) {
 	probe.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
 	probe.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
 	w.create(t, probe)
-	thief := rest.CopyConfig(w.config)
-	thief.Impersonate = rest.ImpersonationConfig{UserName: ourselves, Groups: []string{"system:masters"}}
-	c, err := client.New(thief, client.Options{Scheme: w.scheme})
+	c, err := client.New(w.asManager(), client.Options{Scheme: w.scheme})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,10 +90,12 @@ func (k *kubelet) end(t *testing.T, p *corev1.Pod, r wire.Report) {
 }
 
 // What a Job of a real cluster makes of what movers say: a shard that fails twice is complete in the end, one that
-// got on counts for nothing, and one that only a person can help ends all.
+// got on counts for nothing, and one that only a person can help ends all. The policies that are shipped let the Job be
+// made and deleted.
 func TestShardsOfARealJob(t *testing.T) {
 	w := newWorld(t)
 	w.controllers(t, "job-controller,garbage-collector-controller")
+	w.pin(t)
 	w.bound(t, "data")
 	w.exporter(t)
 	failing := wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Message: "reset"}

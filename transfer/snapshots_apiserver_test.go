@@ -29,7 +29,7 @@ import (
 // exporter starts a manager of S3Exports.
 func (w *world) exporter(t *testing.T) *export.Reconciler {
 	t.Helper()
-	mgr, err := ctrl.NewManager(w.config, ctrl.Options{
+	mgr, err := ctrl.NewManager(w.asManager(), ctrl.Options{
 		Scheme: w.scheme, Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
@@ -40,7 +40,7 @@ func (w *world) exporter(t *testing.T) *export.Reconciler {
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("test"), Started: time.Now(),
 		Places: places.Office{Cache: mgr.GetClient(), Now: time.Now},
 		Options: export.Options{
-			Image: moverpod.Image{Name: "mover"}, Defaults: moverpod.Defaults{RunAs: moverpod.NonRoot}, Now: time.Now,
+			Image: moverpod.Image{Name: shippedImage}, Defaults: moverpod.Defaults{RunAs: moverpod.NonRoot}, Now: time.Now,
 			ProgressCA: func() []byte { return nil }, Workers: 1,
 		},
 	}

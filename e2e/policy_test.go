@@ -140,8 +140,8 @@ func TestManagerIsPinned(t *testing.T) {
 	}
 	var all admissionv1.ValidatingAdmissionPolicyList
 	err := world.Client.List(t.Context(), &all, client.MatchingLabels{"app.kubernetes.io/part-of": "s3populator"})
-	if err != nil || len(all.Items) != 9 {
-		t.Fatalf("there are %d policies (%v), want nine", len(all.Items), err)
+	if err != nil || len(all.Items) != 10 {
+		t.Fatalf("there are %d policies (%v), want ten", len(all.Items), err)
 	}
 	for _, p := range all.Items {
 		if p.Status.TypeChecking != nil && len(p.Status.TypeChecking.ExpressionWarnings) > 0 {
@@ -211,6 +211,32 @@ func TestManagerIsPinnedToItsJobs(t *testing.T) {
 	}
 	s.DeleteAs(nightly, "Foreground")
 	s.Gone(nightly)
+}
+
+// Nobody but the manager says that what a run has exported is being removed, or is not any more.
+func TestPolicyOfMarkedRuns(t *testing.T) {
+	t.Parallel()
+	s := story.Begin(t, world)
+	e := &v1alpha1.S3Export{ObjectMeta: metav1.ObjectMeta{Name: "run", Namespace: s.Namespace}}
+	e.Spec.ClaimName, e.Spec.Suspend = "absent", true
+	e.Spec.Destination.Region, e.Spec.Destination.Bucket = "x", "backups"
+	s.Create(e)
+	defer s.Delete(e)
+	s.Grant("exporter", "s3exports")
+	for who, by := range map[string]client.Client{
+		"who may do anything with S3Exports": s.As("exporter"), "an administrator": world.Client,
+	} {
+		patch := client.RawPatch("application/merge-patch+json",
+			[]byte(`{"metadata":{"annotations":{"`+v1alpha1.AnnotationPruning+`":"`+string(e.UID)+` 2026-01-02T03:00:00Z"}}}`))
+		err := by.Patch(t.Context(), e.DeepCopy(), patch, client.DryRunAll)
+		if err == nil || !strings.Contains(err.Error(), "only S3 volume populator writes it") {
+			t.Errorf("%s marks a run: %v", who, err)
+		}
+		other := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"annotations":{"a":"b"}}}`))
+		if err := by.Patch(t.Context(), e.DeepCopy(), other, client.DryRunAll); err != nil {
+			t.Errorf("%s writes another annotation: %v", who, err)
+		}
+	}
 }
 
 // A claim that is created for a volume, as a restore does, keeps it, whatever it carries; its

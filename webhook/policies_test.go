@@ -157,6 +157,8 @@ func TestPolicies(t *testing.T) {
 	t.Run("change", c.testChange)
 	t.Run("selectors", c.testSelectors)
 	t.Run("records of imports", c.testImportRecords)
+	t.Run("marks of runs", c.testPruning)
+	t.Run("policies of runs", c.testPolicyOfRun)
 	t.Run("the manager", c.testManager)
 	t.Run("the manager's Jobs", c.testManagerJobs)
 	t.Run("the manager's volumes", c.testManagerVolumes)

@@ -203,8 +203,8 @@ const (
 const AnnotationScheduledAt = Group + "/scheduled-at"
 
 // AnnotationPruning on a complete S3Export: its UID, and when the manager began to remove its objects, in RFC 3339.
-// From then on it is no run to keep, to restore or to copy from. Written and read by the manager; with another UID it
-// says nothing.
+// From then on it is no run to keep, to restore or to copy from. Written by the manager, which a policy of the API
+// server sees to, and read by it; with another UID it says nothing.
 const AnnotationPruning = Group + "/pruning"
 
 // AnnotationReplicas on the Deployment of the manager: how many there were before it was stopped to be uninstalled.

@@ -102,6 +102,9 @@ func exportSummary(r wire.Request, e upload.Result) string {
 		{e.Special, "sockets, FIFOs and devices were left out"},
 		{e.Changed, "files changed while they were read and may be mixtures"},
 		{e.Gone, "files were removed or renamed after the scan"},
+		{e.Unsettled, "directories changed each time that they were looked at, so that files that were moved meanwhile may " +
+			"be missing"},
+		{e.Spared, "objects were not deleted for spec.deleteExtra therefore"},
 		{untidy, "mark of the run is left below the prefix, because it could not be removed"},
 		{e.Others, "other objects are below the prefix, and a population loads them, too"},
 	} {

@@ -133,6 +133,9 @@ func (x *export) sort() ([]work, error) {
 			strings.Join(x.there.inWay.First, ", "),
 		)
 	}
+	if err := x.refuseBlocking(); err != nil {
+		return nil, err
+	}
 	var todo []work
 	var refused Examples
 	for i := range x.scan.Entries {

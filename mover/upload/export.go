@@ -28,6 +28,9 @@ type Result struct {
 	Unsafe                                      int64 // Left out, because their paths cannot be keys.
 	Changed                                     int64 // Files that changed while they were read, twice.
 	Gone                                        int64 // Files that were removed after the scan.
+	// Unsettled are directories that changed each time that they were looked at, and Spared the objects that were not
+	// deleted therefore.
+	Unsettled, Spared int64
 	// Others are objects below the prefix that are not of this export. A population loads them, too.
 	Others int64
 	// Progressed means that the next attempt has less to do. Where everything was sent and is not found as
@@ -236,7 +239,7 @@ func (x *export) lasting(e *manifest.Entry) {
 
 // refuseScan applies the policies to what was scanned.
 func (x *export) refuseScan(s *Scan) error {
-	x.result.Special, x.result.Unsafe = s.Special, 0
+	x.result.Special, x.result.Unsafe, x.result.Unsettled = s.Special, 0, s.Unsettled
 	if s.Denied.Count > 0 {
 		return denied(s.Denied)
 	}

@@ -6,7 +6,9 @@ import (
 	"context"
 	"strings"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/manifest"
+	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // isExtra tells that an object is to be deleted, of a path that no file of the scan has: the last
@@ -18,6 +20,32 @@ func (x *export) isExtra(path string, size int64, etag string) bool {
 	}
 	e, ok := x.last.here.Find(path)
 	return ok && e.Type == manifest.File && e.Size == size && e.ETag == etag
+}
+
+// stillExtra are the keys that are to be deleted at the end. A scan that did not settle tells of no file that it is
+// gone: it may be where nobody has looked since.
+func (x *export) stillExtra() []string {
+	if x.scan.Unsettled > 0 {
+		x.result.Spared = int64(len(x.there.extra))
+		return nil
+	}
+	return x.there.extra
+}
+
+// refuseBlocking ends an attempt that would have to delete such a file's object before it sends anything.
+func (x *export) refuseBlocking() error {
+	n := len(x.there.blocking)
+	if n == 0 || x.scan.Unsettled == 0 {
+		return nil
+	}
+	return fault.New(
+		wire.FileChanged,
+		"%d objects are in the way of files, and spec.deleteExtra would have them removed, but %d directories changed each "+
+			"time that they were looked at, so that the files of those objects may have another name by now; the next "+
+			"attempt looks again, and an export of a snapshot is not disturbed",
+		n,
+		x.scan.Unsettled,
+	)
 }
 
 // inWay tells that no volume can hold an object of this path beside what was scanned: something else

@@ -24,7 +24,7 @@ func (x *export) finish(ctx context.Context) error {
 	if err := x.alone(ctx); err != nil {
 		return x.refused(err)
 	}
-	if err := x.delete(ctx, x.there.extra); err != nil {
+	if err := x.delete(ctx, x.stillExtra()); err != nil {
 		return x.refused(err)
 	}
 	if err := x.confirm(ctx); err != nil {

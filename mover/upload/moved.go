@@ -14,11 +14,12 @@ import (
 )
 
 // sendMoved looks where files are that are not under their names any more: one that was renamed was on the
-// volume all along. A volume on which that never ends is taken as it is.
+// volume all along. So was what may be missing of a scan that did not settle. A volume on which that never ends is
+// taken as it is.
 func (x *export) sendMoved(ctx context.Context) error {
 	const rounds = 3
 	known := 0
-	for round := 1; round <= rounds && len(x.gone) > known; round++ {
+	for round := 1; round <= rounds && (len(x.gone) > known || round == 1 && x.scan.Unsettled > 0); round++ {
 		known = len(x.gone)
 		todo, err := x.scanAgain(ctx)
 		if err != nil {

@@ -26,20 +26,9 @@ type Scan struct {
 	Special int64            // Sockets, FIFOs and devices.
 	Unsafe  Examples         // Paths that cannot be keys.
 	Denied  Examples         // Paths that may not be read.
-}
-
-// Examples count paths, and keep the first three for a message.
-type Examples struct {
-	Count int64
-	First []string
-}
-
-func (e *Examples) add(name, problem string) {
-	const most = 3
-	e.Count++
-	if len(e.First) < most {
-		e.First = append(e.First, plan.Quote(name)+" ("+problem+")")
-	}
+	// Unsettled are directories that changed each time that their names were read: something may be missing that was
+	// on the volume all along.
+	Unsettled int64
 }
 
 // scanner walks directories by descriptors, so that a directory that is replaced by a link while
@@ -49,6 +38,19 @@ type scanner struct {
 	prefix string // Of the keys.
 	atRoot bool   // What is exported is the volume itself.
 	filter plan.Filter
+
+	top     *os.File
+	looks   map[string]*look    // By the path of a directory whose names were read.
+	out     map[string]*leftOut // By the path of a directory of which something is left out.
+	again   map[string]bool     // The directories that were read again, from the second look on.
+	differs bool                // What is there now is something else than what a look before has found.
+}
+
+func newScanner(prefix string, t *Tree, filter plan.Filter) *scanner {
+	return &scanner{
+		scan: new(Scan), prefix: prefix, atRoot: t.atRoot, filter: filter,
+		top: t.top, looks: map[string]*look{}, out: map[string]*leftOut{},
+	}
 }
 
 func sortEntries(entries []manifest.Entry) {
@@ -64,9 +66,8 @@ func find(entries []manifest.Entry, name string) (int, bool) {
 	})
 }
 
-// directory scans one directory, and closes it.
-func (s *scanner) directory(ctx context.Context, d *os.File, at string) error {
-	defer func() { _ = d.Close() }()
+// names scans what is in a directory.
+func (s *scanner) names(ctx context.Context, d *os.File, at string, l *look) error {
 	const batch = 1024
 	for {
 		if err := context.Cause(ctx); err != nil {
@@ -74,6 +75,7 @@ func (s *scanner) directory(ctx context.Context, d *os.File, at string) error {
 		}
 		names, err := d.Readdirnames(batch)
 		for _, name := range names {
+			l.add(name)
 			if err := s.name(ctx, d, at, name); err != nil {
 				return err
 			}
@@ -93,10 +95,11 @@ func (s *scanner) name(ctx context.Context, d *os.File, at, name string) error {
 	var stat unix.Stat_t
 	err := unix.Fstatat(int(d.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW)
 	if errors.Is(err, unix.ENOENT) {
-		return nil // It went while the directory was read.
+		s.vanished(full)
+		return nil
 	}
 	if isDenied(err) {
-		s.scan.Denied.add(full, "its directory may not be searched")
+		s.left(at).denied.add(full, "its directory may not be searched")
 		return nil
 	}
 	if err != nil {
@@ -112,11 +115,11 @@ func (s *scanner) name(ctx context.Context, d *os.File, at, name string) error {
 		return nil
 	}
 	if !ok {
-		s.scan.Special++
+		s.left(at).special++
 		return nil
 	}
 	if problem := keyProblem(s.prefix, full); problem != "" {
-		s.scan.Unsafe.add(full, problem)
+		s.left(at).unsafe.add(full, problem)
 		return nil
 	}
 	if e.Type == manifest.Link {
@@ -128,16 +131,17 @@ func (s *scanner) name(ctx context.Context, d *os.File, at, name string) error {
 // entry takes a file or a directory.
 func (s *scanner) entry(ctx context.Context, d *os.File, name string, e manifest.Entry) error {
 	if e.Type == manifest.File && isDenied(unix.Faccessat(int(d.Fd()), name, unix.R_OK, unix.AT_EACCESS)) {
-		s.scan.Denied.add(e.Path, "of user "+strconv.FormatUint(uint64(e.UID), 10))
+		s.left(dirOf(e.Path)).denied.add(e.Path, "of user "+strconv.FormatUint(uint64(e.UID), 10))
 		return nil
 	}
 	var err error
 	e.XAttrs, err = attributesOf(d, name)
 	switch {
 	case isGone(err):
+		s.vanished(e.Path)
 		return nil
 	case isDenied(err):
-		s.scan.Denied.add(e.Path, "its attributes, of user "+strconv.FormatUint(uint64(e.UID), 10))
+		s.left(dirOf(e.Path)).denied.add(e.Path, "its attributes, of user "+strconv.FormatUint(uint64(e.UID), 10))
 		return nil
 	case err != nil:
 		return fmt.Errorf("scan %s: %w", plan.Quote(e.Path), err)
@@ -149,25 +153,19 @@ func (s *scanner) entry(ctx context.Context, d *os.File, name string, e manifest
 	return s.descend(ctx, d, name, e)
 }
 
-// reserved leaves out what the file system, the storage or we keep at the root of a volume. The same
-// name elsewhere, or of a file, is somebody's data that no volume could take back: that is said.
-func (s *scanner) reserved(name string, isDirectory bool) {
-	if s.atRoot && isDirectory {
-		return
-	}
-	s.scan.Unsafe.add(name, "the name is reserved at the root of a volume")
-}
-
 func (s *scanner) descend(ctx context.Context, d *os.File, name string, e manifest.Entry) error {
 	below, err := openDirectory(d, name)
 	switch {
+	case err == nil && s.knows(below, e.Path): // It is looked at by itself.
+		return below.Close() //nolint:wrapcheck // It was only read.
 	case err == nil:
 		return s.directory(ctx, below, e.Path)
 	case isDenied(err):
-		s.scan.Denied.add(e.Path, "a directory of user "+strconv.FormatUint(uint64(e.UID), 10))
+		s.left(dirOf(e.Path)).denied.add(e.Path, "a directory of user "+strconv.FormatUint(uint64(e.UID), 10))
 		return nil
 	case isGone(err):
 		s.scan.Entries = s.scan.Entries[:len(s.scan.Entries)-1] // It is no directory any more.
+		s.vanished(e.Path)
 		return nil
 	}
 	return fmt.Errorf("open directory %s: %w", plan.Quote(e.Path), err)
@@ -177,7 +175,8 @@ func (s *scanner) link(d *os.File, name string, e manifest.Entry) error {
 	target := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(int(d.Fd()), name, target)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) {
-		return nil // It went, or is no link any more.
+		s.vanished(e.Path) // Or it is no link any more.
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("read link %s: %w", plan.Quote(e.Path), err)

@@ -5,8 +5,11 @@ package upload
 import (
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -209,7 +212,7 @@ func TestANameThatIsToldTwice(t *testing.T) {
 	}
 	file("d/below")
 	file("f")
-	s := &scanner{scan: new(Scan)}
+	s := newScanner("", new(Tree), plan.Filter{})
 	for range 2 {
 		top, err := os.Open(dir)
 		if err != nil {
@@ -231,5 +234,123 @@ func TestANameThatIsToldTwice(t *testing.T) {
 	}
 	if err := m.Check(); err != nil || len(m.Entries) != 2 {
 		t.Errorf("%v: the entries are %+v", err, m.Entries)
+	}
+}
+
+// onLook is a context that runs a function at each look of a scan: before the names of a directory are read, and
+// before its end is known.
+type onLook func()
+
+func (onLook) Deadline() (deadline time.Time, ok bool) { return deadline, false }
+func (onLook) Done() <-chan struct{}                   { return nil }
+func (onLook) Value(any) any                           { return nil }
+
+func (f onLook) Err() error {
+	f()
+	return nil
+}
+
+// atLook runs a function at one look, the first of which is 1: at the second one the names of the exported directory
+// are known, and those of the first directory in it are not.
+func atLook(n int, do func()) onLook {
+	looks := 0
+	return func() {
+		looks++
+		if looks == n {
+			do()
+		}
+	}
+}
+
+// What is renamed while a volume is scanned was there all along, whether it leaves a directory that is read later,
+// or takes another name in one whose names are known.
+func TestRenamesDuringAScan(t *testing.T) {
+	t.Parallel()
+	const beforeFirst, beforeSecond = 2, 4 // Of the directories in the exported one, whichever is read first.
+	for name, tt := range map[string]struct {
+		look   int
+		rename [][2]string
+		want   []string
+	}{
+		"in a directory whose names are known": {
+			beforeFirst,
+			[][2]string{{"x.tmp", "x"}, {"y.tmp", "y"}},
+			[]string{"directory a", "file a/f", "directory b", "file b/g", "file x", "file y"},
+		},
+		"from a directory that was not read to one that was": {
+			beforeSecond,
+			[][2]string{{"a/f", "b/f"}, {"b/g", "a/g"}},
+			[]string{"directory a", "file a/g", "directory b", "file b/f", "file x.tmp", "file y.tmp"},
+		},
+		"of directories before one was read": {
+			beforeFirst,
+			[][2]string{{"a", "c"}, {"b", "d"}},
+			[]string{"directory c", "file c/f", "directory d", "file d/g", "file x.tmp", "file y.tmp"},
+		},
+		"of a directory into another": {
+			beforeFirst,
+			[][2]string{{"b", "a/b"}},
+			[]string{"directory a", "directory a/b", "file a/b/g", "file a/f", "file x.tmp", "file y.tmp"},
+		},
+		"of directories, each to the other's name": {
+			beforeSecond,
+			[][2]string{{"a", "c"}, {"b", "a"}, {"c", "b"}},
+			[]string{"directory a", "file a/g", "directory b", "file b/f", "file x.tmp", "file y.tmp"},
+		},
+	} {
+		mount := t.TempDir()
+		for _, file := range []string{"a/f", "b/g", "x.tmp", "y.tmp"} {
+			writeFile(t, filepath.Join(mount, file), file)
+		}
+		tree, err := OpenTree(mount, "")
+		must(t, err)
+		got, err := tree.Scan(atLook(tt.look, func() {
+			for _, r := range tt.rename {
+				must(t, os.Rename(filepath.Join(mount, r[0]), filepath.Join(mount, r[1])))
+			}
+		}), "", plan.Filter{})
+		tree.Close()
+		must(t, err)
+		if diff := cmp.Diff(tt.want, paths(got)); diff != "" || got.Unsettled != 0 {
+			t.Errorf("%s: %d unsettled (-want +got):\n%s", name, got.Unsettled, diff)
+		}
+	}
+}
+
+// What is left out counts once, however often its directory is read.
+func TestWhatIsLeftOutOfADirectoryThatIsReadAgain(t *testing.T) {
+	t.Parallel()
+	mount := t.TempDir()
+	writeFile(t, filepath.Join(mount, "a/no\x01XML"), "")
+	must(t, unix.Mkfifo(filepath.Join(mount, "a/fifo"), 0o600))
+	tree, err := OpenTree(mount, "")
+	must(t, err)
+	defer tree.Close()
+	got, err := tree.Scan(atLook(2, func() { writeFile(t, filepath.Join(mount, "a/late"), "") }), "", plan.Filter{})
+	must(t, err)
+	if got.Special != 1 || got.Unsafe.Count != 1 || len(got.Unsafe.First) != 1 || got.Unsettled != 0 {
+		t.Errorf("%d special, unsafe %+v, %d unsettled", got.Special, got.Unsafe, got.Unsettled)
+	}
+}
+
+// A volume that never stands still is scanned all the same, and that is said. What was found of it is kept, because
+// it is missed when it is to be sent.
+func TestAScanThatNeverSettles(t *testing.T) {
+	t.Parallel()
+	mount := t.TempDir()
+	in := func(n int) string { return filepath.Join(mount, strconv.Itoa(n)) }
+	writeFile(t, in(0), "it is renamed all the time")
+	writeFile(t, filepath.Join(mount, "still/f"), "")
+	tree, err := OpenTree(mount, "")
+	must(t, err)
+	defer tree.Close()
+	n := 0
+	got, err := tree.Scan(onLook(func() {
+		must(t, os.Rename(in(n), in(n+1)))
+		n++
+	}), "", plan.Filter{})
+	must(t, err)
+	if found := paths(got); got.Unsettled != 1 || len(found) < 3 || !slices.Contains(found, "file still/f") {
+		t.Errorf("%d unsettled, found %v", got.Unsettled, found)
 	}
 }

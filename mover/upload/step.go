@@ -152,6 +152,7 @@ func (x *export) runFinish(ctx context.Context) error {
 	}
 	x.begin = p.Begin
 	x.result.Special, x.result.Unsafe, x.result.Deleted = p.Special, p.Unsafe, p.Deleted
+	x.result.Unsettled = p.Unsettled
 	if err := x.gather(ctx, p); err != nil {
 		return x.refused(err)
 	}
@@ -170,7 +171,7 @@ func (x *export) runFinish(ctx context.Context) error {
 // gather makes the scan of the plan and of what became of its files. Each file is one shard's.
 func (x *export) gather(ctx context.Context, p planned) error {
 	of := make([][]manifest.Entry, p.Shards)
-	x.scan = new(Scan)
+	x.scan = &Scan{Unsettled: p.Unsettled}
 	for _, e := range p.entries {
 		switch {
 		case e.Type != manifest.File:

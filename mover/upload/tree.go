@@ -124,9 +124,10 @@ func openDirectory(below *os.File, name string) (*os.File, error) {
 // Scan reads what is there. Prefix is that of the keys, and the filter is asked about paths
 // below the exported one.
 func (t *Tree) Scan(ctx context.Context, prefix string, filter plan.Filter) (*Scan, error) {
-	s := &scanner{scan: new(Scan), prefix: prefix, atRoot: t.atRoot, filter: filter}
+	s := newScanner(prefix, t, filter)
 	if t.IsFile() {
 		err := s.name(ctx, t.top, "", t.file)
+		s.countOut()
 		return s.scan, err
 	}
 	top, err := openDirectory(t.top, ".") // A reading position of its own.
@@ -134,6 +135,9 @@ func (t *Tree) Scan(ctx context.Context, prefix string, filter plan.Filter) (*Sc
 		return nil, topFailure("", err)
 	}
 	if err := s.directory(ctx, top, ""); err != nil {
+		return nil, err
+	}
+	if err := s.settle(ctx); err != nil {
 		return nil, err
 	}
 	s.finish()
@@ -170,11 +174,17 @@ func (s *Scan) once() {
 	if len(kept) == told {
 		return
 	}
-	s.Entries = slices.DeleteFunc(slices.Clone(kept), func(e manifest.Entry) bool { return s.belowOther(e.Path) })
+	s.Entries = s.onlyInDirectories()
+}
+
+// onlyInDirectories leaves out what is below something else than a directory.
+func (s *Scan) onlyInDirectories() []manifest.Entry {
+	return slices.DeleteFunc(slices.Clone(s.Entries), func(e manifest.Entry) bool { return s.belowOther(e.Path) })
 }
 
 // finish sorts, and leaves out directories that are not selected and have nothing in them that is.
 func (s *scanner) finish() {
+	s.countOut()
 	sortEntries(s.scan.Entries)
 	s.scan.once()
 	if s.filter.IsEmpty() {

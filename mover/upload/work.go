@@ -157,7 +157,7 @@ func (x *export) rehearse(ctx context.Context, todo []work) error {
 			x.Tally.SentBytes.Add(e.Size)
 		}
 	}
-	x.result.Deleted = int64(len(x.there.extra) + len(x.there.blocking))
+	x.result.Deleted = int64(len(x.stillExtra()) + len(x.there.blocking))
 	x.result.Objects, x.result.Bytes = x.Tally.AllObjects.Load(), x.Tally.AllBytes.Load()
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/annotated"
+	"github.com/s3populator/s3populator/transfer/retention"
 	"github.com/s3populator/s3populator/transfer/schedule"
 )
 
@@ -230,6 +231,9 @@ func TestJudge(t *testing.T) {
 		}
 	}
 	changed := func(e *v1alpha1.S3Export) { e.Status.ChangedFiles = 2 }
+	pruned := func(e *v1alpha1.S3Export) {
+		e.Annotations = map[string]string{v1alpha1.AnnotationPruning: retention.Mark(e, hour(4))}
+	}
 	invalid := func(w *world) *world { w.Claim.Annotations[v1alpha1.AnnotationExportTo] = "nonsense"; return w }
 	const first = "S3Export 1 was complete at 2026-11-26T01:00:00Z: 7 objects, 1024 bytes at s3://backups/uid-1/, " +
 		"digest sha256:1."
@@ -321,6 +325,22 @@ func TestJudge(t *testing.T) {
 		},
 		"all of it makes a part good": {
 			newWorld(hour(5)).export("1", failed, hour(1), part).export("2", complete, hour(2)), "True", "Exported", nil,
+		},
+		"one whose objects are being removed is none": {
+			newWorld(hour(5)).export("1", complete, hour(1)).export("2", complete, hour(2), pruned), "True", "Exported",
+			[]string{first},
+		},
+		"it makes nothing good": {
+			newWorld(hour(5)).export("1", failed, hour(1)).export("2", complete, hour(2), pruned), "False", "ExportFailed",
+			[]string{"S3Export 1 failed", "No complete S3Export is known."},
+		},
+		"it is not all of the volume": {
+			newWorld(hour(5)).export("1", complete, hour(1)).export("2", complete, hour(2), pruned).
+				export("3", complete, hour(3), part), "True", "Exported",
+			[]string{"S3Export 3 was complete", "It holds a part of the volume. " + first},
+		},
+		"what was said of one that is gone is not said of it": {
+			world: told(newWorld(hour(5)).export("1", complete, hour(1), pruned), "True", v1alpha1.ReasonExported),
 		},
 		"a dry run is none": {world: newWorld(hour(5)).export("1", complete, hour(1), dry)},
 		"invalid annotations": {

@@ -13,6 +13,12 @@ import (
 	"github.com/s3populator/s3populator/transfer/retention"
 )
 
+// isComplete tells that what an export has left is there to be restored. Dry runs leave nothing, and of one whose
+// objects are being removed nobody can say what is left.
+func isComplete(e *v1alpha1.S3Export) bool {
+	return !e.Spec.DryRun && retention.StateOf(e) == retention.Complete && !retention.Pruning(e)
+}
+
 // lastOf are the last complete export, the last one that failed and was not made good, and one that has not
 // ended. Dry runs do not count.
 func lastOf(s state) (complete, failed, underWay *v1alpha1.S3Export) {
@@ -20,7 +26,7 @@ func lastOf(s state) (complete, failed, underWay *v1alpha1.S3Export) {
 		e := &s.Exports[i]
 		switch {
 		case e.Spec.DryRun:
-		case retention.StateOf(e) == retention.Complete && later(e, complete):
+		case isComplete(e) && later(e, complete):
 			complete = e
 		case retention.StateOf(e) == retention.Failed && later(e, failed) && !madeGood(s, e):
 			failed = e
@@ -35,8 +41,7 @@ func lastOf(s state) (complete, failed, underWay *v1alpha1.S3Export) {
 func madeGood(s state, failed *v1alpha1.S3Export) bool {
 	for i := range s.Exports {
 		e := &s.Exports[i]
-		if !e.Spec.DryRun && retention.StateOf(e) == retention.Complete && later(e, failed) &&
-			(whole(e) || !whole(failed)) {
+		if isComplete(e) && later(e, failed) && (whole(e) || !whole(failed)) {
 			return true
 		}
 	}
@@ -53,7 +58,7 @@ func lastWhole(s state) *v1alpha1.S3Export {
 	var last *v1alpha1.S3Export
 	for i := range s.Exports {
 		e := &s.Exports[i]
-		if !e.Spec.DryRun && whole(e) && retention.StateOf(e) == retention.Complete && later(e, last) {
+		if whole(e) && isComplete(e) && later(e, last) {
 			last = e
 		}
 	}

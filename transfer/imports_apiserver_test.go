@@ -3,6 +3,7 @@
 package transfer_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -51,6 +52,15 @@ func (w *world) testImportRules(t *testing.T) {
 	i := &v1alpha1.S3Import{ObjectMeta: metav1.ObjectMeta{Name: "rules", Namespace: "default"}}
 	i.Spec.ClaimName, i.Spec.SourceName = "data", "models"
 	w.create(t, i)
+	noted, kept := v1alpha1.ImportSelection{
+		Server: "https://s3.test", Bucket: "models", Prefix: "beta/", ExportUID: "e-1", TargetPath: "data",
+		ObjectsDigest: "sha256:x", GlobsDigest: "sha256:y",
+	}, &v1alpha1.S3Import{}
+	i.Status.Selection = &noted
+	err := errors.Join(w.Status().Update(t.Context(), i), w.Get(t.Context(), client.ObjectKeyFromObject(i), kept))
+	if err != nil || kept.Status.Selection == nil || *kept.Status.Selection != noted {
+		t.Errorf("what an import loads is kept as %+v: %v", kept.Status.Selection, err)
+	}
 	for name, change := range map[string]func(spec){
 		"prefix":      func(s spec) { s.Prefix = "a" },
 		"objects":     func(s spec) { s.Objects = one },

@@ -168,6 +168,7 @@ const (
 	ReasonImported          Reason = "Imported"
 	ReasonClaimImporting    Reason = "ClaimImporting"
 	ReasonInvalidSelection  Reason = "InvalidSelection"
+	ReasonSelectionChanged  Reason = "SelectionChanged"
 	ReasonUnsupportedSource Reason = "UnsupportedSource"
 )
 

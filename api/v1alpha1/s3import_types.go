@@ -55,8 +55,9 @@ type S3ImportList struct {
 	Items           []S3Import `json:"items"`
 }
 
-// S3ImportSpec is one run. What is loaded, and where, cannot be changed. What only steers the run can:
-// suspend, ttlSecondsAfterFinished, mover and retries.
+// S3ImportSpec is one run. What is loaded, and where, cannot be changed, neither here nor by an edit of the source once
+// the first mover is made: see status.selection. What only steers the run can: suspend, ttlSecondsAfterFinished, mover
+// and retries.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.prefix) == has(oldSelf.prefix) && (!has(self.prefix) || self.prefix == oldSelf.prefix)",message="prefix: an import is one run and cannot be changed; make a new one"
 // +kubebuilder:validation:XValidation:rule="has(self.objects) == has(oldSelf.objects) && (!has(self.objects) || self.objects == oldSelf.objects)",message="objects: an import is one run and cannot be changed; make a new one"
@@ -166,6 +167,11 @@ type S3ImportStatus struct {
 	// another one. This and the counts below are not on S3Imports that show how a claim is filled.
 	// +optional
 	ClaimUID string `json:"claimUID,omitempty"`
+	// Selection is what the run loads, and where to, as its source had it just before the first mover was made. A run
+	// loads that or is Failed: when its source selects something else before the end, it does not mix the two. It is not
+	// on S3Imports that show how a claim is filled.
+	// +optional
+	Selection *ImportSelection `json:"selection,omitempty"`
 	// Progress of the current attempt, or of the one that succeeded.
 	// +optional
 	Progress *ImportProgress `json:"progress,omitempty"`
@@ -232,6 +238,32 @@ type S3ImportStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// ImportSelection decides which objects a run loads, and where to. As whom they are read, how fast and by which pod is
+// no part of it, and may be corrected in the source while the run lasts.
+type ImportSelection struct {
+	// Server that has the bucket: the endpoint, or the region where that is AWS.
+	// +optional
+	Server string `json:"server,omitempty"`
+	// Bucket that holds the objects.
+	// +optional
+	Bucket string `json:"bucket,omitempty"`
+	// Prefix of the keys; empty is the whole bucket, or a list of objects.
+	// +optional
+	Prefix string `json:"prefix,omitempty"`
+	// ExportUID of the S3Export that is read, where the source names one by fromExport.
+	// +optional
+	ExportUID string `json:"exportUID,omitempty"`
+	// TargetPath is the directory inside the volume that receives the files; empty is its root.
+	// +optional
+	TargetPath string `json:"targetPath,omitempty"`
+	// ObjectsDigest of the objects that are named one by one, with their versions and paths.
+	// +optional
+	ObjectsDigest string `json:"objectsDigest,omitempty"`
+	// GlobsDigest of include and exclude.
+	// +optional
+	GlobsDigest string `json:"globsDigest,omitempty"`
 }
 
 // Bottleneck is Server, Network, CPU, Disk or Throttled.

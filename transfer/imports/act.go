@@ -22,7 +22,7 @@ import (
 // tells of it.
 func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decision) (protocol.Decision, error) {
 	switch d.Action {
-	case protocol.Wait:
+	case protocol.Wait, protocol.NoteSelection: // The report writes what is noted.
 		return d, nil
 	case protocol.StartMover:
 		return r.start(ctx, s, d)

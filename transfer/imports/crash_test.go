@@ -42,6 +42,8 @@ type bench struct {
 	report wire.Report
 	slow   bool
 	movers int
+	// loads are the prefixes of those movers.
+	loads []string
 	// together is the most movers that were there at once, most is never more than one.
 	together int
 }
@@ -159,6 +161,11 @@ func (b *bench) kubelet() {
 		running++
 		if pod.Status.Phase == "" {
 			b.movers++
+			request, err := wire.ParseArgs(pod.Spec.Containers[0].Args)
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			b.loads = append(b.loads, request.Source.Prefix)
 		}
 		pod.Status.Phase = corev1.PodRunning
 		if !b.slow {
@@ -232,7 +239,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 		"complete": {complete, v1alpha1.ImportSucceeded, 0},
 		"failed":   {wire.Report{Class: wire.User, Reason: wire.AccessDenied, Message: "no"}, v1alpha1.ImportFailed, 1},
 	} {
-		for killAt := range 8 {
+		for killAt := range 9 {
 			for _, after := range []bool{false, true} {
 				b := newBench(t, test.report, killAt, after, newImport("run"))
 				b.settle("run")
@@ -248,8 +255,8 @@ func TestKilledAtEveryWrite(t *testing.T) {
 
 // An import that is deleted at any moment of its life goes and leaves no pod, whenever its manager is killed.
 func TestDeletedAtEveryMoment(t *testing.T) {
-	for moment := range 6 {
-		for killAt := range 8 {
+	for moment := range 7 {
+		for killAt := range 9 {
 			b := newBench(
 				t,
 				wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Message: "reset"},
@@ -280,7 +287,7 @@ func TestImportsIntoOneClaimTakeTurns(t *testing.T) {
 		for _, order := range [][]string{{"a", "b", "c"}, {"c", "b", "a"}} {
 			b := newBench(t, complete, killAt, killAt%2 == 0, newImport("a"), newImport("b"), newImport("c"))
 			b.slow = true
-			for range 4 {
+			for range 5 {
 				for _, name := range order {
 					b.step(b.manager(), name)
 				}

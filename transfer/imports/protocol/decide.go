@@ -45,17 +45,20 @@ func rules() []rule {
 		only(makeWay),
 		only(leaveGoingClaim),
 		only(leaveOtherClaim),
+		only(leaveOtherSelection),
 		only(waitForMover),
 		only(refuseClaimOfOurs),
 		only(waitForClaim),
 		only(refuseClaim),
 		only(waitForSource),
 		only(refuseSource),
+		only(refuseOtherSelection),
 		only(waitForRetry),
 		only(removeEndedMover),
 		only(waitForOthers),
 		waitForUser,
 		only(waitForPlace),
+		only(noteSelection),
 	}
 }
 
@@ -81,7 +84,8 @@ func Decide(s State, defaults moverpod.Defaults) Decision {
 // WantsPlace tells that nothing but a place in the queue is missing for a mover.
 func WantsPlace(s State, defaults moverpod.Defaults) bool {
 	s.Queued = nil
-	return Decide(s, defaults).Action == StartMover
+	action := Decide(s, defaults).Action
+	return action == NoteSelection || action == StartMover
 }
 
 func waiting(reason v1alpha1.Reason, recheck time.Duration, format string, args ...any) (Decision, bool) {
@@ -168,8 +172,8 @@ func tellEnd(s State) (Decision, bool) {
 
 // wished tells that we would end the mover, if it were not ending.
 func (s State) wished() bool {
-	return s.Deleted || s.Import.Spec.Suspend || s.claimGoes() || s.otherClaim() || s.Claim != nil &&
-		(claimusers.MovedFrom(s.Mover, s.Claim, s.Users) || claimusers.Wanted(s.Claim, s.Users))
+	return s.Deleted || s.Import.Spec.Suspend || s.claimGoes() || s.otherClaim() || s.selectsOther() != "" ||
+		s.Claim != nil && (claimusers.MovedFrom(s.Mover, s.Claim, s.Users) || claimusers.Wanted(s.Claim, s.Users))
 }
 
 // waitForDeletedMover: no two movers of a run are there at once.

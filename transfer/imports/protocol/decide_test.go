@@ -41,6 +41,7 @@ func beforeAMover() map[string]row {
 	unknown := user("app", "a")
 	unknown.Spec.SecurityContext = nil
 	return map[string]row{
+		"what is loaded is noted first":      {world(unnoted), NoteSelection, "", ""},
 		"a mover starts":                     {world(), StartMover, v1alpha1.ReasonImporting, "import-i-1"},
 		"a claim that is not there may come": {world(noClaim), Wait, v1alpha1.ReasonClaimNotFound, "no claim data"},
 		"a claim that went is lost":          {world(noClaim, begunOnce), Wait, v1alpha1.ReasonClaimReplaced, "deleted"},
@@ -83,6 +84,19 @@ func beforeAMover() map[string]row {
 		"what the source does not select": {
 			world(elsewhere), Wait, v1alpha1.ReasonInvalidSelection, `"alpha/" is not below "beta/"`,
 		},
+		"the source was edited in time": {world(unnoted, edited), NoteSelection, "", ""},
+		"and while there was no place":  {world(unnoted, edited, queued), Wait, v1alpha1.ReasonQueued, ""},
+		"the source was edited between attempts": {
+			world(begunOnce, edited, due(-time.Minute)), Wait, v1alpha1.ReasonSelectionChanged,
+			`prefix was "beta/" and is "gamma/". One run loads one selection`,
+		},
+		"its files would go elsewhere": {
+			world(begunOnce, retargeted), Wait, v1alpha1.ReasonSelectionChanged, `targetPath was "" and is "data"`,
+		},
+		"it is written in other words": {world(begunOnce, renewed), StartMover, v1alpha1.ReasonImporting, ""},
+		"suspended, and the source was edited": {
+			world(begunOnce, suspended, edited), Wait, v1alpha1.ReasonSuspended, "",
+		},
 		"one pod only": {
 			world(access(corev1.ReadWriteOncePod)), Wait, v1alpha1.ReasonClaimInUse, "ReadWriteOncePod",
 		},
@@ -119,7 +133,19 @@ func withAMover() map[string]row {
 		"another comes first, but this one runs": {
 			world(mover(corev1.PodRunning), ahead), Wait, v1alpha1.ReasonImporting, "",
 		},
-		"its source goes": {world(mover(corev1.PodRunning), noSource), Wait, v1alpha1.ReasonImporting, ""},
+		"its source selects something else": {
+			world(mover(corev1.PodRunning), edited), DeleteMover, v1alpha1.ReasonSelectionChanged,
+			`S3Source models was changed after this import began: prefix was "beta/" and is "gamma/". Pod import-i-1 is ended`,
+		},
+		"it selects nothing that was named": {
+			world(mover(corev1.PodRunning), elsewhere), DeleteMover, v1alpha1.ReasonSelectionChanged, `"alpha/" is not below`,
+		},
+		"that ends it, which is no failure": {world(mover(corev1.PodRunning, deleting), edited), Wait, "", ""},
+		"nobody noted what it loads": {
+			world(unnoted, mover(corev1.PodRunning), edited), Wait, v1alpha1.ReasonImporting, "",
+		},
+		"its source names an export": {world(mover(corev1.PodRunning), unresolved), Wait, v1alpha1.ReasonImporting, ""},
+		"its source goes":            {world(mover(corev1.PodRunning), noSource), Wait, v1alpha1.ReasonImporting, ""},
 		"one pod only makes way for another": {
 			world(access(corev1.ReadWriteOncePod), users(user("app", "")), mover(corev1.PodRunning)), DeleteMover, "", "app",
 		},
@@ -173,6 +199,19 @@ func afterAMover() map[string]row {
 		},
 		"complete, and the claim is gone": {
 			world(begunOnce, noClaim, mover(corev1.PodSucceeded, reports(done))), Wait, v1alpha1.ReasonClaimReplaced, "gone",
+		},
+		"complete, but the source selects something else": {
+			world(mover(corev1.PodSucceeded, reports(done)), edited), Wait, v1alpha1.ReasonSelectionChanged,
+			`Pod import-i-1 has ended, but S3Source models was changed after this import began: prefix was "beta/"`,
+		},
+		"complete, but the source names an export": {
+			world(mover(corev1.PodSucceeded, reports(done)), unresolved), Wait, v1alpha1.ReasonSelectionChanged, "fromExport",
+		},
+		"complete, and the source is gone": {
+			world(mover(corev1.PodSucceeded, reports(done)), noSource), Wait, v1alpha1.ReasonImported, "",
+		},
+		"a failure is counted before the source is compared": {
+			world(mover(corev1.PodFailed, reports(broken)), edited), Wait, because(wire.TransferFailed), "tried again",
 		},
 		"a person has to": {
 			world(mover(corev1.PodFailed, reports(denied))), Wait, because(wire.VolumeNotWritable), "make a new one",

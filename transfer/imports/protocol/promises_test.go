@@ -4,6 +4,7 @@ package protocol
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,7 +43,9 @@ func TestPromises(t *testing.T) {
 				access(corev1.ReadWriteOncePod), access(corev1.ReadWriteMany), access(corev1.ReadOnlyMany),
 				role(v1alpha1.RolePrime), role(v1alpha1.RoleFinalExport),
 			} {
-				for _, source := range []change{nil, noSource, byMC, elsewhere} {
+				for _, source := range []change{
+					nil, noSource, byMC, elsewhere, edited, retargeted, renewed, unnoted, unresolved,
+				} {
 					for _, other := range []change{nil, told, queued, ahead, busy(), busy(endsFor(time.Hour)), byUs, runAs(7)} {
 						s := world(slices.DeleteFunc(append(slices.Clone(life), m, c, source, other),
 							func(c change) bool { return c == nil })...)
@@ -53,7 +56,7 @@ func TestPromises(t *testing.T) {
 			}
 		}
 	}
-	if count < 20_000 {
+	if count < 80_000 {
 		t.Errorf("only %d worlds", count)
 	}
 }
@@ -64,6 +67,10 @@ func keepsPromises(t *testing.T, s State) {
 	next := Status(s, d)
 	broke := func(what string) { t.Errorf("%s: decided %+v with %+v, mover %+v", what, d, i.Status, s.Mover) }
 	switch d.Action {
+	case NoteSelection:
+		if s.Mover != nil || s.Queued != nil || s.Ahead != "" || s.Busy != nil || s.Claim == nil || Over(i) {
+			broke("what is loaded is noted though no mover may start")
+		}
 	case StartMover:
 		if s.Mover != nil || i.DeletionTimestamp != nil || Over(i) || i.Spec.Suspend || s.Ahead != "" || s.Busy != nil {
 			broke("a mover starts that may not")
@@ -103,5 +110,39 @@ func keepsPromises(t *testing.T, s State) {
 	}
 	if next.Attempts < i.Status.Attempts {
 		broke("attempts are forgotten")
+	}
+	if was := i.Status.Selection; was != nil && (next.Selection == nil || *next.Selection != *was) ||
+		was == nil && (next.Selection != nil) != (d.Action == NoteSelection) {
+		broke("what is loaded was noted, and is noted anew")
+	}
+	loadsOneSelection(t, s, d, next)
+}
+
+// loadsOneSelection: one run loads one selection, and none before that is noted.
+func loadsOneSelection(t *testing.T, s State, d Decision, next v1alpha1.S3ImportStatus) {
+	t.Helper()
+	i, noted := s.Import, s.Import.Status.Selection
+	broke := func(what string) { t.Errorf("%s: decided %+v with %+v, mover %+v", what, d, i.Status, s.Mover) }
+	other := false
+	if noted != nil && s.Source != nil {
+		now, err := SelectionOf(i.Spec, s.Source)
+		other = err != nil || now != *noted
+	}
+	if d.Action == StartMover {
+		pod, err := Mover(s, Options{Defaults: defaults})
+		if err != nil || noted == nil {
+			t.Fatalf("a mover starts before it is noted what it loads: %v", err)
+		}
+		r, err := wire.ParseArgs(pod.Spec.Containers[0].Args)
+		if err != nil || r.Source.Bucket != noted.Bucket || strings.TrimSuffix(r.Source.Prefix, "/")+"/" != noted.Prefix ||
+			r.Volume.TargetPath != noted.TargetPath {
+			broke("a mover starts that loads another selection")
+		}
+	}
+	if other && d.Action == Wait && s.ours() && attempts.Active(s.Mover) && s.Mover.DeletionTimestamp == nil && !Over(i) {
+		broke("a mover of another selection goes on")
+	}
+	if next.Phase == v1alpha1.ImportSucceeded && (other || s.Unresolved && noted != nil) {
+		broke("complete with what the source does not select any more")
 	}
 }

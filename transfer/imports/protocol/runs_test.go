@@ -134,6 +134,11 @@ func TestStatus(t *testing.T) {
 		next.CompletionTime == nil {
 		t.Errorf("after a failure the status is %+v", next)
 	}
+	s = world(unnoted)
+	next = Status(s, Decide(s, defaults))
+	if next.Selection == nil || next.Selection.Prefix != "beta/" || next.Attempts != 0 {
+		t.Errorf("before the first mover the status is %+v", next)
+	}
 	s = world()
 	next = Status(s, Decide(s, defaults))
 	if next.Attempts != 1 || next.ClaimUID != "c-1" || next.StartTime == nil || next.Phase != v1alpha1.ImportPending {

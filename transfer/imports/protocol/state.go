@@ -44,15 +44,16 @@ type State struct {
 	Queued *queue.Position
 }
 
-// Action is what is done in one pass: one write, besides the status.
+// Action is what is done in one pass: one write, besides the status. That of NoteSelection is the status.
 type Action string
 
 // The actions.
 const (
-	Wait         Action = "Wait"
-	StartMover   Action = "StartMover"
-	DeleteMover  Action = "DeleteMover"
-	DeleteImport Action = "DeleteImport"
+	Wait          Action = "Wait"
+	NoteSelection Action = "NoteSelection"
+	StartMover    Action = "StartMover"
+	DeleteMover   Action = "DeleteMover"
+	DeleteImport  Action = "DeleteImport"
 )
 
 // Decision is one action and what is told of it.

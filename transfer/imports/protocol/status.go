@@ -27,6 +27,9 @@ func Status(s State, d Decision) v1alpha1.S3ImportStatus {
 	if s.ours() {
 		follow(&next, s.Mover)
 	}
+	if d.Action == NoteSelection {
+		note(&next, s)
+	}
 	if d.Action == StartMover {
 		begin(&next, s, d)
 	}
@@ -37,6 +40,14 @@ func Status(s State, d Decision) v1alpha1.S3ImportStatus {
 		tell(&next, s, d)
 	}
 	return next
+}
+
+// note writes down what the run loads, once: whatever its source says later is not loaded by it.
+func note(next *v1alpha1.S3ImportStatus, s State) {
+	selection, err := SelectionOf(s.Import.Spec, s.Source)
+	if err == nil && next.Selection == nil {
+		next.Selection = &selection
+	}
 }
 
 // begin is what is known when a mover was made, or was there already.

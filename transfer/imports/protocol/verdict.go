@@ -39,12 +39,21 @@ func verdict(s State, r wire.Report) Decision {
 	return d
 }
 
-// believed is a mover's report, but not of success where it may have written another claim: a pod mounts by
-// name, and until it has a node nothing keeps the claim that it was made for.
+// believed is a mover's report, but not of success where it may have written another claim, or where its source asks
+// for another thing by now.
 func believed(s State, r wire.Report) wire.Report {
-	if r.Class != wire.Done || !s.otherClaim() && !replaced(s.Import, s.Claim) {
-		return r
+	switch {
+	case r.Class != wire.Done:
+	case s.otherClaim() || replaced(s.Import, s.Claim):
+		return ofAnotherClaim(s)
+	case s.asksForOther() != "":
+		return ofAnotherSelection(s)
 	}
+	return r
+}
+
+// ofAnotherClaim: a pod mounts by name, and until it has a node nothing keeps the claim that it was made for.
+func ofAnotherClaim(s State) wire.Report {
 	what := "is gone"
 	if s.Claim != nil {
 		what = "is another one by now"

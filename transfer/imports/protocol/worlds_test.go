@@ -23,7 +23,8 @@ func ago(d time.Duration) metav1.Time { return metav1.NewTime(now.Add(-d)) }
 // change makes a world another one.
 type change func(*State)
 
-// world is an import whose mover may start: its claim is Bound and in use on node a, its source is there.
+// world is an import whose mover may start: its claim is Bound and in use on node a, its source is there, and what it
+// selects is noted.
 func world(changes ...change) State {
 	i := &v1alpha1.S3Import{ObjectMeta: metav1.ObjectMeta{
 		Name: "run", Namespace: "team", UID: "i-1", Generation: 1, CreationTimestamp: ago(time.Hour),
@@ -43,6 +44,7 @@ func world(changes ...change) State {
 		},
 		Users: []corev1.Pod{user("app", "a")},
 	}
+	i.Status.Selection = &v1alpha1.ImportSelection{Server: "https://s3.test", Bucket: "models", Prefix: "beta/"}
 	for _, c := range changes {
 		c(&s)
 	}
@@ -131,6 +133,16 @@ func begunOnce(s *State) { s.Import.Status.Attempts, s.Import.Status.ClaimUID = 
 func noClaim(s *State)   { s.Claim, s.Users = nil, nil }
 func noSource(s *State)  { s.Source = nil }
 func ahead(s *State)     { s.Ahead = "other" }
+
+// unnoted has not begun to start a mover, or is of a version that noted nothing.
+func unnoted(s *State) { s.Import.Status.Selection = nil }
+
+// edited and retargeted are sources that changed after their selection was noted, renewed one whose change concerns
+// nothing that is loaded, and unresolved one that names an export by now.
+func edited(s *State)     { s.Source.Spec.Prefix = "gamma" }
+func retargeted(s *State) { s.Source.Spec.TargetPath = "data" }
+func renewed(s *State)    { s.Source.Spec.Prefix, s.Source.UID = "beta/", "s-2" }
+func unresolved(s *State) { s.Source, s.Unresolved = nil, true }
 
 // busy has a mover of another import on the claim.
 func busy(changes ...func(*corev1.Pod)) change {

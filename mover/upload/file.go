@@ -115,10 +115,10 @@ func (x *export) sendContent(
 			return object{}, err // Before anything of it is in S3.
 		}
 		c.from = bytes.NewReader(text)
-		result, err := x.putFile(ctx, key, c, isNew)
+		result, err := x.putOnce(ctx, key, c, x.putOptions(), isNew)
 		return x.sentWhole(result, c.size, err)
 	}
-	result, err := x.putFile(ctx, key, c, isNew)
+	result, err := x.putOnce(ctx, key, c, x.putOptions(), isNew)
 	if err == nil {
 		err = settled()
 	}

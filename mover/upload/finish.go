@@ -89,20 +89,28 @@ func (x *export) writeManifest(ctx context.Context, m manifest.Manifest) error {
 	if err := m.Check(); err != nil { // Nobody could read it.
 		return fmt.Errorf("write manifest: %w", err)
 	}
-	if err := x.keep(ctx, x.home.key(manifest.Key), text.Bytes()); err != nil {
+	err := x.keep(ctx, x.home.key(manifest.Key), text.Bytes(), true)
+	if notUnderstood(err) { // As by a server that refuses what it does not know.
+		err = x.keep(ctx, x.home.key(manifest.Key), text.Bytes(), false)
+	}
+	if fault.ReasonOf(err) == wire.ExistsAlready { // It came after the last look for one.
+		return x.disturbed().Because(err)
+	}
+	if err != nil {
 		return fmt.Errorf("write manifest: %w", err)
 	}
 	return nil
 }
 
-// keep writes something of ours that may be large.
-func (x *export) keep(ctx context.Context, key string, text []byte) error {
+// keep writes something of ours that may be large. One that is new is not put in the place of another, nor can it be
+// by a request that arrives late.
+func (x *export) keep(ctx context.Context, key string, text []byte, isNew bool) error {
 	c := content{from: bytes.NewReader(text), size: int64(len(text))}
 	if c.size < smallestPart {
-		_, err := x.put(ctx, key, c, x.ownOptions())
+		_, err := x.putOnce(ctx, key, c, x.ownOptions(), isNew)
 		return err
 	}
-	n := note{Key: key, Size: c.size}
+	n := note{Key: key, Size: c.size, isNew: isNew}
 	_, err := x.multipart(ctx, x.home.note(x.options.Run, key), n, c, x.ownOptions(), func() error { return nil })
 	return err
 }

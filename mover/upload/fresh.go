@@ -20,22 +20,27 @@ func (x *export) mustBeNew(path string) bool {
 	return x.policy.onExisting == wire.Fail && !listed
 }
 
-// putFile sends a file with one request.
-func (x *export) putFile(ctx context.Context, key string, c content, isNew bool) (object, error) {
-	o := x.putOptions()
-	if isNew && !x.unconditional.Load() {
-		o.SetMatchETagExcept("*")
-		result, err := x.put(ctx, key, c, o)
+// putOnce sends one object with one request. One that is new is not put in the place of another.
+func (s *sender) putOnce(
+	ctx context.Context,
+	key string,
+	c content,
+	o minio.PutObjectOptions,
+	isNew bool,
+) (object, error) {
+	if isNew && !s.unconditional.Load() {
+		guarded := o
+		guarded.SetMatchETagExcept("*")
+		result, err := s.put(ctx, key, c, guarded)
 		switch {
 		case fault.Rejected(err, http.StatusPreconditionFailed):
-			return x.confirmed(ctx, key, c)
+			return s.confirmed(ctx, key, c)
 		case !fault.Rejected(err, http.StatusNotImplemented):
 			return result, err
 		}
-		x.unconditional.Store(true)
-		o = x.putOptions()
+		s.unconditional.Store(true)
 	}
-	return x.put(ctx, key, c, o)
+	return s.put(ctx, key, c, o)
 }
 
 // confirmed is for an object that is there although it must not be: the answer to a request of ours may

@@ -109,9 +109,9 @@ func IsBegun(ctx context.Context, r wire.Request, s Setup) (bool, error) {
 type lastRun struct {
 	here   last   // Of the run before, below the same prefix.
 	there  last   // Of the last complete run, below the prefix to copy from.
-	inWay  bool   // The manifest of another run is in the place of ours.
+	inWay  bool   // In the place of our manifest is that of another run, or one of ours that says what is not so.
 	tag    string // The entity tag of that manifest.
-	isOurs bool   // This run is complete: here is its own manifest.
+	isOurs bool   // This run is complete: here is its own manifest, and everything that it lists.
 }
 
 // lookBack reads the manifests of the runs before. One that cannot be used counts for nothing: every
@@ -125,7 +125,12 @@ func (x *export) lookBack(ctx context.Context) error {
 		return err
 	}
 	x.last.tag = tag
-	x.last.inWay, x.last.isOurs = found && m.Run != x.options.Run, found && m.Run == x.options.Run
+	if found && m.Run == x.options.Run {
+		if x.last.isOurs, err = x.isWhole(ctx, m); err != nil {
+			return err
+		}
+	}
+	x.last.inWay = found && !x.last.isOurs
 	if !found {
 		if m, _, _, err = x.readOld(ctx, x.home.key(manifest.PreviousKey)); err != nil {
 			return err

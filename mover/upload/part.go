@@ -81,7 +81,7 @@ func (x *export) writePart(ctx context.Context, shard int) error {
 		Unchanged: x.result.Unchanged, Changed: x.result.Changed,
 	})
 	if err == nil {
-		err = x.keep(ctx, x.home.part(x.options.Run, shard), text)
+		err = x.keep(ctx, x.home.part(x.options.Run, shard), text, false)
 	}
 	if err != nil {
 		return fmt.Errorf("write what became of shard %d: %w", shard, err)

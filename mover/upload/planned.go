@@ -80,7 +80,7 @@ func (x *export) share(ctx context.Context, todo []work) (bool, error) {
 			return false, fmt.Errorf("write plan: %w", err)
 		}
 	}
-	if err := x.keep(ctx, x.home.plan(x.options.Run), text.Bytes()); err != nil {
+	if err := x.keep(ctx, x.home.plan(x.options.Run), text.Bytes(), false); err != nil {
 		return false, fmt.Errorf("write plan: %w", err)
 	}
 	x.planIs(digestOf(text.Bytes()), header)

@@ -151,26 +151,9 @@ func (p *prune) confirmKept(ctx context.Context) error {
 
 // confirmWhole looks for every object of a run by one listing.
 func (p *prune) confirmWhole(ctx context.Context, k wire.KeptRun, m manifest.Manifest) error {
-	seen := make([]bool, len(m.Entries))
-	err := p.each(ctx, k.Prefix, func(o minio.ObjectInfo) error {
-		if i, ok := find(m.Entries, strings.TrimPrefix(o.Key, k.Prefix)); ok {
-			e := m.Entries[i]
-			etag := plan.TrimETag(o.ETag)
-			seen[i] = o.Size == e.Size && (etag == e.ETag || etag == "" || e.ETag == "")
-		}
-		return nil
-	})
-	if err != nil {
+	lost, err := p.lost(ctx, k.Prefix, m)
+	if err != nil || lost.Count == 0 {
 		return err
-	}
-	var lost Examples
-	for i, e := range m.Entries {
-		if e.Type == manifest.File && !seen[i] {
-			lost.add(k.Prefix+e.Path, "missing or another one")
-		}
-	}
-	if lost.Count == 0 {
-		return nil
 	}
 	sort.Strings(lost.First)
 	return fault.New(wire.VerificationFailed, "%d objects of the newest run, which is to stay, are not as they were "+

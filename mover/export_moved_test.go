@@ -75,6 +75,40 @@ func TestDeleteExtraOfAFileThatGoesMeanwhile(t *testing.T) {
 	}
 }
 
+// A file that was away when S3 was listed, and is there again when the others are sent, keeps its object.
+func TestDeleteExtraOfAFileThatComesBack(t *testing.T) {
+	for name, shards := range map[string]int{"with one mover": 0, "with shards": 8} {
+		t.Run(name, func(t *testing.T) {
+			s := startVersity(t)
+			var b *bench
+			p := whenSent(t, s, "runs/1/many/a/0", func() {
+				b.file("back", "back")
+				mustDo(t, os.Remove(filepath.Join(b.paths.Volume, "many/b/1"))) // So that it is looked for.
+			})
+			b = newExport(t, s.endpoint)
+			b.many(100)
+			b.file("back", "back")
+			b.mustBeDone(b.run())
+			mustDo(t, os.Remove(filepath.Join(b.paths.Volume, "back")))
+			b.file("many/a/0", "changed")
+			b.file("many/b/1", "changed")
+			b.request.Source.Endpoint, b.request.Export.Run, b.request.Export.DeleteExtra = p.URL, "run-2", true
+			b.request.Transfer.Parallelism = 1
+			if shards > 0 {
+				for i := range int(b.plan(shards).Shards) {
+					b.mustBeDone(b.shard(i))
+				}
+				b.mustBeDone(b.finishShards())
+			} else {
+				b.mustBeDone(b.run())
+			}
+			if got := s.object(t, "runs/1/back"); got != "back" || s.has(t, "runs/1/many/b/1") {
+				t.Errorf("of the file that came back there is %q", got)
+			}
+		})
+	}
+}
+
 // A name that appears meanwhile is refused like one that was there from the beginning.
 func TestARenamedFileDoesNotOverwriteWhatMustNotBeThere(t *testing.T) {
 	s := startVersity(t)

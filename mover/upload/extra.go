@@ -4,6 +4,7 @@ package upload
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/s3populator/s3populator/mover/fault"
@@ -22,14 +23,18 @@ func (x *export) isExtra(path string, size int64, etag string) bool {
 	return ok && e.Type == manifest.File && e.Size == size && e.ETag == etag
 }
 
-// stillExtra are the keys that are to be deleted at the end. A scan that did not settle tells of no file that it is
-// gone: it may be where nobody has looked since.
+// stillExtra are the keys that are to be deleted at the end: a file that was gone may have come back, and was sent.
+// A scan that did not settle tells of no file that it is gone: it may be where nobody has looked since.
 func (x *export) stillExtra() []string {
+	extra := slices.DeleteFunc(slices.Clone(x.there.extra), func(key string) bool {
+		i, ok := find(x.scan.Entries, strings.TrimPrefix(key, x.request.Source.Prefix))
+		return ok && x.scan.Entries[i].Type == manifest.File
+	})
 	if x.scan.Unsettled > 0 {
-		x.result.Spared = int64(len(x.there.extra))
+		x.result.Spared = int64(len(extra))
 		return nil
 	}
-	return x.there.extra
+	return extra
 }
 
 // refuseBlocking ends an attempt that would have to delete such a file's object before it sends anything.

@@ -3,6 +3,7 @@
 package mover
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +29,66 @@ func TestDeleteExtraSparesWhatAnotherClaimHasExported(t *testing.T) {
 	want := []string{".s3populator/manifest.json", "dir/precious", "precious"}
 	if diff := cmp.Diff(want, s.keys(t, "runs/1/")); diff != "" || r.DeletedObjects != 0 || r.OtherObjects != 2 {
 		t.Errorf("the report is %+v (-want +got):\n%s", r, diff)
+	}
+}
+
+// A disk that is not mounted is an empty volume, too, whether from the beginning or since the scan.
+func TestDeleteExtraOfAnEmptyVolume(t *testing.T) {
+	for name, tt := range map[string]struct {
+		emptied func(b *bench)
+		reason  wire.Reason
+	}{
+		"before the scan": {func(b *bench) {
+			mustDo(b.t, os.RemoveAll(filepath.Join(b.paths.Volume, "a")))
+			mustDo(b.t, os.RemoveAll(filepath.Join(b.paths.Volume, "dir/b")))
+		}, wire.SourceEmpty},
+		"of all that is selected": {func(b *bench) {
+			mustDo(b.t, os.RemoveAll(filepath.Join(b.paths.Volume, "a")))
+			b.request.Source.Include = []string{"a"}
+		}, wire.SourceEmpty},
+		"of what the export before has not": {func(b *bench) { b.request.Source.Include = []string{"none"} }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startVersity(t)
+			b := newExport(t, s.endpoint)
+			b.file("a", "a")
+			b.file("dir/b", "b")
+			b.mustBeDone(b.run())
+			tt.emptied(b)
+			b.request.Export.Run, b.request.Export.DeleteExtra = "run-2", true
+			r := b.run()
+			if r.Reason != tt.reason || tt.reason != "" && !strings.Contains(r.Message, "spec.deleteExtra") {
+				t.Errorf("the report is %+v, want %s", r, tt.reason)
+			}
+			want := []string{".s3populator/manifest.json", "a", "dir/b"}
+			if diff := cmp.Diff(want, s.keys(t, "runs/1/")); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The same of a disk that is lost while its files are sent.
+func TestDeleteExtraOfAVolumeThatIsEmptiedMeanwhile(t *testing.T) {
+	s := startVersity(t)
+	var b *bench
+	p := startProxy(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "begun.json") && r.Method == http.MethodPut {
+			_ = os.Remove(filepath.Join(b.paths.Volume, "a"))
+			_ = os.Remove(filepath.Join(b.paths.Volume, "b"))
+		}
+		return false
+	})
+	b = newExport(t, s.endpoint)
+	b.file("a", "a")
+	b.file("b", "b")
+	b.mustBeDone(b.run())
+	b.request.Source.Endpoint = p.URL
+	b.file("a", "changed")
+	b.file("b", "changed")
+	b.request.Export.Run, b.request.Export.DeleteExtra = "run-2", true
+	if r := b.run(); r.Reason != wire.SourceEmpty || s.object(t, "runs/1/a") != "a" || s.object(t, "runs/1/b") != "b" {
+		t.Errorf("the report is %+v, want %s", r, wire.SourceEmpty)
 	}
 }
 

@@ -161,6 +161,12 @@ func TestPruningThatIsRefused(t *testing.T) {
 				s.put(t, "runs/1/"+key, []byte("by somebody"))
 			}
 		}, wire.RequestRejected, "were written after its manifest"},
+		"the newest run that stays is of an empty volume": {func(t *testing.T, s *s3server, p *bench) {
+			e := newExport(t, s.endpoint)
+			e.request.Source.Prefix, e.request.Export.Run = "runs/3/", "run-3"
+			newest := wire.KeptRun{Run: "run-3", Prefix: "runs/3/", Digest: e.mustBeDone(e.run()).ManifestDigest}
+			p.request.Prune.Kept = append([]wire.KeptRun{newest}, p.request.Prune.Kept...)
+		}, wire.RequestRejected, "has no file, and this one has 3"},
 		"nothing is found at all": {func(t *testing.T, s *s3server, p *bench) {
 			proxy := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
 				return r.Method == http.MethodGet && !r.URL.Query().Has("list-type") && s3Error(w, http.StatusNotFound, "NoSuchKey")

@@ -163,6 +163,9 @@ func (x *export) prepare(ctx context.Context) error {
 	if err := x.read(ctx); err != nil {
 		return err
 	}
+	if err := x.refuseEmpty(); err != nil {
+		return err
+	}
 	var mark begunMark
 	since, resumed, err := x.getJSON(ctx, x.home.begun(x.options.Run), &mark)
 	if err != nil {

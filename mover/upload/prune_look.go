@@ -145,6 +145,9 @@ func (p *prune) confirmKept(ctx context.Context) error {
 		if err := p.confirmWhole(ctx, k, m); err != nil {
 			return err
 		}
+		if err := p.refuseEmptied(k, m); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ const (
 	RequestRejected     Reason = "RequestRejected"     // S3 refused the request itself, e.g. wrong region
 	Throttled           Reason = "Throttled"           // 503 SlowDown after mc's and our own retries
 	ClockSkewed         Reason = "ClockSkewed"         // the clocks of the node and of S3 differ too much
-	SourceEmpty         Reason = "SourceEmpty"         // nothing selected and onEmpty is Fail
+	SourceEmpty         Reason = "SourceEmpty"         // nothing selected and onEmpty is Fail, or deleteExtra
 	UnsafeKey           Reason = "UnsafeKey"           // a key that no file system can hold or that would leave the volume
 	NotOneObject        Reason = "NotOneObject"        // a Block volume takes exactly one object
 	VolumeTooSmall      Reason = "VolumeTooSmall"      // bytes do not fit

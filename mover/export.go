@@ -68,7 +68,7 @@ func (m *mover) reportExport(r *wire.Report) {
 	r.Objects, r.Bytes, r.ManifestDigest = e.Objects, e.Bytes, e.Digest
 	r.SentObjects, r.SentBytes, r.CopiedObjects, r.UnchangedObjects = e.Sent, e.SentBytes, e.Copied, e.Unchanged
 	r.DeletedObjects, r.SpecialFiles, r.ChangedFiles, r.OtherObjects = e.Deleted, e.Special, e.Changed, e.Others
-	r.SkippedKeys, r.AbortedUploads = e.Unsafe, e.Aborted
+	r.SkippedKeys, r.AbortedUploads, r.GoneFiles = e.Unsafe, e.Aborted, e.Gone+e.Unsettled
 	r.Progressed = e.Progressed
 	r.Plan, r.Shards = e.Plan, int32(e.Shards) //nolint:gosec // G115: wire.MostShards at most.
 	r.Message = exportSummary(m.request, e)

@@ -70,7 +70,7 @@ func TestDeleteExtraOfAFileThatGoesMeanwhile(t *testing.T) {
 	b.request.Transfer.Parallelism = 1
 	r := b.mustBeDone(b.run())
 	if diff := cmp.Diff([]string{".s3populator/manifest.json", "a"}, s.keys(t, "runs/1/")); diff != "" ||
-		r.DeletedObjects != 1 || r.OtherObjects != 0 {
+		r.DeletedObjects != 1 || r.OtherObjects != 0 || r.GoneFiles != 1 {
 		t.Errorf("the report is %+v (-want +got):\n%s", r, diff)
 	}
 }

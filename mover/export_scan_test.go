@@ -106,6 +106,11 @@ func TestDeleteExtraOfAVolumeThatNeverSettles(t *testing.T) {
 	if !s.has(t, "runs/1/z") || got.Deleted != 0 || got.Spared != 1 || got.Unsettled != 1 {
 		t.Errorf("the result is %+v, of %v", got, s.keys(t, "runs/1/"))
 	}
+	var r wire.Report
+	(&mover{request: b.request, exported: got}).reportExport(&r)
+	if r.GoneFiles == 0 {
+		t.Errorf("the report is %+v, of a volume that somebody writes to", r)
+	}
 	if text := exportSummary(b.request, got); !strings.Contains(text, "1 objects were not deleted for spec.deleteExtra") {
 		t.Errorf("the message is %q", text)
 	}

@@ -113,6 +113,10 @@ type S3ExportStatus struct {
 	// ChangedFiles changed each time that they were read: their objects may hold a mixture.
 	// +optional
 	ChangedFiles int64 `json:"changedFiles,omitempty"`
+	// GoneFiles were removed or renamed while the volume was exported, and directories changed each time that they were
+	// looked at, so that files that were moved meanwhile may be missing.
+	// +optional
+	GoneFiles int64 `json:"goneFiles,omitempty"`
 	// AbortedUploads are the multipart uploads that were ended after the run had failed or was
 	// deleted; absent until that was done.
 	// +optional

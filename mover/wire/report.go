@@ -103,6 +103,9 @@ type Report struct {
 	AbortedUploads int64 `json:"abortedUploads,omitempty"`
 	// ChangedFiles changed while they were read, the second time too: their objects may hold a mixture.
 	ChangedFiles int64 `json:"changedFiles,omitempty"`
+	// GoneFiles were not there any more, or not under their names, when they were to be read, and directories changed
+	// each time that they were looked at: something else wrote to the volume.
+	GoneFiles int64 `json:"goneFiles,omitempty"`
 	// Plan is the digest of the plan that a StepPlan has left, and Shards how many it has. Without one the
 	// export is complete.
 	Plan   string `json:"plan,omitempty"`

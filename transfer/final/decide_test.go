@@ -82,6 +82,7 @@ func TestDecide(t *testing.T) {
 		"complete, names were left out":       {world(taken, exportClaim, but(unsafe)), Wait, "FinalExportFailed"},
 		"complete, a dry run":                 {world(taken, exportClaim, but(dry)), Wait, "FinalExportFailed"},
 		"complete, files changed meanwhile":   {world(taken, exportClaim, but(changed)), Wait, "FinalExportFailed"},
+		"complete, files went meanwhile":      {world(taken, exportClaim, but(movedAway)), Wait, "FinalExportFailed"},
 		"complete, changed, and skipped":      {world(taken, exportClaim, but(changed), skipped), DeleteExport, ""},
 		"complete, read before it was taken":  {world(taken, refersToUID(uid), exportClaim, complete), TakeVolume, ""},
 		"given back":                          {world(exported, exportClaim, complete), DeleteExportClaim, ""},
@@ -112,6 +113,7 @@ func TestDecide(t *testing.T) {
 		"gone, and nothing says where to":    {world(taken, exportClaim, gone), ReturnVolume, ""},
 		"gone, its export claim was deleted": {world(taken, exportClaim, ofEarlier, gone), Wait, "FinalExportFailed"},
 		"forced, its export claim was too":   {world(taken, exportClaim, ofEarlier, released), Wait, "FinalExportFailed"},
+		"gone, files went meanwhile":         {world(taken, exportClaim, but(movedAway), gone), Wait, "FinalExportFailed"},
 		"gone, files changed meanwhile":      {world(taken, exportClaim, but(changed), gone), Wait, "FinalExportFailed"},
 		"gone, given back":                   {world(exported, exportClaim, complete, gone), DeleteExportClaim, ""},
 		"gone, failed":                       {world(taken, exportClaim, failing, gone), Wait, "FinalExportFailed"},
@@ -137,6 +139,7 @@ func TestWords(t *testing.T) {
 		"running": world(taken, exportClaim, run), "failed": world(taken, exportClaim, failing),
 		"going": world(volumeGoing), "going while it runs": world(taken, volumeGoing, exportClaim, run),
 		"changed":  world(taken, exportClaim, but(changed)),
+		"moved":    world(taken, exportClaim, but(movedAway)),
 		"conflict": world(strangeExportClaim), "given away": world(taken, givenAway),
 	} {
 		if d := Decide(s); !strings.Contains(d.Message, v1alpha1.AnnotationSkipFinalExport+"=true") {

@@ -159,8 +159,14 @@ func (s State) complete() bool {
 
 // finished tells that a run of ours read the whole of an export claim, which nobody changed meanwhile.
 func (s State) finished() bool {
-	return s.ownsExport() && whole(s.Export) && s.allNames() && succeeded(s.Export) && s.Export.Status.ChangedFiles == 0 &&
+	return s.ownsExport() && whole(s.Export) && s.allNames() && succeeded(s.Export) && stood(s.Export) &&
 		s.Export.Status.ClaimUID != ""
+}
+
+// stood tells that nobody wrote to the volume while it was read.
+func stood(export *v1alpha1.S3Export) bool {
+	return export.Status.ChangedFiles == 0 &&
+		export.Status.GoneFiles == 0
 }
 
 func succeeded(export *v1alpha1.S3Export) bool {

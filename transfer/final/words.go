@@ -174,9 +174,13 @@ func tellSuperseded(s State) string {
 // tellNotBelieved: the S3Export says that it is complete, and giveBack does not believe it.
 func tellNotBelieved(s State) string {
 	why := "it was not asked for all of the volume"
-	switch n := s.Export.Status.ChangedFiles; {
-	case n > 0:
-		why = fmt.Sprintf("%d files changed while they were read, so that something else writes to the volume", n)
+	switch e := s.Export.Status; {
+	case e.ChangedFiles > 0:
+		why = fmt.Sprintf("%d files changed while they were read, so that something else writes to the volume",
+			e.ChangedFiles)
+	case e.GoneFiles > 0:
+		why = fmt.Sprintf("%d files were removed, renamed or moved meanwhile, so that something else writes to the volume",
+			e.GoneFiles)
 	case whole(s.Export) && !s.allNames():
 		why = "names that cannot be keys were left out, which nothing asks for now"
 	case s.Export.Status.ClaimUID == "":

@@ -21,6 +21,7 @@ func TestTheLastHopeDoesNotExpire(t *testing.T) {
 	}
 	skipped := func(s *State) { s.Export.Status.SkippedPaths = 1 }
 	changed := func(s *State) { s.Export.Status.ChangedFiles = 1 }
+	gone := func(s *State) { s.Export.Status.GoneFiles = 1 }
 	for name, tt := range map[string]struct {
 		state State
 		want  Action
@@ -28,6 +29,7 @@ func TestTheLastHopeDoesNotExpire(t *testing.T) {
 		"failed":          {world(unguarded, ttl(1), last, over(v1alpha1.ConditionFailed, time.Hour)), Wait},
 		"paths skipped":   {world(unguarded, ttl(1), last, skipped, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
 		"files changed":   {world(unguarded, ttl(1), last, changed, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
+		"files went":      {world(unguarded, ttl(1), last, gone, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
 		"complete":        {world(unguarded, ttl(1), last, over(v1alpha1.ConditionComplete, time.Hour)), DeleteExport},
 		"being removed":   {world(unguarded, ttl(1), marked, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
 		"failed, no last": {world(unguarded, ttl(1), over(v1alpha1.ConditionFailed, time.Hour)), DeleteExport},

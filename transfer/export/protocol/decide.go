@@ -152,7 +152,7 @@ func expire(s State) (Decision, bool) {
 // how people say that its volume may go. Who holds the volume deletes the S3Export.
 func lastHope(e *v1alpha1.S3Export) bool {
 	return e.Labels[v1alpha1.LabelRole] == v1alpha1.RoleFinalExport &&
-		(!Complete(e) || e.Status.ChangedFiles > 0 || e.Status.SkippedPaths > 0)
+		(!Complete(e) || e.Status.ChangedFiles > 0 || e.Status.GoneFiles > 0 || e.Status.SkippedPaths > 0)
 }
 
 func refuseForeignMover(s State) (Decision, bool) {

@@ -90,7 +90,8 @@ func count(next *v1alpha1.S3ExportStatus, s State, r wire.Report) {
 	next.EndedMover = string(s.Mover.UID)
 	next.SentObjects, next.SentBytes, next.CopiedObjects = r.SentObjects, r.SentBytes, r.CopiedObjects
 	next.UnchangedObjects, next.DeletedObjects = r.UnchangedObjects, r.DeletedObjects
-	next.SkippedPaths, next.SpecialFiles, next.ChangedFiles = r.SkippedKeys, r.SpecialFiles, r.ChangedFiles
+	next.SkippedPaths, next.SpecialFiles = r.SkippedKeys, r.SpecialFiles
+	next.ChangedFiles, next.GoneFiles = r.ChangedFiles, r.GoneFiles
 	next.OtherObjects, next.Objects, next.Bytes = r.OtherObjects, r.Objects, r.Bytes
 	next.NextAttemptTime = nil
 	if advance(next, s, r) {

@@ -68,7 +68,7 @@ func (m *mover) reportExport(r *wire.Report) {
 	r.Objects, r.Bytes, r.ManifestDigest = e.Objects, e.Bytes, e.Digest
 	r.SentObjects, r.SentBytes, r.CopiedObjects, r.UnchangedObjects = e.Sent, e.SentBytes, e.Copied, e.Unchanged
 	r.DeletedObjects, r.SpecialFiles, r.ChangedFiles, r.OtherObjects = e.Deleted, e.Special, e.Changed, e.Others
-	r.SkippedKeys, r.AbortedUploads, r.GoneFiles = e.Unsafe, e.Aborted, e.Gone+e.Unsettled
+	r.SkippedKeys, r.AbortedUploads, r.GoneFiles = e.Unsafe+e.Kept, e.Aborted, e.Gone+e.Unsettled
 	r.Progressed = e.Progressed
 	r.Plan, r.Shards = e.Plan, int32(e.Shards) //nolint:gosec // G115: wire.MostShards at most.
 	r.Message = exportSummary(m.request, e)
@@ -99,6 +99,8 @@ func exportSummary(r wire.Request, e upload.Result) string {
 		what  string
 	}{
 		{e.Unsafe, "paths cannot be keys and were left out"},
+		{e.Kept, "directories of " + strings.Join(plan.StorageOwn, ", ") + " at the root of the volume were left out with " +
+			"what is in them"},
 		{e.Special, "sockets, FIFOs and devices were left out"},
 		{e.Changed, "files changed while they were read and may be mixtures"},
 		{e.Gone, "files were removed or renamed after the scan"},

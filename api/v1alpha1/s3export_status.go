@@ -104,7 +104,8 @@ type S3ExportStatus struct {
 	// DeletedObjects were removed for deleteExtra.
 	// +optional
 	DeletedObjects int64 `json:"deletedObjects,omitempty"`
-	// SkippedPaths cannot be keys and were left out, because unsafePaths is Skip.
+	// SkippedPaths were left out: they cannot be keys and unsafePaths is Skip, or they are directories of the storage
+	// at the root of the volume, such as .snapshots, that are not empty.
 	// +optional
 	SkippedPaths int64 `json:"skippedPaths,omitempty"`
 	// SpecialFiles are sockets, FIFOs and devices, which are not exported.

@@ -26,6 +26,7 @@ type Result struct {
 	Sent, SentBytes, Copied, Unchanged, Deleted int64
 	Special                                     int64 // Sockets, FIFOs and devices.
 	Unsafe                                      int64 // Left out, because their paths cannot be keys.
+	Kept                                        int64 // Directories of the storage, left out with what is in them.
 	Changed                                     int64 // Files that changed while they were read, twice.
 	Gone                                        int64 // Files that were removed after the scan.
 	// Unsettled are directories that changed each time that they were looked at, and Spared the objects that were not
@@ -242,7 +243,8 @@ func (x *export) lasting(e *manifest.Entry) {
 
 // refuseScan applies the policies to what was scanned.
 func (x *export) refuseScan(s *Scan) error {
-	x.result.Special, x.result.Unsafe, x.result.Unsettled = s.Special, 0, s.Unsettled
+	x.result.Special, x.result.Unsafe = s.Special, 0
+	x.result.Kept, x.result.Unsettled = s.Kept, s.Unsettled
 	if s.Denied.Count > 0 {
 		return denied(s.Denied)
 	}

@@ -3,10 +3,14 @@
 package upload
 
 import (
+	"errors"
+	"io"
 	"maps"
+	"os"
 	"slices"
 
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // Examples count paths, and keep the first three for a message.
@@ -33,7 +37,7 @@ func (e *Examples) with(o Examples) {
 
 // leftOut is what a directory has and the scan has not.
 type leftOut struct {
-	special        int64
+	special, kept  int64
 	unsafe, denied Examples
 }
 
@@ -51,16 +55,32 @@ func (s *scanner) countOut() {
 	for _, at := range slices.Sorted(maps.Keys(s.out)) {
 		o := s.out[at]
 		s.scan.Special += o.special
+		s.scan.Kept += o.kept
 		s.scan.Unsafe.with(o.unsafe)
 		s.scan.Denied.with(o.denied)
 	}
 }
 
 // reserved leaves out what the file system, the storage or we keep at the root of a volume. The same
-// name elsewhere, or of a file, is somebody's data that no volume could take back: that is said.
-func (s *scanner) reserved(name string, isDirectory bool) {
-	if s.atRoot && isDirectory {
-		return
+// name elsewhere, or of a file, is somebody's data that no volume could take back: that is said. What is in a
+// directory of the storage may be somebody's data as well: it is counted.
+func (s *scanner) reserved(d *os.File, name string, isDirectory bool) {
+	switch {
+	case !s.atRoot || !isDirectory:
+		s.left("").unsafe.add(name, "the name is reserved at the root of a volume")
+	case name != wire.JournalDir && holds(d, name):
+		s.left("").kept++
 	}
-	s.left("").unsafe.add(name, "the name is reserved at the root of a volume")
+}
+
+// holds tells that something is in a directory. What may not be read is taken for something, but for lost+found,
+// which is root's on every file system.
+func holds(d *os.File, name string) bool {
+	below, err := openDirectory(d, name)
+	if err != nil {
+		return !isGone(err) && name != plan.LostAndFound
+	}
+	defer func() { _ = below.Close() }()
+	names, err := below.Readdirnames(1)
+	return len(names) > 0 || !errors.Is(err, io.EOF)
 }

@@ -45,6 +45,7 @@ type planHeader struct {
 	Special int64 `json:"special,omitempty"`
 	Unsafe  int64 `json:"unsafe,omitempty"`
 	Deleted int64 `json:"deleted,omitempty"`
+	Kept    int64 `json:"kept,omitempty"`
 	// Unsettled are directories that changed each time that they were looked at.
 	Unsettled int64 `json:"unsettled,omitempty"`
 }
@@ -69,7 +70,7 @@ func (x *export) share(ctx context.Context, todo []work) (bool, error) {
 		SchemaVersion: planSchema, Run: x.options.Run, Begin: x.begin.UTC(), Volume: x.request.Volume.Temporary,
 		Shards: count, Files: x.Tally.AllObjects.Load(), Bytes: x.Tally.AllBytes.Load(),
 		Special: x.result.Special, Unsafe: x.result.Unsafe, Deleted: x.result.Deleted,
-		Unsettled: x.scan.Unsettled,
+		Kept: x.result.Kept, Unsettled: x.scan.Unsettled,
 	}
 	if err := lines.Encode(header); err != nil {
 		return false, fmt.Errorf("write plan: %w", err)

@@ -26,6 +26,7 @@ type Scan struct {
 	Special int64            // Sockets, FIFOs and devices.
 	Unsafe  Examples         // Paths that cannot be keys.
 	Denied  Examples         // Paths that may not be read.
+	Kept    int64            // Directories of the storage at the root of the volume, with something in them.
 	// Unsettled are directories that changed each time that their names were read: something may be missing that was
 	// on the volume all along.
 	Unsettled int64
@@ -111,7 +112,7 @@ func (s *scanner) name(ctx context.Context, d *os.File, at, name string) error {
 		return nil
 	}
 	if at == "" && reserved(name) {
-		s.reserved(name, isDirectory)
+		s.reserved(d, name, isDirectory)
 		return nil
 	}
 	if !ok {

@@ -116,11 +116,22 @@ func TestAScanLeavesOutWhatTheStorageKeepsAtTheRoot(t *testing.T) {
 	for _, name := range []string{"lost+found/x", ".snapshots/x", ".s3populator/journal", ".snapshot", "a"} {
 		writeFile(t, filepath.Join(mount, name), "x")
 	}
+	must(t, os.Mkdir(filepath.Join(mount, "b"), 0o700))
 	got, err := walk(t, mount, "", "", nil, nil)
 	must(t, err)
-	if len(got.Entries) != 1 || got.Entries[0].Path != "a" {
-		t.Errorf("found %+v, want a", got.Entries)
+	if diff := cmp.Diff([]string{"file a", "directory b"}, paths(got)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
+	// lost+found and .snapshots; the third is ours.
+	if got.Kept != 2 {
+		t.Errorf("%d directories of the storage are told, want 2", got.Kept)
+	}
+	must(t, os.Remove(filepath.Join(mount, "lost+found/x")))
+	if got, err = walk(t, mount, "", "", nil, []string{".snapshots/**"}); err != nil || got.Kept != 0 {
+		t.Errorf("%d of what is empty or not selected are told: %v", got.Kept, err)
+	}
+	got, err = walk(t, mount, "", "", nil, nil)
+	must(t, err)
 	// A file is nothing that a storage keeps.
 	if got.Unsafe.Count != 1 || !strings.Contains(got.Unsafe.First[0], `".snapshot"`) {
 		t.Errorf("unsafe are %+v, want .snapshot", got.Unsafe)

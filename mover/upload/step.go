@@ -152,7 +152,7 @@ func (x *export) runFinish(ctx context.Context) error {
 	}
 	x.begin = p.Begin
 	x.result.Special, x.result.Unsafe, x.result.Deleted = p.Special, p.Unsafe, p.Deleted
-	x.result.Unsettled = p.Unsettled
+	x.result.Kept, x.result.Unsettled = p.Kept, p.Unsettled
 	if err := x.gather(ctx, p); err != nil {
 		return x.refused(err)
 	}

@@ -62,7 +62,8 @@ type Report struct {
 	Engine string `json:"engine,omitempty"`
 	// Bottleneck is what held the transfer up; empty where that is not known, or it was short.
 	Bottleneck Bottleneck `json:"bottleneck,omitempty"`
-	// SkippedKeys counts unsafe keys left out because the policy is Skip.
+	// SkippedKeys counts unsafe keys left out because the policy is Skip. For an Export they are paths, and directories of
+	// the storage at the root of the volume that are not empty.
 	SkippedKeys int64   `json:"skippedKeys,omitempty"`
 	Seconds     float64 `json:"seconds"`
 	// Progressed means that this attempt verified an object that no attempt before it had

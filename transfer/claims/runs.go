@@ -117,7 +117,7 @@ func tellOne(complete *v1alpha1.S3Export) string {
 		text += fmt.Sprintf(" %d files changed each time that they were read.", n)
 	}
 	if n := complete.Status.SkippedPaths; n > 0 {
-		text += fmt.Sprintf(" %d paths were left out, because they cannot be keys.", n)
+		text += fmt.Sprintf(" %d paths were left out, because they cannot be keys or are the storage's.", n)
 	}
 	if complete.Spec.Destination.Key == "" && !strings.Contains(complete.Status.Location, string(complete.UID)) {
 		text += " Runs share that place: from the start of a later run until it is complete, nothing can be restored " +

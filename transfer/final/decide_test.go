@@ -83,6 +83,7 @@ func TestDecide(t *testing.T) {
 		"complete, a dry run":                 {world(taken, exportClaim, but(dry)), Wait, "FinalExportFailed"},
 		"complete, files changed meanwhile":   {world(taken, exportClaim, but(changed)), Wait, "FinalExportFailed"},
 		"complete, files went meanwhile":      {world(taken, exportClaim, but(movedAway)), Wait, "FinalExportFailed"},
+		"complete, .snapshots left out":       {world(taken, exportClaim, but(leftOut)), Wait, "FinalExportFailed"},
 		"complete, changed, and skipped":      {world(taken, exportClaim, but(changed), skipped), DeleteExport, ""},
 		"complete, read before it was taken":  {world(taken, refersToUID(uid), exportClaim, complete), TakeVolume, ""},
 		"given back":                          {world(exported, exportClaim, complete), DeleteExportClaim, ""},
@@ -140,6 +141,7 @@ func TestWords(t *testing.T) {
 		"going": world(volumeGoing), "going while it runs": world(taken, volumeGoing, exportClaim, run),
 		"changed":  world(taken, exportClaim, but(changed)),
 		"moved":    world(taken, exportClaim, but(movedAway)),
+		"left out": world(taken, exportClaim, but(leftOut)),
 		"conflict": world(strangeExportClaim), "given away": world(taken, givenAway),
 	} {
 		if d := Decide(s); !strings.Contains(d.Message, v1alpha1.AnnotationSkipFinalExport+"=true") {

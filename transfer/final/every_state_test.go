@@ -26,7 +26,10 @@ var choices = [][]change{
 		both(taken, forgotten), both(taken, marked(v1alpha1.AnnotationFinalExport)), marked(v1alpha1.AnnotationScratchFor),
 	},
 	{nil, exportClaim, exportClaimPending, exportClaimGoing, strangeExportClaim},
-	{nil, run, complete, but(changed), but(movedAway), but(ofAnother), but(filtered), failing, outdated, runGoing, strangeRun},
+	{
+		nil, run, complete, but(changed), but(movedAway), but(leftOut), but(ofAnother), but(filtered), failing, outdated,
+		runGoing, strangeRun,
+	},
 	{nil, pod(ourLabels, corev1.PodRunning), pod(ourLabels, corev1.PodFailed), pod(nil, corev1.PodRunning)},
 }
 
@@ -112,11 +115,12 @@ func wrong(s State, d Decision) string {
 		s.Volume.Spec.ClaimRef != nil && s.Volume.Spec.ClaimRef.Name == "s3export-claim-uid")
 	stranger := s.Volume != nil && s.Volume.Spec.ClaimRef != nil && s.Volume.Spec.ClaimRef.Name == "other"
 	own := func(labels map[string]string) bool { return labels[v1alpha1.LabelRole] == v1alpha1.RoleFinalExport }
+	given := s.Volume != nil && s.Volume.Annotations[v1alpha1.AnnotationExportedFor] != ""
 	done := s.Export != nil && own(s.Export.Labels) && s.Export.Status.Phase == v1alpha1.ExportSucceeded &&
-		s.Export.Status.ChangedFiles == 0 && s.Export.Status.GoneFiles == 0 && len(s.Export.Spec.Exclude) == 0
+		s.Export.Status.ChangedFiles == 0 && s.Export.Status.GoneFiles == 0 && (s.Export.Status.SkippedPaths == 0 || given) &&
+		len(s.Export.Spec.Exclude) == 0
 	done = done &&
 		(!away || s.Volume.Spec.ClaimRef != nil && string(s.Volume.Spec.ClaimRef.UID) == s.Export.Status.ClaimUID)
-	given := s.Volume != nil && s.Volume.Annotations[v1alpha1.AnnotationExportedFor] != ""
 	giveUp := skip || s.Leaving || !held
 	switch d.Action {
 	case AddFinalizer:

@@ -195,6 +195,15 @@ func TestNamesThatAreNoKeys(t *testing.T) {
 			t.Errorf("says %q, want %q", d.Message, want)
 		}
 	}
+	if d := Decide(world(taken, exportClaim, but(leftOut))); !strings.Contains(d.Message, ".snapshots") ||
+		!strings.Contains(d.Message, "export-unsafe-paths=Skip") {
+		t.Errorf("of what the storage keeps it says %q", d.Message)
+	}
+	if d := Decide(world(skips, taken, exportClaim, complete, but(unsafe), func(s *State) {
+		s.Export.Status.SkippedPaths = 1
+	})); d.Action != ReturnVolume {
+		t.Errorf("decided %s: %s", d.Action, d.Message)
+	}
 	left := world(skips, exported, complete)
 	left.Export.Status.SkippedPaths = 3
 	if d := Decide(left); d.Action != RemoveFinalizer || !strings.Contains(d.Message, "3 paths were left out") {

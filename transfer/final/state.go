@@ -180,11 +180,17 @@ func whole(export *v1alpha1.S3Export) bool {
 }
 
 // allNames tells that no file is left out for its name, or that somebody who may ask for exports wants that: without
-// it, a name that cannot be a key would hold the claim for ever. Of a volume that was given back it is decided.
+// it, a name that cannot be a key would hold the claim for ever. What is in .snapshots at the root of the volume is
+// left out whatever was asked for. Of a volume that was given back it is decided.
 func (s State) allNames() bool {
+	if s.exported() {
+		return true
+	}
+	if s.Export.Spec.UnsafePaths != v1alpha1.UnsafePathsSkip {
+		return s.Export.Status.SkippedPaths == 0
+	}
 	asked, wrong := wish(s)
-	return s.Export.Spec.UnsafePaths != v1alpha1.UnsafePathsSkip || s.exported() ||
-		wrong == "" && asked.UnsafePaths == v1alpha1.UnsafePathsSkip
+	return wrong == "" && asked.UnsafePaths == v1alpha1.UnsafePathsSkip
 }
 
 func failed(export *v1alpha1.S3Export) bool {

@@ -142,7 +142,8 @@ func tellFailed(s State) string {
 // namesToSkip is the way out where names on the volume are no keys: no pod can use the claim to rename them.
 func namesToSkip(s State) string {
 	c := meta.FindStatusCondition(s.Export.Status.Conditions, v1alpha1.ConditionFailed)
-	if c == nil || c.Reason != reasonUnsafePath || s.free() {
+	refused := c != nil && c.Reason == reasonUnsafePath || succeeded(s.Export) && whole(s.Export) && !s.allNames()
+	if !refused || s.free() {
 		return ""
 	}
 	if p, _ := s.policy(); p != nil && !Selected(s.Claim) {
@@ -181,6 +182,9 @@ func tellNotBelieved(s State) string {
 	case e.GoneFiles > 0:
 		why = fmt.Sprintf("%d files were removed, renamed or moved meanwhile, so that something else writes to the volume",
 			e.GoneFiles)
+	case whole(s.Export) && !s.allNames() && s.Export.Spec.UnsafePaths != v1alpha1.UnsafePathsSkip:
+		why = fmt.Sprintf("%d directories with names of the storage, such as .snapshots, are at the root of the volume and "+
+			"not empty, and are left out", s.Export.Status.SkippedPaths)
 	case whole(s.Export) && !s.allNames():
 		why = "names that cannot be keys were left out, which nothing asks for now"
 	case s.Export.Status.ClaimUID == "":
@@ -194,7 +198,7 @@ func tellNotBelieved(s State) string {
 		s.Volume.Name,
 		v1alpha1.AnnotationRetry,
 		howToGiveUp(s),
-	)
+	) + namesToSkip(s)
 }
 
 func tellEnding(s State) string {
@@ -206,7 +210,8 @@ func tellComplete(s State) string {
 	text := fmt.Sprintf("The volume %s was exported to %s.", s.Volume.Name,
 		s.Volume.Annotations[v1alpha1.AnnotationExportedTo])
 	if s.ownsExport() && s.Export.Status.SkippedPaths > 0 {
-		text += fmt.Sprintf(" %d paths were left out, because they cannot be keys.", s.Export.Status.SkippedPaths)
+		text += fmt.Sprintf(" %d paths were left out, because they cannot be keys or are the storage's.",
+			s.Export.Status.SkippedPaths)
 	}
 	return text
 }

@@ -209,6 +209,8 @@ func dry(e *v1alpha1.S3Export) { e.Spec.DryRun = true }
 
 func changed(e *v1alpha1.S3Export) { e.Status.ChangedFiles = 1 }
 
+func leftOut(e *v1alpha1.S3Export) { e.Status.SkippedPaths = 1 }
+
 func movedAway(e *v1alpha1.S3Export) { e.Status.GoneFiles = 2 }
 
 // ofEarlier is a run that began with an export claim which somebody deleted.

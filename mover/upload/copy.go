@@ -21,12 +21,21 @@ const largestCopy = 5 << 30
 // copyTries is how often a copy is asked for.
 const copyTries = 2
 
-// copyObject has S3 copy the object of a file from the last complete run. False means that it cannot,
+// copyFile has S3 copy the object of a file from the last complete run. False means that it cannot,
 // or that the copy is not proven to be the same; the file is sent then.
-func (x *export) copyObject(ctx context.Context, before manifest.Entry, key string) (object, bool, error) {
-	if x.copiesFail.Load() {
+func (x *export) copyFile(ctx context.Context, e manifest.Entry) (object, bool, error) {
+	before, found := x.last.there.Find(e.Path)
+	if !found || x.copiesFail.Load() {
 		return object{}, false, nil
 	}
+	if _, err := x.mustBeNew(ctx, e, true); err != nil { // S3 copies whatever is there.
+		return object{}, false, err
+	}
+	return x.copyObject(ctx, before, x.key(e))
+}
+
+// copyObject has S3 copy with one request.
+func (x *export) copyObject(ctx context.Context, before manifest.Entry, key string) (object, bool, error) {
 	to := minio.CopyDestOptions{
 		Bucket: x.bucket, Object: key, Encryption: x.encryption(),
 		ReplaceTags: true, UserTags: x.options.Tags, // Else it has those of the last run.
@@ -34,9 +43,12 @@ func (x *export) copyObject(ctx context.Context, before manifest.Entry, key stri
 	if !x.byMD5.Load() {
 		to.ChecksumType = minio.ChecksumCRC64NVME
 	}
+	metadata := x.putOptions().UserMetadata // Else it has those of the last run.
 	if c := x.options.StorageClass; c != "" {
-		to.ReplaceMetadata, to.UserMetadata = true, map[string]string{"X-Amz-Storage-Class": c}
-		to.ContentType = "application/octet-stream"
+		metadata = with(metadata, "X-Amz-Storage-Class", c)
+	}
+	if metadata != nil {
+		to.ReplaceMetadata, to.UserMetadata, to.ContentType = true, metadata, "application/octet-stream"
 	}
 	from := minio.CopySrcOptions{Bucket: x.bucket, Object: x.options.CopyFrom + before.Path, MatchETag: before.ETag}
 	var info minio.UploadInfo

@@ -90,7 +90,7 @@ func (x *export) headThere(ctx context.Context, p *plan.Planner) error {
 	}
 	if err == nil {
 		p.AddAs(wire.Object{Key: x.options.Key, Path: x.scan.Entries[0].Path}, info.Size, info.ETag)
-		x.there.ours = info.Metadata.Get("X-Amz-Meta-"+runMetadata) == x.options.Run
+		x.there.ours = x.isMarked(info)
 	}
 	return err
 }

@@ -33,12 +33,12 @@ const atOnce = 256 << 10
 // taken as it came, unless S3 or its length says that it cannot be.
 const tries = 4
 
-// sendFile sends one file. The entry becomes what it was when it was sent.
-func (x *export) sendFile(ctx context.Context, e *manifest.Entry) (outcome, error) {
+// sendFile sends one file. The entry becomes what it was when it was sent. Look is as for mustBeNew.
+func (x *export) sendFile(ctx context.Context, e *manifest.Entry, look bool) (outcome, error) {
 	var err error
 	for try := 1; try <= tries; try++ {
 		var o outcome
-		if o, err = x.sendOnce(ctx, e, try > 1); err == nil {
+		if o, err = x.sendOnce(ctx, e, try > 1, look || try > 1); err == nil {
 			return o, nil
 		}
 		if !errors.Is(err, errChanged) && !errors.Is(err, errShrank) || ctx.Err() != nil {
@@ -59,7 +59,7 @@ func (x *export) sendFile(ctx context.Context, e *manifest.Entry) (outcome, erro
 }
 
 // sendOnce reads the file once. A change is an error unless it is to be taken.
-func (x *export) sendOnce(ctx context.Context, e *manifest.Entry, takeChanged bool) (outcome, error) {
+func (x *export) sendOnce(ctx context.Context, e *manifest.Entry, takeChanged, look bool) (outcome, error) {
 	f, before, err := x.tree.open(e.Path)
 	if isGone(err) {
 		return outcome{gone: true}, nil
@@ -71,6 +71,10 @@ func (x *export) sendOnce(ctx context.Context, e *manifest.Entry, takeChanged bo
 	now, _ := entryOf(e.Path, before)
 	now.XAttrs = e.XAttrs
 	*e = now
+	isNew, err := x.mustBeNew(ctx, *e, look)
+	if err != nil {
+		return outcome{}, err
+	}
 	var o outcome
 	settled := func() error {
 		var after unix.Stat_t
@@ -81,9 +85,13 @@ func (x *export) sendOnce(ctx context.Context, e *manifest.Entry, takeChanged bo
 		if o.changed && !takeChanged {
 			return errChanged
 		}
-		return nil
+		if isNew && !x.unconditional.Load() {
+			return nil // S3 sees to it.
+		}
+		_, err := x.mustBeNew(ctx, *e, true) // Parts may have taken hours.
+		return err
 	}
-	o.object, err = x.sendContent(ctx, f, *e, x.mustBeNew(e.Path) && !takeChanged, settled)
+	o.object, err = x.sendContent(ctx, f, *e, isNew, settled)
 	return o, err
 }
 

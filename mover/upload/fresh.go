@@ -10,14 +10,36 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/manifest"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// mustBeNew tells that S3 is to refuse the object of a path if there is one by now. What was listed is ours.
-func (x *export) mustBeNew(path string) bool {
-	_, listed := x.there.plan.Find(path)
-	return x.policy.onExisting == wire.Fail && !listed
+// mustBeNew tells that S3 is to refuse the object of a file if there is one by now. A run that must not find anything
+// replaces what it has put there itself, and nothing else: what was listed may be of an attempt before, or somebody's
+// who has written since. Look is for a request that S3 would not refuse, and for a file that was sent before.
+func (x *export) mustBeNew(ctx context.Context, e manifest.Entry, look bool) (bool, error) {
+	if x.policy.onExisting != wire.Fail {
+		return false, nil
+	}
+	if _, listed := x.there.plan.Find(e.Path); !listed && !look && !x.unconditional.Load() {
+		return true, nil
+	}
+	info, err := asker{x}.Head(ctx, x.key(e), minio.StatObjectOptions{})
+	switch {
+	case isNoSuchKey(err):
+		return true, nil
+	case err != nil:
+		return false, err
+	case !x.isMarked(info):
+		return false, existsAlready(x.key(e))
+	}
+	return false, nil
+}
+
+// isMarked tells that an object says to be of this run.
+func (s *sender) isMarked(info minio.ObjectInfo) bool {
+	return info.Metadata.Get("X-Amz-Meta-"+runMetadata) == s.options.Run
 }
 
 // putOnce sends one object with one request. One that is new is not put in the place of another.

@@ -176,14 +176,14 @@ func (s *sender) confirmTag(ctx context.Context, key, etag string, want []byte) 
 func (s *sender) putOptions() minio.PutObjectOptions {
 	o := s.ownOptions()
 	o.StorageClass, o.UserTags = s.options.StorageClass, s.options.Tags
-	if s.options.Key != "" && s.options.OnExisting == wire.Fail {
+	if s.options.OnExisting == wire.Fail {
 		o.UserMetadata = map[string]string{runMetadata: s.options.Run}
 	}
 	return o
 }
 
-// runMetadata is the name under which the one object of an export says whose it is, where none may be there
-// before: nothing else is left of the run, and its report may be lost.
+// runMetadata is the name under which an object says which run it is of, where none may be there before: the next
+// attempt finds what this one has sent, and perhaps what somebody else has written since.
 const runMetadata = "S3populator-Run"
 
 // with is a copy of metadata with one more value.

@@ -101,6 +101,7 @@ const gone manifest.Type = "gone"
 
 // deliver brings one file to S3 and says by what.
 func (x *export) deliver(ctx context.Context, e *manifest.Entry, a action) (outcome, action, error) {
+	copied := false
 	switch a {
 	case compare:
 		o, same, err := x.compareFile(ctx, e)
@@ -111,8 +112,8 @@ func (x *export) deliver(ctx context.Context, e *manifest.Entry, a action) (outc
 			return outcome{object: o}, a, nil
 		}
 	case copyLast:
-		before, _ := x.last.there.Find(e.Path)
-		o, ok, err := x.copyObject(ctx, before, x.key(*e))
+		copied = true // Perhaps, to no use.
+		o, ok, err := x.copyFile(ctx, *e)
 		if err != nil {
 			return outcome{}, a, fmt.Errorf("copy an object: %w", x.refused(err))
 		}
@@ -121,7 +122,7 @@ func (x *export) deliver(ctx context.Context, e *manifest.Entry, a action) (outc
 		}
 	case send, leave, refuse:
 	}
-	o, err := x.sendFile(ctx, e)
+	o, err := x.sendFile(ctx, e, copied)
 	return o, send, err
 }
 

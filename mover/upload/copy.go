@@ -4,6 +4,7 @@ package upload
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -15,8 +16,9 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// largestCopy in bytes is what S3 copies with one request. Larger files are sent.
-const largestCopy = 5 << 30
+// largestCopy in bytes is what S3 copies with one request. It answers when all is copied, so that a larger one might
+// arrive when nobody waits for it any more; of those it copies parts.
+const largestCopy = 64 << 20
 
 // copyTries is how often a copy is asked for.
 const copyTries = 2
@@ -28,8 +30,12 @@ func (x *export) copyFile(ctx context.Context, e manifest.Entry) (object, bool, 
 	if !found || x.copiesFail.Load() {
 		return object{}, false, nil
 	}
-	if _, err := x.mustBeNew(ctx, e, true); err != nil { // S3 copies whatever is there.
+	isNew, err := x.mustBeNew(ctx, e, true) // S3 copies over whatever is there.
+	if err != nil {
 		return object{}, false, err
+	}
+	if before.Size > largestCopy {
+		return x.copyParts(ctx, before, x.key(e), isNew)
 	}
 	return x.copyObject(ctx, before, x.key(e))
 }
@@ -57,25 +63,57 @@ func (x *export) copyObject(ctx context.Context, before manifest.Entry, key stri
 		info, err = x.S3.CopyObject(ctx, to, from)
 		return err //nolint:wrapcheck // It is classified above.
 	})
+	if x.unanswered(ctx, err) {
+		return object{}, false, x.forgoCopies(ctx, before, err)
+	}
 	if err != nil {
 		return object{}, false, x.cannotCopy(ctx, before, err)
 	}
 	return x.provenCopy(ctx, before, key, info)
 }
 
-// cannotCopy returns what sending the file would not help against. S3 may copy nothing at all: what it
-// archives, what these keys may not read, or what takes longer than anybody waits for an answer.
-func (x *export) cannotCopy(ctx context.Context, before manifest.Entry, err error) error {
-	if ctx.Err() != nil {
-		return err
+// unanswered tells that S3 may do what it was asked for at any time from now on.
+func (x *export) unanswered(ctx context.Context, err error) bool {
+	if err == nil || ctx.Err() != nil {
+		return false
 	}
-	switch reason := x.Faults.Classify(err).Reason; {
-	case reason == wire.Throttled:
+	f := x.Faults.Classify(err)
+	return passes(x.Faults, err) && f.Reason != wire.Throttled && !errors.Is(f, fault.ErrExpired)
+}
+
+// forgoCopies ends the attempt for a copy that nobody knows the end of: what is sent to its key now, it may replace.
+// The next attempt looks at what is there, and has nothing copied, or it might end in the same way.
+func (x *export) forgoCopies(ctx context.Context, before manifest.Entry, err error) error {
+	x.Log("S3 gave no answer to a copy of %s; the next attempt sends what is not there", plan.Quote(before.Path))
+	mark := begunMark{Run: x.options.Run, Begun: x.begin}
+	return errors.Join(err, x.putJSON(ctx, x.home.noCopies(x.options.Run), mark))
+}
+
+// noCopies is the key of the mark that nothing is to be copied for a run any more.
+func (h home) noCopies(run string) string { return h.runPrefix(run) + "no-copies.json" }
+
+// lookForCopies leaves the last run alone where S3 gave no answer to an attempt before.
+func (x *export) lookForCopies(ctx context.Context) error {
+	if x.options.CopyFrom == "" {
+		return nil
+	}
+	var mark begunMark
+	_, found, err := x.getJSON(ctx, x.home.noCopies(x.options.Run), &mark)
+	if found {
+		x.last.there = last{}
+		x.Log("S3 gave an attempt before no answer to a copy; nothing is copied")
+	}
+	return err
+}
+
+// cannotCopy returns what sending the file would not help against. S3 may copy nothing at all: what it
+// archives, or what these keys may not read.
+func (x *export) cannotCopy(ctx context.Context, before manifest.Entry, err error) error {
+	switch {
+	case ctx.Err() != nil, x.Faults.Classify(err).Reason == wire.Throttled:
 		return err
 	case isNoSuchKey(err), fault.Rejected(err, http.StatusPreconditionFailed):
 		return nil // This one is not there any more, or another one.
-	case reason == wire.EndpointUnreachable:
-		x.copiesFail.Store(true)
 	}
 	x.saidCopy.Do(func() {
 		x.Log("S3 cannot copy %s, perhaps others, too, which are sent instead: %v", plan.Quote(before.Path), err)

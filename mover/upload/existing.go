@@ -186,7 +186,7 @@ func (x *export) facts(e manifest.Entry) facts {
 		f.sameObject = before.ETag != "" && x.there.plan.TagText(object.ETag) == before.ETag
 	}
 	there, copyable := x.last.there.unchanged(e, claim)
-	f.copyable = copyable && there.ETag != "" && e.Size <= largestCopy
+	f.copyable = copyable && there.ETag != ""
 	return f
 }
 

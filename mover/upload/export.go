@@ -64,7 +64,7 @@ type export struct {
 	result  Result
 	gone    []string // Paths of files that were not there any more when they were to be sent.
 	allSent bool     // What is left is to prove it.
-	// copiesFail is set once S3 gave no answer to a copy, and saidCopy once a copy was refused.
+	// copiesFail is set once S3 gave no answer to a copy of a part, and saidCopy once a copy was refused.
 	copiesFail atomic.Bool
 	saidCopy   sync.Once
 }
@@ -173,6 +173,11 @@ func (x *export) prepare(ctx context.Context) error {
 		return x.refused(err)
 	}
 	x.policy = policy{onExisting: x.options.OnExisting, resumed: resumed, since: since}
+	if resumed {
+		if err := x.lookForCopies(ctx); err != nil {
+			return x.refused(err)
+		}
+	}
 	return x.refused(x.listThere(ctx))
 }
 

@@ -33,6 +33,9 @@ type note struct {
 	// Volume is the UID of the temporary claim that it was on: on another one it may be another file.
 	Volume string `json:"volume,omitempty"`
 	MD5    bool   `json:"md5,omitempty"` // Parts are sent with an MD5 instead of a CRC64NVME.
+	// CopyOf is the key of the object that S3 copies its parts from, CopyTag its entity tag; empty where they are sent.
+	CopyOf  string `json:"copyOf,omitempty"`
+	CopyTag string `json:"copyTag,omitempty"`
 
 	// Unnamed is since when, by the clock of S3, an attempt may have begun an upload of the key that no note
 	// names. S3 may see to what a mover asks for when that is gone already.

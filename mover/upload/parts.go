@@ -92,20 +92,22 @@ func (u *parted) run(ctx context.Context, settled func() error) (object, error) 
 	if err != nil {
 		return object{}, err
 	}
-	if err := u.forgetNote(ctx); err != nil { // The end of the run tries again, and an Abort finds no upload of that ID.
-		u.Log("the note of an upload could not be removed: %v", err)
-	}
+	u.forgetNote(ctx)
 	return result, nil
 }
 
 // forgetNote is for an upload that is complete.
-func (u *parted) forgetNote(ctx context.Context) error {
+func (u *parted) forgetNote(ctx context.Context) {
+	var err error
 	if u.note.Unnamed != nil {
-		if err := u.abortUnnamed(ctx, u.note, *u.note.Unnamed); err != nil {
-			return err
-		}
+		err = u.abortUnnamed(ctx, u.note, *u.note.Unnamed)
 	}
-	return u.remove(ctx, u.at)
+	if err == nil {
+		err = u.remove(ctx, u.at)
+	}
+	if err != nil { // The end of the run tries again, and an Abort finds no upload of that ID.
+		u.Log("the note of an upload could not be removed: %v", err)
+	}
 }
 
 // begin goes on with the upload of an earlier attempt, or begins one.
@@ -113,7 +115,7 @@ func (u *parted) begin(ctx context.Context) error {
 	if found, err := u.resume(ctx); found || err != nil {
 		return err
 	}
-	u.note.MD5 = u.byMD5.Load()
+	u.note.MD5 = u.byMD5.Load() || u.note.CopyOf != "" // Servers refuse to copy to where each part needs a checksum.
 	if err := u.putJSON(ctx, u.at, u.note); err != nil {
 		return fmt.Errorf("note an upload: %w", err)
 	}
@@ -278,19 +280,7 @@ func (u *parted) complete(ctx context.Context) (object, error) {
 	if err != nil {
 		return object{}, err
 	}
-	parts := make([]minio.CompletePart, 0, len(u.done))
-	for _, p := range u.done {
-		part := minio.CompletePart{PartNumber: p.PartNumber, ETag: p.ETag}
-		if !u.note.MD5 {
-			part.ChecksumCRC64NVME = p.ChecksumCRC64NVME
-		}
-		parts = append(parts, part)
-	}
-	var o minio.PutObjectOptions
-	if !u.note.MD5 {
-		o.UserMetadata = map[string]string{crcHeader: sum, "X-Amz-Checksum-Type": minio.ChecksumFullObjectMode.String()}
-	}
-	info, err := u.putTogether(ctx, parts, o)
+	info, err := u.putTogether(ctx, sum)
 	if isNoSuchUpload(err) { // Completed by a request whose answer was lost, perhaps.
 		return u.completed(ctx, sum, err)
 	}
@@ -315,12 +305,20 @@ func (u *parted) complete(ctx context.Context) (object, error) {
 	return result, nil
 }
 
-// putTogether has S3 make the object of its parts.
-func (u *parted) putTogether(
-	ctx context.Context,
-	parts []minio.CompletePart,
-	o minio.PutObjectOptions,
-) (info minio.UploadInfo, err error) {
+// putTogether has S3 make the object of its parts, which is to have a sum; empty where that is not known.
+func (u *parted) putTogether(ctx context.Context, sum string) (info minio.UploadInfo, err error) {
+	parts := make([]minio.CompletePart, 0, len(u.done))
+	for _, p := range u.done {
+		part := minio.CompletePart{PartNumber: p.PartNumber, ETag: p.ETag}
+		if !u.note.MD5 {
+			part.ChecksumCRC64NVME = p.ChecksumCRC64NVME
+		}
+		parts = append(parts, part)
+	}
+	var o minio.PutObjectOptions
+	if !u.note.MD5 && sum != "" {
+		o.UserMetadata = map[string]string{crcHeader: sum, "X-Amz-Checksum-Type": minio.ChecksumFullObjectMode.String()}
+	}
 	plain := o
 	if u.isNew && !u.unconditional.Load() {
 		o.SetMatchETagExcept("*")

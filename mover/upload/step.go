@@ -104,7 +104,7 @@ func (x *export) goOn(ctx context.Context) error {
 		return x.disturbed()
 	}
 	x.policy = policy{onExisting: x.options.OnExisting, resumed: true, since: since}
-	return nil
+	return x.refused(x.lookForCopies(ctx))
 }
 
 // listShard looks at what is below the prefix between the first and the last path of the shard. Where a server

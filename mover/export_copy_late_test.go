@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mover
+
+import (
+	"bytes"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/s3populator/s3populator/mover/manifest"
+	"github.com/s3populator/s3populator/mover/wire"
+)
+
+// copiedAgain is an export of one file that a run before has exported to the same server, below a prefix of its own.
+func copiedAgain(t *testing.T, s *s3server, p *proxy, text []byte) *bench {
+	t.Helper()
+	b := newExport(t, s.endpoint)
+	mustDo(t, os.WriteFile(filepath.Join(b.paths.Volume, "f"), text, 0o600))
+	b.settle()
+	b.mustBeDone(b.run())
+	b.request.Source.Endpoint, b.request.Source.Prefix = p.URL, "runs/2/"
+	b.request.Export.Run, b.request.Export.CopyFrom = "run-2", "runs/1/"
+	return b
+}
+
+// isCopy tells a copy of the file or of a part of it.
+func isCopy(r *http.Request, part string) bool {
+	return r.Header.Get("X-Amz-Copy-Source") != "" && r.URL.Query().Get("partNumber") == part
+}
+
+// mustBeListed fails the test unless the manifest lists the object that is there.
+func (b *bench) mustBeListed(s *s3server, text []byte) {
+	b.t.Helper()
+	info, err := s.client.StatObject(b.t.Context(), testBucket, "runs/2/f", minio.StatObjectOptions{})
+	mustDo(b.t, err)
+	if m := s.object(b.t, "runs/2/"+manifest.Key); !strings.Contains(m, info.ETag) {
+		b.t.Errorf("%s is not the object that is complete:\n%s", info.ETag, m)
+	}
+	if s.object(b.t, "runs/2/f") != string(text) {
+		b.t.Error("the object is not the file")
+	}
+	if got := s.uploads(b.t); len(got) > 0 {
+		b.t.Errorf("there are open uploads of %q", got)
+	}
+}
+
+// A copy that S3 has given no answer to may still be made, when the export is complete: nothing is sent to its key in
+// that attempt, and nothing is copied in the next one.
+func TestACopyThatNobodyWaitedFor(t *testing.T) {
+	eachServer(t, func(t *testing.T, s *s3server) {
+		var late atomic.Pointer[http.Request]
+		var copies atomic.Int64
+		var once sync.Once
+		arrive := func() { once.Do(func() { arrives(t, s, late.Load()) }) }
+		p := startProxy(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+			if isCopy(r, "") {
+				copies.Add(1)
+				late.CompareAndSwap(nil, kept(t, r))
+				panic(http.ErrAbortHandler)
+			}
+			if keyOf(r) == "runs/2/"+manifest.Key && r.Method == http.MethodPut {
+				arrive()
+			}
+			return false
+		})
+		b := copiedAgain(t, s, p, content(1, 17<<20)) // In parts, so that a copy has another entity tag.
+		r := b.run()
+		if r.Reason != wire.EndpointUnreachable || r.Class != wire.RetryUncounted || r.SentObjects != 0 {
+			t.Errorf("the report is %+v, want %s, and nothing that was sent", r, wire.EndpointUnreachable)
+		}
+		arrive()
+		before, changed := copies.Load(), content(2, 17<<20)
+		mustDo(t, os.WriteFile(filepath.Join(b.paths.Volume, "f"), changed, 0o600))
+		b.request.Attempt = 2
+		if r := b.mustBeDone(b.run()); r.SentObjects != 1 || copies.Load() != before {
+			t.Errorf("the report is %+v, after %d copies", r, copies.Load())
+		}
+		b.mustBeListed(s, changed)
+	})
+}
+
+// A part that arrives late finds no upload.
+func TestAPartThatNobodyWaitedFor(t *testing.T) {
+	eachServer(t, func(t *testing.T, s *s3server) {
+		var late atomic.Pointer[http.Request]
+		p := startProxy(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+			if isCopy(r, "2") {
+				late.CompareAndSwap(nil, kept(t, r))
+				panic(http.ErrAbortHandler)
+			}
+			return false
+		})
+		text := content(1, 80<<20)
+		b := copiedAgain(t, s, p, text)
+		if r := b.mustBeDone(b.run()); r.SentObjects != 1 || r.CopiedObjects != 0 {
+			t.Errorf("the report is %+v, want an object that was sent", r)
+		}
+		if late.Load() == nil {
+			t.Fatal("no part was copied, so nothing was shown")
+		}
+		if status := arrives(t, s, late.Load()); status == http.StatusOK {
+			t.Error("the late part was taken")
+		}
+		b.mustBeListed(s, text)
+	})
+}
+
+// A large object is copied in parts, each of the object that the last manifest lists. What an attempt has copied, the
+// next one need not.
+func TestLargeObjectsAreCopiedInParts(t *testing.T) {
+	for name, onExisting := range map[string]string{"whatever is there": wire.SkipIdentical, "to nothing": wire.Fail} {
+		t.Run(name, func(t *testing.T) {
+			eachServer(t, func(t *testing.T, s *s3server) { copiedInParts(t, s, onExisting) })
+		})
+	}
+}
+
+func copiedInParts(t *testing.T, s *s3server, onExisting string) {
+	var mu sync.Mutex
+	var parts []string
+	fails := true
+	p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("X-Amz-Copy-Source") == "" {
+			return false
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		number := r.URL.Query().Get("partNumber")
+		if fails && number == "5" {
+			return s3Error(w, http.StatusServiceUnavailable, "SlowDown")
+		}
+		if r.Header.Get("X-Amz-Copy-Source-If-Match") == "" {
+			t.Errorf("part %q is of whatever is there", number)
+		}
+		parts = append(parts, number)
+		return false
+	})
+	text := content(1, 80<<20)
+	b := copiedAgain(t, s, p, text)
+	b.request.Export.OnExisting, b.request.Export.Tags = onExisting, map[string]string{"team": "new"}
+	if r := b.run(); r.Reason != wire.Throttled {
+		t.Fatalf("the report is %+v, want %s", r, wire.Throttled)
+	}
+	mu.Lock()
+	first := len(parts)
+	fails = false
+	mu.Unlock()
+	b.request.Attempt = 2
+	if r := b.mustBeDone(b.run()); r.CopiedObjects != 1 || r.SentObjects != 0 {
+		t.Errorf("the report is %+v, want a copy", r)
+	}
+	b.mustBeListed(s, text)
+	mu.Lock()
+	defer mu.Unlock()
+	if first == 0 || len(parts)-first >= 5 || strings.Contains(strings.Join(parts, ","), ",,") {
+		t.Errorf("copied were first %q, then %q", parts[:first], parts[first:])
+	}
+	tags, err := s.client.GetObjectTagging(t.Context(), testBucket, "runs/2/f", minio.GetObjectTaggingOptions{})
+	if err != nil || tags.ToMap()["team"] != "new" {
+		t.Errorf("the copy has the tags %v (%v)", tags, err)
+	}
+}
+
+// A large object that is not any more the one that the last manifest lists is sent, and its parts are given up.
+func TestALargeObjectThatIsAnotherOne(t *testing.T) {
+	eachServer(t, func(t *testing.T, s *s3server) {
+		text := content(1, 80<<20)
+		b := copiedAgain(t, s, startProxy(t, s, nil), text)
+		s.put(t, "runs/1/f", bytes.Repeat([]byte("x"), len(text)))
+		if r := b.mustBeDone(b.run()); r.SentObjects != 1 || r.CopiedObjects != 0 {
+			t.Errorf("the report is %+v, want an object that was sent", r)
+		}
+		b.mustBeListed(s, text)
+	})
+}

@@ -85,6 +85,31 @@ func forwarded(t *testing.T, s *s3server, r *http.Request) bool {
 	return true
 }
 
+// A server may know no CRC64NVME and not look at an MD5 either. Its entity tags tell what it has received.
+func TestAPartThatIsDamagedOnItsWay(t *testing.T) {
+	s := startVersity(t)
+	p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("X-Amz-Checksum-Algorithm") != "" || r.Header.Get("X-Amz-Checksum-Crc64nvme") != "" {
+			return s3Error(w, http.StatusNotImplemented, "NotImplemented")
+		}
+		if r.Method == http.MethodPut && keyOf(r) == "runs/1/large" && r.URL.Query().Get("partNumber") == "2" {
+			r.Body = io.NopCloser(bytes.NewReader(make([]byte, r.ContentLength)))
+			r.Header.Del("Content-Md5")
+			r.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")
+			signAnew(r)
+		}
+		return false
+	})
+	b := newExport(t, p.URL)
+	mustDo(t, os.WriteFile(filepath.Join(b.paths.Volume, "large"), content(2, 40<<20), 0o600))
+	if r := b.run(); r.Reason != wire.VerificationFailed || !strings.Contains(r.Message, "other bytes") {
+		t.Errorf("the report is %+v, want %s", r, wire.VerificationFailed)
+	}
+	if got := s.keys(t, "runs/1/.s3populator/manifest.json"); len(got) > 0 {
+		t.Error("there is a manifest")
+	}
+}
+
 // A copy that nothing proves is sent, where S3 tells no checksum of it and refuses to be asked for one.
 func TestACopyWithoutChecksums(t *testing.T) {
 	sum := regexp.MustCompile(`<ChecksumCRC64NVME>[^<]*</ChecksumCRC64NVME>`)

@@ -48,6 +48,7 @@ type parted struct {
 	isNew   bool
 	present map[int]minio.ObjectPart // What an earlier attempt has sent, as S3 lists it.
 	done    []minio.ObjectPart       // By number, from 1 on.
+	md5s    [][]byte                 // Of those of done that were sent with nothing but an MD5.
 }
 
 // multipart sends one object in parts. Settled is asked before the object appears; at is the key of
@@ -192,7 +193,7 @@ func (u *parted) listParts(ctx context.Context) error {
 // send sends the parts that S3 does not have.
 func (u *parted) send(ctx context.Context) error {
 	count := int((u.from.size + u.note.PartSize - 1) / u.note.PartSize)
-	u.done = make([]minio.ObjectPart, count)
+	u.done, u.md5s = make([]minio.ObjectPart, count), make([][]byte, count)
 	group, ctx := errgroup.WithContext(ctx)
 	workers := partWorkers
 	if u.limit != nil {
@@ -267,7 +268,19 @@ func (u *parted) putPart(ctx context.Context, number int, c content, sum sums) (
 		return minio.ObjectPart{}, fmt.Errorf("send a part: %w", err)
 	}
 	u.Tally.SentBytes.Add(c.size)
+	u.md5s[number-1] = sum.md5
 	return finished(number, sent.ETag, sum, c), nil
+}
+
+// confirmTags compares the entity tags of parts with what was sent, when the object is there: of a part S3 does not
+// say whether its tag is a digest.
+func (u *parted) confirmTags(ctx context.Context) error {
+	for i, p := range u.done {
+		if sum := u.md5s[i]; sum != nil && len(p.ETag) == hex.EncodedLen(len(sum)) && p.ETag != hex.EncodeToString(sum) {
+			return u.confirmTag(ctx, u.note.Key, p.ETag, sum)
+		}
+	}
+	return nil
 }
 
 func finished(number int, etag string, sum sums, c content) minio.ObjectPart {
@@ -291,7 +304,8 @@ func (u *parted) complete(ctx context.Context) (object, error) {
 	switch info.ChecksumCRC64NVME {
 	case sum:
 		result.checksum = checksumName + sum
-	case "": // Each of its parts was confirmed.
+	case "": // Each of its parts was confirmed, or is now.
+		return result, u.confirmTags(ctx)
 	default:
 		return object{}, fault.New(
 			wire.VerificationFailed,
@@ -343,7 +357,7 @@ func (u *parted) completed(ctx context.Context, sum string, cause error) (object
 		result.checksum = checksumName + sum
 		return result, nil
 	case u.note.MD5 && result.etag == tagOfParts(u.done):
-		return result, nil
+		return result, u.confirmTags(ctx)
 	}
 	return object{}, fault.New(
 		wire.TransferFailed,

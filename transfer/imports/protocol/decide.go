@@ -186,9 +186,9 @@ func waitForDeletedMover(s State) (Decision, bool) {
 		return Decision{Action: Wait, Recheck: endPatience - overdue}, true
 	}
 	return waiting(v1alpha1.ReasonMoverLost, waitEvery,
-		"Pod %s was told to end at %s UTC and is still there. If its node is gone for good, delete the pod: "+
-			"kubectl delete pod %s --force; the import then goes on.",
-		s.Mover.Name, s.Mover.DeletionTimestamp.UTC().Format(time.DateTime), s.Mover.Name)
+		"Pod %s was told to end at %s UTC and is still there. If node %s is off for good, tell Kubernetes: "+
+			"kubectl taint nodes %s node.kubernetes.io/out-of-service=nodeshutdown:NoExecute; the import then goes on.",
+		s.Mover.Name, s.Mover.DeletionTimestamp.UTC().Format(time.DateTime), s.Mover.Spec.NodeName, s.Mover.Spec.NodeName)
 }
 
 func suspend(s State) (Decision, bool) {

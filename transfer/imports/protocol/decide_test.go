@@ -111,7 +111,8 @@ func beforeAMover() map[string]row {
 		"and its node is lost": {
 			world(busy(endsFor(endPatience))), Wait, v1alpha1.ReasonMoverLost,
 			"on node a, was told to end at 2026-11-26 11:59:00 UTC and is still there; it may still write to claim data. If " +
-				"its node is gone for good, delete the pod: kubectl delete pod s3importer-i-2 --force",
+				"the node is off for good, tell Kubernetes: kubectl taint nodes a " +
+				"node.kubernetes.io/out-of-service=nodeshutdown:NoExecute",
 		},
 		"nobody knows as whom":          {world(users(unknown)), Wait, v1alpha1.ReasonUserUnknown, "pod app"},
 		"the import says as whom":       {world(users(unknown), runAs(7)), StartMover, v1alpha1.ReasonImporting, ""},
@@ -174,7 +175,7 @@ func withAMover() map[string]row {
 		"somebody ended it": {
 			world(mover(corev1.PodRunning, deleting)), Wait, because(wire.Interrupted), "tried again",
 		},
-		"it does not end": {world(mover(corev1.PodRunning, lost), byUs), Wait, v1alpha1.ReasonMoverLost, "--force"},
+		"it does not end": {world(mover(corev1.PodRunning, lost), byUs), Wait, v1alpha1.ReasonMoverLost, "out-of-service"},
 		"we ended it":     {world(suspended, mover(corev1.PodFailed, deleting, reports(interrupt))), Wait, "", ""},
 		"we ended it, and nobody wishes it any more": {
 			world(byUs, mover(corev1.PodFailed, deleting, reports(interrupt))), Wait, "", "",

@@ -228,8 +228,9 @@ func waitForMoverOfAnother(s State) (Decision, bool) {
 	}
 	return waiting(v1alpha1.ReasonMoverLost, waitEvery,
 		"Pod %s of S3Import %s, on node %s, was told to end at %s UTC and is still there; it may still write to claim %s. "+
-			"If its node is gone for good, delete the pod: kubectl delete pod %s --force; this import then goes on.",
-		p.Name, of, p.Spec.NodeName, p.DeletionTimestamp.UTC().Format(time.DateTime), s.Claim.Name, p.Name)
+			"If the node is off for good, tell Kubernetes: "+
+			"kubectl taint nodes %s node.kubernetes.io/out-of-service=nodeshutdown:NoExecute; this import then goes on.",
+		p.Name, of, p.Spec.NodeName, p.DeletionTimestamp.UTC().Format(time.DateTime), s.Claim.Name, p.Spec.NodeName)
 }
 
 // waitForUser: a mover of a user that nobody chose could write nothing, or files that nobody can read.

@@ -117,6 +117,15 @@ func TestDeleteExtraOfAVolumeThatNeverSettles(t *testing.T) {
 	if m := s.manifestOf(t, "runs/1/"); m.Run != "run-2" {
 		t.Errorf("the manifest is of %q", m.Run)
 	}
+	b.request.Export.Run = "run-3" // Is not disturbed either, and then one is.
+	_, err = b.exportIn(b.ticking(), s)
+	mustDo(t, err)
+	b.request.Export.Run = "run-4"
+	b.file("z/below", "z") // Which no volume can have beside z.
+	b.mustBeDone(b.run())
+	if m := s.manifestOf(t, "runs/1/"); s.has(t, "runs/1/z") || !s.has(t, "runs/1/z/below") || len(m.Spared) > 0 {
+		t.Errorf("an object of no file was forgotten: %v, the manifest spares %v", s.keys(t, "runs/1/"), m.Spared)
+	}
 }
 
 // An object that must go before anything is sent keeps the only copy of a file that may have another name by now.

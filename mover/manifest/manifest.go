@@ -34,6 +34,9 @@ type Header struct {
 	Created time.Time `json:"created"`
 	// Digest is the one that a population of the prefix has: that of the regular files.
 	Digest string `json:"digest"`
+	// Spared are objects of files that were not found, below the same prefix, and were not deleted because the scan did
+	// not settle: path, size and entity tag. They are no part of the export.
+	Spared []Entry `json:"spared,omitempty"`
 }
 
 // Manifest is a whole record. Entries are sorted bytewise by path.

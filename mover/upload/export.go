@@ -64,6 +64,7 @@ type export struct {
 	result  Result
 	gone    []string // Paths of files that were not there any more when they were to be sent.
 	allSent bool     // What is left is to prove it.
+	spared  []manifest.Entry
 	// copiesFail is set once S3 gave no answer to a copy of a part, and saidCopy once a copy was refused.
 	copiesFail atomic.Bool
 	saidCopy   sync.Once

@@ -19,8 +19,30 @@ func (x *export) isExtra(path string, size int64, etag string) bool {
 	if !x.options.DeleteExtra || x.last.here.Claim != x.request.Volume.ClaimUID || !x.filter.Selects(path) {
 		return false
 	}
-	e, ok := x.last.here.Find(path)
+	e, ok := x.exported(path)
 	return ok && e.Type == manifest.File && e.Size == size && e.ETag == etag
+}
+
+// exported is a file of which the run before has exported the object, or has left that of the run before it.
+func (x *export) exported(path string) (manifest.Entry, bool) {
+	if e, ok := x.last.here.Find(path); ok {
+		return e, true
+	}
+	if i, ok := find(x.last.here.Spared, path); ok {
+		return x.last.here.Spared[i], true
+	}
+	return manifest.Entry{}, false
+}
+
+// spare has the manifest remember what is not deleted, so that the next run does it.
+func (x *export) spare(keys []string) {
+	x.result.Spared = int64(len(keys))
+	for _, key := range keys {
+		if e, ok := x.exported(strings.TrimPrefix(key, x.request.Source.Prefix)); ok {
+			x.spared = append(x.spared, manifest.Entry{Path: e.Path, Type: e.Type, Size: e.Size, ETag: e.ETag})
+		}
+	}
+	sortEntries(x.spared)
 }
 
 // stillExtra are the keys that are to be deleted at the end: a file that was gone may have come back, and was sent.
@@ -31,7 +53,7 @@ func (x *export) stillExtra() []string {
 		return ok && x.scan.Entries[i].Type == manifest.File
 	})
 	if x.scan.Unsettled > 0 {
-		x.result.Spared = int64(len(extra))
+		x.spare(extra)
 		return nil
 	}
 	return extra

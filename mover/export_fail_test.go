@@ -198,3 +198,22 @@ func TestAFileThatChangesReplacesItself(t *testing.T) {
 		})
 	}
 }
+
+// A run that was complete, and whose report was lost, goes on where an object of it is gone since.
+func TestACompleteRunThatLostAnObject(t *testing.T) {
+	for _, onExisting := range []string{wire.Fail, wire.Overwrite} {
+		t.Run(onExisting, func(t *testing.T) {
+			s := startVersity(t)
+			b := newExport(t, s.endpoint)
+			b.request.Export.OnExisting = onExisting
+			b.file("a", "a")
+			b.file("b", "b")
+			b.mustBeDone(b.run())
+			mustDo(t, s.client.RemoveObject(t.Context(), testBucket, "runs/1/b", minio.RemoveObjectOptions{}))
+			b.request.Attempt = 2
+			if r := b.mustBeDone(b.run()); r.SentObjects != 1 || s.object(t, "runs/1/b") != "b" {
+				t.Errorf("the report is %+v, want one object sent", r)
+			}
+		})
+	}
+}

@@ -30,6 +30,7 @@ type policy struct {
 	// resumed means that an attempt of this run has written before: what exists may be its work.
 	resumed bool
 	since   time.Time // When it has begun to, by the clock of S3.
+	marked  bool      // The mark of that is there.
 }
 
 // action is what becomes of a file.

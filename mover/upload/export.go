@@ -173,7 +173,10 @@ func (x *export) prepare(ctx context.Context) error {
 	if err != nil {
 		return x.refused(err)
 	}
-	x.policy = policy{onExisting: x.options.OnExisting, resumed: resumed, since: since}
+	x.policy = policy{onExisting: x.options.OnExisting, resumed: resumed, since: since, marked: resumed}
+	if m := x.last.here; !resumed && m.Run == x.options.Run { // It was complete once, and had tidied up.
+		x.policy.resumed, x.policy.since = true, m.Created
+	}
 	if resumed {
 		if err := x.lookForCopies(ctx); err != nil {
 			return x.refused(err)
@@ -295,7 +298,7 @@ func (x *export) markBegun(ctx context.Context) error {
 			return x.refused(err)
 		}
 	}
-	if !x.policy.resumed {
+	if !x.policy.marked {
 		mark := begunMark{Run: x.options.Run, Begun: x.begin}
 		if err := x.putJSON(ctx, x.home.begun(x.options.Run), mark); err != nil {
 			return x.refused(err)

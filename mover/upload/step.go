@@ -103,7 +103,7 @@ func (x *export) goOn(ctx context.Context) error {
 	if x.last.inWay || !begun {
 		return x.disturbed()
 	}
-	x.policy = policy{onExisting: x.options.OnExisting, resumed: true, since: since}
+	x.policy = policy{onExisting: x.options.OnExisting, resumed: true, since: since, marked: true}
 	return x.refused(x.lookForCopies(ctx))
 }
 

@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -81,6 +83,10 @@ func holds(d *os.File, name string) bool {
 		return !isGone(err) && name != plan.LostAndFound
 	}
 	defer func() { _ = below.Close() }()
+	var of, is unix.Stat_t
+	if unix.Fstat(int(d.Fd()), &of) == nil && unix.Fstat(int(below.Fd()), &is) == nil && of.Dev != is.Dev {
+		return false // The storage shows it there, and it is no part of the volume.
+	}
 	names, err := below.Readdirnames(1)
 	return len(names) > 0 || !errors.Is(err, io.EOF)
 }

@@ -111,6 +111,20 @@ func TestAPathThatIsNotThere(t *testing.T) {
 	}
 }
 
+// What is of another file system is no part of the volume: the storage shows its snapshots there.
+func TestSnapshotsThatTheStorageShowsAreNoneOfTheVolume(t *testing.T) {
+	testenv.Root(t)
+	mount := t.TempDir()
+	shown := filepath.Join(mount, ".snapshot")
+	must(t, os.Mkdir(shown, 0o700))
+	must(t, unix.Mount("tmpfs", shown, "tmpfs", 0, ""))
+	t.Cleanup(func() { must(t, unix.Unmount(shown, 0)) })
+	writeFile(t, filepath.Join(shown, "hourly.0/a"), "x")
+	if got, err := walk(t, mount, "", "", nil, nil); err != nil || got.Kept != 0 || len(got.Entries) > 0 {
+		t.Errorf("the scan is %+v: %v", got, err)
+	}
+}
+
 func TestAScanLeavesOutWhatTheStorageKeepsAtTheRoot(t *testing.T) {
 	mount := t.TempDir()
 	for _, name := range []string{"lost+found/x", ".snapshots/x", ".s3populator/journal", ".snapshot", "a"} {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/s3populator/s3populator/mover/fault"
+	"github.com/s3populator/s3populator/mover/manifest"
 )
 
 // What a server or a proxy says of itself passes, and what it says of the request does not.
@@ -48,6 +50,29 @@ func TestTroubleThatPasses(t *testing.T) {
 	} {
 		if got := passes(fault.Classifier{}, tt.err); got != tt.want {
 			t.Errorf("%s: it passes: %t, want %t", name, got, tt.want)
+		}
+	}
+}
+
+// A copy for which there was no connection may not come later. Any other without an answer may.
+func TestCopiesThatMayComeLater(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	for name, tt := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"no connection":               {&url.Error{Op: "Put", URL: "http://s3/", Err: refused}, false},
+		"a connection that ends":      {&url.Error{Op: "Put", URL: "http://s3/", Err: io.EOF}, true},
+		"a proxy that waits too long": {minio.ErrorResponse{StatusCode: http.StatusGatewayTimeout}, true},
+		"a server that throttles":     {minio.ErrorResponse{StatusCode: http.StatusTooManyRequests}, false},
+		"no error":                    {nil, false},
+	} {
+		x := &export{sender: &sender{}}
+		if got := x.unanswered(t.Context(), tt.err); got != tt.want {
+			t.Errorf("%s: it may come later: %t, want %t", name, got, tt.want)
+		}
+		if unasked(tt.err) && x.cannotCopy(t.Context(), manifest.Entry{}, tt.err) == nil {
+			t.Errorf("%s: the file is sent instead", name)
 		}
 	}
 }

@@ -5,6 +5,7 @@ package upload
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 
@@ -77,8 +78,17 @@ func (x *export) unanswered(ctx context.Context, err error) bool {
 	if err == nil || ctx.Err() != nil {
 		return false
 	}
+	if unasked(err) {
+		return false
+	}
 	f := x.Faults.Classify(err)
 	return passes(x.Faults, err) && f.Reason != wire.Throttled && !errors.Is(f, fault.ErrExpired)
+}
+
+// unasked tells that there was no connection by which S3 could have been asked.
+func unasked(err error) bool {
+	var of *net.OpError
+	return errors.As(err, &of) && of.Op == "dial"
 }
 
 // forgoCopies ends the attempt for a copy that nobody knows the end of: what is sent to its key now, it may replace.
@@ -110,7 +120,7 @@ func (x *export) lookForCopies(ctx context.Context) error {
 // archives, or what these keys may not read.
 func (x *export) cannotCopy(ctx context.Context, before manifest.Entry, err error) error {
 	switch {
-	case ctx.Err() != nil, x.Faults.Classify(err).Reason == wire.Throttled:
+	case ctx.Err() != nil, x.Faults.Classify(err).Reason == wire.Throttled, unasked(err):
 		return err
 	case isNoSuchKey(err), fault.Rejected(err, http.StatusPreconditionFailed):
 		return nil // This one is not there any more, or another one.

@@ -46,6 +46,16 @@ func TestConcerns(t *testing.T) {
 	}
 }
 
+// Files that went while they were read may be missing in what is complete.
+func TestGoneFilesAreTold(t *testing.T) {
+	w := newWorld(hour(5)).export("1", v1alpha1.ConditionComplete, hour(1), func(e *v1alpha1.S3Export) {
+		e.Status.GoneFiles = 3
+	})
+	if v := judge(w.state, nil); !strings.Contains(v.Message, "3 files were removed, renamed or moved") {
+		t.Errorf("says %q", v.Message)
+	}
+}
+
 func TestLongMessagesAreCut(t *testing.T) {
 	w := newWorld(hour(5)).export("1", v1alpha1.ConditionFailed, hour(1), func(e *v1alpha1.S3Export) {
 		e.Status.Conditions[0].Message = strings.Repeat("ä", 3000)

@@ -116,6 +116,9 @@ func tellOne(complete *v1alpha1.S3Export) string {
 	if n := complete.Status.ChangedFiles; n > 0 {
 		text += fmt.Sprintf(" %d files changed each time that they were read.", n)
 	}
+	if n := complete.Status.GoneFiles; n > 0 {
+		text += fmt.Sprintf(" %d files were removed, renamed or moved meanwhile, and may be missing.", n)
+	}
 	if n := complete.Status.SkippedPaths; n > 0 {
 		text += fmt.Sprintf(" %d paths were left out, because they cannot be keys or are the storage's.", n)
 	}

@@ -168,6 +168,11 @@ func TestNamesThatAreNoKeys(t *testing.T) {
 		"given back, and gone": {
 			world(skips, exported, exportClaim, complete, gone), DeleteExportClaim,
 		},
+		"gone, and its volume too": {world(skips, but(unsafe), gone, noVolume), Wait},
+		"gone with its volume, before the export claim": {
+			world(skips, exportClaim, but(unsafe), gone, noVolume), DeleteExportClaim,
+		},
+		"gone with its volume, and not whole": {world(skips, but(changed), gone, noVolume), DeleteExport},
 		"it is taken back while the run ends": {
 			world(skips, taken, exportClaim, complete, func(s *State) {
 				delete(s.Claim.Annotations, v1alpha1.AnnotationExportUnsafePaths)

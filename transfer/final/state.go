@@ -181,9 +181,10 @@ func whole(export *v1alpha1.S3Export) bool {
 
 // allNames tells that no file is left out for its name, or that somebody who may ask for exports wants that: without
 // it, a name that cannot be a key would hold the claim for ever. What is in .snapshots at the root of the volume is
-// left out whatever was asked for. Of a volume that was given back it is decided.
+// left out whatever was asked for. Of a volume that was given back it is decided, and where there is none any more
+// nothing is left to hold.
 func (s State) allNames() bool {
-	if s.exported() {
+	if s.Volume == nil || s.exported() {
 		return true
 	}
 	if s.Export.Spec.UnsafePaths != v1alpha1.UnsafePathsSkip {

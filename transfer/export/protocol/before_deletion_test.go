@@ -20,14 +20,18 @@ func TestTheLastHopeDoesNotExpire(t *testing.T) {
 		s.Export.Annotations = map[string]string{v1alpha1.AnnotationPruning: string(s.Export.UID) + " 2026-11-26T00:00:00Z"}
 	}
 	skipped := func(s *State) { s.Export.Status.SkippedPaths = 1 }
+	wanted := func(s *State) { s.Export.Spec.UnsafePaths = v1alpha1.UnsafePathsSkip }
 	changed := func(s *State) { s.Export.Status.ChangedFiles = 1 }
 	gone := func(s *State) { s.Export.Status.GoneFiles = 1 }
 	for name, tt := range map[string]struct {
 		state State
 		want  Action
 	}{
-		"failed":          {world(unguarded, ttl(1), last, over(v1alpha1.ConditionFailed, time.Hour)), Wait},
-		"paths skipped":   {world(unguarded, ttl(1), last, skipped, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
+		"failed":        {world(unguarded, ttl(1), last, over(v1alpha1.ConditionFailed, time.Hour)), Wait},
+		"paths skipped": {world(unguarded, ttl(1), last, skipped, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
+		"that was wanted": {
+			world(unguarded, ttl(1), last, skipped, wanted, over(v1alpha1.ConditionComplete, time.Hour)), DeleteExport,
+		},
 		"files changed":   {world(unguarded, ttl(1), last, changed, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
 		"files went":      {world(unguarded, ttl(1), last, gone, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
 		"complete":        {world(unguarded, ttl(1), last, over(v1alpha1.ConditionComplete, time.Hour)), DeleteExport},

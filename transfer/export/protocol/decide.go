@@ -149,10 +149,12 @@ func expire(s State) (Decision, bool) {
 }
 
 // lastHope tells that a volume waits for an export that went wrong: once a claim is gone, the end of its S3Export is
-// how people say that its volume may go. Who holds the volume deletes the S3Export.
+// how people say that its volume may go. Who holds the volume deletes the S3Export. Paths that were to be skipped are
+// nothing that went wrong.
 func lastHope(e *v1alpha1.S3Export) bool {
+	lacks := e.Status.SkippedPaths > 0 && e.Spec.UnsafePaths != v1alpha1.UnsafePathsSkip
 	return e.Labels[v1alpha1.LabelRole] == v1alpha1.RoleFinalExport &&
-		(!Complete(e) || e.Status.ChangedFiles > 0 || e.Status.GoneFiles > 0 || e.Status.SkippedPaths > 0)
+		(!Complete(e) || e.Status.ChangedFiles > 0 || e.Status.GoneFiles > 0 || lacks)
 }
 
 func refuseForeignMover(s State) (Decision, bool) {

@@ -19,9 +19,6 @@ import (
 	"github.com/s3populator/s3populator/transfer/retention"
 )
 
-// slowPrune is after what time it is told that the objects of a run are still there.
-const slowPrune = 10 * time.Minute
-
 // runsOf are the exports of each claim: those that need not be kept, oldest first, and the complete ones that stay,
 // newest first. One whose objects are being removed counts for nothing.
 func runsOf(s state) (gone []*v1alpha1.S3Export, kept map[string][]*v1alpha1.S3Export) {
@@ -66,13 +63,14 @@ func (s state) group(e *v1alpha1.S3Export) string {
 //	nothing is to be removed                        the export goes
 //	a source names it, or a run copies from it      it stays for as long
 //	no run that stays is in its bucket              it stays, and that is told
-//	another is marked                               it waits
+//	another of its claim is marked                  it waits
+//	another was marked a while ago at most          it waits
 //	else                                            mark it: it is no complete run any more
 //
 // Package prune removes the objects of a run that is marked, and then its export.
 func prune(d *decision, s state) string {
 	gone, kept := runsOf(s)
-	held, busy := beingPruned(d, s)
+	held, busy, stuck := beingPruned(d, s)
 	for _, e := range gone {
 		if !s.Policy.Spec.PruneData || !retention.HasOwnPrefix(e) {
 			d.Prune = append(d.Prune, e)
@@ -82,11 +80,11 @@ func prune(d *decision, s state) string {
 		switch why := retention.NeededBy(e, s.Sources, s.Beside); {
 		case why != "":
 			held = append(held, fmt.Sprintf("S3Export %s: %s", e.Name, why))
-			d.again(slowPrune) // Nothing tells that a source goes.
+			d.again(retention.SlowPrune) // Nothing tells that a source goes.
 		case len(stay) == 0:
 			held = append(held, fmt.Sprintf("S3Export %s: none of the runs of its claim that stay is in its bucket; delete it, "+
 				"and its objects, if they are not needed", e.Name))
-		case !busy:
+		case !busy && !stuck[e.Labels[v1alpha1.LabelClaimUID]]:
 			d.Mark, d.Kept, busy = e, stay, true
 		}
 	}
@@ -96,23 +94,26 @@ func prune(d *decision, s state) string {
 	return " What older runs have exported is not removed for now: " + few(held) + "."
 }
 
-// beingPruned tells of runs that are marked, and of those that have been for long.
-func beingPruned(d *decision, s state) (held []string, busy bool) {
+// beingPruned tells of runs that are marked, and of those that have been for long. These are stuck: somebody may have
+// to correct something, and the runs of other claims do not wait for that.
+func beingPruned(d *decision, s state) (held []string, busy bool, stuck map[string]bool) {
+	stuck = map[string]bool{}
 	for i := range s.Exports {
 		e := &s.Exports[i]
 		if !retention.Pruning(e) || e.DeletionTimestamp != nil {
 			continue
 		}
-		busy = true
 		since := retention.PruningSince(e)
-		if left := since.Add(slowPrune).Sub(s.Now); left > 0 {
+		if left := since.Add(retention.SlowPrune).Sub(s.Now); left > 0 {
+			busy = true
 			d.again(left)
 			continue
 		}
+		stuck[e.Labels[v1alpha1.LabelClaimUID]] = true
 		held = append(held, fmt.Sprintf("S3Export %s: it is tried since %s, and its events say what keeps it", e.Name,
 			since.Format(time.RFC3339)))
 	}
-	return held, busy
+	return held, busy, stuck
 }
 
 // observePrunes reads who needs older runs.

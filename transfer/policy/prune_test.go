@@ -65,6 +65,15 @@ func TestPrune(t *testing.T) {
 		}
 	}
 	later := func(w *world) { w.Now = hour(5).Add(11 * time.Minute) }
+	another := func(w *world) { // Claim, b, with a run at the same hour as each of a.
+		w.claim("b", midnight)
+		for _, e := range slices.Clone(w.Exports) {
+			w.ran("b", e.CreationTimestamp.Time, v1alpha1.ConditionComplete)
+			b := &w.Exports[len(w.Exports)-1]
+			b.Spec.Destination, b.Status = e.Spec.Destination, *e.Status.DeepCopy()
+			b.Status.Prefix, b.Status.ClaimUID = "ml/b/"+string(b.UID)+"/", "uid-b"
+		}
+	}
 	for name, tt := range map[string]struct {
 		world            *world
 		mark, gone, kept string
@@ -74,6 +83,10 @@ func TestPrune(t *testing.T) {
 		"the oldest is marked first": {world: pruned(), mark: "a@1", kept: "a@4 a@3"},
 		"one at a time":              {world: pruned(marked(1))},
 		"that takes long":            {world: pruned(marked(1), later), told: "it is tried since 2026-11-26T05:00:00Z"},
+		"another claim waits for it": {world: pruned(another, marked(1))},
+		"but not for long": {
+			world: pruned(another, marked(1), later), mark: "b@1", kept: "b@4 b@3", told: "it is tried since",
+		},
 		"also when it is not asked for any more": {
 			world: pruned(marked(1), later, func(w *world) { w.Policy.Spec.PruneData = false }),
 			gone:  "a@2", told: "it is tried since",

@@ -164,17 +164,24 @@ func (s state) siblings() []*v1alpha1.S3Export {
 	return all
 }
 
-// first is the export of the same policy whose turn it is: nobody waits for their objects to go.
+// first is the export of the same policy whose turn it is: nobody waits for their objects to go. One that is held for
+// long keeps back those of its claim alone.
 func (s state) first() *v1alpha1.S3Export {
 	first := s.Export
 	for i := range s.Runs {
 		r := &s.Runs[i]
-		waits := retention.Pruning(r) && retention.HasOwnPrefix(r) && r.DeletionTimestamp == nil
+		waits := retention.Pruning(r) && retention.HasOwnPrefix(r) && r.DeletionTimestamp == nil && !s.passed(r)
 		if waits && ownerOf(r) == ownerOf(s.Export) && older(r, first) < 0 {
 			first = r
 		}
 	}
 	return first
+}
+
+// passed tells of a run of another claim that has been marked for long.
+func (s state) passed(r *v1alpha1.S3Export) bool {
+	return r.Labels[v1alpha1.LabelClaimUID] != s.Export.Labels[v1alpha1.LabelClaimUID] &&
+		s.Now.Sub(retention.PruningSince(r)) >= retention.SlowPrune
 }
 
 func older(a, b *v1alpha1.S3Export) int {

@@ -91,6 +91,12 @@ func TestDecide(t *testing.T) {
 	partly := &wire.Report{Class: wire.Done, Message: "removed 2 objects; 1 stay", OtherObjects: 1}
 	busy := &wire.Report{Class: wire.Retry, Reason: wire.VerificationFailed, Message: "an export has begun."}
 	denied := &wire.Report{Class: wire.User, Reason: wire.AccessDenied, Message: "S3 denies access"}
+	ofAnother := func(e *v1alpha1.S3Export) { e.Labels[v1alpha1.LabelClaimUID], e.Status.ClaimUID = "c-2", "c-2" }
+	markNow := func(n int) func(*state) {
+		return func(s *state) {
+			s.Runs[n-1].Annotations[v1alpha1.AnnotationPruning] = retention.Mark(&s.Runs[n-1], s.Now)
+		}
+	}
 	ofAPart := func(e *v1alpha1.S3Export) { e.Spec.Path = "part" }
 	for name, tt := range map[string]struct {
 		state   state
@@ -137,6 +143,22 @@ func TestDecide(t *testing.T) {
 		},
 		"an older one has its turn": {
 			state: world(mark(2), func(s *state) { s.Export = &s.Runs[1] }), want: wait, recheck: turnEvery,
+		},
+		"an older one of another claim has its turn": {
+			state: world(mark(2), run(1, ofAnother), func(s *state) { s.Export = &s.Runs[1] }), want: wait, recheck: turnEvery,
+		},
+		"an older one of another claim is held for long": {
+			state: world(run(1, ofAnother), func(s *state) { s.Now = s.Now.Add(10 * time.Minute) }, markNow(2),
+				func(s *state) { s.Export = &s.Runs[1] }),
+			want: startMover, kept: "r4 r3",
+		},
+		"an older one of this claim is held for long": {
+			state: world(func(s *state) { s.Now = s.Now.Add(10 * time.Minute) }, markNow(2),
+				func(s *state) { s.Export = &s.Runs[1] }),
+			want: wait, recheck: turnEvery,
+		},
+		"it is held for long itself": {
+			state: world(func(s *state) { s.Now = s.Now.Add(time.Hour) }, markNow(2)), want: startMover, kept: "r4 r3",
 		},
 		"its turn": {state: world(mark(2)), want: startMover, kept: "r4 r3"},
 		"an older one of another policy": {

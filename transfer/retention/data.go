@@ -14,6 +14,10 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
 
+// SlowPrune is after what time it is told that the objects of a marked run are still there, and nobody waits for it
+// any more but the runs of its claim.
+const SlowPrune = 10 * time.Minute
+
 // Mark is the value of the annotation by which the manager says that it removes the objects of a run. It has the UID
 // of the run, so that a copy of an S3Export is not marked.
 func Mark(e *v1alpha1.S3Export, at time.Time) string {

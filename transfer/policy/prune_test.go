@@ -65,6 +65,10 @@ func TestPrune(t *testing.T) {
 		}
 	}
 	later := func(w *world) { w.Now = hour(5).Add(11 * time.Minute) }
+	files := both(func(e *v1alpha1.S3Export) { e.Status.Objects = 7 }, 1, 2, 3, 4)
+	none := func(runs ...int) func(*world) {
+		return both(func(e *v1alpha1.S3Export) { e.Status.Objects = 0 }, runs...)
+	}
 	another := func(w *world) { // Claim, b, with a run at the same hour as each of a.
 		w.claim("b", midnight)
 		for _, e := range slices.Clone(w.Exports) {
@@ -74,6 +78,7 @@ func TestPrune(t *testing.T) {
 			b.Status.Prefix, b.Status.ClaimUID = "ml/b/"+string(b.UID)+"/", "uid-b"
 		}
 	}
+	newest := pruned().Exports[3].Name
 	for name, tt := range map[string]struct {
 		world            *world
 		mark, gone, kept string
@@ -87,6 +92,18 @@ func TestPrune(t *testing.T) {
 		"but not for long": {
 			world: pruned(another, marked(1), later), mark: "b@1", kept: "b@4 b@3", told: "it is tried since",
 		},
+		"all have files": {world: pruned(files), mark: "a@1", kept: "a@4 a@3"},
+		"the newest has none": {
+			world: pruned(files, none(4)), told: "the newest run, " + newest + ", has no file, and this one has 7",
+		},
+		"the newest and the oldest": {
+			world: pruned(files, none(1, 4)), mark: "a@1", kept: "a@4 a@3", told: "has no file",
+		},
+		"one before the newest": {world: pruned(files, none(3)), mark: "a@1", kept: "a@4 a@3"},
+		"the newest of this claim alone": {
+			world: pruned(files, another, none(4)), mark: "b@1", kept: "b@4 b@3", told: "has no file",
+		},
+		"the newest that is beside it": {world: pruned(files, none(3), both(elsewhere, 4)), told: "has no file"},
 		"also when it is not asked for any more": {
 			world: pruned(marked(1), later, func(w *world) { w.Policy.Spec.PruneData = false }),
 			gone:  "a@2", told: "it is tried since",

@@ -4,11 +4,13 @@ package imports
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -21,16 +23,54 @@ import (
 func (r *Reconciler) report(ctx context.Context, s protocol.State, d protocol.Decision) error {
 	next := protocol.Status(s, d)
 	if !equality.Semantic.DeepEqual(s.Import.Status, next) {
-		changed := s.Import.DeepCopy()
-		changed.Status = next
-		patch := client.MergeFromWithOptions(s.Import, client.MergeFromWithOptimisticLock{})
-		if err := client.IgnoreNotFound(r.Status().Patch(ctx, changed, patch)); err != nil {
-			return fmt.Errorf("patch status: %w", err)
+		kept, err := r.patch(ctx, s.Import, next)
+		if err != nil {
+			return err
+		}
+		if d.Action == protocol.NoteSelection && kept.Selection == nil {
+			return r.refuseOldSchema(s)
 		}
 		observeOutcome(s, d, next)
 	}
 	r.speak(s, d, next)
 	return nil
+}
+
+// patch writes the status, and returns what the API server has made of it: it drops what its CRD does not know. What an
+// answer lacks stays as it was in the object that it is read into, so that this is another one.
+func (r *Reconciler) patch(
+	ctx context.Context,
+	i *v1alpha1.S3Import,
+	next v1alpha1.S3ImportStatus,
+) (kept v1alpha1.S3ImportStatus, err error) {
+	changed, answer := i.DeepCopy(), &v1alpha1.S3Import{}
+	changed.Status = next
+	answer.Namespace, answer.Name = i.Namespace, i.Name
+	patch := client.MergeFromWithOptions(i, client.MergeFromWithOptimisticLock{})
+	data, err := patch.Data(changed)
+	if err == nil {
+		err = r.Status().Patch(ctx, answer, client.RawPatch(patch.Type(), data))
+	}
+	switch {
+	case apierrors.IsNotFound(err):
+		return next, nil
+	case err != nil:
+		return kept, fmt.Errorf("patch status: %w", err)
+	}
+	return answer.Status, nil
+}
+
+// errOldSchema: whatever is noted is forgotten.
+var errOldSchema = errors.New(
+	"the CRD of S3Imports is older than this manager: it does not keep status.selection; upgrade the CRDs")
+
+// refuseOldSchema gives the place of a mover back that is not made before the CRD is upgraded. The error leaves the
+// pace to controller-runtime.
+func (r *Reconciler) refuseOldSchema(s protocol.State) error {
+	r.Places.Release(s.Import.UID)
+	r.Events.Eventf(s.Import, nil, corev1.EventTypeWarning, string(v1alpha1.ReasonWriteRefused), "Import",
+		"Nothing is loaded for now: %s.", errOldSchema.Error())
+	return errOldSchema
 }
 
 // speak makes events of what changed.

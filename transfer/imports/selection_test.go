@@ -3,15 +3,24 @@
 package imports
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/mover/wire"
+	"github.com/s3populator/s3populator/populator/places"
+	"github.com/s3populator/s3populator/populator/queue"
 )
 
 // An import loads what its source selects when its first mover is made, or is Failed: whenever the source is edited,
@@ -52,6 +61,72 @@ func TestOneRunLoadsOneSelection(t *testing.T) {
 	if ended[v1alpha1.ImportSucceeded] < 40 || ended[v1alpha1.ImportFailed] < 40 || len(ended) != 2 {
 		t.Errorf("they ended %v: one of both is hardly played", ended)
 	}
+}
+
+// A CRD from before there was status.selection: the API server drops it. Nothing is loaded, that is told, it is tried
+// again at the pace of errors, and nobody else waits for the place of the mover.
+func TestACRDThatDropsTheSelection(t *testing.T) {
+	b := newBench(t, complete, 0, false, newImport("run"))
+	q := queue.New(queue.Caps{Cluster: 1}, func() time.Time { return b.now })
+	told := events.NewFakeRecorder(10)
+	r := b.manager()
+	r.Places, r.Events = places.Office{Queue: q, Cache: b.client, Now: func() time.Time { return b.now }}, told
+	r.Client = interceptor.NewClient(b.client.(client.WithWatch), interceptor.Funcs{SubResourcePatch: func(
+		ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, _ ...client.SubResourcePatchOption,
+	) error {
+		return dropSelection(ctx, c.SubResource(sub), o, p)
+	}})
+	_, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: keyOf("run")})
+	if err == nil || !strings.Contains(err.Error(), "upgrade the CRDs") {
+		t.Errorf("it says %v", err)
+	}
+	close(told.Events)
+	if e := <-told.Events; !strings.HasPrefix(e, "Warning WriteRefused") || !strings.Contains(e, "upgrade the CRDs") {
+		t.Errorf("it tells %q", e)
+	}
+	if i := b.find("run"); i.Status.Selection != nil || len(b.pods()) > 0 {
+		t.Errorf("%d movers, the import is %+v", len(b.pods()), i.Status)
+	}
+	other := queue.Request{Use: queue.Use{UID: "other", Namespace: "team", Places: 1}, Role: v1alpha1.RoleImport}
+	if at := q.Ask(nil, other); at != nil {
+		t.Errorf("another mover waits: %+v", at)
+	}
+	r = b.manager() // The CRD was upgraded.
+	for range 2 {
+		b.now = b.now.Add(time.Minute)
+		b.step(r, "run")
+	}
+	if b.movers != 1 {
+		t.Errorf("after the upgrade %d movers ran", b.movers)
+	}
+}
+
+// dropSelection answers as an API server does that does not know the field: what it does not answer stays in what the
+// answer is read into.
+func dropSelection(ctx context.Context, c client.SubResourceClient, o client.Object, p client.Patch) error {
+	data, err := p.Data(o)
+	if err != nil {
+		return err
+	}
+	var patch struct {
+		Status map[string]any `json:"status"`
+	}
+	if err := json.Unmarshal(data, &patch); err != nil {
+		return err
+	}
+	delete(patch.Status, "selection")
+	if data, err = json.Marshal(patch); err != nil {
+		return err
+	}
+	answer := &v1alpha1.S3Import{}
+	answer.Namespace, answer.Name = o.GetNamespace(), o.GetName()
+	if err := c.Patch(ctx, answer, client.RawPatch(p.Type(), data)); err != nil {
+		return err
+	}
+	if data, err = json.Marshal(answer); err != nil {
+		return err
+	}
+	return json.Unmarshal(data, o)
 }
 
 // edit makes the source select another prefix, and somebody may have deleted the pods meanwhile.

@@ -130,7 +130,10 @@ func TestKilledBeforeAnyCheckpoint(t *testing.T) {
 	b.options.CheckpointEvery = time.Hour
 	cmd := b.spawn()
 	waitFor(t, time.Minute, "the last range is on its way", stuck.Load)
-	waitFor(t, time.Minute, "all others have come", func() bool { return p.sent.Load() >= 7*plan.LargeSize })
+	journal := filepath.Join(b.paths.Volume, ledger.JournalName)
+	waitFor(t, time.Minute, "all others have come", func() bool {
+		return p.sent.Load() >= 7*plan.LargeSize && settled(journal) // What was sent may wait in sockets.
+	})
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 	b.request.Attempt, b.request.Volume.Began = 2, true

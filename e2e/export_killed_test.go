@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/e2e/story"
 )
@@ -109,14 +107,7 @@ func TestExportKilledAgainAndAgain(t *testing.T) {
 				t.Errorf("stored twice are parts %q and objects %q; %d objects may be", parts, objects, most)
 			}
 
-			restored := s.Claim(story.Claim{Name: "restored", Source: "restore", Size: "256Mi"})
-			s.Source("restore", bucket, func(source *v1alpha1.S3Source) {
-				source.Spec.Prefix, source.Spec.RestoreAttributes = "killed/", true
-			})
-			s.Bound(restored.Name)
-			if got := s.Output("after", restored.Name, "tree", story.MountPath); got != want {
-				t.Errorf("what was restored differs (-exported +restored):\n%s", cmp.Diff(want, got))
-			}
+			comesBack(s, bucket, "killed/", want)
 			s.Delete(user)
 		})
 	}

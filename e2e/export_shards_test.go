@@ -43,14 +43,7 @@ func TestExportInShards(t *testing.T) {
 	if got := bucket.CopiedBy(story.Peers[0], "parted/"); !cmp.Equal(got, sums) {
 		t.Errorf("what was exported differs (-volume +bucket):\n%s", cmp.Diff(sums, got))
 	}
-	restored := s.Claim(story.Claim{Name: "restored", Source: "restore", Size: "256Mi"})
-	s.Source("restore", bucket, func(source *v1alpha1.S3Source) {
-		source.Spec.Prefix, source.Spec.RestoreAttributes = "parted/", true
-	})
-	s.Bound(restored.Name)
-	if got := s.Output("after", restored.Name, "tree", story.MountPath); got != want {
-		t.Errorf("what was restored differs (-exported +restored):\n%s", cmp.Diff(want, got))
-	}
+	comesBack(s, bucket, "parted/", want)
 	s.Delete(user)
 }
 

@@ -18,6 +18,20 @@ func keptBelow(prefix string) func(*v1alpha1.S3Export) {
 	return func(e *v1alpha1.S3Export) { e.Spec.Destination.Prefix = prefix }
 }
 
+// comesBack asserts that what was exported below a prefix is restored with its attributes. Want is what "probe tree"
+// told of the exported volume.
+func comesBack(s *story.Story, bucket *story.Bucket, prefix, want string) {
+	s.T.Helper()
+	restored := s.Claim(story.Claim{Name: "restored", Source: "restore", Size: "256Mi"})
+	s.Source("restore", bucket, func(source *v1alpha1.S3Source) {
+		source.Spec.Prefix, source.Spec.RestoreAttributes = prefix, true
+	})
+	s.Bound(restored.Name)
+	if got := s.Output("after", restored.Name, "tree", story.MountPath); got != want {
+		s.T.Errorf("what was restored differs (-exported +restored):\n%s", cmp.Diff(want, got))
+	}
+}
+
 // What is on a volume comes back from S3 as it was: content, names, links, modes and times. The claim is
 // in use all the while; the mover reads it as the user of that pod, on its node.
 func TestExportRoundTrip(t *testing.T) {

@@ -29,7 +29,7 @@ type policy struct {
 	onExisting string // wire.SkipIdentical, wire.Overwrite or wire.Fail.
 	// resumed means that an attempt of this run has written before: what exists may be its work.
 	resumed bool
-	since   time.Time // When it has begun to, by the clock of S3.
+	since   time.Time // When it has begun to, by the clock of S3; of its manifest, where its mark is gone.
 	marked  bool      // The mark of that is there.
 }
 

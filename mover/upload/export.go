@@ -174,7 +174,7 @@ func (x *export) prepare(ctx context.Context) error {
 		return x.refused(err)
 	}
 	x.policy = policy{onExisting: x.options.OnExisting, resumed: resumed, since: since, marked: resumed}
-	if m := x.last.here; !resumed && m.Run == x.options.Run { // It was complete once, and had tidied up.
+	if m := x.last.here; !resumed && m.Run == x.options.Run { // It was complete once, and its mark is gone.
 		x.policy.resumed, x.policy.since = true, m.Created
 	}
 	if resumed {

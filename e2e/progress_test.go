@@ -5,6 +5,7 @@
 package e2e
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/s3populator/s3populator/e2e/story"
@@ -23,9 +24,13 @@ func TestProgress(t *testing.T) {
 	s.Source("source", bucket, slowed("512Ki"))
 	claim := s.Claim(story.Claim{Source: "source"})
 	s.Mover(claim, "mc")
-	if s.HidesSecrets() < 2 {
-		t.Error("no mover and no mc were there to look at")
-	}
+	// The mc that was just seen may have been one that lists, and be gone.
+	s.Await("a mover and its mc to look at", func() error {
+		if seen := s.HidesSecrets(); seen < 2 {
+			return fmt.Errorf("%d processes of movers are there", seen)
+		}
+		return nil
+	})
 	s.Populated(claim, bucket.Under(""))
 	last, moved := int32(0), 0
 	for _, status := range world.Seen.Imports(s.Namespace, claim.Name) {

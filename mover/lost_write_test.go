@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,10 +36,12 @@ func thinVolume(t *testing.T, dir string, takes, says int) (grow, remount func()
 	f, err := os.Create(image)
 	mustDo(t, err)
 	mustDo(t, errors.Join(f.Truncate(int64(says)<<20), f.Close()))
-	if out, err := exec.Command("mkfs.ext4", "-q", "-F", "-O", "^has_journal", image).CombinedOutput(); err != nil {
+	mkfs := exec.Command("mkfs.ext4", "-q", "-F", "-b", "4096", "-O", "^has_journal", image)
+	if out, err := mkfs.CombinedOutput(); err != nil {
 		testenv.Skipf(t, "mkfs.ext4: %v: %s", err, out)
 	}
 	mount(t, "ext4", image, dir, "-o", "loop")
+	writePages(t, dir)
 	grow = func() {
 		if out, err := exec.Command("mount", "-o", "remount,size=1g", thin).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
@@ -48,6 +51,19 @@ func thinVolume(t *testing.T, dir string, takes, says int) (grow, remount func()
 		waitFor(t, 10*time.Second, "the volume is not used any more", func() bool { return unix.Unmount(dir, 0) == nil })
 		mount(t, "ext4", image, dir, "-o", "loop,ro")
 	}
+}
+
+// writePages has the loop device below a directory write one page after the other. Of a larger request it would tell as
+// written what the file below has taken the beginning of only, and no sync would tell otherwise.
+func writePages(t *testing.T, dir string) {
+	t.Helper()
+	device, err := exec.Command("findmnt", "-n", "-o", "SOURCE", dir).Output()
+	mustDo(t, err)
+	most := filepath.Join("/sys/block", filepath.Base(strings.TrimSpace(string(device))), "queue/max_sectors_kb")
+	usual, err := os.ReadFile(most)
+	mustDo(t, err)
+	mustDo(t, os.WriteFile(most, []byte("4"), 0o600))
+	t.Cleanup(func() { mustDo(t, os.WriteFile(most, usual, 0o600)) })
 }
 
 // TestALostWriteIsNotBelieved: the kernel tells of a write that the device refused once, to whom it

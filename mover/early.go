@@ -132,10 +132,9 @@ func (e *early) begin(ctx context.Context) error {
 func (e *early) run(ctx context.Context, own *native.Engine) {
 	defer close(e.ended)
 	defer context.AfterFunc(ctx, e.feed.close)()
-	guarded, unguard := context.WithCancel(ctx)
+	guarding, unguard := context.WithCancel(ctx)
 	var guard sync.WaitGroup
-	k := ledger.Checkpointer{Journal: e.journal, Every: e.checkpointEvery}
-	guard.Go(func() { k.Guard(guarded, e.stop) })
+	guard.Go(func() { ledger.Guard(guarding, e.checkpointEvery, e.journal.Owned, e.stop) })
 	// Of what did not come, the transfer that follows says why.
 	_ = own.FetchSmall(ctx, e.feed.tasks, newEarlyTarget(e.volume, e.journal), e)
 	unguard()

@@ -27,6 +27,7 @@ type imported struct {
 	unchanged int64 // Files that were there and are what their objects are.
 	removed   int64
 	owners    int64 // Files that have another owner than those that they replaced.
+	unfenced  error // Why a mover that began before may still write.
 }
 
 // importing brings the files of a plan to a volume that is in use. It has no journal.
@@ -61,13 +62,33 @@ func (m *mover) importFiles(ctx context.Context) (*ledger.Ledger, error) {
 	if err := refuseUnfinished(inUse); err != nil {
 		return nil, err
 	}
+	if err := inUse.TakeOver(m.request.Volume.ClaimUID); err != nil {
+		return nil, fmt.Errorf("take the volume over from an earlier mover: %w", err)
+	}
+	if inUse.Unfenced != nil {
+		m.log.printf("not fenced: %v", inUse.Unfenced)
+	}
+	var l *ledger.Ledger
+	err = guarded(ctx, m.options.CheckpointEvery, inUse.Owned, func(ctx context.Context) (err error) {
+		l, err = m.importTo(ctx, inUse)
+		return err
+	})
+	lost := inUse.Owned()
+	if err == nil || fault.ReasonOf(lost) == wire.Fenced { // It explains whatever has failed.
+		err = lost
+	}
+	return l, err
+}
+
+// importTo begins with the list: what another mover has brought meanwhile must not be followed by an older one.
+func (m *mover) importTo(ctx context.Context, inUse *volume.InUse) (*ledger.Ledger, error) {
 	if err := m.listing.list(ctx, nil); err != nil {
 		return nil, err
 	}
 	if err := m.listing.refuseEmptyImport(ctx); err != nil {
 		return nil, err
 	}
-	m.imported = &imported{}
+	m.imported = &imported{unfenced: inUse.Unfenced}
 	defer func() { m.imported.owners = inUse.OtherOwners.Load() }()
 	t := m.importingTo(inUse)
 	t.progress.ledger.Store(t.ledger)
@@ -195,6 +216,9 @@ func (i *imported) summary() string {
 	text := fmt.Sprintf(", %d unchanged", i.unchanged)
 	if i.removed > 0 {
 		text += fmt.Sprintf("; removed %d files that the source does not have", i.removed)
+	}
+	if i.unfenced != nil {
+		text += fmt.Sprintf("; movers of this claim that are cut off could not be fenced: %v", i.unfenced)
 	}
 	if i.owners > 0 {
 		text += fmt.Sprintf(

@@ -59,7 +59,7 @@ func (m *mover) loadVolume(ctx context.Context) (*ledger.Ledger, error) {
 		return t.ledger, nil
 	}
 	defer t.journal.Close()
-	if err := t.guarded(ctx, t.load); err != nil {
+	if err := guarded(ctx, t.checkpointEvery, t.journal.Owned, t.load); err != nil {
 		return nil, err
 	}
 	return t.ledger, nil
@@ -76,17 +76,18 @@ func (t *transfer) load(ctx context.Context) error {
 	return t.finish(ctx)
 }
 
-// guarded ends work soon after the journal is not this mover's any more: to list, to read back what an
+// guarded ends work soon after a volume is not this mover's any more: to list, to read back what an
 // attempt before has left, and to look at all of it in the end may take hours.
-func (t *transfer) guarded(ctx context.Context, work func(context.Context) error) error {
+func guarded(
+	ctx context.Context, every time.Duration, owned func() error, work func(context.Context) error,
+) error {
 	working, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	guarding, unguard := context.WithCancel(ctx)
 	var guard sync.WaitGroup
 	defer guard.Wait()
 	defer unguard()
-	k := ledger.Checkpointer{Journal: t.journal, Every: t.checkpointEvery}
-	guard.Go(func() { k.Guard(guarding, stop) })
+	guard.Go(func() { ledger.Guard(guarding, every, owned, stop) })
 	err := work(working)
 	if why := context.Cause(working); why != nil && errors.Is(err, context.Canceled) { // Not all that ends says why.
 		return why

@@ -41,7 +41,7 @@ func (k *Checkpointer) Run(ctx context.Context, stop context.CancelCauseFunc) er
 	defer guard.Wait()
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	guard.Go(func() { k.Guard(ctx, stop) })
+	guard.Go(func() { Guard(ctx, k.Every, k.Journal.Owned, stop) })
 	err := k.checkpoints(ctx)
 	if err != nil {
 		stop(err)
@@ -67,17 +67,17 @@ func (k *Checkpointer) checkpoints(ctx context.Context) error {
 	}
 }
 
-// Guard stops what is going on when the journal is not this mover's any more. It does not wait for a
+// Guard stops what is going on when a volume is not this mover's any more. It does not wait for a
 // sync: another mover may complete the volume before that ends.
-func (k *Checkpointer) Guard(ctx context.Context, stop context.CancelCauseFunc) {
-	tick := time.NewTicker(max(k.Every, time.Millisecond))
+func Guard(ctx context.Context, every time.Duration, owned func() error, stop context.CancelCauseFunc) {
+	tick := time.NewTicker(max(every, time.Millisecond))
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := k.Journal.Owned(); err != nil {
+			if err := owned(); err != nil {
 				stop(err)
 				return
 			}

@@ -104,7 +104,7 @@ func (x *Extra) isExtra(planned string, stat *unix.Stat_t) bool {
 	name := path.Base(planned)
 	_, wanted := x.Plan.Find(planned)
 	hidden := slices.ContainsFunc(hiddenNames, func(start string) bool { return strings.HasPrefix(name, start) })
-	others := isTemporary(name) && time.Unix(stat.Mtim.Unix()).After(x.Before)
+	others := isTemporary(name) && !x.Volume.isOfThisRun(name) && time.Unix(stat.Mtim.Unix()).After(x.Before)
 	ofSource := strings.HasPrefix(planned, x.Start) && x.Filter.Selects(planned)
 	return ofSource && !wanted && !hidden && !others && !x.Verified.has(stat)
 }

@@ -23,7 +23,8 @@ func TestOnlyTheVerifiedFileItselfIsSpared(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := Extra{Dir: ".", Plan: p, Filter: filter, Verified: FileSet{}}
+	u := &InUse{temporary: temporaryStart + "run-1-"}
+	x := Extra{Volume: u, Dir: ".", Plan: p, Filter: filter, Verified: FileSet{}}
 	x.Verified.Add(&unix.Stat_t{Dev: 1, Ino: 7})
 	for what, tt := range map[string]struct {
 		name        string

@@ -35,12 +35,18 @@ type InUse struct {
 	OtherOwners atomic.Int64
 	// Alone counts directories that were synced by themselves.
 	Alone atomic.Int64
+	// Unfenced is why no mover that began before could be ended, or none that comes later can end this one; nil where both
+	// can be.
+	Unfenced error
 
 	device    uint64 // Whatever has another number is mounted below the volume.
 	files     wire.Files
 	temporary string // What the names of this run's temporary files begin with.
 	own       string // The same of this process alone.
 	next      atomic.Int64
+	fence     string   // The path of this mover's; empty for none.
+	ended     []string // What the names of temporary files of movers begin with that this one has ended.
+	left      bool     // There is a directory to remove.
 
 	mu      sync.Mutex
 	staged  map[*Staged]bool
@@ -70,9 +76,10 @@ func OpenInUse(mount, run string, files wire.Files) (*InUse, error) {
 	}, nil
 }
 
-// Close removes what is staged.
+// Close removes what is staged, and the fence.
 func (u *InUse) Close() {
 	u.DiscardAll()
+	u.leave()
 	_ = u.Dir.Close()
 }
 
@@ -175,6 +182,9 @@ func (u *InUse) makeDirectory(name string) (*os.File, error) {
 }
 
 func (u *InUse) mkdir(in *os.File, part, name string) error {
+	if err := u.Owned(); err != nil {
+		return err
+	}
 	err := unix.Mkdirat(int(in.Fd()), part, DirMode)
 	if errors.Is(err, unix.EEXIST) {
 		return nil // Another worker was quicker, or a user of the volume.

@@ -179,9 +179,8 @@ func (s *Staged) Publish(proven plan.Identity) (plan.Identity, error) {
 	if err != nil || found.Ino != written.Ino || found.Size != written.Size {
 		return plan.Identity{}, errors.Join(fmt.Errorf("%w: something else changed it", fault.ErrDiffers), err)
 	}
-	fd := int(at.Fd())
-	if err := unix.Renameat(fd, s.temp, fd, path.Base(s.path)); err != nil {
-		return plan.Identity{}, &fs.PathError{Op: "replace", Path: plan.Quote(s.path), Err: err}
+	if err := s.rename(at); err != nil {
+		return plan.Identity{}, err
 	}
 	if s.replaces != nil && (s.replaces.Uid != found.Uid || s.replaces.Gid != found.Gid) {
 		s.in.OtherOwners.Add(1)
@@ -189,6 +188,18 @@ func (s *Staged) Publish(proven plan.Identity) (plan.Identity, error) {
 	s.in.touch(path.Dir(s.path))
 	s.forget()
 	return plan.IdentityOf(&found), nil
+}
+
+// rename asks right before it whether the volume is this mover's: another one may have brought a later file.
+func (s *Staged) rename(at *os.File) error {
+	if err := s.in.Owned(); err != nil {
+		return err
+	}
+	fd := int(at.Fd())
+	if err := unix.Renameat(fd, s.temp, fd, path.Base(s.path)); err != nil {
+		return &fs.PathError{Op: "replace", Path: plan.Quote(s.path), Err: err}
+	}
+	return nil
 }
 
 // dressAnew follows what has become of the place since the file was staged.

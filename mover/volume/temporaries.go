@@ -26,17 +26,19 @@ const temporaryStart = ".s3populator-"
 // temporaryName is what the names of temporary files of all runs are like.
 var temporaryName = regexp.MustCompile(`^\.s3populator-[0-9A-Za-z-]+-[0-9a-f]{8}-\d+$`)
 
-// isOfThisRun tells a temporary file of this run from everything else by its name: a UID comes with no
-// other file, unless somebody has copied one of ours.
+// isOfThisRun tells a temporary file of this run, or of a mover that this one has ended, from everything else by its
+// name: a UID comes with no other file, unless somebody has copied one of ours.
 func (u *InUse) isOfThisRun(name string) bool {
-	return strings.HasPrefix(name, u.temporary) && isTemporary(name)
+	ours := func(start string) bool { return strings.HasPrefix(name, start) }
+	return isTemporary(name) && (ours(u.temporary) || slices.ContainsFunc(u.ended, ours))
 }
 
 // isTemporary tells what may be a temporary file of any run.
 func isTemporary(name string) bool { return temporaryName.MatchString(name) }
 
 // RemoveTemporaries removes what an earlier attempt of this run has left in a directory, and below it if so
-// wanted. Keep tells of paths that stay whatever they are named. No file of another run is touched.
+// wanted, and what a mover has that was ended by TakeOver: a rename that it was about to make finds nothing then. Keep
+// tells of paths that stay whatever they are named. No file of any other run is touched.
 func (u *InUse) RemoveTemporaries(ctx context.Context, dir string, below bool, keep func(name string) bool) error {
 	of := func(name string) bool { return below || u.isOfThisRun(name) }
 	dirs, err := u.each(ctx, dir, of, func(in *os.File, name string, stat *unix.Stat_t) (bool, error) {
@@ -61,6 +63,9 @@ func (u *InUse) isLeftAlone(name string, stat *unix.Stat_t) bool {
 
 // remove a file or, with unix.AT_REMOVEDIR, an empty directory. What is gone already is no error.
 func (u *InUse) remove(in *os.File, name string, flags int) error {
+	if err := u.Owned(); err != nil {
+		return err
+	}
 	err := unix.Unlinkat(int(in.Fd()), path.Base(name), flags)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return &fs.PathError{Op: "remove", Path: plan.Quote(name), Err: err}

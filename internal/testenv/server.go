@@ -27,7 +27,8 @@ func Server(t testing.TB, env []string, binary string, args func(address string)
 	t.Helper()
 	for range portsTried {
 		address := freeAddress(t)
-		if listens(t, address, startServer(t, env, binary, args(address))) {
+		pid, ended := startServer(t, env, binary, args(address))
+		if listens(t, address, pid, ended) {
 			return address
 		}
 	}
@@ -46,7 +47,7 @@ func freeAddress(t testing.TB) string {
 }
 
 // startServer runs a process until the test ends; the channel is closed when it ends before.
-func startServer(t testing.TB, env []string, binary string, args []string) <-chan struct{} {
+func startServer(t testing.TB, env []string, binary string, args []string) (pid int, over <-chan struct{}) {
 	t.Helper()
 	var output bytes.Buffer
 	cmd := exec.Command(binary, args...)   //nolint:gosec,noctx // A program of the tests, which Cleanup ends.
@@ -67,12 +68,12 @@ func startServer(t testing.TB, env []string, binary string, args []string) <-cha
 			t.Logf("%s printed:\n%.2000s", filepath.Base(binary), output.String())
 		}
 	})
-	return ended
+	return cmd.Process.Pid, ended
 }
 
-// listens waits until somebody listens at the address, and reports whether the program is still
-// alive then: one that did not get its port ends at once.
-func listens(t testing.TB, address string, ended <-chan struct{}) bool {
+// listens waits until the program listens at the address, and reports whether it does: one that did not get its port
+// ends. Who else has taken the port answers before that, while the program has yet to find out.
+func listens(t testing.TB, address string, pid int, ended <-chan struct{}) bool {
 	t.Helper()
 	deadline := time.After(serverPatience)
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -82,7 +83,7 @@ func listens(t testing.TB, address string, ended <-chan struct{}) bool {
 		case <-ended:
 			return false
 		case <-deadline:
-			t.Fatalf("nobody listens at %s within %s", address, serverPatience)
+			t.Fatalf("the program does not listen at %s within %s", address, serverPatience)
 		case <-tick.C:
 		}
 		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", address)
@@ -90,10 +91,7 @@ func listens(t testing.TB, address string, ended <-chan struct{}) bool {
 			continue
 		}
 		_ = conn.Close()
-		select {
-		case <-ended:
-			return false
-		default:
+		if listensAt(pid, address) {
 			return true
 		}
 	}

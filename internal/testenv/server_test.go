@@ -5,15 +5,23 @@ package testenv
 import (
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
-// listenVariable makes the test binary a server at the address that it holds.
-const listenVariable = "TESTENV_LISTEN"
+const (
+	// listenVariable makes the test binary a server at the address that it holds.
+	listenVariable = "TESTENV_LISTEN"
+	// afterVariable is a FIFO that it reads before.
+	afterVariable = "TESTENV_AFTER"
+)
 
 func TestMain(m *testing.M) {
 	if address := os.Getenv(listenVariable); address != "" {
+		_, _ = os.ReadFile(os.Getenv(afterVariable))
 		listenFor(address)
 		return
 	}
@@ -49,6 +57,37 @@ func TestServerTakesAnotherPortWhenItsOwnIsTaken(t *testing.T) {
 		return []string{listenVariable + "=" + address, os.Args[0]}
 	})
 	if starts != 2 || got == taken.Addr().String() || !strings.HasPrefix(got, "127.0.0.1:") {
+		t.Errorf("%d starts, and the address %s", starts, got)
+	}
+}
+
+// Whoever has taken the port meanwhile answers, while a server is slow to find that out.
+func TestServerIsNotTakenForWhoHasItsPort(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	starts, first := 0, ""
+	got := Server(t, nil, "/usr/bin/env", func(address string) []string {
+		starts++
+		if starts > 1 {
+			return []string{listenVariable + "=" + address, os.Args[0]}
+		}
+		first = address
+		taken, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = taken.Close() })
+		go func() {
+			if conn, err := taken.Accept(); err == nil { // Somebody has looked.
+				_ = conn.Close()
+				_ = os.WriteFile(fifo, nil, 0o600)
+			}
+		}()
+		return []string{listenVariable + "=" + address, afterVariable + "=" + fifo, os.Args[0]}
+	})
+	if starts != 2 || got == first {
 		t.Errorf("%d starts, and the address %s", starts, got)
 	}
 }

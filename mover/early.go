@@ -26,7 +26,7 @@ import (
 var earlyFrom = 1000 // A variable for tests alone.
 
 // earlyGrace is how long what is on its way may take once the listing is at its end.
-const earlyGrace = 2 * time.Second
+var earlyGrace = 2 * time.Second // A variable for tests alone.
 
 // early fetches small objects while the source is still listed, because a listing leaves a processor and
 // the network idle. It only ever saves work: a file that is not proven by what S3 said with its bytes is

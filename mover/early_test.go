@@ -78,10 +78,13 @@ func files(t testing.TB, dir string) (n int) {
 
 // TestObjectsComeWhileTheSourceIsListed, and none of them twice.
 func TestObjectsComeWhileTheSourceIsListed(t *testing.T) {
+	grace := earlyGrace
+	t.Cleanup(func() { earlyGrace = grace })
+	earlyGrace = 10 * time.Minute // However busy the machine is, none of them is given up.
 	s := startVersity(t)
 	want := twoPages(t, s)
 	b, p := earlyBench(t, s, func(b *bench, _ http.ResponseWriter, _ *http.Request) bool {
-		waitFor(t, 20*time.Second, "objects before the second page", func() bool {
+		waitFor(t, time.Minute, "objects before the second page", func() bool {
 			return files(t, filepath.Join(b.paths.Volume, "dir")) >= 500
 		})
 		return false
@@ -103,7 +106,7 @@ func TestWhatIsRefusedLaterIsTakenBack(t *testing.T) {
 			s := startVersity(t)
 			want := twoPages(t, s)
 			b, _ := earlyBench(t, s, func(b *bench, w http.ResponseWriter, r *http.Request) bool {
-				waitFor(t, 20*time.Second, "objects before the second page", func() bool {
+				waitFor(t, time.Minute, "objects before the second page", func() bool {
 					return files(t, filepath.Join(b.paths.Volume, "dir")) >= 10
 				})
 				return replaced(t, w, s, r, [2]string{"<Key>dir/o1050</Key>", "<Key>dir/o0007/below</Key>"})
@@ -161,7 +164,7 @@ func TestAFencedMoverFetchesNoMore(t *testing.T) {
 	noticed := 0                          // How many files there were once none came any more.
 	b, p := earlyBench(t, s, func(b *bench, _ http.ResponseWriter, _ *http.Request) bool {
 		dir := filepath.Join(b.paths.Volume, "dir")
-		waitFor(t, 20*time.Second, "a few objects", func() bool { return files(t, dir) >= 3 })
+		waitFor(t, time.Minute, "a few objects", func() bool { return files(t, dir) >= 3 })
 		takenOver(t, b.paths.Volume)
 		since := time.Now()
 		waitFor(t, time.Minute, "no more files", func() bool {
@@ -250,7 +253,7 @@ func TestWhatComesEarlyReplacesNothing(t *testing.T) {
 		signAnew(r)
 		switch pages.Add(1) {
 		case 2:
-			waitFor(t, 20*time.Second, "a page", func() bool { return files(t, filepath.Join(b.paths.Volume, "dir")) == page })
+			waitFor(t, time.Minute, "a page", func() bool { return files(t, filepath.Join(b.paths.Volume, "dir")) == page })
 			for i := page; i < 3*page; i++ {
 				write(t, filepath.Join(b.paths.Volume, fmt.Sprintf("dir/o%04d", i)), mine)
 			}
@@ -299,7 +302,7 @@ func TestWrongBytesThatComeEarly(t *testing.T) {
 	want := twoPages(t, s)
 	var wrong atomic.Int64
 	b, p := earlyBench(t, s, func(*bench, http.ResponseWriter, *http.Request) bool {
-		waitFor(t, 20*time.Second, "the wrong bytes", func() bool { return wrong.Load() > 0 })
+		waitFor(t, time.Minute, "the wrong bytes", func() bool { return wrong.Load() > 0 })
 		return false
 	})
 	second := p.fault
@@ -337,7 +340,7 @@ func TestARefusedWriteThatComesEarlyIsNotBelieved(t *testing.T) {
 	want["dir/o0001"] = content(7, writeBehind) // With its last byte, the kernel is told to begin to write it.
 	s.put(t, "dir/o0001", want["dir/o0001"])
 	b, p := earlyBench(t, s, func(*bench, http.ResponseWriter, *http.Request) bool {
-		waitFor(t, 20*time.Second, "the refusal", func() bool { return refused.Load() > 0 })
+		waitFor(t, time.Minute, "the refusal", func() bool { return refused.Load() > 0 })
 		return false
 	})
 	second := p.fault
@@ -360,7 +363,7 @@ func TestAStallIsNotWaitedFor(t *testing.T) {
 	want := twoPages(t, s)
 	var stalls atomic.Int64
 	b, p := earlyBench(t, s, func(*bench, http.ResponseWriter, *http.Request) bool {
-		waitFor(t, 20*time.Second, "the stall", func() bool { return stalls.Load() > 0 })
+		waitFor(t, time.Minute, "the stall", func() bool { return stalls.Load() > 0 })
 		return false
 	})
 	second := p.fault
@@ -375,7 +378,7 @@ func TestAStallIsNotWaitedFor(t *testing.T) {
 	b.options.IdleTimeout = 10 * time.Minute
 	b.mustBeDone(b.run())
 	b.mustHold(want)
-	if took := time.Since(start); took > time.Minute {
+	if took := time.Since(start); took > b.options.IdleTimeout/2 {
 		t.Errorf("it took %s", took)
 	}
 }

@@ -244,7 +244,9 @@ func TestAShardThatIsKilled(t *testing.T) {
 	b.request.Transfer.BytesPerSecond = 20 << 20
 	b.toShard(0)
 	cmd := b.spawn()
-	waitFor(t, time.Minute, "some parts are sent", func() bool { return sent("large 4") > 0 })
+	waitFor(t, time.Minute, "some parts are stored, and another is on its way", func() bool {
+		return sent("large 4") > 0 && p.hasStored("runs/1/large", "1") && p.hasStored("runs/1/large", "2")
+	})
 	mustDo(t, cmd.Process.Signal(unix.SIGKILL))
 	_ = cmd.Wait()
 	b.request.Transfer.BytesPerSecond = 0

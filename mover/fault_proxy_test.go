@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ type proxy struct {
 	fault func(w http.ResponseWriter, r *http.Request) bool
 	sent  atomic.Int64 // Bytes of objects.
 	gets  atomic.Int64 // Objects asked for.
+	puts  sync.Map     // What S3 has answered that it has stored: keys and numbers of parts.
 }
 
 func startProxy(t testing.TB, s *s3server, fault func(http.ResponseWriter, *http.Request) bool) *proxy {
@@ -44,6 +46,12 @@ func startProxy(t testing.TB, s *s3server, fault func(http.ResponseWriter, *http
 			r.Out.Host = r.In.Host // It is part of the signature.
 		},
 		FlushInterval: -1,
+		ModifyResponse: func(r *http.Response) error {
+			if r.Request.Method == http.MethodPut && r.StatusCode == http.StatusOK {
+				p.puts.Store(keyOf(r.Request)+" "+r.Request.URL.Query().Get("partNumber"), true)
+			}
+			return nil
+		},
 	}
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		isObject := r.Method == http.MethodGet && keyOf(r) != ""
@@ -60,6 +68,12 @@ func startProxy(t testing.TB, s *s3server, fault func(http.ResponseWriter, *http
 	}))
 	t.Cleanup(p.Close)
 	return p
+}
+
+// hasStored tells that S3 has said so of an object, or of a part of one. What is sent may still be on its way.
+func (p *proxy) hasStored(key, part string) bool {
+	_, ok := p.puts.Load(key + " " + part)
+	return ok
 }
 
 // keyOf is the object a path-style request is about.

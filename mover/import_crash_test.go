@@ -62,7 +62,10 @@ func TestAnImportThatIsKilled(t *testing.T) {
 		want[name] = content(uint64(i), 20_000+i)
 		s.put(t, name, want[name])
 	}
-	p := startProxy(t, s, nil)
+	var killed atomic.Bool
+	p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		return r.Method == http.MethodGet && keyOf(r) == "large" && !killed.Load() && holds(w, r, want["large"])
+	})
 	b := newImport(t, p.URL)
 	b.request.Transfer.BytesPerSecond = 8 << 20
 	b.file("d0/f000", string(content(200, 20_000)))
@@ -72,12 +75,13 @@ func TestAnImportThatIsKilled(t *testing.T) {
 		"d1/.s3populator-run-1 of the user": []byte("stays"), "d1/.s3populator-run-10-00000000-1": []byte("of another run"),
 	}
 	cmd := b.spawn()
-	waitFor(t, 30*time.Second, "files are in place and on their way", func() bool {
+	waitFor(t, time.Minute, "files are in place and on their way", func() bool {
 		_, err := os.Stat(b.at("d3/f003"))
 		return err == nil && len(b.temporaries()) > 0
 	})
 	mustDo(t, cmd.Process.Signal(unix.SIGKILL))
 	_ = cmd.Wait()
+	killed.Store(true)
 	if len(b.temporaries()) == 0 {
 		t.Fatal("no temporary file was left, so that this test shows nothing")
 	}
@@ -118,23 +122,39 @@ func (b *bench) mustHaveNoTemporaryBut(kept map[string][]byte) {
 // A mover that is told to stop takes its temporary files with it.
 func TestAnImportThatIsStopped(t *testing.T) {
 	s := startVersity(t)
-	s.put(t, "large", content(9, 64<<20))
-	s.put(t, "small", content(8, 5<<20))
-	b := newImport(t, s.endpoint)
+	objects := map[string][]byte{"large": content(9, 64<<20), "small": content(8, 5<<20)}
+	for key, text := range objects {
+		s.put(t, key, text)
+	}
+	p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		return r.Method == http.MethodGet && objects[keyOf(r)] != nil && holds(w, r, objects[keyOf(r)])
+	})
+	b := newImport(t, p.URL)
 	b.request.Transfer.BytesPerSecond = 4 << 20
+	b.options.IdleTimeout = time.Hour // Nothing but the signal ends it.
 	ctx, stop := context.WithCancelCause(t.Context())
-	go func() {
-		for len(b.temporaries()) < 2 && ctx.Err() == nil {
-			time.Sleep(time.Millisecond) //nolint:forbidigo // It is polled.
-		}
-		stop(fault.ErrTerminated)
-	}()
-	start := time.Now()
-	b.mustFailAs(b.runContext(ctx), wire.Retry, wire.Interrupted)
-	if d := time.Since(start); d > 10*time.Second {
-		t.Errorf("it took %s to end", d)
+	ended := make(chan wire.Report, 1)
+	go func() { ended <- b.runContext(ctx) }()
+	waitFor(t, time.Minute, "both files are on their way", func() bool { return len(b.temporaries()) == 2 })
+	stop(fault.ErrTerminated)
+	select {
+	case r := <-ended:
+		b.mustFailAs(r, wire.Retry, wire.Interrupted)
+	case <-time.After(time.Minute):
+		t.Fatal("it waits for what S3 does not send")
 	}
 	b.mustHaveNoTemporary()
+}
+
+// holds answers a request for an object, or for a range of it, with the first bytes, and then with nothing more until
+// the client is gone.
+func holds(w http.ResponseWriter, r *http.Request, object []byte) bool {
+	from := 0
+	_, _ = fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from)
+	beginRange(w, r, object, from+4096)
+	_ = http.NewResponseController(w).Flush()
+	<-r.Context().Done()
+	return true
 }
 
 // lie answers a request for an object of so many bytes, or for a range of it, with other bytes.
@@ -209,7 +229,7 @@ func TestAUserWhoWritesTheSameFiles(t *testing.T) {
 				case keyOf(r) == "first" && firsts.Add(1) > 1 && always:
 					mustDo(t, os.Remove(b.at("last")))
 				case keyOf(r) == "last" && (lasts.Add(1) == 1 || always):
-					waitFor(t, 10*time.Second, "the other file is in place", func() bool {
+					waitFor(t, time.Minute, "the other file is in place", func() bool {
 						text, err := os.ReadFile(b.at("first"))
 						return err == nil && bytes.Equal(text, want["first"])
 					})

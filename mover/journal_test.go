@@ -3,6 +3,7 @@
 package mover
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -50,6 +51,18 @@ func read(t *testing.T, v *volume.Volume, identity string) (*ledger.Journal, []l
 	}
 	t.Cleanup(j.Close)
 	return j, got
+}
+
+// noted is what a journal says of a large file. What S3 has sent of it may be on its way yet.
+func noted(journal, path string) (x ledger.Extents) {
+	text, _ := os.ReadFile(journal)
+	for line := range bytes.Lines(text) {
+		l, ok := ledger.ParseJournalled(bytes.TrimSuffix(line, []byte("\n")))
+		if ok && l.Path == path && l.By == plan.Unverified {
+			x = x.With(plan.Range{Offset: l.Offset, Length: l.Size})
+		}
+	}
+	return x
 }
 
 func TestJournal(t *testing.T) {

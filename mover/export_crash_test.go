@@ -159,7 +159,7 @@ func exportIsAborted(t *testing.T, s *s3server) {
 	)
 	mustDo(t, err)
 	cmd := b.spawn()
-	waitFor(t, 30*time.Second, "the upload has begun", func() bool { return len(s.uploads(t)) == 2 })
+	waitFor(t, time.Minute, "the upload has begun", func() bool { return len(s.uploads(t)) == 2 })
 	mustDo(t, cmd.Process.Signal(unix.SIGKILL))
 	_ = cmd.Wait()
 

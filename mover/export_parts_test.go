@@ -47,7 +47,7 @@ func endedTwice(t *testing.T, s *s3server, aborted bool) {
 	mustDo(t, os.WriteFile(large, content(1, 40<<20), 0o600))
 	b.request.Transfer.BytesPerSecond = 8 << 20
 	cmd := b.spawn()
-	waitFor(t, 30*time.Second, "the upload has begun", func() bool { return len(s.uploads(t)) == 1 })
+	waitFor(t, time.Minute, "the upload has begun", func() bool { return len(s.uploads(t)) == 1 })
 	mustDo(t, cmd.Process.Signal(unix.SIGKILL))
 	_ = cmd.Wait()
 	b.request.Attempt, b.request.Transfer.BytesPerSecond = 2, 0

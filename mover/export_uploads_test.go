@@ -32,7 +32,7 @@ func TestUploadsOfFilesThatAreNotLargeAnyMore(t *testing.T) {
 			mustDo(t, os.WriteFile(filepath.Join(b.paths.Volume, "large"), content(1, 60<<20), 0o600))
 			b.request.Transfer.BytesPerSecond = 8 << 20
 			cmd := b.spawn()
-			waitFor(t, 30*time.Second, "the upload has begun", func() bool { return len(s.uploads(t)) == 1 })
+			waitFor(t, time.Minute, "the upload has begun", func() bool { return len(s.uploads(t)) == 1 })
 			mustDo(t, cmd.Process.Signal(unix.SIGKILL))
 			_ = cmd.Wait()
 			change(b)
@@ -93,7 +93,7 @@ func uploadBegunLate(t *testing.T, s *s3server, aborted bool) {
 	b := newExport(t, p.URL)
 	mustDo(t, os.WriteFile(filepath.Join(b.paths.Volume, "large"), content(1, 40<<20), 0o600))
 	cmd := b.spawn()
-	waitFor(t, 30*time.Second, "the upload is asked for", func() bool { return len(late) == 1 })
+	waitFor(t, time.Minute, "the upload is asked for", func() bool { return len(late) == 1 })
 	mustDo(t, cmd.Process.Signal(unix.SIGKILL))
 	_ = cmd.Wait()
 	close(release)

@@ -48,7 +48,7 @@ func thinVolume(t *testing.T, dir string, takes, says int) (grow, remount func()
 		}
 	}
 	return grow, func() {
-		waitFor(t, 10*time.Second, "the volume is not used any more", func() bool { return unix.Unmount(dir, 0) == nil })
+		waitFor(t, time.Minute, "the volume is not used any more", func() bool { return unix.Unmount(dir, 0) == nil })
 		mount(t, "ext4", image, dir, "-o", "loop,ro")
 	}
 }

@@ -72,7 +72,7 @@ func TestProgressIsSent(t *testing.T) {
 	started := time.Now()
 	stop := p.background(t.Context())
 	defer stop()
-	waitFor(t, 30*time.Second, "the first message", func() bool { return m.calls.Load() >= 1 })
+	waitFor(t, time.Minute, "the first message", func() bool { return m.calls.Load() >= 1 })
 	if early := time.Since(started); early < progressFirst {
 		t.Errorf("the first message came after %s", early)
 	}
@@ -84,7 +84,7 @@ func TestProgressIsSent(t *testing.T) {
 	p.inFlight.Add(7)
 	// A slow machine may send one more message at any moment before.
 	want := wire.Snapshot{Phase: wire.Transferring, ObjectsDone: 1, ObjectsTotal: 2, BytesDone: 17, BytesTotal: 40}
-	waitFor(t, 30*time.Second, "a message that tells all of this", func() bool {
+	waitFor(t, time.Minute, "a message that tells all of this", func() bool {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		return slices.Contains(m.snapshots, want)
@@ -150,7 +150,7 @@ func TestProgressEndsWithItsContext(t *testing.T) {
 	go func() { stop(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("a hanging endpoint holds the mover up")
 	}
 }

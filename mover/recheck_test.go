@@ -44,7 +44,7 @@ func TestAComparisonOfWhatIsThereIsSaved(t *testing.T) {
 	ctx, stop := context.WithCancelCause(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- tr.resume(ctx) }()
-	waitFor(t, 10*time.Second, "the journal knows the file that was compared", func() bool {
+	waitFor(t, time.Minute, "the journal knows the file that was compared", func() bool {
 		text, err := os.ReadFile(file)
 		return err == nil && bytes.Contains(text, []byte(`"quick"`))
 	})

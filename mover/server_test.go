@@ -66,7 +66,7 @@ func scheme(flags []string) string {
 func ready(t testing.TB, s *s3server) *s3server {
 	t.Helper()
 	s.client = s.clientAt(t, s.endpoint, testTransport)
-	waitFor(t, 30*time.Second, "the S3 server answers", func() bool {
+	waitFor(t, time.Minute, "the S3 server answers", func() bool {
 		err := s.client.MakeBucket(t.Context(), testBucket, minio.MakeBucketOptions{})
 		return err == nil || minio.ToErrorResponse(err).Code == "BucketAlreadyOwnedByYou"
 	})

@@ -202,7 +202,7 @@ func TestAFencedMoverListsNoMore(t *testing.T) {
 		takenOver(t, b.paths.Volume)
 		select {
 		case <-r.Context().Done():
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("the listing was not given up")
 		}
 		return false
@@ -234,7 +234,7 @@ func TestAMoverOfACutOffNode(t *testing.T) {
 		var r wire.Report
 		select {
 		case r = <-done: // The next checkpoint ended it, although S3 still holds its answers.
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			release()
 			r = <-done
 			t.Error("the mover went on")

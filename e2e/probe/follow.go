@@ -14,7 +14,8 @@ import (
 )
 
 // follow reads every file below a directory again and again, and prints a line each time that one is another
-// than before. It ends when the file end is there. Names that begin with a dot are nobody's to read.
+// than before. It ends when the file end is there. Names that begin with a dot, and what is below such directories, are
+// nobody's to read.
 func follow(ctx context.Context, out io.Writer, dir, end string) error {
 	lines := json.NewEncoder(out)
 	last := map[string]string{}
@@ -22,7 +23,7 @@ func follow(ctx context.Context, out io.Writer, dir, end string) error {
 		_, err := os.Stat(end)
 		over := err == nil // One more look after that.
 		err = walk(dir, func(path string, info fs.FileInfo) error {
-			if !info.Mode().IsRegular() || strings.HasPrefix(filepath.Base(path), ".") {
+			if !info.Mode().IsRegular() || strings.Contains("/"+path, "/.") {
 				return nil
 			}
 			sum, err := fileSum(filepath.Join(dir, path))

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -29,6 +31,41 @@ func TestDeleteExtraSparesWhatAnotherClaimHasExported(t *testing.T) {
 	want := []string{".s3populator/manifest.json", "dir/precious", "precious"}
 	if diff := cmp.Diff(want, s.keys(t, "runs/1/")); diff != "" || r.DeletedObjects != 0 || r.OtherObjects != 2 {
 		t.Errorf("the report is %+v (-want +got):\n%s", r, diff)
+	}
+}
+
+// What one path of a volume has left below the prefix is not gone because another path does not have it.
+func TestDeleteExtraSparesWhatIsOfAnotherPath(t *testing.T) {
+	s := startVersity(t)
+	b := newExport(t, s.endpoint)
+	for _, name := range []string{"one/precious", "one/dir/precious", "two/a", "two/b", "empty/dir/"} {
+		b.file(strings.TrimSuffix(name, "/")+"/f", name)
+	}
+	mustDo(t, os.RemoveAll(filepath.Join(b.paths.Volume, "empty/dir/f")))
+	b.request.Export.DeleteExtra = true
+	kept := []string{"dir/precious/f", "precious/f"}
+	for run, tt := range []struct {
+		path string
+		want []string
+	}{
+		{"one", kept},
+		{"two", append([]string{"a/f", "b/f"}, kept...)},
+		{"empty", append([]string{"a/f", "b/f"}, kept...)},
+	} {
+		b.request.Volume.TargetPath, b.request.Export.Run = tt.path, "run-"+strconv.Itoa(run)
+		r := b.mustBeDone(b.run())
+		want := append([]string{".s3populator/manifest.json"}, tt.want...)
+		slices.Sort(want)
+		if diff := cmp.Diff(want, s.keys(t, "runs/1/")); diff != "" || r.DeletedObjects != 0 {
+			t.Errorf("%s: the report is %+v (-want +got):\n%s", tt.path, r, diff)
+		}
+	}
+	b.request.Volume.TargetPath, b.request.Export.Run = "two", "run-two" // After that of another path.
+	b.mustBeDone(b.run())
+	mustDo(t, os.Remove(filepath.Join(b.paths.Volume, "two/a/f")))
+	b.request.Export.Run = "run-two-again"
+	if r := b.mustBeDone(b.run()); r.DeletedObjects != 1 || s.has(t, "runs/1/a/f") {
+		t.Errorf("the report is %+v, of %v", r, s.keys(t, "runs/1/"))
 	}
 }
 

@@ -29,7 +29,7 @@ func countFiles(entries []manifest.Entry, filter plan.Filter) int {
 // refuseEmpty ends a run that would delete everything that the one before has exported: a disk that is not mounted
 // is an empty volume, too.
 func (x *export) refuseEmpty() error {
-	if !x.options.DeleteExtra || x.last.here.Claim != x.request.Volume.ClaimUID || !isEmpty(x.scan.Entries) {
+	if !x.options.DeleteExtra || !x.isOfSame(x.last.here) || !isEmpty(x.scan.Entries) {
 		return nil
 	}
 	before := countFiles(x.last.here.Entries, x.filter)

@@ -49,7 +49,7 @@ func (x *export) finish(ctx context.Context) error {
 	m := manifest.Manifest{
 		Header: manifest.Header{
 			SchemaVersion: manifest.SchemaVersion, Run: x.options.Run, Claim: x.request.Volume.ClaimUID,
-			Created: x.contentTime().UTC(), Spared: x.spared,
+			Path: new(x.request.Volume.TargetPath), Created: x.contentTime().UTC(), Spared: x.spared,
 		},
 		Entries: x.scan.Entries,
 	}

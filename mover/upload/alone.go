@@ -33,7 +33,11 @@ func (x *export) stepAside(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("keep the last manifest: %w", err)
 	}
-	return x.remove(ctx, from)
+	if err := x.remove(ctx, from); err != nil {
+		return err
+	}
+	x.last.aside = true
+	return nil
 }
 
 // alone fails where another run has ended below the prefix since this one has looked: its manifest says

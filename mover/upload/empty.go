@@ -3,7 +3,10 @@
 package upload
 
 import (
+	"context"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/manifest"
@@ -28,7 +31,7 @@ func countFiles(entries []manifest.Entry, filter plan.Filter) int {
 
 // refuseEmpty ends a run that would delete everything that the one before has exported: a disk that is not mounted
 // is an empty volume, too.
-func (x *export) refuseEmpty() error {
+func (x *export) refuseEmpty(ctx context.Context) error {
 	if !x.options.DeleteExtra || !x.isOfSame(x.last.here) || !isEmpty(x.scan.Entries) {
 		return nil
 	}
@@ -36,14 +39,46 @@ func (x *export) refuseEmpty() error {
 	if before == 0 {
 		return nil
 	}
+	left, err := x.giveBack(ctx)
+	if err != nil { // The next attempt comes by here again.
+		return err
+	}
 	return fault.New(
 		wire.SourceEmpty,
 		"no file is selected on the volume, the export before has %d, and spec.deleteExtra would have all of them removed "+
-			"below prefix %s; nothing was removed. See that the volume is the right one, is mounted and has its files; if "+
-			"it is to be empty, export it without spec.deleteExtra, and remove those objects by hand",
+			"below prefix %s; they were not%s. See that the volume is the right one, is mounted and has its files; if it is "+
+			"to be empty, export it without spec.deleteExtra, and remove those objects by hand",
 		before,
 		plan.Quote(x.home.base),
+		left,
 	)
+}
+
+// giveBack has the export before be the complete one again, where this run has moved its manifest aside and all that it
+// lists is there: there may be no run after it that completes. It says what is left where that is not so.
+func (x *export) giveBack(ctx context.Context) (string, error) {
+	if !x.last.aside || !x.policy.marked || x.options.DryRun {
+		return "", nil
+	}
+	m := x.last.here.Manifest
+	lost, err := x.lost(ctx, x.home.base, m)
+	if err != nil {
+		return "", err
+	}
+	if lost.Count > 0 {
+		return fmt.Sprintf(", but %d objects of that export were replaced or removed since it began: %s; it cannot be "+
+			"restored as it was, and what it had is listed in %s", lost.Count, strings.Join(lost.First, ", "),
+			plan.Quote(x.home.key(manifest.PreviousKey))), nil
+	}
+	if err := x.alone(ctx); err != nil {
+		return "", err
+	}
+	if err := x.writeManifest(ctx, m); err != nil {
+		return "", err
+	}
+	x.last.aside = false
+	x.Log("the export before is the complete one again")
+	return "", x.remove(ctx, x.home.key(manifest.PreviousKey))
 }
 
 // refuseEmptied ends a removal after which the claim would have no run with a file in it.

@@ -146,7 +146,7 @@ func (x *export) enter(p wire.Phase) {
 	}
 }
 
-// prepare reads everything that decides what is to be done, and writes nothing.
+// prepare reads everything that decides what is to be done, and writes nothing but what giveBack does.
 func (x *export) prepare(ctx context.Context) error {
 	const most = 700 // What is left of a key is for what we keep below the prefix ourselves.
 	if len(x.home.base) > most {
@@ -165,15 +165,15 @@ func (x *export) prepare(ctx context.Context) error {
 	if err := x.read(ctx); err != nil {
 		return err
 	}
-	if err := x.refuseEmpty(); err != nil {
-		return err
-	}
 	var mark begunMark
 	since, resumed, err := x.getJSON(ctx, x.home.begun(x.options.Run), &mark)
 	if err != nil {
 		return x.refused(err)
 	}
 	x.policy = policy{onExisting: x.options.OnExisting, resumed: resumed, since: since, marked: resumed}
+	if err := x.refuseEmpty(ctx); err != nil {
+		return x.refused(err)
+	}
 	if m := x.last.here; !resumed && m.Run == x.options.Run { // It was complete once, and its mark is gone.
 		x.policy.resumed, x.policy.since = true, m.Created
 	}
@@ -303,6 +303,7 @@ func (x *export) markBegun(ctx context.Context) error {
 		if err := x.putJSON(ctx, x.home.begun(x.options.Run), mark); err != nil {
 			return x.refused(err)
 		}
+		x.policy.marked = true
 	}
 	if err := x.stepAside(ctx); err != nil {
 		return x.refused(err)

@@ -21,8 +21,8 @@ import (
 // it was confirmed, and writes the manifest last.
 func (x *export) finish(ctx context.Context) error {
 	x.allSent = true
-	if err := x.refuseEmpty(); err != nil { // By now.
-		return err
+	if err := x.refuseEmpty(ctx); err != nil { // By now.
+		return x.refused(err)
 	}
 	if err := x.alone(ctx); err != nil {
 		return x.refused(err)

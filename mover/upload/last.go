@@ -108,6 +108,7 @@ func IsBegun(ctx context.Context, r wire.Request, s Setup) (bool, error) {
 // lastRun is what an export knows of runs before it.
 type lastRun struct {
 	here   last   // Of the run before, below the same prefix.
+	aside  bool   // It is not in its place any more: a run has begun to write since, this one or another.
 	there  last   // Of the last complete run, below the prefix to copy from.
 	inWay  bool   // In the place of our manifest is that of another run, or one of ours that says what is not so.
 	tag    string // The entity tag of that manifest.
@@ -132,7 +133,7 @@ func (x *export) lookBack(ctx context.Context) error {
 	}
 	x.last.inWay = found && !x.last.isOurs
 	if !found {
-		if m, _, _, err = x.readOld(ctx, x.home.key(manifest.PreviousKey)); err != nil {
+		if m, _, x.last.aside, err = x.readOld(ctx, x.home.key(manifest.PreviousKey)); err != nil {
 			return err
 		}
 	}

@@ -9,11 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/mover/manifest"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -51,6 +53,35 @@ func TestUploadsOfFilesThatAreNotLargeAnyMore(t *testing.T) {
 func relink(b *bench, name string) {
 	mustDo(b.t, os.Remove(filepath.Join(b.paths.Volume, name)))
 	mustDo(b.t, os.Symlink("x", filepath.Join(b.paths.Volume, name)))
+}
+
+// An upload whose end nobody waited for may become an object when the export is proven, over that of a file that is
+// small by now.
+func TestAnUploadThatIsCompletedLate(t *testing.T) {
+	eachServer(t, func(t *testing.T, s *s3server) {
+		var late atomic.Pointer[http.Request]
+		p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+			switch {
+			case r.Method == http.MethodPost && r.URL.Query().Has("uploadId"):
+				late.Store(kept(t, r))
+				return s3Error(w, http.StatusForbidden, "AccessDenied")
+			case r.Method == http.MethodPut && keyOf(r) == "runs/1/"+manifest.Key:
+				arrives(t, s, late.Load())
+			}
+			return false
+		})
+		b := newExport(t, p.URL)
+		mustDo(t, os.WriteFile(filepath.Join(b.paths.Volume, "f"), content(1, 17<<20), 0o600))
+		if r := b.run(); r.Reason != wire.AccessDenied || late.Load() == nil {
+			t.Fatalf("the report of the first attempt is %+v", r)
+		}
+		b.file("f", "small")
+		b.request.Attempt = 2
+		b.mustBeDone(b.run())
+		if got := s.object(t, "runs/1/f"); got != "small" {
+			t.Errorf("the object has %d bytes", len(got))
+		}
+	})
 }
 
 // What a mover has asked for may come to S3 when the mover is gone, and the next one has looked already.

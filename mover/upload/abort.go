@@ -21,8 +21,17 @@ func Abort(ctx context.Context, r wire.Request, s Setup) (int64, error) {
 	return newSender(s, r).end(ctx, r)
 }
 
-// end ends the uploads that notes are left of, of files that are gone or small by now, and forgets the run.
+// end ends the uploads that notes are left of, and forgets the run.
 func (s *sender) end(ctx context.Context, r wire.Request) (int64, error) {
+	count, err := s.endUploads(ctx, r)
+	if err != nil {
+		return count, err
+	}
+	return count, s.forget(ctx, homeOf(r), r.Export.Run)
+}
+
+// endUploads ends the uploads that notes are left of, of files that are gone or small by now.
+func (s *sender) endUploads(ctx context.Context, r wire.Request) (int64, error) {
 	home := homeOf(r)
 	var keys []string
 	err := s.each(ctx, home.uploads(r.Export.Run), func(o minio.ObjectInfo) error {
@@ -47,10 +56,7 @@ func (s *sender) end(ctx context.Context, r wire.Request) (int64, error) {
 			count++
 		}
 	}
-	if err := s.endForGood(ctx); err != nil {
-		return count, err
-	}
-	return count, s.forget(ctx, home, r.Export.Run)
+	return count, s.endForGood(ctx)
 }
 
 const (

@@ -30,6 +30,7 @@ func (x *export) finish(ctx context.Context) error {
 	if err := x.delete(ctx, x.stillExtra()); err != nil {
 		return x.refused(err)
 	}
+	x.endLate(ctx)
 	if err := x.confirm(ctx); err != nil {
 		return x.refused(err)
 	}
@@ -66,6 +67,17 @@ func (x *export) finish(ctx context.Context) error {
 	}
 	x.tidy(ctx)
 	return nil
+}
+
+// endLate ends what an attempt before has left of uploads, before the proof: one whose end S3 gave no answer to may
+// still become an object, in the place of that of a file that is small by now.
+func (x *export) endLate(ctx context.Context) {
+	if !x.policy.resumed {
+		return
+	}
+	if _, err := x.endUploads(ctx, x.request); err != nil { // It is tried again at the end, and told then.
+		x.Log("what is left of uploads could not be ended: %v", err)
+	}
 }
 
 // finishKey is for one object, beside which nothing is left.

@@ -65,18 +65,25 @@ func (x *export) stillExtra() []string {
 	return extra
 }
 
-// refuseBlocking ends an attempt that would have to delete such a file's object before it sends anything.
+// refuseBlocking ends a first attempt that would have to delete such a file's object before it sends anything: the file
+// may have been renamed during the scan. Of the next attempt the object was in the way before its scan began, and a
+// volume that never settles is exported all the same.
 func (x *export) refuseBlocking() error {
 	n := len(x.there.blocking)
-	if n == 0 || x.scan.Unsettled == 0 {
+	if n == 0 || x.scan.Unsettled == 0 || !x.request.First() {
 		return nil
+	}
+	var objects Examples
+	for _, key := range x.there.blocking {
+		objects.add(key, "in the way")
 	}
 	return fault.New(
 		wire.FileChanged,
-		"%d objects are in the way of files, and spec.deleteExtra would have them removed, but %d directories changed each "+
+		"%d objects are in the way of files: %s; spec.deleteExtra would have them removed, but %d directories changed each "+
 			"time that they were looked at, so that the files of those objects may have another name by now; the next "+
-			"attempt looks again, and an export of a snapshot is not disturbed",
+			"attempt looks again, and removes them if they are still in the way; an export of a snapshot is not disturbed",
 		n,
+		strings.Join(objects.First, ", "),
 		x.scan.Unsettled,
 	)
 }

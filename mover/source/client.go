@@ -175,12 +175,16 @@ func Connect(r wire.Request, faults fault.Classifier, from Mounts, getenv func(s
 		platform: tokenClient(newTransport(rootPool(c.Bundles), false)),
 		endpoint: c.Endpoint.String(),
 	}
-	c.S3, err = newClient(c.Endpoint, r.Source, credentials.New(c.Identities),
-		&noticing{
-			RoundTripper: &patient{&pages{RoundTripper: transport, where: faults.Where()}},
-			expired:      c.Identities.Expire,
-		})
+	c.S3, err = newClient(c.Endpoint, r.Source, credentials.New(c.Identities), c.throughAll(transport))
 	return c, err
+}
+
+// throughAll is a transport of which each answer comes by all that looks at it.
+func (c *Client) throughAll(transport http.RoundTripper) http.RoundTripper {
+	return &noticing{
+		RoundTripper: &patient{&pages{RoundTripper: &steady{transport}, where: c.faults.Where()}},
+		expired:      c.Identities.Expire,
+	}
 }
 
 func newClient(

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -82,6 +83,50 @@ func TestACopyThatNobodyWaitedFor(t *testing.T) {
 		if r := b.mustBeDone(b.run()); r.SentObjects != 1 || copies.Load() != before {
 			t.Errorf("the report is %+v, after %d copies", r, copies.Load())
 		}
+		b.mustBeListed(s, changed)
+	})
+}
+
+// A copy may be made although S3 has refused it for the time being, or nobody was there any more for the answer: the
+// next attempt waits for it before it proves what it has sent instead.
+func TestACopyThatIsMadeAfterItsAttempt(t *testing.T) {
+	eachServer(t, func(t *testing.T, s *s3server) {
+		var late atomic.Pointer[http.Request]
+		var once sync.Once
+		arrived := make(chan struct{})
+		p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+			switch {
+			case isCopy(r, ""):
+				late.CompareAndSwap(nil, kept(t, r))
+				return s3Error(w, http.StatusServiceUnavailable, "SlowDown")
+			case keyOf(r) == "runs/2/f" && r.Method == http.MethodPut:
+				once.Do(func() {
+					time.AfterFunc(time.Second, func() {
+						defer close(arrived)
+						arrives(t, s, late.Load())
+					})
+				})
+			}
+			return false
+		})
+		b := copiedAgain(t, s, p, []byte("before"))
+		if r := b.run(); r.Reason != wire.Throttled || r.SentObjects != 0 {
+			t.Fatalf("the report is %+v, want %s, and nothing that was sent", r, wire.Throttled)
+		}
+		changed := []byte("changed")
+		mustDo(t, os.WriteFile(filepath.Join(b.paths.Volume, "f"), changed, 0o600))
+		b.options.RoundPause = 100 * time.Millisecond
+		b.request.Attempt = 2
+		r := b.run()
+		if r.SentObjects != 1 {
+			t.Fatalf("the report is %+v, want one object sent", r)
+		}
+		<-arrived
+		if r.Reason != wire.VerificationFailed {
+			t.Errorf("the report is %+v, want %s", r, wire.VerificationFailed)
+		}
+		b.options.RoundPause, b.request.Attempt = time.Millisecond, 3
+		b.mustBeDone(b.run())
 		b.mustBeListed(s, changed)
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -97,6 +98,26 @@ func (x *export) forgoCopies(ctx context.Context, before manifest.Entry, err err
 	x.Log("S3 gave no answer to a copy of %s; the next attempt sends what is not there", plan.Quote(before.Path))
 	mark := begunMark{Run: x.options.Run, Begun: x.begin}
 	return errors.Join(err, x.putJSON(ctx, x.home.noCopies(x.options.Run), mark))
+}
+
+// copiesLast is how long a copy that an attempt before was ended over may still be made, in pauses, from the start of
+// the next one: an answer is waited for no longer.
+const copiesLast = 60
+
+// outlastCopies waits for copies that an attempt before may have asked for when it was ended: one that is made after
+// the proof would take the place of what was sent meanwhile, and nobody would notice.
+func (x *export) outlastCopies(ctx context.Context) error {
+	left := copiesLast*x.Pause - time.Since(x.started)
+	if x.options.CopyFrom == "" || x.request.First() || !x.policy.resumed || x.result.Sent == 0 || left <= 0 {
+		return nil
+	}
+	x.Log("copies that an attempt before has asked for are waited for, for %s", left.Round(time.Second))
+	select {
+	case <-time.After(left):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx) //nolint:wrapcheck // Why the mover is to end.
+	}
 }
 
 // noCopies is the key of the mark that nothing is to be copied for a run any more.

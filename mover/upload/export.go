@@ -56,6 +56,7 @@ type export struct {
 	home    home
 	tree    *Tree
 	filter  plan.Filter
+	started time.Time // Of this attempt.
 	begin   time.Time // Of the scan.
 	scan    *Scan
 	last    lastRun
@@ -73,6 +74,7 @@ type export struct {
 // Run exports a tree. What it returns beside an error is what was done until then.
 func Run(ctx context.Context, r wire.Request, tree *Tree, s Setup) (Result, error) {
 	x := &export{sender: newSender(s, r), request: r, home: homeOf(r), tree: tree}
+	x.started = time.Now() //nolint:forbidigo // Only ever subtracted from.
 	err := x.run(ctx)
 	x.result.SentBytes = x.Tally.SentBytes.Load()
 	x.result.Progressed = x.progressed(err)

@@ -30,8 +30,7 @@ func (x *export) finish(ctx context.Context) error {
 	if err := x.delete(ctx, x.stillExtra()); err != nil {
 		return x.refused(err)
 	}
-	x.endLate(ctx)
-	if err := x.confirm(ctx); err != nil {
+	if err := x.prove(ctx); err != nil {
 		return x.refused(err)
 	}
 	x.result.Objects, x.result.Bytes = 0, 0
@@ -67,6 +66,15 @@ func (x *export) finish(ctx context.Context) error {
 	}
 	x.tidy(ctx)
 	return nil
+}
+
+// prove looks at every object once more, when nothing of an attempt before may come over it any more.
+func (x *export) prove(ctx context.Context) error {
+	x.endLate(ctx)
+	if err := x.outlastCopies(ctx); err != nil {
+		return err
+	}
+	return x.confirm(ctx)
 }
 
 // endLate ends what an attempt before has left of uploads, before the proof: one whose end S3 gave no answer to may

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -144,6 +145,32 @@ func TestDeleteExtraSparesWhatIsNotSelected(t *testing.T) {
 	r := b.mustBeDone(b.run())
 	want := []string{".s3populator/manifest.json", "a.bin", "a.log", "gone.bin", "tmp/x"}
 	if diff := cmp.Diff(want, s.keys(t, "runs/1/")); diff != "" || r.DeletedObjects != 1 {
+		t.Errorf("the report is %+v (-want +got):\n%s", r, diff)
+	}
+}
+
+// Between the listing and the end of an export, somebody may write under a key whose file is gone.
+func TestDeleteExtraSparesWhatWasWrittenSince(t *testing.T) {
+	s := startVersity(t)
+	var once sync.Once
+	p := startProxy(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut && keyOf(r) == "runs/1/new" {
+			once.Do(func() { s.put(t, "runs/1/gone", []byte("somebody's")) })
+		}
+		return false
+	})
+	b := newExport(t, s.endpoint)
+	b.file("gone", "gone")
+	b.file("gone, too", "gone")
+	b.mustBeDone(b.run())
+	mustDo(t, os.Remove(filepath.Join(b.paths.Volume, "gone")))
+	mustDo(t, os.Remove(filepath.Join(b.paths.Volume, "gone, too")))
+	b.file("new", "new")
+	b.request.Source.Endpoint, b.request.Export.Run, b.request.Export.DeleteExtra = p.URL, "run-2", true
+	r := b.mustBeDone(b.run())
+	want := []string{".s3populator/manifest.json", "gone", "new"}
+	if diff := cmp.Diff(want, s.keys(t, "runs/1/")); diff != "" || r.DeletedObjects != 1 || r.OtherObjects != 1 ||
+		s.object(t, "runs/1/gone") != "somebody's" {
 		t.Errorf("the report is %+v (-want +got):\n%s", r, diff)
 	}
 }

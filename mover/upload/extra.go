@@ -7,8 +7,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/minio/minio-go/v7"
+
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/manifest"
+	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -113,9 +116,21 @@ func (s *Scan) belowOther(name string) bool {
 	return false
 }
 
-// delete deletes objects of files that are not there any more.
+// delete deletes objects of files that are not there any more, each after one more look at it: the listing may be of
+// hours ago, and somebody may have written there since.
 func (x *export) delete(ctx context.Context, keys []string) error {
 	for _, key := range keys {
+		info, err := asker{x}.Head(ctx, key, minio.StatObjectOptions{})
+		if isNoSuchKey(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !x.isExtra(strings.TrimPrefix(key, x.request.Source.Prefix), info.Size, plan.TrimETag(info.ETag)) {
+			x.Log("%s was written since, and stays", plan.Quote(key))
+			continue
+		}
 		if err := x.remove(ctx, key); err != nil {
 			return err
 		}

@@ -285,6 +285,29 @@ func TestFailedMoverKeepsNoDeletedClaim(t *testing.T) {
 	}
 }
 
+// An export before a deletion stays for as long as its export claim: somebody has not given the volume back.
+func TestALastExportOutlivesItsExportClaim(t *testing.T) {
+	b := newBench(t, wire.Report{Class: wire.Done, ManifestDigest: "sha256:x"}, 0, false)
+	e := b.export()
+	e.Labels = map[string]string{v1alpha1.LabelRole: v1alpha1.RoleFinalExport}
+	e.Spec.TTLSecondsAfterFinished = new(int32(1))
+	if err := b.client.Update(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	b.settle()
+	if e = b.export(); e == nil || e.Status.Phase != v1alpha1.ExportSucceeded {
+		t.Fatalf("with its export claim there, the export is %+v", e)
+	}
+	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: "data"}}
+	if err := b.client.Delete(t.Context(), claim); err != nil {
+		t.Fatal(err)
+	}
+	b.settle()
+	if e = b.export(); e != nil {
+		t.Errorf("without its export claim, the export is %+v", e.Status)
+	}
+}
+
 // An export that is deleted at any moment of its life goes, and leaves neither pods nor open uploads,
 // whenever its manager is killed.
 func TestDeletedAtEveryMoment(t *testing.T) {

@@ -44,10 +44,7 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 	}
 	if protocol.Over(e) || e.DeletionTimestamp != nil {
 		r.seen.forget(name)
-		if s.Mover != nil && e.DeletionTimestamp == nil {
-			s.Claim, err = r.claim(ctx, e)
-		}
-		err = errors.Join(err, r.temporary(ctx, &s))
+		err = errors.Join(r.claimOfOver(ctx, &s), r.temporary(ctx, &s))
 		return s, err
 	}
 	if err := r.others(ctx, &s); err != nil {
@@ -55,6 +52,14 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 	}
 	err = r.volume(ctx, &s)
 	return s, err
+}
+
+// claimOfOver reads the claim of a run that is over where that keeps something: a pod, or the volume of another claim.
+func (r *Reconciler) claimOfOver(ctx context.Context, s *protocol.State) (err error) {
+	if e := s.Export; e.DeletionTimestamp == nil && (s.Mover != nil || protocol.BeforeDeletion(e)) {
+		s.Claim, err = r.claim(ctx, e)
+	}
+	return err
 }
 
 // others are the runs of the namespace that this one has to do with, and any that has its place.

@@ -116,6 +116,9 @@ func TestDecide(t *testing.T) {
 		"forced, its export claim was too":   {world(taken, exportClaim, ofEarlier, released), Wait, "FinalExportFailed"},
 		"gone, files went meanwhile":         {world(taken, exportClaim, but(movedAway), gone), Wait, "FinalExportFailed"},
 		"gone, files changed meanwhile":      {world(taken, exportClaim, but(changed), gone), Wait, "FinalExportFailed"},
+		"gone, names were left out as told": {
+			world(taken, exportClaim, but(unsafe, leftOut), gone), Wait, "FinalExportFailed",
+		},
 		"gone, given back":                   {world(exported, exportClaim, complete, gone), DeleteExportClaim, ""},
 		"gone, failed":                       {world(taken, exportClaim, failing, gone), Wait, "FinalExportFailed"},
 		"the finalizer was taken off by us":  {world(taken, exportClaim, released), ReturnVolume, ""},

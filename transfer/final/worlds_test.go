@@ -186,10 +186,12 @@ func waiting(s *State) {
 func complete(s *State) { ends(v1alpha1.ConditionComplete, v1alpha1.ExportSucceeded)(s) }
 
 // but is a complete run that is not to be believed.
-func but(spoil func(*v1alpha1.S3Export)) change {
+func but(spoil ...func(*v1alpha1.S3Export)) change {
 	return func(s *State) {
 		complete(s)
-		spoil(s.Export)
+		for _, f := range spoil {
+			f(s.Export)
+		}
 	}
 }
 

@@ -10,8 +10,6 @@ import (
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
 
-// An export before deletion reads through another claim, and goes on from the runs of the claim that goes: what
-// those have exported is not read again.
 // TestTheLastHopeDoesNotExpire: with its S3Export the volume of a claim that is gone would be given up.
 func TestTheLastHopeDoesNotExpire(t *testing.T) {
 	t.Parallel()
@@ -23,6 +21,7 @@ func TestTheLastHopeDoesNotExpire(t *testing.T) {
 	wanted := func(s *State) { s.Export.Spec.UnsafePaths = v1alpha1.UnsafePathsSkip }
 	changed := func(s *State) { s.Export.Status.ChangedFiles = 1 }
 	gone := func(s *State) { s.Export.Status.GoneFiles = 1 }
+	given := func(s *State) { s.Claim = nil } // The export claim went when the volume was given back.
 	for name, tt := range map[string]struct {
 		state State
 		want  Action
@@ -30,11 +29,17 @@ func TestTheLastHopeDoesNotExpire(t *testing.T) {
 		"failed":        {world(unguarded, ttl(1), last, over(v1alpha1.ConditionFailed, time.Hour)), Wait},
 		"paths skipped": {world(unguarded, ttl(1), last, skipped, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
 		"that was wanted": {
-			world(unguarded, ttl(1), last, skipped, wanted, over(v1alpha1.ConditionComplete, time.Hour)), DeleteExport,
+			world(unguarded, ttl(1), last, skipped, wanted, given, over(v1alpha1.ConditionComplete, time.Hour)), DeleteExport,
 		},
-		"files changed":   {world(unguarded, ttl(1), last, changed, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
-		"files went":      {world(unguarded, ttl(1), last, gone, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
-		"complete":        {world(unguarded, ttl(1), last, over(v1alpha1.ConditionComplete, time.Hour)), DeleteExport},
+		"that was wanted, and nobody believes it": {
+			world(unguarded, ttl(1), last, skipped, wanted, over(v1alpha1.ConditionComplete, time.Hour)), Wait,
+		},
+		"files changed": {world(unguarded, ttl(1), last, changed, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
+		"files went":    {world(unguarded, ttl(1), last, gone, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
+		"complete":      {world(unguarded, ttl(1), last, given, over(v1alpha1.ConditionComplete, time.Hour)), DeleteExport},
+		"complete, of an export claim that was made anew": {
+			world(unguarded, ttl(1), last, over(v1alpha1.ConditionComplete, time.Hour)), Wait,
+		},
 		"being removed":   {world(unguarded, ttl(1), marked, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
 		"failed, no last": {world(unguarded, ttl(1), over(v1alpha1.ConditionFailed, time.Hour)), DeleteExport},
 	} {
@@ -44,6 +49,8 @@ func TestTheLastHopeDoesNotExpire(t *testing.T) {
 	}
 }
 
+// An export before deletion reads through another claim, and goes on from the runs of the claim that goes: what
+// those have exported is not read again.
 func TestBeforeDeletion(t *testing.T) {
 	t.Parallel()
 	s := world(func(s *State) {

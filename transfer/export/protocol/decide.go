@@ -145,16 +145,27 @@ func expire(s State) (Decision, bool) {
 	if left > 0 {
 		return Decision{Action: Wait, Recheck: left}, true
 	}
+	if s.holdsVolume() {
+		return Decision{Action: Wait, Recheck: claimEvery}, true
+	}
 	return Decision{Action: DeleteExport}, true
 }
+
+// BeforeDeletion tells of a run by which a claim is exported before it goes.
+func BeforeDeletion(e *v1alpha1.S3Export) bool {
+	return e.Labels[v1alpha1.LabelRole] == v1alpha1.RoleFinalExport
+}
+
+// holdsVolume tells that the claim is still there by which such a run has read a volume: that was not given back, for
+// whatever reason, and would be given up with the export where its own claim was forced away.
+func (s State) holdsVolume() bool { return BeforeDeletion(s.Export) && s.Claim != nil }
 
 // lastHope tells that a volume waits for an export that went wrong: once a claim is gone, the end of its S3Export is
 // how people say that its volume may go. Who holds the volume deletes the S3Export. Paths that were to be skipped are
 // nothing that went wrong.
 func lastHope(e *v1alpha1.S3Export) bool {
 	lacks := e.Status.SkippedPaths > 0 && e.Spec.UnsafePaths != v1alpha1.UnsafePathsSkip
-	return e.Labels[v1alpha1.LabelRole] == v1alpha1.RoleFinalExport &&
-		(!Complete(e) || e.Status.ChangedFiles > 0 || e.Status.GoneFiles > 0 || lacks)
+	return BeforeDeletion(e) && (!Complete(e) || e.Status.ChangedFiles > 0 || e.Status.GoneFiles > 0 || lacks)
 }
 
 func refuseForeignMover(s State) (Decision, bool) {

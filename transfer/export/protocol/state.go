@@ -26,9 +26,9 @@ type State struct {
 	// Started is when this manager began: what was due before is counted from then.
 	Started time.Time
 	Export  *v1alpha1.S3Export
-	// Claim and Users are read while the export is neither over nor deleted, and Claim also while a mover of
-	// one that is over is there. Users are the pods that have not ended and name the claim, but for the movers
-	// of this export.
+	// Claim and Users are read while the export is neither over nor deleted, and Claim also of one that is over while
+	// a mover of it is there, or if it is one before a deletion. Users are the pods that have not ended and name the
+	// claim, but for the movers of this export.
 	Claim *corev1.PersistentVolumeClaim
 	Users []corev1.Pod
 	// Mover reads the volume, Abort ends what uploads it has left.

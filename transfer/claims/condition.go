@@ -32,7 +32,7 @@ const (
 //	annotations    the last export that ended    another is under way    then
 //	invalid        any                           any                     False, InvalidAnnotations
 //	valid          complete                      any                     True, Exported
-//	valid          failed                        any                     False, ExportFailed
+//	valid          failed, not made good         any                     False, ExportFailed
 //	valid          none                          yes                     Unknown, Exporting
 //	valid          none                          no                      what was said of one that is gone stays
 //

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
@@ -53,6 +54,41 @@ func TestGoneFilesAreTold(t *testing.T) {
 	})
 	if v := judge(w.state, nil); !strings.Contains(v.Message, "3 files were removed, renamed or moved") {
 		t.Errorf("says %q", v.Message)
+	}
+}
+
+// A failure is told until what it was to hold is complete, by the same policy or the annotations of the claim.
+func TestMadeGood(t *testing.T) {
+	part := func(e *v1alpha1.S3Export) { e.Spec.Exclude = []string{"tmp/**"} }
+	other := func(e *v1alpha1.S3Export) { e.Spec.Path = "db" }
+	all := func(*v1alpha1.S3Export) {}
+	byHand := func(e *v1alpha1.S3Export) { e.OwnerReferences = nil }
+	by := func(policy string) func(*v1alpha1.S3Export) {
+		return func(e *v1alpha1.S3Export) {
+			e.OwnerReferences = []metav1.OwnerReference{
+				{Kind: "S3ExportPolicy", Name: policy, UID: types.UID(policy), Controller: new(true)},
+			}
+		}
+	}
+	for name, tt := range map[string]struct {
+		failed, since func(*v1alpha1.S3Export)
+		want          v1alpha1.Reason
+	}{
+		"the same":                {all, all, v1alpha1.ReasonExported},
+		"the same part":           {part, part, v1alpha1.ReasonExported},
+		"another part":            {part, other, v1alpha1.ReasonExportFailed},
+		"all of it after a part":  {part, all, v1alpha1.ReasonExported},
+		"the same policy":         {by("offsite"), by("offsite"), v1alpha1.ReasonExported},
+		"another policy":          {by("offsite"), by("nightly"), v1alpha1.ReasonExportFailed},
+		"annotations of a claim":  {by("offsite"), all, v1alpha1.ReasonExportFailed},
+		"by hand after a policy":  {by("offsite"), byHand, v1alpha1.ReasonExportFailed},
+		"anything after one hand": {byHand, by("nightly"), v1alpha1.ReasonExported},
+	} {
+		w := newWorld(hour(5)).export("1", v1alpha1.ConditionFailed, hour(1), tt.failed).
+			export("2", v1alpha1.ConditionComplete, hour(2), tt.since)
+		if v := judge(w.state, nil); v.Reason != tt.want || !strings.Contains(v.Message, "S3Export 2 was complete") {
+			t.Errorf("%s: %+v, want %s", name, v, tt.want)
+		}
 	}
 }
 

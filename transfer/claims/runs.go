@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/transfer/retention"
@@ -37,15 +38,28 @@ func lastOf(s state) (complete, failed, underWay *v1alpha1.S3Export) {
 	return complete, failed, underWay
 }
 
-// madeGood tells that a later export was complete. One of a part of the volume makes none of all of it good.
+// madeGood tells that a later export was complete that holds what the failed one was to. One of another policy may be
+// elsewhere, and does not stand for a copy that fails each night.
 func madeGood(s state, failed *v1alpha1.S3Export) bool {
 	for i := range s.Exports {
 		e := &s.Exports[i]
-		if isComplete(e) && later(e, failed) && (whole(e) || !whole(failed)) {
+		if isComplete(e) && later(e, failed) && holds(e, failed) && sameMaker(e, failed) {
 			return true
 		}
 	}
 	return false
+}
+
+// holds tells that one export is of all of the volume, or of the same part as another.
+func holds(e, other *v1alpha1.S3Export) bool {
+	return whole(e) || !whole(other) && retention.PartOf(e) == retention.PartOf(other)
+}
+
+// sameMaker tells that an export is of the same policy as another, or of the annotations of the claim as that is. One
+// that was made by hand may be followed by any.
+func sameMaker(e, other *v1alpha1.S3Export) bool {
+	by, of := metav1.GetControllerOf(e), metav1.GetControllerOf(other)
+	return of == nil || by != nil && by.UID == of.UID
 }
 
 // whole tells that an export is of all of a volume.

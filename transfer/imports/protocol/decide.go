@@ -161,13 +161,25 @@ func tellEnd(s State) (Decision, bool) {
 	case over && s.Mover.DeletionTimestamp != nil && r.Class != wire.Done && s.wished():
 		return Decision{}, false // We ended it ourselves.
 	case over:
-		return verdict(s, believed(s, r)), true
+		return tellReport(s, r), true
 	case s.Mover.DeletionTimestamp != nil && !s.wished():
 		return verdict(s, wire.Report{
 			Class: wire.Retry, Reason: wire.Interrupted, Message: moverpod.Interruption(s.Mover),
 		}), true
 	}
 	return Decision{}, false
+}
+
+// tellReport waits with a mover that is complete while nobody can tell whether what it loaded is still asked for.
+func tellReport(s State, r wire.Report) Decision {
+	if r.Class != wire.Done || !s.mayBeAskedForOther() {
+		return verdict(s, believed(s, r))
+	}
+	d, _ := waiting(v1alpha1.ReasonExportNotFound, waitEvery,
+		"Pod %s has loaded everything, but S3Source %s names an S3Export by spec.fromExport that is not there or not "+
+			"complete, so that nobody can tell whether it still selects that. Its condition Ready says why.",
+		s.Mover.Name, s.Import.Spec.SourceName)
+	return d
 }
 
 // wished tells that we would end the mover, if it were not ending.

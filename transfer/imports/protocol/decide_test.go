@@ -205,8 +205,20 @@ func afterAMover() map[string]row {
 			world(mover(corev1.PodSucceeded, reports(done)), edited), Wait, v1alpha1.ReasonSelectionChanged,
 			`Pod import-i-1 has ended, but S3Source models was changed after this import began: prefix was "beta/"`,
 		},
-		"complete, but the source names an export": {
-			world(mover(corev1.PodSucceeded, reports(done)), unresolved), Wait, v1alpha1.ReasonSelectionChanged, "fromExport",
+		"complete, but the source names an export that is not found for now": {
+			world(mover(corev1.PodSucceeded, reports(done)), unresolved), Wait, v1alpha1.ReasonExportNotFound,
+			"has loaded everything",
+		},
+		"and the claim goes": {
+			world(mover(corev1.PodSucceeded, reports(done)), unresolved, claimDeleted), Wait,
+			v1alpha1.ReasonSelectionChanged, "fromExport",
+		},
+		"and the claim is another one": {
+			world(begunOnce, another, mover(corev1.PodSucceeded, reports(done)), unresolved), Wait,
+			v1alpha1.ReasonClaimReplaced, "another",
+		},
+		"a failure does not wait for the source": {
+			world(mover(corev1.PodFailed, reports(broken)), unresolved), Wait, because(wire.TransferFailed), "tried again",
 		},
 		"complete, and the source is gone": {
 			world(mover(corev1.PodSucceeded, reports(done)), noSource), Wait, v1alpha1.ReasonImported, "",

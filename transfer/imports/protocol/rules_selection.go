@@ -95,8 +95,15 @@ func (s State) selectsOther() string {
 	return differences(*was, is)
 }
 
-// asksForOther is selectsOther for a mover that is complete, which nobody ends any more: a source that names an export
-// that was not found asks for another one than was loaded.
+// mayBeAskedForOther tells that a source names an export that was not found, as right after it was applied anew: what
+// is found decides whether a mover is believed that is complete. A claim that goes, or went, does not wait for that.
+func (s State) mayBeAskedForOther() bool {
+	return s.Unresolved && s.Import.Status.Selection != nil &&
+		!s.claimGoes() && !s.otherClaim() && !replaced(s.Import, s.Claim)
+}
+
+// asksForOther is selectsOther for a mover that is complete, which nobody ends any more. What is still not found when
+// the claim goes may be another export than was loaded.
 func (s State) asksForOther() string {
 	if s.Unresolved && s.Import.Status.Selection != nil {
 		return "spec.fromExport names an export that is not found yet"

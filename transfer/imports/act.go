@@ -57,13 +57,26 @@ func (r *Reconciler) start(ctx context.Context, s protocol.State, d protocol.Dec
 	}
 	pod, err := protocol.Mover(s, r.Options.mover())
 	if err != nil {
+		r.turns.leave(client.ObjectKeyFromObject(s.Import))
 		return d, err //nolint:wrapcheck // Reconcile names the action.
 	}
 	err = movers.Clients{Write: r.Client, Live: r.Live}.Create(ctx, pod, "import", func(p *corev1.Pod) bool {
 		return protocol.OwnedBy(p, s.Import)
 	})
 	d.Attempt = attempts.Of(pod) // It may have been there: the cache of pods may be older than that of imports.
+	if notMade(err) {            // It may be refused for ever, and another import is not.
+		r.turns.leave(client.ObjectKeyFromObject(s.Import))
+	}
 	return refused(s, d, pod.Name, err)
+}
+
+// notMade tells that no mover is there for certain: one of ours whose labels were changed, or that is made by a request
+// without an answer, may write.
+func notMade(err error) bool {
+	if unusable, ok := errors.AsType[*movers.UnusableError](err); ok {
+		return unusable.Reason == v1alpha1.ReasonMoverRefused
+	}
+	return err != nil && !movers.Passing(err)
 }
 
 // passingPatience is how long what mostly passes by itself is not told.

@@ -4,6 +4,7 @@ package imports
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/transfer/movers"
 )
 
 // noted writes down what an import loads, as the pass before that of its first mover does.
@@ -97,6 +99,51 @@ func TestAMoverThatNoCacheShowsIsCountedOnce(t *testing.T) {
 	b.step(r, "first")
 	if got := b.find("first").Status.Attempts; got != 1 || len(b.pods()) != 1 {
 		t.Errorf("%d attempts are counted, of %d movers", got, len(b.pods()))
+	}
+}
+
+// An import whose mover the API server refuses, as by a quota, keeps no other one from the claim.
+func TestARefusedMoverLeavesItsTurn(t *testing.T) {
+	b := newBench(t, complete, 0, false, newImport("a"), newImport("b"))
+	r := b.manager()
+	r.Client = interceptor.NewClient(r.Client.(client.WithWatch), interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			if o.GetAnnotations()[v1alpha1.AnnotationImport] == "a" {
+				return apierrors.NewForbidden(corev1.Resource("pods"), o.GetName(), errors.New("exceeded quota: pods"))
+			}
+			return c.Create(ctx, o, opts...)
+		},
+	})
+	for range 6 {
+		b.step(r, "a")
+		b.step(r, "b")
+	}
+	if phase := b.find("b").Status.Phase; phase != v1alpha1.ImportSucceeded {
+		t.Errorf("behind one that is refused, an import is %s: %+v", phase, b.find("b").Status.Conditions)
+	}
+	c := meta.FindStatusCondition(b.find("a").Status.Conditions, v1alpha1.ConditionComplete)
+	if c == nil || c.Reason != string(v1alpha1.ReasonMoverRefused) {
+		t.Errorf("the one that is refused says %+v", c)
+	}
+}
+
+// A mover that may be there all the same keeps its turn.
+func TestNotMade(t *testing.T) {
+	pods := corev1.Resource("pods")
+	for name, tt := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"it was made":                {nil, false},
+		"a quota":                    {apierrors.NewForbidden(pods, "a", errors.New("exceeded quota")), true},
+		"no answer in time":          {apierrors.NewServerTimeout(pods, "create", 1), false},
+		"no connection":              {errors.New("EOF"), false},
+		"somebody's pod":             {&movers.UnusableError{Reason: v1alpha1.ReasonMoverRefused}, true},
+		"ours, whose labels changed": {&movers.UnusableError{Reason: v1alpha1.ReasonLabelsChanged}, false},
+	} {
+		if got := notMade(tt.err); got != tt.want {
+			t.Errorf("%s: not made %t, want %t", name, got, tt.want)
+		}
 	}
 }
 

@@ -76,7 +76,8 @@ type decision struct {
 //	marked, before its turn   none                      wait
 //	marked, needed by a       none                      tell, and wait
 //	source or a run
-//	marked, nothing stays     none                      tell, and wait
+//	marked, none that is      none                      tell, and wait
+//	newer stays
 //	marked                    none                      start one
 func decide(s state) decision {
 	e := s.Export
@@ -96,10 +97,10 @@ func decide(s state) decision {
 		}
 	}
 	kept := retention.Beside(e, s.siblings())
-	if len(kept) == 0 {
+	if len(kept) == 0 || older(kept[0], e) < 0 { // Whoever has deleted those that were newer may need this one.
 		return decision{
 			Action: wait, Recheck: correctedEvery, Reason: v1alpha1.ReasonPruneHeld,
-			Message: "What this run has exported is not removed, because no other complete run of its claim is in its bucket. " +
+			Message: "What this run has exported is not removed, because no newer complete run of its claim is in its bucket. " +
 				"Delete the S3Export, and its objects, if they are not needed.",
 		}
 	}

@@ -136,7 +136,16 @@ func TestDecide(t *testing.T) {
 		},
 		"those that stay are of a part": {
 			state: world(run(2, ofAPart), run(3, ofAPart), run(4, ofAPart)), want: wait, reason: v1alpha1.ReasonPruneHeld,
-			told: "no other complete run", warning: true, recheck: correctedEvery,
+			told: "no newer complete run", warning: true, recheck: correctedEvery,
+		},
+		"those that were newer were deleted": {
+			state: world(func(s *state) {
+				old := s.Runs[3]
+				old.CreationTimestamp = metav1.NewTime(s.Runs[0].CreationTimestamp.Add(-time.Hour))
+				s.Runs = []v1alpha1.S3Export{s.Runs[0], old}
+				s.Export = &s.Runs[0]
+			}),
+			want: wait, reason: v1alpha1.ReasonPruneHeld, told: "no newer complete run", warning: true, recheck: correctedEvery,
 		},
 		"deleted": {
 			state: world(run(1, func(e *v1alpha1.S3Export) { e.DeletionTimestamp = &metav1.Time{Time: now} })), want: wait,
@@ -172,7 +181,7 @@ func TestDecide(t *testing.T) {
 			want: startMover, kept: "r4",
 		},
 		"nothing stays": {
-			state: world(mark(2), mark(3), mark(4)), want: wait, reason: v1alpha1.ReasonPruneHeld, told: "no other complete run",
+			state: world(mark(2), mark(3), mark(4)), want: wait, reason: v1alpha1.ReasonPruneHeld, told: "no newer complete run",
 			warning: true, recheck: correctedEvery,
 		},
 		"a mover": {state: world(mover(time.Hour, nil)), want: wait},

@@ -36,7 +36,7 @@ type Reconciler struct {
 	Events  events.EventRecorder
 	Options Options
 	Now     func() time.Time
-	// told is what was told since the manager started, of each mover or export by its UID.
+	// told is when what was told, of each mover or export by its UID.
 	told sync.Map
 }
 
@@ -133,7 +133,10 @@ func (r *Reconciler) act(ctx context.Context, s state, d decision) error {
 	return nil
 }
 
-// tell says once what became of a mover, to who looks at the export and at its policy.
+// tellEvery is how often the same is told: the API server keeps events for an hour.
+const tellEvery = time.Hour
+
+// tell says once what became of a mover, to who looks at the export and at its policy, and what lasts again.
 func (r *Reconciler) tell(s state, d decision) {
 	if d.Reason == "" {
 		return
@@ -142,9 +145,11 @@ func (r *Reconciler) tell(s state, d decision) {
 	if s.Mover != nil {
 		what = string(s.Mover.UID)
 	}
-	if _, told := r.told.LoadOrStore(what+" "+d.Message, true); told {
+	key := what + " " + d.Message
+	if at, told := r.told.Load(key); told && s.Now.Sub(at.(time.Time)) < tellEvery {
 		return
 	}
+	r.told.Store(key, s.Now)
 	kind := corev1.EventTypeWarning
 	if d.Normal {
 		kind = corev1.EventTypeNormal

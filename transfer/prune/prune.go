@@ -68,11 +68,12 @@ type decision struct {
 //
 //	export                    mover                     then
 //	not marked, or deleted,   any                       nothing
-//	of no policy, or not
-//	alone in its prefix
+//	or not alone in its
+//	prefix
 //	marked                    active                    wait
 //	marked                    done                      tell, and the export goes
 //	marked                    failed                    after a while: tell, and remove it, so that another is made
+//	marked, of no policy      none                      tell, and wait
 //	marked, before its turn   none                      wait
 //	marked, needed by a       none                      tell, and wait
 //	source or a run
@@ -81,11 +82,14 @@ type decision struct {
 //	marked                    none                      start one
 func decide(s state) decision {
 	e := s.Export
-	if !retention.Pruning(e) || retention.PolicyOf(e) == nil || e.DeletionTimestamp != nil || !retention.HasOwnPrefix(e) {
+	if !retention.Pruning(e) || e.DeletionTimestamp != nil || !retention.HasOwnPrefix(e) {
 		return decision{Action: wait}
 	}
 	if s.Mover != nil {
 		return judge(s)
+	}
+	if retention.PolicyOf(e) == nil {
+		return decision{Action: wait, Recheck: correctedEvery, Reason: v1alpha1.ReasonPruneHeld, Message: orphaned(e)}
 	}
 	if first := s.first(); first.UID != e.UID {
 		return decision{Action: wait, Recheck: turnEvery}
@@ -106,6 +110,18 @@ func decide(s state) decision {
 	}
 	return decision{Action: startMover, Kept: kept}
 }
+
+// orphaned tells of a run whose policy was deleted without it: nobody knows which runs are to stay, nor how much of
+// this one is left.
+func orphaned(e *v1alpha1.S3Export) string {
+	return fmt.Sprintf("S3Export %s was marked by an S3ExportPolicy that it does not belong to any more, so that what it "+
+		"has exported is not removed, and is not found by fromExport either. It is all there if %s%s is; an S3Source with "+
+		"the prefix %s then restores it. Delete the S3Export, and its objects, if they are not needed.",
+		e.Name, e.Status.Prefix, manifestKey, e.Status.Prefix)
+}
+
+// manifestKey is where the manifest of a run is, below its prefix.
+const manifestKey = wire.JournalDir + "/manifest.json"
 
 // judge looks at a mover that there is.
 func judge(s state) decision {

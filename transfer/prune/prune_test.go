@@ -98,6 +98,7 @@ func TestDecide(t *testing.T) {
 		}
 	}
 	ofAPart := func(e *v1alpha1.S3Export) { e.Spec.Path = "part" }
+	noPolicy := func(e *v1alpha1.S3Export) { e.OwnerReferences = nil }
 	for name, tt := range map[string]struct {
 		state   state
 		want    action
@@ -123,8 +124,14 @@ func TestDecide(t *testing.T) {
 		"marked with the UID of another, as a copy of it": {
 			state: world(run(1, func(e *v1alpha1.S3Export) { e.UID = "uid-9" })), want: wait,
 		},
-		"marked by somebody, of no policy": {
-			state: world(run(1, func(e *v1alpha1.S3Export) { e.OwnerReferences = nil })), want: wait,
+		"its policy was deleted without it": {
+			state: world(run(1, noPolicy)), want: wait, reason: v1alpha1.ReasonPruneHeld,
+			told: "if ml/data/uid-1/.s3populator/manifest.json is", warning: true, recheck: correctedEvery,
+		},
+		"its policy was deleted while a mover runs": {state: world(run(1, noPolicy), mover(time.Hour, nil)), want: wait},
+		"and it is done": {
+			state: world(run(1, noPolicy), mover(0, done)), want: deleteExport, reason: v1alpha1.ReasonPruned,
+			told: "removed 3 objects.",
 		},
 		"a source reads it by now": {
 			state: world(func(s *state) {

@@ -108,15 +108,14 @@ func beingPruned(d *decision, s state) (held []string, busy bool, stuck map[stri
 		if !retention.Pruning(e) || e.DeletionTimestamp != nil {
 			continue
 		}
-		since := retention.PruningSince(e)
-		if left := since.Add(retention.SlowPrune).Sub(s.Now); left > 0 {
+		if left := retention.PruneLeft(e, s.Now); left > 0 {
 			busy = true
 			d.again(left)
 			continue
 		}
 		stuck[e.Labels[v1alpha1.LabelClaimUID]] = true
 		held = append(held, fmt.Sprintf("S3Export %s: it is tried since %s, and its events say what keeps it", e.Name,
-			since.Format(time.RFC3339)))
+			retention.PruningSince(e).Format(time.RFC3339)))
 	}
 	return held, busy, stuck
 }

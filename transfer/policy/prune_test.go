@@ -92,6 +92,12 @@ func TestPrune(t *testing.T) {
 		"but not for long": {
 			world: pruned(another, marked(1), later), mark: "b@1", kept: "b@4 b@3", told: "it is tried since",
 		},
+		"another claim waits for no clock that was ahead": {
+			world: pruned(another, func(w *world) {
+				w.Exports[0].Annotations[v1alpha1.AnnotationPruning] = retention.Mark(&w.Exports[0], hour(9))
+			}),
+			mark: "b@1", kept: "b@4 b@3", told: "it is tried since",
+		},
 		"all have files": {world: pruned(files), mark: "a@1", kept: "a@4 a@3"},
 		"the newest has none": {
 			world: pruned(files, none(4)), told: "the newest run, " + newest + ", has no file, and this one has 7",

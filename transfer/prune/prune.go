@@ -198,7 +198,7 @@ func (s state) first() *v1alpha1.S3Export {
 // passed tells of a run of another claim that has been marked for long.
 func (s state) passed(r *v1alpha1.S3Export) bool {
 	return r.Labels[v1alpha1.LabelClaimUID] != s.Export.Labels[v1alpha1.LabelClaimUID] &&
-		s.Now.Sub(retention.PruningSince(r)) >= retention.SlowPrune
+		retention.PruneLeft(r, s.Now) == 0
 }
 
 func older(a, b *v1alpha1.S3Export) int {

@@ -168,6 +168,13 @@ func TestDecide(t *testing.T) {
 				func(s *state) { s.Export = &s.Runs[1] }),
 			want: startMover, kept: "r4 r3",
 		},
+		"an older one of another claim was marked by a clock that was ahead": {
+			state: world(run(1, ofAnother), mark(2), func(s *state) {
+				s.Runs[0].Annotations[v1alpha1.AnnotationPruning] = retention.Mark(&s.Runs[0], s.Now.Add(24*time.Hour))
+				s.Export = &s.Runs[1]
+			}),
+			want: startMover, kept: "r4 r3",
+		},
 		"an older one of this claim is held for long": {
 			state: world(func(s *state) { s.Now = s.Now.Add(10 * time.Minute) }, markNow(2),
 				func(s *state) { s.Export = &s.Runs[1] }),

@@ -39,6 +39,16 @@ func PruningSince(e *v1alpha1.S3Export) time.Time {
 	return at
 }
 
+// PruneLeft is how long others still wait for a run that is marked. One that was marked by a clock that was ahead is
+// not waited for.
+func PruneLeft(e *v1alpha1.S3Export, now time.Time) time.Duration {
+	left := PruningSince(e).Add(SlowPrune).Sub(now)
+	if left > SlowPrune+time.Minute {
+		return 0
+	}
+	return max(left, 0)
+}
+
 // PolicyOf is the S3ExportPolicy that made an export; nil for none.
 func PolicyOf(e *v1alpha1.S3Export) *metav1.OwnerReference {
 	if ref := metav1.GetControllerOf(e); ref != nil && ref.Kind == "S3ExportPolicy" {

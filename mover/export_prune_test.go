@@ -135,6 +135,10 @@ func TestPruningThatIsRefused(t *testing.T) {
 	remove := func(t *testing.T, s *s3server, key string) {
 		mustDo(t, s.client.RemoveObject(t.Context(), testBucket, key, minio.RemoveObjectOptions{}))
 	}
+	unsure := []string{ // Whether the run is whole: its own manifest was not found.
+		"nothing is found at all", "a manifest with the user's own object in it", "a manifest that nobody can read",
+		"it is the manifest of another claim", "it is the manifest of another run", "the run is not complete",
+	}
 	for name, tt := range map[string]struct {
 		change func(t *testing.T, s *s3server, p *bench)
 		reason wire.Reason
@@ -231,8 +235,27 @@ func TestPruningThatIsRefused(t *testing.T) {
 			if diff := cmp.Diff(before, s.keys(t, "")); diff != "" {
 				t.Errorf("(-before +after):\n%s", diff)
 			}
+			if r.Whole == slices.Contains(unsure, name) {
+				t.Errorf("it says that the run is whole: %t", r.Whole)
+			}
 		})
 	}
+}
+
+// Keys that may write and not delete leave a run as complete as it was, and that is said.
+func TestPruningWithoutTheRightToDelete(t *testing.T) {
+	s := startVersity(t)
+	b, p := twoRuns(t, s)
+	proxy := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		return r.Method == http.MethodDelete && s3Error(w, http.StatusForbidden, "AccessDenied")
+	})
+	p.request.Source.Endpoint = proxy.URL
+	for range 2 {
+		if r := p.run(); r.Reason != wire.AccessDenied || !r.Whole || r.DeletedObjects != 0 {
+			t.Errorf("the report is %+v", r)
+		}
+	}
+	b.mustBeWhole("runs/1/")
 }
 
 // Whichever write is the last of a mover, what is left is no complete run of which something is missing, and the
@@ -273,10 +296,14 @@ func prunedAfterAnEnd(t *testing.T, ends int, heard bool) (writes int) {
 		inner.ServeHTTP(w, r)
 	})
 	p.request.Source.Endpoint, p.request.Transfer.Parallelism = proxy.URL, 1
-	if r := p.runContext(ctx); (r.Class == wire.Done) != (writes < ends) {
-		t.Errorf("end at write %d (heard: %t): %+v", ends, heard, r)
+	said := p.runContext(ctx)
+	if (said.Class == wire.Done) != (writes < ends) {
+		t.Errorf("end at write %d (heard: %t): %+v", ends, heard, said)
 	}
 	keys := s.keys(t, "runs/1/")
+	if said.Whole && !slices.Contains(keys, manifest.Key) || !said.Whole && ends == 1 {
+		t.Errorf("end at write %d (heard: %t): it says that the run is whole: %t", ends, heard, said.Whole)
+	}
 	for _, key := range []string{"a", "dir/b", "dir/empty"} {
 		if slices.Contains(keys, manifest.Key) && !slices.Contains(keys, key) {
 			t.Errorf("end at write %d (heard: %t): a manifest lists %s, which is gone", ends, heard, key)

@@ -27,6 +27,7 @@ func (m *mover) reportPrune(r *wire.Report) {
 	p := m.pruned
 	r.Objects, r.Bytes, r.DeletedObjects = p.Objects, p.Bytes, p.Deleted
 	r.OtherObjects = p.Changed.Count + p.Listed.Count
+	r.Whole = p.Whole
 	r.Message = pruneSummary(p)
 }
 

@@ -105,8 +105,9 @@ const ReasonOlderPolicyDecides Reason = "OlderPolicyDecides"
 
 // Reasons of events on an S3ExportPolicy with pruneData.
 const (
-	ReasonPruned    Reason = "Pruned"
-	ReasonPruneHeld Reason = "PruneHeld"
+	ReasonPruned       Reason = "Pruned"
+	ReasonPruneHeld    Reason = "PruneHeld"
+	ReasonPruneGivenUp Reason = "PruneGivenUp"
 )
 
 // ReasonScheduledAhead is an event on an S3ExportPolicy and on a claim with a schedule.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -26,6 +27,8 @@ type Pruned struct {
 	Changed, Listed Examples
 	// Unknown means that the run has no manifest below its prefix: nothing says which objects are its own.
 	Unknown bool
+	// Whole means that this attempt ended before anything was removed, by it or another: the manifest is in its place.
+	Whole bool
 }
 
 // prune is one attempt to remove what a run has exported.
@@ -56,6 +59,7 @@ type prune struct {
 func Prune(ctx context.Context, r wire.Request, s Setup) (Pruned, error) {
 	p := &prune{sender: newSender(s, r), request: r, home: homeOf(r), listed: map[string]bool{}}
 	err := p.run(ctx)
+	p.result.Whole = p.whole
 	return p.result, err
 }
 
@@ -158,7 +162,12 @@ func (p *prune) stepDown(ctx context.Context) error {
 		return err
 	}
 	p.whole = false
-	return p.remove(ctx, p.home.key(manifest.Key))
+	err = p.remove(ctx, p.home.key(manifest.Key))
+	if fault.Rejected(err, http.StatusForbidden) { // As where the keys may not delete: it does not go later, either.
+		info, again := p.head(ctx, p.home.key(manifest.Key))
+		p.whole = again == nil && info.ETag == p.tag
+	}
+	return err
 }
 
 // forgetRun removes what the run has kept for itself, and last what an attempt after this one would go on with.

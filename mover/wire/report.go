@@ -100,6 +100,8 @@ type Report struct {
 	// OtherObjects are below the prefix and not of this export. A population of the prefix loads them, too. For a
 	// Prune they are those that the run's manifest lists and that stay, because they are not of that run alone.
 	OtherObjects int64 `json:"otherObjects,omitempty"`
+	// Whole means that a Prune has removed nothing, nor did one before it: the run is as complete as it was.
+	Whole bool `json:"whole,omitempty"`
 	// AbortedUploads are the multipart uploads that an Abort has ended.
 	AbortedUploads int64 `json:"abortedUploads,omitempty"`
 	// ChangedFiles changed while they were read, the second time too: their objects may hold a mixture.

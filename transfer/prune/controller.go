@@ -44,7 +44,8 @@ const staleDelay = time.Second
 
 var errStale = errors.New("observed runs are stale")
 
-// +kubebuilder:rbac:groups=s3populator.io,resources=s3exports,verbs=list;watch;delete
+// +kubebuilder:rbac:groups=s3populator.io,resources=s3exports,verbs=list;watch;patch;delete
+// +kubebuilder:rbac:groups=s3populator.io,resources=s3exportpolicies,verbs=list;watch
 // +kubebuilder:rbac:groups=s3populator.io,resources=s3sources,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;create;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
@@ -105,6 +106,9 @@ func (r *Reconciler) observe(ctx context.Context, e *v1alpha1.S3Export) (state, 
 	if s.Mover != nil && !isOurs(s.Mover, e) {
 		s.Mover = nil // Somebody's; to make ours will tell.
 	}
+	if s.Policy, err = r.policy(ctx, e); err != nil {
+		return s, err
+	}
 	var all v1alpha1.S3ExportList
 	if err := r.List(ctx, &all, client.InNamespace(e.Namespace)); err != nil {
 		return s, fmt.Errorf("list S3Exports: %w", err)
@@ -126,6 +130,8 @@ func (r *Reconciler) act(ctx context.Context, s state, d decision) error {
 		return r.start(ctx, s, d.Kept)
 	case deleteMover:
 		return movers.Delete(ctx, r.Client, s.Mover) //nolint:wrapcheck // Reconcile names the action.
+	case takeBack:
+		return r.takeBack(ctx, s)
 	case deleteExport:
 		err := r.Delete(ctx, s.Export, client.Preconditions{UID: &s.Export.UID})
 		return client.IgnoreNotFound(err) //nolint:wrapcheck // As above.

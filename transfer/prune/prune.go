@@ -37,6 +37,8 @@ const (
 type state struct {
 	Now    time.Time
 	Export *v1alpha1.S3Export
+	// Policy is the one that it belongs to; nil where that is gone.
+	Policy *v1alpha1.S3ExportPolicy
 	// Runs are all exports of the namespace, Sources those of all namespaces.
 	Runs    []v1alpha1.S3Export
 	Sources []v1alpha1.S3Source
@@ -51,6 +53,8 @@ const (
 	startMover   action = "StartMover"
 	deleteMover  action = "DeleteMover"
 	deleteExport action = "DeleteExport"
+	// takeBack has the run count as complete again.
+	takeBack action = "TakeBack"
 )
 
 // decision is one write, and what is told of it once.
@@ -72,6 +76,8 @@ type decision struct {
 //	prefix
 //	marked                    active                    wait
 //	marked                    done                      tell, and the export goes
+//	marked, but not now, as   failed, before anything   tell, and take the mark back
+//	its policy has changed    was removed
 //	marked                    failed                    after a while: tell, and remove it, so that another is made
 //	marked, of no policy      none                      tell, and wait
 //	marked, before its turn   none                      wait
@@ -137,6 +143,9 @@ func judge(s state) decision {
 			Action: deleteExport, Reason: v1alpha1.ReasonPruned, Normal: r.OtherObjects == 0,
 			Message: fmt.Sprintf("What S3Export %s had exported to %s: %s.", s.Export.Name, s.Export.Status.Location, r.Message),
 		}
+	}
+	if d, ok := giveUp(s, r); ok {
+		return d
 	}
 	every := pruneEvery
 	if r.Class == wire.User {

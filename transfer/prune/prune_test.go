@@ -271,7 +271,7 @@ func TestMover(t *testing.T) {
 	}
 }
 
-func server(t *testing.T, s state) client.WithWatch {
+func server(t *testing.T, s state, more ...client.Object) client.WithWatch {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
@@ -281,7 +281,7 @@ func server(t *testing.T, s state) client.WithWatch {
 	for i := range s.Runs {
 		objects = append(objects, s.Runs[i].DeepCopy())
 	}
-	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
+	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(append(objects, more...)...).Build()
 }
 
 func pass(t *testing.T, p *kubetest.Process, sees client.WithWatch, live client.Reader, run string) []string {

@@ -84,11 +84,14 @@ func TestDecide(t *testing.T) {
 		"complete, files changed meanwhile":   {world(taken, exportClaim, but(changed)), Wait, "FinalExportFailed"},
 		"complete, files went meanwhile":      {world(taken, exportClaim, but(movedAway)), Wait, "FinalExportFailed"},
 		"complete, .snapshots left out":       {world(taken, exportClaim, but(leftOut)), Wait, "FinalExportFailed"},
+		"complete, without a file":            {world(taken, exportClaim, emptied), Wait, "FinalExportFailed"},
+		"complete, without a file, skipped":   {world(taken, exportClaim, emptied, skipped), DeleteExport, ""},
 		"complete, changed, and skipped":      {world(taken, exportClaim, but(changed), skipped), DeleteExport, ""},
 		"complete, read before it was taken":  {world(taken, refersToUID(uid), exportClaim, complete), TakeVolume, ""},
 		"given back":                          {world(exported, exportClaim, complete), DeleteExportClaim, ""},
 		"given back, the export claim goes":   {world(exported, exportClaimGoing, complete), Wait, "FinalExportEnding"},
 		"given back, and clean":               {world(exported, complete), RemoveFinalizer, "FinalExportComplete"},
+		"given back, without a file":          {world(exported, emptied), RemoveFinalizer, "FinalExportComplete"},
 		"given back, the run is forgotten":    {world(exported), RemoveFinalizer, "FinalExportComplete"},
 
 		"skipped at once":                   {world(skipped, inUseByPods), RemoveFinalizer, "FinalExportSkipped"},
@@ -116,12 +119,14 @@ func TestDecide(t *testing.T) {
 		"forced, its export claim was too":   {world(taken, exportClaim, ofEarlier, released), Wait, "FinalExportFailed"},
 		"gone, files went meanwhile":         {world(taken, exportClaim, but(movedAway), gone), Wait, "FinalExportFailed"},
 		"gone, files changed meanwhile":      {world(taken, exportClaim, but(changed), gone), Wait, "FinalExportFailed"},
+		"gone, without a file":               {world(taken, exportClaim, emptied, gone), Wait, "FinalExportFailed"},
+		"gone with its volume, without one":  {world(emptied, gone, noVolume), Wait, ""},
 		"gone, names were left out as told": {
 			world(taken, exportClaim, but(unsafe, leftOut), gone), Wait, "FinalExportFailed",
 		},
-		"gone, given back":                   {world(exported, exportClaim, complete, gone), DeleteExportClaim, ""},
-		"gone, failed":                       {world(taken, exportClaim, failing, gone), Wait, "FinalExportFailed"},
-		"the finalizer was taken off by us":  {world(taken, exportClaim, released), ReturnVolume, ""},
+		"gone, given back":                  {world(exported, exportClaim, complete, gone), DeleteExportClaim, ""},
+		"gone, failed":                      {world(taken, exportClaim, failing, gone), Wait, "FinalExportFailed"},
+		"the finalizer was taken off by us": {world(taken, exportClaim, released), ReturnVolume, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -145,6 +150,7 @@ func TestWords(t *testing.T) {
 		"changed":  world(taken, exportClaim, but(changed)),
 		"moved":    world(taken, exportClaim, but(movedAway)),
 		"left out": world(taken, exportClaim, but(leftOut)),
+		"emptied":  world(taken, exportClaim, emptied),
 		"conflict": world(strangeExportClaim), "given away": world(taken, givenAway),
 	} {
 		if d := Decide(s); !strings.Contains(d.Message, v1alpha1.AnnotationSkipFinalExport+"=true") {

@@ -27,8 +27,8 @@ var choices = [][]change{
 	},
 	{nil, exportClaim, exportClaimPending, exportClaimGoing, strangeExportClaim},
 	{
-		nil, run, complete, but(changed), but(movedAway), but(leftOut), but(ofAnother), but(filtered), failing, outdated,
-		runGoing, strangeRun,
+		nil, run, complete, but(changed), but(movedAway), but(leftOut), but(ofAnother), but(filtered), emptied, failing,
+		outdated, runGoing, strangeRun,
 	},
 	{nil, pod(ourLabels, corev1.PodRunning), pod(ourLabels, corev1.PodFailed), pod(nil, corev1.PodRunning)},
 }
@@ -118,7 +118,7 @@ func wrong(s State, d Decision) string {
 	given := s.Volume != nil && s.Volume.Annotations[v1alpha1.AnnotationExportedFor] != ""
 	done := s.Export != nil && own(s.Export.Labels) && s.Export.Status.Phase == v1alpha1.ExportSucceeded &&
 		s.Export.Status.ChangedFiles == 0 && s.Export.Status.GoneFiles == 0 && (s.Export.Status.SkippedPaths == 0 || given) &&
-		len(s.Export.Spec.Exclude) == 0
+		len(s.Export.Spec.Exclude) == 0 && (s.Earlier == nil || given)
 	done = done &&
 		(!away || s.Volume.Spec.ClaimRef != nil && string(s.Volume.Spec.ClaimRef.UID) == s.Export.Status.ClaimUID)
 	giveUp := skip || s.Leaving || !held

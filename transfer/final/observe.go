@@ -85,7 +85,25 @@ func (r *Reconciler) observeRun(ctx context.Context, s *State) (err error) {
 		return err
 	}
 	s.Export, err = find(ctx, r.Live, s.Namespace, ExportName(s.UID), &v1alpha1.S3Export{})
-	return err
+	if err != nil || s.Export == nil || !succeeded(s.Export) || s.Export.Status.Objects > 0 {
+		return err
+	}
+	return r.observeEarlier(ctx, s)
+}
+
+// observeEarlier looks for the last run of the claim that had files, where the one before it goes has none.
+func (r *Reconciler) observeEarlier(ctx context.Context, s *State) error {
+	var all v1alpha1.S3ExportList
+	if err := r.Live.List(ctx, &all, client.InNamespace(s.Namespace)); err != nil {
+		return fmt.Errorf("list S3Exports: %w", err)
+	}
+	for i := range all.Items {
+		e := &all.Items[i]
+		if hadFiles(e, s.UID) && (s.Earlier == nil || s.Earlier.Status.CompletionTime.Before(e.Status.CompletionTime)) {
+			s.Earlier = e
+		}
+	}
+	return nil
 }
 
 // observeVolume finds the volume by the claim, by the record on it, or by the export claim.

@@ -41,6 +41,8 @@ type State struct {
 	// ExportClaim and Export have the names that ExportClaimName and ExportName say, whoever made them.
 	ExportClaim *corev1.PersistentVolumeClaim
 	Export      *v1alpha1.S3Export
+	// Earlier is the last complete run of the claim that had files, where Export is complete and has none.
+	Earlier *v1alpha1.S3Export
 	// Pods that use the export claim, once that is to go, or is on its way.
 	Pods []corev1.Pod
 }
@@ -159,8 +161,19 @@ func (s State) complete() bool {
 
 // finished tells that a run of ours read the whole of an export claim, which nobody changed meanwhile.
 func (s State) finished() bool {
-	return s.ownsExport() && whole(s.Export) && s.allNames() && succeeded(s.Export) && stood(s.Export) &&
+	return s.ownsExport() && whole(s.Export) && s.allNames() && succeeded(s.Export) && stood(s.Export) && !s.emptied() &&
 		s.Export.Status.ClaimUID != ""
+}
+
+// emptied tells that a run found no file where one before it had some: a disk that is not mounted is an empty volume,
+// too. Of a volume that was given back it is decided.
+func (s State) emptied() bool {
+	return s.Earlier != nil && s.Export.Status.Objects == 0 && s.Volume != nil && !s.exported()
+}
+
+// hadFiles tells of a complete run of a claim with files in it.
+func hadFiles(e *v1alpha1.S3Export, claim types.UID) bool {
+	return e.Status.ClaimUID == string(claim) && succeeded(e) && !e.Spec.DryRun && e.Status.Objects > 0
 }
 
 // stood tells that nobody wrote to the volume while it was read.

@@ -215,6 +215,13 @@ func leftOut(e *v1alpha1.S3Export) { e.Status.SkippedPaths = 1 }
 
 func movedAway(e *v1alpha1.S3Export) { e.Status.GoneFiles = 2 }
 
+// emptied is a complete run without a file, of a claim that had some.
+func emptied(s *State) {
+	complete(s)
+	s.Earlier = &v1alpha1.S3Export{ObjectMeta: metav1.ObjectMeta{Name: "nightly"}}
+	s.Earlier.Status.Objects = 7
+}
+
 // ofEarlier is a run that began with an export claim which somebody deleted.
 func ofEarlier(s *State) {
 	run(s)

@@ -7,7 +7,6 @@ package e2e
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -99,9 +98,7 @@ func TestSourceChanges(t *testing.T) {
 		claim := s.Claim(story.Claim{Name: name, Source: name})
 		s.Recovered(name)
 		s.AssertContent(s.Reader(claim), bucket.Under(""))
-		if told := s.Events(claim); !slices.Contains(told, string(wire.SourceChanged)) {
-			t.Errorf("%s: nobody noticed, the events are %q", name, told)
-		}
+		s.WaitForEvent(claim, string(wire.SourceChanged), "")
 	}
 }
 

@@ -112,9 +112,12 @@ func TestFreeVolumeIsGivenBack(t *testing.T) {
 			if volume.Name == kept.name {
 				t.Error("the claim got the volume that was kept")
 			}
-			if n := len(s.Events(claim)); n < 3 {
-				t.Errorf("only %q tell of it", s.Events(claim))
-			}
+			s.Await("the events of the claim", func() error {
+				if told := s.Events(claim); len(told) < 3 {
+					return fmt.Errorf("only %q tell of it", told)
+				}
+				return nil
+			})
 			kept.givenBack()
 			s.Delete(claim)
 			s.Released(volume.Name)

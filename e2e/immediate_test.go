@@ -5,6 +5,7 @@
 package e2e
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -30,10 +31,13 @@ func TestImmediate(t *testing.T) {
 			if got := volume.Annotations[v1alpha1.AnnotationPopulatedFrom]; got != s.Namespace+"/source" {
 				t.Errorf("the volume says that it is from %q", got)
 			}
-			want := []string{"PopulationStarted", "PopulationSucceeded"}
-			if d := cmp.Diff(want, s.Events(claim)); d != "" {
-				t.Errorf("events on the claim (-want +got):\n%s", d)
-			}
+			s.Await("the events of the claim", func() error { // The last is written after the claim is Bound.
+				want := []string{"PopulationStarted", "PopulationSucceeded"}
+				if d := cmp.Diff(want, s.Events(claim)); d != "" {
+					return fmt.Errorf("(-want +got):\n%s", d)
+				}
+				return nil
+			})
 			run := s.Import(claim)
 			if run.Status.Phase != v1alpha1.ImportSucceeded || run.Status.Progress.Percent != 100 ||
 				run.Status.Progress.Objects.Done != 20 ||

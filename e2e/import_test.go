@@ -42,9 +42,8 @@ func TestImportSample(t *testing.T) {
 		"labels/a": []byte("new"), "labels/b": []byte("added"), "images/a": []byte("old"),
 	}))
 	s.Kubectl("wait", "--for=condition=Complete", "s3import/imagenet-labels-1")
-	if got := s.Events(i); !slices.Contains(got, "ImportStarted") || !slices.Contains(got, "Imported") {
-		t.Errorf("events on the import are only %v", got)
-	}
+	s.WaitForEvent(i, "ImportStarted", "")
+	s.WaitForEvent(i, "Imported", "")
 }
 
 // holding is what a volume with these files holds.

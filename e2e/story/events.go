@@ -12,7 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Events are the reasons of the manager's events on an object, in order of their time.
+// Events are the reasons of the manager's events on an object, in order of their time, but for those which only say
+// that the machine is busy.
 func (s *Story) Events(o client.Object) []string {
 	s.T.Helper()
 	var all corev1.EventList
@@ -20,9 +21,9 @@ func (s *Story) Events(o client.Object) []string {
 		client.MatchingFields{"involvedObject.uid": string(o.GetUID())}))
 	slices.SortStableFunc(all.Items, func(a, b corev1.Event) int { return eventTime(a).Compare(eventTime(b).Time) })
 	var reasons []string
-	for _, e := range all.Items {
-		if e.ReportingController == ManagerName || e.Source.Component == ManagerName {
-			reasons = append(reasons, e.Reason)
+	for i := range all.Items {
+		if t, ok := toldBy(&all.Items[i]); ok && !t.slow() {
+			reasons = append(reasons, t.reason)
 		}
 	}
 	return reasons

@@ -151,12 +151,32 @@ func TestToldEvents(t *testing.T) {
 	foreign := event("d", "Warning", "FailedScheduling", 100)
 	foreign.ReportingController = "default-scheduler"
 	o.note(foreign, false)
+	held := event("held", "Warning", "PruneHeld", 1)
+	held.Message = "What S3Export x has exported is not removed for now: pod y cannot start: see `kubectl describe pod y`"
+	o.note(held, false)
+	for uid, message := range map[string]string{
+		"quiet": "Pod x cannot start yet: see `kubectl describe pod x`",
+		"job":   "Job x cannot start yet: see `kubectl describe job x`",
+		"full":  "Pod x cannot start yet: Unschedulable: 0/1 nodes are available: 1 Insufficient cpu.",
+		"late":  "Pod x cannot start yet: FailedMount: failed to sync configmap cache: timed out waiting for the condition",
+	} {
+		slow := event(uid, "Warning", "MoverPending", 7)
+		slow.Message = message
+		o.note(slow, false)
+	}
+	unbound := event("unbound", "Warning", "Provisioning", 7)
+	unbound.Message = "Temporary claim x is not bound yet; does CSI driver d run, with its sidecar csi-provisioner?"
+	o.note(unbound, false)
+	misplaced := event("misplaced", "Warning", "MoverPending", 1)
+	misplaced.Message = "Pod x cannot start yet: Unschedulable: 1 node(s) didn't match Pod's node affinity"
+	o.note(misplaced, false)
 	o.place()
 	if !o.active["n"] {
 		t.Error("an event of ours does not count as something of ours")
 	}
 	got := judgeTold(o.told, "n", []string{"Interrupted"})
-	if len(got) != 2 || !strings.Contains(got[0], "told 7 times") || !strings.Contains(got[1], "VolumeOrphaned") {
+	if len(got) != 3 || !strings.Contains(got[0], "told 7 times: PopulationStarted") ||
+		!strings.Contains(got[1], "node affinity") || !strings.Contains(got[2], "VolumeOrphaned") {
 		t.Errorf("got %q", got)
 	}
 	if got := untold(o.told, "n", []string{"Interrupted", "AccessDenied"}); !slices.Equal(got, []string{"AccessDenied"}) {

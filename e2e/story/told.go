@@ -29,8 +29,16 @@ type told struct {
 
 // hear notes an event of the manager.
 func (o *Observer) hear(e *corev1.Event) {
+	if t, ok := toldBy(e); ok {
+		o.told[e.UID] = t
+		o.active[t.namespace] = true
+	}
+}
+
+// toldBy reads an event; false for one that is not the manager's.
+func toldBy(e *corev1.Event) (told, bool) {
 	if e.ReportingController != ManagerName && e.Source.Component != ManagerName {
-		return
+		return told{}, false
 	}
 	t := told{namespace: e.InvolvedObject.Namespace, kind: e.Type, reason: e.Reason, message: e.Message, repeats: e.Count}
 	if e.Series != nil {
@@ -39,8 +47,7 @@ func (o *Observer) hear(e *corev1.Event) {
 	if e.InvolvedObject.Kind == "PersistentVolume" {
 		t.volume = e.InvolvedObject.Name
 	}
-	o.told[e.UID] = t
-	o.active[t.namespace] = true
+	return t, true
 }
 
 // place finds the stories of events about volumes, which may be seen before the volumes are.
@@ -76,10 +83,10 @@ func (o *Observer) acted(obj any) {
 // warning, and nothing again and again.
 func judgeTold(all map[types.UID]told, namespace string, provoked []string) (wrong []string) {
 	for _, t := range all {
-		if t.namespace != namespace {
+		if t.namespace != namespace || t.slow() {
 			continue
 		}
-		if t.kind == corev1.EventTypeWarning && !slices.Contains(provoked, t.reason) && !t.slow() {
+		if t.kind == corev1.EventTypeWarning && !slices.Contains(provoked, t.reason) {
 			wrong = append(wrong, fmt.Sprintf("the manager warned: %s: %s", t.reason, t.message))
 		}
 		if t.repeats > mostRepeats {
@@ -90,11 +97,22 @@ func judgeTold(all map[types.UID]told, namespace string, provoked []string) (wro
 	return wrong
 }
 
-// slow tells of a pod that had not started in time and of which nobody reports any trouble: a
-// machine that is busy with other stories is no defect.
+// busy is what is said of a pod that starts late on a machine which is busy with other stories: nobody reports any
+// trouble, or the pods of the others leave no room on the one node, or the kubelet waits for what it has asked for.
+var busy = []string{
+	": see `kubectl describe ", "Insufficient cpu", "Insufficient memory",
+	"timed out waiting for the condition", "context deadline exceeded",
+}
+
+// slow tells of a pod, or of a temporary claim, that was not there in time only because the machine is busy, which is
+// no defect.
 func (t told) slow() bool {
-	return strings.HasSuffix(t.reason, "Pending") &&
-		strings.Contains(t.message, "cannot start yet: see `kubectl describe pod")
+	says := func(text string) bool { return strings.Contains(t.message, text) }
+	if t.reason == string(v1alpha1.ReasonProvisioning) {
+		return says("is not bound yet; does CSI driver") // Nobody has said more of it.
+	}
+	starts := strings.HasSuffix(t.reason, "Pending") || t.reason == string(v1alpha1.ReasonPruneHeld)
+	return starts && says(" cannot start") && slices.ContainsFunc(busy, says)
 }
 
 // untold are the warnings that a story provokes and that never came.

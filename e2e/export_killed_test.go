@@ -6,12 +6,13 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/e2e/story"
@@ -21,6 +22,7 @@ import (
 type stored struct {
 	mu    sync.Mutex
 	times map[string]int // By key, and number of the part.
+	bytes atomic.Int64   // That were sent, also of requests that were broken off.
 }
 
 // storedThrough counts what passes a proxy and was answered as stored. An answer need not have reached the mover.
@@ -30,6 +32,7 @@ func storedThrough(proxy *story.Proxy) *stored {
 		Of: func(r *http.Request) bool { return r.Method == http.MethodPut && r.ContentLength > 0 },
 		Do: func(w http.ResponseWriter, r *http.Request, honest http.Handler) {
 			answer := &answered{ResponseWriter: w}
+			r.Body = &counting{r.Body, &c.bytes}
 			honest.ServeHTTP(answer, r)
 			if answer.code == http.StatusOK {
 				c.mu.Lock()
@@ -39,6 +42,30 @@ func storedThrough(proxy *story.Proxy) *stored {
 		},
 	})
 	return c
+}
+
+// counting is a body whose bytes count.
+type counting struct {
+	io.ReadCloser
+	bytes *atomic.Int64
+}
+
+func (c *counting) Read(into []byte) (int, error) {
+	n, err := c.ReadCloser.Read(into)
+	c.bytes.Add(int64(n))
+	return n, err
+}
+
+// more waits until so many more bytes were sent.
+func (c *stored) more(s *story.Story, bytes int64) {
+	s.T.Helper()
+	enough := c.bytes.Load() + bytes
+	s.Await(fmt.Sprintf("%d more bytes to be sent", bytes), func() error {
+		if sent := c.bytes.Load(); sent < enough {
+			return fmt.Errorf("%d are missing", enough-sent)
+		}
+		return nil
+	})
 }
 
 // twice are the objects and parts that were stored more than once, but for what an export keeps for itself.
@@ -88,12 +115,13 @@ func TestExportKilledAgainAndAgain(t *testing.T) {
 
 			e := s.Export("run", claim.Name, bucket, keptBelow("killed/"), func(e *v1alpha1.S3Export) {
 				e.Spec.Destination.Endpoint = proxy.Endpoint
-				e.Spec.Transfer = v1alpha1.ExportTransfer{Bandwidth: "8Mi", Parallelism: 2}
+				e.Spec.Transfer = v1alpha1.ExportTransfer{Bandwidth: "6Mi", Parallelism: 2}
 			})
 			const kills = 3
 			for range kills {
 				mover := s.ExportMover(e)
-				time.Sleep(2*time.Second + rand.N(4*time.Second)) // #nosec G404 -- Any moment will do.
+				// Any moment will do, in which there is more to send, however late this is noticed.
+				sent.more(s, story.MiB+rand.Int64N(24*story.MiB)) // #nosec G404 -- Nobody guards anything by it.
 				s.Kill(mover.UID, "mover")
 				s.ExportTells(e, v1alpha1.ExportPending, "TransferFailed", "tried again")
 				s.Gone(mover)

@@ -30,7 +30,7 @@ func TestExportInShards(t *testing.T) {
 	want := s.Output("before", claim.Name, "tree", story.MountPath)
 
 	e := s.Export("parted", claim.Name, bucket, keptBelow("parted/"), func(e *v1alpha1.S3Export) {
-		e.Spec.Parallelism, e.Spec.Transfer.Bandwidth = 2, "4Mi"
+		e.Spec.Parallelism, e.Spec.Transfer.Bandwidth = 2, "2Mi" // 32 s for the large one
 	})
 	pod := shardThatRuns(s, e)
 	s.Delete(pod)

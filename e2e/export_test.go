@@ -45,7 +45,7 @@ func TestExportRoundTrip(t *testing.T) {
 			want := s.Output("before", claim.Name, "tree", story.MountPath)
 			trust := trusting(s, bucket)
 			e := s.Export("first", claim.Name, bucket, trust)
-			mover := s.ExportMover(e)
+			mover := s.ExportPod(e)
 			if m, u := mover.Spec.SecurityContext, user.Spec.SecurityContext; *m.RunAsUser != *u.RunAsUser ||
 				!slices.Contains(m.SupplementalGroups, *u.FSGroup) || m.FSGroup != nil {
 				t.Errorf("the mover runs as %+v, the pod that uses the claim as %+v", m, u)

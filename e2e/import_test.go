@@ -79,7 +79,7 @@ func TestImportBesideAReader(t *testing.T) {
 	s.Output("own", claim.Name, "append", story.MountPath+"/own.txt", "not in the bucket")
 	bucket.Put(map[string][]byte{"set/a.bin": newer, "set/b.bin": newer, "set/new.bin": newer})
 	story.Update(s, source, func(o *v1alpha1.S3Source) { o.Spec.Transfer.Bandwidth = "3Mi" })
-	end := s.Follow("reader", claim.Name)
+	end := s.Follow("reader", claim.Name, 4)
 	i := s.Imported(s.StartImport("run", claim.Name, source.Name))
 	if st := i.Status; st.Objects != 4 || st.FetchedBytes != 9*story.MiB || st.UnchangedObjects != 1 || st.Attempts != 1 {
 		t.Errorf("the import says %+v", st)
@@ -247,7 +247,8 @@ func TestImportInterrupted(t *testing.T) {
 	large := story.Bytes(3, 24*story.MiB)
 	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"set/large.bin": large})
 	source := s.Source("set", bucket, func(o *v1alpha1.S3Source) {
-		o.Spec.Prefix, o.Spec.Transfer = "set/", v1alpha1.Transfer{Bandwidth: "2Mi", Parallelism: 1}
+		// 48 s: neither run may be over before it is interrupted.
+		o.Spec.Prefix, o.Spec.Transfer = "set/", v1alpha1.Transfer{Bandwidth: "512Ki", Parallelism: 1}
 	})
 	claim := s.Claim(story.Claim{Size: "96Mi"})
 	s.User("user", claim.Name)
@@ -280,7 +281,7 @@ func TestImportOutlivesTheManager(t *testing.T) {
 	content := story.Bytes(4, 12*story.MiB)
 	bucket := s.Bucket(story.VersityGW).Put(map[string][]byte{"set/a.bin": content})
 	source := s.Source("set", bucket, func(o *v1alpha1.S3Source) {
-		o.Spec.Prefix, o.Spec.Transfer = "set/", v1alpha1.Transfer{Bandwidth: "2Mi", Parallelism: 1}
+		o.Spec.Prefix, o.Spec.Transfer = "set/", v1alpha1.Transfer{Bandwidth: "768Ki", Parallelism: 1}
 	})
 	claim := s.Claim(story.Claim{Size: "64Mi"})
 	s.Output("outside", claim.Name, "append", story.MountPath+"/outside.txt", "stays")

@@ -34,5 +34,5 @@ func TestImportsForbidden(t *testing.T) {
 	claim, _ := s.Bound(s.Claim(story.Claim{Source: "source"}).Name)
 	s.AssertContent(s.Reader(claim), bucket.Under(""))
 	s.NothingMade(claim)
-	s.WaitForEvent(claim, string(v1alpha1.ReasonWriteRefused), "S3Import")
+	s.WaitForEvent(claim, string(v1alpha1.ReasonWriteRefused), "")
 }

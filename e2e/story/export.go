@@ -125,7 +125,20 @@ func (s *Story) Unguarded() error {
 	return nil
 }
 
-// ExportMover waits until the mover of an export runs.
+// ExportPod waits until there is or was a mover of an export, and returns it as it was last seen.
+func (s *Story) ExportPod(e *v1alpha1.S3Export) (pod *corev1.Pod) {
+	s.T.Helper()
+	s.Await("a mover of S3Export "+e.Name, func() error {
+		if pod = s.World.Seen.mover(s.Namespace, moverpod.ExportName(string(e.UID))); pod == nil {
+			return errors.New("there was none")
+		}
+		return nil
+	})
+	return pod
+}
+
+// ExportMover waits until the mover of an export runs. The export has to last: one that ends between two looks is
+// never seen to run.
 func (s *Story) ExportMover(e *v1alpha1.S3Export) *corev1.Pod {
 	s.T.Helper()
 	pod := &corev1.Pod{}
@@ -151,13 +164,7 @@ func (s *Story) User(name, claim string, args ...string) *corev1.Pod {
 		spec.InitContainers = []corev1.Container{first}
 	}
 	pod := s.pod(name, spec)
-	s.Await("pod "+name+" to run", func() error {
-		now := &corev1.Pod{}
-		if !seen(s.World.Seen, s.Namespace, name, now) || now.Status.Phase != corev1.PodRunning {
-			return errors.New(s.World.describePod(s.T.Context(), now))
-		}
-		return nil
-	})
+	s.Await("pod "+name+" to run", func() error { return s.runs(pod) })
 	return pod
 }
 

@@ -3,6 +3,7 @@
 package story
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -75,7 +76,7 @@ func (s *Story) awaitImport(
 	return now
 }
 
-// ImportMover waits until the mover of an import runs.
+// ImportMover waits until the mover of an import runs. The import has to last, as an export for ExportMover.
 func (s *Story) ImportMover(i *v1alpha1.S3Import) *corev1.Pod {
 	s.T.Helper()
 	pod := &corev1.Pod{}
@@ -121,14 +122,16 @@ func (s *Story) ImportsOf(claim string) (found []v1alpha1.S3Import, err error) {
 	return found, err
 }
 
-// Follow makes a pod that reads the files of a claim again and again; what is returned ends it, and is what it printed.
-func (s *Story) Follow(name, claim string) (end func() string) {
+// Follow makes a pod that reads the files of a claim again and again, and waits until it has read so many; what is
+// returned ends it, and is what it printed.
+func (s *Story) Follow(name, claim string, files int) (end func() string) {
 	s.T.Helper()
 	stop := MountPath + "/.end"
 	pod := s.pod(name, PodSpec(claim, false, false, "follow", MountPath, stop))
-	s.Await("pod "+name+" to run", func() error {
-		if !seen(s.World.Seen, s.Namespace, name, pod) || pod.Status.Phase != corev1.PodRunning {
-			return errors.New(s.World.describePod(s.T.Context(), pod))
+	s.Await(fmt.Sprintf("pod %s to read %d files", name, files), func() error {
+		text, err := s.World.Kube.CoreV1().Pods(s.Namespace).GetLogs(name, &corev1.PodLogOptions{}).DoRaw(s.T.Context())
+		if lines := bytes.Count(text, []byte("\n")); err != nil || lines < files {
+			return fmt.Errorf("it has read %d (%w)\n%s", lines, err, s.World.describePod(s.T.Context(), s.lastSeen(pod)))
 		}
 		return nil
 	})

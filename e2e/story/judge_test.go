@@ -21,8 +21,8 @@ func observer() *Observer {
 	return &Observer{
 		invariants: newInvariants(), onPod: func(podEvent) {}, changed: make(chan struct{}),
 		imports: map[string][]v1alpha1.S3ImportStatus{},
-		results: map[string]string{}, told: map[types.UID]told{}, active: map[string]bool{}, subjects: subjects{},
-		revealed: map[string][]string{},
+		results: map[string]string{}, movers: map[string]*corev1.Pod{}, told: map[types.UID]told{},
+		active: map[string]bool{}, subjects: subjects{}, revealed: map[string][]string{},
 	}
 }
 

@@ -31,7 +31,8 @@ type Observer struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next change
 	imports map[string][]v1alpha1.S3ImportStatus
-	results map[string]string // by the claim's UID: the prime's record of the mover's report
+	results map[string]string      // by the claim's UID: the prime's record of the mover's report
+	movers  map[string]*corev1.Pod // ours, by namespace/name, as last seen, also those that are gone
 
 	told      map[types.UID]told // events of the manager
 	active    map[string]bool    // namespaces in which something of ours was seen
@@ -60,6 +61,7 @@ func newObserver(ctx context.Context, config *rest.Config, scheme *runtime.Schem
 		changed:    make(chan struct{}),
 		imports:    map[string][]v1alpha1.S3ImportStatus{},
 		results:    map[string]string{},
+		movers:     map[string]*corev1.Pod{},
 		onPod:      func(podEvent) {},
 		told:       map[types.UID]told{},
 		active:     map[string]bool{},
@@ -123,6 +125,9 @@ func (o *Observer) note(obj any, gone bool) {
 		o.invariants.volume(v)
 	case *corev1.Pod:
 		o.invariants.pod(v, gone)
+		if v.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy {
+			o.movers[v.Namespace+"/"+v.Name] = v
+		}
 		o.onPod(podEvent{v, gone})
 	case *corev1.Event:
 		o.hear(v)
@@ -153,6 +158,13 @@ func (o *Observer) result(claim types.UID) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.results[string(claim)]
+}
+
+// mover is a pod of ours as it was last seen, nil for none. A quick one is gone before anybody looks.
+func (o *Observer) mover(namespace, name string) *corev1.Pod {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.movers[namespace+"/"+name].DeepCopy()
 }
 
 // volumesOf are the names of all volumes that claims of a namespace have or had.

@@ -67,11 +67,35 @@ func (s *Story) Reader(claim *corev1.PersistentVolumeClaim) *corev1.Pod {
 	return s.pod("read-"+claim.Name, PodSpec(claim.Name, false, readOnly, "sha256", MountPath))
 }
 
+// pod makes a pod, if need be when the last one of its name, which was deleted, is gone.
 func (s *Story) pod(name string, spec corev1.PodSpec) *corev1.Pod {
 	s.T.Helper()
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: s.Namespace}, Spec: spec}
+	last := pod.DeepCopy()
+	s.must("look for pod "+name, client.IgnoreNotFound(s.Find(last)))
+	if last.DeletionTimestamp != nil {
+		s.Gone(last)
+	}
 	s.Create(pod)
 	return pod
+}
+
+// lastSeen is this very pod as it was last seen, without a status where it was not: the watch may still show another
+// one that had its name.
+func (s *Story) lastSeen(pod *corev1.Pod) *corev1.Pod {
+	now := &corev1.Pod{}
+	if !seen(s.World.Seen, s.Namespace, pod.Name, now) || now.UID != pod.UID {
+		return &corev1.Pod{ObjectMeta: pod.ObjectMeta}
+	}
+	return now
+}
+
+// runs is an error until a pod runs.
+func (s *Story) runs(pod *corev1.Pod) error {
+	if now := s.lastSeen(pod); now.Status.Phase != corev1.PodRunning {
+		return errors.New(s.World.describePod(s.T.Context(), now))
+	}
+	return nil
 }
 
 // AssertContent waits for a reader's list, compares it with what the volume must hold, and
@@ -115,10 +139,7 @@ func (s *Story) Populated(
 func (s *Story) output(pod *corev1.Pod) []byte {
 	s.T.Helper()
 	s.Await(fmt.Sprintf("pod %s to succeed", pod.Name), func() error {
-		now := &corev1.Pod{}
-		if !seen(s.World.Seen, s.Namespace, pod.Name, now) {
-			return errors.New("it is not there")
-		}
+		now := s.lastSeen(pod)
 		switch now.Status.Phase {
 		case corev1.PodSucceeded:
 			return nil

@@ -20,13 +20,7 @@ import (
 func (s *Story) Busy(name, claim string, args ...string) *corev1.Pod {
 	s.T.Helper()
 	pod := s.pod(name, PodSpec(claim, false, false, args...))
-	s.Await("pod "+name+" to run", func() error {
-		now := &corev1.Pod{}
-		if !seen(s.World.Seen, s.Namespace, name, now) || now.Status.Phase != corev1.PodRunning {
-			return errors.New(s.World.describePod(s.T.Context(), now))
-		}
-		return nil
-	})
+	s.Await("pod "+name+" to run", func() error { return s.runs(pod) })
 	return pod
 }
 

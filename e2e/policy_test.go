@@ -38,6 +38,7 @@ func TestWebhookGone(t *testing.T) {
 	defer func() { // Not a cleanup: those run after the test's context has ended.
 		config.ResourceVersion, config.UID = "", ""
 		s.Create(config)
+		s.Reviewed()
 	}()
 	annotated := story.Claim{Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}}
 	s.Await("the API server to forget the webhook", func() error {

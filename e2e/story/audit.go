@@ -40,6 +40,7 @@ type Request struct {
 	DryRun          bool
 
 	manager bool
+	pod     string // of the ServiceAccount's token
 	stored  stored // by a write of the manager on a volume
 }
 
@@ -114,8 +115,11 @@ func parseRequest(line []byte) (Request, bool, error) {
 		Stage, Verb string
 		RequestURI  string
 		UserAgent   string
-		User        struct{ Username string }
-		ObjectRef   *struct{ Resource, Subresource, APIGroup, Namespace, Name string }
+		User        struct {
+			Username string
+			Extra    map[string][]string
+		}
+		ObjectRef *struct{ Resource, Subresource, APIGroup, Namespace, Name string }
 		// StageTimestamp is when the answer was complete.
 		StageTimestamp time.Time
 		ResponseStatus struct{ Code int }
@@ -140,6 +144,7 @@ func parseRequest(line []byte) (Request, bool, error) {
 	return Request{
 		Agent:     agent,
 		manager:   e.User.Username == managerAccount,
+		pod:       strings.Join(e.User.Extra["authentication.kubernetes.io/pod-name"], ""),
 		Verb:      e.Verb,
 		Resource:  rbac.Resource{Group: o.APIGroup, Name: resource},
 		Namespace: o.Namespace,

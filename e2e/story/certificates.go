@@ -101,12 +101,25 @@ func (w *World) Rotation() *Rotation {
 }
 
 // Look makes a new connection to each ready replica, and verifies it as the API server
-// would at this moment.
+// would at this moment. Where whom to trust is written meanwhile, that moment has passed: it looks again.
 func (r *Rotation) Look(ctx context.Context) error {
-	_, bundle, err := r.world.Bundle(ctx)
-	if err != nil {
-		return err
+	for {
+		_, bundle, err := r.world.Bundle(ctx)
+		if err != nil {
+			return err
+		}
+		wrong := r.look(ctx, bundle)
+		if wrong == nil {
+			return nil
+		}
+		_, now, err := r.world.Bundle(ctx)
+		if err != nil || bytes.Equal(now, bundle) {
+			return errors.Join(wrong, err)
+		}
 	}
+}
+
+func (r *Rotation) look(ctx context.Context, bundle []byte) error {
 	_, ca, err := r.world.Authority(ctx)
 	if client.IgnoreNotFound(err) != nil {
 		return err

@@ -263,14 +263,19 @@ func TestParseRequest(t *testing.T) {
 	}
 	line, err := json.Marshal(map[string]any{
 		"stage": "ResponseComplete", "verb": "create", "requestURI": "/api/v1/namespaces/n/pods?dryRun=All",
-		"user": map[string]any{"username": managerAccount}, "responseStatus": map[string]any{"code": 201},
-		"objectRef": map[string]any{"resource": "pods", "namespace": "n", "name": "x"},
+		"user": map[string]any{"username": managerAccount, "extra": map[string]any{
+			"authentication.kubernetes.io/pod-name":  []string{"manager-a"},
+			"authentication.kubernetes.io/node-name": []string{"b"},
+		}},
+		"responseStatus": map[string]any{"code": 201},
+		"objectRef":      map[string]any{"resource": "pods", "namespace": "n", "name": "x"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r, ok, err := parseRequest(line)
-	if err != nil || !ok || !r.manager || !r.Done || !r.DryRun || r.Name != "x" || r.stored != (stored{}) {
+	if err != nil || !ok || !r.manager || !r.Done || !r.DryRun || r.Name != "x" || r.pod != "manager-a" ||
+		r.stored != (stored{}) {
 		t.Errorf("got %+v, %t, %v", r, ok, err)
 	}
 }

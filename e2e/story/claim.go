@@ -120,13 +120,13 @@ func (s *Story) bound(name string, failed error) (*corev1.PersistentVolumeClaim,
 			return fmt.Errorf("%w: it failed with %s: %s", failed, c.Reason, c.Message)
 		case claim.Status.Phase != corev1.ClaimBound || c.Status != corev1.ConditionTrue:
 			return fmt.Errorf("it is %s, Populated is %q %s: %s", claim.Status.Phase, c.Status, c.Reason, c.Message)
-		case s.PrimeOf(claim) != nil:
+		case seen(s.World.Seen, s.Namespace, "s3prime-"+string(claim.UID), &corev1.PersistentVolumeClaim{}):
 			return errors.New("it is populated, but its prime is still there")
-		case !seen(s.World.Seen, "", claim.Spec.VolumeName, volume):
-			return errors.New("its volume is not there")
 		}
 		return nil
 	})
+	volume.Name = claim.Spec.VolumeName // The watch of volumes may be behind that of claims.
+	s.must("read the volume of claim "+name, s.Find(volume))
 	if pods := s.pods(v1alpha1.RolePopulate, claim.UID); len(pods) > 0 {
 		s.T.Errorf("claim %s is populated, but mover %s is still there", name, pods[0].Name)
 	}

@@ -61,7 +61,7 @@ func (w *World) End(code int, complete bool) int {
 func (w *World) Finish(complete bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	errs := []error{w.nothingLeft(ctx), w.judgeLate(), w.ManagerWell(), w.logs.anyKept()}
+	errs := []error{w.nothingLeft(ctx), w.judgeLate(ctx), w.ManagerWell(), w.logs.anyKept()}
 	found, err := searchLogs(w.logDir(), "", w.hidden.list())
 	errs = append(errs, err)
 	for _, f := range found {

@@ -38,7 +38,7 @@ func (s *Story) ForwardProxy() *ForwardProxy {
 		}),
 	}
 	go func() { _ = server.Serve(listener) }() // ends with Close
-	s.T.Cleanup(func() { _ = server.Close() })
+	s.last = append(s.last, func() { _ = server.Close() })
 	return p
 }
 

@@ -20,8 +20,8 @@ type expectation struct {
 	reported  []string
 }
 
-// settling is how long the watches may be behind the API server.
-const settling = 10 * time.Second
+// settling is how long the watches may be behind the API server where the machine is busy. Only a failure waits for it.
+const settling = 30 * time.Second
 
 // judge is what went wrong in a namespace: invariants, writes on what is not ours, events,
 // secrets that can be seen.
@@ -99,8 +99,19 @@ func (s *Story) alive() error {
 	return nil
 }
 
-// judgeLate judges the stories that have ended once more, and everything outside of them.
-func (w *World) judgeLate() error {
+// judgeLate judges the stories that have ended once more, and everything outside of them, as a story is judged.
+func (w *World) judgeLate(ctx context.Context) error {
+	waiting, cancel := context.WithTimeout(ctx, settling)
+	defer cancel()
+	var wrong error
+	_ = await(waiting, w.Seen.Changed, func() error { // What is wrong at the end is returned.
+		wrong = w.late()
+		return wrong
+	})
+	return wrong
+}
+
+func (w *World) late() error {
 	w.mu.Lock()
 	ended := slices.Clone(w.ended)
 	w.mu.Unlock()

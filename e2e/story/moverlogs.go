@@ -39,8 +39,8 @@ const (
 	// logTries and logPause are how long a log is asked for that the API server cannot give.
 	logTries = 10
 	logPause = 300 * time.Millisecond
-	// atOnce is how soon after its container began a pod may be gone before its log was asked for:
-	// a mover that has little to do is deleted by then.
+	// atOnce is how soon after its container was seen to have begun a pod may be gone before its log was asked for: a
+	// mover that has little to do is deleted by then. A watch that is behind shows the begin of one that is gone.
 	atOnce = 10 * time.Second
 )
 
@@ -58,23 +58,16 @@ func (m *podLogs) follow(ctx context.Context, pod *corev1.Pod) {
 	}
 	for _, c := range pod.Status.ContainerStatuses {
 		key := fmt.Sprintf("%s_%s_%.8s_%d.log", pod.Namespace, pod.Name, pod.UID, c.RestartCount)
-		began, ran := startOf(c.State)
-		if c.Name == container && ran && !m.started[key] {
+		if c.Name == container && ran(c.State) && !m.started[key] {
 			m.started[key] = true
-			go m.keep(ctx, pod.Namespace, filepath.Join(dir, key), began, m.reader(ctx, pod.DeepCopy(), container))
+			go m.keep(ctx, pod.Namespace, filepath.Join(dir, key), time.Now(), m.reader(ctx, pod.DeepCopy(), container))
 		}
 	}
 }
 
-// startOf tells when a container began. Of one that was never there the kubelet tells an end alone.
-func startOf(state corev1.ContainerState) (began time.Time, ran bool) {
-	switch {
-	case state.Running != nil:
-		return state.Running.StartedAt.Time, true
-	case state.Terminated != nil:
-		began = state.Terminated.StartedAt.Time
-	}
-	return began, !began.IsZero()
+// ran tells that a container has begun. Of one that was never there the kubelet tells an end alone.
+func ran(state corev1.ContainerState) bool {
+	return state.Running != nil || state.Terminated != nil && !state.Terminated.StartedAt.IsZero()
 }
 
 // reader opens the log of a container.
@@ -88,7 +81,7 @@ func (m *podLogs) reader(ctx context.Context, pod *corev1.Pod, container string)
 // keep copies a log, and notes when there is none. Only a pod that was gone at once may go
 // without.
 func (m *podLogs) keep(
-	ctx context.Context, namespace, path string, began time.Time, open func() (io.ReadCloser, error),
+	ctx context.Context, namespace, path string, shown time.Time, open func() (io.ReadCloser, error),
 ) {
 	var err error
 	for range logTries {
@@ -108,7 +101,7 @@ func (m *podLogs) keep(
 	switch {
 	case missing == nil:
 		m.kept++
-	case apierrors.IsNotFound(err) && time.Since(began) < atOnce, ctx.Err() != nil:
+	case apierrors.IsNotFound(err) && time.Since(shown) < atOnce, ctx.Err() != nil:
 	default:
 		m.lost[namespace] = append(m.lost[namespace], fmt.Sprintf("%s was not kept: %v", filepath.Base(path), err))
 	}

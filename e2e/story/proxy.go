@@ -63,8 +63,8 @@ func (s *Story) Proxy(b *Bucket) *Proxy {
 			honest.ServeHTTP(w, r)
 		}),
 	}
-	go func() { _ = server.Serve(listener) }() // ends with Close
-	s.T.Cleanup(func() { _ = server.Close() })
+	go func() { _ = server.Serve(listener) }()             // ends with Close
+	s.last = append(s.last, func() { _ = server.Close() }) // Who still lists a source must not find it away.
 	return p
 }
 

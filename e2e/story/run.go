@@ -80,12 +80,12 @@ func (s *Story) FetchedTheRest(claim *corev1.PersistentVolumeClaim, fetched, don
 	}
 }
 
-// PrimeOf is a claim's prime, nil when there is none.
+// PrimeOf is a claim's prime, which must be there. It is read live: who has seen its mover need not have seen it.
 func (s *Story) PrimeOf(claim *corev1.PersistentVolumeClaim) *corev1.PersistentVolumeClaim {
+	s.T.Helper()
 	prime := &corev1.PersistentVolumeClaim{}
-	if !seen(s.World.Seen, s.Namespace, "s3prime-"+string(claim.UID), prime) {
-		return nil
-	}
+	prime.Namespace, prime.Name = s.Namespace, "s3prime-"+string(claim.UID)
+	s.must("read the prime of claim "+claim.Name, s.Find(prime))
 	return prime
 }
 

@@ -60,7 +60,7 @@ func (s *Story) OwnServer(options node.S3Options) *node.S3Server {
 	defer s.World.mu.Unlock()
 	server, err := s.World.startServer(Server(s.Namespace), options)
 	s.must("start an S3 server", err)
-	s.T.Cleanup(func() { _ = server.Stop() })
+	s.last = append(s.last, func() { _ = server.Stop() })
 	return server
 }
 

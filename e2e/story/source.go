@@ -64,7 +64,7 @@ func (s *Story) ensure(o client.Object) {
 	}
 }
 
-// Ready waits for a verdict on a source and returns it. Reason "" takes any.
+// Ready waits for a verdict on a source, as the story has last written it, and returns it. Reason "" takes any.
 func (s *Story) Ready(source *v1alpha1.S3Source, status metav1.ConditionStatus, reason string) *v1alpha1.S3Source {
 	s.T.Helper()
 	now := &v1alpha1.S3Source{}
@@ -76,7 +76,8 @@ func (s *Story) Ready(source *v1alpha1.S3Source, status metav1.ConditionStatus, 
 		if c == nil {
 			return errors.New("it has no condition")
 		}
-		if c.Status != status || reason != "" && c.Reason != reason || c.ObservedGeneration != now.Generation {
+		if c.Status != status || reason != "" && c.Reason != reason || c.ObservedGeneration != now.Generation ||
+			now.Generation < source.Generation {
 			return fmt.Errorf(
 				"Ready is %s %s for generation %d of %d: %s",
 				c.Status,

@@ -30,6 +30,7 @@ type Story struct {
 	Untouched bool
 
 	buckets int
+	last    []func() // what goes when everything else of the story is gone
 }
 
 // patience is how long anything may take. It is generous: a machine of two cores runs
@@ -46,6 +47,11 @@ func Begin(t *testing.T, w *World) *Story {
 	_, _ = rand.Read(suffix) // never fails
 	name := strings.Trim(notForNames.ReplaceAllString(strings.ToLower(strings.TrimPrefix(t.Name(), "Test")), "-"), "-")
 	s := &Story{T: t, World: w, Namespace: name[:min(len(name), 40)] + "-" + hex.EncodeToString(suffix)}
+	t.Cleanup(func() {
+		for _, end := range s.last {
+			end()
+		}
+	})
 	t.Cleanup(s.end)
 	s.Create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace, Labels: map[string]string{
 		"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted",

@@ -63,7 +63,7 @@ func TestServerStalls(t *testing.T) {
 	proxy := s.Proxy(bucket)
 	proxy.Misbehave(story.Fault{Of: ofObject("b.bin"), Times: 1, Do: story.Stall})
 	s.Source("source", bucket, through(proxy), func(o *v1alpha1.S3Source) {
-		o.Spec.Retries.AttemptTimeout = &metav1.Duration{Duration: 15 * time.Second}
+		o.Spec.Retries.AttemptTimeout = &metav1.Duration{Duration: 30 * time.Second} // Its pod starts in it.
 	})
 	claim := s.Claim(story.Claim{Source: "source"})
 	s.Populated(claim, bucket.Under(""))

@@ -20,6 +20,7 @@ func TestBlock(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
 	s.Warnings = []string{string(v1alpha1.ReasonUnsupportedClaim)}
+	s.MayWarn = []string{string(v1alpha1.ReasonSourceNotFound)} // Some seconds after a claim that is made before it.
 	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{
 		"images/disk.img": story.Bytes(1, 5*story.MiB+512),
 		"images/other":    []byte("x"),

@@ -5,7 +5,6 @@
 package e2e
 
 import (
-	"errors"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -143,12 +142,5 @@ func TestNamespaceDeleted(t *testing.T) {
 	s.Source("source", bucket, slowed("64Ki"))
 	claim := s.Claim(story.Claim{Source: "source", Class: story.ImmediateRetain})
 	s.Mover(claim, "mc")
-	s.Delete(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace}})
-	s.Await("the namespace to be gone", func() error {
-		err := s.Find(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace}})
-		if err == nil {
-			return errors.New("it is still there")
-		}
-		return nil
-	})
+	s.NamespaceGone()
 }

@@ -5,6 +5,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -62,6 +63,12 @@ func TestExportOfASnapshot(t *testing.T) {
 	bucket := s.Bucket(story.MinIO)
 	claim := s.Claim(story.Claim{Name: "postgres"})
 	writer := s.Busy("writer", claim.Name, "pair", story.MountPath)
+	s.Await("both files to be written", func() error {
+		if found := s.Output("look", claim.Name, "sha256", story.MountPath); strings.Count(found, `"size":20,`) < 2 {
+			return fmt.Errorf("there are %s", found)
+		}
+		return nil
+	})
 	s.Keys("s3-writer", "access_key", "secret_key", bucket)
 	apply(s, story.Site{Bucket: bucket}, []string{"export-snapshot.yaml"})
 	e := s.Exported(&v1alpha1.S3Export{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: "postgres-1"}})

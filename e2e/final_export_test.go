@@ -153,13 +153,29 @@ func TestFinalExport(t *testing.T) {
 	}
 }
 
-// asBefore compares a volume that is kept with what it was.
+// asBefore compares a volume that is kept with what it was, and lets it go.
 func (l *leavingClaim) asBefore() {
 	l.T.Helper()
-	err := l.Volume(l.volume, func(v *corev1.PersistentVolume) error {
-		if v.Spec.ClaimRef.UID != l.claim.UID || v.Annotations[v1alpha1.AnnotationFinalExport] != "" ||
-			v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimRetain ||
-			v.Annotations[v1alpha1.AnnotationExportedFor] != string(l.claim.UID) {
+	v := l.kept()
+	if v.Annotations[v1alpha1.AnnotationExportedFor] != string(l.claim.UID) {
+		l.T.Errorf("the volume has %v", v.Annotations)
+	}
+	l.Reclaim(v)
+}
+
+// kept is the volume when it was given back to the claim, with the policy of its class. Read live: that it is Released
+// may have been seen before it was first taken.
+func (l *leavingClaim) kept() *corev1.PersistentVolume {
+	l.T.Helper()
+	v := &corev1.PersistentVolume{}
+	v.Name = l.volume
+	l.Await("the volume to be given back", func() error {
+		if err := l.Find(v); err != nil {
+			return err
+		}
+		if v.Spec.ClaimRef == nil || v.Spec.ClaimRef.UID != l.claim.UID ||
+			v.Annotations[v1alpha1.AnnotationFinalExport] != "" ||
+			v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimRetain {
 			return fmt.Errorf(
 				"it has policy %s, claimRef %+v and %v",
 				v.Spec.PersistentVolumeReclaimPolicy,
@@ -167,12 +183,9 @@ func (l *leavingClaim) asBefore() {
 				v.Annotations,
 			)
 		}
-		l.Reclaim(v)
 		return nil
 	})
-	if err != nil {
-		l.T.Error(err)
-	}
+	return v
 }
 
 // A bucket that is not there keeps claim and volume, and the claim says why, until its annotation is corrected.
@@ -188,14 +201,10 @@ func TestFinalExportFails(t *testing.T) {
 		!strings.Contains(text, v1alpha1.AnnotationSkipFinalExport) {
 		t.Errorf("kubectl describe does not say why, or how to go on:\n%s", text)
 	}
-	err := s.Volume(l.volume, func(v *corev1.PersistentVolume) error {
-		if v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimRetain {
-			return errors.New("its policy is " + string(v.Spec.PersistentVolumeReclaimPolicy))
-		}
-		return nil
-	})
-	if err != nil {
-		t.Errorf("the volume is not kept: %v", err)
+	volume := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: l.volume}}
+	if err := s.Find(volume); err != nil ||
+		volume.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimRetain {
+		t.Errorf("the volume is not kept (%v): its policy is %s", err, volume.Spec.PersistentVolumeReclaimPolicy)
 	}
 	s.Kubectl("-n", s.Namespace, "annotate", "pvc", l.claim.Name, "--overwrite",
 		v1alpha1.AnnotationExportTo+"=s3://"+l.bucket.Name+"/last")
@@ -234,14 +243,5 @@ func TestFinalExportNamespaceDeleted(t *testing.T) {
 	s.Kubectl("delete", "namespace", s.Namespace, "--wait=false")
 	l.goes()
 	s.Released(l.volume)
-	err := s.Volume(l.volume, func(v *corev1.PersistentVolume) error {
-		if v.Annotations[v1alpha1.AnnotationFinalExport] != "" || v.Spec.ClaimRef.UID != l.claim.UID {
-			return fmt.Errorf("it has claimRef %+v and %v", v.Spec.ClaimRef, v.Annotations)
-		}
-		s.Reclaim(v)
-		return nil
-	})
-	if err != nil {
-		t.Errorf("the volume was not given back: %v", err)
-	}
+	s.Reclaim(l.kept())
 }

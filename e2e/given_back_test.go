@@ -105,6 +105,7 @@ func TestFreeVolumeIsGivenBack(t *testing.T) {
 			s.Warnings = []string{string(v1alpha1.ReasonVolumeCaptured)}
 			kept := keepVolume(s)
 			kept.free(annotation)
+			s.Await("the volume to be free", func() error { return s.VolumePhase(kept.name, corev1.VolumeAvailable) })
 			bucket := s.Bucket(story.VersityGW).Put(story.Small("", 8))
 			s.Source("source", bucket)
 			claim := s.Claim(story.Claim{Source: "source", Class: kept.class, Annotations: immediately})

@@ -50,14 +50,14 @@ func TestMinIOSTS(t *testing.T) {
 	s.Shell("cd $HOME\nalias mc='mc --insecure'\nshopt -s expand_aliases\n"+steps[2], "MC_HOST_MINIO="+(&url.URL{
 		Scheme: "https", Host: address, User: url.UserPassword(server.AccessKey, server.SecretKey),
 	}).String())
-	log, err := os.ReadFile(server.Log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	role := roleARN.Find(log)
-	if role == nil {
-		t.Fatalf("MinIO does not print the ARN of its role:\n%s", log)
-	}
+	var role []byte
+	s.Await("MinIO to print the ARN of its role", func() error { // It answers before it has.
+		log, err := os.ReadFile(server.Log)
+		if role = roleARN.Find(log); role == nil {
+			return fmt.Errorf("it has printed (%w):\n%s", err, log)
+		}
+		return nil
+	})
 	for _, o := range s.Sample("minio-sts.yaml") {
 		if source, ok := o.(*v1alpha1.S3Source); ok {
 			source.Spec.Credentials.RoleARN = string(role)

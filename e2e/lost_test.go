@@ -35,6 +35,13 @@ func ghost(s *story.Story) *corev1.Node {
 	}
 	s.Create(node)
 	s.T.Cleanup(func() { s.Remove(node) })
+	beat(s, node)
+	return node
+}
+
+// beat is what its kubelet says at intervals. The node counts as lost some 40 s after the last time.
+func beat(s *story.Story, node *corev1.Node) {
+	s.T.Helper()
 	some := corev1.ResourceList{
 		corev1.ResourceCPU:    resource.MustParse("4"),
 		corev1.ResourceMemory: resource.MustParse("4Gi"),
@@ -46,7 +53,6 @@ func ghost(s *story.Story) *corev1.Node {
 			LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now(),
 		}}}
 	})
-	return node
 }
 
 // status writes an object's status as its kubelet would.
@@ -78,6 +84,7 @@ func TestNodeLost(t *testing.T) {
 	claim := s.Claim(story.Claim{Source: "source"})
 	mover := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "populate-" + string(claim.UID), Namespace: s.Namespace}}
 	s.Await("the mover to be on the ghost", func() error {
+		beat(s, node)
 		if err := s.Find(mover); err != nil {
 			return err
 		}

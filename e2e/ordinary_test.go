@@ -24,7 +24,7 @@ func TestOrdinaryVolume(t *testing.T) {
 	s := story.Begin(t, world)
 	bucket := s.Bucket(story.VersityGW).Put(story.Small("", 12))
 	s.Source("source", bucket)
-	claim, _ := s.Bound(s.Claim(story.Claim{Source: "source"}).Name)
+	claim, volume := s.Bound(s.Claim(story.Claim{Source: "source"}).Name)
 
 	// This machine's kernel grows a file system only where it is not mounted, and the mover's
 	// mount may outlive its pod for a moment.
@@ -37,6 +37,15 @@ func TestOrdinaryVolume(t *testing.T) {
 		claim,
 		func(c *corev1.PersistentVolumeClaim) { c.Spec.Resources.Requests[corev1.ResourceStorage] = grown },
 	)
+	s.Await("the volume to have grown", func() error { // A mount that came first would have to be undone.
+		if err := s.Find(volume); err != nil {
+			return err
+		}
+		if have := volume.Spec.Capacity[corev1.ResourceStorage]; have.Cmp(grown) < 0 {
+			return fmt.Errorf("it has %s", have.String())
+		}
+		return nil
+	})
 	s.AssertContent(s.Reader(claim), bucket.Under("")) // its mount lets the file system follow
 	s.Await("the claim to have grown", func() error {
 		if err := s.Find(claim); err != nil {

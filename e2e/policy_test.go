@@ -280,6 +280,7 @@ func TestRestoredWithItsVolume(t *testing.T) {
 func TestOneRelease(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
+	s.MayWarn = []string{string(v1alpha1.ReasonSourceNotFound)} // Where Helm takes seconds to the source.
 	bucket := s.Bucket(story.MinIO).Put(story.Small("llama/", 4))
 	s.Create(
 		&corev1.Secret{

@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/e2e/story"
 )
 
@@ -21,12 +22,15 @@ func TestMoverCollected(t *testing.T) {
 	bucket := s.Bucket(story.VersityGW).Put(map[string][]byte{
 		"one.bin": story.Bytes(1, 2*story.MiB), "two.bin": story.Bytes(2, 2*story.MiB),
 	})
-	proxy := s.Proxy(bucket)
-	s.Source("source", bucket, through(proxy), slowed("128Ki"))
+	proxy, nobodyLooks := s.Proxy(bucket), make(chan struct{})
+	s.Source("source", bucket, through(proxy), func(o *v1alpha1.S3Source) { o.Spec.Transfer.Engine = "MC" })
+	proxy.Misbehave(story.Fault{Of: ofObject("two.bin"), Do: story.Until(nobodyLooks)})
 	claim := s.Claim(story.Claim{Source: "source"})
 	mover := s.Mover(claim, "mc")
-	s.ScaleManager(0)
+	s.ScaleManager(0) // However long that takes, the mover has not succeeded before.
 	defer s.ScaleManager(2)
+	proxy.Behave()
+	close(nobodyLooks)
 	s.Await("the mover to succeed", func() error {
 		if err := s.Find(mover); err != nil {
 			return err

@@ -5,11 +5,9 @@
 package chart
 
 import (
-	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/e2e/cluster/image"
@@ -38,7 +36,7 @@ func TestUpgradeFromAnEarlierVersion(t *testing.T) {
 	waiting := s.Claim(story.Claim{Name: "waiting", Source: "source", Class: story.LateDelete})
 	s.Condition(waiting.Name, string(v1alpha1.ReasonWaitForFirstConsumer))
 	upgraded := make(chan struct{})
-	proxy.Misbehave(story.Fault{Of: story.Fetches, Do: until(upgraded)})
+	proxy.Misbehave(story.Fault{Of: story.Fetches, Do: story.Until(upgraded)})
 	s.Ready(slow, "True", "")
 	underway := s.Claim(story.Claim{Name: "underway", Source: "slow"})
 	mover := s.Mover(underway, "mc")
@@ -85,43 +83,4 @@ func downgrade(t *testing.T, s *story.Story) {
 		t.Fatal(err)
 	}
 	works(t)
-}
-
-// until answers a byte at a time until a channel is closed, so that a transfer neither ends
-// nor stalls meanwhile.
-func until(done <-chan struct{}) func(http.ResponseWriter, *http.Request, http.Handler) {
-	return func(w http.ResponseWriter, r *http.Request, honest http.Handler) {
-		honest.ServeHTTP(&trickle{ResponseWriter: w, request: r, done: done}, r)
-	}
-}
-
-// trickle holds an answer back.
-type trickle struct {
-	http.ResponseWriter
-	request *http.Request
-	done    <-chan struct{}
-}
-
-func (w *trickle) Write(content []byte) (int, error) {
-	written := 0
-	for written < len(content)-1 {
-		n, err := w.ResponseWriter.Write(content[written : written+1])
-		written += n
-		if err != nil {
-			return written, err
-		}
-		if err := http.NewResponseController(w.ResponseWriter).Flush(); err != nil {
-			return written, err
-		}
-		select {
-		case <-w.done:
-			n, err := w.ResponseWriter.Write(content[written:])
-			return written + n, err
-		case <-w.request.Context().Done():
-			return written, w.request.Context().Err()
-		case <-time.After(time.Second):
-		}
-	}
-	n, err := w.ResponseWriter.Write(content[written:])
-	return written + n, err
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -45,27 +46,31 @@ func (s *Story) Shell(script string, env ...string) string {
 }
 
 func (w *World) shell(ctx context.Context, dir, script string, env ...string) (string, error) {
-	cache, err := toolchain.Open(w.options.Log)
-	if err != nil {
-		return "", err
-	}
-	tools, err := cache.Ensure(ctx, "helm", "mc")
-	if err != nil {
-		return "", err
-	}
-	home := filepath.Join(w.Dir(), "shell")
-	if err := os.MkdirAll(home, 0o700); err != nil {
-		return "", err
-	}
 	var out bytes.Buffer
-	cmd := w.Node.Command(ctx, "bash", "-c", "set -euo pipefail; cd "+dir+"; "+
-		`export PATH="`+filepath.Dir(tools["helm"])+":"+filepath.Dir(tools["mc"])+`:$PATH"`+"\n"+script)
-	cmd.Env = append(append(cmd.Environ(), "HOME="+home), env...)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
+	if err := w.run(ctx, &out, dir, script, env...); err != nil {
 		return out.String(), fmt.Errorf("run %q: %w\n%s", script, err, out.String())
 	}
 	return out.String(), nil
+}
+
+func (w *World) run(ctx context.Context, out io.Writer, dir, script string, env ...string) error {
+	cache, err := toolchain.Open(w.options.Log)
+	if err != nil {
+		return err
+	}
+	tools, err := cache.Ensure(ctx, "helm", "mc")
+	if err != nil {
+		return err
+	}
+	home := filepath.Join(w.Dir(), "shell")
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return err
+	}
+	cmd := w.Node.Command(ctx, "bash", "-c", "set -euo pipefail; cd "+dir+"; "+
+		`export PATH="`+filepath.Dir(tools["helm"])+":"+filepath.Dir(tools["mc"])+`:$PATH"`+"\n"+script)
+	cmd.Env = append(append(cmd.Environ(), "HOME="+home), env...)
+	cmd.Stdout, cmd.Stderr = out, out
+	return cmd.Run()
 }
 
 var (

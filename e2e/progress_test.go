@@ -23,11 +23,11 @@ func TestProgress(t *testing.T) {
 	bucket := s.Bucket(story.MinIO).Put(data)
 	s.Source("source", bucket, slowed("512Ki"))
 	claim := s.Claim(story.Claim{Source: "source"})
-	s.Mover(claim, "mc")
+	mover := s.Mover(claim, "mc")
 	// The mc that was just seen may have been one that lists, and be gone.
 	s.Await("a mover and its mc to look at", func() error {
-		if seen := s.HidesSecrets(); seen < 2 {
-			return fmt.Errorf("%d processes of movers are there", seen)
+		if seen := s.HidesSecrets(mover); seen < 2 {
+			return fmt.Errorf("%d of their processes are there", seen)
 		}
 		return nil
 	})

@@ -30,8 +30,7 @@ func processes(pod types.UID, command string) ([]rundir.Process, error) {
 		if err != nil || strings.TrimSpace(string(comm)) != command {
 			continue // it has ended, or is another
 		}
-		groups, err := os.ReadFile(filepath.Join(dir, "cgroup"))
-		if err != nil || !bytes.Contains(groups, []byte("/pod"+string(pod)+"/")) {
+		if !ofPod(dir, pod) {
 			continue
 		}
 		pid, err := strconv.Atoi(filepath.Base(dir))
@@ -43,6 +42,12 @@ func processes(pod types.UID, command string) ([]rundir.Process, error) {
 		}
 	}
 	return found, nil
+}
+
+// ofPod tells that a process is, or was until now, one of a pod.
+func ofPod(dir string, pod types.UID) bool {
+	groups, err := os.ReadFile(filepath.Join(dir, "cgroup"))
+	return err == nil && bytes.Contains(groups, []byte("/pod"+string(pod)+"/"))
 }
 
 // Kill ends a process of a pod as the kernel would when memory runs out: at once.

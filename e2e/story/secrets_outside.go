@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 var errNotOne = errors.New("that is not the one")
@@ -61,9 +63,9 @@ func ignoreGone(err error) error {
 }
 
 // HidesSecrets fails the story when a process of the node shows a secret key among its
-// arguments, or a mover in its environment, right now. It returns how many processes of
-// movers it saw.
-func (s *Story) HidesSecrets() int {
+// arguments, or a mover in its environment, right now. It returns how many processes it saw of
+// this mover and its mc: those of other stories come and go.
+func (s *Story) HidesSecrets(mover *corev1.Pod) int {
 	s.T.Helper()
 	secrets := s.World.hidden.list()
 	dirs, err := filepath.Glob("/proc/[0-9]*")
@@ -78,7 +80,7 @@ func (s *Story) HidesSecrets() int {
 		for _, wrong := range processShows(dir, secrets) {
 			s.T.Errorf("process %s: %s", command, wrong)
 		}
-		if command == "/mover" || command == "/mc" {
+		if (command == "/mover" || command == "/mc") && ofPod(dir, mover.UID) {
 			movers++
 		}
 	}

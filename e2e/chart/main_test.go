@@ -23,6 +23,9 @@ var world *story.World
 
 const release = "s3populator"
 
+// patience of helm and kubectl. Only a failure waits for it: two cores have other things to do, too.
+const patience = "5m"
+
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
@@ -51,7 +54,7 @@ func installThis(ctx context.Context, w *story.World) error {
 
 // install is also how a release is upgraded, and comes back.
 func install(ctx context.Context, w *story.World, verb, chart string, more ...string) error {
-	args := []string{verb, release, chart, "--namespace", story.SystemNamespace, "--wait", "--timeout", "2m"}
+	args := []string{verb, release, chart, "--namespace", story.SystemNamespace, "--wait", "--timeout", patience}
 	if verb == "install" {
 		args = append(args, "--create-namespace")
 	}

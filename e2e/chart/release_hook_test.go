@@ -62,7 +62,7 @@ func TestUninstallReleases(t *testing.T) {
 	if held(t, stays) {
 		t.Error("a claim is held by a manager that is not there")
 	}
-	s.Kubectl("-n", s.Namespace, "delete", "pvc", stays.Name, "--timeout=1m")
+	s.Kubectl("-n", s.Namespace, "delete", "pvc", stays.Name, "--timeout="+patience)
 
 	helm(t, "install")
 	works(t)

@@ -89,7 +89,7 @@ func checkout(t *testing.T, path string) string {
 // works is what an administrator sees of `helm test`.
 func works(t *testing.T) {
 	t.Helper()
-	out, err := world.Helm(t.Context(), "test", release, "--namespace", story.SystemNamespace, "--timeout", "2m")
+	out, err := world.Helm(t.Context(), "test", release, "--namespace", story.SystemNamespace, "--timeout", patience)
 	if err != nil {
 		t.Fatal(err)
 	}

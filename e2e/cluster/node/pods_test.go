@@ -20,7 +20,7 @@ import (
 )
 
 // podDeadline bounds one pod's life, on a machine that is busy otherwise.
-const podDeadline = 2 * time.Minute
+const podDeadline = 5 * time.Minute
 
 // cluster is a node and a client of it.
 type cluster struct {

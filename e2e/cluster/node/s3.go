@@ -63,7 +63,7 @@ type S3Server struct {
 }
 
 // startS3Deadline is generous: the servers need about one second.
-const startS3Deadline = time.Minute
+const startS3Deadline = 3 * time.Minute
 
 // StartS3 runs an S3 server until Stop or the end of the context or the node.
 func (n *Node) StartS3(ctx context.Context, options S3Options) (*S3Server, error) {

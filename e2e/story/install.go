@@ -49,7 +49,7 @@ const (
 )
 
 // installPatience covers a machine that builds something else meanwhile.
-const installPatience = 3 * time.Minute
+const installPatience = 5 * time.Minute
 
 //go:embed testdata/volumepopulators.yaml
 var volumePopulators []byte

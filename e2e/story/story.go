@@ -35,7 +35,7 @@ type Story struct {
 
 // patience is how long anything may take. It is generous: a machine of two cores runs
 // several stories at once, and only a failure waits for it.
-const patience = 3 * time.Minute
+const patience = 5 * time.Minute
 
 var notForNames = regexp.MustCompile(`[^a-z0-9]+`)
 
@@ -57,6 +57,9 @@ func Begin(t *testing.T, w *World) *Story {
 		"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted",
 		storyLabel: "true",
 	}}})
+	// Pods are refused without it, but for a second in which the API server waits by itself.
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: "default"}}
+	s.Await("the namespace to have its ServiceAccount", func() error { return s.Find(account) })
 	return s
 }
 

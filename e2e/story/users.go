@@ -3,6 +3,9 @@
 package story
 
 import (
+	"errors"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -25,7 +28,8 @@ func (s *Story) As(user string, groups ...string) client.Client {
 	return made
 }
 
-// Grant lets a user do everything with kinds of the core group, and with ours, in this namespace.
+// Grant lets a user do everything with kinds of the core group, and with ours, in this namespace, and waits until the
+// API server knows.
 func (s *Story) Grant(user string, resources ...string) {
 	s.T.Helper()
 	s.Create(
@@ -42,5 +46,15 @@ func (s *Story) Grant(user string, resources ...string) {
 			Namespace: s.Namespace,
 		}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: user},
 		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
+	})
+	s.Await("the rights of "+user+" to be known", func() error {
+		what := authorizationv1.ResourceAttributes{Namespace: s.Namespace, Verb: "create", Resource: resources[0]}
+		asked := &authorizationv1.SubjectAccessReview{
+			Spec: authorizationv1.SubjectAccessReviewSpec{User: user, ResourceAttributes: &what},
+		}
+		if err := s.World.Client.Create(s.T.Context(), asked); err != nil || !asked.Status.Allowed {
+			return errors.Join(errors.New("it may nothing yet"), err)
+		}
+		return nil
 	})
 }

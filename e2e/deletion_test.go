@@ -104,7 +104,7 @@ func TestSourceDeletedMidway(t *testing.T) {
 	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{
 		"one.bin": story.Bytes(1, 2*story.MiB), "two.bin": story.Bytes(2, 2*story.MiB),
 	})
-	source := s.Source("source", bucket, slowed("256Ki"))
+	source := s.Source("source", bucket, slowed("128Ki"))
 	claim := s.Claim(story.Claim{Source: "source"})
 	s.Mover(claim, "mc")
 	s.Delete(source)

@@ -81,7 +81,7 @@ func TestSelectorChangedWhileRunning(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
 	bucket := s.Bucket(story.MinIO).Put(slowObjects("", 1))
-	source := s.Source("source", bucket, slowed("512Ki"))
+	source := s.Source("source", bucket, slowed("256Ki"))
 	claim := s.Claim(story.Claim{Source: "source"})
 	s.Mover(claim, "mc")
 	story.Update(s, source, func(o *v1alpha1.S3Source) {

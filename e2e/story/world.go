@@ -107,6 +107,9 @@ func (w *World) raise(ctx, watching context.Context) error {
 	if err := w.awaitManager(ctxInstall); err != nil {
 		return fmt.Errorf("install: %w", err)
 	}
+	if err := await(ctxInstall, w.Seen.Changed, func() error { return w.ownersKnown(ctxInstall) }); err != nil {
+		return fmt.Errorf("install: %w", err)
+	}
 	return nil
 }
 

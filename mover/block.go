@@ -116,11 +116,19 @@ func (d *deviceLoad) enter(ctx context.Context, e plan.Entry) (proof.Method, err
 		return proof.Unverified, o.Refusal()
 	case volume.Begin, volume.GoOn:
 	}
+	return proof.Unverified, d.takeOver(may, began)
+}
+
+// takeOver makes the device this mover's.
+func (d *deviceLoad) takeOver(may volume.Admission, began bool) error {
 	if err := d.refuseWritten(may, began); err != nil {
-		return proof.Unverified, err
+		return err
+	}
+	if err := d.device.TakeOver(); err != nil {
+		return err
 	}
 	d.status.began.Store(true)
-	return proof.Unverified, d.device.TakeOver(e.Size)
+	return nil
 }
 
 // refuseWritten refuses a device on which a mover began and that carries neither its header nor a signature: that

@@ -45,7 +45,7 @@ func (d *deviceLoad) fill(ctx context.Context, e plan.Entry) (proof.Method, erro
 func (d *deviceLoad) write(ctx context.Context, e plan.Entry, want proof.Expectation) (proof.Method, error) {
 	d.progress.enter(wire.Transferring)
 	d.fetcher.effort.begin()
-	to := d.device.Writer(e.Size)
+	to := d.device.Writer()
 	if err := d.fetch(ctx, e, to); err != nil {
 		if _, changed := d.source.Unchanged(ctx, d.plan, e); fault.ReasonOf(changed) == wire.SourceChanged {
 			return proof.Unverified, changed
@@ -73,7 +73,7 @@ func (d *deviceLoad) write(ctx context.Context, e plan.Entry, want proof.Expecta
 		}
 	}
 	d.progress.enter(wire.Syncing)
-	return by, d.device.Reveal(e.Size, to.Held)
+	return by, d.device.Reveal(to.Held)
 }
 
 func (d *deviceLoad) fetch(ctx context.Context, e plan.Entry, to *volume.DeviceWriter) error {

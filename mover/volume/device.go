@@ -19,8 +19,8 @@ import (
 //
 // While it is filled, its first sector carries a header in place of the object's
 // first bytes, which come last, in one write of one sector: so a device is either
-// untouched, or carries our header, or holds the whole object. An object of less
-// than a sector is written at once and needs none.
+// untouched, or carries our header, or holds the whole object. Of an object that ends
+// in that sector, zeroes are the rest of it.
 type Device struct {
 	file *os.File
 	Size int64
@@ -72,12 +72,12 @@ func (z *zeroed) ReadAt(b []byte, off int64) (int, error) {
 }
 
 // TakeOver puts this mover's header on the device before anything else is written.
-func (d *Device) TakeOver(size int64) error {
-	if size < plan.HeaderSize {
-		return nil
-	}
-	return d.writeSector(d.own.Sector())
+func (d *Device) TakeOver() error {
+	return d.writeSector(d.own.Sector()[:d.sector()])
 }
+
+// sector is how much of the device is its first sector: a device of less has no room for a header.
+func (d *Device) sector() int64 { return min(plan.HeaderSize, d.Size) }
 
 func (d *Device) writeSector(sector []byte) error {
 	if _, err := d.file.WriteAt(sector, 0); err != nil {
@@ -104,8 +104,8 @@ func (d *Device) readHeader() (plan.Header, bool, error) {
 }
 
 // owned fails when the header on the device is not this mover's any more.
-func (d *Device) owned(size int64) error {
-	if size < plan.HeaderSize {
+func (d *Device) owned() error {
+	if d.Size < plan.HeaderSize {
 		return nil
 	}
 	h, ok, err := d.readHeader()

@@ -15,20 +15,22 @@ import (
 )
 
 // Reveal replaces the header by the first bytes of the object, and reads them back.
-func (d *Device) Reveal(size int64, first []byte) error {
-	if err := d.owned(size); err != nil {
+func (d *Device) Reveal(first []byte) error {
+	if err := d.owned(); err != nil {
 		return err
 	}
-	if err := d.writeSector(first); err != nil {
+	sector := make([]byte, d.sector()) // Nothing of the header stays behind an object that ends in it.
+	copy(sector, first)
+	if err := d.writeSector(sector); err != nil {
 		return err
 	}
-	d.forget(int64(len(first)))
-	got := make([]byte, len(first))
+	d.forget(int64(len(sector)))
+	got := make([]byte, len(sector))
 	if err := readAt(d.file, got, 0); err != nil {
 		return err
 	}
-	if !bytes.Equal(got, first) {
-		return errors.Join(fault.ErrDiffers, d.writeSector(d.own.Sector()[:min(size, plan.HeaderSize)]))
+	if !bytes.Equal(got, sector) {
+		return errors.Join(fault.ErrDiffers, d.TakeOver())
 	}
 	return nil
 }
@@ -40,17 +42,14 @@ const ownedEvery = 64 << 20
 type DeviceWriter struct {
 	*Device
 
-	size     int64 // Of the object.
 	Held     []byte
 	at, next int64
 	looked   atomic.Int64 // Bytes since WriteAt has looked whose device it is.
 	mu       sync.Mutex   // Of Held, while WriteAt and ReadAt are used.
 }
 
-// Writer writes an object of this size from its first byte on.
-func (d *Device) Writer(size int64) *DeviceWriter {
-	return &DeviceWriter{Device: d, size: size, next: ownedEvery}
-}
+// Writer writes an object from its first byte on.
+func (d *Device) Writer() *DeviceWriter { return &DeviceWriter{Device: d, next: ownedEvery} }
 
 func (w *DeviceWriter) Write(b []byte) (int, error) {
 	n := min(len(b), plan.HeaderSize-len(w.Held))
@@ -60,7 +59,7 @@ func (w *DeviceWriter) Write(b []byte) (int, error) {
 		return n, nil
 	}
 	if w.at >= w.next {
-		if err := w.owned(w.size); err != nil {
+		if err := w.owned(); err != nil {
 			return n, err
 		}
 		w.next = w.at + ownedEvery
@@ -85,7 +84,7 @@ func (w *DeviceWriter) WriteAt(b []byte, off int64) (int, error) {
 	}
 	if w.looked.Add(int64(len(b))) >= ownedEvery {
 		w.looked.Store(0)
-		if err := w.owned(w.size); err != nil {
+		if err := w.owned(); err != nil {
 			return n, err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -18,8 +19,9 @@ import (
 // TestAFencedDevice: a mover whose header is not there any more writes nothing more that counts.
 func TestAFencedDevice(t *testing.T) {
 	for name, lose := range map[string]string{
-		"taken over": plan.Header{Claim: testClaim, Pod: "new-pod", Request: "r"}.Line(),
-		"complete":   string(content(9, 4096)),
+		"taken over":                  plan.Header{Claim: testClaim, Pod: "new-pod", Request: "r"}.Line(),
+		"taken over by another claim": plan.Header{Claim: "another", Pod: "new-pod", Request: "r"}.Line(),
+		"complete":                    string(content(9, 4096)),
 	} {
 		for _, size := range []int{1, plan.HeaderSize - 1, 3 << 20} {
 			t.Run(fmt.Sprintf("%s, %d bytes", name, size), func(t *testing.T) { fencedDevice(t, lose, size) })
@@ -39,8 +41,8 @@ func fencedDevice(t *testing.T, lose string, size int) {
 	})
 	b = blockBench(t, p.URL, 4<<20)
 	r := b.run()
-	if r.Reason != wire.Fenced || !r.Class.Again() {
-		t.Errorf("report is %+v, want %s", r, wire.Fenced)
+	if ours := strings.Contains(lose, " "+testClaim+" "); r.Reason != wire.Fenced || !r.Class.Again() || r.Shared == ours {
+		t.Errorf("report is %+v, want %s, and that another claim may have the device: %v", r, wire.Fenced, !ours)
 	}
 	got, err := os.ReadFile(b.paths.Device)
 	mustDo(t, err)

@@ -65,6 +65,9 @@ func TestADeviceThatHoldsSomethingIsLeftAlone(t *testing.T) {
 					r.FetchedBytes > 0 {
 					t.Errorf("report is %+v, want %s with %q", r, wire.VolumeNotEmpty, tt.want)
 				}
+				if shared := name == "another claim's header"; r.Shared != shared {
+					t.Errorf("the report says that another claim has the device: %v, want %v", r.Shared, shared)
+				}
 				if hashOf(t, b.options.Paths.Device) != before {
 					t.Error("the device was changed")
 				}

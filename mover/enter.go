@@ -24,7 +24,7 @@ import (
 // mover's. Before that, nothing on the volume is changed, and no phase but Listing is told:
 // the manager takes any other for the word that what is on the volume is ours.
 func (t *transfer) enter(ctx context.Context) error {
-	owner, err := whose(t.volume, t.request.Volume.ClaimUID)
+	owner, claim, err := whose(t.volume, t.request.Volume.ClaimUID)
 	if err != nil {
 		return err
 	}
@@ -32,6 +32,7 @@ func (t *transfer) enter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	o.Other = claim
 	may := o.Admit(t.request.First(), t.request.Volume.Began)
 	t.status.held.Store(may != volume.Begin && may != volume.GoOn)
 	if err := t.admitted(ctx, o, may); err != nil {
@@ -186,18 +187,18 @@ func (t *transfer) unproven(i int, err error) error {
 	return fmt.Errorf("compare %s: %w", name, err)
 }
 
-// whose reads the header of the journal.
-func whose(v *volume.Volume, claim string) (volume.Ownership, error) {
+// whose reads the header of the journal. It names the claim where that is another one.
+func whose(v *volume.Volume, claim string) (owner volume.Ownership, other string, err error) {
 	h, err := ledger.ReadHeader(v.Root)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return volume.Nobodys, nil
+		return volume.Nobodys, "", nil
 	case errors.Is(err, ledger.ErrNoHeader):
-		return volume.Somebody, nil
+		return volume.Somebody, "", nil
 	case err != nil:
-		return volume.Nobodys, fmt.Errorf("read the journal: %w", err)
+		return volume.Nobodys, "", fmt.Errorf("read the journal: %w", err)
 	case h.Claim != claim:
-		return volume.Somebody, nil
+		return volume.Anothers, h.Claim, nil
 	}
-	return volume.Ours, nil
+	return volume.Ours, "", nil
 }

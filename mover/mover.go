@@ -304,7 +304,7 @@ func (m *mover) report(l *ledger.Ledger, err error) wire.Report {
 	if err != nil {
 		f := m.faults.Classify(err)
 		r.Class, r.Reason, r.Message = fault.ClassAfter(f.Reason, r.Progressed), f.Reason, m.source.Scrub(f.Message)
-		r.RequiredBytes, r.Held = f.RequiredBytes, m.status.held.Load() && !r.Began
+		r.RequiredBytes, r.Held, r.Shared = f.RequiredBytes, m.status.held.Load() && !r.Began, f.Shared
 		m.log.printf("failed: %s: %s", r.Reason, r.Message)
 		if cause := errors.Unwrap(f); cause != nil {
 			m.log.printf("cause: %s", strings.ReplaceAll(cause.Error(), "\n", "; "))

@@ -87,7 +87,7 @@ var occupied = map[string]struct {
 	},
 	"the journal of another claim": {
 		func(t *testing.T, dir string) { journalOf(t, dir, "another-claim") },
-		[]string{"another claim"},
+		[]string{"another claim", `"another-claim"`, "each volume once"},
 	},
 	"a journal that is none": {
 		func(t *testing.T, dir string) { write(t, dir+"/"+ledger.JournalName, "hello\n") },
@@ -164,6 +164,9 @@ func TestAVolumeThatIsNotOursIsLeftAlone(t *testing.T) {
 					if !strings.Contains(r.Message, text) {
 						t.Errorf("message lacks %q: %s", text, r.Message)
 					}
+				}
+				if shared := name == "the journal of another claim"; r.Shared != shared {
+					t.Errorf("the report says that another claim has the volume: %v, want %v", r.Shared, shared)
 				}
 				if snapshot(t, b.paths.Volume) != before {
 					t.Error("the volume was changed")

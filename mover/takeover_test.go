@@ -239,7 +239,7 @@ func TestAMoverOfACutOffNode(t *testing.T) {
 			r = <-done
 			t.Error("the mover went on")
 		}
-		if r.Reason != wire.Fenced || !r.Class.Again() || !strings.Contains(r.Message, "new-pod") {
+		if r.Reason != wire.Fenced || !r.Class.Again() || !strings.Contains(r.Message, "new-pod") || r.Shared {
 			t.Errorf("report is %+v, want %s", r, wire.Fenced)
 		}
 		mustDo(t, j.Owned())
@@ -247,6 +247,36 @@ func TestAMoverOfACutOffNode(t *testing.T) {
 			t.Errorf("the fenced mover removed files: %v are left", left)
 		}
 	})
+}
+
+// TestAMoverWhoseVolumeAnotherClaimHasToo says so when its journal is gone or another claim's, so that the manager
+// does not take what is on the volume for its own.
+func TestAMoverWhoseVolumeAnotherClaimHasToo(t *testing.T) {
+	s := startVersity(t)
+	s.put(t, "a", []byte("object a"))
+	for name, lose := range map[string]func(t *testing.T, dir string){
+		"its journal is gone": func(t *testing.T, dir string) {
+			mustDo(t, os.RemoveAll(filepath.Join(dir, wire.JournalDir)))
+		},
+		"its journal is no more": func(t *testing.T, dir string) {
+			write(t, filepath.Join(dir, ledger.JournalName), "x\n")
+		},
+		"its journal is another claim's": func(t *testing.T, dir string) { journalOf(t, dir, "another-claim") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b *bench
+			p := startProxy(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodGet && keyOf(r) == "a" {
+					lose(t, b.paths.Volume)
+				}
+				return false
+			})
+			b = newBench(t, p.URL)
+			if r := b.run(); r.Reason != wire.Fenced || !r.Began || !r.Shared {
+				t.Errorf("report is %+v, want %s of a mover that began, and that another claim has the volume", r, wire.Fenced)
+			}
+		})
+	}
 }
 
 // What was verified for another request, such as one that compared sizes only, is compared again.

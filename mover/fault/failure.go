@@ -20,6 +20,8 @@ type Failure struct { //nolint:errname // It is how an attempt fails, and stands
 	cause   error
 	// requiredBytes is the size of a volume that would do, where a larger one would.
 	RequiredBytes int64
+	// Shared means that what is on the volume may be another claim's.
+	Shared bool
 }
 
 func (f *Failure) Error() string { return f.Message }
@@ -34,6 +36,12 @@ func New(reason wire.Reason, format string, args ...any) *Failure {
 // Requiring says how large a volume would have to be.
 func (f *Failure) Requiring(bytes int64) *Failure {
 	f.RequiredBytes = bytes
+	return f
+}
+
+// Sharing says that another claim has the volume too, as far as this mover can tell.
+func (f *Failure) Sharing() *Failure {
+	f.Shared = true
 	return f
 }
 

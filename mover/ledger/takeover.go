@@ -152,9 +152,11 @@ func (j *Journal) Owned() error {
 	h, err := ReadHeader(j.root)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrNoHeader):
-		return fault.Fenced("the journal is gone")
+		return fault.Fenced("the journal is gone").Sharing()
 	case err != nil:
 		return fmt.Errorf("read the journal: %w", err)
+	case h.Claim != j.own.Claim:
+		return fault.Fenced("pod " + h.Pod + " of another claim").Sharing()
 	case h != j.own:
 		return fault.Fenced("pod " + h.Pod)
 	}

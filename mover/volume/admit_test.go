@@ -36,6 +36,14 @@ func TestAdmit(t *testing.T) {
 		{Somebody, true, true, true, Refuse, false},
 		{Somebody, true, false, false, Refuse, false},
 		{Somebody, true, false, true, Refuse, false},
+		{Anothers, false, true, false, Refuse, false},
+		{Anothers, false, true, true, Refuse, false},
+		{Anothers, false, false, false, Refuse, false},
+		{Anothers, false, false, true, Refuse, false},
+		{Anothers, true, true, false, Refuse, false},
+		{Anothers, true, true, true, Refuse, false},
+		{Anothers, true, false, false, Refuse, false},
+		{Anothers, true, false, true, Refuse, false},
 	} {
 		o := Occupancy{Journal: tt.journal}
 		if tt.full {

@@ -25,6 +25,8 @@ type Device struct {
 	file *os.File
 	Size int64
 	own  plan.Header
+	// revealed means that this mover has written over its own header.
+	revealed bool
 }
 
 // OpenDevice opens the device at path, which is to carry own, and changes nothing.
@@ -50,7 +52,7 @@ func (d *Device) Look() (Occupancy, error) {
 	case ok && h.Claim == d.own.Claim:
 		return Occupancy{Journal: Ours}, nil
 	case ok:
-		return Occupancy{Journal: Somebody}, nil
+		return Occupancy{Journal: Anothers, Other: h.Claim}, nil
 	}
 	found, err := findSignature(d.file, d.Size)
 	if err != nil || found == "" {
@@ -73,7 +75,9 @@ func (z *zeroed) ReadAt(b []byte, off int64) (int, error) {
 
 // TakeOver puts this mover's header on the device before anything else is written.
 func (d *Device) TakeOver() error {
-	return d.writeSector(d.own.Sector()[:d.sector()])
+	err := d.writeSector(d.own.Sector()[:d.sector()])
+	d.revealed = d.revealed && err != nil
+	return err
 }
 
 // sector is how much of the device is its first sector: a device of less has no room for a header.
@@ -112,8 +116,12 @@ func (d *Device) owned() error {
 	switch {
 	case err != nil:
 		return err
-	case !ok:
+	case !ok && d.revealed: // The device did not take it back.
 		return fault.Fenced("the header is gone")
+	case !ok:
+		return fault.Fenced("the header is gone").Sharing()
+	case h.Claim != d.own.Claim:
+		return fault.Fenced("pod " + h.Pod + " of another claim").Sharing()
 	case h != d.own:
 		return fault.Fenced("pod " + h.Pod)
 	}

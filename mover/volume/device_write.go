@@ -21,8 +21,9 @@ func (d *Device) Reveal(first []byte) error {
 	}
 	sector := make([]byte, d.sector()) // Nothing of the header stays behind an object that ends in it.
 	copy(sector, first)
+	d.revealed = true
 	if err := d.writeSector(sector); err != nil {
-		return err
+		return errors.Join(err, d.TakeOver())
 	}
 	d.forget(int64(len(sector)))
 	got := make([]byte, len(sector))

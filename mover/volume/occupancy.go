@@ -22,12 +22,14 @@ type Ownership int
 const (
 	Nobodys  Ownership = iota // There is none.
 	Ours                      // Of this claim: whatever is on the volume is ours.
-	Somebody                  // Of another claim, or not a journal at all.
+	Somebody                  // Not a journal at all, or one that cannot be read.
+	Anothers                  // Of another claim, whose mover may be filling the volume at this moment.
 )
 
 // Occupancy is what is on a volume before a mover touches it.
 type Occupancy struct {
 	Journal Ownership
+	Other   string   // UID of the claim whose journal it is, where that is another one.
 	Foreign []string // Up to three names of what is not ours and not the file system's own.
 }
 
@@ -51,7 +53,7 @@ func (o Occupancy) Admit(first, began bool) Admission {
 	switch {
 	case o.Journal == Ours:
 		return GoOn
-	case o.Journal == Somebody:
+	case o.Journal == Somebody, o.Journal == Anothers:
 		return Refuse
 	case len(o.Foreign) == 0:
 		return Begin
@@ -65,8 +67,17 @@ func (o Occupancy) Admit(first, began bool) Admission {
 
 // Refusal says what is in the way.
 func (o Occupancy) Refusal() *fault.Failure {
-	if len(o.Foreign) == 0 {
-		return NotEmpty("it carries the journal of another claim")
+	switch {
+	case o.Journal == Anothers:
+		return fault.New(
+			wire.VolumeNotEmpty,
+			"the volume carries the journal of another claim, whose UID is %s: a mover of that claim may be filling it, so that "+
+				"nothing on it was changed. If that claim is gone, empty the volume; else use a storage class that hands out "+
+				"each volume once",
+			plan.Quote(o.Other),
+		).Sharing()
+	case len(o.Foreign) == 0:
+		return NotEmpty("it carries the journal of another claim, or one that cannot be read")
 	}
 	return NotEmpty("it holds " + strings.Join(o.Foreign, ", "))
 }

@@ -76,6 +76,9 @@ type Report struct {
 	// Held means that the volume holds something that this mover could not prove to be ours,
 	// whatever its reason is, so that the volume must outlive its claim. Never with Began.
 	Held bool `json:"held,omitempty"`
+	// Shared means that another claim may have the volume too: its journal is there, or ours went while this mover
+	// wrote. What is on the volume may be that claim's, whatever movers of this one have written, also with Began.
+	Shared bool `json:"shared,omitempty"`
 	// RequiredBytes is the size in bytes of a volume that would have held the source, for
 	// VolumeTooSmall and VolumeOutOfInodes; 0 where the mover could not tell.
 	RequiredBytes int64 `json:"requiredBytes,omitempty"`

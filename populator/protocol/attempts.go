@@ -55,6 +55,9 @@ type Attempts struct {
 	// Held means that a mover found something on the volume that may be somebody's, and that
 	// none has begun since. A later mover that ends before it looks does not take that back.
 	Held bool `json:"held,omitempty"`
+	// Shared means that a mover found another claim's journal on the volume, or its own gone while it wrote, and
+	// that none has begun since: what is there may be another claim's, although a mover of this one wrote.
+	Shared bool `json:"shared,omitempty"`
 	// Mover is the UID of the latest ended pod, so that none is counted twice.
 	Mover string    `json:"mover"`
 	At    time.Time `json:"at"`
@@ -130,6 +133,7 @@ func (a Attempts) ended(mover *corev1.Pod) Attempts {
 	a.Mover = string(mover.UID)
 	a.Movers++
 	a.Began = a.Began || began(mover)
+	a.Shared = shared(mover) || a.Shared && !began(mover)
 	a.Held = !a.Began && (a.Held || held(mover))
 	return a
 }
@@ -181,6 +185,12 @@ func hashOf(mover *corev1.Pod) string {
 func held(mover *corev1.Pod) bool {
 	r, done := moverpod.Ending(mover)
 	return done && !r.Began && (r.Held || r.Reason == wire.VolumeNotEmpty)
+}
+
+// shared tells that a mover has found signs of another claim that has its volume too.
+func shared(mover *corev1.Pod) bool {
+	r, done := moverpod.Ending(mover)
+	return done && r.Shared
 }
 
 // began tells that a mover has checked its volume and writes it: by its report, or, where it

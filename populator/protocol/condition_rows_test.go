@@ -200,6 +200,8 @@ func rowsOfMover() []conditionRow {
 		{"the volume held something before", world(heldSomething)},
 		{"the volume held something before, and is kept", world(heldSomething, kept)},
 		{"an earlier mover filled it unheard, and the next one cannot prove it", world(completedUnheard)},
+		{"another claim has the volume too", world(sharedVolume)},
+		{"another claim has the volume too, and it is kept", world(sharedVolume, kept)},
 		{"it is kept before anything else is done", world(boundPrime, refusedMover)},
 		{"the data did not fit, and the volume may grow", world(growing, inventory, tooSmallBefore)},
 		{"the mover is done", world(boundPrime, doneMover)},

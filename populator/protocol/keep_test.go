@@ -66,6 +66,20 @@ func completedUnheard(s *State) {
 	})
 }
 
+// sharedVolume is a prime whose mover wrote to a volume on which the next one found another claim's journal.
+func sharedVolume(s *State) {
+	boundPrime(s)
+	s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(Attempts{
+		Hash: baseHash(), Pod: basePod(), Failures: 1, Movers: 2, Began: true, Shared: true, Mover: moverUID, At: noon,
+		Terminal: true, Reason: wire.VolumeNotEmpty, Message: "It carries the journal of another claim.",
+	})
+}
+
+// fencedByAnother is a mover that wrote, and whose journal is gone.
+var fencedByAnother = withMover(corev1.PodFailed, 3, string(wire.Report{
+	Class: wire.Retry, Reason: wire.Fenced, Message: "The journal is gone.", Began: true, Shared: true,
+}.Encode()))
+
 // thenUnreachable had a second mover, for the same request, which did not come to look.
 func thenUnreachable(s *State) {
 	second := *s
@@ -133,6 +147,14 @@ func TestDecideOfAVolumeThatHeldSomething(t *testing.T) {
 		"its request has changed since, so that it is tried again": {world(completedUnheard, otherSpec), StartMover},
 		"its source is gone": {world(completedUnheard, noSource), Wait},
 		"its claim goes":     {world(completedUnheard, deleting), DeletePrime},
+		"a volume that another claim has too is protected": {world(sharedVolume), KeepVolume},
+		"then it stays as it is":                           {world(sharedVolume, kept), Wait},
+		"it outlives its claim":                            {world(sharedVolume, deleting), KeepVolume},
+		"it is tried again for a retry token":              {world(sharedVolume, kept, retried), StartMover},
+		"a mover that lost its journal protects too":       {world(boundPrime, fencedByAnother), KeepVolume},
+		"also one that was not the first": {
+			world(heldSomething, afterBeginning, fencedByAnother), KeepVolume,
+		},
 		"a volume that we began to fill goes with its prime": {
 			world(heldSomething, afterBeginning, deleting),
 			DeletePrime,
@@ -144,6 +166,25 @@ func TestDecideOfAVolumeThatHeldSomething(t *testing.T) {
 				t.Errorf("decided %s, want %s", got, c.want)
 			}
 		})
+	}
+}
+
+// TestWhetherAnotherClaimHasTheVolumeIsRemembered until a mover finds it to be ours.
+func TestWhetherAnotherClaimHasTheVolumeIsRemembered(t *testing.T) {
+	ends := func(r wire.Report) *corev1.Pod {
+		s := world(boundPrime, withMover(corev1.PodFailed, int32(r.Class.ExitCode()), string(r.Encode())))
+		return s.Mover
+	}
+	fenced := ends(wire.Report{Class: wire.Retry, Reason: wire.Fenced, Began: true, Shared: true})
+	a := Attempts{}.After(fenced, noon)
+	if !a.Began || !a.Shared {
+		t.Errorf("after a mover that lost its journal: %+v", a)
+	}
+	if a = a.After(ends(wire.Report{Class: wire.User, Reason: wire.VolumeNotEmpty, Held: true}), noon); !a.Shared {
+		t.Errorf("after one that was refused: %+v", a)
+	}
+	if a = a.After(ends(wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Began: true}), noon); a.Shared {
+		t.Errorf("after one that found the volume to be ours: %+v", a)
 	}
 }
 

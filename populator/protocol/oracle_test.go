@@ -149,13 +149,19 @@ func foundFull(s State) bool {
 
 // foundFullOnce: a later mover did not come to look.
 func foundFullOnce(s State) bool {
-	return s.Prime != nil && strings.Contains(s.Prime.Annotations[ours+"attempts"], `"held":true`)
+	return s.Prime != nil && (strings.Contains(s.Prime.Annotations[ours+"attempts"], `"held":true`) || foundShared(s))
+}
+
+// foundShared: a mover found signs of another claim that has the volume too (0013).
+func foundShared(s State) bool {
+	return strings.Contains(s.Prime.Annotations[ours+"attempts"], `"shared":true`)
 }
 
 // begunAndRefused: a mover wrote to the volume, and a later one found it complete and not what is asked for (0013).
 func begunAndRefused(s State) bool {
 	attempts := s.Prime.Annotations[ours+"attempts"]
-	return strings.Contains(attempts, `"began":true`) && strings.Contains(attempts, `"reason":"VolumeNotEmpty"`)
+	return strings.Contains(attempts, `"began":true`) && strings.Contains(attempts, `"reason":"VolumeNotEmpty"`) &&
+		!foundShared(s)
 }
 
 // editedAfter tells by how worlds are built, not by hashes, that the source was changed after

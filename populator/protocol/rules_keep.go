@@ -14,19 +14,26 @@ import (
 
 // heldBefore tells that a mover found something on the volume that no mover of this claim
 // wrote. The provisioner made the volume for the prime, but what is on it is somebody's. It
-// stays so until a mover began to fill the volume, whatever later attempts end with.
+// stays so until a mover began to fill the volume, whatever later attempts end with. One that
+// another claim has too is somebody's although a mover of this one wrote to it.
 func heldBefore(s State) bool {
 	if s.Prime == nil || Filled(s.Prime) {
 		return false
 	}
 	past := ReadAttempts(s.Prime)
+	mover := s.Mover
+	if mover != nil && (!OwnedBy(mover, s.Claim) || !fillsPrime(mover, s.Prime)) {
+		mover = nil
+	}
 	switch {
+	case past.Shared || mover != nil && shared(mover):
+		return true
 	case past.Began:
 		return false
 	case past.Held:
 		return true
 	}
-	return s.Mover != nil && OwnedBy(s.Mover, s.Claim) && fillsPrime(s.Mover, s.Prime) && held(s.Mover)
+	return mover != nil && held(mover)
 }
 
 // keptAside tells that nothing which happens to a volume's prime deletes the volume.
@@ -61,8 +68,8 @@ func keepVolume(s State) (Decision, bool) {
 
 // replaceUnproven makes the prime anew when a mover refused what an earlier one had begun to fill: that one completed
 // the volume unheard, or another request did, and what is there is not what is asked for now. It was never handed over,
-// so that it holds nothing but what came from S3. A mover cannot know that: if it started late, a volume that is in use
-// looks the same to it.
+// so that it holds nothing but what came from S3; keepVolume has decided about one that another claim has too. A mover
+// cannot know that: if it started late, a volume that is in use looks the same to it.
 func replaceUnproven(s State) (Decision, bool) {
 	past := ReadAttempts(s.Prime)
 	if s.Source == nil || !past.Began || past.Reason != wire.VolumeNotEmpty || past.fresh(s) {

@@ -42,7 +42,7 @@ var volumeDimensions = [][]change{
 	{
 		nothing, withPrime, oldPrime, primeOnNode, primeLostNode, foreignPrime, boundPrime, lostPrime, deletingPrime,
 		filledPrime, failedBefore(false, noon.Add(-time.Hour)), heldSomething, heldThenUnreachable,
-		completedUnheard,
+		completedUnheard, sharedVolume,
 	},
 	{nothing, otherSpec},
 	{

@@ -66,6 +66,7 @@ func (r *Reconciler) writes() map[protocol.Action]writing {
 		}),
 		protocol.StartMover:    r.startMover,
 		protocol.RecordFailure: alone(r.recordFailure),
+		protocol.RecordFound:   alone(r.recordFound),
 		protocol.DeleteMover:   alone(r.deleteMover),
 		protocol.MarkPopulated: alone(r.markPopulated),
 		protocol.Rebind:        alone(r.rebind),
@@ -93,6 +94,11 @@ func (r *Reconciler) recordFailure(ctx context.Context, s protocol.State) error 
 		protocol.ReadAttempts(s.Prime).After(s.Ended(), s.Now),
 		nil,
 	)
+}
+
+func (r *Reconciler) recordFound(ctx context.Context, s protocol.State) error {
+	past := protocol.ReadAttempts(s.Prime).Found(s.Mover)
+	return r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationAttempts, past, nil)
 }
 
 func (r *Reconciler) markPopulated(ctx context.Context, s protocol.State) error {

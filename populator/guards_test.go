@@ -138,6 +138,7 @@ func TestWritesAreGuarded(t *testing.T) {
 		protocol.MarkScratch:    seenVolume,
 		protocol.KeepVolume:     seenVolume,
 		protocol.RecordFailure:  seenPrime,
+		protocol.RecordFound:    seenPrime,
 		protocol.MarkPopulated:  seenPrime,
 		protocol.Rebind:         seenVolume,
 		protocol.DeletePrime:    seenPrime,

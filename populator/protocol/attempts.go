@@ -132,6 +132,11 @@ func (a Attempts) Superseded(mover *corev1.Pod, now time.Time) Attempts {
 func (a Attempts) ended(mover *corev1.Pod) Attempts {
 	a.Mover = string(mover.UID)
 	a.Movers++
+	return a.Found(mover)
+}
+
+// Found adds what a mover says of its volume, which it may say after it was recorded.
+func (a Attempts) Found(mover *corev1.Pod) Attempts {
 	a.Began = a.Began || began(mover)
 	a.Shared = shared(mover) || a.Shared && !began(mover)
 	a.Held = !a.Began && (a.Held || held(mover))

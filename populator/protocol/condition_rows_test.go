@@ -203,6 +203,10 @@ func rowsOfMover() []conditionRow {
 		{"another claim has the volume too", world(sharedVolume)},
 		{"another claim has the volume too, and it is kept", world(sharedVolume, kept)},
 		{"it is kept before anything else is done", world(boundPrime, refusedMover)},
+		{
+			"the mover said more of the volume after it was told to end",
+			world(editedBeforeTheEnd, otherSpec, doneMover, toldToEnd),
+		},
 		{"the data did not fit, and the volume may grow", world(growing, inventory, tooSmallBefore)},
 		{"the mover is done", world(boundPrime, doneMover)},
 	}

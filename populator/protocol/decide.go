@@ -30,6 +30,8 @@ const (
 	KeepVolume    Action = "KeepVolume"
 	StartMover    Action = "StartMover"
 	RecordFailure Action = "RecordFailure"
+	// RecordFound adds what a mover says of its volume that was recorded before it ended.
+	RecordFound   Action = "RecordFound"
 	DeleteMover   Action = "DeleteMover"
 	MarkPopulated Action = "MarkPopulated"
 	Rebind        Action = "Rebind"
@@ -81,7 +83,7 @@ func rules() []rule {
 		// From here on its volume is bound, was made for it, and is ours to fill.
 		refuseRelabelledMover, refuseForeignMover, endMoverOfEarlierPrime,
 		discardOutdatedResult, detachMover, checkRebind, rebindVolume,
-		rememberDisruption, waitForDeletedMover,
+		rememberFound, rememberDisruption, waitForDeletedMover,
 		endOutdatedMover, acceptResult, rememberFailure, tellLostNode, waitForMover, rememberVanished,
 		growVolume, replaceUnproven, fenced(tryAgain),
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/mover/wire"
@@ -99,6 +100,17 @@ func heldThenEdited(s *State) {
 	s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(Attempts{}.Superseded(first.Mover, noon))
 }
 
+// editedBeforeTheEnd had its source changed while its mover listed.
+func editedBeforeTheEnd(s *State) {
+	boundPrime(s)
+	first := *s
+	runningMover(&first)
+	s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(Attempts{}.Superseded(first.Mover, noon))
+}
+
+// toldToEnd has its mover deleted, which is still there.
+func toldToEnd(s *State) { s.Mover.DeletionTimestamp = new(metav1.NewTime(noon)) }
+
 func TestDecideOfAVolumeThatHeldSomething(t *testing.T) {
 	cases := map[string]struct {
 		in   State
@@ -147,6 +159,21 @@ func TestDecideOfAVolumeThatHeldSomething(t *testing.T) {
 		"its request has changed since, so that it is tried again": {world(completedUnheard, otherSpec), StartMover},
 		"its source is gone": {world(completedUnheard, noSource), Wait},
 		"its claim goes":     {world(completedUnheard, deleting), DeletePrime},
+		"a mover that was recorded as edited, and has completed the volume since": {
+			world(editedBeforeTheEnd, otherSpec, doneMover), RecordFound,
+		},
+		"then it is deleted": {
+			world(editedBeforeTheEnd, afterBeginning, otherSpec, doneMover), DeleteMover,
+		},
+		"one that is told to end, and has completed the volume": {
+			world(editedBeforeTheEnd, otherSpec, doneMover, toldToEnd), RecordFound,
+		},
+		"one that is told to end, and has found something": {
+			world(editedBeforeTheEnd, otherSpec, kept, unprovenMover, toldToEnd), RecordFound,
+		},
+		"one that is told to end, and has said nothing yet": {
+			world(editedBeforeTheEnd, otherSpec, runningMover, toldToEnd), Wait,
+		},
 		"a volume that another claim has too is protected": {world(sharedVolume), KeepVolume},
 		"then it stays as it is":                           {world(sharedVolume, kept), Wait},
 		"it outlives its claim":                            {world(sharedVolume, deleting), KeepVolume},

@@ -53,6 +53,7 @@ func purpose(s State, a Action) string {
 		KeepVolume:     "give volume " + volume + " the reclaim policy Retain, because it is not empty",
 		StartMover:     "create pod " + mover,
 		RecordFailure:  "record on claim " + prime + " how pod " + mover + " ended",
+		RecordFound:    "record on claim " + prime + " what pod " + mover + " found on the volume",
 		DeleteMover:    "delete pod " + mover,
 		MarkPopulated:  "record on claim " + prime + " that its data is complete",
 		Rebind:         "hand volume " + volume + " over to this claim",

@@ -109,6 +109,15 @@ func rememberDisruption(s State) (Decision, bool) {
 	return Decision{Action: RecordFailure}, true
 }
 
+// rememberFound: a mover that a change or an eviction ends is recorded before it has ended. What it says of the volume
+// in the end is what the next one goes by, and decides whether the volume outlives its claim.
+func rememberFound(s State) (Decision, bool) {
+	if s.Mover == nil || s.Mover.DeletionTimestamp == nil || !foundSince(s) {
+		return Decision{}, false
+	}
+	return Decision{Action: RecordFound}, true
+}
+
 // rememberVanished: a mover that somebody deleted leaves nothing behind but what we have
 // seen of it. It counts as a disruption, so that whoever deletes every mover does not make
 // us start them without a pause.

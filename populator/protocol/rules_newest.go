@@ -133,10 +133,20 @@ func endOutdatedMover(s State) (Decision, bool) {
 	d := requestChanged(
 		why + " The mover is stopped and population goes on with the new request; verified data that still applies is kept.",
 	)
-	if ReadAttempts(s.Prime).Mover != string(s.Mover.UID) {
+	switch {
+	case ReadAttempts(s.Prime).Mover != string(s.Mover.UID):
 		return d.Then(RecordEdit), true
+	case foundSince(s):
+		return d.Then(RecordFound), true
 	}
 	return d.Then(DeleteMover), true
+}
+
+// foundSince tells that a mover which was recorded before it ended has said more of its volume since: it may have begun
+// to fill it, and completed it even, before it was told to end.
+func foundSince(s State) bool {
+	past := ReadAttempts(s.Prime)
+	return past.Mover == string(s.Mover.UID) && past.Found(s.Mover) != past
 }
 
 // waitForEdits slows a source down that is changed again and again.

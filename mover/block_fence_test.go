@@ -49,6 +49,9 @@ func fencedDevice(t *testing.T, lose string, size int) {
 	if !bytes.HasPrefix(got, []byte(lose[:min(len(lose), plan.HeaderSize)])) {
 		t.Error("the first sector was written by the fenced mover")
 	}
+	if rest := bytes.TrimLeft(got[max(len(lose), plan.HeaderSize):], "\xee"); len(rest) > 0 {
+		t.Errorf("%d bytes behind the first sector were written by the fenced mover", len(rest))
+	}
 }
 
 // TestASmallObjectOnADevice has its header too, although it ends in the sector of that: an attempt that was

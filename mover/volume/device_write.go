@@ -9,6 +9,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
@@ -36,21 +37,40 @@ func (d *Device) Reveal(first []byte) error {
 	return nil
 }
 
-// ownedEvery is after how many bytes a mover looks whether the device is still its own.
-const ownedEvery = 64 << 20
+// A mover looks whether the device is still its own before it writes for the first time, and again after so many bytes,
+// or so long: where S3 is slow, few bytes take longer than another mover needs to complete the device.
+const (
+	ownedEvery = 64 << 20
+	ownedFor   = 2 * time.Second
+)
 
 // DeviceWriter writes an object to a device but for its first sector, which it holds back.
 type DeviceWriter struct {
 	*Device
 
-	Held     []byte
-	at, next int64
-	looked   atomic.Int64 // Bytes since WriteAt has looked whose device it is.
-	mu       sync.Mutex   // Of Held, while WriteAt and ReadAt are used.
+	Held   []byte
+	at     int64
+	opened time.Time
+	due    atomic.Int64 // How long after that it looks again whose device it is.
+	unseen atomic.Int64 // Bytes since it looked.
+	mu     sync.Mutex   // Of Held, while WriteAt and ReadAt are used.
 }
 
 // Writer writes an object from its first byte on.
-func (d *Device) Writer() *DeviceWriter { return &DeviceWriter{Device: d, next: ownedEvery} }
+func (d *Device) Writer() *DeviceWriter {
+	return &DeviceWriter{Device: d, opened: time.Now()} //nolint:forbidigo // Only ever subtracted from.
+}
+
+// look fails when the device is not this mover's any more. It does not ask before every write.
+func (w *DeviceWriter) look(n int) error {
+	now := time.Since(w.opened)
+	if w.unseen.Add(int64(n)) < ownedEvery && int64(now) < w.due.Load() {
+		return nil
+	}
+	w.unseen.Store(0)
+	w.due.Store(int64(now + ownedFor))
+	return w.owned()
+}
 
 func (w *DeviceWriter) Write(b []byte) (int, error) {
 	n := min(len(b), plan.HeaderSize-len(w.Held))
@@ -59,11 +79,8 @@ func (w *DeviceWriter) Write(b []byte) (int, error) {
 	if len(b) == n {
 		return n, nil
 	}
-	if w.at >= w.next {
-		if err := w.owned(); err != nil {
-			return n, err
-		}
-		w.next = w.at + ownedEvery
+	if err := w.look(len(b)); err != nil {
+		return n, err
 	}
 	written, err := w.file.WriteAt(b[n:], w.at)
 	w.at += int64(written)
@@ -83,11 +100,8 @@ func (w *DeviceWriter) WriteAt(b []byte, off int64) (int, error) {
 	if n == len(b) {
 		return n, nil
 	}
-	if w.looked.Add(int64(len(b))) >= ownedEvery {
-		w.looked.Store(0)
-		if err := w.owned(); err != nil {
-			return n, err
-		}
+	if err := w.look(len(b)); err != nil {
+		return n, err
 	}
 	written, err := w.file.WriteAt(b[n:], off+int64(n))
 	if err != nil {

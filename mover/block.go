@@ -45,12 +45,6 @@ func (m *mover) fillDevice(ctx context.Context) (*ledger.Ledger, error) {
 	}
 	defer to.Close()
 	d := m.deviceLoadTo(to)
-	if e.Size > to.Size {
-		enough := volume.RoundUp(e.Size)
-		return nil, fault.New(wire.VolumeTooSmall,
-			"object %s has %s and the volume %s; raise spec.resources.requests.storage of the claim to at least %s",
-			plan.Quote(e.Key), volume.InUnits(e.Size), volume.InUnits(to.Size), volume.InUnits(enough)).Requiring(enough)
-	}
 	l := ledger.New(d.plan)
 	m.progress.ledger.Store(l)
 	by, err := d.enter(ctx, e)
@@ -102,6 +96,9 @@ func (d *deviceLoad) enter(ctx context.Context, e plan.Entry) (proof.Method, err
 	first, began := d.request.First(), d.request.Volume.Began
 	may := o.Admit(first, began)
 	d.status.held.Store(may != volume.Begin && may != volume.GoOn)
+	if e.Size > d.device.Size {
+		return proof.Unverified, d.tooSmall(e, o, may)
+	}
 	if may == volume.Recognise {
 		return d.recogniseOr(ctx, e, o.Refusal())
 	}
@@ -129,6 +126,18 @@ func (d *deviceLoad) takeOver(may volume.Admission, began bool) error {
 	}
 	d.status.began.Store(true)
 	return nil
+}
+
+// tooSmall refuses a device that cannot take the object. What is on it counts more than that: a volume that is too
+// small may be replaced.
+func (d *deviceLoad) tooSmall(e plan.Entry, o volume.Occupancy, may volume.Admission) error {
+	if may != volume.Begin && may != volume.GoOn {
+		return o.Refusal()
+	}
+	enough := volume.RoundUp(e.Size)
+	return fault.New(wire.VolumeTooSmall,
+		"object %s has %s and the volume %s; raise spec.resources.requests.storage of the claim to at least %s",
+		plan.Quote(e.Key), volume.InUnits(e.Size), volume.InUnits(d.device.Size), volume.InUnits(enough)).Requiring(enough)
 }
 
 // refuseWritten refuses a device on which a mover began and that carries neither its header nor a signature: that

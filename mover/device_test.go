@@ -75,3 +75,17 @@ func TestADeviceThatHoldsSomethingIsLeftAlone(t *testing.T) {
 		}
 	}
 }
+
+// TestADeviceThatIsTooSmallAndHoldsSomething is refused for what it holds: one that is only too small may be replaced.
+func TestADeviceThatIsTooSmallAndHoldsSomething(t *testing.T) {
+	s := startVersity(t)
+	s.put(t, "disk", content(1, 3<<20))
+	for attempt, began := range map[int]bool{1: false, 2: false, 3: true} {
+		b := blockBench(t, s.endpoint, 1<<20)
+		writeAt(t, b.options.Paths.Device, "LUKS\xba\xbe", 0)
+		b.request.Attempt, b.request.Volume.Began = attempt, began
+		if r := b.run(); r.Reason != wire.VolumeNotEmpty || !r.Held || r.Began || r.RequiredBytes > 0 {
+			t.Errorf("report of attempt %d is %+v, want %s", attempt, r, wire.VolumeNotEmpty)
+		}
+	}
+}

@@ -84,6 +84,13 @@ func TestAFencedMoverWritesNoMore(t *testing.T) {
 		"its journal is no more": func(t *testing.T, dir string, _ func() *ledger.Journal) {
 			write(t, filepath.Join(dir, ledger.JournalName), "x\n")
 		},
+		// As where a client of NFS still opens the old one under its name.
+		"its journal is another file, of the same words": func(t *testing.T, dir string, _ func() *ledger.Journal) {
+			words, err := os.ReadFile(filepath.Join(dir, ledger.JournalName))
+			mustDo(t, err)
+			write(t, filepath.Join(dir, ledger.JournalNext), string(words))
+			mustDo(t, os.Rename(filepath.Join(dir, ledger.JournalNext), filepath.Join(dir, ledger.JournalName)))
+		},
 	} {
 		for what, act := range map[string]func(ctx context.Context, t *transfer) error{
 			"a checkpoint": func(_ context.Context, t *transfer) error {

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -33,6 +34,8 @@ type Journal struct {
 	root *os.Root
 	own  plan.Header
 	file *os.File
+	// named means that the file had a name, as its file system tells, when it was put in place.
+	named bool
 }
 
 // TakeOver makes the journal this mover's own before anything else is written: a new file
@@ -71,7 +74,20 @@ func (j *Journal) take() error {
 	if err := root.Rename(JournalNext, JournalName); err != nil {
 		return err //nolint:wrapcheck // As above.
 	}
+	if j.named, err = j.isNamed(); err != nil {
+		return err
+	}
 	return errors.Join(syncDir(root, wire.JournalDir), syncDir(root, "."))
+}
+
+// isNamed tells that the file that is open is still found under a name.
+func (j *Journal) isNamed() (bool, error) {
+	info, err := j.file.Stat()
+	if err != nil {
+		return false, err //nolint:wrapcheck // Callers say what failed.
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Nlink > 0, nil
 }
 
 // inherit copies what an earlier mover noted for the same request. Where there is no room
@@ -159,6 +175,22 @@ func (j *Journal) Owned() error {
 		return fault.Fenced("pod " + h.Pod + " of another claim").Sharing()
 	case h != j.own:
 		return fault.Fenced("pod " + h.Pod)
+	}
+	return j.inPlace()
+}
+
+// inPlace fails when another file has taken the place of the one that is open. A client of NFS 4.1 opens what it knows
+// under a name, which may be the file that it holds open, for as long as it remembers the directory: up to a minute.
+// What it knows of that file is fresh then, and so is that it has no name any more.
+func (j *Journal) inPlace() error {
+	named, err := j.isNamed()
+	switch {
+	case errors.Is(err, fs.ErrClosed): // Nothing is written to it any more.
+		return nil
+	case err != nil:
+		return fmt.Errorf("read the journal: %w", err)
+	case j.named && !named:
+		return fault.Fenced("the journal is another file")
 	}
 	return nil
 }

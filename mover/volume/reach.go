@@ -18,15 +18,34 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// fsyncOnly are types of file systems that syncfs only hands the pages of to a program or a server,
-// which may keep them in memory: that is asked by fsync alone to write them (Linux, fuse_sync_fs in
-// fs/fuse/inode.c; there is no sync_fs in fs/smb/client/cifsfs.c and fs/9p/vfs_super.c).
-var fsyncOnly = []int64{unix.FUSE_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.V9FS_MAGIC}
+// syncfsIsEnough are types of file systems of which syncfs writes everything to the device, or has the server write it:
+// those of Linux for disks and memory, and two for a network (nfs_write_inode in fs/nfs/write.c, ceph_sync_fs in
+// fs/ceph/super.c). It only hands pages to a program or a server, which may keep them in memory and is asked by fsync
+// alone to write them, on FUSE (fuse_sync_fs in fs/fuse/inode.c), SMB, 9P and Lustre (there is no sync_fs in
+// fs/smb/client/cifsfs.c, fs/9p/vfs_super.c and lustre/llite/super25.c). A type that is not known is taken for one of
+// those: to sync each file by itself is slow, and never wrong.
+var syncfsIsEnough = []int64{
+	unix.EXT4_SUPER_MAGIC, // That of ext2 and ext3, too.
+	unix.XFS_SUPER_MAGIC,
+	unix.BTRFS_SUPER_MAGIC,
+	unix.F2FS_SUPER_MAGIC,
+	unix.BCACHEFS_SUPER_MAGIC,
+	0x2fc12fc1, // OpenZFS, ZFS_SUPER_MAGIC.
+	unix.OCFS2_SUPER_MAGIC,
+	0x01161970, // GFS2.
+	unix.MSDOS_SUPER_MAGIC,
+	unix.EXFAT_SUPER_MAGIC,
+	unix.OVERLAYFS_SUPER_MAGIC,
+	unix.TMPFS_MAGIC,
+	unix.RAMFS_MAGIC,
+	unix.NFS_SUPER_MAGIC,
+	unix.CEPH_SUPER_MAGIC,
+}
 
 // syncfsReaches tells whether syncfs writes a file system of this type to its device and tells of
 // what was refused. Before Linux 5.8 it tells of no refusal (commit 735e4ae5ba28).
 func syncfsReaches(kind int64, release string) bool {
-	return !slices.Contains(fsyncOnly, kind) && !olderThan(release, 5, 8)
+	return slices.Contains(syncfsIsEnough, kind) && !olderThan(release, 5, 8)
 }
 
 // olderThan compares the release of a kernel, such as 4.18.0-553.el8.x86_64. One that cannot be read is

@@ -25,6 +25,12 @@ func TestSyncfsReaches(t *testing.T) {
 		{unix.CIFS_SUPER_MAGIC, "6.18.44", false},
 		{unix.SMB2_SUPER_MAGIC, "6.18.44", false},
 		{unix.V9FS_MAGIC, "6.18.44", false},
+		{0x0bd00bd0, "6.18.44", false}, // Lustre.
+		{0x19830326, "6.18.44", false}, // BeeGFS.
+		{0x12345678, "6.18.44", false}, // Nobody knows.
+		{unix.XFS_SUPER_MAGIC, "6.18.44", true},
+		{unix.TMPFS_MAGIC, "6.18.44", true},
+		{unix.CEPH_SUPER_MAGIC, "6.18.44", true},
 		{unix.EXT4_SUPER_MAGIC, "unknown", true},
 	} {
 		if got := syncfsReaches(tt.kind, tt.release); got != tt.want {

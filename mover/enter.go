@@ -123,7 +123,8 @@ func (t *transfer) prove(ctx context.Context) error {
 // isWhole tells that nothing is left to do on a volume whose files are proven, and if so
 // enters all of it into the ledger.
 func (t *transfer) isWhole() bool {
-	if len(t.proven) < t.plan.Files() || !t.volume.OwnersAreSet(t.plan, t.request.Files) {
+	if len(t.proven) < t.plan.Files() || !t.volume.OwnersAreSet(t.plan, t.request.Files) ||
+		t.attributes != nil && !t.attributes.IsDone() {
 		return false
 	}
 	for _, e := range t.plan.Entries {

@@ -102,6 +102,44 @@ func mustBeTree(t *testing.T, want map[string]string, p *bench) {
 	}
 }
 
+// TestAVolumeThatWasFilledWithoutAttributes is not taken for one that was restored: another request completed it.
+func TestAVolumeThatWasFilledWithoutAttributes(t *testing.T) {
+	s := startVersity(t)
+	for name, last := range map[string]func(b *bench){
+		"a link":             func(b *bench) { mustDo(t, os.Symlink("a", filepath.Join(b.paths.Volume, "link"))) },
+		"an empty directory": func(b *bench) { mustDo(t, os.Mkdir(filepath.Join(b.paths.Volume, "empty"), 0o755)) },
+		"times alone":        func(*bench) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newExport(t, s.endpoint)
+			b.request.Source.Prefix = strings.ReplaceAll(name, " ", "-") + "/"
+			b.file("a", "a")
+			b.settle()
+			last(b)
+			b.mustBeDone(b.run())
+			want := withoutOwners(tree(t, b.paths.Volume))
+			for began, reason := range map[bool]wire.Reason{false: "", true: wire.VolumeNotEmpty} {
+				p, r := b.populate(func(r *wire.Request) { r.Policy.RestoreAttributes = false })
+				p.mustBeDone(r)
+				p.request.Policy.RestoreAttributes = true
+				p.request.Attempt, p.request.Volume.Began = 2, began
+				if r := p.run(); r.Reason != reason {
+					t.Errorf("after one that began (%v) the report is %+v, want %q", began, r, reason)
+				}
+				if began {
+					continue
+				}
+				mustBeTree(t, want, p)
+				before := snapshot(t, p.paths.Volume)
+				p.request.Attempt, p.request.Volume.Began = 3, true
+				if r := p.mustBeDone(p.run()); r.FetchedBytes > 0 || snapshot(t, p.paths.Volume) != before {
+					t.Errorf("one that was restored is not taken for that: %+v", r)
+				}
+			}
+		})
+	}
+}
+
 // What is not as it was exported is taken as it is, and counted.
 func TestObjectsThatChangedAfterTheExport(t *testing.T) {
 	s := startVersity(t)

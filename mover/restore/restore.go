@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -190,6 +191,38 @@ func (r Restore) link(e manifest.Entry) (bool, error) {
 		)
 	}
 	return false, fmt.Errorf("make link %s: %w", plan.Quote(e.Path), fault.NotWritable(err))
+}
+
+// granule is how coarse a file system's times are at most: those of FAT are of two seconds.
+const granule = 2 * time.Second
+
+// IsDone tells whether all was restored before. A volume may also have been filled without that, for an earlier
+// request: then its links and empty directories are missing, or its files have the times of when they were written.
+func (r Restore) IsDone() bool {
+	return !slices.ContainsFunc(r.Manifest.Entries, func(e manifest.Entry) bool {
+		return r.wants(e) && !r.isThere(e)
+	})
+}
+
+// isThere tells that an entry is as Run has left it, as far as its file system shows who wrote it.
+func (r Restore) isThere(e manifest.Entry) bool {
+	if e.Type == manifest.File {
+		i, ok := r.Plan.Find(e.Path)
+		if !ok || r.Plan.Entries[i].Size != e.Size || r.Plan.TagText(r.Plan.Entries[i].ETag) != e.ETag {
+			return true // It is as without a manifest.
+		}
+		s, err := r.Volume.Stat(e.Path)
+		return err == nil && time.Duration(s.Mtim.Nano()-e.ModTime).Abs() < granule
+	}
+	if r.isDisplaced(e) {
+		return true // Likewise.
+	}
+	if e.Type == manifest.Link {
+		target, err := r.Volume.Data.Readlink(e.Path)
+		return err == nil && target == string(e.Target)
+	}
+	info, err := r.Volume.Data.Lstat(e.Path)
+	return err == nil && info.IsDir()
 }
 
 // IsRestored tells of something on a volume that no plan names whether the manifest does: a directory

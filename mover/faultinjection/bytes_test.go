@@ -114,7 +114,7 @@ func TestABodyThatStalls(t *testing.T) {
 				s := startServer(t)
 				want := s.data(t, 10)
 				a := newAttempt(t, engine, startHandler(t, s, lying(key, 1, stalling)))
-				if r := a.run(time.Minute, want); r.Class != wire.Done {
+				if r := a.run(3*time.Minute, want); r.Class != wire.Done {
 					t.Errorf("the report is %+v", r)
 				}
 			})

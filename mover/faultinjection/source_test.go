@@ -51,6 +51,7 @@ func TestAnObjectThatChangesAfterTheListing(t *testing.T) {
 					}
 					return false
 				}))
+				a.options.IdleTimeout = time.Minute // More than a busy machine takes to change a large one.
 				r := a.run(2*time.Minute, want)
 				a.mustEnd(r, wire.SourceChanged)
 				if !r.Class.Again() {

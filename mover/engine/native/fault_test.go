@@ -298,9 +298,11 @@ func TestKeysExpire(t *testing.T) {
 		}
 		return false
 	}
+	start := time.Now()
 	f.mustRun()
 	f.mustHold()
-	if n := asked.Load(); n < 2 || n > 10 {
+	most := 10 + int64(time.Since(start)/keysFor) // A busy machine takes longer.
+	if n := asked.Load(); n < 2 || n > most {
 		t.Errorf("keys were asked for %d times", n)
 	}
 }
@@ -322,10 +324,11 @@ func TestVolumeFails(t *testing.T) {
 	}
 }
 
-// A context that ends stops everything within a moment, and nothing is reported after it.
+// A context that ends stops everything, whatever the server does, and nothing is reported after it.
 func TestContextEnds(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
+	f.config.Idle = time.Hour // Nothing but the context ends what hangs.
 	for i := range 20 {
 		f.put("small"+strconv.Itoa(i), random(byte(i), 1000), nil)
 	}
@@ -343,12 +346,15 @@ func TestContextEnds(t *testing.T) {
 		}
 		return false
 	}
-	start := time.Now()
-	if err := f.run(ctx); !errors.Is(err, reason) {
-		t.Errorf("Fetch: %v, want the cause of the context", err)
-	}
-	if took := time.Since(start); took > time.Second {
-		t.Errorf("it took %s", took)
+	ended := make(chan error, 1)
+	go func() { ended <- f.run(ctx) }()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, reason) {
+			t.Errorf("Fetch: %v, want the cause of the context", err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it waits for the server")
 	}
 	for _, file := range f.files {
 		if !file.ended {

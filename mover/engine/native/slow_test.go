@@ -18,14 +18,14 @@ import (
 func TestASlowBodyIsNoStall(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.config.Idle = 800 * time.Millisecond
+	f.config.Idle = 2 * time.Second
 	body := random(1, 20)
 	f.put("object", body, nil)
 	f.fault = func(w http.ResponseWriter, _ *http.Request, _ int) bool {
 		conn := hijack(w)
 		_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nETag: \"%s\"\r\nContent-Length: %d\r\n\r\n", f.tasks[0].ETag, len(body))
 		for i := range body {
-			time.Sleep(100 * time.Millisecond) //nolint:forbidigo // It is what a slow server does.
+			time.Sleep(200 * time.Millisecond) //nolint:forbidigo // It is what a slow server does.
 			_, _ = conn.Write(body[i : i+1])
 		}
 		return true
@@ -116,7 +116,7 @@ func TestASlowVolumeIsNoStall(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
-			f.config.Idle = 400 * time.Millisecond
+			f.config.Idle = 1500 * time.Millisecond // Less than a busy machine needs would be a stall of the server.
 			f.put("object", random(1, 1_000_000), nil)
 			e := New(f.config)
 			defer e.Close()

@@ -85,7 +85,7 @@ func TestCheck(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			patience := 300 * time.Millisecond
+			patience := 3 * time.Second // At the end of which it must have looked once.
 			if c.want == "" {
 				patience = time.Minute // What works comes in its time, on a slow machine too.
 			}

@@ -36,8 +36,9 @@ func limited(t *testing.T, l *limits, hook http.HandlerFunc, http2 bool) *httpte
 	return server
 }
 
+// small limits, but for the time to read a body: what is not slow is read however busy the machine is.
 func small() *limits {
-	return &limits{body: 10, read: 200 * time.Millisecond, wait: 200 * time.Millisecond, place: make(chan struct{}, 1)}
+	return &limits{body: 10, read: time.Minute, wait: 200 * time.Millisecond, place: make(chan struct{}, 1)}
 }
 
 func post(t *testing.T, server *httptest.Server, body io.Reader) (int, string) {
@@ -47,6 +48,9 @@ func post(t *testing.T, server *httptest.Server, body io.Reader) (int, string) {
 		t.Fatal(err)
 	}
 	response, err := server.Client().Do(request)
+	if s, ok := body.(*slow); ok {
+		close(s.answered)
+	}
 	if err != nil {
 		return 0, err.Error()
 	}
@@ -55,12 +59,15 @@ func post(t *testing.T, server *httptest.Server, body io.Reader) (int, string) {
 	return response.StatusCode, string(text)
 }
 
-// slow sends a byte, and then nothing for long.
-type slow struct{ sent bool }
+// slow sends a byte, and then nothing until it is answered.
+type slow struct {
+	sent     bool
+	answered chan struct{}
+}
 
 func (s *slow) Read(p []byte) (int, error) {
 	if s.sent {
-		time.Sleep(2 * time.Second)
+		<-s.answered
 		return 0, io.EOF
 	}
 	s.sent = true
@@ -72,7 +79,7 @@ func TestLimits(t *testing.T) {
 	echo := func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }
 	for _, http2 := range []bool{false, true} {
 		for name, tt := range map[string]struct {
-			body       io.Reader
+			body       io.Reader // nil is one that does not end.
 			wantStatus int
 			wantText   string
 		}{
@@ -82,11 +89,15 @@ func TestLimits(t *testing.T) {
 				io.MultiReader(strings.NewReader("0123456789"), strings.NewReader("a")), 413,
 				"larger than 10 bytes",
 			},
-			"a slow one": {&slow{}, 408, "took longer than"},
+			"a slow one": {nil, 408, "took longer than"},
 		} {
 			t.Run(fmt.Sprintf("%s, HTTP/2 %t", name, http2), func(t *testing.T) {
 				t.Parallel()
-				status, text := post(t, limited(t, small(), echo, http2), tt.body)
+				limits := small()
+				if tt.body == nil {
+					limits.read, tt.body = 200*time.Millisecond, &slow{answered: make(chan struct{})}
+				}
+				status, text := post(t, limited(t, limits, echo, http2), tt.body)
 				if status != tt.wantStatus || !strings.Contains(text, tt.wantText) {
 					t.Errorf("answered %d %q, want %d %q", status, text, tt.wantStatus, tt.wantText)
 				}

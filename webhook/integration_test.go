@@ -3,21 +3,14 @@
 package webhook
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"maps"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"sync"
 	"testing"
-	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -104,6 +97,11 @@ func newManager(t *testing.T) *manager {
 	}
 	m.create(t, shipped)
 	installPolicies(t, c)
+	await(t, "the webhook to be called", func() bool { // Until the API server knows the configuration it asks nobody.
+		probe := newClaim("default", "probe", annotate(v1alpha1.AnnotationSource, "imagenet"))
+		err := c.Create(t.Context(), probe, client.DryRunAll)
+		return err == nil && len(m.called()) > 0
+	})
 	config.Impersonate = rest.ImpersonationConfig{UserName: ourselves, Groups: []string{"system:masters"}}
 	if m.us, err = client.New(config, client.Options{Scheme: s}); err != nil {
 		t.Fatal(err)
@@ -116,28 +114,6 @@ func (m *manager) create(t *testing.T, o client.Object) {
 	if err := m.Create(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// servingPair is what API servers expect of the Service.
-func servingPair(t *testing.T) (tls.Certificate, []byte) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber:          big.NewInt(1),
-		DNSNames:              []string{"s3populator." + ownNamespace + ".svc"},
-		NotAfter:              time.Now().Add(time.Hour),
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate := tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-	return certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
 // newClaim asks for a volume, and for more by change.

@@ -97,6 +97,11 @@ func newCast(t *testing.T) *cast {
 		},
 	)
 	installPolicies(t, c.Client)
+	for _, user := range []string{podder, claimer, exporter, importer} {
+		await(t, "the rights of "+user, func() bool {
+			return c.as[user].List(t.Context(), &corev1.PersistentVolumeClaimList{}, client.InNamespace("plain")) == nil
+		})
+	}
 	return c
 }
 
@@ -139,7 +144,7 @@ func (c *cast) grant(t *testing.T, user string, rule rbacv1.PolicyRule) {
 
 func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	patience, again := time.After(30*time.Second), time.NewTicker(100*time.Millisecond)
+	patience, again := time.After(2*time.Minute), time.NewTicker(100*time.Millisecond)
 	defer again.Stop()
 	for !done() {
 		select {

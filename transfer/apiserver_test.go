@@ -111,7 +111,7 @@ func (w *world) create(t *testing.T, o client.Object) {
 
 func (w *world) await(t *testing.T, what string, done func() error) {
 	t.Helper()
-	patience, again := time.After(30*time.Second), time.NewTicker(50*time.Millisecond)
+	patience, again := time.After(2*time.Minute), time.NewTicker(50*time.Millisecond)
 	defer again.Stop()
 	for {
 		err := done()

@@ -105,10 +105,12 @@ func (w *world) testPolicy(t *testing.T) {
 	held(false)
 	w.create(t, policy())
 	held(true)
-	claim.Finalizers = claim.Finalizers[1:]
-	if err := w.Update(t.Context(), claim); err != nil {
-		t.Fatal(err)
-	}
+	w.await(t, "the other finalizer to be taken away", func() error {
+		return w.look(t, claim, func() error {
+			claim.Finalizers = claim.Finalizers[1:]
+			return w.Update(t.Context(), claim) // Others may write to it at the same time.
+		})
+	})
 	if err := w.Delete(t.Context(), claim); err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,9 @@ func (k *kubelet) play(t *testing.T) {
 				t.Errorf("shard %d has two pods at once", shard)
 			}
 		}
-		k.end(t, p, k.report(t, p, shard))
+		if said := k.end(t, p, k.report(t, p, shard)); said && err == nil {
+			k.ran[shard]++
+		}
 	}
 }
 
@@ -62,10 +64,8 @@ func (k *kubelet) report(t *testing.T, p *corev1.Pod, shard int) wire.Report {
 	case wire.StepPlan:
 		done.Plan, done.Shards = "sha256:p", 4
 	case wire.StepShard:
-		n := k.ran[shard]
-		k.ran[shard]++
 		if ends := k.ends[shard]; len(ends) > 0 {
-			return ends[min(n, len(ends)-1)]
+			return ends[min(k.ran[shard], len(ends)-1)]
 		}
 	case wire.StepFinish:
 		done.ManifestDigest = "sha256:x"
@@ -73,7 +73,8 @@ func (k *kubelet) report(t *testing.T, p *corev1.Pod, shard int) wire.Report {
 	return done
 }
 
-func (k *kubelet) end(t *testing.T, p *corev1.Pod, r wire.Report) {
+// end tells whether the pod could be ended as it was seen.
+func (k *kubelet) end(t *testing.T, p *corev1.Pod, r wire.Report) bool {
 	t.Helper()
 	p.Status.Phase = corev1.PodSucceeded
 	if r.Class != wire.Done {
@@ -84,9 +85,11 @@ func (k *kubelet) end(t *testing.T, p *corev1.Pod, r wire.Report) {
 			ExitCode: int32(r.Class.ExitCode()), Message: string(r.Encode()), FinishedAt: metav1.Now(),
 		}},
 	}}
-	if err := client.IgnoreNotFound(k.world.Status().Update(t.Context(), p)); err != nil {
+	err := k.world.Status().Update(t.Context(), p)
+	if client.IgnoreNotFound(err) != nil {
 		t.Log(err) // It has changed since.
 	}
+	return err == nil
 }
 
 // What a Job of a real cluster makes of what movers say: a shard that fails twice is complete in the end, one that

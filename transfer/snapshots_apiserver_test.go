@@ -21,6 +21,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/kubetest"
 	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/populator/places"
 	"github.com/s3populator/s3populator/transfer/export"
@@ -85,7 +86,9 @@ func TestWithoutSnapshots(t *testing.T) {
 	if err := (export.Sweeper{Reconciler: r}).Sweep(t.Context()); err != nil {
 		t.Errorf("the sweeper cannot do without snapshots: %v", err)
 	}
-	_, err := envtest.InstallCRDs(w.config, envtest.CRDInstallOptions{Paths: []string{"../internal/kubetest/snapshots"}})
+	_, err := envtest.InstallCRDs(w.config, envtest.CRDInstallOptions{
+		Paths: []string{"../internal/kubetest/snapshots"}, MaxTime: kubetest.Patience,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,10 +7,15 @@ package kubetest
 
 import (
 	"testing"
+	"time"
 
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
+
+// Patience is how long each part of a control plane may take to start, to know what it is told, and to end, on a
+// machine that is busy.
+const Patience = 2 * time.Minute
 
 // Options of an API server.
 type Options struct {
@@ -21,7 +26,13 @@ type Options struct {
 // APIServer starts an API server that ends with the test.
 func APIServer(t testing.TB, o Options) *rest.Config {
 	t.Helper()
-	env := &envtest.Environment{CRDDirectoryPaths: o.CRDs, ErrorIfCRDPathMissing: true}
+	env := &envtest.Environment{
+		CRDDirectoryPaths:        o.CRDs,
+		ErrorIfCRDPathMissing:    true,
+		CRDInstallOptions:        envtest.CRDInstallOptions{MaxTime: Patience},
+		ControlPlaneStartTimeout: Patience,
+		ControlPlaneStopTimeout:  Patience,
+	}
 	server := env.ControlPlane.GetAPIServer()
 	env.ControlPlane.Etcd = &envtest.Etcd{}
 	server.Path = Program(t, "kube-apiserver")

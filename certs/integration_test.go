@@ -18,6 +18,10 @@ import (
 // healing is what the user is promised.
 const healing = 10 * time.Second
 
+// aLeaf lives as long as a busy machine needs: a CA has to be published for a twelfth of it before one is served by it,
+// and the last sixth of it is all the time that there is to serve another one.
+const aLeaf = 3 * LeastLeafDuration
+
 // seconds makes everything happen while a test waits.
 func seconds(ca, leaf time.Duration) func(*Options) {
 	return func(o *Options) { o.CADuration, o.LeafDuration = ca, leaf }
@@ -47,12 +51,13 @@ func TestWithAnAPIServer(t *testing.T) {
 // testRotationByAge lets two replicas live through two CAs, each by 2/3 of its age, and many leaves.
 func testRotationByAge(t *testing.T, config *rest.Config) {
 	w := newWorld(t, config, "rotation-by-age")
-	change := seconds(LeastCADuration, 9*time.Second)
+	const ca = 2 * LeastCADuration
+	change := seconds(ca, aLeaf)
 	a, b := w.start(t, "a", change), w.start(t, "b", change)
 	w.register(t, a, b)
 	stop := w.load(t)
 	defer stop()
-	eventually(t, 3*LeastCADuration, "three CAs served by both replicas", func() bool {
+	eventually(t, 3*ca, "three CAs served by both replicas", func() bool {
 		casA, leavesA := a.tally()
 		casB, leavesB := b.tally()
 		return casA >= 3 && casB >= 3 && leavesA >= 8 && leavesB >= 8
@@ -62,7 +67,7 @@ func testRotationByAge(t *testing.T, config *rest.Config) {
 // testDeletedSecret also is how an administrator asks for a new CA.
 func testDeletedSecret(t *testing.T, config *rest.Config) {
 	w := newWorld(t, config, "deleted-secret")
-	change := seconds(time.Hour, LeastLeafDuration)
+	change := seconds(time.Hour, aLeaf)
 	a, b := w.start(t, "a", change), w.start(t, "b", change)
 	w.register(t, a, b)
 	stop := w.load(t)
@@ -80,7 +85,7 @@ func testDeletedSecret(t *testing.T, config *rest.Config) {
 			return bytes.Contains(text, before.Data["tls.crt"]) && bytes.Contains(text, w.secret(t).Data["tls.crt"]) &&
 				bytes.Equal(text, a.CABundle())
 		})
-		eventually(t, 2*LeastLeafDuration, "served by both", func() bool {
+		eventually(t, 2*aLeaf, "served by both", func() bool {
 			casA, _ := a.tally()
 			casB, _ := b.tally()
 			return casA >= round && casB >= round
@@ -177,6 +182,7 @@ func testMissingRight(t *testing.T, config *rest.Config) {
 	if role, err = roles.Update(t.Context(), role, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, time.Minute, "known to the API server", func() bool { return w.may(t, "get") && !w.may(t, "patch") })
 	a := w.start(t, "a", func(*Options) {})
 	w.register(t, a)
 	eventually(t, healing, "told why it is not ready", func() bool {

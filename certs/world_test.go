@@ -17,6 +17,7 @@ import (
 
 	admission "k8s.io/api/admission/v1"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -84,6 +85,21 @@ func (w *world) grant(t *testing.T) {
 	)
 	create(t, api.ClusterRoleBindings().Create,
 		&rbacv1.ClusterRoleBinding{ObjectMeta: meta, Subjects: user, RoleRef: bind("ClusterRole")})
+}
+
+// may asks the API server what a manager may do with the configuration: it learns of a role a moment later.
+func (w *world) may(t *testing.T, verb string) bool {
+	t.Helper()
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User: w.name, ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Group: "admissionregistration.k8s.io", Resource: "mutatingwebhookconfigurations", Name: w.name, Verb: verb,
+		},
+	}}
+	answer, err := w.admin.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.Status.Allowed
 }
 
 // create calls the Create of one kind's client.
@@ -201,7 +217,7 @@ func allow(w http.ResponseWriter, req *http.Request) {
 // register makes a configuration that calls each replica for each new ConfigMap of the world.
 func (w *world) register(t *testing.T, replicas ...*replica) {
 	t.Helper()
-	fail, none, path, seconds := admissionv1.Fail, admissionv1.SideEffectClassNone, "/", int32(5)
+	fail, none, path, seconds := admissionv1.Fail, admissionv1.SideEffectClassNone, "/", int32(30)
 	config := &admissionv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
 	for _, r := range replicas {
 		config.Webhooks = append(config.Webhooks, admissionv1.MutatingWebhook{
@@ -246,7 +262,7 @@ func (w *world) review(ctx context.Context) error {
 // load reviews until it is stopped, then tells how many there were and fails for each refusal.
 func (w *world) load(t *testing.T) (stop func()) {
 	t.Helper()
-	eventually(t, 30*time.Second, "a review allowed by every replica", func() bool {
+	eventually(t, time.Minute, "a review allowed by every replica", func() bool {
 		allowed := w.review(t.Context()) == nil
 		for _, r := range w.called { // Until the API server knows the configuration it asks nobody.
 			cas, _ := r.tally()

@@ -9,13 +9,18 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
+// looking is how long others may have a device open only to look at it, as ReleaseUnder does with all of them.
+const looking = time.Second
+
 // Detach frees a device. While others have it open, the kernel only promises to free it when the
-// last of them closes it. A device that is free already is no error.
+// last of them closes it: those that only look are waited for. A device that is free already is no error.
 func Detach(path string) error {
+	shown := backingOf(path)
 	err := control(path, unix.LOOP_CLR_FD)
 	if errors.Is(err, unix.ENXIO) || errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -23,7 +28,16 @@ func Detach(path string) error {
 	if err != nil {
 		return fmt.Errorf("detach %s: %w", path, err)
 	}
+	for begin := time.Now(); shown != "" && backingOf(path) == shown && time.Since(begin) < looking; {
+		time.Sleep(time.Millisecond)
+	}
 	return nil
+}
+
+// backingOf is what a device shows, by the name that the kernel knows; empty when it is free.
+func backingOf(path string) string {
+	name, _ := os.ReadFile(filepath.Join("/sys/block", filepath.Base(path), "loop/backing_file"))
+	return string(name)
 }
 
 // Refresh makes a device as large as its backing file has become.

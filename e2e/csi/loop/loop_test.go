@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -42,14 +43,21 @@ func attach(t *testing.T, path string, opts loop.Options) *loop.Handle {
 	return handle
 }
 
+// wantDevices waits: the kernel frees a device when the last closes it, and other tests look at all devices.
 func wantDevices(t *testing.T, path string, want ...string) {
 	t.Helper()
-	used, err := loop.List()
-	if err != nil {
-		t.Fatalf("list: %v", err)
-	}
-	if diff := cmp.Diff(want, loop.Of(path, used)); diff != "" {
-		t.Errorf("devices of %s (-want +got):\n%s", path, diff)
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		used, err := loop.List()
+		if err != nil {
+			t.Fatalf("list: %v", err)
+		}
+		diff := cmp.Diff(want, loop.Of(path, used))
+		if diff == "" {
+			return
+		}
+		if time.Since(begin) > roottest.Patience {
+			t.Fatalf("devices of %s (-want +got):\n%s", path, diff)
+		}
 	}
 }
 

@@ -12,11 +12,15 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/s3populator/s3populator/e2e/csi/loop"
 	"github.com/s3populator/s3populator/e2e/csi/mount"
 	"github.com/s3populator/s3populator/internal/testenv"
 )
+
+// Patience is how long a device may stay attached because others look at it.
+const Patience = 10 * time.Second
 
 // inside marks the process that runs in a mount namespace of its own.
 const inside = "CSI_TEST_INSIDE_NAMESPACE"
@@ -83,6 +87,9 @@ func NothingLeft(t *testing.T, dir string) {
 		}
 	}
 	devices, err := loop.Under(dir)
+	for begin := time.Now(); len(devices) > 0 && time.Since(begin) < Patience; devices, err = loop.Under(dir) {
+		time.Sleep(time.Millisecond)
+	}
 	if err != nil {
 		t.Fatalf("list devices: %v", err)
 	}

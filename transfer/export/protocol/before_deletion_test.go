@@ -26,16 +26,16 @@ func TestTheLastHopeDoesNotExpire(t *testing.T) {
 		state State
 		want  Action
 	}{
-		"failed":        {world(unguarded, ttl(1), last, over(v1alpha1.ConditionFailed, time.Hour)), Wait},
-		"paths skipped": {world(unguarded, ttl(1), last, skipped, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
+		"failed":        {world(unguarded, ttl(1), last, given, over(v1alpha1.ConditionFailed, time.Hour)), Wait},
+		"paths skipped": {world(unguarded, ttl(1), last, skipped, given, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
 		"that was wanted": {
 			world(unguarded, ttl(1), last, skipped, wanted, given, over(v1alpha1.ConditionComplete, time.Hour)), DeleteExport,
 		},
 		"that was wanted, and nobody believes it": {
 			world(unguarded, ttl(1), last, skipped, wanted, over(v1alpha1.ConditionComplete, time.Hour)), Wait,
 		},
-		"files changed": {world(unguarded, ttl(1), last, changed, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
-		"files went":    {world(unguarded, ttl(1), last, gone, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
+		"files changed": {world(unguarded, ttl(1), last, changed, given, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
+		"files went":    {world(unguarded, ttl(1), last, gone, given, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
 		"complete":      {world(unguarded, ttl(1), last, given, over(v1alpha1.ConditionComplete, time.Hour)), DeleteExport},
 		"complete, of an export claim that was made anew": {
 			world(unguarded, ttl(1), last, over(v1alpha1.ConditionComplete, time.Hour)), Wait,

@@ -73,6 +73,16 @@ func pair(t *testing.T) (dir string, old *transfer, next func() *ledger.Journal)
 	}
 }
 
+// unseenJournal puts another file in the place of a journal whose mover reads the old words under that name, as a
+// client of NFS does for a while.
+func unseenJournal(t *testing.T, dir string) {
+	t.Helper()
+	words, err := os.ReadFile(filepath.Join(dir, ledger.JournalName))
+	mustDo(t, err)
+	write(t, filepath.Join(dir, ledger.JournalNext), string(words))
+	mustDo(t, os.Rename(filepath.Join(dir, ledger.JournalNext), filepath.Join(dir, ledger.JournalName)))
+}
+
 // TestAFencedMoverWritesNoMore: a mover that has lost its journal ends before its next
 // checkpoint and before it removes anything.
 func TestAFencedMoverWritesNoMore(t *testing.T) {
@@ -84,12 +94,8 @@ func TestAFencedMoverWritesNoMore(t *testing.T) {
 		"its journal is no more": func(t *testing.T, dir string, _ func() *ledger.Journal) {
 			write(t, filepath.Join(dir, ledger.JournalName), "x\n")
 		},
-		// As where a client of NFS still opens the old one under its name.
 		"its journal is another file, of the same words": func(t *testing.T, dir string, _ func() *ledger.Journal) {
-			words, err := os.ReadFile(filepath.Join(dir, ledger.JournalName))
-			mustDo(t, err)
-			write(t, filepath.Join(dir, ledger.JournalNext), string(words))
-			mustDo(t, os.Rename(filepath.Join(dir, ledger.JournalNext), filepath.Join(dir, ledger.JournalName)))
+			unseenJournal(t, dir)
 		},
 	} {
 		for what, act := range map[string]func(ctx context.Context, t *transfer) error{
@@ -268,7 +274,8 @@ func TestAMoverWhoseVolumeAnotherClaimHasToo(t *testing.T) {
 		"its journal is no more": func(t *testing.T, dir string) {
 			write(t, filepath.Join(dir, ledger.JournalName), "x\n")
 		},
-		"its journal is another claim's": func(t *testing.T, dir string) { journalOf(t, dir, "another-claim") },
+		"its journal is another claim's":             func(t *testing.T, dir string) { journalOf(t, dir, "another-claim") },
+		"its journal is another file, as yet unseen": unseenJournal,
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b *bench

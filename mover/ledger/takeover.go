@@ -181,7 +181,8 @@ func (j *Journal) Owned() error {
 
 // inPlace fails when another file has taken the place of the one that is open. A client of NFS 4.1 opens what it knows
 // under a name, which may be the file that it holds open, for as long as it remembers the directory: up to a minute.
-// What it knows of that file is fresh then, and so is that it has no name any more.
+// What it knows of that file is fresh then, and so is that it has no name any more. Whose the other file is does not
+// follow: it may be another claim's.
 func (j *Journal) inPlace() error {
 	named, err := j.isNamed()
 	switch {
@@ -190,7 +191,7 @@ func (j *Journal) inPlace() error {
 	case err != nil:
 		return fmt.Errorf("read the journal: %w", err)
 	case j.named && !named:
-		return fault.Fenced("the journal is another file")
+		return fault.Fenced("the journal is another file").Sharing()
 	}
 	return nil
 }

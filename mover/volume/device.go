@@ -87,7 +87,7 @@ func (d *Device) writeSector(sector []byte) error {
 	if _, err := d.file.WriteAt(sector, 0); err != nil {
 		return fmt.Errorf("write the device: %w", err)
 	}
-	if err := d.file.Sync(); err != nil {
+	if err := fsync(d.file); err != nil {
 		return fmt.Errorf("write the device: %w", err)
 	}
 	return nil

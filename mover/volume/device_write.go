@@ -24,7 +24,10 @@ func (d *Device) Reveal(first []byte) error {
 	copy(sector, first)
 	d.revealed = true
 	if err := d.writeSector(sector); err != nil {
-		return errors.Join(err, d.TakeOver())
+		// A device that does not answer may do so for minutes, and another mover may have completed it by then. So the
+		// header is not written back; whoever writes next looks for it.
+		d.revealed = d.owned() != nil
+		return err
 	}
 	d.forget(int64(len(sector)))
 	got := make([]byte, len(sector))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -84,4 +85,39 @@ func emptiedVolume(t *testing.T, refuses string, early, back bool) {
 	if diff := cmp.Diff(before, tree(t, populated.paths.Volume)); diff != "" {
 		t.Errorf("(-exported +populated):\n%s", diff)
 	}
+}
+
+// An upload whose end nobody waited for may become an object when the export before is put back, over one that this
+// lists.
+func TestAnEmptiedVolumeEndsUploadsFirst(t *testing.T) {
+	eachServer(t, func(t *testing.T, s *s3server) {
+		var late atomic.Pointer[http.Request]
+		p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+			switch {
+			case r.Method == http.MethodPost && r.URL.Query().Has("uploadId"):
+				late.Store(kept(t, r))
+				return s3Error(w, http.StatusForbidden, "AccessDenied")
+			case r.Method == http.MethodPut && keyOf(r) == "runs/1/"+manifest.Key:
+				arrives(t, s, late.Load())
+			}
+			return false
+		})
+		b := newExport(t, s.endpoint)
+		at, before := filepath.Join(b.paths.Volume, "f"), content(1, 17<<20)
+		mustDo(t, os.WriteFile(at, before, 0o600))
+		b.mustBeDone(b.run())
+		mustDo(t, os.WriteFile(at, content(2, 17<<20), 0o600))
+		b.request.Source.Endpoint, b.request.Export.Run, b.request.Export.DeleteExtra = p.URL, "run-2", true
+		if r := b.run(); r.Reason != wire.AccessDenied || late.Load() == nil {
+			t.Fatalf("the report of the first attempt is %+v", r)
+		}
+		mustDo(t, os.Remove(at))
+		b.request.Attempt = 2
+		if r := b.run(); r.Reason != wire.SourceEmpty || s.manifestOf(t, "runs/1/").Run != "run-1" {
+			t.Errorf("the report is %+v, and there are %v", r, s.keys(t, "runs/1/"))
+		}
+		if s.object(t, "runs/1/f") != string(before) {
+			t.Error("the object is not the one that the manifest lists")
+		}
+	})
 }

@@ -60,6 +60,7 @@ func (x *export) giveBack(ctx context.Context) (string, error) {
 	if !x.last.aside || !x.policy.marked || x.options.DryRun {
 		return "", nil
 	}
+	x.endLate(ctx) // As ahead of any proof.
 	m := x.last.here.Manifest
 	lost, err := x.lost(ctx, x.home.base, m)
 	if err != nil {

@@ -64,7 +64,7 @@ func (r *Reconciler) write(ctx context.Context, s State, a Action) error {
 }
 
 // take asks the API server for attachments: our watch of them may be behind, and show none where a
-// process that nobody sees any more still writes.
+// process that nobody sees any more still writes. What the last run is judged by is noted on the volume.
 func (r *Reconciler) take(ctx context.Context, s State) error {
 	if !s.taken() {
 		attached, err := r.attached(ctx, s.Volume.Name)
@@ -73,6 +73,11 @@ func (r *Reconciler) take(ctx context.Context, s State) error {
 		}
 		if attached {
 			return errStale
+		}
+	}
+	if !s.recorded() {
+		if err := r.observeEarlier(ctx, &s); err != nil {
+			return err
 		}
 	}
 	return r.patchVolume(ctx, s, TakePatch)

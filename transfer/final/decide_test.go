@@ -86,6 +86,9 @@ func TestDecide(t *testing.T) {
 		"complete, .snapshots left out":       {world(taken, exportClaim, but(leftOut)), Wait, "FinalExportFailed"},
 		"complete, without a file":            {world(taken, exportClaim, emptied), Wait, "FinalExportFailed"},
 		"complete, without a file, skipped":   {world(taken, exportClaim, emptied, skipped), DeleteExport, ""},
+		"complete, without a file, runs gone": {world(noted, exportClaim, complete), Wait, "FinalExportFailed"},
+		"complete, with files, runs gone":     {world(noted, exportClaim, but(full)), ReturnVolume, ""},
+		"complete, runs gone, and skipped":    {world(noted, exportClaim, complete, skipped), DeleteExport, ""},
 		"complete, changed, and skipped":      {world(taken, exportClaim, but(changed), skipped), DeleteExport, ""},
 		"complete, read before it was taken":  {world(taken, refersToUID(uid), exportClaim, complete), TakeVolume, ""},
 		"given back":                          {world(exported, exportClaim, complete), DeleteExportClaim, ""},
@@ -120,6 +123,7 @@ func TestDecide(t *testing.T) {
 		"gone, files went meanwhile":         {world(taken, exportClaim, but(movedAway), gone), Wait, "FinalExportFailed"},
 		"gone, files changed meanwhile":      {world(taken, exportClaim, but(changed), gone), Wait, "FinalExportFailed"},
 		"gone, without a file":               {world(taken, exportClaim, emptied, gone), Wait, "FinalExportFailed"},
+		"gone, without a file, and its runs": {world(noted, exportClaim, complete, gone), Wait, "FinalExportFailed"},
 		"gone with its volume, without one":  {world(emptied, gone, noVolume), Wait, ""},
 		"gone, names were left out as told": {
 			world(taken, exportClaim, but(unsafe, leftOut), gone), Wait, "FinalExportFailed",
@@ -150,7 +154,7 @@ func TestWords(t *testing.T) {
 		"changed":  world(taken, exportClaim, but(changed)),
 		"moved":    world(taken, exportClaim, but(movedAway)),
 		"left out": world(taken, exportClaim, but(leftOut)),
-		"emptied":  world(taken, exportClaim, emptied),
+		"emptied":  world(taken, exportClaim, emptied), "emptied, runs gone": world(noted, exportClaim, complete),
 		"conflict": world(strangeExportClaim), "given away": world(taken, givenAway),
 	} {
 		if d := Decide(s); !strings.Contains(d.Message, v1alpha1.AnnotationSkipFinalExport+"=true") {

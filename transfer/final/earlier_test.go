@@ -4,33 +4,42 @@ package final
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
 
-// TestEarlierRuns: what a last run without a file is compared with is the last complete one of this claim that had any.
-func TestEarlierRuns(t *testing.T) {
+func schemeOf(t *testing.T) *runtime.Scheme {
+	t.Helper()
 	scheme := runtime.NewScheme()
-	if err := errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
-	earlier := func(name string, hour int, change ...func(*v1alpha1.S3Export)) *v1alpha1.S3Export {
-		e := &v1alpha1.S3Export{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: name}}
-		e.Status.ClaimUID, e.Status.Objects = string(uid), 7
-		e.Status.CompletionTime = &metav1.Time{Time: time.Date(2026, 11, 26, hour, 0, 0, 0, time.UTC)}
-		e.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue}}
-		for _, f := range change {
-			f(e)
-		}
-		return e
+	return scheme
+}
+
+// earlierRun is a complete one of the claim with files in it.
+func earlierRun(name string, hour int, change ...func(*v1alpha1.S3Export)) *v1alpha1.S3Export {
+	e := &v1alpha1.S3Export{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: name}}
+	e.Status.ClaimUID, e.Status.Objects = string(uid), 7
+	e.Status.CompletionTime = &metav1.Time{Time: time.Date(2026, 11, 26, hour, 0, 0, 0, time.UTC)}
+	e.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue}}
+	for _, f := range change {
+		f(e)
 	}
+	return e
+}
+
+// TestEarlierRuns: what a last run without a file is compared with is the last complete one of this claim that had any.
+func TestEarlierRuns(t *testing.T) {
 	for name, tt := range map[string]struct {
 		last change
 		want string
@@ -40,13 +49,13 @@ func TestEarlierRuns(t *testing.T) {
 	} {
 		last := world(taken, exportClaim, tt.last).Export
 		last.ResourceVersion = ""
-		c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(
-			last, earlier("first", 1), earlier("second", 2),
-			earlier("another", 3, func(e *v1alpha1.S3Export) { e.Status.ClaimUID = "other" }),
-			earlier("dry", 4, func(e *v1alpha1.S3Export) { e.Spec.DryRun = true }),
-			earlier("failed", 5, func(e *v1alpha1.S3Export) { e.Status.Conditions[0].Type = v1alpha1.ConditionFailed }),
-			earlier("empty", 6, func(e *v1alpha1.S3Export) { e.Status.Objects = 0 }),
-			earlier("elsewhere", 7, func(e *v1alpha1.S3Export) { e.Namespace = "other" }),
+		c := fake.NewClientBuilder().WithScheme(schemeOf(t)).WithObjects(
+			last, earlierRun("first", 1), earlierRun("second", 2),
+			earlierRun("another", 3, func(e *v1alpha1.S3Export) { e.Status.ClaimUID = "other" }),
+			earlierRun("dry", 4, func(e *v1alpha1.S3Export) { e.Spec.DryRun = true }),
+			earlierRun("failed", 5, func(e *v1alpha1.S3Export) { e.Status.Conditions[0].Type = v1alpha1.ConditionFailed }),
+			earlierRun("empty", 6, func(e *v1alpha1.S3Export) { e.Status.Objects = 0 }),
+			earlierRun("elsewhere", 7, func(e *v1alpha1.S3Export) { e.Namespace = "other" }),
 		).Build()
 		r, s := &Reconciler{Live: c}, State{Namespace: "team", UID: uid}
 		if err := r.observeRun(t.Context(), &s); err != nil {
@@ -59,5 +68,38 @@ func TestEarlierRuns(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%s: compared with %q, want %q", name, got, tt.want)
 		}
+	}
+}
+
+// TestRunsWithFilesAreNoted on the volume when it is taken: while the last run waits for somebody to look at it, those
+// before it expire, or go with their policy.
+func TestRunsWithFilesAreNoted(t *testing.T) {
+	s := world(exportClaimPending)
+	s.Volume.ResourceVersion = ""
+	c := fake.NewClientBuilder().WithScheme(schemeOf(t)).WithObjects(s.Volume.DeepCopy(), earlierRun("nightly", 1)).Build()
+	read := func() {
+		t.Helper()
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(s.Volume), s.Volume); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read()
+	r := &Reconciler{Client: c, Live: c}
+	if _, err := r.act(t.Context(), s, Decision{Action: TakeVolume}); err != nil {
+		t.Fatal(err)
+	}
+	read()
+	last := world(exportClaim, complete)
+	last.Volume = s.Volume
+	d := Decide(last)
+	if d.Action != Wait || d.Reason != v1alpha1.ReasonFinalExportFailed ||
+		!strings.Contains(d.Message, "S3Export nightly of this claim had 7") {
+		t.Errorf("a last run without a file: %+v", d)
+	}
+	last.Volume.Spec.ClaimRef.UID = "earlier" // The export claim was made anew, and the volume is taken again.
+	data, err := TakePatch(last)
+	p := decode(t, data, err)
+	if text := *p.Metadata.Annotations[v1alpha1.AnnotationFinalExport]; !strings.Contains(text, `"nightly"`) {
+		t.Errorf("a volume that is taken again remembers %s", text)
 	}
 }

@@ -3,6 +3,7 @@
 package final
 
 import (
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,7 +18,7 @@ var choices = [][]change{
 	{nil, inUseByPods, attachedTo},
 	{nil, unselected, nowhere, byPolicy, both(unselected, byPolicy), both(nowhere, byPolicy)},
 	{
-		nil, noVolume, noRef, givenAway, exported, taken,
+		nil, noVolume, noRef, givenAway, exported, taken, noted,
 		both(taken, noRef), both(taken, givenAway), both(taken, refersToUID("earlier")), both(taken, refersToUID(uid)),
 		both(
 			taken,
@@ -116,9 +117,11 @@ func wrong(s State, d Decision) string {
 	stranger := s.Volume != nil && s.Volume.Spec.ClaimRef != nil && s.Volume.Spec.ClaimRef.Name == "other"
 	own := func(labels map[string]string) bool { return labels[v1alpha1.LabelRole] == v1alpha1.RoleFinalExport }
 	given := s.Volume != nil && s.Volume.Annotations[v1alpha1.AnnotationExportedFor] != ""
+	had := s.Earlier != nil || s.Volume != nil &&
+		strings.Contains(s.Volume.Annotations[v1alpha1.AnnotationFinalExport], "nightly")
 	done := s.Export != nil && own(s.Export.Labels) && s.Export.Status.Phase == v1alpha1.ExportSucceeded &&
 		s.Export.Status.ChangedFiles == 0 && s.Export.Status.GoneFiles == 0 && (s.Export.Status.SkippedPaths == 0 || given) &&
-		len(s.Export.Spec.Exclude) == 0 && (s.Earlier == nil || given)
+		len(s.Export.Spec.Exclude) == 0 && (!had || given)
 	done = done &&
 		(!away || s.Volume.Spec.ClaimRef != nil && string(s.Volume.Spec.ClaimRef.UID) == s.Export.Status.ClaimUID)
 	giveUp := skip || s.Leaving || !held

@@ -90,7 +90,8 @@ func TestATakeAsksForAttachments(t *testing.T) {
 			attachment := &storagev1.VolumeAttachment{ObjectMeta: metav1.ObjectMeta{Name: "csi-1"}}
 			attachment.Spec.Source.PersistentVolumeName = &tt.volume
 			patched := false
-			api := interceptor.NewClient(fake.NewFakeClient(attachment), interceptor.Funcs{
+			there := fake.NewClientBuilder().WithScheme(schemeOf(t)).WithObjects(attachment).Build()
+			api := interceptor.NewClient(there, interceptor.Funcs{
 				Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error {
 					patched = true
 					return nil

@@ -41,7 +41,8 @@ type State struct {
 	// ExportClaim and Export have the names that ExportClaimName and ExportName say, whoever made them.
 	ExportClaim *corev1.PersistentVolumeClaim
 	Export      *v1alpha1.S3Export
-	// Earlier is the last complete run of the claim that had files, where Export is complete and has none.
+	// Earlier is the last complete run of the claim that had files and is still there. It is read where Export is
+	// complete and has none, and when the volume is taken.
 	Earlier *v1alpha1.S3Export
 	// Pods that use the export claim, once that is to go, or is on its way.
 	Pods []corev1.Pod
@@ -68,6 +69,10 @@ type Record struct {
 	Name      string                               `json:"name"`
 	UID       types.UID                            `json:"uid"`
 	Policy    corev1.PersistentVolumeReclaimPolicy `json:"policy"`
+	// Run is the last complete one of the claim that had files when the volume was taken, and Files how many. It may be
+	// deleted before the last one is judged by it: by its own TTL, with its policy, or with the claim that owns it.
+	Run   string `json:"run,omitempty"`
+	Files int64  `json:"files,omitempty"`
 }
 
 // RecordOf is the record on a volume; false where there is none that can be read.
@@ -130,7 +135,20 @@ func (s State) record() Record {
 	if s.withExportClaim() {
 		r.Policy = corev1.PersistentVolumeReclaimRetain
 	}
+	r.Run, r.Files = s.earlier()
 	return r
+}
+
+// earlier is the last complete run of the claim that had files, and how many: one that is there, or was when the volume
+// was taken.
+func (s State) earlier() (run string, files int64) {
+	if s.Earlier != nil {
+		return s.Earlier.Name, s.Earlier.Status.Objects
+	}
+	if r, ok := RecordOf(s.Volume); ok && r.UID == s.UID {
+		return r.Run, r.Files
+	}
+	return "", 0
 }
 
 // exported tells that the volume was given back after a complete export.
@@ -168,7 +186,11 @@ func (s State) finished() bool {
 // emptied tells that a run found no file where one before it had some: a disk that is not mounted is an empty volume,
 // too. Of a volume that was given back it is decided.
 func (s State) emptied() bool {
-	return s.Earlier != nil && s.Export.Status.Objects == 0 && s.Volume != nil && !s.exported()
+	if s.Volume == nil || s.exported() {
+		return false
+	}
+	_, files := s.earlier()
+	return files > 0 && s.Export.Status.Objects == 0
 }
 
 // hadFiles tells of a complete run of a claim with files in it.

@@ -183,8 +183,9 @@ func tellNotBelieved(s State) string {
 		why = fmt.Sprintf("%d files were removed, renamed or moved meanwhile, so that something else writes to the volume",
 			e.GoneFiles)
 	case s.emptied():
+		run, files := s.earlier()
 		why = fmt.Sprintf("it has no file, and S3Export %s of this claim had %d, so that the disk may not have been mounted",
-			s.Earlier.Name, s.Earlier.Status.Objects)
+			run, files)
 	case whole(s.Export) && !s.allNames() && s.Export.Spec.UnsafePaths != v1alpha1.UnsafePathsSkip:
 		why = fmt.Sprintf("%d directories with names of the storage, such as .snapshots, are at the root of the volume and "+
 			"not empty, and are left out", s.Export.Status.SkippedPaths)

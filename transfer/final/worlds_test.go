@@ -87,6 +87,15 @@ func taken(s *State) {
 	s.Volume.Spec.ClaimRef = &corev1.ObjectReference{Namespace: "team", Name: ExportClaimName(uid), UID: exporter}
 }
 
+// noted is taken of a claim that had a run with files.
+func noted(s *State) {
+	taken(s)
+	record, _ := RecordOf(s.Volume)
+	record.Run, record.Files = "nightly", 7
+	text, _ := json.Marshal(record)
+	s.Volume.Annotations[v1alpha1.AnnotationFinalExport] = string(text)
+}
+
 // forgotten: somebody removed the record of a taken volume.
 func forgotten(s *State) { delete(s.Volume.Annotations, v1alpha1.AnnotationFinalExport) }
 
@@ -214,6 +223,8 @@ func changed(e *v1alpha1.S3Export) { e.Status.ChangedFiles = 1 }
 func leftOut(e *v1alpha1.S3Export) { e.Status.SkippedPaths = 1 }
 
 func movedAway(e *v1alpha1.S3Export) { e.Status.GoneFiles = 2 }
+
+func full(e *v1alpha1.S3Export) { e.Status.Objects = 3 }
 
 // emptied is a complete run without a file, of a claim that had some.
 func emptied(s *State) {

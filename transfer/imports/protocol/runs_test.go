@@ -59,6 +59,12 @@ func TestAhead(t *testing.T) {
 		"a record":               {run("a", older, record), false},
 		"one that has no source": {run("a", older, waitsFor(v1alpha1.ReasonSourceNotFound)), false},
 		"one that is refused":    {run("a", older, waitsFor(v1alpha1.ReasonMoverRefused)), false},
+		"one that began and has no source": {
+			run("a", older, begunOnce, waitsFor(v1alpha1.ReasonSourceNotFound)), false,
+		},
+		"one that is loaded, of an export that is not found": {
+			run("a", older, begunOnce, waitsFor(v1alpha1.ReasonExportNotFound)), false,
+		},
 		"one that is refused and has begun": {
 			run("a", older, begunOnce, waitsFor(v1alpha1.ReasonMoverRefused)), true,
 		},

@@ -113,7 +113,7 @@ func Busy(i *v1alpha1.S3Import, claim *corev1.PersistentVolumeClaim, movers []co
 func Ahead(i *v1alpha1.S3Import, all []v1alpha1.S3Import) string {
 	for n := range all {
 		o := &all[n]
-		if o.UID == i.UID || o.Spec.ClaimName != i.Spec.ClaimName || o.IsRecord() || !writes(o) || cannotBegin(o) {
+		if o.UID == i.UID || o.Spec.ClaimName != i.Spec.ClaimName || o.IsRecord() || !writes(o) || standsStill(o) {
 			continue
 		}
 		if comesBefore(o, i) {
@@ -128,14 +128,18 @@ func writes(i *v1alpha1.S3Import) bool {
 	return !Over(i) && !i.Spec.Suspend && i.DeletionTimestamp == nil
 }
 
-// cannotBegin tells that a run waits for something that may never come: it would keep back all others for ever. Once
-// it may begin, the two still take turns.
-func cannotBegin(i *v1alpha1.S3Import) bool {
+// standsStill tells that a run waits for something that may never come: it would keep back all others for ever. Where
+// its source is gone only a person brings that back, whether the run has begun or not. Once it may go on, they take
+// turns again.
+func standsStill(i *v1alpha1.S3Import) bool {
 	c := meta.FindStatusCondition(i.Status.Conditions, v1alpha1.ConditionComplete)
-	return !begun(i) && c != nil && slices.Contains([]v1alpha1.Reason{
-		v1alpha1.ReasonSourceNotFound, v1alpha1.ReasonExportNotFound, v1alpha1.ReasonUserUnknown,
-		v1alpha1.ReasonMoverRefused,
-	}, v1alpha1.Reason(c.Reason))
+	if c == nil {
+		return false
+	}
+	lost := []v1alpha1.Reason{v1alpha1.ReasonSourceNotFound, v1alpha1.ReasonExportNotFound}
+	unable := []v1alpha1.Reason{v1alpha1.ReasonUserUnknown, v1alpha1.ReasonMoverRefused}
+	reason := v1alpha1.Reason(c.Reason)
+	return slices.Contains(lost, reason) || !begun(i) && slices.Contains(unable, reason)
 }
 
 func comesBefore(a, b *v1alpha1.S3Import) bool {

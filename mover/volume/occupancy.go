@@ -71,9 +71,9 @@ func (o Occupancy) Refusal() *fault.Failure {
 	case o.Journal == Anothers:
 		return fault.New(
 			wire.VolumeNotEmpty,
-			"the volume carries the journal of another claim, whose UID is %s: a mover of that claim may be filling it, so that "+
-				"nothing on it was changed. If that claim is gone, empty the volume; else use a storage class that hands out "+
-				"each volume once",
+			"the volume carries the journal of another claim, whose UID is %s: a mover of that claim may be filling it, "+
+				"so that nothing on it was changed. If that claim is gone, empty the volume; else use a storage class that "+
+				"hands out each volume once",
 			plan.Quote(o.Other),
 		).Sharing()
 	case len(o.Foreign) == 0:

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -91,24 +90,14 @@ func emptiedVolume(t *testing.T, refuses string, early, back bool) {
 // lists.
 func TestAnEmptiedVolumeEndsUploadsFirst(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *s3server) {
-		var late atomic.Pointer[http.Request]
-		p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
-			switch {
-			case r.Method == http.MethodPost && r.URL.Query().Has("uploadId"):
-				late.Store(kept(t, r))
-				return s3Error(w, http.StatusForbidden, "AccessDenied")
-			case r.Method == http.MethodPut && keyOf(r) == "runs/1/"+manifest.Key:
-				arrives(t, s, late.Load())
-			}
-			return false
-		})
+		endpoint, late := completesLate(t, s)
 		b := newExport(t, s.endpoint)
 		at, before := filepath.Join(b.paths.Volume, "f"), content(1, 17<<20)
 		mustDo(t, os.WriteFile(at, before, 0o600))
 		b.mustBeDone(b.run())
 		mustDo(t, os.WriteFile(at, content(2, 17<<20), 0o600))
-		b.request.Source.Endpoint, b.request.Export.Run, b.request.Export.DeleteExtra = p.URL, "run-2", true
-		if r := b.run(); r.Reason != wire.AccessDenied || late.Load() == nil {
+		b.request.Source.Endpoint, b.request.Export.Run, b.request.Export.DeleteExtra = endpoint, "run-2", true
+		if r := b.run(); r.Reason != wire.AccessDenied || !late() {
 			t.Fatalf("the report of the first attempt is %+v", r)
 		}
 		mustDo(t, os.Remove(at))

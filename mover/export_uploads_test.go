@@ -55,24 +55,32 @@ func relink(b *bench, name string) {
 	mustDo(b.t, os.Symlink("x", filepath.Join(b.paths.Volume, name)))
 }
 
+// completesLate is a proxy that refuses to complete an upload, and completes it when a manifest is written.
+// Late tells whether one was refused.
+func completesLate(t *testing.T, s *s3server) (endpoint string, late func() bool) {
+	t.Helper()
+	var refused atomic.Pointer[http.Request]
+	p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case r.Method == http.MethodPost && r.URL.Query().Has("uploadId"):
+			refused.Store(kept(t, r))
+			return s3Error(w, http.StatusForbidden, "AccessDenied")
+		case r.Method == http.MethodPut && keyOf(r) == "runs/1/"+manifest.Key:
+			arrives(t, s, refused.Load())
+		}
+		return false
+	})
+	return p.URL, func() bool { return refused.Load() != nil }
+}
+
 // An upload whose end nobody waited for may become an object when the export is proven, over that of a file that is
 // small by now.
 func TestAnUploadThatIsCompletedLate(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *s3server) {
-		var late atomic.Pointer[http.Request]
-		p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
-			switch {
-			case r.Method == http.MethodPost && r.URL.Query().Has("uploadId"):
-				late.Store(kept(t, r))
-				return s3Error(w, http.StatusForbidden, "AccessDenied")
-			case r.Method == http.MethodPut && keyOf(r) == "runs/1/"+manifest.Key:
-				arrives(t, s, late.Load())
-			}
-			return false
-		})
-		b := newExport(t, p.URL)
+		endpoint, late := completesLate(t, s)
+		b := newExport(t, endpoint)
 		mustDo(t, os.WriteFile(filepath.Join(b.paths.Volume, "f"), content(1, 17<<20), 0o600))
-		if r := b.run(); r.Reason != wire.AccessDenied || late.Load() == nil {
+		if r := b.run(); r.Reason != wire.AccessDenied || !late() {
 			t.Fatalf("the report of the first attempt is %+v", r)
 		}
 		b.file("f", "small")

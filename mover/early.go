@@ -32,14 +32,13 @@ var earlyGrace = 2 * time.Second // A variable for tests alone.
 // the network idle. It only ever saves work: a file that is not proven by what S3 said with its bytes is
 // nothing, and whatever goes wrong is left to the transfer that follows, which knows the whole plan.
 type early struct {
-	volume          *volume.Volume
-	journal         *ledger.Journal
-	checkpointEvery time.Duration
-	source          *source.Client
-	fetcher         *fetcher
-	progress        *progress
-	log             *logger
-	feed            *feed
+	volume   *volume.Volume
+	journal  *ledger.Journal
+	source   *source.Client
+	fetcher  *fetcher
+	progress *progress
+	log      *logger
+	feed     *feed
 
 	begun bool
 	fail  error // Why it could not begin.
@@ -67,14 +66,13 @@ func (t *transfer) listEarly(ctx context.Context) error {
 		return err
 	}
 	e := &early{
-		volume:          t.volume,
-		journal:         t.journal,
-		checkpointEvery: t.checkpointEvery,
-		source:          t.source,
-		fetcher:         t.fetcher,
-		progress:        t.progress,
-		log:             t.log,
-		proven:          make(map[int]provenFile),
+		volume:   t.volume,
+		journal:  t.journal,
+		source:   t.source,
+		fetcher:  t.fetcher,
+		progress: t.progress,
+		log:      t.log,
+		proven:   make(map[int]provenFile),
 	}
 	bytes, inodes, block := room.Free()
 	e.feed = newFeed(feedRoom{freeBytes: bytes, freeInodes: inodes, block: block})
@@ -128,17 +126,12 @@ func (e *early) begin(ctx context.Context) error {
 	return nil
 }
 
-// run fetches until the feed ends. A mover that was fenced stops to write.
+// run fetches until the feed ends, or what guards the volume of the whole attempt ends it.
 func (e *early) run(ctx context.Context, own *native.Engine) {
 	defer close(e.ended)
 	defer context.AfterFunc(ctx, e.feed.close)()
-	guarding, unguard := context.WithCancel(ctx)
-	var guard sync.WaitGroup
-	guard.Go(func() { ledger.Guard(guarding, e.checkpointEvery, e.journal.Owned, e.stop) })
 	// Of what did not come, the transfer that follows says why.
 	_ = own.FetchSmall(ctx, e.feed.tasks, newEarlyTarget(e.volume, e.journal), e)
-	unguard()
-	guard.Wait()
 }
 
 // end waits until nothing writes any more. Its error is that the volume is another mover's.

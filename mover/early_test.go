@@ -4,6 +4,7 @@ package mover
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -156,24 +157,16 @@ func replaced(t *testing.T, w http.ResponseWriter, s *s3server, r *http.Request,
 	return true
 }
 
-// TestAFencedMoverFetchesNoMore, though its listing goes on.
+// TestAFencedMoverFetchesNoMore: it ends, though S3 never answers its listing, and writes nothing afterwards.
 func TestAFencedMoverFetchesNoMore(t *testing.T) {
 	s := startVersity(t)
 	twoPages(t, s)
 	const slowly = 100 * time.Millisecond // So that most objects are still to come.
-	noticed := 0                          // How many files there were once none came any more.
-	b, p := earlyBench(t, s, func(b *bench, _ http.ResponseWriter, _ *http.Request) bool {
-		dir := filepath.Join(b.paths.Volume, "dir")
-		waitFor(t, time.Minute, "a few objects", func() bool { return files(t, dir) >= 3 })
+	b, p := earlyBench(t, s, func(b *bench, _ http.ResponseWriter, r *http.Request) bool {
+		waitFor(t, time.Minute, "a few objects", func() bool { return files(t, filepath.Join(b.paths.Volume, "dir")) >= 3 })
 		takenOver(t, b.paths.Volume)
-		since := time.Now()
-		waitFor(t, time.Minute, "no more files", func() bool {
-			if n := files(t, dir); n != noticed {
-				noticed, since = n, time.Now()
-			}
-			return time.Since(since) > 10*slowly
-		})
-		return false
+		<-r.Context().Done()
+		return true
 	})
 	slow := p.fault
 	p.fault = func(w http.ResponseWriter, r *http.Request) bool {
@@ -182,12 +175,16 @@ func TestAFencedMoverFetchesNoMore(t *testing.T) {
 		}
 		return slow(w, r)
 	}
-	b.options.CheckpointEvery = 20 * time.Millisecond
-	if r := b.run(); r.Reason != wire.Fenced {
+	b.options.CheckpointEvery, b.options.IdleTimeout = 20*time.Millisecond, 10*time.Minute
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if r := b.runContext(ctx); r.Reason != wire.Fenced {
 		t.Errorf("the report is %+v, want %s", r, wire.Fenced)
 	}
-	if n := files(t, filepath.Join(b.paths.Volume, "dir")); n != noticed || n >= 1000 {
-		t.Errorf("%d files were on the volume when it was taken over, and %d are there in the end", noticed, n)
+	ended := files(t, filepath.Join(b.paths.Volume, "dir"))
+	time.Sleep(10 * slowly) //nolint:forbidigo // While what is on its way would come.
+	if n := files(t, filepath.Join(b.paths.Volume, "dir")); n != ended || n >= 1000 {
+		t.Errorf("%d files were on the volume when the mover had ended, and %d are there in the end", ended, n)
 	}
 }
 

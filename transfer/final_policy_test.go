@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -102,6 +103,7 @@ func (w *world) testPolicy(t *testing.T) {
 	if err := w.Delete(t.Context(), policy()); err != nil {
 		t.Fatal(err)
 	}
+	w.testUnasked(t, claim)
 	held(false)
 	w.create(t, policy())
 	held(true)
@@ -125,5 +127,29 @@ func (w *world) testPolicy(t *testing.T) {
 			return unless(volume.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete &&
 				volume.Annotations[v1alpha1.AnnotationExportedFor] == string(claim.UID), fmt.Sprintf("%+v", volume))
 		})
+	})
+}
+
+// testUnasked: the finalizer goes a minute after the policy, and an event of the claim tells that. The clock goes on
+// until it does: nobody knows when the manager saw that the policy is gone.
+func (w *world) testUnasked(t *testing.T, claim *corev1.PersistentVolumeClaim) {
+	t.Helper()
+	w.await(t, "the claim to be told of", func() error {
+		w.clock.Add(30)
+		patch := fmt.Sprintf(`{"metadata":{"annotations":{"example.com/wake":"%d"}}}`, w.clock.Load())
+		if err := w.Patch(t.Context(), claim, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
+			return err
+		}
+		var all eventsv1.EventList
+		if err := w.List(t.Context(), &all, client.InNamespace(claim.Namespace)); err != nil {
+			return err
+		}
+		for _, e := range all.Items {
+			if e.Reason == string(v1alpha1.ReasonFinalExportNotAsked) && e.Regarding.UID == claim.UID &&
+				e.Type == corev1.EventTypeWarning && strings.Contains(e.Note, "make the policy again") {
+				return nil
+			}
+		}
+		return fmt.Errorf("%d events, and none of them tells", len(all.Items))
 	})
 }

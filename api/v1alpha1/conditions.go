@@ -191,4 +191,6 @@ const (
 	ReasonFinalExportEnding   Reason = "FinalExportEnding"
 	ReasonFinalExportComplete Reason = "FinalExportComplete"
 	ReasonFinalExportSkipped  Reason = "FinalExportSkipped"
+	// ReasonFinalExportNotAsked is an event only: the claim is not held any more, and is not being deleted.
+	ReasonFinalExportNotAsked Reason = "FinalExportNotAsked"
 )

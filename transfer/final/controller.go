@@ -31,6 +31,8 @@ type Reconciler struct {
 	Now    func() time.Time
 	// told are the reasons of claims that are gone, by UID, which were told since the manager started.
 	told sync.Map
+	// unasked is since when nothing asks any more for the export of a claim that is held, by UID.
+	unasked sync.Map
 }
 
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch;delete

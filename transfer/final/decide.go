@@ -85,17 +85,20 @@ func passes() (Decision, bool) { return Decision{}, false }
 // Once a claim is being deleted nothing but the end of its export takes it off. In a namespace that is being deleted
 // the policies may go first; that takes it off no claim, so that one that goes unexported is told of.
 func holdWhatIsSelected(s State) (Decision, bool) {
-	if s.Claim == nil || s.Claim.DeletionTimestamp != nil {
+	switch {
+	case s.Claim == nil || s.Claim.DeletionTimestamp != nil:
 		return passes()
-	}
-	_, unclear := s.policy()
-	switch selected, held := s.selected(), Held(s.Claim); {
-	case selected && !held:
+	case s.selected() && !Held(s.Claim):
 		return does(AddFinalizer)
-	case !selected && held && !unclear && !s.Leaving:
-		return does(RemoveFinalizer)
+	case !s.unasked():
+		return does(Wait)
+	case s.Unasked < unaskedPatience:
+		return Decision{Action: Wait, Recheck: unaskedPatience - s.Unasked}, true
 	}
-	return does(Wait)
+	return Decision{
+		Action: RemoveFinalizer,
+		Status: corev1.ConditionFalse, Reason: v1alpha1.ReasonFinalExportNotAsked, Message: tellNotAsked(),
+	}, true
 }
 
 // leaveForeign: somebody gave the taken volume to another claim. Nothing is written to it any more.

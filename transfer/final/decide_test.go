@@ -21,8 +21,9 @@ func TestDecide(t *testing.T) {
 	}{
 		"a selected claim is held":           {world(alive, released), AddFinalizer, ""},
 		"a held claim is left alone":         {world(alive), Wait, ""},
-		"a claim that asks no more":          {world(alive, unselected), RemoveFinalizer, ""},
-		"a claim without a place":            {world(alive, nowhere), RemoveFinalizer, ""},
+		"a claim that asks no more":          {world(alive, unselected, longUnasked), RemoveFinalizer, "FinalExportNotAsked"},
+		"since a moment ago":                 {world(alive, unselected), Wait, ""},
+		"a claim without a place":            {world(alive, nowhere, longUnasked), RemoveFinalizer, "FinalExportNotAsked"},
 		"a claim that nobody holds goes":     {world(released, unselected), Wait, ""},
 		"its pods are waited for":            {world(inUseByPods), Wait, "ClaimInUse"},
 		"its nodes are waited for":           {world(attachedTo), Wait, "VolumeAttached"},

@@ -5,6 +5,7 @@ package final
 import (
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -44,6 +45,7 @@ var living = [][]change{
 	{nil, inUseByPods},
 	{nil, unselected, nowhere, byPolicy, both(unselected, byPolicy), both(unselected, byUnclearPolicy)},
 	{nil, noVolume},
+	{nil, longUnasked},
 }
 
 func both(a, b change) change {
@@ -130,7 +132,8 @@ func wrong(s State, d Decision) string {
 		return unless(!deleting && (ask || selects) && !held, "not a claim that asks for it and is not held")
 	case RemoveFinalizer:
 		if !deleting {
-			return unless(held && !ask && !selects && !s.Leaving, "its export is asked for")
+			return unless(held && !ask && !selects && !s.Leaving && s.Unasked >= time.Minute,
+				"its export is asked for, or was a moment ago")
 		}
 		return unless(held && (!away || stranger) && (given || skip || s.Leaving || s.Volume == nil || stranger),
 			"the claim was not exported, or its volume is away")

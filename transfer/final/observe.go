@@ -35,6 +35,7 @@ func (r *Reconciler) observe(ctx context.Context, request types.NamespacedName) 
 			return r.observeLiving(ctx, s)
 		}
 	}
+	r.unasked.Delete(s.UID)
 	for _, read := range []func(context.Context, *State) error{
 		r.observeRun, r.observeVolume, r.observeClaim, r.observePolicies, r.observeUsers,
 	} {
@@ -52,7 +53,8 @@ func (r *Reconciler) observeLiving(ctx context.Context, s State) (State, error) 
 	if err := r.List(ctx, &all, client.InNamespace(s.Namespace)); err != nil {
 		return State{}, fmt.Errorf("list S3ExportPolicies: %w", err)
 	}
-	if s.Policies = onDelete(all.Items); Decide(s).Action == Wait {
+	s.Policies = onDelete(all.Items)
+	if s.Unasked = r.unaskedFor(s); Decide(s).Action == Wait {
 		return s, nil
 	}
 	if err := r.observeClaim(ctx, &s); err != nil {
@@ -62,6 +64,9 @@ func (r *Reconciler) observeLiving(ctx context.Context, s State) (State, error) 
 		return State{}, errStale
 	}
 	err := r.observePolicies(ctx, &s)
+	if err == nil {
+		s.Unasked = r.unaskedFor(s)
+	}
 	return s, err
 }
 

@@ -54,6 +54,7 @@ func asksNothing(s *State) { s.Claim.Annotations = map[string]string{} }
 
 func TestPoliciesHoldClaims(t *testing.T) {
 	unlabelled := func(s *State) { s.Claim.Labels = nil }
+	policyGoing := func(s *State) { s.Policies[0].DeletionTimestamp = &metav1.Time{} }
 	schedule := nightly("nights", 5)
 	schedule.Spec.OnDelete = false
 	for name, tt := range map[string]struct {
@@ -61,20 +62,27 @@ func TestPoliciesHoldClaims(t *testing.T) {
 		action Action
 		reason v1alpha1.Reason
 	}{
-		"a selected claim is held":           {world(alive, released, asksNothing, byPolicy), AddFinalizer, ""},
-		"it stays so":                        {world(alive, asksNothing, byPolicy), Wait, ""},
-		"another claim is not":               {world(alive, released, asksNothing, byPolicy, unlabelled), Wait, ""},
-		"a schedule holds none":              {world(alive, released, asksNothing, policies(schedule)), Wait, ""},
-		"the policy went":                    {world(alive, asksNothing), RemoveFinalizer, ""},
-		"the policy went, annotations stay":  {world(alive), Wait, ""},
+		"a selected claim is held":     {world(alive, released, asksNothing, byPolicy), AddFinalizer, ""},
+		"it stays so":                  {world(alive, asksNothing, byPolicy), Wait, ""},
+		"another claim is not":         {world(alive, released, asksNothing, byPolicy, unlabelled), Wait, ""},
+		"a schedule holds none":        {world(alive, released, asksNothing, policies(schedule)), Wait, ""},
+		"the policy went a moment ago": {world(alive, asksNothing), Wait, ""},
+		"the policy went": {
+			world(alive, asksNothing, longUnasked), RemoveFinalizer, "FinalExportNotAsked",
+		},
+		"the policy is going":                {world(alive, asksNothing, byPolicy, policyGoing, longUnasked), Wait, ""},
+		"the policy went, annotations stay":  {world(alive, longUnasked), Wait, ""},
 		"annotations went, the policy stays": {world(alive, unselected, byPolicy), Wait, ""},
-		"it selects the claim no more":       {world(alive, asksNothing, byPolicy, unlabelled), RemoveFinalizer, ""},
-		"its selector cannot be read":        {world(alive, asksNothing, byUnclearPolicy), Wait, ""},
-		"nor hold a claim":                   {world(alive, released, asksNothing, byUnclearPolicy), Wait, ""},
-		"the namespace goes, policy first":   {world(alive, asksNothing, leaving), Wait, ""},
-		"the claim is deleted":               {world(asksNothing, byPolicy), CreateExportClaim, ""},
-		"the policy went after that":         {world(asksNothing), Wait, "InvalidAnnotations"},
-		"deleted before it was held":         {world(asksNothing, byPolicy, released), Wait, "FinalExportSkipped"},
+		"it selects the claim no more": {
+			world(alive, asksNothing, byPolicy, unlabelled, longUnasked), RemoveFinalizer, "FinalExportNotAsked",
+		},
+		"its selector cannot be read":      {world(alive, asksNothing, byUnclearPolicy, longUnasked), Wait, ""},
+		"nor hold a claim":                 {world(alive, released, asksNothing, byUnclearPolicy), Wait, ""},
+		"the namespace goes, policy first": {world(alive, asksNothing, leaving, longUnasked), Wait, ""},
+		"the claim is deleted":             {world(asksNothing, byPolicy), CreateExportClaim, ""},
+		"the policy went after that":       {world(asksNothing), Wait, "InvalidAnnotations"},
+		"the policy went before that":      {world(asksNothing, longUnasked), Wait, "InvalidAnnotations"},
+		"deleted before it was held":       {world(asksNothing, byPolicy, released), Wait, "FinalExportSkipped"},
 		"the policy has another place now": {
 			world(asksNothing, byPolicy, taken, exportClaim, run, func(s *State) {
 				s.Policies[0].Spec.Template.Destination.Bucket = "others"

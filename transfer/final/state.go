@@ -12,6 +12,7 @@ package final
 import (
 	"encoding/json"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -23,7 +24,7 @@ import (
 )
 
 // State is all that a decision may rest on. A nil object is absent. For a claim that is not being
-// deleted only Claim, Policies and Leaving are looked at, and nothing else is read.
+// deleted only Claim, Policies, Unasked and Leaving are looked at, and nothing else is read.
 type State struct {
 	// Namespace, Name and UID of the claim.
 	Namespace, Name string
@@ -32,6 +33,8 @@ type State struct {
 	Claim *corev1.PersistentVolumeClaim
 	// Policies of the namespace with spec.onDelete, the one that decides first.
 	Policies []v1alpha1.S3ExportPolicy
+	// Unasked is for how long nothing has asked any more for the export of a claim that is held and not deleted.
+	Unasked time.Duration
 	// Leaving: its namespace is being deleted, and nothing can be made in it.
 	Leaving bool
 	// Volume is the claim's, or the one that was taken from it.

@@ -4,6 +4,7 @@ package final
 
 import (
 	"encoding/json"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -72,6 +73,9 @@ func skipped(s *State) { s.Claim.Annotations[v1alpha1.AnnotationSkipFinalExport]
 func leaving(s *State) { s.Leaving = true }
 
 func unselected(s *State) { delete(s.Claim.Annotations, v1alpha1.AnnotationExportOnDelete) }
+
+// longUnasked: nothing has asked for the export for a minute.
+func longUnasked(s *State) { s.Unasked = time.Minute }
 
 func nowhere(s *State) { delete(s.Claim.Annotations, v1alpha1.AnnotationExportTo) }
 

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/internal/testenv"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -32,7 +33,7 @@ func TestMain(m *testing.M) {
 	if text := os.Getenv(childVariable); text != "" {
 		os.Exit(beMover(text))
 	}
-	os.Exit(m.Run())
+	os.Exit(testenv.OwnMounts(m))
 }
 
 func beMover(text string) int {

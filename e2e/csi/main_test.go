@@ -22,6 +22,7 @@ import (
 	"github.com/s3populator/s3populator/e2e/csi/fault"
 	"github.com/s3populator/s3populator/e2e/csi/loop"
 	"github.com/s3populator/s3populator/e2e/csi/roottest"
+	"github.com/s3populator/s3populator/internal/testenv"
 )
 
 const mib = 1 << 20
@@ -34,7 +35,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	roottest.Main(m)
+	os.Exit(testenv.OwnMounts(m))
 }
 
 // process is a driver in a process of its own.
@@ -236,16 +237,26 @@ func TestDevicesOfAKilledNodeAreReleased(t *testing.T) {
 			t.Errorf("release: %v", err)
 		}
 	}
-	left, err := loop.List()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, backing := range []string{p.path("data", "volumes", "pvc-block", "image"), devices[0]} {
-		if paths := loop.Of(backing, left); len(paths) != 0 {
+		if paths := released(t, backing); len(paths) != 0 {
 			t.Errorf("devices of %s after release: %v, want none", backing, paths)
 		}
 	}
 	p.start() // the sockets of the killed driver are in the way of nobody.
+}
+
+// released are the devices that a file has left. Other tests look at all devices, and who looks at one keeps it.
+func released(t *testing.T, backing string) (paths []string) {
+	t.Helper()
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		left, err := loop.List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if paths = loop.Of(backing, left); len(paths) == 0 || time.Since(begin) > roottest.Patience {
+			return paths
+		}
+	}
 }
 
 func (p *process) add(rule fault.Rule) string {

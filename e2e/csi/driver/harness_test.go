@@ -18,6 +18,7 @@ import (
 
 	"github.com/s3populator/s3populator/e2e/csi/driver"
 	"github.com/s3populator/s3populator/e2e/csi/roottest"
+	"github.com/s3populator/s3populator/internal/testenv"
 )
 
 const (
@@ -25,7 +26,7 @@ const (
 	nodeName = "node-1"
 )
 
-func TestMain(m *testing.M) { roottest.Main(m) }
+func TestMain(m *testing.M) { os.Exit(testenv.OwnMounts(m)) }
 
 // harness is a driver behind a real socket, and the part of the kubelet that calls it.
 type harness struct {

@@ -4,13 +4,8 @@
 package roottest
 
 import (
-	"errors"
-	"fmt"
 	"os"
-	"os/exec"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,33 +16,6 @@ import (
 
 // Patience is how long a device may stay attached because others look at it.
 const Patience = 10 * time.Second
-
-// inside marks the process that runs in a mount namespace of its own.
-const inside = "CSI_TEST_INSIDE_NAMESPACE"
-
-// Main runs the tests of a package in a mount namespace of their own. Without it, any program that
-// makes a namespace while a test has something mounted keeps a copy of that mount, and the device
-// behind it, for as long as it lives.
-func Main(m *testing.M) {
-	if os.Geteuid() != 0 || os.Getenv(inside) != "" {
-		os.Exit(m.Run())
-	}
-	// the kernel kills the child when this thread ends, which must not be before the process does.
-	runtime.LockOSThread()
-	command := exec.Command(os.Args[0], os.Args[1:]...) //nolint:noctx // this very program; a test binary has no context.
-	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
-	command.Env = append(os.Environ(), inside+"=1")
-	command.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	err := command.Run()
-	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit):
-		os.Exit(exit.ExitCode())
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "run tests in a mount namespace:", err)
-		os.Exit(1)
-	}
-}
 
 // Dir makes a directory for a test that needs root, and skips the test without root. When the test
 // ends, no device and no mount may be left in it. Its path is short: it is to hold sockets, whose

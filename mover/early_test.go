@@ -161,26 +161,38 @@ func replaced(t *testing.T, w http.ResponseWriter, s *s3server, r *http.Request,
 func TestAFencedMoverFetchesNoMore(t *testing.T) {
 	s := startVersity(t)
 	twoPages(t, s)
-	const slowly = 100 * time.Millisecond // So that most objects are still to come.
+	taken := make(chan struct{})
+	isTaken := sync.OnceFunc(func() { close(taken) })
 	b, p := earlyBench(t, s, func(b *bench, _ http.ResponseWriter, r *http.Request) bool {
 		waitFor(t, time.Minute, "a few objects", func() bool { return files(t, filepath.Join(b.paths.Volume, "dir")) >= 3 })
 		takenOver(t, b.paths.Volume)
+		isTaken()
 		<-r.Context().Done()
 		return true
 	})
-	slow := p.fault
+	// One object at a time, so that all of the first page take longer than the mover is given.
+	const slowly = 100 * time.Millisecond
+	turn := make(chan struct{}, 1)
+	listing := p.fault
 	p.fault = func(w http.ResponseWriter, r *http.Request) bool {
-		if r.Method == http.MethodGet && keyOf(r) != "" {
-			time.Sleep(slowly) //nolint:forbidigo // As a slow server does.
+		if r.Method != http.MethodGet || keyOf(r) == "" {
+			return listing(w, r)
 		}
-		return slow(w, r)
+		select {
+		case turn <- struct{}{}:
+			time.Sleep(slowly) //nolint:forbidigo // As a slow server does.
+			<-turn
+		case <-r.Context().Done():
+		}
+		return false
 	}
 	b.options.CheckpointEvery, b.options.IdleTimeout = 20*time.Millisecond, 10*time.Minute
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if r := b.runContext(ctx); r.Reason != wire.Fenced {
-		t.Errorf("the report is %+v, want %s", r, wire.Fenced)
+		t.Fatalf("the report is %+v, want %s", r, wire.Fenced)
 	}
+	<-taken // The mover may end before who takes the volume over is done.
 	ended := files(t, filepath.Join(b.paths.Volume, "dir"))
 	time.Sleep(10 * slowly) //nolint:forbidigo // While what is on its way would come.
 	if n := files(t, filepath.Join(b.paths.Volume, "dir")); n != ended || n >= 1000 {

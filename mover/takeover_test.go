@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -208,11 +209,14 @@ func TestAFencedMoverListsNoMore(t *testing.T) {
 	s := startVersity(t)
 	s.put(t, "a", []byte("object a"))
 	var b *bench
+	taken := make(chan struct{})
+	isTaken := sync.OnceFunc(func() { close(taken) })
 	p := startProxy(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
 		if !r.URL.Query().Has("list-type") {
 			return false
 		}
 		takenOver(t, b.paths.Volume)
+		isTaken()
 		select {
 		case <-r.Context().Done():
 		case <-time.After(time.Minute):
@@ -223,8 +227,9 @@ func TestAFencedMoverListsNoMore(t *testing.T) {
 	b = newBench(t, p.URL)
 	b.options.CheckpointEvery = 20 * time.Millisecond
 	if r := b.run(); r.Reason != wire.Fenced || !r.Class.Again() {
-		t.Errorf("report is %+v, want %s", r, wire.Fenced)
+		t.Fatalf("report is %+v, want %s", r, wire.Fenced)
 	}
+	<-taken // The mover may end before who takes the volume over is done, and the volume goes with the test.
 }
 
 // TestAMoverOfACutOffNode is fenced in the middle of a transfer.

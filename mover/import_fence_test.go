@@ -21,7 +21,8 @@ import (
 type stalled struct {
 	s      *s3server
 	wanted func(*http.Request) bool
-	held   atomic.Bool
+	asked  atomic.Bool
+	held   atomic.Bool // S3 has answered.
 	open   chan struct{}
 	let    sync.Once
 }
@@ -34,11 +35,12 @@ func stall(t *testing.T, s *s3server, wanted func(*http.Request) bool) (*stalled
 }
 
 func (h *stalled) fault(t *testing.T, w http.ResponseWriter, r *http.Request) bool {
-	if !h.wanted(r) || !h.held.CompareAndSwap(false, true) {
+	if !h.wanted(r) || !h.asked.CompareAndSwap(false, true) {
 		return false
 	}
 	answer := httptest.NewRecorder()
 	passOn(t, h.s, answer, r)
+	h.held.Store(true)
 	h.wait(r)
 	w.Header().Set("ETag", tagOf(r))
 	_, _ = w.Write(answer.Body.Bytes())
@@ -159,7 +161,7 @@ func TestAnImportThatStallsEndsSoon(t *testing.T) {
 	select {
 	case r := <-done:
 		a.mustBeFenced(r)
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the first mover waits for S3")
 		h.release()
 		<-done

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -92,22 +93,12 @@ func TestACopyThatNobodyWaitedFor(t *testing.T) {
 func TestACopyThatIsMadeAfterItsAttempt(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *s3server) {
 		var late atomic.Pointer[http.Request]
-		var once sync.Once
-		arrived := make(chan struct{})
 		p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
-			switch {
-			case isCopy(r, ""):
-				late.CompareAndSwap(nil, kept(t, r))
-				return s3Error(w, http.StatusServiceUnavailable, "SlowDown")
-			case keyOf(r) == "runs/2/f" && r.Method == http.MethodPut:
-				once.Do(func() {
-					time.AfterFunc(time.Second, func() {
-						defer close(arrived)
-						arrives(t, s, late.Load())
-					})
-				})
+			if !isCopy(r, "") {
+				return false
 			}
-			return false
+			late.CompareAndSwap(nil, kept(t, r))
+			return s3Error(w, http.StatusServiceUnavailable, "SlowDown")
 		})
 		b := copiedAgain(t, s, p, []byte("before"))
 		if r := b.run(); r.Reason != wire.Throttled || r.SentObjects != 0 {
@@ -115,15 +106,21 @@ func TestACopyThatIsMadeAfterItsAttempt(t *testing.T) {
 		}
 		changed := []byte("changed")
 		mustDo(t, os.WriteFile(filepath.Join(b.paths.Volume, "f"), changed, 0o600))
-		b.options.RoundPause = 100 * time.Millisecond
-		b.request.Attempt = 2
-		r := b.run()
-		if r.SentObjects != 1 {
-			t.Fatalf("the report is %+v, want one object sent", r)
+		var arrive sync.Once
+		isArrived := false
+		b.hears = func(line string) { // The mover goes on when this has returned.
+			if strings.Contains(line, "are waited for") {
+				arrive.Do(func() { arrives(t, s, late.Load()); isArrived = true })
+			}
 		}
-		<-arrived
-		if r.Reason != wire.VerificationFailed {
-			t.Errorf("the report is %+v, want %s", r, wire.VerificationFailed)
+		b.options.RoundPause, b.request.Attempt = 150*time.Millisecond, 2
+		began, least := time.Now(), 60*b.options.RoundPause
+		if r := b.run(); r.SentObjects != 1 || !isArrived || r.Reason != wire.VerificationFailed {
+			t.Errorf("the report is %+v, want one object sent and %s; the copy has come: %t",
+				r, wire.VerificationFailed, isArrived)
+		}
+		if took := time.Since(began); took < least {
+			t.Errorf("the attempt took %s, want %s at least", took, least)
 		}
 		b.options.RoundPause, b.request.Attempt = time.Millisecond, 3
 		b.mustBeDone(b.run())
@@ -171,13 +168,23 @@ func copiedInParts(t *testing.T, s *s3server, onExisting string) {
 	var mu sync.Mutex
 	var parts []string
 	fails := true
-	p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+	var p *proxy
+	p = startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Header.Get("X-Amz-Copy-Source") == "" {
 			return false
 		}
+		number := r.URL.Query().Get("partNumber")
+		if number == "5" { // The first part that fails ends all others.
+			waitFor(t, time.Minute, "the others are asked for, and one of them is stored", func() bool {
+				mu.Lock()
+				asked := len(parts)
+				mu.Unlock()
+				isStored := func(part string) bool { return p.hasStored("runs/2/f", part) }
+				return asked >= 4 && slices.ContainsFunc([]string{"1", "2", "3", "4"}, isStored)
+			})
+		}
 		mu.Lock()
 		defer mu.Unlock()
-		number := r.URL.Query().Get("partNumber")
 		if fails && number == "5" {
 			return s3Error(w, http.StatusServiceUnavailable, "SlowDown")
 		}

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -142,6 +143,16 @@ type bench struct {
 	request wire.Request
 	options Options
 	log     bytes.Buffer
+	// hears is told each line that the mover says, before it goes on; nil hears nothing.
+	hears listener
+}
+
+// listener takes what a mover says.
+type listener func(line string)
+
+func (l listener) Write(text []byte) (int, error) {
+	l(string(text))
+	return len(text), nil
 }
 
 // newBench prepares a volume, a Secret and a request for a server's bucket.
@@ -237,7 +248,9 @@ func (b *bench) runContext(ctx context.Context) wire.Report {
 		testenv.Variable(b.t, "MOVER_TEST_MC")
 	}
 	b.log.Reset()
-	b.options.Log = &b.log
+	if b.options.Log = &b.log; b.hears != nil {
+		b.options.Log = io.MultiWriter(&b.log, b.hears)
+	}
 	r := Run(ctx, b.request, b.options)
 	b.t.Cleanup(func() {
 		if b.t.Failed() {

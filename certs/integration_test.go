@@ -194,5 +194,6 @@ func testMissingRight(t *testing.T, config *rest.Config) {
 	if _, err = roles.Update(t.Context(), role, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, time.Minute, "known to the API server", func() bool { return w.may(t, "patch") })
 	eventually(t, healing, "ready", func() bool { return a.Ready() == nil })
 }

@@ -174,9 +174,11 @@ func TestRequestPayer(t *testing.T) {
 	b.request.Source.Prefix, b.request.Source.RequestPayer = "pre", true
 	b.mustBeDone(b.run())
 	b.mustHold(want)
+	mu.Lock()
 	if len(asked) < len(want) {
 		t.Errorf("only %v was asked", asked)
 	}
+	mu.Unlock()
 	b = newBench(t, p.URL)
 	b.request.Source.Prefix = "pre"
 	if r := b.run(); r.Reason != wire.AccessDenied {

@@ -60,6 +60,8 @@ func endedTwice(t *testing.T, s *s3server, aborted bool) {
 	if got := s.uploads(t); len(got) > 0 {
 		t.Errorf("there are open uploads of %q", got)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if len(ended) == 0 {
 		t.Error("nothing was ended, so nothing was shown")
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -156,14 +157,17 @@ func TestReadersNeverSeeHalfAFile(t *testing.T) {
 	}
 	b.request.Transfer.BytesPerSecond = 30 << 20
 	var stop atomic.Bool
-	problems := make(chan string, 1)
+	problems, begun := make(chan string, 1), make(chan struct{})
+	begins := sync.OnceFunc(func() { close(begun) })
 	var reads, fresh int
 	go func() {
 		defer close(problems)
+		defer begins()
 		for last := false; ; {
 			for name := range before {
 				text, err := os.ReadFile(b.at(name))
 				reads++
+				begins()
 				switch {
 				case err != nil:
 					problems <- err.Error()
@@ -181,6 +185,7 @@ func TestReadersNeverSeeHalfAFile(t *testing.T) {
 			last = stop.Load()
 		}
 	}()
+	<-begun
 	r := b.run()
 	stop.Store(true)
 	for p := range problems {

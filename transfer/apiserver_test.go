@@ -168,9 +168,14 @@ func (w *world) end(t *testing.T, e v1alpha1.S3Export, condition string) {
 		Type: condition, Status: metav1.ConditionTrue, Reason: "Ended", Message: "because.", LastTransitionTime: metav1.Now(),
 	}}
 	e.Status.CompletionTime, e.Status.Location, e.Status.ManifestDigest = new(metav1.Now()), "s3://backups/x/", "sha256:00"
-	if err := w.Status().Update(t.Context(), &e); err != nil {
-		t.Fatal(err)
-	}
+	status := e.Status
+	w.await(t, "the end of an export to be written", func() error { // Others may write to it at the same time.
+		err := w.Get(t.Context(), client.ObjectKeyFromObject(&e), &e)
+		if e.Status = status; err == nil {
+			err = w.Status().Update(t.Context(), &e)
+		}
+		return err
+	})
 }
 
 func (w *world) exported(t *testing.T, claim string, status corev1.ConditionStatus) func() error {

@@ -118,7 +118,7 @@ func TestSnapshotsThatTheStorageShowsAreNoneOfTheVolume(t *testing.T) {
 	shown := filepath.Join(mount, ".snapshot")
 	must(t, os.Mkdir(shown, 0o700))
 	must(t, unix.Mount("tmpfs", shown, "tmpfs", 0, ""))
-	t.Cleanup(func() { must(t, unix.Unmount(shown, 0)) })
+	t.Cleanup(func() { must(t, unix.Unmount(shown, unix.MNT_DETACH)) })
 	writeFile(t, filepath.Join(shown, "hourly.0/a"), "x")
 	if got, err := walk(t, mount, "", "", nil, nil); err != nil || got.Kept != 0 || len(got.Entries) > 0 {
 		t.Errorf("the scan is %+v: %v", got, err)

@@ -18,8 +18,8 @@ import (
 func TestASlowBodyIsNoStall(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.config.Idle = 2 * time.Second
-	body := random(1, 20)
+	f.config.Idle = 4 * time.Second // More than a busy machine takes to go on.
+	body := random(1, 30)
 	f.put("object", body, nil)
 	f.fault = func(w http.ResponseWriter, _ *http.Request, _ int) bool {
 		conn := hijack(w)

@@ -64,8 +64,11 @@ func (r *Reconciler) start(ctx context.Context, s protocol.State, d protocol.Dec
 		return protocol.OwnedBy(p, s.Import)
 	})
 	d.Attempt = attempts.Of(pod) // It may have been there: the cache of pods may be older than that of imports.
-	if notMade(err) {            // It may be refused for ever, and another import is not.
+	switch {
+	case notMade(err): // It may be refused for ever, and another import is not.
 		r.turns.leave(client.ObjectKeyFromObject(s.Import))
+	case err == nil && pod.UID != "": // It may be gone before the cache shows it.
+		r.seen.NoteMover(client.ObjectKeyFromObject(s.Import), pod)
 	}
 	return refused(s, d, pod.Name, err)
 }

@@ -44,6 +44,9 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 		}
 		return s, err //nolint:wrapcheck // As above.
 	}
+	if err := r.vanished(ctx, &s); err != nil {
+		return s, err
+	}
 	if err := r.volume(ctx, &s); err != nil {
 		return s, err
 	}
@@ -52,6 +55,24 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 	}
 	err = r.others(ctx, &s)
 	return s, err
+}
+
+// vanished is a mover that was there and is not in the cache. That may be behind, so that the API server is asked.
+func (r *Reconciler) vanished(ctx context.Context, s *protocol.State) error {
+	name := client.ObjectKeyFromObject(s.Import)
+	if s.Mover != nil {
+		r.seen.NoteMover(name, s.Mover)
+		return nil
+	}
+	last := r.seen.LastMover(name)
+	if last == nil || !protocol.OwnedBy(last, s.Import) {
+		return nil
+	}
+	there, err := movers.Read(ctx, r.Live, last.Namespace, last.Name)
+	if there == nil && err == nil {
+		s.Vanished = last
+	}
+	return err //nolint:wrapcheck // It says what it did.
 }
 
 func (r *Reconciler) source(ctx context.Context, s *protocol.State) error {

@@ -32,6 +32,9 @@ func (r *Reconciler) report(ctx context.Context, s protocol.State, d protocol.De
 		}
 		observeOutcome(s, d, next)
 	}
+	if s.Vanished != nil && d.Ended == nil { // What was counted now, the cache may not know yet.
+		r.seen.NoteDeleted(client.ObjectKeyFromObject(s.Import), s.Vanished.UID)
+	}
 	r.speak(s, d, next)
 	return nil
 }

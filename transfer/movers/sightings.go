@@ -17,6 +17,9 @@ type Sightings struct {
 	last map[types.NamespacedName]sighting
 	// deleted are movers by the run whose they are, as long as the run is not over.
 	deleted map[types.NamespacedName]types.UID
+	// movers are those of runs as they were last seen. One that is deleted by force leaves nothing in the API that could
+	// be observed. What is lost with the process is the pause before one next mover.
+	movers map[types.NamespacedName]*corev1.Pod
 }
 
 type sighting struct {
@@ -24,6 +27,26 @@ type sighting struct {
 	uid   types.UID
 	claim *corev1.PersistentVolumeClaim
 	users []corev1.Pod
+}
+
+// NoteMover remembers the mover of a run as it was made or seen.
+func (k *Sightings) NoteMover(run types.NamespacedName, mover *corev1.Pod) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.movers == nil {
+		k.movers = map[types.NamespacedName]*corev1.Pod{}
+	}
+	k.movers[run] = mover
+}
+
+// LastMover is the mover of a run that was made or seen last; nil where there was none, or its deletion was noted.
+func (k *Sightings) LastMover(run types.NamespacedName) *corev1.Pod {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if last := k.movers[run]; last != nil && k.deleted[run] != last.UID {
+		return last
+	}
+	return nil
 }
 
 // NoteDeleted remembers which mover was deleted last for a run.
@@ -74,4 +97,5 @@ func (k *Sightings) Forget(run types.NamespacedName) {
 	defer k.mu.Unlock()
 	delete(k.last, run)
 	delete(k.deleted, run)
+	delete(k.movers, run)
 }

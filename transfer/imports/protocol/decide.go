@@ -40,6 +40,7 @@ func rules() []rule {
 		only(expire),
 		only(refuseForeignMover),
 		only(tellEnd),
+		only(tellVanished),
 		only(waitForDeletedMover),
 		only(suspend),
 		only(makeWay),
@@ -168,6 +169,24 @@ func tellEnd(s State) (Decision, bool) {
 		}), true
 	}
 	return Decision{}, false
+}
+
+// tellVanished counts a mover that is gone before its end was counted, as one that somebody deleted by force, so that
+// whoever deletes every mover does not make us start them without a pause. What it loaded is there: the next one
+// compares it. So its success is not believed, which nobody can look up any more.
+func tellVanished(s State) (Decision, bool) {
+	if s.Mover != nil || s.Vanished == nil || s.Import.Status.EndedMover == string(s.Vanished.UID) {
+		return Decision{}, false
+	}
+	s.Mover, s.Deleted = s.Vanished, false // Deleted is about a mover that is there.
+	if s.wished() {
+		return Decision{}, false
+	}
+	r, over := moverpod.Ending(s.Mover)
+	if !over || r.Class == wire.Done {
+		r = wire.Report{Class: wire.Retry, Reason: wire.Interrupted, Message: moverpod.Interruption(s.Mover)}
+	}
+	return verdict(s, r), true
 }
 
 // tellReport waits with a mover that is complete while nobody can tell whether what it loaded is still asked for.

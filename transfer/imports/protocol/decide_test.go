@@ -186,6 +186,40 @@ func withAMover() map[string]row {
 	}
 }
 
+// withoutItsEnd is what becomes of a mover that is gone, as one that was deleted by force.
+func withoutItsEnd() map[string]row {
+	gone := vanished(corev1.PodRunning)
+	return map[string]row{
+		"somebody deleted it by force": {world(gone), Wait, because(wire.Interrupted), "again at 12:00:10 UTC"},
+		"before it had a node": {
+			world(vanished(corev1.PodPending)), Wait, because(wire.Interrupted), "Pod import-i-1 was deleted by someone else",
+		},
+		"for the third time": {world(gone, disruptions(2)), Wait, because(wire.Interrupted), "again at 12:00:40 UTC"},
+		"again and again":    {world(gone, disruptions(50)), Wait, because(wire.Interrupted), "Gave up after 51 attempts"},
+		"it was evicted": {world(vanished(corev1.PodRunning, func(p *corev1.Pod) {
+			p.Status.Conditions = []corev1.PodCondition{{
+				Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "EvictionByEvictionAPI", Message: "drained",
+			}}
+		})), Wait, because(wire.Interrupted), "EvictionByEvictionAPI: drained"},
+		"its end was counted":           {world(gone, told), StartMover, v1alpha1.ReasonImporting, ""},
+		"and it waits for the next one": {world(gone, told, due(-time.Minute)), Wait, "", ""},
+		"there is another one": {
+			world(gone, mover(corev1.PodRunning)), Wait, v1alpha1.ReasonImporting, "loads the objects.",
+		},
+		"it had failed": {
+			world(vanished(corev1.PodFailed, reports(denied))), Wait, because(wire.VolumeNotWritable), "make a new one",
+		},
+		"it was complete, which nobody can look up": {
+			world(vanished(corev1.PodSucceeded, reports(done))), Wait, because(wire.Interrupted), "tried again",
+		},
+		"suspended meanwhile":       {world(gone, suspended), Wait, v1alpha1.ReasonSuspended, ""},
+		"its claim went":            {world(gone, noClaim), Wait, v1alpha1.ReasonClaimReplaced, "deleted"},
+		"its claim is another one":  {world(gone, another), Wait, v1alpha1.ReasonClaimReplaced, "another one"},
+		"its source was edited":     {world(gone, edited), Wait, v1alpha1.ReasonSelectionChanged, "gamma"},
+		"it was to make way anyway": {world(gone, users(user("app", "b"))), StartMover, v1alpha1.ReasonImporting, ""},
+	}
+}
+
 // afterAMover is what its end means.
 func afterAMover() map[string]row {
 	failed := over(v1alpha1.ConditionFailed, time.Second)
@@ -270,7 +304,7 @@ func afterAMover() map[string]row {
 
 func TestDecide(t *testing.T) {
 	t.Parallel()
-	for _, rows := range []map[string]row{beforeAMover(), withAMover(), afterAMover()} {
+	for _, rows := range []map[string]row{beforeAMover(), withAMover(), withoutItsEnd(), afterAMover()} {
 		for name, test := range rows {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

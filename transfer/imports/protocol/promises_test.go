@@ -36,7 +36,7 @@ func TestPromises(t *testing.T) {
 			nil, mover(corev1.PodPending), mover(corev1.PodRunning), mover(corev1.PodRunning, deleting),
 			mover(corev1.PodRunning, lost), mover(corev1.PodSucceeded, reports(done)),
 			mover(corev1.PodFailed, reports(broken)), mover(corev1.PodFailed, reports(denied), deleting),
-			mover(corev1.PodRunning, foreign),
+			mover(corev1.PodRunning, foreign), vanished(corev1.PodRunning), vanished(corev1.PodSucceeded, reports(done)),
 		} {
 			for _, c := range []change{
 				nil, noClaim, another, pending, device, claimDeleted, users(), users(user("app", "b")),
@@ -56,7 +56,7 @@ func TestPromises(t *testing.T) {
 			}
 		}
 	}
-	if count < 80_000 {
+	if count < 97_000 {
 		t.Errorf("only %d worlds", count)
 	}
 }
@@ -78,6 +78,10 @@ func keepsPromises(t *testing.T, s State) {
 		if s.Claim == nil || s.Claim.Status.Phase != corev1.ClaimBound || s.Claim.DeletionTimestamp != nil ||
 			s.Claim.Labels != nil || blockMode(s.Claim) {
 			broke("a volume is written that may not be")
+		}
+		makesWay := len(s.Users) != 1 || s.Users[0].Name != "app" || s.Users[0].Spec.NodeName != "a"
+		if s.Vanished != nil && i.Status.EndedMover == "" && !makesWay {
+			broke("a mover starts at once after one that vanished")
 		}
 		pod, err := Mover(s, Options{Defaults: defaults})
 		if err != nil || pod.Spec.SecurityContext.FSGroup != nil || pod.Spec.NodeName != "" {
@@ -104,7 +108,9 @@ func keepsPromises(t *testing.T, s State) {
 		}
 	}
 	if next.Phase == v1alpha1.ImportSucceeded && i.Status.Phase != v1alpha1.ImportSucceeded {
-		if r, ok := moverpod.Ending(s.Mover); !ok || r.Class != wire.Done {
+		if s.Mover == nil {
+			broke("complete without a mover")
+		} else if r, ok := moverpod.Ending(s.Mover); !ok || r.Class != wire.Done {
 			broke("complete without a report")
 		}
 	}

@@ -34,6 +34,8 @@ type State struct {
 	Unresolved bool
 	// Mover writes the volume.
 	Mover *corev1.Pod
+	// Vanished is a mover as it was last seen, that is gone without a doing of ours.
+	Vanished *corev1.Pod
 	// Deleted tells that this manager deleted the mover: its end is no failure, whatever is wished now.
 	Deleted bool
 	// Ahead is the name of another S3Import into the same claim whose turn is before this one's.

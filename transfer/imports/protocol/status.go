@@ -24,8 +24,8 @@ func Status(s State, d Decision) v1alpha1.S3ImportStatus {
 	if Over(s.Import) {
 		return next
 	}
-	if s.ours() {
-		follow(&next, s.Mover)
+	if m := s.last(); m != nil && OwnedBy(m, s.Import) {
+		follow(&next, m)
 	}
 	if d.Action == NoteSelection {
 		note(&next, s)
@@ -40,6 +40,14 @@ func Status(s State, d Decision) v1alpha1.S3ImportStatus {
 		tell(&next, s, d)
 	}
 	return next
+}
+
+// last is the mover that is there, or that has vanished.
+func (s State) last() *corev1.Pod {
+	if s.Mover == nil {
+		return s.Vanished
+	}
+	return s.Mover
 }
 
 // note writes down what the run loads, once: whatever its source says later is not loaded by it.
@@ -75,8 +83,8 @@ func follow(next *v1alpha1.S3ImportStatus, mover *corev1.Pod) {
 
 // count adds the end of a mover.
 func count(next *v1alpha1.S3ImportStatus, s State, r wire.Report) {
-	after := countsOf(s.Import.Status).After(s.Mover, r)
-	next.EndedMover = string(s.Mover.UID)
+	after := countsOf(s.Import.Status).After(s.last(), r)
+	next.EndedMover = string(s.last().UID)
 	next.Objects, next.Bytes, next.FetchedBytes = r.Objects, r.Bytes, r.FetchedBytes
 	next.UnchangedObjects, next.RemovedFiles, next.SkippedKeys = r.UnchangedObjects, r.RemovedFiles, r.SkippedKeys
 	next.NextAttemptTime = nil

@@ -96,6 +96,14 @@ func mover(phase corev1.PodPhase, changes ...func(*corev1.Pod)) change {
 	}
 }
 
+// vanished is a mover that was seen so, and is gone.
+func vanished(phase corev1.PodPhase, changes ...func(*corev1.Pod)) change {
+	return func(s *State) {
+		mover(phase, changes...)(s)
+		s.Vanished, s.Mover = s.Mover, nil
+	}
+}
+
 func deleting(p *corev1.Pod) { p.DeletionTimestamp = new(ago(time.Second)) }
 func lost(p *corev1.Pod)     { p.DeletionTimestamp = new(ago(2 * time.Minute)) }
 func foreign(p *corev1.Pod)  { p.Labels = nil }
@@ -189,7 +197,8 @@ func runAs(uid int64) change {
 	}
 }
 
-func failures(n int32) change { return func(s *State) { s.Import.Status.Failures = n } }
+func failures(n int32) change    { return func(s *State) { s.Import.Status.Failures = n } }
+func disruptions(n int32) change { return func(s *State) { s.Import.Status.Disruptions = n } }
 
 // due sets when the next attempt was due, so long ago.
 func due(since time.Duration) change {

@@ -100,8 +100,11 @@ const (
 	ReasonInvalidSelector Reason = "InvalidSelector"
 )
 
-// ReasonOlderPolicyDecides is an event on an S3ExportPolicy.
-const ReasonOlderPolicyDecides Reason = "OlderPolicyDecides"
+// Reasons of events on an S3ExportPolicy, of which the message of its ConditionReady tells, too.
+const (
+	ReasonOlderPolicyDecides Reason = "OlderPolicyDecides"
+	ReasonClaimsSkipped      Reason = "ClaimsSkipped"
+)
 
 // Reasons of events on an S3ExportPolicy with pruneData.
 const (

@@ -125,7 +125,7 @@ type S3ExportPolicyStatus struct {
 	// ObservedGeneration is the generation of the policy that this status is about.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Claims that are selected.
+	// Claims that are selected, also those with volumeMode Block, which are not exported.
 	// +optional
 	Claims int32 `json:"claims"`
 	// Active S3Exports of this policy: those that have not ended.

@@ -75,6 +75,21 @@ func TestClaimsInTheCache(t *testing.T) {
 	}
 }
 
+// TestModesInTheCache: a policy exports claims with files only, and knows the others by their mode.
+func TestModesInTheCache(t *testing.T) {
+	claim := &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: "data"},
+		Spec:       corev1.PersistentVolumeClaimSpec{VolumeMode: new(corev1.PersistentVolumeBlock)},
+	}
+	got, err := slimClaim(claim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mode := got.(*corev1.PersistentVolumeClaim).Spec.VolumeMode; mode == nil || *mode != corev1.PersistentVolumeBlock {
+		t.Errorf("volumeMode Block is kept as %v", mode)
+	}
+}
+
 // TestPodsInTheCache: a thousand movers of sources with long lists of objects fit in memory.
 func TestPodsInTheCache(t *testing.T) {
 	pod := &corev1.Pod{

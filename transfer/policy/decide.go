@@ -44,8 +44,10 @@ type decision struct {
 	// Status of the policy once all that is to start was started.
 	Status v1alpha1.S3ExportPolicyStatus
 	// Text is what Ready says of a schedule, besides the claims that wait.
-	Text   string
-	Events []message
+	Text string
+	// Skipped is the part of it about claims that cannot be exported.
+	Skipped string
+	Events  []message
 	// Recheck looks again without being woken; zero waits for a watch.
 	Recheck time.Duration
 }
@@ -65,7 +67,9 @@ func decide(s state) decision {
 		return d
 	}
 	d.Status.Claims = int32(min(len(claims), 1<<30))
-	decided := decidedElsewhere(s, claims) + prune(&d, s)
+	claims, devices := withFiles(claims)
+	d.Skipped = skipping(devices)
+	decided := d.Skipped + decidedElsewhere(s, claims) + prune(&d, s)
 	if s.Policy.Spec.Schedule == "" {
 		d.Status.Waiting = nil
 		report(

@@ -280,7 +280,7 @@ func TestADecisionThatWasCarriedOutIsTheLast(t *testing.T) {
 		func(s *v1alpha1.S3ExportPolicySpec) { s.Suspend = true },
 		func(s *v1alpha1.S3ExportPolicySpec) { s.StartingDeadlineSeconds = new(int64(10)) },
 	} {
-		w := newWorld(hour(1).Add(time.Minute), "a", "b").spec(spec)
+		w := newWorld(hour(1).Add(time.Minute), "a", "b").claim("raw", midnight, device).spec(spec)
 		first := decide(w.state)
 		w.Policy.Status = first.Status
 		for _, e := range first.Start {

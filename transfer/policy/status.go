@@ -17,6 +17,7 @@ import (
 func report(d *decision, s state, reason v1alpha1.Reason, text string) {
 	d.Status.ObservedGeneration = s.Policy.Generation
 	count(d, s)
+	tellSkipped(d, s, text)
 	ready(d, s, reason, text)
 }
 

@@ -26,7 +26,7 @@ func (r *Reconciler) failed(ctx context.Context, w write, err error, now time.Ti
 	case transient(err) && !stale(err):
 		patience = transientPatience
 	}
-	failedWrites.WithLabelValues(w.what).Inc()
+	failedWrites.Count(w.what)
 	log.FromContext(ctx).Info("Write failed, trying again later", "write", w.what, "error", err.Error(), "after", after,
 		"times", s.times)
 	return after, now.Sub(s.since) >= patience

@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/counters"
 	"github.com/s3populator/s3populator/populator/protocol"
 )
 
@@ -23,18 +24,20 @@ var (
 		Name: "s3populator_population_bytes_total",
 		Help: "Bytes on volumes that were bound.",
 	})
-	moverFailures = prometheus.NewCounterVec(prometheus.CounterOpts{
+	moverFailures = counters.New(prometheus.CounterOpts{
 		Name: "s3populator_mover_failures_total",
 		Help: "Mover pods that ended without success, by the reason they reported.",
-	}, []string{"reason"})
-	stuck = prometheus.NewCounterVec(prometheus.CounterOpts{
+	}, "reason", counters.Reasons())
+	stuck = counters.New(prometheus.CounterOpts{
 		Name: "s3populator_population_problems_total",
 		Help: "Times a claim's population came to a halt, by condition reason.",
-	}, []string{"reason"})
-	failedWrites = prometheus.NewCounterVec(prometheus.CounterOpts{
+	}, "reason", counters.Reasons(v1alpha1.ReasonBoundElsewhere, v1alpha1.ReasonInvalidAnnotations,
+		v1alpha1.ReasonPrimeConflict, v1alpha1.ReasonRebindBlocked, v1alpha1.ReasonSourceConflict,
+		v1alpha1.ReasonUnsupportedClaim, v1alpha1.ReasonUnsupportedClass))
+	failedWrites = counters.New(prometheus.CounterOpts{
 		Name: "s3populator_failed_writes_total",
 		Help: "Writes for a claim that the API server did not accept, by the write.",
-	}, []string{"write"})
+	}, "write", writeNames())
 	orphans = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "s3populator_orphans_removed_total",
 		Help: "Primes and movers without a claim that the sweeper removed.",
@@ -49,11 +52,20 @@ func init() { //nolint:gochecknoinits // Collectors register once per process, a
 	metrics.Registry.MustRegister(duration, bytesLoaded, moverFailures, stuck, failedWrites, orphans, orphansKept)
 }
 
+// writeNames are all writes that may fail.
+func writeNames() []string {
+	all := []string{writeCondition, writeImport}
+	for action := range (&Reconciler{}).writes() {
+		all = append(all, string(action))
+	}
+	return all
+}
+
 // observeOutcome counts a decision once it was carried out and told.
 func observeOutcome(s protocol.State, d protocol.Decision) {
 	switch {
 	case d.Action == protocol.RecordFailure:
-		moverFailures.WithLabelValues(string(protocol.Ending(s.Ended()).Reason)).Inc()
+		moverFailures.Count(string(protocol.Ending(s.Ended()).Reason))
 	case d.Announce == v1alpha1.ReasonPopulationSucceeded && s.Prime != nil:
 		duration.Observe(s.Now.Sub(s.Prime.CreationTimestamp.Time).Seconds())
 		if r, ok := protocol.Result(s.Prime); ok {
@@ -61,7 +73,7 @@ func observeOutcome(s protocol.State, d protocol.Decision) {
 		}
 	case d.Status == corev1.ConditionFalse:
 		if was, _ := protocol.Populated(s.Claim); was.Reason != string(d.Reason) {
-			stuck.WithLabelValues(string(d.Reason)).Inc()
+			stuck.Count(string(d.Reason))
 		}
 	}
 }

@@ -2,6 +2,11 @@
 
 package wire
 
+import (
+	"maps"
+	"slices"
+)
+
 // Reason is why a mover did not end with Done; it becomes a condition reason as it is.
 type Reason string
 
@@ -80,6 +85,9 @@ var classes = map[Reason]Class{
 	VolumeUnfinished:    User,
 	MoverBroken:         User,
 }
+
+// Reasons are all of this version, by name.
+func Reasons() []Reason { return slices.Sorted(maps.Keys(classes)) }
 
 // Class is what happens after a mover ended with the reason, if it made no progress. A reason
 // of another version, which is not in the table, is Retry.

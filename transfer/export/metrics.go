@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/counters"
 	"github.com/s3populator/s3populator/mover/wire"
 	"github.com/s3populator/s3populator/transfer/export/protocol"
 )
@@ -23,14 +24,16 @@ var (
 		Name: "s3populator_export_sent_bytes_total",
 		Help: "Bytes that movers of exports have sent to S3, also those of attempts that failed.",
 	})
-	moverFailures = prometheus.NewCounterVec(prometheus.CounterOpts{
+	moverFailures = counters.New(prometheus.CounterOpts{
 		Name: "s3populator_export_mover_failures_total",
 		Help: "Mover pods of exports that ended without success, by the reason they reported.",
-	}, []string{"reason"})
-	failures = prometheus.NewCounterVec(prometheus.CounterOpts{
+	}, "reason", counters.Reasons())
+	failures = counters.New(prometheus.CounterOpts{
 		Name: "s3populator_export_failures_total",
 		Help: "Exports that are Failed, by condition reason.",
-	}, []string{"reason"})
+	}, "reason", counters.Reasons(v1alpha1.ReasonClaimReplaced, v1alpha1.ReasonInvalidPrefix,
+		v1alpha1.ReasonSnapshotFailed, v1alpha1.ReasonSourceNotShareable, v1alpha1.ReasonUnsupportedClaim,
+		v1alpha1.ReasonVolumeCaptured))
 )
 
 func init() { //nolint:gochecknoinits // Collectors register once per process, as controller-runtime's own do.
@@ -44,13 +47,13 @@ func observeOutcome(s protocol.State, d protocol.Decision, next v1alpha1.S3Expor
 			bytesSent.Add(float64(r.SentBytes))
 		}
 		if r.Class != wire.Done {
-			moverFailures.WithLabelValues(string(r.Reason)).Inc()
+			moverFailures.Count(string(r.Reason))
 		}
 	}
 	switch {
 	case d.Phase == v1alpha1.ExportSucceeded && next.StartTime != nil:
 		duration.Observe(s.Now.Sub(next.StartTime.Time).Seconds())
 	case d.Phase == v1alpha1.ExportFailed:
-		failures.WithLabelValues(string(d.Reason)).Inc()
+		failures.Count(string(d.Reason))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/counters"
 	"github.com/s3populator/s3populator/mover/wire"
 	"github.com/s3populator/s3populator/transfer/imports/protocol"
 )
@@ -23,14 +24,15 @@ var (
 		Name: "s3populator_import_fetched_bytes_total",
 		Help: "Bytes that movers of imports have read from S3, also those of attempts that failed.",
 	})
-	moverFailures = prometheus.NewCounterVec(prometheus.CounterOpts{
+	moverFailures = counters.New(prometheus.CounterOpts{
 		Name: "s3populator_import_mover_failures_total",
 		Help: "Mover pods of imports that ended without success, by the reason they reported.",
-	}, []string{"reason"})
-	failures = prometheus.NewCounterVec(prometheus.CounterOpts{
+	}, "reason", counters.Reasons())
+	failures = counters.New(prometheus.CounterOpts{
 		Name: "s3populator_import_failures_total",
 		Help: "Imports that are Failed, by condition reason.",
-	}, []string{"reason"})
+	}, "reason", counters.Reasons(v1alpha1.ReasonClaimReplaced, v1alpha1.ReasonInvalidSelection,
+		v1alpha1.ReasonSelectionChanged, v1alpha1.ReasonUnsupportedClaim, v1alpha1.ReasonUnsupportedSource))
 )
 
 func init() { //nolint:gochecknoinits // Collectors register once per process, as controller-runtime's own do.
@@ -42,13 +44,13 @@ func observeOutcome(s protocol.State, d protocol.Decision, next v1alpha1.S3Impor
 	if r := d.Ended; r != nil {
 		bytesFetched.Add(float64(r.FetchedBytes))
 		if r.Class != wire.Done {
-			moverFailures.WithLabelValues(string(r.Reason)).Inc()
+			moverFailures.Count(string(r.Reason))
 		}
 	}
 	switch {
 	case d.Phase == v1alpha1.ImportSucceeded && next.StartTime != nil:
 		duration.Observe(s.Now.Sub(next.StartTime.Time).Seconds())
 	case d.Phase == v1alpha1.ImportFailed:
-		failures.WithLabelValues(string(d.Reason)).Inc()
+		failures.Count(string(d.Reason))
 	}
 }

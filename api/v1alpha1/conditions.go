@@ -13,8 +13,11 @@ const (
 	// ConditionFinalExport on a claim that is being deleted and that asks to be exported before: False
 	// when that needs help, Unknown while it waits or runs. With True the claim is about to go.
 	ConditionFinalExport = Group + "/FinalExport"
-	// ConditionReady on an S3Source: True when its last inventory succeeded.
+	// ConditionReady on an S3Source: True when its last inventory succeeded. On an S3ExportPolicy: False when its spec
+	// cannot be followed.
 	ConditionReady = "Ready"
+	// ConditionStalled is True on an S3ExportPolicy whose spec cannot be followed, until somebody corrects it.
+	ConditionStalled = "Stalled"
 	// ConditionComplete on an S3Import: True when the data is on the volume. On an S3Export: True
 	// when everything is in S3; until then its reason tells what is waited for.
 	ConditionComplete = "Complete"

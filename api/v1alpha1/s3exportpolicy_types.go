@@ -145,7 +145,7 @@ type S3ExportPolicyStatus struct {
 	// +optional
 	// +listType=atomic
 	Waiting []string `json:"waiting,omitempty"`
-	// Conditions are Ready.
+	// Conditions are Ready, and Stalled while the spec cannot be followed.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -31,6 +31,8 @@ const (
 	beingDeleted = "Pending deletion"
 	unlisted     = "Not listed yet"
 	stale        = "Not listed since the spec has changed"
+	unseen       = "Not looked at yet"
+	outdated     = "Not looked at since the spec has changed"
 )
 
 // example is an object and what both tools are to make of it; only Argo CD shows a message.
@@ -160,6 +162,41 @@ func TestImports(t *testing.T) {
 	})
 }
 
+func TestExports(t *testing.T) {
+	failure := metav1.Condition{Type: v1alpha1.ConditionFailed, Status: metav1.ConditionTrue, Message: "no such bucket"}
+	recovered := metav1.Condition{Type: v1alpha1.ConditionFailed, Status: metav1.ConditionFalse, Message: "no such bucket"}
+	complete := metav1.Condition{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue, Message: "verified"}
+	remains := metav1.Condition{Type: v1alpha1.ConditionRemovalPending, Status: metav1.ConditionTrue, Message: "refused"}
+	judge(t, []example{
+		{"nothing known", export("", -1), progressing, "Pending"},
+		{"not begun", export(v1alpha1.ExportPending, -1), progressing, "Pending"},
+		{"begun", export(v1alpha1.ExportRunning, 0), progressing, "Running, 0%"},
+		{"runs again", export(v1alpha1.ExportRunning, 41, recovered), progressing, "Running, 41%"},
+		{"suspended", export(v1alpha1.ExportSuspended, 41), progressing, "Suspended, 41%"},
+		{"succeeded", export(v1alpha1.ExportSucceeded, 100, complete), healthy, "Succeeded, 100%"},
+		{"its snapshot is kept", export(v1alpha1.ExportSucceeded, 100, complete, remains), healthy, "Succeeded, 100%"},
+		{"failed", export(v1alpha1.ExportFailed, 41, failure), degraded, "Failed, 41%: no such bucket"},
+		{"failed at once", export(v1alpha1.ExportFailed, -1), degraded, "Failed"},
+		{"being deleted", deleted(export(v1alpha1.ExportSucceeded, 100)), progressing, beingDeleted},
+	})
+}
+
+func TestPolicies(t *testing.T) {
+	const yes, no = metav1.ConditionTrue, metav1.ConditionFalse
+	suspended, invalid := ready(yes, 2), ready(no, 2)
+	suspended.Reason, invalid.Reason = string(v1alpha1.ReasonSuspended), string(v1alpha1.ReasonInvalidSchedule)
+	stalled := metav1.Condition{Type: v1alpha1.ConditionStalled, Status: yes, ObservedGeneration: 2}
+	judge(t, []example{
+		{"nothing known", policy(), progressing, unseen},
+		{"its runs begin", policy(ready(yes, 2)), healthy, "listing 2"},
+		{"suspended", policy(suspended), healthy, "listing 2"},
+		{"cannot be followed", policy(invalid, stalled), degraded, "listing 2"},
+		{"was looked at before a change", policy(ready(yes, 1)), progressing, outdated},
+		{"could not be followed before a change", policy(ready(no, 1)), progressing, outdated},
+		{"being deleted", deleted(policy(ready(yes, 2))), progressing, beingDeleted},
+	})
+}
+
 // judge asks both tools. An empty status is tried twice: as such, and as none at all.
 func judge(t *testing.T, examples []example) {
 	t.Helper()
@@ -234,6 +271,27 @@ func run(phase v1alpha1.ImportPhase, percent int32, conditions ...metav1.Conditi
 		r.Status.Progress = &v1alpha1.ImportProgress{Percent: percent}
 	}
 	return r
+}
+
+// export has no progress when percent is negative.
+func export(phase v1alpha1.ExportPhase, percent int32, conditions ...metav1.Condition) *v1alpha1.S3Export {
+	e := &v1alpha1.S3Export{
+		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.KindS3Export},
+		Status:   v1alpha1.S3ExportStatus{Phase: phase, Conditions: conditions},
+	}
+	if percent >= 0 {
+		e.Status.Progress = &v1alpha1.ImportProgress{Percent: percent}
+	}
+	return e
+}
+
+// policy has been changed once.
+func policy(conditions ...metav1.Condition) *v1alpha1.S3ExportPolicy {
+	return &v1alpha1.S3ExportPolicy{
+		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "S3ExportPolicy"},
+		ObjectMeta: metav1.ObjectMeta{Generation: 2},
+		Status:     v1alpha1.S3ExportPolicyStatus{Conditions: conditions},
+	}
 }
 
 func deleted[T client.Object](object T) T {

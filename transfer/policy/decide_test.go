@@ -256,8 +256,12 @@ func checkReady(t *testing.T, d decision, reason v1alpha1.Reason, events string)
 	}
 	ready := meta.FindStatusCondition(d.Status.Conditions, v1alpha1.ConditionReady)
 	scheduled := reason == v1alpha1.ReasonScheduled || reason == v1alpha1.ReasonRunsWaiting
-	if ready == nil || ready.Reason != string(reason) || (ready.Status == metav1.ConditionTrue) != scheduled {
+	followed := scheduled || reason == v1alpha1.ReasonSuspended
+	if ready == nil || ready.Reason != string(reason) || (ready.Status == metav1.ConditionTrue) != followed {
 		t.Errorf("ready is %+v, want %s", ready, reason)
+	}
+	if meta.IsStatusConditionTrue(d.Status.Conditions, v1alpha1.ConditionStalled) == followed {
+		t.Errorf("the conditions are %+v", d.Status.Conditions)
 	}
 	var told []string
 	for _, e := range d.Events {

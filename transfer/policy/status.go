@@ -55,26 +55,33 @@ func scheduled(d decision) (v1alpha1.Reason, string) {
 	)
 }
 
-// ready sets the condition, and tells of what somebody has to correct.
+// ready sets the conditions, and tells of what somebody has to correct. They are those that kstatus knows, by which
+// Flux and others wait: a policy that is suspended is as it was asked for, and one that cannot be followed has failed.
 func ready(d *decision, s state, reason v1alpha1.Reason, text string) {
-	status := metav1.ConditionTrue
-	begins := reason == v1alpha1.ReasonScheduled || reason == v1alpha1.ReasonRunsWaiting
-	if !begins {
+	if reason != v1alpha1.ReasonScheduled && reason != v1alpha1.ReasonRunsWaiting {
 		d.Status.NextScheduleTime = nil
 	}
-	if !begins && reason != v1alpha1.ReasonOnDeleteOnly {
+	status := metav1.ConditionTrue
+	was := meta.FindStatusCondition(d.Status.Conditions, v1alpha1.ConditionReady)
+	invalid := reason == v1alpha1.ReasonInvalidSchedule || reason == v1alpha1.ReasonInvalidSelector
+	if invalid {
 		status = metav1.ConditionFalse
 	}
-	was := meta.FindStatusCondition(d.Status.Conditions, v1alpha1.ConditionReady)
-	if status == metav1.ConditionFalse && reason != v1alpha1.ReasonSuspended &&
-		(was == nil || was.Reason != string(reason)) {
+	if invalid && (was == nil || was.Reason != string(reason)) {
 		d.Events = append(d.Events, message{reason, text})
 	}
 	if newlyDecided(s, text) {
 		d.Events = append(d.Events, message{v1alpha1.ReasonOlderPolicyDecides, text})
 	}
-	meta.SetStatusCondition(&d.Status.Conditions, metav1.Condition{
+	condition := metav1.Condition{
 		Type: v1alpha1.ConditionReady, Status: status, Reason: string(reason), Message: text,
 		ObservedGeneration: s.Policy.Generation, LastTransitionTime: metav1.NewTime(s.Now),
-	})
+	}
+	meta.SetStatusCondition(&d.Status.Conditions, condition)
+	if !invalid {
+		meta.RemoveStatusCondition(&d.Status.Conditions, v1alpha1.ConditionStalled)
+		return
+	}
+	condition.Type, condition.Status = v1alpha1.ConditionStalled, metav1.ConditionTrue
+	meta.SetStatusCondition(&d.Status.Conditions, condition)
 }

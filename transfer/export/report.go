@@ -20,6 +20,9 @@ import (
 // that was decided on an older one is not written: it would count a mover twice.
 func (r *Reconciler) report(ctx context.Context, s protocol.State, d protocol.Decision) error {
 	next := protocol.Status(s, d)
+	if protocol.Over(s.Export) {
+		next.ObservedGeneration = s.Export.Generation // What may still be edited changes nothing of its end.
+	}
 	if !equality.Semantic.DeepEqual(s.Export.Status, next) {
 		changed := s.Export.DeepCopy()
 		changed.Status = next

@@ -22,6 +22,9 @@ import (
 // that was decided on an older one is not written: it would count a mover twice.
 func (r *Reconciler) report(ctx context.Context, s protocol.State, d protocol.Decision) error {
 	next := protocol.Status(s, d)
+	if protocol.Over(s.Import) {
+		next.ObservedGeneration = s.Import.Generation // What may still be edited changes nothing of its end.
+	}
 	if !equality.Semantic.DeepEqual(s.Import.Status, next) {
 		kept, err := r.patch(ctx, s.Import, next)
 		if err != nil {

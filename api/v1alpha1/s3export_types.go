@@ -182,9 +182,11 @@ type S3ExportTemplate struct {
 	// +kubebuilder:validation:Enum=SkipIdentical;Overwrite;Fail
 	OnExisting OnExisting `json:"onExisting,omitempty"`
 
-	// DeleteExtra removes objects below the prefix that the export of this claim before it has made and
-	// whose files are not there any more. Objects of anybody else are never removed, and those of files
-	// that include and exclude leave out stay.
+	// DeleteExtra removes objects below the prefix whose files are gone, if the last complete export there was of this
+	// claim and path and has made them. All others stay: those of other claims and paths, those that somebody has written
+	// since, also after this export has listed them, and those that include and exclude leave out. Where the volume has
+	// no file and that export has some, nothing is removed and this one fails with SourceEmpty; where directories
+	// changed each time that they were looked at, only what is in the way of a file or directory is removed.
 	// +optional
 	DeleteExtra bool `json:"deleteExtra,omitempty"`
 

@@ -108,8 +108,11 @@ type S3ImportSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!self.matches('(^|/)[.]s3populator(/|$)')",message="targetPath: .s3populator is where movers keep their journals; choose another name"
 	TargetPath string `json:"targetPath,omitempty"`
 
-	// DeleteExtra removes whatever is below targetPath and not among the objects that are loaded. Nothing
-	// outside of targetPath is ever removed.
+	// DeleteExtra removes regular files below targetPath, or where the files go without it, that are not among the objects
+	// that are loaded, once those are verified, also files that programs write there meanwhile; directories that this
+	// leaves empty go, too. All else stays: links, special files, what include and exclude of the source leave out,
+	// mounted file systems, directories of the storage such as lost+found, and whatever is outside. Where nothing is
+	// selected, nothing is removed and the import fails with SourceEmpty.
 	// +optional
 	DeleteExtra bool `json:"deleteExtra,omitempty"`
 

@@ -87,6 +87,10 @@ func newBench(t *testing.T, report wire.Report, killAt int, after bool) *bench {
 		return []string{o.(*v1alpha1.S3Export).Spec.ClaimName}
 	}).WithIndex(e, indexPlace, place).WithIndex(&batchv1.Job{}, metav1.ObjectNameField, func(o client.Object) []string {
 		return []string{o.GetName()}
+	}).WithIndex(&corev1.Event{}, "involvedObject.uid", func(o client.Object) []string {
+		return []string{string(o.(*corev1.Event).InvolvedObject.UID)}
+	}).WithIndex(&corev1.Event{}, "type", func(o client.Object) []string {
+		return []string{o.(*corev1.Event).Type}
 	}).Build()
 	return b
 }

@@ -50,6 +50,7 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 	if err := r.others(ctx, &s); err != nil {
 		return s, err
 	}
+	r.whyNoPods(ctx, &s)
 	err = r.volume(ctx, &s)
 	return s, err
 }

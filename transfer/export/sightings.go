@@ -4,6 +4,7 @@ package export
 
 import (
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -17,6 +18,14 @@ import (
 type sightings struct {
 	of        movers.Sightings
 	temporary sync.Map // types.NamespacedName of an export to protocol.Temporary
+	troubles  sync.Map // types.NamespacedName of an export to trouble
+}
+
+// trouble is why a Job got no pods, as its events said it.
+type trouble struct {
+	job  types.UID
+	at   time.Time
+	text string
 }
 
 // noteDeleted remembers which mover was deleted last for an export.
@@ -48,7 +57,26 @@ func (k *sightings) remember(s *protocol.State) {
 	}
 }
 
+// recallTrouble fills in why a Job gets no pods, as it was read a short while ago; false where that is too old.
+func (k *sightings) recallTrouble(s *protocol.State) bool {
+	found, _ := k.troubles.Load(client.ObjectKeyFromObject(s.Export))
+	was, ok := found.(trouble)
+	if !ok || was.job != s.Job.UID || s.Now.Sub(was.at) >= troubleEvery {
+		return false
+	}
+	s.Trouble = was.text
+	return true
+}
+
+// rememberTrouble keeps what was found; where nobody has told anything yet, it is looked again.
+func (k *sightings) rememberTrouble(s *protocol.State) {
+	if s.Trouble != "" {
+		k.troubles.Store(client.ObjectKeyFromObject(s.Export), trouble{job: s.Job.UID, at: s.Now, text: s.Trouble})
+	}
+}
+
 func (k *sightings) forget(name types.NamespacedName) {
 	k.of.Forget(name)
 	k.temporary.Delete(name)
+	k.troubles.Delete(name)
 }

@@ -5,15 +5,12 @@ package export
 import (
 	"context"
 	"fmt"
-	"slices"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
@@ -25,7 +22,6 @@ import (
 // +kubebuilder:rbac:groups=snapshot.storage.k8s.io,resources=volumesnapshotclasses,verbs=list
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;delete
 // +kubebuilder:rbac:groups="",resources=persistentvolumes,verbs=get;list;watch;patch
-// +kubebuilder:rbac:groups="",resources=events,verbs=list
 // +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses,verbs=list;watch
 
 // temporary reads what an export made for itself, from the API server: VolumeSnapshots are not watched, because
@@ -109,17 +105,6 @@ func (r *Reconciler) volumeOf(
 	return find(ctx, r.Live, types.NamespacedName{Name: claim.Spec.VolumeName}, &corev1.PersistentVolume{})
 }
 
-// trouble is the latest Warning event of a claim. It only explains: without it everything else goes on.
-func (r *Reconciler) trouble(ctx context.Context, claim *corev1.PersistentVolumeClaim) string {
-	var found corev1.EventList
-	err := r.Live.List(ctx, &found, client.InNamespace(claim.Namespace),
-		client.MatchingFields{"involvedObject.uid": string(claim.UID), "type": corev1.EventTypeWarning})
-	if err != nil {
-		log.FromContext(ctx).Info("Cannot read why a temporary claim waits", "claim", claim.Name, "error", err.Error())
-	}
-	return latest(found.Items)
-}
-
 // find reads an object; an absent one is nil without an error.
 func find[T client.Object](ctx context.Context, from client.Reader, name types.NamespacedName, into T) (T, error) {
 	var none T
@@ -131,27 +116,4 @@ func find[T client.Object](ctx context.Context, from client.Reader, name types.N
 		return none, fmt.Errorf("read %T %s: %w", into, name.Name, err)
 	}
 	return into, nil
-}
-
-// latest is the message of the newest event.
-func latest(all []corev1.Event) string {
-	if len(all) == 0 {
-		return ""
-	}
-	newest := slices.MaxFunc(all, func(a, b corev1.Event) int { return lastSeen(&a).Compare(lastSeen(&b)) })
-	return newest.Reason + ": " + newest.Message
-}
-
-// lastSeen is when an event was last seen, whichever API wrote it.
-func lastSeen(e *corev1.Event) time.Time {
-	at := e.CreationTimestamp.Time
-	for _, t := range []time.Time{e.EventTime.Time, e.LastTimestamp.Time} {
-		if t.After(at) {
-			at = t
-		}
-	}
-	if e.Series != nil && e.Series.LastObservedTime.After(at) {
-		at = e.Series.LastObservedTime.Time
-	}
-	return at
 }

@@ -61,6 +61,13 @@ func (s State) runs() bool {
 	return ended && s.Now.Sub(last) < moverPatience
 }
 
+// LacksPods tells of a Job that should have pods and has none: why is told by its events.
+func LacksPods(s State) bool {
+	there := func(p corev1.Pod) bool { return !attempts.Ended(&p) }
+	return s.Job != nil && attempts.Active(s.Mover) && !s.runs() && !slices.ContainsFunc(s.Pods, there) &&
+		s.Now.Sub(s.Mover.CreationTimestamp.Time) >= moverPatience
+}
+
 // endOf is when the mover in a pod ended; zero before that.
 func endOf(p *corev1.Pod) time.Time {
 	for _, c := range p.Status.ContainerStatuses {

@@ -84,3 +84,49 @@ func TestDecideOfAJobThatWaits(t *testing.T) {
 		})
 	}
 }
+
+// The pods of a Job that the API server refuses are told of by events alone: those are read when no pod is there that
+// says something itself, and are what the export says.
+func TestAJobThatLacksPods(t *testing.T) {
+	t.Parallel()
+	made := func(d time.Duration) func(*batchv1.Job) {
+		return func(j *batchv1.Job) { j.CreationTimestamp = ago(d) }
+	}
+	for name, tt := range map[string]struct {
+		in    change
+		lacks bool
+		says  string
+	}{
+		"it was made a moment ago":   {in: job(made(19 * time.Second)), says: "sends 12 shards"},
+		"no pod was made":            {in: job(made(20 * time.Second)), lacks: true, says: "yet: FailedCreate: quota"},
+		"it ends":                    {in: job(jobDeleted)},
+		"it has failed":              {in: job(ended(batchv1.JobFailed, "x")), says: "x. It is tried again"},
+		"a pod runs":                 {in: job(nil, shardPod("a", corev1.PodRunning)), says: "sends 12 shards"},
+		"a pod waits and says why":   {in: job(nil, shardPod("a", corev1.PodPending, unschedulable)), says: "no node"},
+		"a pod waits without a word": {in: job(nil, shardPod("a", corev1.PodPending)), says: "see `kubectl describe job"},
+		"no pod follows a moment after the last": {
+			in: job(nil, shardPod("a", corev1.PodSucceeded, reports(done), endedFor(19*time.Second))), says: "sends 12 shards",
+		},
+		"no pod follows": {
+			in:    job(nil, shardPod("a", corev1.PodSucceeded, reports(done), endedFor(20*time.Second))),
+			lacks: true, says: "yet: FailedCreate: quota",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := world(at(v1alpha1.ExportShard), tt.in)
+			if got := LacksPods(s); got != tt.lacks {
+				t.Errorf("it lacks pods: %v, want %v", got, tt.lacks)
+			}
+			if LacksPods(s) {
+				s.Trouble = "FailedCreate: quota"
+			}
+			if d := Decide(s, defaults); !strings.Contains(d.Message, tt.says) {
+				t.Errorf("the export says %q, want %q", d.Message, tt.says)
+			}
+		})
+	}
+	if s := world(mover(corev1.PodPending)); LacksPods(s) {
+		t.Error("a pod by itself is taken for a Job without pods")
+	}
+}

@@ -182,10 +182,10 @@ func (s State) moverName() string {
 	return "Pod " + s.Mover.Name
 }
 
-// seeJob is where people find why a Job has no pods, such as a quota; empty where there is none.
+// seeJob is why a Job has no pods, such as a quota, or where people find that; empty where there is no Job.
 func (s State) seeJob() string {
-	if s.Job == nil {
-		return ""
+	if s.Job == nil || s.Trouble != "" {
+		return s.Trouble
 	}
 	return fmt.Sprintf("see `kubectl describe job %s`", s.Job.Name)
 }

@@ -37,6 +37,8 @@ type State struct {
 	Job *batchv1.Job
 	// Pods are those of the Job, also where it is gone.
 	Pods []corev1.Pod
+	// Trouble is the latest Warning event of a Job that lacks pods.
+	Trouble string
 	// Deleted tells that this manager deleted the mover: its end is no failure, whatever is wished now.
 	Deleted bool
 	// Ahead is another run with the same destination whose turn is before this one's.

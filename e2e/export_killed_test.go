@@ -28,20 +28,23 @@ type stored struct {
 // storedThrough counts what passes a proxy and was answered as stored. An answer need not have reached the mover.
 func storedThrough(proxy *story.Proxy) *stored {
 	c := &stored{times: map[string]int{}}
-	proxy.Misbehave(story.Fault{
-		Of: func(r *http.Request) bool { return r.Method == http.MethodPut && r.ContentLength > 0 },
-		Do: func(w http.ResponseWriter, r *http.Request, honest http.Handler) {
-			answer := &answered{ResponseWriter: w}
-			r.Body = &counting{r.Body, &c.bytes}
-			honest.ServeHTTP(answer, r)
-			if answer.code == http.StatusOK {
-				c.mu.Lock()
-				defer c.mu.Unlock()
-				c.times[r.URL.Path+" "+r.URL.Query().Get("partNumber")]++
-			}
-		},
-	})
+	proxy.Misbehave(story.Fault{Of: sends, Do: c.pass})
 	return c
+}
+
+// sends selects requests with content.
+func sends(r *http.Request) bool { return r.Method == http.MethodPut && r.ContentLength > 0 }
+
+// pass has a request answered, and counts it.
+func (c *stored) pass(w http.ResponseWriter, r *http.Request, honest http.Handler) {
+	answer := &answered{ResponseWriter: w}
+	r.Body = &counting{r.Body, &c.bytes}
+	honest.ServeHTTP(answer, r)
+	if answer.code == http.StatusOK {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.times[r.URL.Path+" "+r.URL.Query().Get("partNumber")]++
+	}
 }
 
 // counting is a body whose bytes count.

@@ -28,18 +28,20 @@ func newRangeSum(a engine.Algorithm, part engine.Range) *rangeSum {
 	return &rangeSum{algorithm: a, part: part, at: part.Offset, from: part.Offset}
 }
 
-// fetched sums bytes that were written and tells of each block that is whole with them.
-func (s *rangeSum) fetched(b []byte, whole func(engine.Range, uint64)) {
+// fetched sums bytes that were written and tells of each block that is whole with them. They came in the buffer of a
+// line, and nobody reads them afterwards.
+func (s *rangeSum) fetched(b []byte, from line, whole func(engine.Range, uint64)) {
 	s.write(b, true, whole)
+	s.parts.write(b, from)
 }
 
 // present sums bytes that had been there.
 func (s *rangeSum) present(b []byte, whole func(engine.Range, uint64)) {
 	s.write(b, false, whole)
+	s.parts.write(b, nil)
 }
 
 func (s *rangeSum) write(b []byte, fresh bool, whole func(engine.Range, uint64)) {
-	s.parts.write(b)
 	if isCRC(s.algorithm) && s.algorithm != engine.CRC64NVME {
 		s.crc = update(s.algorithm, s.crc, b)
 	}

@@ -21,7 +21,7 @@ func TestRangeSum(t *testing.T) {
 		at := part.Offset
 		for b, n := body, 1; len(b) > 0; n = n*3 + 1 {
 			n = min(n, len(b))
-			s.fetched(b[:n], func(r engine.Range, crc uint64) {
+			s.fetched(b[:n], nil, func(r engine.Range, crc uint64) {
 				if r.Offset != at || r.End()%blockSize != 0 && r.End() != part.End() || r.Length > blockSize {
 					t.Errorf("%v is no block behind %d", r, at)
 				}

@@ -88,9 +88,14 @@ func TestFetchWithNetHTTP(t *testing.T) {
 			f.put("small & odd", random(1, 100_000), nil)
 			large := random(2, LargeSize+5)
 			f.put("large", large, withCRC(large))
+			parts := random(3, 2*LargeSize+5)
+			f.put("parts", parts, nil).PartSize = 5 << 20
 			prepare(f)
 			f.mustRun()
 			f.mustHold()
+			if got, want := f.got[2].Received, partsOf(parts, 5<<20); got != want {
+				t.Errorf("the sum of parts is %+v, want %+v", got, want)
+			}
 		})
 	}
 }

@@ -2,19 +2,11 @@
 
 package native
 
-import (
-	"sync"
-	"time"
-)
+import "sync"
 
-const (
-	// laneBuffer is the size in bytes of what is summed at a time, and mostLaneBuffers bounds the memory of what
-	// waits for it.
-	laneBuffer      = 64 << 10
-	mostLaneBuffers = 256
-	// laneDelay is how long sums wait for others that would fill the lanes, when nobody waits for them.
-	laneDelay = 10 * time.Millisecond
-)
+// mostBehind in bytes is how much of one sum may wait: whoever brings more leaves buffers, and its processor, to those
+// that would fill the other lanes.
+const mostBehind = 1 << 20
 
 // laneServer computes MD5s side by side. Whoever writes to a sum goes on while it is computed, so that
 // what comes on one connection after the other is there at the same moment all the same.
@@ -24,15 +16,22 @@ type laneServer struct {
 	wake    chan struct{}
 	ready   []*laneSum // To be summed, and in no lane yet.
 	inLanes int
-	buffers [][]byte
-	made    int
+	copies  buffers
+	handed  buffers
 	waiting int // Those who cannot go on.
+	blocked int // Those whose own sum is too far behind.
+	writing int // Sums that somebody writes to.
 	closed  bool
 	ended   chan struct{}
 }
 
 func newLaneServer() *laneServer {
-	s := &laneServer{wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	s := &laneServer{
+		wake:   make(chan struct{}, 1),
+		copies: buffers{size: laneBuffer, most: mostLaneBuffers},
+		handed: buffers{size: bufferSize, most: mostHanded},
+		ended:  make(chan struct{}),
+	}
 	s.freed = sync.NewCond(&s.mu)
 	go s.run()
 	return s
@@ -68,31 +67,58 @@ func (s *laneServer) queue(l *laneSum) {
 // write takes a copy of some bytes. It waits for a buffer.
 func (s *laneServer) write(l *laneSum, p []byte) {
 	for len(p) > 0 {
-		b := s.buffer()
-		b = b[:copy(b[:laneBuffer], p)]
-		p = p[len(b):]
-		s.mu.Lock()
-		l.chunks = append(l.chunks, b)
-		l.length += uint64(len(b))
-		s.queue(l)
-		s.mu.Unlock()
+		b := s.buffer(l, &s.copies)
+		n := copy(b, p)
+		s.add(l, chunk{bytes: b[:n], buffer: b})
+		p = p[n:]
 	}
 }
 
-func (s *laneServer) buffer() []byte {
+// hand takes some bytes with the buffer they are in, for which swap is given another one.
+func (s *laneServer) hand(l *laneSum, p []byte, swap func(spare []byte) []byte) {
+	spare := s.buffer(l, &s.handed)
+	s.add(l, chunk{bytes: p, buffer: swap(spare)})
+}
+
+func (s *laneServer) add(l *laneSum, c chunk) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.buffers) == 0 && s.made == mostLaneBuffers {
+	if !l.writing {
+		l.writing = true
+		s.writing++
+	}
+	l.chunks = append(l.chunks, c)
+	l.behind += len(c.bytes)
+	l.length += uint64(len(c.bytes))
+	s.queue(l)
+}
+
+func (s *laneServer) buffer(l *laneSum, of *buffers) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l.behind >= mostBehind {
+		s.block()
+	}
+	for {
+		if b := of.take(); b != nil {
+			return b
+		}
 		s.wait()
 	}
-	if n := len(s.buffers); n > 0 {
-		b := s.buffers[n-1]
-		s.buffers = s.buffers[:n-1]
-		return b
-	}
-	s.made++
-	return make([]byte, laneBuffer)
 }
+
+// block waits while others bring more. The mutex is held.
+func (s *laneServer) block() {
+	s.blocked++
+	if s.mostBlocked() {
+		s.poke()
+	}
+	s.freed.Wait()
+	s.blocked--
+}
+
+// mostBlocked tells that there is hardly anybody left who would bring what can be summed beside what is there.
+func (s *laneServer) mostBlocked() bool { return 4*s.blocked >= 3*s.writing && s.blocked > 0 }
 
 // wait has the server go on with what there is. The mutex is held.
 func (s *laneServer) wait() {
@@ -103,9 +129,13 @@ func (s *laneServer) wait() {
 }
 
 // free takes a buffer back. The mutex is held.
-func (s *laneServer) free(b []byte) {
-	s.buffers = append(s.buffers, b)
-	if s.waiting > 0 {
+func (s *laneServer) free(c chunk) {
+	if len(c.buffer) == laneBuffer {
+		s.copies.give(c.buffer)
+	} else {
+		s.handed.give(c.buffer)
+	}
+	if s.waiting+s.blocked > 0 {
 		s.freed.Broadcast()
 	}
 }
@@ -115,6 +145,7 @@ func (s *laneServer) end(l *laneSum) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l.ending = true
+	s.written(l)
 	s.queue(l)
 	for !l.ended {
 		s.wait()
@@ -126,119 +157,21 @@ func (s *laneServer) endLater(l *laneSum, then func([16]byte)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l.ending, l.then = true, then
+	s.written(l)
 	s.queue(l)
 }
 
-// run sums as soon as the lanes are full, somebody waits, or nothing more has come for a while.
-func (s *laneServer) run() {
-	defer close(s.ended)
-	var lanes laneSet
-	timer := time.NewTimer(laneDelay)
-	defer timer.Stop()
-	for late := false; ; {
-		n, hurry, over := s.fill(&lanes)
-		switch {
-		case over:
-			return
-		case n == 0:
-			late = false
-			<-s.wake
-		case n == md5Lanes || hurry || late:
-			lanes.step()
-		default:
-			timer.Reset(laneDelay)
-			select {
-			case <-s.wake:
-			case <-timer.C:
-				late = true
-			}
-		}
-	}
-}
-
-// fill gives each lane that has nothing to do the next blocks of its sum, or else another sum.
-func (s *laneServer) fill(lanes *laneSet) (n int, hurry, over bool) {
+// giveUp is for a sum of which nobody wants to know any more.
+func (s *laneServer) giveUp(l *laneSum) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := range lanes.sums {
-		for len(lanes.data[i]) == 0 {
-			if l := lanes.sums[i]; l != nil {
-				if lanes.data[i] = l.next(s.free); lanes.data[i] != nil {
-					break
-				}
-				lanes.leave(i)
-				s.left(l)
-			}
-			if len(s.ready) == 0 {
-				break
-			}
-			lanes.enter(i, s.ready[0])
-			s.ready = s.ready[1:]
-		}
-		if lanes.sums[i] != nil {
-			n++
-		}
-	}
-	s.inLanes = n
-	return n, s.waiting > 0 || s.closed, s.closed && n == 0
+	s.written(l)
 }
 
-// left is for a sum of which all that was written is summed.
-func (s *laneServer) left(l *laneSum) {
-	l.queued = false
-	if !l.ending {
-		return
-	}
-	l.ended = true
-	if l.then != nil {
-		go l.then(l.digest())
-		return
-	}
-	s.freed.Broadcast()
-}
-
-// laneSet is what is summed at this moment.
-type laneSet struct {
-	sums  [md5Lanes]*laneSum
-	data  [md5Lanes][]byte
-	state [4][md5Lanes]uint32
-}
-
-func (s *laneSet) enter(i int, l *laneSum) {
-	s.sums[i] = l
-	for word := range s.state {
-		s.state[word][i] = l.state[word]
-	}
-}
-
-func (s *laneSet) leave(i int) {
-	l := s.sums[i]
-	for word := range s.state {
-		l.state[word] = s.state[word][i]
-	}
-	s.sums[i] = nil
-}
-
-// step sums as many bytes as each lane has. One that has none sums those of another: its state is of no use.
-func (s *laneSet) step() {
-	shortest := -1
-	for i, d := range s.data {
-		if len(d) > 0 && (shortest < 0 || len(d) < len(s.data[shortest])) {
-			shortest = i
-		}
-	}
-	size := len(s.data[shortest])
-	var from [md5Lanes]*byte
-	for i, d := range s.data {
-		if len(d) == 0 {
-			d = s.data[shortest]
-		}
-		from[i] = &d[0]
-	}
-	md5Blocks(&s.state, &from, size)
-	for i, d := range s.data {
-		if len(d) > 0 {
-			s.data[i] = d[size:]
-		}
+// written is for a sum to which nothing more is written. The mutex is held.
+func (s *laneServer) written(l *laneSum) {
+	if l.writing {
+		l.writing = false
+		s.writing--
 	}
 }

@@ -15,17 +15,19 @@ const md5Lanes = 16
 type laneSum struct {
 	state  [4]uint32
 	length uint64
-	chunks [][]byte // What is still to be summed, in buffers of the server.
-	chunk  []byte   // The buffer that is being summed.
-	rest   []byte   // Of it.
+	chunks []chunk // What is still to be summed.
+	behind int     // Bytes of them.
+	chunk  *chunk  // What is being summed.
+	rest   []byte  // Of it.
 	tail   [2 * md5.BlockSize]byte
 	tailed int // Bytes of tail that do not make up a block yet.
 
-	queued bool // The server knows of it.
-	ending bool // Nothing more comes.
-	padded bool // The last blocks are in tail, or were summed already.
-	ended  bool
-	then   func(digest [md5.Size]byte) // Called at the end, on a goroutine of its own; nil: somebody waits.
+	writing bool // Somebody writes to it.
+	queued  bool // The server knows of it.
+	ending  bool // Nothing more comes.
+	padded  bool // The last blocks are in tail, or were summed already.
+	ended   bool
+	then    func(digest [md5.Size]byte) // Called at the end, on a goroutine of its own; nil: somebody waits.
 }
 
 func newLaneSum() *laneSum {
@@ -34,7 +36,7 @@ func newLaneSum() *laneSum {
 
 // next is the next bytes to be summed, whole blocks of them, or nil where there are none yet. They are valid until
 // it is called again. Buffers that are not needed any more are given to free.
-func (l *laneSum) next(free func([]byte)) []byte {
+func (l *laneSum) next(free func(chunk)) []byte {
 	for {
 		switch {
 		case l.tailed == md5.BlockSize:
@@ -50,11 +52,12 @@ func (l *laneSum) next(free func([]byte)) []byte {
 			l.tailed += n
 			l.rest = l.rest[n:]
 		case l.chunk != nil:
-			free(l.chunk)
+			free(*l.chunk)
 			l.chunk = nil
 		case len(l.chunks) > 0:
-			l.chunk, l.chunks = l.chunks[0], l.chunks[1:]
-			l.rest = l.chunk
+			l.chunk, l.chunks = &l.chunks[0], l.chunks[1:]
+			l.rest = l.chunk.bytes
+			l.behind -= len(l.rest)
 		case l.ending && !l.padded:
 			return l.pad()
 		default:

@@ -124,6 +124,9 @@ func (h *laneHash) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// hand is Write of bytes whose buffer may be kept: swap is given another one for it. Nobody reads them afterwards.
+func (h *laneHash) hand(p []byte, swap func(spare []byte) []byte) { h.server.hand(h.sum, p, swap) }
+
 func (h *laneHash) Sum(b []byte) []byte {
 	h.server.end(h.sum)
 	d := h.sum.digest()
@@ -134,7 +137,10 @@ func (h *laneHash) Sum(b []byte) []byte {
 func (h *laneHash) later(then func([md5.Size]byte)) { h.server.endLater(h.sum, then) }
 
 // Reset begins another sum. What was written to the one before may still be on its way.
-func (h *laneHash) Reset() { h.sum = newLaneSum() }
+func (h *laneHash) Reset() {
+	h.server.giveUp(h.sum)
+	h.sum = newLaneSum()
+}
 
 // Size implements hash.Hash.
 func (*laneHash) Size() int { return md5.Size }

@@ -133,7 +133,7 @@ func (w *worker) fetchRange(ctx context.Context, l *large, part piece) {
 	p := patience{engine: w.Engine, pace: w.pace}
 	sum := newRangeSum(l.sum.algorithm, part.Range)
 	if inPieces(l.sum.algorithm, l.sum.partSize) {
-		sum.parts.begin(w.summer.emptyMD5(part.Length), l.sum.partSize)
+		sum.parts.begin(w.summer.emptyMD5(part.Length), l.sum.partSize, part.Length, &l.sum.pending)
 	}
 	for sum.at < part.End() {
 		before := sum.at
@@ -193,7 +193,7 @@ func (w *worker) tryRange(ctx context.Context, l *large, part engine.Range, sum 
 		l.sum.wrote(engine.Range{Offset: sum.at, Length: n})
 		l.count(n)
 		w.sink.Wrote(l.task.Index, n)
-		sum.fetched(b, w.grew(l))
+		sum.fetched(b, w.line, w.grew(l))
 		return nil
 	})
 	if sum.at == before && errors.Is(err, io.ErrUnexpectedEOF) {

@@ -18,6 +18,8 @@ type line interface {
 	// buffer unless the body ends before. They are valid until the next call. The end is
 	// io.EOF, and io.ErrUnexpectedEOF where it comes before the length that was told.
 	next() ([]byte, error)
+	// swap exchanges the buffer that next has returned bytes of.
+	swap(spare []byte) []byte
 	// done ends the exchange. What is left of a body makes the connection useless.
 	done()
 	close()

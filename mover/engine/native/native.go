@@ -26,13 +26,15 @@ import (
 // Bounds of what an engine does at a time, measured on two cores with the server on them.
 const (
 	leastConnections = 4
-	firstConnections = 8
+	firstConnections = 12
 	mostConnections  = 64
 	// fixedConnections is how many there may be where somebody has said how many.
 	fixedConnections = 256
 	// largeConnections is how many fetch ranges of large objects: more do not fill a disk or
 	// a network any better, and leave more holes to a kill.
 	largeConnections = 12
+	// partConnections is the same where each brings a part whose MD5 is computed beside the others'.
+	partConnections = md5Lanes
 	// largeObjects are in progress at a time.
 	largeObjects = 4
 	// LargeSize in bytes is from where on an object is fetched in ranges.

@@ -5,6 +5,7 @@ package native
 import (
 	"crypto/md5" // #nosec G501 -- what S3 calls an entity tag.
 	"hash"
+	"sync"
 
 	"github.com/s3populator/s3populator/mover/engine"
 )
@@ -34,15 +35,31 @@ type partSums struct {
 	inner   hash.Hash
 	size    int64
 	left    int64
-	digests []byte // One behind the other.
+	digests [][md5.Size]byte
+	pending *sync.WaitGroup // Counts digests that are not there yet.
 }
 
-// begin the sums of parts of a size in bytes.
-func (p *partSums) begin(inner hash.Hash, size int64) {
-	*p = partSums{inner: inner, size: size, left: size}
+// begin the sums of the parts of a range, both with their sizes in bytes.
+func (p *partSums) begin(inner hash.Hash, size, length int64, pending *sync.WaitGroup) {
+	*p = partSums{
+		inner:   inner,
+		size:    size,
+		left:    size,
+		digests: make([][md5.Size]byte, 0, (length+size-1)/size), // None of them moves.
+		pending: pending,
+	}
 }
 
-func (p *partSums) write(b []byte) {
+// write takes bytes that came in the buffer of a line, or, where there is none, in somebody else's. It may exchange
+// the line's buffer: nobody reads the bytes afterwards.
+func (p *partSums) write(b []byte, from line) {
+	if h, ok := p.inner.(*laneHash); ok && from != nil && len(b) >= handedFrom && int64(len(b)) <= p.left {
+		h.hand(b, from.swap)
+		if p.left -= int64(len(b)); p.left == 0 {
+			p.endPart()
+		}
+		return
+	}
 	for p.inner != nil && len(b) > 0 {
 		n := min(int64(len(b)), p.left)
 		_, _ = p.inner.Write(b[:n]) // A hash never fails.
@@ -53,14 +70,26 @@ func (p *partSums) write(b []byte) {
 	}
 }
 
+// endPart does not wait for a digest that is computed beside others: what follows on this connection fills their
+// lanes meanwhile.
 func (p *partSums) endPart() {
-	p.digests = p.inner.Sum(p.digests)
+	p.digests = append(p.digests, [md5.Size]byte{})
+	digest := &p.digests[len(p.digests)-1]
+	if h, ok := p.inner.(*laneHash); ok {
+		p.pending.Add(1)
+		h.later(func(d [md5.Size]byte) {
+			*digest = d
+			p.pending.Done()
+		})
+	} else {
+		p.inner.Sum(digest[:0])
+	}
 	p.inner.Reset()
 	p.left = p.size
 }
 
-// end returns the digests of all parts; the last one of an object may be shorter.
-func (p *partSums) end() []byte {
+// end returns the digests of all parts; the last one of an object may be shorter. Those that are pending come later.
+func (p *partSums) end() [][md5.Size]byte {
 	if p.inner != nil && p.left < p.size {
 		p.endPart()
 	}
@@ -71,7 +100,9 @@ func (p *partSums) end() []byte {
 func sumOfParts(ranges []summed, partSize int64) engine.Sum {
 	outer := md5.New() // #nosec G401 -- as above.
 	for _, r := range ranges {
-		outer.Write(r.digests)
+		for _, d := range r.digests {
+			outer.Write(d[:])
+		}
 	}
 	sum := engine.Sum{Algorithm: engine.MD5Parts, PartSize: partSize}
 	outer.Sum(sum.Value[:0])

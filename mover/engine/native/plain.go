@@ -94,6 +94,12 @@ func (l *plainLine) readHead(r *http.Response) error {
 	return nil
 }
 
+func (l *plainLine) swap(spare []byte) []byte {
+	buffer := l.buffer
+	l.buffer = spare
+	return buffer
+}
+
 func (l *plainLine) next() ([]byte, error) { //nolint:gocyclo // What ends an answer, one after the other.
 	if l.err != nil {
 		return nil, l.failed(l.err)

@@ -241,6 +241,13 @@ func (l *rawLine) next() ([]byte, error) {
 	return body, nil
 }
 
+// swap may lose nothing: between two calls of next all that is in the buffer is consumed, or it is of no use.
+func (l *rawLine) swap(spare []byte) []byte {
+	buffer := l.buffer
+	l.buffer = spare
+	return buffer
+}
+
 // fill reads into the buffer until it is full or want bytes have come. Each read may take as long
 // as a connection may be idle: a slow network is no stall.
 func (l *rawLine) fill(want int64) (n int, err error) {

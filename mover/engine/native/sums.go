@@ -3,6 +3,7 @@
 package native
 
 import (
+	"crypto/md5" // #nosec G501 -- what S3 calls an entity tag.
 	"errors"
 	"fmt"
 	"slices"
@@ -26,14 +27,15 @@ type sums struct {
 	extents []engine.Range // Written, sorted and apart.
 	grown   *sync.Cond
 	over    bool
-	result  chan followed // Of sums that follow the bytes; else nil.
+	result  chan followed  // Of sums that follow the bytes; else nil.
+	pending sync.WaitGroup // Counts digests of parts that are still to come.
 }
 
 // summed is the CRC of a range, or the MD5s of its parts.
 type summed struct {
 	part    engine.Range
 	crc     uint64
-	digests []byte
+	digests [][md5.Size]byte
 }
 
 type followed struct {
@@ -152,6 +154,7 @@ func (s *sums) end() (engine.Sum, error) {
 	if s.algorithm == engine.None {
 		return engine.Sum{}, nil
 	}
+	s.pending.Wait()
 	return s.combine()
 }
 

@@ -64,7 +64,7 @@ func (w *work) take(limit int) (item, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for !w.stopped {
-		share := min(limit, largeConnections)
+		share := min(limit, w.mostInLarge())
 		if !w.smallDone {
 			share = max(share/2, 1)
 		}
@@ -87,6 +87,16 @@ func (w *work) take(limit int) (item, bool) {
 		w.changed.Wait()
 	}
 	return item{}, false
+}
+
+// mostInLarge is how many workers there may be in large objects.
+func (w *work) mostInLarge() int {
+	for _, l := range w.open {
+		if inPieces(l.sum.algorithm, l.sum.partSize) {
+			return partConnections
+		}
+	}
+	return largeConnections
 }
 
 // takeLarge opens objects until several are in progress, then takes a range of the one that

@@ -4,6 +4,7 @@ package final
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,15 +87,21 @@ func (o *order) must(err error) {
 	}
 }
 
-// pass lets the manager look once.
+// pass lets the manager look once at a claim that is held, which it knows by its UID.
 func (o *order) pass() {
+	o.t.Helper()
+	o.look(string(uid))
+}
+
+// look lets the manager answer one request.
+func (o *order) look(name string) {
 	o.t.Helper()
 	o.manager.Client, o.manager.Live = o.server, o.server
 	if o.old != nil {
 		o.manager.Client = kubetest.Cached(o.server, o.old)
 	}
 	_, err := o.manager.Reconcile(o.t.Context(), ctrl.Request{
-		NamespacedName: types.NamespacedName{Namespace: "team", Name: string(uid)},
+		NamespacedName: types.NamespacedName{Namespace: "team", Name: name},
 	})
 	o.must(err)
 }
@@ -211,5 +218,23 @@ func TestAPolicyAndItsClaimGo(t *testing.T) {
 				t.Errorf("told %q, want %q", said, tt.told)
 			}
 		})
+	}
+}
+
+// TestFinalizersOfOthersStay: of a claim that only a policy selects the cache shows none.
+func TestFinalizersOfOthersStay(t *testing.T) {
+	o := newOrder(t)
+	o.stale()
+	set := func(c client.WithWatch, finalizers ...string) {
+		claim := &corev1.PersistentVolumeClaim{}
+		o.must(c.Get(t.Context(), types.NamespacedName{Namespace: "team", Name: "data"}, claim))
+		claim.Finalizers = finalizers
+		o.must(c.Update(t.Context(), claim))
+	}
+	set(o.server, "example.com/other")
+	set(o.old.(client.WithWatch))
+	o.look(byName + "data")
+	if got := o.claim().Finalizers; !slices.Equal(got, []string{"example.com/other", v1alpha1.FinalizerFinalExport}) {
+		t.Errorf("the claim has the finalizers %v", got)
 	}
 }

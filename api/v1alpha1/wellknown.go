@@ -183,6 +183,8 @@ const (
 	// AnnotationExportOf on the claim and the S3Export of a final export: the name of the claim that is
 	// being deleted.
 	AnnotationExportOf = Group + "/final-export-of"
+	// AnnotationExportVolume on the S3Export of a final export: the volume that it reads.
+	AnnotationExportVolume = Group + "/final-export-volume"
 	// AnnotationExportedFor on a volume: the UID of the claim whose final export is complete.
 	AnnotationExportedFor = Group + "/exported-for"
 	// AnnotationExportedTo on a volume: where its final export is, for people.

@@ -289,13 +289,17 @@ func TestFailedMoverKeepsNoDeletedClaim(t *testing.T) {
 	}
 }
 
-// An export before a deletion stays for as long as its export claim: somebody has not given the volume back.
+// An export before a deletion stays until its volume is given back, also when somebody deletes the export claim.
 func TestALastExportOutlivesItsExportClaim(t *testing.T) {
 	b := newBench(t, wire.Report{Class: wire.Done, ManifestDigest: "sha256:x"}, 0, false)
 	e := b.export()
 	e.Labels = map[string]string{v1alpha1.LabelRole: v1alpha1.RoleFinalExport}
+	e.Annotations = map[string]string{v1alpha1.AnnotationExportVolume: "pv"}
 	e.Spec.TTLSecondsAfterFinished = new(int32(1))
-	if err := b.client.Update(t.Context(), e); err != nil {
+	volume := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{
+		Name: "pv", Annotations: map[string]string{v1alpha1.AnnotationFinalExport: "{}"},
+	}}
+	if err := errors.Join(b.client.Update(t.Context(), e), b.client.Create(t.Context(), volume)); err != nil {
 		t.Fatal(err)
 	}
 	b.settle()
@@ -307,8 +311,16 @@ func TestALastExportOutlivesItsExportClaim(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.settle()
+	if e = b.export(); e == nil {
+		t.Fatal("without its export claim, and with its volume taken, the export is gone")
+	}
+	volume.Annotations = nil
+	if err := b.client.Update(t.Context(), volume); err != nil {
+		t.Fatal(err)
+	}
+	b.settle()
 	if e = b.export(); e != nil {
-		t.Errorf("without its export claim, the export is %+v", e.Status)
+		t.Errorf("its volume was given back, and the export is %+v", e.Status)
 	}
 }
 

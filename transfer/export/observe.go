@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -58,9 +59,27 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 // claimOfOver reads the claim of a run that is over where that keeps something: a pod, or the volume of another claim.
 func (r *Reconciler) claimOfOver(ctx context.Context, s *protocol.State) (err error) {
 	if e := s.Export; e.DeletionTimestamp == nil && (s.Mover != nil || protocol.BeforeDeletion(e)) {
-		s.Claim, err = r.claim(ctx, e)
+		if s.Claim, err = r.claim(ctx, e); err == nil && s.Claim == nil && protocol.BeforeDeletion(e) {
+			s.Taken, err = r.taken(ctx, e)
+		}
 	}
 	return err
+}
+
+// taken asks the API server for the volume of a run before a deletion. Of one that does not name it nobody knows.
+func (r *Reconciler) taken(ctx context.Context, e *v1alpha1.S3Export) (bool, error) {
+	name := e.Annotations[v1alpha1.AnnotationExportVolume]
+	if name == "" {
+		return true, nil
+	}
+	volume := &corev1.PersistentVolume{}
+	if err := r.Live.Get(ctx, types.NamespacedName{Name: name}, volume); err != nil {
+		if apierrors.IsNotFound(err) {
+			return false, nil
+		}
+		return false, fmt.Errorf("read volume %s: %w", name, err)
+	}
+	return protocol.Takes(e, volume), nil
 }
 
 // others are the runs of the namespace that this one has to do with, and any that has its place.

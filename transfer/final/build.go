@@ -65,13 +65,17 @@ func ExportClaim(s State) *corev1.PersistentVolumeClaim {
 	}
 }
 
-// Export is the run. Its hash tells a later pass whether it is what is asked for then.
+// Export is the run. Its hash tells a later pass whether it is what is asked for then, and its volume whether that was
+// given back, before which it does not expire.
 func Export(s State) *v1alpha1.S3Export {
 	template, _ := wish(s)
 	e := &v1alpha1.S3Export{ObjectMeta: object(s, ExportName(s.UID)), Spec: v1alpha1.S3ExportSpec{
 		ClaimName: ExportClaimName(s.UID), S3ExportTemplate: template,
 	}}
 	e.Annotations[v1alpha1.AnnotationRequestHash] = hashOf(s, template)
+	if s.Volume != nil {
+		e.Annotations[v1alpha1.AnnotationExportVolume] = s.Volume.Name
+	}
 	return e
 }
 

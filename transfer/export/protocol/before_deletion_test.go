@@ -21,7 +21,8 @@ func TestTheLastHopeDoesNotExpire(t *testing.T) {
 	wanted := func(s *State) { s.Export.Spec.UnsafePaths = v1alpha1.UnsafePathsSkip }
 	changed := func(s *State) { s.Export.Status.ChangedFiles = 1 }
 	gone := func(s *State) { s.Export.Status.GoneFiles = 1 }
-	given := func(s *State) { s.Claim = nil } // The export claim went when the volume was given back.
+	taken := func(s *State) { s.Claim, s.Taken = nil, true } // Somebody deleted the export claim.
+	given := func(s *State) { s.Claim = nil }                // The export claim went when the volume was given back.
 	for name, tt := range map[string]struct {
 		state State
 		want  Action
@@ -39,6 +40,9 @@ func TestTheLastHopeDoesNotExpire(t *testing.T) {
 		"complete":      {world(unguarded, ttl(1), last, given, over(v1alpha1.ConditionComplete, time.Hour)), DeleteExport},
 		"complete, of an export claim that was made anew": {
 			world(unguarded, ttl(1), last, over(v1alpha1.ConditionComplete, time.Hour)), Wait,
+		},
+		"complete, its export claim was deleted": {
+			world(unguarded, ttl(1), last, taken, over(v1alpha1.ConditionComplete, time.Hour)), Wait,
 		},
 		"being removed":   {world(unguarded, ttl(1), marked, over(v1alpha1.ConditionComplete, time.Hour)), Wait},
 		"failed, no last": {world(unguarded, ttl(1), over(v1alpha1.ConditionFailed, time.Hour)), DeleteExport},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
@@ -156,9 +157,17 @@ func BeforeDeletion(e *v1alpha1.S3Export) bool {
 	return e.Labels[v1alpha1.LabelRole] == v1alpha1.RoleFinalExport
 }
 
-// holdsVolume tells that the claim is still there by which such a run has read a volume: that was not given back, for
-// whatever reason, and would be given up with the export where its own claim was forced away.
-func (s State) holdsVolume() bool { return BeforeDeletion(s.Export) && s.Claim != nil }
+// holdsVolume tells that the volume which such a run has read was not given back, for whatever reason: it would be
+// given up with the export where its own claim was forced away. It is so while the claim is there by which it was read,
+// and also where somebody deleted that one, until it is made anew.
+func (s State) holdsVolume() bool { return BeforeDeletion(s.Export) && (s.Claim != nil || s.Taken) }
+
+// Takes tells that a volume was taken for such a run, by the record on it, or by whose it is where that was lost.
+func Takes(e *v1alpha1.S3Export, volume *corev1.PersistentVolume) bool {
+	ref := volume.Spec.ClaimRef
+	return volume.Annotations[v1alpha1.AnnotationFinalExport] != "" ||
+		ref != nil && ref.Namespace == e.Namespace && ref.Name == e.Spec.ClaimName
+}
 
 // lastHope tells that a volume waits for an export that went wrong: once a claim is gone, the end of its S3Export is
 // how people say that its volume may go. Who holds the volume deletes the S3Export. Paths that were to be skipped are

@@ -31,6 +31,9 @@ type State struct {
 	// claim, but for the movers of this export.
 	Claim *corev1.PersistentVolumeClaim
 	Users []corev1.Pod
+	// Taken tells that the volume of a run before a deletion was not given back yet. It is read where the run is over
+	// and Claim is not there.
+	Taken bool
 	// Mover reads the volume, Abort ends what uploads it has left.
 	Mover, Abort *corev1.Pod
 	// Job sends the shards of a run; Mover is then what it and its pods are to the rules, see MoverOfJob.

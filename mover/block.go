@@ -52,10 +52,23 @@ func (m *mover) fillDevice(ctx context.Context) (*ledger.Ledger, error) {
 		by, err = d.fill(ctx, e)
 	}
 	if err != nil {
-		return nil, err
+		return nil, d.ended(err)
 	}
 	l.Verified(0, by, plan.Identity{}, true)
 	return l, nil
+}
+
+// ended asks whose the device is by now, as that of a transfer does. Of a device that carries no header of another
+// claim, what failed says more.
+func (d *deviceLoad) ended(err error) error {
+	if !d.status.began.Load() {
+		return err
+	}
+	lost := d.device.Owned()
+	if f, ok := errors.AsType[*fault.Failure](lost); !ok || !f.Shared {
+		return err
+	}
+	return orLost(err, lost)
 }
 
 func (m *mover) deviceLoadTo(to *volume.Device) *deviceLoad {

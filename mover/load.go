@@ -51,18 +51,41 @@ func (m *mover) loadVolume(ctx context.Context) (*ledger.Ledger, error) {
 	}
 	defer v.Close()
 	t := m.transferTo(v)
-	if err := t.enter(ctx); err != nil {
-		return nil, err
-	}
-	if t.whole {
+	err = t.enter(ctx)
+	switch {
+	case err != nil:
+	case t.whole:
 		t.log.printf("the volume is complete: an earlier mover has filled it")
-		return t.ledger, nil
+	default:
+		err = guarded(ctx, t.checkpointEvery, t.journal.Owned, t.load)
 	}
-	defer t.journal.Close()
-	if err := guarded(ctx, t.checkpointEvery, t.journal.Owned, t.load); err != nil {
+	if err := t.ended(err); err != nil {
 		return nil, err
 	}
 	return t.ledger, nil
+}
+
+// ended closes the journal. Where something has failed it asks first whose the volume is by now: what guards it looks
+// every few seconds, and a volume that another claim has too must not go with this one, whatever ended its mover.
+func (t *transfer) ended(err error) error {
+	if t.journal == nil {
+		return err
+	}
+	defer t.journal.Close()
+	if err == nil {
+		return nil
+	}
+	return orLost(err, t.journal.Owned())
+}
+
+// orLost is what a mover failed for, or that it has lost its volume, which explains whatever else it failed for.
+func orLost(err, owned error) error {
+	told, _ := errors.AsType[*fault.Failure](err)
+	lost, isLost := errors.AsType[*fault.Failure](owned)
+	if !isLost || told != nil && told.Shared {
+		return err
+	}
+	return lost.Because(err)
 }
 
 // load brings a volume whose journal is ours in line with its source.
@@ -350,9 +373,8 @@ func (t *transfer) complete(ctx context.Context) error {
 	if err := t.journal.Owned(); err != nil {
 		return err
 	}
-	t.journal.Close() // NFS keeps the name of a file that is open.
-	if err := t.volume.Root.RemoveAll(wire.JournalDir); err != nil {
-		return fmt.Errorf("remove journal: %w", err)
+	if err := t.journal.Remove(); err != nil {
+		return err //nolint:wrapcheck // It says what failed.
 	}
 	if err := errors.Join(t.volume.SyncRoot(), t.volume.Sync()); err != nil {
 		return err

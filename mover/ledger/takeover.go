@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -36,6 +37,8 @@ type Journal struct {
 	file *os.File
 	// named means that the file had a name, as its file system tells, when it was put in place.
 	named bool
+	// removing is set once this mover removes it: that it is gone says nothing from then on.
+	removing atomic.Bool
 }
 
 // TakeOver makes the journal this mover's own before anything else is written: a new file
@@ -45,9 +48,22 @@ func TakeOver(root *os.Root, own plan.Header) (*Journal, error) {
 	j := &Journal{root: root, own: own}
 	if err := j.take(); err != nil {
 		j.Close()
-		return nil, fmt.Errorf("write the journal: %w", fault.NotWritable(err))
+		return nil, notTaken(root, own, err)
 	}
 	return j, nil
+}
+
+// notTaken says why. Another mover that takes the volume over at the same time uses the same names, and whose that is
+// does not follow: it may be another claim's.
+func notTaken(root *os.Root, own plan.Header, err error) error {
+	h, headErr := ReadHeader(root)
+	switch {
+	case headErr == nil && h.Claim != own.Claim:
+		return fault.Fenced("pod " + h.Pod + " of another claim").Sharing().Because(err)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrExist):
+		return fault.Fenced("it writes its own journal at this moment").Sharing().Because(err)
+	}
+	return fmt.Errorf("write the journal: %w", fault.NotWritable(err))
 }
 
 func (j *Journal) take() error {
@@ -166,8 +182,11 @@ func (j *Journal) Trust() error {
 // volume over, or it was completed. It is asked before every checkpoint and every removal.
 func (j *Journal) Owned() error {
 	h, err := ReadHeader(j.root)
+	gone := errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNoHeader)
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrNoHeader):
+	case gone && j.removing.Load():
+		return nil
+	case gone:
 		return fault.Fenced("the journal is gone").Sharing()
 	case err != nil:
 		return fmt.Errorf("read the journal: %w", err)
@@ -207,6 +226,16 @@ func (j *Journal) Add(lines []Line) error {
 	}
 	if err := j.file.Sync(); err != nil {
 		return fmt.Errorf("write journal: %w", err)
+	}
+	return nil
+}
+
+// Remove removes the journal of a volume that is complete.
+func (j *Journal) Remove() error {
+	j.removing.Store(true)
+	j.Close() // NFS keeps the name of a file that is open.
+	if err := j.root.RemoveAll(wire.JournalDir); err != nil {
+		return fmt.Errorf("remove journal: %w", err)
 	}
 	return nil
 }

@@ -107,8 +107,8 @@ func (d *Device) readHeader() (plan.Header, bool, error) {
 	return h, ok, nil
 }
 
-// owned fails when the header on the device is not this mover's any more.
-func (d *Device) owned() error {
+// Owned fails when the header on the device is not this mover's any more.
+func (d *Device) Owned() error {
 	if d.Size < plan.HeaderSize {
 		return nil
 	}

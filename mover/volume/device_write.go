@@ -17,7 +17,7 @@ import (
 
 // Reveal replaces the header by the first bytes of the object, and reads them back.
 func (d *Device) Reveal(first []byte) error {
-	if err := d.owned(); err != nil {
+	if err := d.Owned(); err != nil {
 		return err
 	}
 	sector := make([]byte, d.sector()) // Nothing of the header stays behind an object that ends in it.
@@ -26,7 +26,7 @@ func (d *Device) Reveal(first []byte) error {
 	if err := d.writeSector(sector); err != nil {
 		// A device that does not answer may do so for minutes, and another mover may have completed it by then. So the
 		// header is not written back; whoever writes next looks for it.
-		d.revealed = d.owned() != nil
+		d.revealed = d.Owned() != nil
 		return err
 	}
 	d.forget(int64(len(sector)))
@@ -72,7 +72,7 @@ func (w *DeviceWriter) look(n int) error {
 	}
 	w.unseen.Store(0)
 	w.due.Store(int64(now + ownedFor))
-	return w.owned()
+	return w.Owned()
 }
 
 func (w *DeviceWriter) Write(b []byte) (int, error) {

@@ -104,14 +104,15 @@ func (x *export) forgoCopies(ctx context.Context, before manifest.Entry, err err
 // the next one: an answer is waited for no longer.
 const copiesLast = 60
 
-// outlastCopies waits for copies that an attempt before may have asked for when it was ended: one that is made after
-// the proof would take the place of what was sent meanwhile, and nobody would notice.
+// outlastCopies waits for copies that a mover before may have asked for when it was ended: one that is made after the
+// proof would take the place of what was sent meanwhile, and nobody would notice.
 func (x *export) outlastCopies(ctx context.Context) error {
 	left := copiesLast*x.Pause - time.Since(x.started)
-	if x.options.CopyFrom == "" || x.request.First() || !x.policy.resumed || x.result.Sent == 0 || left <= 0 {
+	first := !x.replaces && (x.request.First() || !x.policy.resumed)
+	if x.options.CopyFrom == "" || first || x.result.Sent == 0 || left <= 0 {
 		return nil
 	}
-	x.Log("copies that an attempt before has asked for are waited for, for %s", left.Round(time.Second))
+	x.Log("copies that a mover before has asked for are waited for, for %s", left.Round(time.Second))
 	select {
 	case <-time.After(left):
 		return nil

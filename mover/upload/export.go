@@ -66,6 +66,8 @@ type export struct {
 	gone    []string // Paths of files that were not there any more when they were to be sent.
 	allSent bool     // What is left is to prove it.
 	spared  []manifest.Entry
+	// replaces means that another pod has begun this shard, in the same Job.
+	replaces bool
 	// copiesFail is set once S3 gave no answer to a copy of a part, and saidCopy once a copy was refused.
 	copiesFail atomic.Bool
 	saidCopy   sync.Once

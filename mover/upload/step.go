@@ -76,12 +76,20 @@ func (x *export) sendShard(ctx context.Context, shard int) error {
 	if err != nil {
 		return err
 	}
+	if err := x.beginShard(ctx, shard, todo); err != nil {
+		return x.refused(err)
+	}
 	x.enter(wire.Transferring)
 	if err := x.sendAll(ctx, todo); err != nil {
 		return err
 	}
 	if err := x.endForGood(ctx); err != nil {
 		return x.refused(err)
+	}
+	if x.replaces {
+		if err := x.outlastCopies(ctx); err != nil {
+			return err
+		}
 	}
 	return x.refused(x.writePart(ctx, shard))
 }

@@ -17,8 +17,7 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// A claim that was made anew, empty, must not remove the backup of the one before it, nor one of two
-// claims that of the other.
+// A claim that was made anew must not remove the backup of the one before it, nor one of two claims that of the other.
 func TestDeleteExtraSparesWhatAnotherClaimHasExported(t *testing.T) {
 	s := startVersity(t)
 	b := newExport(t, s.endpoint)
@@ -27,9 +26,10 @@ func TestDeleteExtraSparesWhatAnotherClaimHasExported(t *testing.T) {
 	b.mustBeDone(b.run())
 	mustDo(t, os.RemoveAll(filepath.Join(b.paths.Volume, "precious")))
 	mustDo(t, os.RemoveAll(filepath.Join(b.paths.Volume, "dir")))
+	b.file("new", "new")
 	b.request.Volume.ClaimUID, b.request.Export.Run, b.request.Export.DeleteExtra = "another-claim", "run-2", true
 	r := b.mustBeDone(b.run())
-	want := []string{".s3populator/manifest.json", "dir/precious", "precious"}
+	want := []string{".s3populator/manifest.json", "dir/precious", "new", "precious"}
 	if diff := cmp.Diff(want, s.keys(t, "runs/1/")); diff != "" || r.DeletedObjects != 0 || r.OtherObjects != 2 {
 		t.Errorf("the report is %+v (-want +got):\n%s", r, diff)
 	}
@@ -39,10 +39,9 @@ func TestDeleteExtraSparesWhatAnotherClaimHasExported(t *testing.T) {
 func TestDeleteExtraSparesWhatIsOfAnotherPath(t *testing.T) {
 	s := startVersity(t)
 	b := newExport(t, s.endpoint)
-	for _, name := range []string{"one/precious", "one/dir/precious", "two/a", "two/b", "empty/dir/"} {
-		b.file(strings.TrimSuffix(name, "/")+"/f", name)
+	for _, name := range []string{"one/precious", "one/dir/precious", "two/a", "two/b"} {
+		b.file(name+"/f", name)
 	}
-	mustDo(t, os.RemoveAll(filepath.Join(b.paths.Volume, "empty/dir/f")))
 	b.request.Export.DeleteExtra = true
 	kept := []string{"dir/precious/f", "precious/f"}
 	for run, tt := range []struct {
@@ -51,7 +50,6 @@ func TestDeleteExtraSparesWhatIsOfAnotherPath(t *testing.T) {
 	}{
 		{"one", kept},
 		{"two", append([]string{"a/f", "b/f"}, kept...)},
-		{"empty", append([]string{"a/f", "b/f"}, kept...)},
 	} {
 		b.request.Volume.TargetPath, b.request.Export.Run = tt.path, "run-"+strconv.Itoa(run)
 		r := b.mustBeDone(b.run())
@@ -67,66 +65,6 @@ func TestDeleteExtraSparesWhatIsOfAnotherPath(t *testing.T) {
 	b.request.Export.Run = "run-two-again"
 	if r := b.mustBeDone(b.run()); r.DeletedObjects != 1 || s.has(t, "runs/1/a/f") {
 		t.Errorf("the report is %+v, of %v", r, s.keys(t, "runs/1/"))
-	}
-}
-
-// A disk that is not mounted is an empty volume, too, whether from the beginning or since the scan.
-func TestDeleteExtraOfAnEmptyVolume(t *testing.T) {
-	for name, tt := range map[string]struct {
-		emptied func(b *bench)
-		reason  wire.Reason
-	}{
-		"before the scan": {func(b *bench) {
-			mustDo(b.t, os.RemoveAll(filepath.Join(b.paths.Volume, "a")))
-			mustDo(b.t, os.RemoveAll(filepath.Join(b.paths.Volume, "dir/b")))
-		}, wire.SourceEmpty},
-		"of all that is selected": {func(b *bench) {
-			mustDo(b.t, os.RemoveAll(filepath.Join(b.paths.Volume, "a")))
-			b.request.Source.Include = []string{"a"}
-		}, wire.SourceEmpty},
-		"of what the export before has not": {func(b *bench) { b.request.Source.Include = []string{"none"} }, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := startVersity(t)
-			b := newExport(t, s.endpoint)
-			b.file("a", "a")
-			b.file("dir/b", "b")
-			b.mustBeDone(b.run())
-			tt.emptied(b)
-			b.request.Export.Run, b.request.Export.DeleteExtra = "run-2", true
-			r := b.run()
-			if r.Reason != tt.reason || tt.reason != "" && !strings.Contains(r.Message, "spec.deleteExtra") {
-				t.Errorf("the report is %+v, want %s", r, tt.reason)
-			}
-			want := []string{".s3populator/manifest.json", "a", "dir/b"}
-			if diff := cmp.Diff(want, s.keys(t, "runs/1/")); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-// The same of a disk that is lost while its files are sent.
-func TestDeleteExtraOfAVolumeThatIsEmptiedMeanwhile(t *testing.T) {
-	s := startVersity(t)
-	var b *bench
-	p := startProxy(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
-		if strings.HasSuffix(r.URL.Path, "begun.json") && r.Method == http.MethodPut {
-			_ = os.Remove(filepath.Join(b.paths.Volume, "a"))
-			_ = os.Remove(filepath.Join(b.paths.Volume, "b"))
-		}
-		return false
-	})
-	b = newExport(t, s.endpoint)
-	b.file("a", "a")
-	b.file("b", "b")
-	b.mustBeDone(b.run())
-	b.request.Source.Endpoint = p.URL
-	b.file("a", "changed")
-	b.file("b", "changed")
-	b.request.Export.Run, b.request.Export.DeleteExtra = "run-2", true
-	if r := b.run(); r.Reason != wire.SourceEmpty || s.object(t, "runs/1/a") != "a" || s.object(t, "runs/1/b") != "b" {
-		t.Errorf("the report is %+v, want %s", r, wire.SourceEmpty)
 	}
 }
 

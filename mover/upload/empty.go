@@ -19,38 +19,43 @@ func isEmpty(entries []manifest.Entry) bool {
 	return !slices.ContainsFunc(entries, func(e manifest.Entry) bool { return e.Type != manifest.Directory })
 }
 
-func countFiles(entries []manifest.Entry, filter plan.Filter) int {
+// countFiles counts links, too: nothing but a manifest has them.
+func countFiles(entries []manifest.Entry) int {
 	n := 0
 	for _, e := range entries {
-		if e.Type == manifest.File && filter.Selects(e.Path) {
+		if e.Type != manifest.Directory {
 			n++
 		}
 	}
 	return n
 }
 
-// refuseEmpty ends a run that would delete everything that the one before has exported: a disk that is not mounted
-// is an empty volume, too.
+// refuseEmpty ends a run that would take the place of an export that has files, whoever has made that: a disk that is
+// not mounted is an empty volume, too. Nothing of that export is deleted, and its manifest, which alone knows of links,
+// directories and attributes, is not replaced.
 func (x *export) refuseEmpty(ctx context.Context) error {
-	if !x.options.DeleteExtra || !x.isOfSame(x.last.here) || !isEmpty(x.scan.Entries) {
-		return nil
-	}
-	before := countFiles(x.last.here.Entries, x.filter)
-	if before == 0 {
+	before := countFiles(x.last.here.Entries)
+	if before == 0 || !isEmpty(x.scan.Entries) {
 		return nil
 	}
 	left, err := x.giveBack(ctx)
 	if err != nil { // The next attempt comes by here again.
 		return err
 	}
+	at := manifest.Key
+	if x.last.aside {
+		at = manifest.PreviousKey
+	}
 	return fault.New(
 		wire.SourceEmpty,
-		"no file is selected on the volume, the export before has %d, and spec.deleteExtra would have all of them removed "+
-			"below prefix %s; they were not%s. See that the volume is the right one, is mounted and has its files; if it is "+
-			"to be empty, export it without spec.deleteExtra, and remove those objects by hand",
+		"no file is selected on the volume, and the export before has %d below prefix %s; they were not removed, nor was "+
+			"its manifest replaced%s. See that the volume is the right one, is mounted and has its files, and that "+
+			"spec.include and spec.exclude select them; if there is to be no file, export to another prefix, or remove %s "+
+			"and the objects that it lists by hand",
 		before,
 		plan.Quote(x.home.base),
 		left,
+		plan.Quote(x.home.key(at)),
 	)
 }
 
@@ -84,7 +89,7 @@ func (x *export) giveBack(ctx context.Context) (string, error) {
 
 // refuseEmptied ends a removal after which the claim would have no run with a file in it.
 func (p *prune) refuseEmptied(k wire.KeptRun, m manifest.Manifest) error {
-	files := countFiles(p.old.Entries, plan.Filter{})
+	files := countFiles(p.old.Entries)
 	if !p.whole || files == 0 || !isEmpty(m.Entries) {
 		return nil
 	}

@@ -107,6 +107,8 @@ func exportSummary(r wire.Request, e upload.Result) string {
 		{e.Unsettled, "directories changed each time that they were looked at, so that files that were moved meanwhile may " +
 			"be missing"},
 		{e.Spared, "objects were not deleted for spec.deleteExtra therefore"},
+		{e.Pathless, "objects were not deleted for spec.deleteExtra, because the export before, of an earlier version, " +
+			"does not say of which path it was: remove them by hand if no file has them"},
 		{untidy, "mark of the run is left below the prefix, because it could not be removed"},
 		{e.Others, "other objects are below the prefix, and a population loads them, too"},
 	} {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/s3populator/s3populator/mover/manifest"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -65,6 +67,41 @@ func TestDeleteExtraSparesWhatIsOfAnotherPath(t *testing.T) {
 	b.request.Export.Run = "run-two-again"
 	if r := b.mustBeDone(b.run()); r.DeletedObjects != 1 || s.has(t, "runs/1/a/f") {
 		t.Errorf("the report is %+v, of %v", r, s.keys(t, "runs/1/"))
+	}
+}
+
+// The manifest of an earlier version does not say of which path it is, which may be another one.
+func TestDeleteExtraSparesWhatIsOfAnUnknownPath(t *testing.T) {
+	path := regexp.MustCompile(`"path":"[^"]*",("created")`)
+	for name, before := range map[string]string{"another path": "one", "the same, as it happens": "two"} {
+		t.Run(name, func(t *testing.T) {
+			s := startVersity(t)
+			b := newExport(t, s.endpoint)
+			for _, name := range []string{"one/precious", "one/x", "two/a", "two/b", "two/precious"} {
+				b.file(name, name)
+			}
+			b.request.Volume.TargetPath = before
+			b.mustBeDone(b.run())
+			text := s.object(t, "runs/1/"+manifest.Key)
+			s.put(t, "runs/1/"+manifest.Key, []byte(path.ReplaceAllString(text, "$1")))
+			if m := s.manifestOf(t, "runs/1/"); m.Path != nil {
+				t.Fatalf("the manifest is of path %q", *m.Path)
+			}
+			mustDo(t, os.Remove(filepath.Join(b.paths.Volume, "two/precious")))
+			kept := s.object(t, "runs/1/precious")
+			b.request.Volume.TargetPath, b.request.Export = "two", wire.ExportOptions{Run: "run-2", DeleteExtra: true}
+			r := b.mustBeDone(b.run())
+			if r.DeletedObjects != 0 || s.object(t, "runs/1/precious") != kept || !strings.Contains(r.Message, "of which path") {
+				t.Errorf("the report is %+v, of %v", r, s.keys(t, "runs/1/"))
+			}
+			mustDo(t, os.Remove(filepath.Join(b.paths.Volume, "two/a")))
+			b.request.Export.Run = "run-3" // By now it is known.
+			r = b.mustBeDone(b.run())
+			if r.DeletedObjects != 1 || s.has(t, "runs/1/a") || !s.has(t, "runs/1/precious") ||
+				strings.Contains(r.Message, "of which path") {
+				t.Errorf("the report of the next run is %+v, of %v", r, s.keys(t, "runs/1/"))
+			}
+		})
 	}
 }
 

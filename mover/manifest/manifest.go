@@ -30,7 +30,8 @@ type Header struct {
 	SchemaVersion int    `json:"schemaVersion"`
 	Run           string `json:"run"`   // UID of the S3Export.
 	Claim         string `json:"claim"` // UID of the claim.
-	// Path is what was exported of the volume, all of it as the empty string; nil in a manifest of before there was this.
+	// Path is what was exported of the volume, all of it as the empty string. It is nil in a manifest of before there was
+	// this, which may be of any path.
 	Path *string `json:"path,omitempty"`
 	// Created is when the scan began, or a time that the snapshot or clone is not older than which was scanned.
 	Created time.Time `json:"created"`

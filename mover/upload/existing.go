@@ -69,6 +69,9 @@ func (x *export) listThere(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if n := x.result.Pathless; n > 0 {
+		x.Log("%d objects of files that are not there are not deleted: the manifest before does not say of which path", n)
+	}
 	x.there.plan, err = p.Finish()
 	return err //nolint:wrapcheck // It is a failure.
 }
@@ -105,7 +108,9 @@ func (x *export) found(p *plan.Planner, o minio.ObjectInfo) {
 		return
 	}
 	x.result.Others++
-	extra, inWay := x.isExtra(path, o.Size, plan.TrimETag(o.ETag)), x.scan.inWay(path)
+	etag := plan.TrimETag(o.ETag)
+	x.countPathless(path, o.Size, etag)
+	extra, inWay := x.isExtra(path, o.Size, etag), x.scan.inWay(path)
 	switch {
 	case extra && inWay:
 		x.there.blocking = append(x.there.blocking, o.Key)

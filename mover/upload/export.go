@@ -32,6 +32,8 @@ type Result struct {
 	// Unsettled are directories that changed each time that they were looked at, and Spared the objects that were not
 	// deleted therefore.
 	Unsettled, Spared int64
+	// Pathless are objects that were not deleted because the manifest before does not say of which path they are.
+	Pathless int64
 	// Others are objects below the prefix that are not of this export. A population loads them, too.
 	Others int64
 	// Progressed means that the next attempt has less to do. Where everything was sent and is not found as

@@ -18,18 +18,26 @@ import (
 // isExtra tells that an object is to be deleted, of a path that no file of the scan has: the last
 // manifest of this claim and path lists it, and it is still the one that is listed. What the filter leaves out
 // was not looked for, and what another claim has exported, or this one of another path, is not known here: nothing of
-// that is gone.
+// that is gone. Nor is what a manifest lists that does not say of which path it is.
 func (x *export) isExtra(path string, size int64, etag string) bool {
-	if !x.options.DeleteExtra || !x.isOfSame(x.last.here) || !x.filter.Selects(path) {
+	of := x.last.here.Path
+	return of != nil && *of == x.request.Volume.TargetPath && x.isLeft(path, size, etag)
+}
+
+// isLeft is isExtra, of whichever path the run before was.
+func (x *export) isLeft(path string, size int64, etag string) bool {
+	if !x.options.DeleteExtra || x.last.here.Claim != x.request.Volume.ClaimUID || !x.filter.Selects(path) {
 		return false
 	}
 	e, ok := x.exported(path)
 	return ok && e.Type == manifest.File && e.Size == size && e.ETag == etag
 }
 
-// isOfSame tells that a run has exported what this one does, whichever files were there.
-func (x *export) isOfSame(l last) bool {
-	return l.Claim == x.request.Volume.ClaimUID && (l.Path == nil || *l.Path == x.request.Volume.TargetPath)
+// countPathless counts what stays because nobody knows of which path it is.
+func (x *export) countPathless(path string, size int64, etag string) {
+	if x.last.here.Path == nil && x.isLeft(path, size, etag) {
+		x.result.Pathless++
+	}
 }
 
 // exported is a file of which the run before has exported the object, or has left that of the run before it.

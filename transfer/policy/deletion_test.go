@@ -3,13 +3,22 @@
 package policy
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 )
@@ -77,6 +86,37 @@ func TestOneOfTwoPoliciesDecides(t *testing.T) {
 		if again := decide(tt.world.state); len(again.Events) > 0 {
 			t.Errorf("%s: tells %v again", name, again.Events)
 		}
+	}
+}
+
+// What the condition tells of other policies and of Block claims is one event each, also where the API server refuses
+// an S3Export, so that the condition is decided twice.
+func TestARefusalTellsNothingTwice(t *testing.T) {
+	w := newWorld(hour(1), "a").claim("raw", midnight, device).spec(deletions).older("first", time.Hour)
+	older := w.Policies[0].DeepCopy()
+	s := server(t, w)
+	if err := s.Create(t.Context(), older); err != nil {
+		t.Fatal(err)
+	}
+	refuses := interceptor.NewClient(s, interceptor.Funcs{
+		Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error {
+			return apierrors.NewForbidden(schema.GroupResource{Resource: "s3exports"}, "x", nil)
+		},
+	})
+	told := events.NewFakeRecorder(100)
+	r := &Reconciler{Client: refuses, Live: s, Events: told, Now: func() time.Time { return hour(1) }}
+	request := ctrl.Request{NamespacedName: types.NamespacedName{Namespace: "ml", Name: "hourly"}}
+	if _, err := r.Reconcile(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
+	close(told.Events)
+	count := map[string]int{}
+	for e := range told.Events {
+		count[strings.Fields(e)[1]]++
+	}
+	want := map[string]int{"WriteRefused": 1, "OlderPolicyDecides": 1, "ClaimsSkipped": 1}
+	if diff := cmp.Diff(want, count); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
 	}
 }
 

@@ -18,6 +18,9 @@ func report(d *decision, s state, reason v1alpha1.Reason, text string) {
 	d.Status.ObservedGeneration = s.Policy.Generation
 	count(d, s)
 	tellSkipped(d, s, text)
+	if newlyDecided(s, text) {
+		d.Events = append(d.Events, message{v1alpha1.ReasonOlderPolicyDecides, text})
+	}
 	ready(d, s, reason, text)
 }
 
@@ -69,9 +72,6 @@ func ready(d *decision, s state, reason v1alpha1.Reason, text string) {
 	}
 	if invalid && (was == nil || was.Reason != string(reason)) {
 		d.Events = append(d.Events, message{reason, text})
-	}
-	if newlyDecided(s, text) {
-		d.Events = append(d.Events, message{v1alpha1.ReasonOlderPolicyDecides, text})
 	}
 	condition := metav1.Condition{
 		Type: v1alpha1.ConditionReady, Status: status, Reason: string(reason), Message: text,

@@ -217,6 +217,7 @@ func TestRequests(t *testing.T) {
 	ends := []func(){w.manager(t), w.manager(t)}
 	t.Run("tokens", w.testTokens)
 	t.Run("tokens of imports", w.testImportTokens)
+	t.Run("what is noted of files", w.testFilesNoted)
 	t.Run("ticks", func(t *testing.T) { w.testTicks(t, ends) })
 }
 

@@ -299,7 +299,10 @@ func (c *cast) testCreation(t *testing.T) {
 			want:  "annotation s3populator.io/export-compression is not known",
 		},
 		"what the manager wrote of exports, on a restored claim": {
-			claim: changes{annotate(v1alpha1.AnnotationExportedNow, "1"), annotate(v1alpha1.AnnotationExportedTick, "x")},
+			claim: changes{
+				annotate(v1alpha1.AnnotationExportedNow, "1"), annotate(v1alpha1.AnnotationExportedTick, "x"),
+				annotate(v1alpha1.AnnotationExportedFiles, `{"claim":"c-1","run":"r","uid":"e-1","files":7}`),
+			},
 		},
 		"a token for an import by one who may": {
 			who: importer, claim: changes{source, reference, annotate(v1alpha1.AnnotationImportNow, "1")},

@@ -110,6 +110,7 @@ const mostNames = 5
 // saved and is created again.
 var written = []string{
 	v1alpha1.AnnotationNextPrime, v1alpha1.AnnotationExportedNow, v1alpha1.AnnotationExportedTick,
+	v1alpha1.AnnotationExportedFiles,
 }
 
 // unknown are the first annotations with our prefix that nobody reads. Those of exports are

@@ -198,6 +198,9 @@ const (
 	// AnnotationExportedTick is the tick of AnnotationExportSchedule that an export was last made for,
 	// or when the schedule was first seen; in RFC 3339.
 	AnnotationExportedTick = Group + "/exported-tick"
+	// AnnotationExportedFiles is JSON of the last complete export of the claim that had files, and how many: what its
+	// last one is judged by, when the S3Exports are gone.
+	AnnotationExportedFiles = Group + "/exported-files"
 )
 
 // AnnotationScheduledAt on an S3Export: the tick that it was made for, in RFC 3339; written by the manager,

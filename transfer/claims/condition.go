@@ -3,6 +3,7 @@
 package claims
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/annotated"
+	"github.com/s3populator/s3populator/transfer/retention"
 )
 
 // verdict is what the condition Exported becomes. The zero value leaves it as it is.
@@ -105,4 +108,33 @@ func (v verdict) next(
 		next.LastTransitionTime = metav1.NewTime(now)
 	}
 	return next, true
+}
+
+// filesNote is what the claim is to say of its last complete export that had files; empty where it says so already, or
+// no such S3Export is there: what was noted of one that is gone stays.
+func filesNote(s state) string {
+	last := retention.LastWithFiles(s.Exports, s.Claim.UID)
+	if last == nil {
+		return ""
+	}
+	note := annotated.Files{Claim: s.Claim.UID, Run: last.Name, UID: last.UID, Files: last.Status.Objects}.String()
+	if s.Claim.Annotations[v1alpha1.AnnotationExportedFiles] == note {
+		return ""
+	}
+	return note
+}
+
+// statusPatch writes a condition that has changed, and a note that is not empty.
+func statusPatch(
+	claim *corev1.PersistentVolumeClaim, next corev1.PersistentVolumeClaimCondition, changed bool, files string,
+) ([]byte, error) {
+	metadata := map[string]any{"uid": claim.UID, "resourceVersion": claim.ResourceVersion}
+	if files != "" {
+		metadata["annotations"] = map[string]any{v1alpha1.AnnotationExportedFiles: files}
+	}
+	patch := map[string]any{"metadata": metadata}
+	if changed {
+		patch["status"] = map[string]any{"conditions": []any{next}}
+	}
+	return json.Marshal(patch)
 }

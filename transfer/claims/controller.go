@@ -275,28 +275,28 @@ func (r *Reconciler) annotate(ctx context.Context, claim *corev1.PersistentVolum
 	)
 }
 
-// report makes the condition what it is to be, and tells a failure that is new as an event.
+// report makes the condition what it is to be, in one write with the note of which run had files, and tells a failure
+// that is new as an event.
 func (r *Reconciler) report(ctx context.Context, s state, errs field.ErrorList) error {
 	if s.Claim.DeletionTimestamp != nil {
 		return nil
 	}
 	v := judge(s, errs)
 	next, changed := v.next(s.Claim, s.Now)
-	if !changed {
+	files := filesNote(s)
+	if !changed && files == "" {
 		return nil
 	}
-	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": s.Claim.UID, "resourceVersion": s.Claim.ResourceVersion},
-		"status":   map[string]any{"conditions": []any{next}},
-	})
+	patch, err := statusPatch(s.Claim, next, changed, files)
 	if err != nil {
 		return fmt.Errorf("encode condition: %w", err)
 	}
-	err = r.Status().Patch(ctx, s.Claim.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch))
+	err = r.Status().Patch(ctx, s.Claim.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch),
+		client.FieldOwner(v1alpha1.FieldOwner))
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("report condition: %w", err)
 	}
-	if v.Status == corev1.ConditionFalse {
+	if changed && v.Status == corev1.ConditionFalse {
 		r.warn(s.Claim, v.Reason, v.Message)
 	}
 	return nil

@@ -103,3 +103,42 @@ func TestRunsWithFilesAreNoted(t *testing.T) {
 		t.Errorf("a volume that is taken again remembers %s", text)
 	}
 }
+
+// TestTheNoteOnTheClaimIsRead: a deletion in the foreground collects the runs that the claim owns before its volume is
+// taken. A copy of the claim has the note of another one.
+func TestTheNoteOnTheClaimIsRead(t *testing.T) {
+	note := func(of string) change {
+		return func(s *State) {
+			s.Claim.Annotations[v1alpha1.AnnotationExportedFiles] = `{"claim":"` + of +
+				`","run":"data-now-1","uid":"e-1","files":7}`
+		}
+	}
+	for name, tt := range map[string]struct {
+		world State
+		want  string
+	}{
+		"its own":                      {world(exportClaimPending, note(string(uid))), `"run":"data-now-1","files":7`},
+		"of another claim":             {world(exportClaimPending, note("another")), `"policy":"Delete"}`},
+		"none":                         {world(exportClaimPending), `"policy":"Delete"}`},
+		"its own, the record was lost": {world(note(string(uid)), taken, forgotten, exportClaim), `"run":"data-now-1","files":7`},
+	} {
+		c := fake.NewClientBuilder().WithScheme(schemeOf(t)).Build() // Of the runs none is left.
+		r := &Reconciler{Live: c}
+		if err := r.observeEarlier(t.Context(), &tt.world); err != nil {
+			t.Fatal(err)
+		}
+		data, err := TakePatch(tt.world)
+		p := decode(t, data, err)
+		if text := *p.Metadata.Annotations[v1alpha1.AnnotationFinalExport]; !strings.Contains(text, tt.want) {
+			t.Errorf("%s: the volume that is taken remembers %s, want %s", name, text, tt.want)
+		}
+	}
+	if d := Decide(world(note(string(uid)), taken, exportClaim, complete)); d.Action != Wait ||
+		d.Reason != v1alpha1.ReasonFinalExportFailed ||
+		!strings.Contains(d.Message, "S3Export data-now-1 of this claim had 7") {
+		t.Errorf("a last run without a file: %+v", d)
+	}
+	if d := Decide(world(note(string(uid)), taken, exportClaim, but(full))); d.Action != ReturnVolume {
+		t.Errorf("a last run with files: %+v", d)
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/transfer/retention"
 )
 
 // listPage is how many objects are held in memory at once.
@@ -102,12 +103,7 @@ func (r *Reconciler) observeEarlier(ctx context.Context, s *State) error {
 	if err := r.Live.List(ctx, &all, client.InNamespace(s.Namespace)); err != nil {
 		return fmt.Errorf("list S3Exports: %w", err)
 	}
-	for i := range all.Items {
-		e := &all.Items[i]
-		if hadFiles(e, s.UID) && (s.Earlier == nil || s.Earlier.Status.CompletionTime.Before(e.Status.CompletionTime)) {
-			s.Earlier = e
-		}
-	}
+	s.Earlier = retention.LastWithFiles(all.Items, s.UID)
 	return nil
 }
 

@@ -73,7 +73,8 @@ type Record struct {
 	UID       types.UID                            `json:"uid"`
 	Policy    corev1.PersistentVolumeReclaimPolicy `json:"policy"`
 	// Run is the last complete one of the claim that had files when the volume was taken, and Files how many. It may be
-	// deleted before the last one is judged by it: by its own TTL, with its policy, or with the claim that owns it.
+	// deleted before the last one is judged by it: by its own TTL, with its policy, or with the claim that owns it. That
+	// claim has a note of it, and may be gone, too.
 	Run   string `json:"run,omitempty"`
 	Files int64  `json:"files,omitempty"`
 }
@@ -143,13 +144,18 @@ func (s State) record() Record {
 }
 
 // earlier is the last complete run of the claim that had files, and how many: one that is there, or was when the volume
-// was taken.
+// was taken, or that the claim has a note of.
 func (s State) earlier() (run string, files int64) {
 	if s.Earlier != nil {
 		return s.Earlier.Name, s.Earlier.Status.Objects
 	}
-	if r, ok := RecordOf(s.Volume); ok && r.UID == s.UID {
+	if r, ok := RecordOf(s.Volume); ok && r.UID == s.UID && r.Files > 0 {
 		return r.Run, r.Files
+	}
+	if s.Claim != nil {
+		if note, ok := annotated.FilesOf(s.Claim); ok {
+			return note.Run, note.Files
+		}
 	}
 	return "", 0
 }
@@ -194,11 +200,6 @@ func (s State) emptied() bool {
 	}
 	_, files := s.earlier()
 	return files > 0 && s.Export.Status.Objects == 0
-}
-
-// hadFiles tells of a complete run of a claim with files in it.
-func hadFiles(e *v1alpha1.S3Export, claim types.UID) bool {
-	return e.Status.ClaimUID == string(claim) && succeeded(e) && !e.Spec.DryRun && e.Status.Objects > 0
 }
 
 // stood tells that nobody wrote to the volume while it was read.

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package retention
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/s3populator/s3populator/api/v1alpha1"
+)
+
+// LastWithFiles is the last complete run of a claim that had files, also where its objects are being removed; nil where
+// there is none. Names decide between those that ended in one second.
+func LastWithFiles(exports []v1alpha1.S3Export, claim types.UID) (last *v1alpha1.S3Export) {
+	for i := range exports {
+		e := &exports[i]
+		if hadFiles(e, claim) && (last == nil || endedBefore(last, e)) {
+			last = e
+		}
+	}
+	return last
+}
+
+func hadFiles(e *v1alpha1.S3Export, claim types.UID) bool {
+	return e.Status.ClaimUID == string(claim) && StateOf(e) == Complete && !e.Spec.DryRun && e.Status.Objects > 0
+}
+
+func endedBefore(a, b *v1alpha1.S3Export) bool {
+	at, than := timeOf(a), timeOf(b)
+	return at.Before(than) || at.Equal(than) && a.Name < b.Name
+}
+
+// timeOf is zero where nobody knows when a run ended.
+func timeOf(e *v1alpha1.S3Export) (at time.Time) {
+	if e.Status.CompletionTime != nil {
+		at = e.Status.CompletionTime.Time
+	}
+	return at
+}

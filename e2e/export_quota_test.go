@@ -112,7 +112,7 @@ func TestExportQuota(t *testing.T) {
 	}
 	// One mover, one plan and one end; and what the quota has refused: every 30 s, and at first some more, because the
 	// manager looks again after each of its own writes on the export. Retries with a backoff would be a dozen at once.
-	most := 8 + int(time.Since(began)/(30*time.Second))
+	most := 10 + int(time.Since(began)/(30*time.Second))
 	if made := created(s, "pods"); made > most {
 		t.Errorf("the manager asked for %d pods, want at most %d", made, most)
 	}

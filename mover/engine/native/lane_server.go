@@ -174,4 +174,7 @@ func (s *laneServer) written(l *laneSum) {
 		l.writing = false
 		s.writing--
 	}
+	if s.mostBlocked() { // Now perhaps.
+		s.poke()
+	}
 }

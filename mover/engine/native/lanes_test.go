@@ -85,8 +85,14 @@ func TestSumsThatAreGivenUp(t *testing.T) {
 			if [md5.Size]byte(sum.Value[:md5.Size]) != md5.Sum(body) {
 				t.Error("the sum is wrong")
 			}
+			summer.begin(engine.MD5, 0, int64(len(body)))
+			summer.write(body[:100])
+			summer.giveUp()
 		})
 		within(t, &all)
+		if l.ours != nil && l.ours.writing != 0 {
+			t.Errorf("%d sums are waited for that nobody writes to", l.ours.writing)
+		}
 		l.close()
 	})
 }

@@ -152,6 +152,8 @@ func (w *worker) fetchRange(ctx context.Context, l *large, part piece) {
 	}
 	if l.failure() == nil {
 		l.sum.add(sum)
+	} else {
+		sum.parts.giveUp()
 	}
 	if w.work.fetched(l, l.failure() != nil) {
 		w.end(ctx, l)

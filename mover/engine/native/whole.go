@@ -29,6 +29,7 @@ func (w *worker) fetchWhole(ctx context.Context, t *engine.Task) {
 			return
 		}
 		if !p.again(ctx, err, w.used) {
+			w.summer.giveUp()
 			w.failed(ctx, t, err)
 			return
 		}

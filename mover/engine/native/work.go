@@ -92,7 +92,7 @@ func (w *work) take(limit int) (item, bool) {
 // mostInLarge is how many workers there may be in large objects.
 func (w *work) mostInLarge() int {
 	for _, l := range w.open {
-		if inPieces(l.sum.algorithm, l.sum.partSize) {
+		if hasMD5Lanes && inPieces(l.sum.algorithm, l.sum.partSize) {
 			return partConnections
 		}
 	}

@@ -97,7 +97,7 @@ func (r *Reconciler) recordFailure(ctx context.Context, s protocol.State) error 
 }
 
 func (r *Reconciler) recordFound(ctx context.Context, s protocol.State) error {
-	past := protocol.ReadAttempts(s.Prime).Found(s.Mover)
+	past := protocol.ReadAttempts(s.Prime).Found(s.Ended())
 	return r.annotatePrime(ctx, s.Prime, v1alpha1.AnnotationAttempts, past, nil)
 }
 

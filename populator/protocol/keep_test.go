@@ -108,6 +108,9 @@ func editedBeforeTheEnd(s *State) {
 	s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(Attempts{}.Superseded(first.Mover, noon))
 }
 
+// thenVanished: somebody deletes the pod by force, and what was last seen of it is all that is known.
+func thenVanished(s *State) { s.Vanished, s.Mover = s.Mover, nil }
+
 // toldToEnd has its mover deleted, which is still there.
 func toldToEnd(s *State) { s.Mover.DeletionTimestamp = new(metav1.NewTime(noon)) }
 
@@ -173,6 +176,28 @@ func TestDecideOfAVolumeThatHeldSomething(t *testing.T) {
 		},
 		"one that is told to end, and has said nothing yet": {
 			world(editedBeforeTheEnd, otherSpec, runningMover, toldToEnd), Wait,
+		},
+		"a mover found something, and vanished": {world(boundPrime, refusedMover, thenVanished), KeepVolume},
+		"then that is recorded":                 {world(boundPrime, kept, refusedMover, thenVanished), RecordFailure},
+		"a mover found something, and vanished with its claim": {
+			world(boundPrime, refusedMover, thenVanished, deleting), KeepVolume,
+		},
+		"a mover lost its journal, and vanished with its claim": {
+			world(boundPrime, fencedByAnother, thenVanished, deleting), KeepVolume,
+		},
+		"one of an earlier prime tells nothing of this volume": {
+			world(boundPrime, refusedMover, thenVanished, deleting, func(s *State) {
+				s.Vanished.Annotations[v1alpha1.AnnotationPrimeUID] = "earlier-uid"
+			}), DeletePrime,
+		},
+		"one that was recorded as edited, has found something since, and vanished": {
+			world(editedBeforeTheEnd, otherSpec, kept, unprovenMover, thenVanished), RecordFound,
+		},
+		"one that was recorded as edited, has lost its journal since, and vanished": {
+			world(editedBeforeTheEnd, otherSpec, kept, fencedByAnother, thenVanished), RecordFound,
+		},
+		"one that was recorded as edited, and vanished before it said more": {
+			world(editedBeforeTheEnd, otherSpec, runningMover, thenVanished), StartMover,
 		},
 		"a volume that another claim has too is protected": {world(sharedVolume), KeepVolume},
 		"then it stays as it is":                           {world(sharedVolume, kept), Wait},

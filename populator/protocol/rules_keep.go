@@ -15,13 +15,14 @@ import (
 // heldBefore tells that a mover found something on the volume that no mover of this claim
 // wrote. The provisioner made the volume for the prime, but what is on it is somebody's. It
 // stays so until a mover began to fill the volume, whatever later attempts end with. One that
-// another claim has too is somebody's although a mover of this one wrote to it.
+// another claim has too is somebody's although a mover of this one wrote to it. A mover that was deleted before its end
+// was recorded has said so, too.
 func heldBefore(s State) bool {
 	if s.Prime == nil || Filled(s.Prime) {
 		return false
 	}
 	past := ReadAttempts(s.Prime)
-	mover := s.Mover
+	mover := s.Ended()
 	if mover != nil && (!OwnedBy(mover, s.Claim) || !fillsPrime(mover, s.Prime)) {
 		mover = nil
 	}

@@ -120,11 +120,13 @@ func rememberFound(s State) (Decision, bool) {
 
 // rememberVanished: a mover that somebody deleted leaves nothing behind but what we have
 // seen of it. It counts as a disruption, so that whoever deletes every mover does not make
-// us start them without a pause.
+// us start them without a pause. One that was recorded before it ended may have said more of its volume since.
 func rememberVanished(s State) (Decision, bool) {
-	if s.Mover != nil || s.Vanished == nil || !fillsPrime(s.Vanished, s.Prime) ||
-		ReadAttempts(s.Prime).Mover == string(s.Vanished.UID) {
+	switch {
+	case s.Mover != nil || s.Vanished == nil || !fillsPrime(s.Vanished, s.Prime):
 		return Decision{}, false
+	case ReadAttempts(s.Prime).Mover == string(s.Vanished.UID):
+		return Decision{Action: RecordFound}, foundSince(s)
 	}
 	return Decision{Action: RecordFailure}, true
 }

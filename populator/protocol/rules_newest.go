@@ -146,7 +146,7 @@ func endOutdatedMover(s State) (Decision, bool) {
 // to fill it, and completed it even, before it was told to end.
 func foundSince(s State) bool {
 	past := ReadAttempts(s.Prime)
-	return past.Mover == string(s.Mover.UID) && past.Found(s.Mover) != past
+	return past.Mover == string(s.Ended().UID) && past.Found(s.Ended()) != past
 }
 
 // waitForEdits slows a source down that is changed again and again.

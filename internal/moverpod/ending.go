@@ -34,6 +34,15 @@ func Ending(pod *corev1.Pod) (wire.Report, bool) {
 	return wire.Report{Class: wire.Retry, Reason: wire.Interrupted, Message: message}, true
 }
 
+// Vanishing is how a mover ended that is gone, as one that somebody deleted by force, in the state in which it was last
+// seen. What it said of a failure counts. Its success does not: nobody can look it up any more.
+func Vanishing(pod *corev1.Pod, interruption string) wire.Report {
+	if r, over := Ending(pod); over && r.Class != wire.Done {
+		return r
+	}
+	return wire.Report{Class: wire.Retry, Reason: wire.Interrupted, Message: interruption}
+}
+
 // Report is what a mover itself said when it ended; false where it left nothing to believe.
 func Report(pod *corev1.Pod) (wire.Report, bool) {
 	t := terminated(pod)

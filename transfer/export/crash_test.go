@@ -4,7 +4,6 @@ package export
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -50,6 +49,8 @@ type bench struct {
 	// steps that movers were told; jobFails and idle are how the Job controller is.
 	steps          []wire.Step
 	jobFails, idle bool
+	// slow movers run on, until somebody ends them.
+	slow bool
 }
 
 // kindsOfTests has no more than is needed: the fake looks at all of it for each run.
@@ -98,7 +99,12 @@ func newBench(t *testing.T, report wire.Report, killAt int, after bool) *bench {
 // step is one pass of a manager that was just started, and then of the kubelet.
 func (b *bench) step() {
 	b.t.Helper()
-	r := b.reconciler(b.manager())
+	b.stepOf(b.reconciler(b.manager()))
+}
+
+// stepOf is one pass of a manager, and then of the kubelet.
+func (b *bench) stepOf(r *Reconciler) {
+	b.t.Helper()
 	result, err := r.Reconcile(b.t.Context(), ctrl.Request{NamespacedName: key})
 	if err != nil && !errors.Is(err, errCrash) {
 		b.t.Fatal(err)
@@ -156,42 +162,6 @@ func (b *bench) manager() client.Client {
 			return write(func() error { return c.SubResource(sub).Patch(ctx, o, p, opts...) })
 		},
 	})
-}
-
-// kubelet ends every pod that is new, as its container would have.
-func (b *bench) kubelet() {
-	b.t.Helper()
-	var pods corev1.PodList
-	if err := b.client.List(b.t.Context(), &pods); err != nil {
-		b.t.Fatal(err)
-	}
-	for i := range pods.Items {
-		pod := &pods.Items[i]
-		if pod.Status.Phase != "" {
-			continue
-		}
-		report := b.reportOf(pod)
-		switch pod.Labels[v1alpha1.LabelRole] {
-		case v1alpha1.RoleAbort:
-			b.aborts++
-			b.open, report = false, wire.Report{Class: wire.Done, AbortedUploads: 1}
-		case v1alpha1.RoleConsumer:
-			report = wire.Report{Class: wire.Done}
-		default:
-			b.movers++
-			b.open = report.Class != wire.Done
-		}
-		text, _ := json.Marshal(report)
-		pod.Status.Phase = corev1.PodSucceeded
-		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{
-			Name: moverpod.ContainerName, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
-				ExitCode: int32(report.Class.ExitCode()), Message: string(text),
-			}},
-		}}
-		if err := b.client.Status().Update(b.t.Context(), pod); err != nil {
-			b.t.Fatal(err)
-		}
-	}
 }
 
 // export is nil when it is gone.

@@ -117,11 +117,14 @@ func (r *Reconciler) startMover(ctx context.Context, s protocol.State, d protoco
 		}
 		err = r.create(ctx, s.Export, pod)
 		d.Attempt = attempts.Of(pod) // It may have been there: the cache of pods may be older than that of exports.
+		r.seen.noteMade(&s, pod, err)
 		return refused(s, d, "pod "+pod.Name, err)
 	}
 	job, err := protocol.Job(s, r.Options.mover())
 	if err != nil {
 		return d, err //nolint:wrapcheck // Reconcile names the action.
 	}
-	return refused(s, d, "Job "+job.Name, r.createJob(ctx, s.Export, job))
+	err = r.createJob(ctx, s.Export, job)
+	r.seen.noteMade(&s, protocol.MoverOfJob(job, nil, s.Export.Status), err)
+	return refused(s, d, "Job "+job.Name, err)
 }

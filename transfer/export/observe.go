@@ -48,12 +48,30 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 		err = errors.Join(r.claimOfOver(ctx, &s), r.temporary(ctx, &s))
 		return s, err
 	}
+	if err := r.vanished(ctx, &s); err != nil {
+		return s, err
+	}
 	if err := r.others(ctx, &s); err != nil {
 		return s, err
 	}
 	r.whyNoPods(ctx, &s)
 	err = r.volume(ctx, &s)
 	return s, err
+}
+
+// vanished is a mover, or a Job with all its pods, that was there and is gone.
+func (r *Reconciler) vanished(ctx context.Context, s *protocol.State) (err error) {
+	owned := func(p *corev1.Pod) bool { return protocol.OwnedBy(p, s.Export) }
+	s.Vanished, err = r.seen.of.Vanished(client.ObjectKeyFromObject(s.Export), s.Mover, owned,
+		func(last *corev1.Pod) (bool, error) {
+			pod, err := movers.Read(ctx, r.Live, last.Namespace, last.Name)
+			if pod != nil || err != nil || !protocol.Parted(s.Export) {
+				return pod != nil, err //nolint:wrapcheck // It says what it did.
+			}
+			job, err := r.liveJob(ctx, client.ObjectKeyFromObject(last))
+			return job != nil, err
+		})
+	return err //nolint:wrapcheck // As above.
 }
 
 // claimOfOver reads the claim of a run that is over where that keeps something: a pod, or the volume of another claim.

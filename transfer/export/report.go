@@ -32,6 +32,7 @@ func (r *Reconciler) report(ctx context.Context, s protocol.State, d protocol.De
 		}
 		observeOutcome(s, d, next)
 	}
+	r.seen.noteCounted(&s, d)
 	r.speak(s, d, next)
 	return nil
 }

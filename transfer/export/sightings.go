@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -26,6 +27,20 @@ type trouble struct {
 	job  types.UID
 	at   time.Time
 	text string
+}
+
+// noteMade remembers a mover that was made: it may be gone before the cache shows it.
+func (k *sightings) noteMade(s *protocol.State, mover *corev1.Pod, err error) {
+	if err == nil && mover.UID != "" {
+		k.of.NoteMover(client.ObjectKeyFromObject(s.Export), mover)
+	}
+}
+
+// noteCounted forgets a mover that has vanished, once the cache has its end, or that is not to be counted.
+func (k *sightings) noteCounted(s *protocol.State, d protocol.Decision) {
+	if s.Vanished != nil && d.Ended == nil { // What was counted now, the cache may not know yet.
+		k.of.NoteDeleted(client.ObjectKeyFromObject(s.Export), s.Vanished.UID)
+	}
 }
 
 // noteDeleted remembers which mover was deleted last for an export.

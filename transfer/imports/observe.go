@@ -57,22 +57,15 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 	return s, err
 }
 
-// vanished is a mover that was there and is not in the cache. That may be behind, so that the API server is asked.
-func (r *Reconciler) vanished(ctx context.Context, s *protocol.State) error {
-	name := client.ObjectKeyFromObject(s.Import)
-	if s.Mover != nil {
-		r.seen.NoteMover(name, s.Mover)
-		return nil
-	}
-	last := r.seen.LastMover(name)
-	if last == nil || !protocol.OwnedBy(last, s.Import) {
-		return nil
-	}
-	there, err := movers.Read(ctx, r.Live, last.Namespace, last.Name)
-	if there == nil && err == nil {
-		s.Vanished = last
-	}
-	return err //nolint:wrapcheck // It says what it did.
+// vanished is a mover that was there and is gone.
+func (r *Reconciler) vanished(ctx context.Context, s *protocol.State) (err error) {
+	owned := func(p *corev1.Pod) bool { return protocol.OwnedBy(p, s.Import) }
+	s.Vanished, err = r.seen.Vanished(client.ObjectKeyFromObject(s.Import), s.Mover, owned,
+		func(last *corev1.Pod) (bool, error) {
+			pod, err := movers.Read(ctx, r.Live, last.Namespace, last.Name)
+			return pod != nil, err //nolint:wrapcheck // It says what it did.
+		})
+	return err //nolint:wrapcheck // As above.
 }
 
 func (r *Reconciler) source(ctx context.Context, s *protocol.State) error {

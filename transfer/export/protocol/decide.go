@@ -50,6 +50,7 @@ func rules() []rule {
 		only(refuseForeignMover),
 		only(endOtherStep),
 		only(tellEnd),
+		only(tellVanished),
 		only(waitForDeletedMover),
 		only(suspend),
 		only(makeWay),
@@ -202,6 +203,19 @@ func tellEnd(s State) (Decision, bool) {
 		}), true
 	}
 	return Decision{}, false
+}
+
+// tellVanished counts a mover that is gone before its end was counted, as one that somebody deleted by force, so that
+// whoever deletes every mover does not make us start them without a pause. What it sent is found in S3 by the next one.
+func tellVanished(s State) (Decision, bool) {
+	if s.Mover != nil || s.Vanished == nil || s.Export.Status.EndedMover == string(s.Vanished.UID) {
+		return Decision{}, false
+	}
+	s.Mover, s.Deleted = s.Vanished, false // Deleted is about a mover that is there.
+	if s.wished() || s.ofAnotherStep() {
+		return Decision{}, false
+	}
+	return verdict(s, moverpod.Vanishing(s.Mover, s.interruption())), true
 }
 
 // wished tells that we would end the mover, if it were not ending.

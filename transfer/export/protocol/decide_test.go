@@ -252,7 +252,8 @@ func runAs(uid int64) change {
 	return func(s *State) { s.Export.Spec.Mover.PodSecurityContext = &corev1.PodSecurityContext{RunAsUser: &uid} }
 }
 
-func failures(n int32) change { return func(s *State) { s.Export.Status.Failures = n } }
+func failures(n int32) change    { return func(s *State) { s.Export.Status.Failures = n } }
+func disruptions(n int32) change { return func(s *State) { s.Export.Status.Disruptions = n } }
 
 // due sets when the next attempt was due, so long ago.
 func due(since time.Duration) change {

@@ -47,6 +47,8 @@ func TestPromises(t *testing.T) {
 			mover(corev1.PodSucceeded, reports(wire.Report{Class: wire.Done})), mover(corev1.PodSucceeded, reports(planned)),
 			mover(corev1.PodSucceeded, ofStep(v1alpha1.ExportFinish), reports(done)),
 			mover(corev1.PodSucceeded, ofStep(v1alpha1.ExportPlan), reports(planned)),
+			vanished(mover(corev1.PodRunning)), vanished(mover(corev1.PodSucceeded, reports(done))),
+			vanished(job(nil, shardPod("a", corev1.PodRunning))),
 		} {
 			for _, a := range []change{nil, abort(), abort(reports(done)), abort(reports(broken)), abort(deleting), aborted} {
 				for _, c := range []change{
@@ -77,6 +79,11 @@ func keepsPromises(t *testing.T, s State) {
 	case StartMover:
 		if s.Mover != nil || e.DeletionTimestamp != nil || Over(e) || e.Spec.Suspend || s.Claim == nil {
 			broke("a mover starts that may not")
+		}
+		makesWay := len(s.Users) != 1 || s.Users[0].Spec.NodeName != "a" || s.wanted()
+		if v := s.Vanished; v != nil && e.Status.EndedMover == "" && !makesWay &&
+			v.Annotations[v1alpha1.AnnotationStep] == string(StepOf(e)) {
+			broke("a mover starts at once after one that vanished")
 		}
 		if !e.Spec.DryRun && !Guarded(e) {
 			broke("a mover starts whose uploads nobody would end")

@@ -192,8 +192,11 @@ func (s State) seeJob() string {
 
 // interruption says who has ended a mover that had not ended itself.
 func (s State) interruption() string {
-	if s.Job != nil {
+	switch {
+	case s.Job != nil:
 		return s.moverName() + " was deleted by someone else before it had ended."
+	case s.Vanished != nil && StepOf(s.Export) == v1alpha1.ExportShard:
+		return nextMover(s.Export) + " and its pods were deleted by someone else before it had ended."
 	}
 	return moverpod.Interruption(s.Mover)
 }

@@ -40,6 +40,8 @@ type State struct {
 	Job *batchv1.Job
 	// Pods are those of the Job, also where it is gone.
 	Pods []corev1.Pod
+	// Vanished is a mover as it was last seen, also one that was a Job, that is gone without a doing of ours.
+	Vanished *corev1.Pod
 	// Trouble is the latest Warning event of a Job that lacks pods.
 	Trouble string
 	// Deleted tells that this manager deleted the mover: its end is no failure, whatever is wished now.

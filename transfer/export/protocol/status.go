@@ -30,6 +30,9 @@ func Status(s State, d Decision) v1alpha1.S3ExportStatus {
 	if Over(s.Export) {
 		return next
 	}
+	if s.Mover == nil {
+		s.Mover = s.Vanished
+	}
 	switch {
 	case s.ofAnotherStep():
 		next.Attempts = max(next.Attempts, attempts.Of(s.Mover))

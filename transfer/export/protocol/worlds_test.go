@@ -93,6 +93,14 @@ func mover(phase corev1.PodPhase, changes ...func(*corev1.Pod)) change {
 	}
 }
 
+// vanished is a mover, or a Job, that was seen so, and is gone.
+func vanished(seen change) change {
+	return func(s *State) {
+		seen(s)
+		s.Vanished, s.Mover, s.Job, s.Pods = s.Mover, nil, nil, nil
+	}
+}
+
 func deleting(p *corev1.Pod) { p.DeletionTimestamp = new(ago(time.Second)) }
 
 func reports(r wire.Report) func(*corev1.Pod) {

@@ -173,7 +173,7 @@ func tellEnd(s State) (Decision, bool) {
 
 // tellVanished counts a mover that is gone before its end was counted, as one that somebody deleted by force, so that
 // whoever deletes every mover does not make us start them without a pause. What it loaded is there: the next one
-// compares it. So its success is not believed, which nobody can look up any more.
+// compares it.
 func tellVanished(s State) (Decision, bool) {
 	if s.Mover != nil || s.Vanished == nil || s.Import.Status.EndedMover == string(s.Vanished.UID) {
 		return Decision{}, false
@@ -182,11 +182,7 @@ func tellVanished(s State) (Decision, bool) {
 	if s.wished() {
 		return Decision{}, false
 	}
-	r, over := moverpod.Ending(s.Mover)
-	if !over || r.Class == wire.Done {
-		r = wire.Report{Class: wire.Retry, Reason: wire.Interrupted, Message: moverpod.Interruption(s.Mover)}
-	}
-	return verdict(s, r), true
+	return verdict(s, moverpod.Vanishing(s.Mover, moverpod.Interruption(s.Mover))), true
 }
 
 // tellReport waits with a mover that is complete while nobody can tell whether what it loaded is still asked for.

@@ -184,9 +184,10 @@ type S3ExportTemplate struct {
 
 	// DeleteExtra removes objects below the prefix whose files are gone, if the last complete export there was of this
 	// claim and path and has made them. All others stay: those of other claims and paths, those that somebody has written
-	// since, also after this export has listed them, and those that include and exclude leave out. Where the volume has
-	// no file and that export has some, nothing is removed and this one fails with SourceEmpty; where directories
-	// changed each time that they were looked at, only what is in the way of a file or directory is removed.
+	// since, also after this export has listed them, and those that include and exclude leave out. With or without this
+	// field, a run that finds no file fails with SourceEmpty where the last export there has some, whoever made it;
+	// nothing is removed then. Where directories changed each time that they were looked at, only what is in the way of a
+	// file or directory is removed.
 	// +optional
 	DeleteExtra bool `json:"deleteExtra,omitempty"`
 

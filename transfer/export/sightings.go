@@ -83,11 +83,9 @@ func (k *sightings) recallTrouble(s *protocol.State) bool {
 	return true
 }
 
-// rememberTrouble keeps what was found; where nobody has told anything yet, it is looked again.
+// rememberTrouble keeps what was found, also that nobody has told anything.
 func (k *sightings) rememberTrouble(s *protocol.State) {
-	if s.Trouble != "" {
-		k.troubles.Store(client.ObjectKeyFromObject(s.Export), trouble{job: s.Job.UID, at: s.Now, text: s.Trouble})
-	}
+	k.troubles.Store(client.ObjectKeyFromObject(s.Export), trouble{job: s.Job.UID, at: s.Now, text: s.Trouble})
 }
 
 func (k *sightings) forget(name types.NamespacedName) {

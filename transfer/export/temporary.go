@@ -5,6 +5,7 @@ package export
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -73,7 +74,7 @@ func (r *Reconciler) origin(ctx context.Context, s *protocol.State) error {
 	}
 	switch {
 	case t.Claim != nil && s.Now.Sub(t.Claim.CreationTimestamp.Time) >= protocol.TemporaryPatience:
-		t.Trouble = r.trouble(ctx, t.Claim)
+		t.Trouble = r.trouble(ctx, t.Claim, time.Time{})
 	case e.Spec.Consistency == v1alpha1.ConsistencySnapshot && t.Snapshot == nil && !t.Unavailable:
 		t.SnapshotClasses, err = r.snapshotClasses(ctx)
 	}

@@ -25,19 +25,29 @@ func (r *Reconciler) whyNoPods(ctx context.Context, s *protocol.State) {
 	if !protocol.LacksPods(*s) || r.seen.recallTrouble(s) {
 		return
 	}
-	s.Trouble = r.trouble(ctx, s.Job)
+	s.Trouble = r.trouble(ctx, s.Job, lastMade(s.Pods))
 	r.seen.rememberTrouble(s)
 }
 
-// trouble is the latest Warning event of an object. It only explains: without it everything else goes on.
-func (r *Reconciler) trouble(ctx context.Context, of client.Object) string {
+// lastMade is when the last of some pods was made: what was refused before that is not what is waited for now.
+func lastMade(pods []corev1.Pod) (at time.Time) {
+	for i := range pods {
+		if made := pods[i].CreationTimestamp.Time; made.After(at) {
+			at = made
+		}
+	}
+	return at
+}
+
+// trouble is the latest Warning event of an object since a time. It only explains: without it everything else goes on.
+func (r *Reconciler) trouble(ctx context.Context, of client.Object, since time.Time) string {
 	var found corev1.EventList
 	err := r.Live.List(ctx, &found, client.InNamespace(of.GetNamespace()),
 		client.MatchingFields{"involvedObject.uid": string(of.GetUID()), "type": corev1.EventTypeWarning})
 	if err != nil {
 		log.FromContext(ctx).Info("Cannot read why an export waits", "for", of.GetName(), "error", err.Error())
 	}
-	return latest(found.Items)
+	return latest(slices.DeleteFunc(found.Items, func(e corev1.Event) bool { return lastSeen(&e).Before(since) }))
 }
 
 // latest is the message of the newest event.

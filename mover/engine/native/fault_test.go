@@ -221,29 +221,6 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestFaultsBesideOthers: what is lost in the middle of a part, whose bytes were handed over to be summed.
-func TestFaultsBesideOthers(t *testing.T) {
-	t.Parallel()
-	for name, tt := range faults {
-		if tt.want != nil {
-			continue
-		}
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			f.config.Connections = md5Lanes
-			body := random(1, LargeSize+99)
-			f.put("object", body, nil).PartSize = 5 << 20
-			f.fault = func(w http.ResponseWriter, r *http.Request, count int) bool { return tt.serve(f, w, r, count) }
-			f.mustRun()
-			f.mustJudge(nil, "large")
-			if got, want := f.got[0].Received, partsOf(body, 5<<20); got != want {
-				t.Errorf("the sum is %+v, want %+v", got, want)
-			}
-		})
-	}
-}
-
 // mustJudge checks what the sink was told of the one object.
 func (f *fixture) mustJudge(want func(error) bool, size string) {
 	f.t.Helper()

@@ -23,6 +23,7 @@ func (s *laneServer) run() {
 			<-s.wake
 		case n == md5Lanes || hurry || late:
 			lanes.step()
+			late = late && n < md5Lanes // Full lanes show that more comes.
 		default:
 			timer.Reset(laneDelay)
 			select {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
+	"github.com/s3populator/s3populator/mover/manifest"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -65,6 +66,59 @@ func TestACopyOfAPodThatIsReplaced(t *testing.T) {
 			t.Errorf("the manifest lists %+v, S3 has %s", e, info.ETag)
 		}
 	})
+}
+
+// A mover that waits for such copies may be ended, too. The next one finds everything as it is on the volume, and sends
+// nothing; the copy may still be made.
+func TestACopyThatOneWasEndedOver(t *testing.T) {
+	for name, inShards := range map[string]bool{"a pod of a shard": true, "an attempt": false} {
+		t.Run(name, func(t *testing.T) {
+			eachServer(t, func(t *testing.T, s *s3server) { endedOverACopy(t, s, inShards) })
+		})
+	}
+}
+
+func endedOverACopy(t *testing.T, s *s3server, inShards bool) {
+	const key, changed = "runs/2/many/a/0", "x" // Of the same size, or a shard would send it once more for its plan.
+	var late atomic.Pointer[http.Request]
+	var isRefused atomic.Bool
+	p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		isEnd := strings.HasSuffix(keyOf(r), "/part-0.json") || keyOf(r) == "runs/2/"+manifest.Key
+		switch {
+		case isCopy(r, "") && keyOf(r) == key:
+			late.CompareAndSwap(nil, kept(t, r))
+			panic(http.ErrAbortHandler)
+		case r.Method == http.MethodPut && isEnd && isRefused.Load():
+			return s3Error(w, http.StatusForbidden, "AccessDenied")
+		}
+		return false
+	})
+	b := copiedInShards(t, s, p)
+	again := func() wire.Report { b.request.Attempt++; return b.run() }
+	if inShards {
+		b.plan(4)
+		again = func() wire.Report { return b.shard(0) }
+	}
+	if r := again(); r.Reason != wire.EndpointUnreachable || late.Load() == nil {
+		t.Fatalf("the report is %+v, want %s", r, wire.EndpointUnreachable)
+	}
+	b.file("many/a/0", changed)
+	isRefused.Store(true)
+	if r := again(); r.Reason != wire.AccessDenied || s.object(t, key) != changed {
+		t.Fatalf("the report is %+v, want %s", r, wire.AccessDenied)
+	}
+	isRefused.Store(false)
+	var isWaitedFor atomic.Bool
+	b.hears = func(line string) {
+		if strings.Contains(line, "are waited for") {
+			isWaitedFor.Store(true)
+		}
+	}
+	b.options.RoundPause = 50 * time.Millisecond
+	r := b.mustBeDone(again())
+	if !isWaitedFor.Load() || r.SentObjects != 0 || r.Seconds < 60*b.options.RoundPause.Seconds() {
+		t.Errorf("the report is %+v, want one of a mover that has sent nothing, and has waited for copies", r)
+	}
 }
 
 // copiedInShards is an export of files that a run before has exported to the same server, below a prefix of its own.

@@ -105,11 +105,12 @@ func (x *export) forgoCopies(ctx context.Context, before manifest.Entry, err err
 const copiesLast = 60
 
 // outlastCopies waits for copies that a mover before may have asked for when it was ended: one that is made after the
-// proof would take the place of what was sent meanwhile, and nobody would notice.
+// proof would take the place of what was sent meanwhile, and nobody would notice. Who has sent nothing waits as well:
+// what is there may be of one that was ended as it waited.
 func (x *export) outlastCopies(ctx context.Context) error {
 	left := copiesLast*x.Pause - time.Since(x.started)
 	first := !x.replaces && (x.request.First() || !x.policy.resumed)
-	if x.options.CopyFrom == "" || first || x.result.Sent == 0 || left <= 0 {
+	if x.options.CopyFrom == "" || first || left <= 0 {
 		return nil
 	}
 	x.Log("copies that a mover before has asked for are waited for, for %s", left.Round(time.Second))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/s3populator/s3populator/mover/manifest"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -89,6 +90,27 @@ func TestVolumesWithoutFiles(t *testing.T) {
 	b.request.Export.Run = "run-4"
 	if r := b.run(); r.Reason != wire.SourceEmpty || s.manifestOf(t, "runs/1/").Run != "run-3" {
 		t.Errorf("the report is %+v, want %s", r, wire.SourceEmpty)
+	}
+}
+
+// A manifest that cannot be read, as one of a later version, may list whatever. It is replaced by files alone.
+func TestAnEmptyVolumeReplacesNoUnreadableManifest(t *testing.T) {
+	for name, text := range map[string]string{
+		"damaged": `{"schemaVersion":1,"entries":[`, "of a later version": `{"schemaVersion":2,"entries":[]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startVersity(t)
+			b := newExport(t, s.endpoint)
+			mustDo(t, os.Mkdir(filepath.Join(b.paths.Volume, "dir"), 0o750))
+			s.put(t, "runs/1/"+manifest.Key, []byte(text))
+			r := b.run()
+			if r.Reason != wire.SourceEmpty || !strings.Contains(r.Message, "cannot be read") ||
+				s.object(t, "runs/1/"+manifest.Key) != text {
+				t.Errorf("the report is %+v, want %s", r, wire.SourceEmpty)
+			}
+			b.file("dir/f", "f")
+			b.mustBeDone(b.run())
+		})
 	}
 }
 

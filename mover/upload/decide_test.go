@@ -88,7 +88,7 @@ func TestAFileIsUnchangedByInodeSizeAndTime(t *testing.T) {
 		m := manifest.Manifest{Header: manifest.Header{Claim: "c", Created: created}, Entries: []manifest.Entry{entry}}
 		e := entry
 		test.change(&e, &m)
-		if _, got := (last{m}).unchanged(e, "c"); got != test.want {
+		if _, got := (last{Manifest: m}).unchanged(e, "c"); got != test.want {
 			t.Errorf("%s: unchanged is %v, want %v", name, got, test.want)
 		}
 	}

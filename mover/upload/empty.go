@@ -35,7 +35,7 @@ func countFiles(entries []manifest.Entry) int {
 // directories and attributes, is not replaced.
 func (x *export) refuseEmpty(ctx context.Context) error {
 	before := countFiles(x.last.here.Entries)
-	if before == 0 || !isEmpty(x.scan.Entries) {
+	if before == 0 && !x.last.here.unknown || !isEmpty(x.scan.Entries) {
 		return nil
 	}
 	left, err := x.giveBack(ctx)
@@ -45,6 +45,16 @@ func (x *export) refuseEmpty(ctx context.Context) error {
 	at := manifest.Key
 	if x.last.aside {
 		at = manifest.PreviousKey
+	}
+	if x.last.here.unknown {
+		return fault.New(
+			wire.SourceEmpty,
+			"no file is selected on the volume, and the manifest of the export before, %s, cannot be read, as one that is "+
+				"damaged or of a later version, so that it may list files; it was not replaced. See that the volume is the "+
+				"right one, is mounted and has its files, and that spec.include and spec.exclude select them; if there is to be "+
+				"no file, export to another prefix, or remove that manifest by hand",
+			plan.Quote(x.home.key(at)),
+		)
 	}
 	return fault.New(
 		wire.SourceEmpty,
@@ -62,7 +72,7 @@ func (x *export) refuseEmpty(ctx context.Context) error {
 // giveBack has the export before be the complete one again, where this run has moved its manifest aside and all that it
 // lists is there: there may be no run after it that completes. It says what is left where that is not so.
 func (x *export) giveBack(ctx context.Context) (string, error) {
-	if !x.last.aside || !x.policy.marked || x.options.DryRun {
+	if !x.last.aside || x.last.here.unknown || !x.policy.marked || x.options.DryRun {
 		return "", nil
 	}
 	x.endLate(ctx) // As ahead of any proof.

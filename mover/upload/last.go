@@ -18,7 +18,11 @@ import (
 )
 
 // last is the manifest of a complete run. None has no entries.
-type last struct{ manifest.Manifest }
+type last struct {
+	manifest.Manifest
+
+	unknown bool // There is one, and it cannot be read. It may list whatever.
+}
 
 // settling is how much older than the scan a file's last change must be for its time to be believed:
 // one that is changed twice within a tick of the clock shows one time for both.
@@ -127,7 +131,7 @@ func (x *export) lookBack(ctx context.Context) error {
 	}
 	x.last.tag = tag
 	if found && m.Run == x.options.Run {
-		if x.last.isOurs, err = x.isWhole(ctx, m); err != nil {
+		if x.last.isOurs, err = x.isWhole(ctx, m.Manifest); err != nil {
 			return err
 		}
 	}
@@ -137,7 +141,7 @@ func (x *export) lookBack(ctx context.Context) error {
 			return err
 		}
 	}
-	x.last.here = last{m}
+	x.last.here = m
 	if x.options.CopyFrom == "" || x.last.isOurs {
 		return nil
 	}
@@ -149,22 +153,22 @@ func (x *export) lookThere(ctx context.Context) error {
 	m, _, found, err := x.readOld(ctx, x.options.CopyFrom+manifest.Key)
 	if err != nil && fault.ReasonOf(err) == "" && fault.Rejected(err, http.StatusForbidden) { // Or archived.
 		x.Log("the manifest of the last run cannot be read: %v", err)
-		m, found, err = manifest.Manifest{}, false, nil
+		m, found, err = last{}, false, nil
 	}
 	if err == nil && !found {
 		x.Log("there is no complete run below %s to copy from; every file is sent", plan.Quote(x.options.CopyFrom))
 	}
-	x.last.there = last{m}
+	x.last.there = m
 	return err
 }
 
-func (x *export) readOld(ctx context.Context, key string) (manifest.Manifest, string, bool, error) {
+func (x *export) readOld(ctx context.Context, key string) (last, string, bool, error) {
 	m, tag, found, err := x.readManifest(ctx, key)
 	if errors.Is(err, errUnreadable) {
 		x.Log("%v; files are compared instead", err)
-		return manifest.Manifest{}, tag, true, nil
+		return last{unknown: true}, tag, true, nil
 	}
-	return m, tag, found, err
+	return last{Manifest: m}, tag, found, err
 }
 
 // watched notes the error of a reader.

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/minio/minio-go/v7"
 
 	"github.com/s3populator/s3populator/mover/manifest"
 	"github.com/s3populator/s3populator/mover/wire"
@@ -103,6 +104,27 @@ func TestDeleteExtraSparesWhatIsOfAnUnknownPath(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Such an object may be in the way, too. DeleteExtra, which is set, is no advice then.
+func TestWhatIsOfAnUnknownPathInTheWay(t *testing.T) {
+	s := startVersity(t)
+	b := newExport(t, s.endpoint)
+	b.file("a", "a")
+	b.mustBeDone(b.run())
+	text := s.object(t, "runs/1/"+manifest.Key)
+	pathless := regexp.MustCompile(`"path":"[^"]*",("created")`).ReplaceAllString(text, "$1")
+	s.put(t, "runs/1/"+manifest.Key, []byte(pathless))
+	mustDo(t, os.Remove(filepath.Join(b.paths.Volume, "a")))
+	b.file("a/b", "b")
+	b.request.Export = wire.ExportOptions{Run: "run-2", DeleteExtra: true}
+	r := b.run()
+	if r.Reason != wire.ExistsAlready || !strings.Contains(r.Message, "of which path") ||
+		!strings.Contains(r.Message, `runs/1/a`) || strings.Contains(r.Message, "set spec.deleteExtra") {
+		t.Errorf("the report is %+v, want %s", r, wire.ExistsAlready)
+	}
+	mustDo(t, s.client.RemoveObject(t.Context(), testBucket, "runs/1/a", minio.RemoveObjectOptions{}))
+	b.mustBeDone(b.run())
 }
 
 // What a filter leaves out was not looked for, so it is not known to be gone.

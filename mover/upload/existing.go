@@ -26,6 +26,7 @@ type existing struct {
 	extra, blocking []string
 	ours            bool     // The one object says that it is of this run.
 	inWay           Examples // Keys that stay, and that no volume can hold beside the files of the scan.
+	pathless        Examples // Those of them that are not deleted because nobody knows of which path they are.
 }
 
 // asker asks about the keys of an export, as proof wants it.
@@ -109,7 +110,10 @@ func (x *export) found(p *plan.Planner, o minio.ObjectInfo) {
 	}
 	x.result.Others++
 	etag := plan.TrimETag(o.ETag)
-	x.countPathless(path, o.Size, etag)
+	pathless := x.isPathless(path, o.Size, etag)
+	if pathless {
+		x.result.Pathless++
+	}
 	extra, inWay := x.isExtra(path, o.Size, etag), x.scan.inWay(path)
 	switch {
 	case extra && inWay:
@@ -118,6 +122,9 @@ func (x *export) found(p *plan.Planner, o minio.ObjectInfo) {
 		x.there.extra = append(x.there.extra, o.Key)
 	case inWay:
 		x.there.inWay.add(o.Key, "in the way")
+		if pathless {
+			x.there.pathless.add(o.Key, "in the way")
+		}
 	}
 }
 
@@ -129,14 +136,8 @@ type work struct {
 
 // sort decides what becomes of every file. Nothing is sent where one is refused.
 func (x *export) sort() ([]work, error) {
-	if n := x.there.inWay.Count; n > 0 {
-		return nil, fault.New(
-			wire.ExistsAlready,
-			"%d objects below the prefix are in the way of files, directories or links of "+
-				"the volume: %s; remove them, set spec.deleteExtra if earlier exports have left them, or export to another prefix",
-			n,
-			strings.Join(x.there.inWay.First, ", "),
-		)
+	if err := x.refuseInWay(); err != nil {
+		return nil, err
 	}
 	if err := x.refuseBlocking(); err != nil {
 		return nil, err
@@ -166,6 +167,30 @@ func (x *export) sort() ([]work, error) {
 			refused.Count, x.Tally.AllObjects.Load(), strings.Join(refused.First, ", "))
 	}
 	return todo, nil
+}
+
+// refuseInWay ends a run that would leave what no population could load.
+func (x *export) refuseInWay() error {
+	if n := x.there.pathless.Count; n > 0 {
+		return fault.New(
+			wire.ExistsAlready,
+			"%d objects below the prefix are in the way of files, directories or links of the volume: %s; spec.deleteExtra "+
+				"does not remove them, because the manifest before does not say of which path they are; remove them by hand, or "+
+				"export to another prefix",
+			n,
+			strings.Join(x.there.pathless.First, ", "),
+		)
+	}
+	if n := x.there.inWay.Count; n > 0 {
+		return fault.New(
+			wire.ExistsAlready,
+			"%d objects below the prefix are in the way of files, directories or links of "+
+				"the volume: %s; remove them, set spec.deleteExtra if earlier exports have left them, or export to another prefix",
+			n,
+			strings.Join(x.there.inWay.First, ", "),
+		)
+	}
+	return nil
 }
 
 // leave takes an object as it is, as the last manifest lists it.

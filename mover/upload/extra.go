@@ -33,11 +33,9 @@ func (x *export) isLeft(path string, size int64, etag string) bool {
 	return ok && e.Type == manifest.File && e.Size == size && e.ETag == etag
 }
 
-// countPathless counts what stays because nobody knows of which path it is.
-func (x *export) countPathless(path string, size int64, etag string) {
-	if x.last.here.Path == nil && x.isLeft(path, size, etag) {
-		x.result.Pathless++
-	}
+// isPathless tells that an object stays because nobody knows of which path it is.
+func (x *export) isPathless(path string, size int64, etag string) bool {
+	return x.last.here.Path == nil && x.isLeft(path, size, etag)
 }
 
 // exported is a file of which the run before has exported the object, or has left that of the run before it.

@@ -13,8 +13,10 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // Effective is the source with the prefix that was found for it; false where none was found for what it names now. A
@@ -127,12 +129,19 @@ func unasked(source *v1alpha1.S3Source, e *v1alpha1.S3Export) string {
 	return ""
 }
 
-// overwrites tells that another run has begun below the prefix of one after that was complete.
+// overwrites tells that another run has begun below the prefix of one after that was complete. One that found no file
+// has given the place back; where it could not, the mover that restores finds another manifest, or none.
 func overwrites(o, e *v1alpha1.S3Export) bool {
 	a, b := o.Spec.Destination, e.Spec.Destination
-	return o.UID != e.UID && !o.Spec.DryRun && o.Status.Prefix == e.Status.Prefix && a.Bucket == b.Bucket &&
+	return o.UID != e.UID && !o.Spec.DryRun && !refused(o) && o.Status.Prefix == e.Status.Prefix && a.Bucket == b.Bucket &&
 		server(a.S3Location) == server(b.S3Location) && o.Status.StartTime != nil &&
 		!o.Status.StartTime.Time.Before(e.Status.CompletionTime.Truncate(time.Second))
+}
+
+// refused tells of a run that has failed because it would have emptied the export before.
+func refused(e *v1alpha1.S3Export) bool {
+	c := meta.FindStatusCondition(e.Status.Conditions, v1alpha1.ConditionFailed)
+	return c != nil && c.Status == metav1.ConditionTrue && c.Reason == string(wire.SourceEmpty)
 }
 
 // server is the endpoint, or the region where that is AWS: with an endpoint the region is only signed.

@@ -56,6 +56,9 @@ func TestFind(t *testing.T) {
 	other := func(e *v1alpha1.S3Export) { e.Spec.ClaimName = "other" }
 	place := func(e *v1alpha1.S3Export) { e.Status.Prefix = "shared/" }
 	begun := func(e *v1alpha1.S3Export) { e.Status.StartTime = at(4) }
+	refused := func(e *v1alpha1.S3Export) {
+		e.Status.Conditions[0].Type, e.Status.Conditions[0].Reason = v1alpha1.ConditionFailed, "SourceEmpty"
+	}
 	latest, named := v1alpha1.FromExport{Claim: "data"}, v1alpha1.FromExport{Claim: "data", Run: "a"}
 	for name, tt := range map[string]struct {
 		asked   v1alpha1.FromExport
@@ -88,6 +91,20 @@ func TestFind(t *testing.T) {
 		"named, elsewhere":     {named, []v1alpha1.S3Export{run("a", 3, elsewhere)}, "", "is in bucket other of https"},
 		"named, overwritten": {
 			named, []v1alpha1.S3Export{run("a", 3, place), run("b", 0, place, begun)}, "", "overwritten by S3Export b",
+		},
+		"named, and a later one failed": {
+			named, []v1alpha1.S3Export{run("a", 3, place), run("b", 5, place, failed)}, "", "overwritten by S3Export b",
+		},
+		"named, and a later one found no file": {
+			named, []v1alpha1.S3Export{run("a", 3, place), run("b", 5, place, refused)}, "a", "",
+		},
+		"the latest, and a later one found no file": {
+			latest, []v1alpha1.S3Export{run("a", 3, place), run("b", 5, place, refused)}, "a", "",
+		},
+		"named, overwritten before one that found no file": {
+			named,
+			[]v1alpha1.S3Export{run("a", 3, place), run("b", 4, place), run("c", 5, place, refused)},
+			"", "overwritten by S3Export b",
 		},
 		"overwritten, the latest": {latest, []v1alpha1.S3Export{run("a", 3, place), run("b", 5, place)}, "b", ""},
 	} {

@@ -64,6 +64,7 @@ func (s state) group(e *v1alpha1.S3Export) string {
 //	a source names it, or a run copies from it      it stays for as long
 //	no run that stays is in its bucket              it stays, and that is told
 //	the newest that stays has no file, and it some  it stays, and that is told: its mover would remove nothing
+//	the newest that stays has no file, nor has it   the export goes: links, if any, are in its manifest alone
 //	another of its claim is marked                  it waits
 //	another was marked a while ago at most          it waits
 //	else                                            mark it: it is no complete run any more
@@ -89,6 +90,8 @@ func prune(d *decision, s state) string {
 			held = append(held, fmt.Sprintf("S3Export %s: the newest run, %s, has no file, and this one has %d; see that the "+
 				"volume is mounted and has its files, or delete the S3Export, and its objects, if they are not needed",
 				e.Name, stay[0].Name, e.Status.Objects))
+		case retention.NoFile(stay[0], e):
+			d.Prune = append(d.Prune, e)
 		case !busy && !stuck[e.Labels[v1alpha1.LabelClaimUID]]:
 			d.Mark, d.Kept, busy = e, stay, true
 		}

@@ -49,6 +49,7 @@ func TestPrune(t *testing.T) {
 	elsewhere := func(e *v1alpha1.S3Export) { e.Spec.Destination.Bucket = "other" }
 	shared := func(e *v1alpha1.S3Export) { e.Status.Prefix = "ml/a/" }
 	part := func(e *v1alpha1.S3Export) { e.Spec.Exclude = []string{"*.big"} }
+	same := func(e *v1alpha1.S3Export) { e.Status.ManifestDigest = "sha256:none" } // That of no file.
 	both := func(f func(*v1alpha1.S3Export), runs ...int) func(*world) {
 		return func(w *world) {
 			for _, n := range runs {
@@ -104,6 +105,14 @@ func TestPrune(t *testing.T) {
 		},
 		"the newest and the oldest": {
 			world: pruned(files, none(1, 4)), mark: "a@1", kept: "a@4 a@3", told: "has no file",
+		},
+		"neither the newest nor the older ones": {
+			world: pruned(both(same, 1, 2, 4)), gone: "a@1 a@2",
+		},
+		"neither the newest nor the oldest, which a source names": {
+			world: pruned(both(same, 1, 4), source(1, func(s *v1alpha1.S3Source, e *v1alpha1.S3Export) {
+				s.Spec.FromExport.Run = e.Name
+			})), mark: "a@2", kept: "a@4 a@3", told: "S3Source ml/restore restores it",
 		},
 		"one before the newest": {world: pruned(files, none(3)), mark: "a@1", kept: "a@4 a@3"},
 		"the newest of this claim alone": {

@@ -41,6 +41,8 @@ func (s state) unwanted() string {
 		return "no newer complete run of its claim is in its bucket"
 	case kept[0].Status.Objects == 0 && e.Status.Objects > 0:
 		return fmt.Sprintf("the newest run, %s, has no file, and this one has %d", kept[0].Name, e.Status.Objects)
+	case retention.NoFile(kept[0], e):
+		return fmt.Sprintf("the newest run, %s, has no file, nor has this one, which may have links", kept[0].Name)
 	}
 	return retention.NeededBy(e, s.Sources, s.Runs)
 }

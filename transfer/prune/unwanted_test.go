@@ -35,6 +35,9 @@ func TestGiveUp(t *testing.T) {
 	keep := func(n int32) func(*v1alpha1.S3ExportPolicySpec) {
 		return func(s *v1alpha1.S3ExportPolicySpec) { s.Keep = n }
 	}
+	same := func(n int) func(*state) { // Digest, that of no file.
+		return run(n, func(e *v1alpha1.S3Export) { e.Status.ManifestDigest = "sha256:none" })
+	}
 	unasked := func(s *v1alpha1.S3ExportPolicySpec) { s.PruneData = false }
 	elsewhere := func(e *v1alpha1.S3Export) { e.Spec.Destination.Bucket = "other" }
 	orphan := run(1, func(e *v1alpha1.S3Export) { e.OwnerReferences = nil })
@@ -63,6 +66,10 @@ func TestGiveUp(t *testing.T) {
 		"the newest has no file, and this some": {
 			world(policy(), run(1, func(e *v1alpha1.S3Export) { e.Status.Objects = 7 }), mover(0, whole)), "r4, has no file",
 		},
+		"neither has a file, and this may have links": {
+			world(policy(), same(1), same(4), mover(0, whole)), "r4, has no file, nor has this one",
+		},
+		"neither has a file, and nobody knows what is left": {world(policy(), same(1), same(4), mover(0, unsure)), ""},
 	} {
 		d := decide(tt.state)
 		if (d.Action == takeBack) != (tt.told != "") || tt.told != "" &&

@@ -48,7 +48,8 @@ func Run(effective *v1alpha1.S3Source) (uid, prefix, digest string) {
 }
 
 // Find is the export that a source names, or why there is none: the named run, or the latest of the claim that was
-// complete before a time, or at all.
+// complete before a time, or at all. One without a file, as of a disk that was not mounted, is the latest only where
+// none before has files; links and directories do not count, because no status has them.
 func Find(source *v1alpha1.S3Source, exports []v1alpha1.S3Export) (*v1alpha1.SourceExport, string) {
 	asked := source.Spec.FromExport
 	var best *v1alpha1.S3Export
@@ -65,7 +66,7 @@ func Find(source *v1alpha1.S3Source, exports []v1alpha1.S3Export) (*v1alpha1.Sou
 		if reason != "" && asked.Run != "" {
 			why = fmt.Sprintf("S3Export %s %s", e.Name, reason)
 		}
-		if reason == "" && (best == nil || best.Status.CompletionTime.Before(e.Status.CompletionTime)) {
+		if reason == "" && better(e, best) {
 			best = e
 		}
 	}
@@ -76,6 +77,14 @@ func Find(source *v1alpha1.S3Source, exports []v1alpha1.S3Export) (*v1alpha1.Sou
 		Asked: *asked.DeepCopy(), Name: best.Name, UID: string(best.UID), Prefix: best.Status.Prefix,
 		CompletionTime: best.Status.CompletionTime.DeepCopy(), ManifestDigest: best.Status.ManifestDigest,
 	}, ""
+}
+
+// better tells that one with files comes before one without any, and then the later.
+func better(e, than *v1alpha1.S3Export) bool {
+	if than == nil || (e.Status.Objects > 0) != (than.Status.Objects > 0) {
+		return than == nil || e.Status.Objects > 0
+	}
+	return than.Status.CompletionTime.Before(e.Status.CompletionTime)
 }
 
 // unfit is why an export cannot be what a source names; empty where it can.

@@ -30,7 +30,7 @@ func run(name string, hour int, change ...func(*v1alpha1.S3Export)) v1alpha1.S3E
 	e.Spec.ClaimName = "data"
 	e.Spec.Destination.S3Location = v1alpha1.S3Location{Endpoint: "https://s3.test/", Region: "x", Bucket: "backups"}
 	e.Status.Prefix = name + "/"
-	e.Status.StartTime = at(hour)
+	e.Status.StartTime, e.Status.Objects = at(hour), 7
 	if hour > 0 {
 		e.Status.CompletionTime = at(hour)
 		e.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue}}
@@ -59,6 +59,7 @@ func TestFind(t *testing.T) {
 	refused := func(e *v1alpha1.S3Export) {
 		e.Status.Conditions[0].Type, e.Status.Conditions[0].Reason = v1alpha1.ConditionFailed, "SourceEmpty"
 	}
+	empty := func(e *v1alpha1.S3Export) { e.Status.Objects = 0 }
 	latest, named := v1alpha1.FromExport{Claim: "data"}, v1alpha1.FromExport{Claim: "data", Run: "a"}
 	for name, tt := range map[string]struct {
 		asked   v1alpha1.FromExport
@@ -77,6 +78,17 @@ func TestFind(t *testing.T) {
 		"one is elsewhere":     {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, elsewhere)}, "a", ""},
 		"one is of another":    {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, other)}, "a", ""},
 		"the last of a claim":  {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, last)}, "b", ""},
+		"one has no file":      {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, empty)}, "a", ""},
+		"the first has none":   {latest, []v1alpha1.S3Export{run("b", 5, empty), run("a", 3)}, "a", ""},
+		"none has a file":      {latest, []v1alpha1.S3Export{run("a", 3, empty), run("b", 5, empty)}, "b", ""},
+		"before a time, with files": {
+			v1alpha1.FromExport{Claim: "data", Before: at(5)},
+			[]v1alpha1.S3Export{run("a", 3), run("b", 4, empty), run("c", 6)},
+			"a", "",
+		},
+		"named, without a file": {
+			named, []v1alpha1.S3Export{run("a", 3, empty), run("b", 2)}, "a", "",
+		},
 		"before a time": {
 			v1alpha1.FromExport{Claim: "data", Before: at(5)},
 			[]v1alpha1.S3Export{run("a", 3), run("b", 5), run("c", 4), run("d", 0)},

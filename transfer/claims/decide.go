@@ -180,7 +180,7 @@ func runTick(s state, asked annotated.Export) (decision, bool) {
 	return decision{Action: create, Export: exportFor(s.Claim, asked, name, &due.Tick)}, true
 }
 
-// removeHistory removes exports that were made from annotations, one at a time.
+// removeHistory removes exports that were made from annotations, one at a time, but for the last one that had files.
 func removeHistory(s state, _ annotated.Export) (decision, bool) {
 	var runs []retention.Run
 	for i := range s.Exports {
@@ -189,9 +189,16 @@ func removeHistory(s state, _ annotated.Export) (decision, bool) {
 		}
 	}
 	gone := retention.Removable(runs, keep)
+	last := retention.LastsToRestore(s.Exports, func(e *v1alpha1.S3Export) string {
+		if !metav1.IsControlledBy(e, s.Claim) {
+			return "" // It may go at any time.
+		}
+		return string(s.Claim.UID)
+	})[string(s.Claim.UID)]
 	for i := range s.Exports {
-		if slices.Contains(gone, s.Exports[i].Name) && s.Exports[i].DeletionTimestamp == nil {
-			return decision{Action: remove, Export: &s.Exports[i]}, true
+		e := &s.Exports[i]
+		if slices.Contains(gone, e.Name) && e.DeletionTimestamp == nil && e != last {
+			return decision{Action: remove, Export: e}, true
 		}
 	}
 	return decision{}, false

@@ -6,9 +6,11 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"strconv"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -105,5 +107,37 @@ func TestWhatWasNotedStays(t *testing.T) {
 	told.Exports = nil
 	if all = writes(t, told); len(all) != 0 {
 		t.Errorf("a run is gone, and %+v is written", all)
+	}
+}
+
+// TestTheLastWithFilesStays while all that came after it have none, as of a disk that is not mounted.
+func TestTheLastWithFilesStays(t *testing.T) {
+	const complete = v1alpha1.ConditionComplete
+	files := func(*v1alpha1.S3Export) {}
+	empty := func(e *v1alpha1.S3Export) { e.Status.Objects = 0 }
+	foreign := func(e *v1alpha1.S3Export) { e.OwnerReferences = nil }
+	going := func(e *v1alpha1.S3Export) { e.DeletionTimestamp = &metav1.Time{Time: hour(6)} }
+	for name, tt := range map[string]struct {
+		runs []func(*v1alpha1.S3Export) // Named after their place, oldest first.
+		want string                     // What is removed; empty for nothing.
+	}{
+		"two had files":                    {[]func(*v1alpha1.S3Export){files, files, empty, empty, empty}, "1"},
+		"one had files":                    {[]func(*v1alpha1.S3Export){files, empty, empty, empty}, ""},
+		"and one of somebody else":         {[]func(*v1alpha1.S3Export){files, empty, empty, empty, foreign}, ""},
+		"and a later one":                  {[]func(*v1alpha1.S3Export){files, empty, empty, files}, "1"},
+		"two had, and one is going":        {[]func(*v1alpha1.S3Export){files, going, empty, empty, empty}, ""},
+		"none had":                         {[]func(*v1alpha1.S3Export){empty, empty, empty, empty}, "1"},
+		"one without, before one that had": {[]func(*v1alpha1.S3Export){empty, files, empty, empty, empty}, "1"},
+	} {
+		w, got := newWorld(hour(9)), ""
+		for i, change := range tt.runs {
+			w.export(strconv.Itoa(i+1), complete, hour(i+1), change)
+		}
+		if d, _ := decide(w.state); d.Action == remove {
+			got = d.Export.Name
+		}
+		if got != tt.want {
+			t.Errorf("%s: removes %q, want %q", name, got, tt.want)
+		}
 	}
 }

@@ -57,10 +57,19 @@ func (s state) group(e *v1alpha1.S3Export) string {
 	return claim
 }
 
+// withoutLast are those of some runs that go, but for the last of a claim that had files, where its S3Export alone
+// would go. Where its objects would, prune tells why they do not.
+func (s state) withoutLast(gone []*v1alpha1.S3Export) []*v1alpha1.S3Export {
+	last := retention.LastsToRestore(s.Exports, s.group)
+	return slices.DeleteFunc(gone, func(e *v1alpha1.S3Export) bool {
+		return last[s.group(e)] == e && (!s.Policy.Spec.PruneData || !retention.HasOwnPrefix(e))
+	})
+}
+
 // prune decides what becomes of each export that need not be kept, and returns what keeps some of them:
 //
 //	export                                          then
-//	nothing is to be removed                        the export goes
+//	nothing is to be removed                        the export goes, but for the last one that had files
 //	a source names it, or a run copies from it      it stays for as long
 //	no run that stays is in its bucket              it stays, and that is told
 //	the newest that stays has no file, and it some  it stays, and that is told: its mover would remove nothing
@@ -73,7 +82,7 @@ func (s state) group(e *v1alpha1.S3Export) string {
 func prune(d *decision, s state) string {
 	gone, kept := runsOf(s)
 	held, busy, stuck := beingPruned(d, s)
-	for _, e := range gone {
+	for _, e := range s.withoutLast(gone) {
 		if !s.Policy.Spec.PruneData || !retention.HasOwnPrefix(e) {
 			d.Prune = append(d.Prune, e)
 			continue

@@ -65,6 +65,7 @@ func TestPrune(t *testing.T) {
 			w.Sources = append(w.Sources, s)
 		}
 	}
+	data := func(prune bool) func(*world) { return func(w *world) { w.Policy.Spec.PruneData = prune } }
 	later := func(w *world) { w.Now = hour(5).Add(11 * time.Minute) }
 	files := both(func(e *v1alpha1.S3Export) { e.Status.Objects = 7 }, 1, 2, 3, 4)
 	none := func(runs ...int) func(*world) {
@@ -103,6 +104,18 @@ func TestPrune(t *testing.T) {
 		"the newest has none": {
 			world: pruned(files, none(4)), told: "the newest run, " + newest + ", has no file, and this one has 7",
 		},
+		"all that stay have none, and their objects stay": {
+			world: pruned(data(false), files, none(3, 4)), gone: "a@1",
+		},
+		"all that stay have none, and the last with files goes already": {
+			world: pruned(data(false), files, none(3, 4), export(2, func(e *v1alpha1.S3Export) {
+				e.DeletionTimestamp = &metav1.Time{Time: hour(5)}
+			})),
+		},
+		"all that stay have none, and share a prefix": {
+			world: pruned(files, none(3, 4), both(shared, 1, 2, 3, 4)), gone: "a@1",
+		},
+		"the newest has some, and their objects stay": {world: pruned(data(false), files, none(3)), gone: "a@1 a@2"},
 		"the newest and the oldest": {
 			world: pruned(files, none(1, 4)), mark: "a@1", kept: "a@4 a@3", told: "has no file",
 		},

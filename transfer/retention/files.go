@@ -12,18 +12,33 @@ import (
 
 // LastWithFiles is the last complete run of a claim that had files, also where its objects are being removed; nil where
 // there is none. Names decide between those that ended in one second.
-func LastWithFiles(exports []v1alpha1.S3Export, claim types.UID) (last *v1alpha1.S3Export) {
-	for i := range exports {
-		e := &exports[i]
-		if hadFiles(e, claim) && (last == nil || endedBefore(last, e)) {
-			last = e
-		}
-	}
-	return last
+func LastWithFiles(exports []v1alpha1.S3Export, claim types.UID) *v1alpha1.S3Export {
+	return lastsWithFiles(exports, func(e *v1alpha1.S3Export) string { return e.Status.ClaimUID })[string(claim)]
 }
 
-func hadFiles(e *v1alpha1.S3Export, claim types.UID) bool {
-	return e.Status.ClaimUID == string(claim) && StateOf(e) == Complete && !e.Spec.DryRun && e.Status.Objects > 0
+// LastsToRestore are, of each group, the last complete run that had files and is not being removed: it is of use when
+// all that came after it found a disk that is not mounted. The group "" has none.
+func LastsToRestore(exports []v1alpha1.S3Export, group func(*v1alpha1.S3Export) string) map[string]*v1alpha1.S3Export {
+	return lastsWithFiles(exports, func(e *v1alpha1.S3Export) string {
+		if Pruning(e) || e.DeletionTimestamp != nil {
+			return ""
+		}
+		return group(e)
+	})
+}
+
+func lastsWithFiles(exports []v1alpha1.S3Export, group func(*v1alpha1.S3Export) string) map[string]*v1alpha1.S3Export {
+	lasts := map[string]*v1alpha1.S3Export{}
+	for i := range exports {
+		e := &exports[i]
+		if StateOf(e) != Complete || e.Spec.DryRun || e.Status.Objects == 0 {
+			continue
+		}
+		if g := group(e); g != "" && (lasts[g] == nil || endedBefore(lasts[g], e)) {
+			lasts[g] = e
+		}
+	}
+	return lasts
 }
 
 func endedBefore(a, b *v1alpha1.S3Export) bool {

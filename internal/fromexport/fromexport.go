@@ -49,7 +49,7 @@ func Run(effective *v1alpha1.S3Source) (uid, prefix, digest string) {
 
 // Find is the export that a source names, or why there is none: the named run, or the latest of the claim that was
 // complete before a time, or at all. One without a file, as of a disk that was not mounted, is the latest only where
-// none before has files; links and directories do not count, because no status has them.
+// none of the same volume has files; links and directories do not count, because no status has them.
 func Find(source *v1alpha1.S3Source, exports []v1alpha1.S3Export) (*v1alpha1.SourceExport, string) {
 	asked := source.Spec.FromExport
 	var best *v1alpha1.S3Export
@@ -79,10 +79,14 @@ func Find(source *v1alpha1.S3Source, exports []v1alpha1.S3Export) (*v1alpha1.Sou
 	}, ""
 }
 
-// better tells that one with files comes before one without any, and then the later.
+// better tells that of one claim an export with files comes before one without any, and then the later. What a claim of
+// the same name had before is not what this one has.
 func better(e, than *v1alpha1.S3Export) bool {
-	if than == nil || (e.Status.Objects > 0) != (than.Status.Objects > 0) {
-		return than == nil || e.Status.Objects > 0
+	switch {
+	case than == nil:
+		return true
+	case e.Status.ClaimUID == than.Status.ClaimUID && (e.Status.Objects > 0) != (than.Status.Objects > 0):
+		return e.Status.Objects > 0
 	}
 	return than.Status.CompletionTime.Before(e.Status.CompletionTime)
 }
@@ -96,7 +100,7 @@ func unfit(source *v1alpha1.S3Source, e *v1alpha1.S3Export, all []v1alpha1.S3Exp
 		return why
 	}
 	for i := range all {
-		if o := &all[i]; overwrites(o, e) {
+		if o := &all[i]; overwrites(o, e) && (source.Spec.FromExport.Run == "" || !refused(o)) {
 			return fmt.Sprintf("was overwritten by S3Export %s, which has the same prefix", o.Name)
 		}
 	}
@@ -138,16 +142,17 @@ func unasked(source *v1alpha1.S3Source, e *v1alpha1.S3Export) string {
 	return ""
 }
 
-// overwrites tells that another run has begun below the prefix of one after that was complete. One that found no file
-// has given the place back; where it could not, the mover that restores finds another manifest, or none.
+// overwrites tells that another run has begun below the prefix of one after that was complete.
 func overwrites(o, e *v1alpha1.S3Export) bool {
 	a, b := o.Spec.Destination, e.Spec.Destination
-	return o.UID != e.UID && !o.Spec.DryRun && !refused(o) && o.Status.Prefix == e.Status.Prefix && a.Bucket == b.Bucket &&
+	return o.UID != e.UID && !o.Spec.DryRun && o.Status.Prefix == e.Status.Prefix && a.Bucket == b.Bucket &&
 		server(a.S3Location) == server(b.S3Location) && o.Status.StartTime != nil &&
 		!o.Status.StartTime.Time.Before(e.Status.CompletionTime.Truncate(time.Second))
 }
 
-// refused tells of a run that has failed because it would have emptied the export before.
+// refused tells of a run that has failed because it would have emptied the export before. It has given the place back,
+// or says that it could not: so who names the one before may have it, and the mover finds its manifest or another one.
+// Nobody else is bound to it, who may have the next complete one.
 func refused(e *v1alpha1.S3Export) bool {
 	c := meta.FindStatusCondition(e.Status.Conditions, v1alpha1.ConditionFailed)
 	return c != nil && c.Status == metav1.ConditionTrue && c.Reason == string(wire.SourceEmpty)

@@ -60,6 +60,7 @@ func TestFind(t *testing.T) {
 		e.Status.Conditions[0].Type, e.Status.Conditions[0].Reason = v1alpha1.ConditionFailed, "SourceEmpty"
 	}
 	empty := func(e *v1alpha1.S3Export) { e.Status.Objects = 0 }
+	older := func(e *v1alpha1.S3Export) { e.Status.ClaimUID = "of-an-older-claim" }
 	latest, named := v1alpha1.FromExport{Claim: "data"}, v1alpha1.FromExport{Claim: "data", Run: "a"}
 	for name, tt := range map[string]struct {
 		asked   v1alpha1.FromExport
@@ -79,6 +80,7 @@ func TestFind(t *testing.T) {
 		"one is of another":    {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, other)}, "a", ""},
 		"the last of a claim":  {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, last)}, "b", ""},
 		"one has no file":      {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, empty)}, "a", ""},
+		"another claim's has":  {latest, []v1alpha1.S3Export{run("a", 3, older), run("b", 5, empty)}, "b", ""},
 		"the first has none":   {latest, []v1alpha1.S3Export{run("b", 5, empty), run("a", 3)}, "a", ""},
 		"none has a file":      {latest, []v1alpha1.S3Export{run("a", 3, empty), run("b", 5, empty)}, "b", ""},
 		"before a time, with files": {
@@ -111,7 +113,7 @@ func TestFind(t *testing.T) {
 			named, []v1alpha1.S3Export{run("a", 3, place), run("b", 5, place, refused)}, "a", "",
 		},
 		"the latest, and a later one found no file": {
-			latest, []v1alpha1.S3Export{run("a", 3, place), run("b", 5, place, refused)}, "a", "",
+			latest, []v1alpha1.S3Export{run("a", 3, place), run("b", 5, place, refused)}, "", "no complete S3Export",
 		},
 		"named, overwritten before one that found no file": {
 			named,

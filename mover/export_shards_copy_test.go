@@ -114,7 +114,7 @@ func endedOverACopy(t *testing.T, s *s3server, inShards bool) {
 			isWaitedFor.Store(true)
 		}
 	}
-	b.options.RoundPause = 50 * time.Millisecond
+	b.options.RoundPause = 150 * time.Millisecond
 	r := b.mustBeDone(again())
 	if !isWaitedFor.Load() || r.SentObjects != 0 || r.Seconds < 60*b.options.RoundPause.Seconds() {
 		t.Errorf("the report is %+v, want one of a mover that has sent nothing, and has waited for copies", r)

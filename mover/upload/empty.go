@@ -76,6 +76,9 @@ func (x *export) giveBack(ctx context.Context) (string, error) {
 		return "", nil
 	}
 	x.endLate(ctx) // As ahead of any proof.
+	if err := x.outlastCopies(ctx); err != nil {
+		return "", err
+	}
 	m := x.last.here.Manifest
 	lost, err := x.lost(ctx, x.home.base, m)
 	if err != nil {

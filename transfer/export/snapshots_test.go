@@ -58,8 +58,14 @@ func TestLatest(t *testing.T) {
 	for want, events := range map[string][]corev1.Event{
 		"": nil, "Old: a": {old}, "New: b": {micro, old}, "Again: c": {old, series, micro},
 	} {
-		if got := latest(events); got != want {
+		if got := latest(events, time.Time{}); got != want {
 			t.Errorf("the latest of %d is %q, want %q", len(events), got, want)
+		}
+	}
+	pods := []corev1.Pod{{}, {ObjectMeta: metav1.ObjectMeta{CreationTimestamp: at(2)}}, {}}
+	for since, want := range map[time.Time]string{lastMade(nil): "Old: a", at(1).Time: "Old: a", lastMade(pods): ""} {
+		if got := latest([]corev1.Event{old}, since); got != want {
+			t.Errorf("since %s the latest is %q, want %q", since, got, want)
 		}
 	}
 }

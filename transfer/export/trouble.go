@@ -47,11 +47,12 @@ func (r *Reconciler) trouble(ctx context.Context, of client.Object, since time.T
 	if err != nil {
 		log.FromContext(ctx).Info("Cannot read why an export waits", "for", of.GetName(), "error", err.Error())
 	}
-	return latest(slices.DeleteFunc(found.Items, func(e corev1.Event) bool { return lastSeen(&e).Before(since) }))
+	return latest(found.Items, since)
 }
 
-// latest is the message of the newest event.
-func latest(all []corev1.Event) string {
+// latest is the message of the newest event, if that was seen since a time.
+func latest(all []corev1.Event, since time.Time) string {
+	all = slices.DeleteFunc(slices.Clone(all), func(e corev1.Event) bool { return lastSeen(&e).Before(since) })
 	if len(all) == 0 {
 		return ""
 	}

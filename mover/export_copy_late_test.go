@@ -232,3 +232,39 @@ func TestALargeObjectThatIsAnotherOne(t *testing.T) {
 		b.mustBeListed(s, text)
 	})
 }
+
+// An export before is not called complete again while a copy may still take the place of what it lists.
+func TestAnEmptiedVolumeWaitsForCopies(t *testing.T) {
+	eachServer(t, func(t *testing.T, s *s3server) {
+		var late atomic.Pointer[http.Request]
+		p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+			if !isCopy(r, "") || keyOf(r) != "runs/2/f" { // The manifest is moved by a copy, too.
+				return false
+			}
+			late.CompareAndSwap(nil, kept(t, r))
+			return s3Error(w, http.StatusServiceUnavailable, "SlowDown")
+		})
+		shared := newExport(t, s.endpoint)
+		shared.request.Source.Prefix = "runs/2/"
+		shared.file("f", "of the export before")
+		shared.mustBeDone(shared.run())
+		b := copiedAgain(t, s, p, []byte("copied"))
+		if r := b.run(); r.Reason != wire.Throttled || late.Load() == nil {
+			t.Fatalf("the report is %+v, want %s of a copy", r, wire.Throttled)
+		}
+		mustDo(t, os.Remove(filepath.Join(b.paths.Volume, "f")))
+		isArrived := false
+		b.hears = func(line string) { // The mover goes on when this has returned.
+			if strings.Contains(line, "are waited for") {
+				isArrived = arrives(t, s, late.Load()) == http.StatusOK
+			}
+		}
+		b.request.Attempt = 2
+		b.options.RoundPause = 150 * time.Millisecond
+		r := b.run()
+		if r.Reason != wire.SourceEmpty || !isArrived || !strings.Contains(r.Message, "1 objects of that export were replaced") ||
+			s.has(t, "runs/2/"+manifest.Key) {
+			t.Errorf("the report is %+v, the copy has come: %t, and there are %v", r, isArrived, s.keys(t, "runs/2/"))
+		}
+	})
+}

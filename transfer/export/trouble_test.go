@@ -67,7 +67,10 @@ func TestAnExportTellsWhyItsJobGetsNoPods(t *testing.T) {
 		{after: time.Minute, looks: 1, says: "see `kubectl describe job"},
 		{after: time.Second, event: "of another", about: other, looks: 1, says: "see `kubectl describe job"},
 		{after: time.Minute, looks: 2, says: "see `kubectl describe job"},
-		{after: 30 * time.Second, event: "exceeded quota", about: &jobs.Items[0], looks: 2, says: "see `kubectl describe job"},
+		{
+			after: 30 * time.Second, event: "exceeded quota", about: &jobs.Items[0],
+			looks: 2, says: "see `kubectl describe job",
+		},
 		{after: 30 * time.Second, looks: 3, says: "FailedCreate: exceeded quota"},
 		{after: 30 * time.Second, event: "it is full", about: &jobs.Items[0], looks: 3, says: "FailedCreate: exceeded quota"},
 		{after: 30 * time.Second, looks: 4, says: "FailedCreate: it is full"},

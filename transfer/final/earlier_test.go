@@ -117,10 +117,12 @@ func TestTheNoteOnTheClaimIsRead(t *testing.T) {
 		world State
 		want  string
 	}{
-		"its own":                      {world(exportClaimPending, note(string(uid))), `"run":"data-now-1","files":7`},
-		"of another claim":             {world(exportClaimPending, note("another")), `"policy":"Delete"}`},
-		"none":                         {world(exportClaimPending), `"policy":"Delete"}`},
-		"its own, the record was lost": {world(note(string(uid)), taken, forgotten, exportClaim), `"run":"data-now-1","files":7`},
+		"its own":          {world(exportClaimPending, note(string(uid))), `"run":"data-now-1","files":7`},
+		"of another claim": {world(exportClaimPending, note("another")), `"policy":"Delete"}`},
+		"none":             {world(exportClaimPending), `"policy":"Delete"}`},
+		"its own, the record was lost": {
+			world(note(string(uid)), taken, forgotten, exportClaim), `"run":"data-now-1","files":7`,
+		},
 	} {
 		c := fake.NewClientBuilder().WithScheme(schemeOf(t)).Build() // Of the runs none is left.
 		r := &Reconciler{Live: c}

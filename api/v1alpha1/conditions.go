@@ -8,7 +8,8 @@ const (
 	// Unknown while that is under way, False when it ended or cannot begin without help.
 	ConditionPopulated = Group + "/Populated"
 	// ConditionExported on a claim: True when its last export that ended was complete, False when
-	// that failed or none can begin, Unknown until one has ended.
+	// that failed, or found no file where one before it had some, or when none can begin, Unknown until
+	// one has ended.
 	ConditionExported = Group + "/Exported"
 	// ConditionFinalExport on a claim that is being deleted and that asks to be exported before: False
 	// when that needs help, Unknown while it waits or runs. With True the claim is about to go.
@@ -131,6 +132,7 @@ const (
 	ReasonExported     Reason = "Exported"
 	ReasonExporting    Reason = "Exporting"
 	ReasonExportFailed Reason = "ExportFailed"
+	ReasonExportEmpty  Reason = "ExportEmpty"
 	ReasonNotExported  Reason = "NotExported"
 )
 

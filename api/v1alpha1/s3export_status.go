@@ -88,6 +88,10 @@ type S3ExportStatus struct {
 	// Bytes of those objects.
 	// +optional
 	Bytes int64 `json:"bytes,omitempty"`
+	// Links are the symbolic links that the run has found. They are in its manifest and no objects. A run with neither
+	// objects nor links is an empty one. Runs of earlier versions did not count them.
+	// +optional
+	Links int64 `json:"links,omitempty"`
 	// SentObjects were sent by the last attempt. For a dry run, this and the following say what
 	// would have been done.
 	// +optional
@@ -131,6 +135,19 @@ type S3ExportStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// Files are the regular files and symbolic links of a run: all that it has but directories.
+func (e *S3Export) Files() int64 { return e.Status.Objects + e.Status.Links }
+
+// IsEmpty tells that a run has found nothing but directories, which is what a mount point and a new disk have, too. No
+// run with files makes way for one that is empty.
+func (e *S3Export) IsEmpty() bool { return e.Files() == 0 }
+
+// EmptierThan tells that a run has no regular file, or nothing at all, where another one has some. Links alone are
+// little to go by: a volume that somebody has emptied may have them.
+func (e *S3Export) EmptierThan(other *S3Export) bool {
+	return e.Status.Objects == 0 && other.Status.Objects > 0 || e.IsEmpty() && !other.IsEmpty()
 }
 
 // ExportStep is what is done next of a run with shards.

@@ -63,7 +63,7 @@ type S3ExportList struct {
 // +kubebuilder:validation:XValidation:rule="self.onExisting == oldSelf.onExisting",message="onExisting: an export is one run and cannot be changed; make a new one"
 type S3ExportSpec struct {
 	// ClaimName is a PersistentVolumeClaim of this namespace, Bound, with volumeMode Filesystem.
-	// Until it is both there and Bound, the export waits.
+	// Until it is both there and Bound, the export waits; one that was made for a claim that is gone fails.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -196,7 +196,8 @@ type S3ExportTemplate struct {
 	DryRun bool `json:"dryRun,omitempty"`
 
 	// TTLSecondsAfterFinished deletes the S3Export so long after it ended; what it has exported
-	// stays. Without it, the S3Export stays until somebody deletes it.
+	// stays. Without it, the S3Export stays until somebody deletes it. The last one of a claim that had
+	// files stays while a later one is there that found none.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`

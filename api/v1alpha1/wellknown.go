@@ -28,7 +28,8 @@ const ManagedBy = "s3populator"
 const (
 	// LabelManagedBy has the value ManagedBy; written by us, read by our caches and the sweeper.
 	LabelManagedBy = "app.kubernetes.io/managed-by"
-	// LabelClaimUID is the UID of the claim that a prime, mover or S3Import serves.
+	// LabelClaimUID is the UID of the claim that a prime, mover, S3Import or S3Export serves. A run with it is for no
+	// other claim, whatever that is named.
 	LabelClaimUID = Group + "/claim-uid"
 	// LabelSourceUID is the UID of the S3Source that a mover reads.
 	LabelSourceUID = Group + "/source-uid"
@@ -198,8 +199,8 @@ const (
 	// AnnotationExportedTick is the tick of AnnotationExportSchedule that an export was last made for,
 	// or when the schedule was first seen; in RFC 3339.
 	AnnotationExportedTick = Group + "/exported-tick"
-	// AnnotationExportedFiles is JSON of the last complete export of the claim that had files, and how many: what its
-	// last one is judged by, when the S3Exports are gone.
+	// AnnotationExportedFiles is JSON of the last complete export of the claim that had files, how many, and when: what
+	// one that finds none is judged by, when the S3Exports are gone.
 	AnnotationExportedFiles = Group + "/exported-files"
 )
 

@@ -56,6 +56,11 @@ type Report struct {
 	// whether it was sent, copied or found unchanged.
 	Objects int64 `json:"objects"`
 	Bytes   int64 `json:"bytes"`
+	// SizeOnlyObjects are those of Objects of which nothing but the size was compared, because S3 gave nothing that
+	// depends on their content, or spec.transfer.verify asks for no more. Of a Populate or an Import that is Done.
+	SizeOnlyObjects int64 `json:"sizeOnlyObjects,omitempty"`
+	// Links are the symbolic links of an Export, which are in its manifest and no objects.
+	Links int64 `json:"links,omitempty"`
 	// FetchedBytes were read from S3 by this attempt; the rest was verified from earlier ones.
 	FetchedBytes int64 `json:"fetchedBytes,omitempty"`
 	// Engine that moved the bytes, for a Populate EngineMC or EngineNative, for an Import EngineNative.
@@ -79,6 +84,9 @@ type Report struct {
 	// Shared means that another claim may have the volume too: its journal is there, or ours went while this mover
 	// wrote. What is on the volume may be that claim's, whatever movers of this one have written, also with Began.
 	Shared bool `json:"shared,omitempty"`
+	// Arrived is what is on a Block volume that is not complete. The manager hands it on as Request.Volume.Arrived; nil
+	// means that the mover does not know.
+	Arrived *Arrived `json:"arrived,omitempty"`
 	// RequiredBytes is the size in bytes of a volume that would have held the source, for
 	// VolumeTooSmall and VolumeOutOfInodes; 0 where the mover could not tell.
 	RequiredBytes int64 `json:"requiredBytes,omitempty"`
@@ -167,6 +175,9 @@ func ParseReport(message string) (Report, error) {
 	if r.Class != Done && r.Class != User && !r.Class.Again() {
 		return Report{}, fmt.Errorf("parse report: unknown class %q", r.Class)
 	}
+	if r.Arrived.Check() != nil { // It only saves time.
+		r.Arrived = nil
+	}
 	return r, nil
 }
 
@@ -192,6 +203,8 @@ type Snapshot struct {
 	BytesTotal   int64 `json:"bytesTotal"`
 	// BytesPerSecond is a moving average over the last seconds.
 	BytesPerSecond int64 `json:"bytesPerSecond"`
+	// Arrived is what is on a Block volume; nil where the mover does not know.
+	Arrived *Arrived `json:"arrived,omitempty"`
 }
 
 // ParseSnapshot reads a progress message and refuses impossible numbers: it comes from a tenant's pod.
@@ -205,6 +218,9 @@ func ParseSnapshot(body []byte) (Snapshot, error) {
 	}
 	if s.ObjectsDone < 0 || s.ObjectsTotal < 0 || s.BytesDone < 0 || s.BytesTotal < 0 || s.BytesPerSecond < 0 {
 		return Snapshot{}, fmt.Errorf("parse progress: negative number")
+	}
+	if err := s.Arrived.Check(); err != nil {
+		return Snapshot{}, fmt.Errorf("parse progress: %w", err)
 	}
 	return s, nil
 }

@@ -44,6 +44,10 @@ func TestClasses(t *testing.T) {
 	if _, err := wire.ParseReport(`{"class":"Perhaps"}`); err == nil {
 		t.Error("a class that nobody knows was read")
 	}
+	later, err := wire.ParseReport(`{"class":"Done","objects":3,"sizeOnlyObjects":1,"ofALaterVersion":{"x":1}}`)
+	if err != nil || later.Objects != 3 || later.SizeOnlyObjects != 1 {
+		t.Errorf("the report of a later mover was read as %+v (%v)", later, err)
+	}
 	if code := wire.Class("Perhaps").ExitCode(); code != 3 {
 		t.Errorf("a class that nobody knows has exit code %d, want that of Retry", code)
 	}

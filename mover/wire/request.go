@@ -144,6 +144,8 @@ type Volume struct {
 	// Began means that an earlier mover of this volume said so in its Report: without a journal the volume
 	// is complete, and may have been handed over.
 	Began bool `json:"began,omitempty"`
+	// Arrived is what earlier movers of a Block volume have told; nil is nothing.
+	Arrived *Arrived `json:"arrived,omitempty"`
 	// Temporary is the UID of a claim that was made from a snapshot or a clone of that one, and is read in its
 	// place; its content is not older than AsOf. For an Export only, and both or none.
 	Temporary string    `json:"temporary,omitempty"`
@@ -272,6 +274,9 @@ func ParseRequest(arg string) (Request, error) {
 	}
 	if err := errors.Join(checkExport(r), checkImport(r), checkPrune(r)); err != nil {
 		return Request{}, fmt.Errorf("parse request: %w", err)
+	}
+	if r.Volume.Arrived.Check() != nil { // It only saves time.
+		r.Volume.Arrived = nil
 	}
 	return r, nil
 }

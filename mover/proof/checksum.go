@@ -133,10 +133,13 @@ func (d *Digester) Matches() bool {
 	return false
 }
 
+// fullObject is what S3 says of a checksum that is of the whole object, however many parts that has.
+const fullObject = "FULL_OBJECT"
+
 // objectChecksum picks the checksum of the whole object from its metadata. A
 // composite one, of the parts' checksums, is no use without the parts.
 func objectChecksum(o minio.ObjectInfo) (sum string, algo func() hash.Hash) {
-	if o.ChecksumMode != "" && o.ChecksumMode != "FULL_OBJECT" {
+	if o.ChecksumMode != "" && o.ChecksumMode != fullObject {
 		return "", nil
 	}
 	for _, c := range []struct {

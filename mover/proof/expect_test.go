@@ -54,6 +54,12 @@ func TestAMismatchIsNotCalledASize(t *testing.T) {
 	thousand := append(slices.Repeat([]int{3}, n), 1)
 	uneven := append([]int{1, 5}, thousand[2:]...)
 	const busy, unknown = http.StatusServiceUnavailable, http.StatusNotImplemented
+	elsewhere := slices.Clone(uneven) // As the parts of another object.
+	elsewhere[n] = 2
+	refused := map[int]int{}
+	for part := 2; part <= maxPartLookups+1; part++ {
+		refused[part] = busy
+	}
 	sum := sha256.Sum256(b)
 	checksum := minio.ObjectInfo{ChecksumSHA256: base64.StdEncoding.EncodeToString(sum[:])}
 	kms := headers("X-Amz-Server-Side-Encryption", "aws:kms")
@@ -110,6 +116,22 @@ func TestAMismatchIsNotCalledASize(t *testing.T) {
 		"parts of one with a checksum":         {tag: partsTag(b, even...), s3: s3{info: checksum}, right: ByChecksum},
 		"parts, and it refuses to tell": {
 			tag: partsTag(b, even...), s3: s3{status: map[int]int{1: unknown}}, right: BySize, wrong: BySize,
+		},
+		"uneven parts that do not add up": {
+			tag: partsTag(b, uneven...), s3: s3{parts: elsewhere}, right: BySize, wrong: BySize,
+		},
+		"uneven parts that do not add up, with a checksum": {
+			tag: partsTag(b, uneven...), s3: s3{parts: elsewhere, info: checksum}, right: ByChecksum,
+		},
+		"a mismatch, and parts that do not add up": {
+			tag: partsTag(b, 1502, 1502), s3: s3{parts: []int{1503, 1502}},
+		},
+		"as many parts as S3 takes, of a busy server": {
+			tag: plan.ETag{Sum: other.Sum, Parts: maxPartLookups}, s3: s3{parts: []int{1}, status: refused},
+		},
+		"more parts than S3 takes": {
+			tag: plan.ETag{Sum: other.Sum, Parts: maxPartLookups + 1}, s3: s3{parts: []int{1}, status: refused},
+			right: BySize, wrong: BySize,
 		},
 		"one part, and it tells nothing":        {tag: partsTag(b, len(b)), right: ByParts},
 		"one part, larger than the whole of it": {tag: partsTag(b, len(b)), s3: s3{parts: []int{5000}}, right: ByParts},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -24,6 +25,9 @@ func (l *listing) explained(ctx context.Context, f *fault.Failure, e plan.Entry)
 		const text = "the keys were renewed while they were used, and S3 refuses the old ones"
 		return fault.New(wire.TransferFailed, text).Because(errors.Join(fault.ErrExpired, f))
 	}
+	if skewed := l.skewed(ctx, f, e); skewed != nil {
+		return skewed
+	}
 	if f.Reason != wire.TransferFailed || errors.Is(f, fault.ErrExpired) {
 		return f
 	}
@@ -35,6 +39,21 @@ func (l *listing) explained(ctx context.Context, f *fault.Failure, e plan.Entry)
 	return f
 }
 
+// skewed is why S3 has refused mc if that is the time of its requests; nil where it is not. An answer to HEAD has no
+// body, and so no code: mc takes it for denied.
+func (l *listing) skewed(ctx context.Context, f *fault.Failure, e plan.Entry) *fault.Failure {
+	var said *fault.PrintedError
+	if f.Reason != wire.AccessDenied || !errors.As(f, &said) {
+		return nil
+	}
+	if err := l.readable(ctx, e); err != nil {
+		if asked := l.faults.Classify(err); asked.Reason == wire.ClockSkewed {
+			return asked
+		}
+	}
+	return nil
+}
+
 // wordless tells whether an answer said no more than its status, as one to HEAD does.
 func wordless(err error) bool {
 	var response minio.ErrorResponse
@@ -44,7 +63,7 @@ func wordless(err error) bool {
 // readable reads the first byte of an object that should be as it was listed.
 func (l *listing) readable(ctx context.Context, e plan.Entry) error {
 	_, looked := l.source.Unchanged(ctx, l.plan, e)
-	if looked != nil && !wordless(looked) {
+	if looked != nil && !wordless(looked) && !fault.Rejected(looked, http.StatusForbidden) { // It may be another refusal.
 		return looked
 	}
 	o := minio.GetObjectOptions{}
@@ -59,7 +78,8 @@ func (l *listing) readable(ctx context.Context, e plan.Entry) error {
 		return fmt.Errorf("read object: %w", err)
 	}
 	defer func() { _ = body.Close() }()
-	if _, err := io.CopyN(io.Discard, body, min(e.Size, 1)); err != nil {
+	// One that is empty is asked for, too.
+	if _, err := io.CopyN(io.Discard, body, 1); err != nil && (e.Size > 0 || !errors.Is(err, io.EOF)) {
 		return fmt.Errorf("read object: %w", err)
 	}
 	return looked

@@ -73,7 +73,9 @@ type Options struct {
 	MCMemory int64
 	// IdleTimeout is how long mc may read and write nothing before it is killed.
 	IdleTimeout time.Duration
-	// CheckpointEvery is how often verified files are made durable.
+	// AnswerTimeout is how long S3 may take to begin an answer to what the mover itself asks; 0 is a minute.
+	AnswerTimeout time.Duration
+	// CheckpointEvery is how often verified files are made durable, where syncs do not take long.
 	CheckpointEvery time.Duration
 	// RoundPause is how long the second round waits; the third waits twice as long.
 	RoundPause time.Duration
@@ -238,7 +240,7 @@ func (m *mover) connect() error {
 		Credentials:   p.Credentials,
 		CABundles:     p.CABundles,
 		IdentityToken: p.IdentityToken,
-	}, m.options.Getenv)
+	}, m.options.Getenv, m.options.AnswerTimeout)
 	m.log.source = m.source
 	if err != nil {
 		return err

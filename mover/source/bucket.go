@@ -87,7 +87,7 @@ func (c *Client) bucketURL(ctx context.Context, r *recorder) (*url.URL, error) {
 	of := c.request.Source
 	of.Region = c.SigningRegion() // Spares the question for it.
 	// For a session of a directory bucket it asks at the same place, and only somebody.
-	client, err := newClient(c.Endpoint, of, credentials.NewStaticV4("anybody", "nothing", ""), r)
+	client, err := newClient(c.Endpoint, of, credentials.NewStaticV4("anybody", "nothing", ""), r, clientRetries)
 	if err != nil {
 		return nil, err
 	}

@@ -93,7 +93,7 @@ func TestADirectoryBucketHasSessions(t *testing.T) {
 	c := &Client{request: wire.Request{Source: of}, Endpoint: endpoint, Identities: identitiesFor(
 		wire.Request{Credentials: wire.Credentials{Kind: wire.Anonymous}}, Mounts{}, nil, "",
 	)}
-	if c.S3, err = newClient(endpoint, of, credentials.NewStaticV4("a", "s", ""), s3); err != nil {
+	if c.S3, err = newClient(endpoint, of, credentials.NewStaticV4("a", "s", ""), s3, clientRetries); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

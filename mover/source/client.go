@@ -5,6 +5,7 @@
 package source
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -150,11 +151,15 @@ type Client struct {
 	Bundles    [][]byte // PEM of spec.tls.caBundles and of the installation.
 	Identities *identities
 	S3         *minio.Client
-	Region     string // Of the bucket, once it was listed; empty when S3 does not tell.
+	Once       *minio.Client // Makes each request once.
+	Region     string        // Of the bucket, once it was listed; empty when S3 does not tell.
 }
 
-// Connect reads everything that is mounted and makes the client. Nothing is sent yet.
-func Connect(r wire.Request, faults fault.Classifier, from Mounts, getenv func(string) string) (*Client, error) {
+// Connect reads everything that is mounted and makes the client. Nothing is sent yet. An answer of S3 begins within
+// firstByte; 0 is a minute.
+func Connect(
+	r wire.Request, faults fault.Classifier, from Mounts, getenv func(string) string, firstByte time.Duration,
+) (*Client, error) {
 	c := &Client{request: r, faults: faults}
 	var err error
 	if c.Endpoint, err = parseEndpoint(r.Source); err != nil {
@@ -167,6 +172,7 @@ func Connect(r wire.Request, faults fault.Classifier, from Mounts, getenv func(s
 		c.Bundles = append(c.Bundles, []byte(pem))
 	}
 	transport := newTransport(rootPool(c.Bundles), r.TLS.InsecureSkipVerify)
+	transport.ResponseHeaderTimeout = cmp.Or(firstByte, responseTimeout)
 	c.Identities = &identities{
 		request:  r,
 		paths:    from,
@@ -175,14 +181,18 @@ func Connect(r wire.Request, faults fault.Classifier, from Mounts, getenv func(s
 		platform: tokenClient(newTransport(rootPool(c.Bundles), false)),
 		endpoint: c.Endpoint.String(),
 	}
-	c.S3, err = newClient(c.Endpoint, r.Source, credentials.New(c.Identities), c.throughAll(transport))
+	creds, through := credentials.New(c.Identities), c.throughAll(transport)
+	if c.S3, err = newClient(c.Endpoint, r.Source, creds, through, clientRetries); err != nil {
+		return nil, err
+	}
+	c.Once, err = newClient(c.Endpoint, r.Source, creds, through, 1)
 	return c, err
 }
 
 // throughAll is a transport of which each answer comes by all that looks at it.
 func (c *Client) throughAll(transport http.RoundTripper) http.RoundTripper {
 	return &noticing{
-		RoundTripper: &patient{&pages{RoundTripper: &steady{transport}, where: c.faults.Where()}},
+		RoundTripper: &patient{&pages{RoundTripper: &steady{&dated{transport}}, where: c.faults.Where()}},
 		expired:      c.Identities.Expire,
 	}
 }
@@ -192,6 +202,7 @@ func newClient(
 	s wire.Source,
 	creds *credentials.Credentials,
 	transport http.RoundTripper,
+	tries int,
 ) (*minio.Client, error) {
 	lookup := minio.BucketLookupAuto
 	switch s.Addressing {
@@ -206,7 +217,7 @@ func newClient(
 		Transport:    transport,
 		Region:       s.Region,
 		BucketLookup: lookup,
-		MaxRetries:   clientRetries,
+		MaxRetries:   tries,
 	})
 	if err != nil {
 		return nil, fault.New(wire.RequestRejected, "spec.endpoint %q is refused: %v", endpoint.Redacted(), err).Because(err)

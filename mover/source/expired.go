@@ -52,7 +52,7 @@ func isExpired(answer *http.Response) bool {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(text), rest), answer.Body}
-	text = append(text, answer.Header.Get("X-Minio-Error-Code")...)
+	text = append(text, answer.Header.Get(codeHeader)...)
 	for _, code := range []string{"ExpiredToken", "TokenRefreshRequired"} {
 		if bytes.Contains(text, []byte(code)) {
 			return true

@@ -31,7 +31,7 @@ func TestAServerThatKnowsNoChecksums(t *testing.T) {
 			t.Cleanup(server.Close)
 			r := wire.Request{Source: wire.Source{Endpoint: server.URL, Bucket: "bucket", Region: "us-east-1"}}
 			r.Credentials.Kind = wire.Anonymous
-			c, err := Connect(r, fault.Classifier{}, Mounts{}, func(string) string { return "" })
+			c, err := Connect(r, fault.Classifier{}, Mounts{}, func(string) string { return "" }, 0)
 			if err != nil {
 				t.Fatal(err)
 			}

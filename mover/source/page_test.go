@@ -163,7 +163,7 @@ func clientOf(t *testing.T, s server) *Client {
 	c := &Client{request: r, faults: fault.Classifier{Source: r.Source}}
 	var err error
 	c.S3, err = newClient(endpoint, r.Source, credentials.NewStatic("", "", "", credentials.SignatureAnonymous),
-		&patient{&pages{RoundTripper: s, where: c.faults.Where()}})
+		&patient{&pages{RoundTripper: s, where: c.faults.Where()}}, clientRetries)
 	if err != nil {
 		t.Fatal(err)
 	}

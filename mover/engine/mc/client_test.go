@@ -23,7 +23,7 @@ func clientOf(t *testing.T, binary, secret string) *Client {
 		Source:      wire.Source{Endpoint: "http://127.0.0.1:1", Bucket: "bucket"},
 		Credentials: wire.Credentials{Kind: wire.SecretFiles},
 	}
-	s, err := source.Connect(r, fault.Classifier{}, source.Mounts{Credentials: secret}, os.Getenv)
+	s, err := source.Connect(r, fault.Classifier{}, source.Mounts{Credentials: secret}, os.Getenv, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

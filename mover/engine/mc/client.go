@@ -74,16 +74,19 @@ type Mirror struct {
 
 // Mirror writes objects to a directory and tells of each file as soon as mc has placed it.
 func (c *Client) Mirror(ctx context.Context, m Mirror, w Watch) error {
+	f := &follower{Watch: w, directory: m.Directory, started: make(chan int, 1024), ready: make(chan int, 1024)}
+	stop := f.start(ctx)
+	err := c.run(ctx, c.mirrorArguments(m), func(r io.Reader) error { return readLines(r, f.read) })
+	stop()
+	return err
+}
+
+func (c *Client) mirrorArguments(m Mirror) []string {
 	args := append([]string{"mirror", "--overwrite", "--retry", "--skip-errors", "--json"}, limit(m.BytesPerSecond)...)
 	for _, pattern := range m.Exclude {
 		args = append(args, "--exclude", pattern)
 	}
-	args = append(args, c.URL(m.Prefix), m.Directory)
-	f := &follower{Watch: w, directory: m.Directory, started: make(chan int, 1024), ready: make(chan int, 1024)}
-	stop := f.start(ctx)
-	err := c.run(ctx, args, func(r io.Reader) error { return readLines(r, f.read) })
-	stop()
-	return err
+	return append(args, c.URL(m.Prefix), m.Directory)
 }
 
 // limit is mc's flag for the bandwidth of one process.

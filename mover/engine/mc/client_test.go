@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,5 +79,32 @@ func TestWhatMCIsAsked(t *testing.T) {
 	c.Close()
 	if left, err := os.ReadDir(c.setup.Scratch); err != nil || len(left) > 0 {
 		t.Errorf("the scratch directory holds %v (%v)", left, err)
+	}
+}
+
+// TestWhatAMirrorIsAsked: it keeps to its share of the bandwidth, and takes nothing that is excluded.
+func TestWhatAMirrorIsAsked(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "AK", "secret")
+	c := clientOf(t, "/bin/false", dir)
+	every := []string{"mirror", "--overwrite", "--retry", "--skip-errors", "--json"}
+	for name, tt := range map[string]struct {
+		mirror Mirror
+		want   []string
+	}{
+		"all of it": {Mirror{Directory: "/v/"}, []string{"source/bucket/", "/v/"}},
+		"a share": {
+			Mirror{Directory: "/v/", BytesPerSecond: 7}, []string{"--limit-download", "7B", "source/bucket/", "/v/"},
+		},
+		"some of it": {
+			Mirror{Prefix: "a b/", Directory: "/v/c/", Exclude: []string{"../*", "x"}, BytesPerSecond: 1 << 30},
+			[]string{
+				"--limit-download", "1073741824B", "--exclude", "../*", "--exclude", "x", "source/bucket/a b/", "/v/c/",
+			},
+		},
+	} {
+		if got, want := c.mirrorArguments(tt.mirror), slices.Concat(every, tt.want); !slices.Equal(got, want) {
+			t.Errorf("%s: mc is asked %q, want %q", name, got, want)
+		}
 	}
 }

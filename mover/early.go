@@ -172,7 +172,7 @@ func (e *early) found(p *plan.Plan) map[int]provenFile {
 // Arrived implements engine.Sink.
 func (e *early) Arrived(got engine.Evidence) {
 	defer e.progress.inFlight.Add(-got.Fetched)
-	by, err := judge(e.feed.entry(got.Index), got, false)
+	by, err := engine.Judge(e.feed.entry(got.Index), got, false)
 	if err != nil || by == proof.Unverified || by == proof.ByChecksum && !got.Pinned { // It may be of another object.
 		e.feed.close()
 		return

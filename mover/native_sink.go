@@ -53,7 +53,7 @@ func (l *listing) judge(
 	compare func() (proof.Method, error),
 ) (proof.Method, error) {
 	entry := l.plan.Entries[e.Index]
-	by, err := judge(entry, e, l.prover.SizeOnly)
+	by, err := engine.Judge(entry, e, l.prover.SizeOnly)
 	disputed := errors.Is(err, fault.ErrDiffers) && e.File.Size == entry.Size
 	if err == nil && by == proof.Unverified || disputed {
 		by, err = compare()
@@ -65,34 +65,6 @@ func (l *listing) judge(
 		_, err = l.source.Unchanged(ctx, l.plan, entry) // Nothing said that this object was read.
 	}
 	return by, err
-}
-
-// judge says by which method evidence proves that a file is its object; proof.Unverified is that it
-// proves nothing, either way. It is pure.
-//
-//nolint:gocyclo // A table of evidence.
-func judge(e plan.Entry, got engine.Evidence, sizeOnly bool) (proof.Method, error) {
-	switch {
-	case got.File.Size != e.Size:
-		return proof.Unverified, fault.ErrDiffers
-	case e.Size == 0 && got.Pinned:
-		return proof.ByMD5, nil // There is only one empty file, and S3 gave it for this object.
-	case sizeOnly:
-		return proof.BySize, nil
-	case got.Received.Algorithm == engine.None:
-		return proof.Unverified, nil
-	case got.Said.Algorithm == got.Received.Algorithm && got.Said != got.Received:
-		return proof.Unverified, fault.ErrDiffers
-	case got.Said.Algorithm == got.Received.Algorithm:
-		return proof.ByChecksum, nil
-	case [16]byte(got.Received.Value[:16]) != e.ETag.Sum:
-		return proof.Unverified, nil
-	case got.Received.Algorithm == engine.MD5 && e.ETag.Parts == 0:
-		return proof.ByMD5, nil
-	case got.Received.Algorithm == engine.MD5Parts && proof.EvenParts(e, got.Received.PartSize):
-		return proof.ByParts, nil
-	}
-	return proof.Unverified, nil
 }
 
 // Failed implements engine.Sink. Nothing that was written is believed once the device refused some

@@ -4,9 +4,9 @@
 // mover, which decides what to move and whether what came is right.
 //
 // An engine is given tasks and a target and tells a sink of each task once: that its bytes
-// arrived, with evidence, or why they did not. It never says that a file is verified: who
-// reads the evidence compares it with what S3 says of the object and with the file that is
-// found under the path in the end.
+// arrived, with evidence, or why they did not. It never says that a file is verified: Judge
+// compares the evidence with what S3 says of the object, and who asks it does so with the file
+// that is found under the path in the end.
 package engine
 
 import (

@@ -24,6 +24,7 @@ import (
 type fetcher struct {
 	request     wire.Request
 	idleTimeout time.Duration
+	memory      int64 // For buffers, in bytes.
 	source      *source.Client
 	listing     *listing
 	progress    *progress
@@ -70,6 +71,7 @@ func (f *fetcher) native(ctx context.Context) (*native.Engine, error) {
 		PartSize:       f.nativePartSize,
 		SkipSums:       sizeOnly(f.request),
 		Idle:           f.idleTimeout,
+		Memory:         f.memory,
 	})
 	return f.own, nil
 }

@@ -27,6 +27,7 @@ type child struct {
 	PodUID          string
 	Shard           string
 	CheckpointEvery time.Duration
+	Memory          int64
 }
 
 func TestMain(m *testing.M) {
@@ -50,6 +51,7 @@ func beMover(text string) int {
 		Getenv:          shardVariable(c.Shard),
 		Log:             os.Stderr,
 		CheckpointEvery: c.CheckpointEvery,
+		Memory:          c.Memory,
 	}
 	r := Run(testContext(), c.Request, o)
 	fmt.Fprintln(os.Stdout, string(r.Encode()))
@@ -67,6 +69,7 @@ func (b *bench) command() *exec.Cmd {
 			PodUID:          "killed-pod",
 			Shard:           b.options.Getenv(wire.ShardVariable),
 			CheckpointEvery: b.options.CheckpointEvery,
+			Memory:          b.options.Memory,
 		},
 	)
 	if err != nil {

@@ -71,6 +71,8 @@ type Options struct {
 	PodUID string
 	// MCMemory is a soft limit for the heap of one mc in bytes; 0 for none.
 	MCMemory int64
+	// Memory in bytes is what buffers of the engine of our own may take together; 0 is as much as is of use.
+	Memory int64
 	// IdleTimeout is how long mc may read and write nothing before it is killed.
 	IdleTimeout time.Duration
 	// AnswerTimeout is how long S3 may take to begin an answer to what the mover itself asks; 0 is a minute.
@@ -257,6 +259,7 @@ func (m *mover) connect() error {
 	m.fetcher = &fetcher{
 		request:     m.request,
 		idleTimeout: m.options.IdleTimeout,
+		memory:      m.options.Memory,
 		source:      m.source,
 		listing:     m.listing,
 		progress:    m.progress,

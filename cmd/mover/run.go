@@ -73,16 +73,31 @@ func write(path string, log io.Writer, r wire.Report) {
 	}
 }
 
-// limitMemory gives this process and mc soft limits below the pod's, so that
-// garbage is collected before the kernel kills: two fifths each, the rest is
-// for stacks, buffers of the kernel and page tables.
+// limitMemory has this process and mc stay below the limit of the pod.
 func limitMemory(o *options) {
 	limit := cgroupLimit("/sys/fs/cgroup")
 	if limit == 0 {
 		return
 	}
-	debug.SetMemoryLimit(limit / 5 * 2)
-	o.mover.MCMemory = limit / 5 * 2
+	s := divide(limit, o.request.Transfer.Engine == wire.EngineMC)
+	debug.SetMemoryLimit(s.own)
+	o.mover.MCMemory, o.mover.Memory = s.mc, s.buffers
+}
+
+// shares of the memory of a pod, in bytes.
+type shares struct {
+	own, mc int64 // Soft limits of the processes.
+	buffers int64 // Part of own.
+}
+
+// divide gives each process a soft limit, so that garbage is collected before the kernel kills. The rest is for
+// programs, for buffers of the kernel and for page tables. What is in use, as the plan, is not bounded by it.
+func divide(limit int64, withMC bool) shares {
+	s := shares{own: limit / 4 * 3, buffers: limit / 8}
+	if withMC {
+		s.own, s.mc = limit/5*2, limit/5*2
+	}
+	return s
 }
 
 var errUsage = errors.New("usage: mover [--termination-log FILE] [--mc FILE] REQUEST [PIECE ...]")

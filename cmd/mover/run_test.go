@@ -68,6 +68,21 @@ func TestAConsumerEndsAtOnce(t *testing.T) {
 	}
 }
 
+// TestDivide: with the limit that a mover has by default, and with the one that a million keys need.
+func TestDivide(t *testing.T) {
+	const mib = 1 << 20
+	for limit, want := range map[int64]map[bool]shares{
+		512 * mib: {false: {384 * mib, 0, 64 * mib}, true: {512 * mib / 5 * 2, 512 * mib / 5 * 2, 64 * mib}},
+		128 * mib: {false: {96 * mib, 0, 16 * mib}, true: {128 * mib / 5 * 2, 128 * mib / 5 * 2, 16 * mib}},
+	} {
+		for withMC, shares := range want {
+			if got := divide(limit, withMC); got != shares {
+				t.Errorf("%d MiB are divided into %+v, want %+v", limit/mib, got, shares)
+			}
+		}
+	}
+}
+
 func readReport(t *testing.T, file string) wire.Report {
 	t.Helper()
 	text, err := os.ReadFile(file)

@@ -3,6 +3,7 @@
 package native
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,7 +63,8 @@ func (e *Engine) FetchSmall(ctx context.Context, tasks engine.Tasks, to engine.T
 func (e *Engine) fetch(ctx context.Context, w *work, to engine.Target, sink engine.Sink) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	r := &run{Engine: e, to: to, sink: sink, stop: stop, pace: newPace(e.config.Connections), work: w}
+	r := &run{Engine: e, to: to, sink: sink, stop: stop, pace: newPace(e.config.Connections, e.room), work: w}
+	r.lanes.room = e.room
 	r.handing = make(chan struct{}, r.workers())
 	var endWatch func()
 	r.watch, endWatch = startWatch(ctx, e.config.Idle)
@@ -87,10 +89,7 @@ func (e *Engine) fetch(ctx context.Context, w *work, to engine.Target, sink engi
 }
 
 func (r *run) workers() int {
-	if r.pace.fixed {
-		return r.pace.limit
-	}
-	return mostConnections
+	return cmp.Or(r.pace.asked, r.pace.most)
 }
 
 // worker does one thing after the other on a connection of its own. What is left to do is

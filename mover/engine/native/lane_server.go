@@ -25,11 +25,11 @@ type laneServer struct {
 	ended   chan struct{}
 }
 
-func newLaneServer() *laneServer {
+func newLaneServer(room room) *laneServer {
 	s := &laneServer{
 		wake:   make(chan struct{}, 1),
-		copies: buffers{size: laneBuffer, most: mostLaneBuffers},
-		handed: buffers{size: bufferSize, most: mostHanded},
+		copies: buffers{size: laneBuffer, most: room.copies},
+		handed: buffers{size: bufferSize, most: room.handed},
 		ended:  make(chan struct{}),
 	}
 	s.freed = sync.NewCond(&s.mu)

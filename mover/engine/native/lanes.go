@@ -3,6 +3,7 @@
 package native
 
 import (
+	"cmp"
 	"crypto/md5" // #nosec G501 -- what S3 calls an entity tag.
 	"hash"
 	"sync"
@@ -28,6 +29,7 @@ const perServer = 32
 
 // lanes makes hashes that are computed side by side where the processor can do so.
 type lanes struct {
+	room    room // As much as is of use, if it is not set.
 	mu      sync.Mutex
 	ours    *laneServer
 	servers []md5simd.Server // Where the processor has no AVX-512.
@@ -60,7 +62,7 @@ func (l *lanes) hash() hash.Hash {
 	defer l.mu.Unlock()
 	if l.areOurs() {
 		if l.ours == nil {
-			l.ours = newLaneServer()
+			l.ours = newLaneServer(cmp.Or(l.room, roomIn(0)))
 		}
 		return &laneHash{server: l.ours, sum: newLaneSum()}
 	}

@@ -44,27 +44,30 @@ func within(t *testing.T, what *sync.WaitGroup) {
 // then wait for each other without an end.
 func TestLanesOfManyConnections(t *testing.T) {
 	t.Parallel()
-	eachLanes(t, func(t *testing.T, l *lanes) {
-		besides := l.besides(fixedConnections)
-		body := random(1, 300_000)
-		want := md5.Sum(body)
-		var all sync.WaitGroup
-		for range fixedConnections {
-			all.Go(func() {
-				h := besides()
-				for range 5 {
-					h.Reset()
-					_, _ = h.Write(body[:37]) // What comes with the head of an answer is no whole block.
-					_, _ = h.Write(body[37:])
-					if got := h.Sum(nil); [md5.Size]byte(got) != want {
-						t.Error("the sum is wrong")
+	for _, memory := range []int64{0, 1} {
+		eachLanes(t, func(t *testing.T, l *lanes) {
+			l.room = roomIn(memory)
+			besides := l.besides(fixedConnections)
+			body := random(1, 300_000)
+			want := md5.Sum(body)
+			var all sync.WaitGroup
+			for range fixedConnections {
+				all.Go(func() {
+					h := besides()
+					for range 5 {
+						h.Reset()
+						_, _ = h.Write(body[:37]) // What comes with the head of an answer is no whole block.
+						_, _ = h.Write(body[37:])
+						if got := h.Sum(nil); [md5.Size]byte(got) != want {
+							t.Error("the sum is wrong")
+						}
 					}
-				}
-			})
-		}
-		within(t, &all)
-		l.close()
-	})
+				})
+			}
+			within(t, &all)
+			l.close()
+		})
+	}
 }
 
 // TestSumsThatAreGivenUp: an object of which nothing comes, or little, may come the next time.

@@ -68,7 +68,8 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// RequestPayer accepts the costs of requests to a bucket that is Requester Pays.
 	RequestPayer bool
-	// Connections is how many are open at a time, 256 at most; 0 follows what they bring.
+	// Connections is how many are open at a time, 256 at most, and not more than Memory has room for; 0 follows what
+	// they bring.
 	Connections int
 	// BytesPerSecond that all connections read together; 0 is no limit.
 	BytesPerSecond int64
@@ -79,6 +80,8 @@ type Config struct {
 	SkipSums bool
 	// Idle is how long nothing may be sent on a connection that waits for an answer.
 	Idle time.Duration
+	// Memory in bytes is what buffers may take together, about; 0 is as much as is of use.
+	Memory int64
 	// Pause before a request is made again the first time; it doubles.
 	Pause time.Duration
 }
@@ -102,6 +105,7 @@ type Engine struct {
 	noConditions atomic.Bool
 	client       *http.Client
 	spent        spent
+	room         room
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -119,7 +123,7 @@ func New(c Config) *Engine {
 	if c.Pause == 0 {
 		c.Pause = 100 * time.Millisecond
 	}
-	e := &Engine{config: c}
+	e := &Engine{config: c, room: roomIn(c.Memory)}
 	e.signer.init(c)
 	if c.BytesPerSecond > 0 {
 		e.limit = rate.NewLimiter(rate.Limit(c.BytesPerSecond), bufferSize)

@@ -3,17 +3,19 @@
 package native
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// pace says how many connections work at a time. Where nobody has said so, it tries more and
-// keeps what brings more, and goes back to half when S3 asks for less.
+// pace says how many connections work at a time, and goes back to half when S3 asks for less. Where
+// somebody has said how many, it comes back to that. Else it tries more and keeps what brings more.
 type pace struct {
 	moved atomic.Int64 // Bytes, and a price for every object.
-	fixed bool
+	asked int          // How many somebody wants; 0: nobody has said.
+	most  int          // As many as are tried else.
 
 	mu     sync.Mutex
 	more   *sync.Cond
@@ -29,11 +31,9 @@ const objectPrice = 64 << 10
 // paceEvery is how long one number of connections is tried.
 const paceEvery = 500 * time.Millisecond
 
-func newPace(connections int) *pace {
-	p := &pace{fixed: connections > 0, limit: firstConnections}
-	if p.fixed {
-		p.limit = min(connections, fixedConnections)
-	}
+func newPace(connections int, room room) *pace {
+	p := &pace{asked: min(max(connections, 0), room.fixed), most: room.connections}
+	p.limit = cmp.Or(p.asked, min(firstConnections, p.most))
 	p.climb = climb{best: p.limit}
 	p.more = sync.NewCond(&p.mu)
 	return p
@@ -67,11 +67,14 @@ func (p *pace) end() {
 func (p *pace) adjust(moved int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if slowed := p.slowed; !p.fixed {
-		p.slowed = false
-		p.limit = p.climb.next(p.limit, moved, slowed)
-		p.more.Broadcast()
+	slowed := p.slowed
+	p.slowed = false
+	if p.asked > 0 {
+		p.limit = p.climb.back(p.limit, p.asked, moved, slowed)
+	} else {
+		p.limit = min(p.climb.next(p.limit, moved, slowed), p.most)
 	}
+	p.more.Broadcast()
 }
 
 // slower halves the connections at once, but only once per interval: one storm refuses many.
@@ -144,6 +147,22 @@ func (c *climb) next(current int, moved int64, slowed bool) int {
 		return larger(current)
 	}
 	return current
+}
+
+// back is next where so many were asked for: what a refusal has halved, a calm time doubles.
+func (c *climb) back(current, asked int, moved int64, slowed bool) int {
+	if slowed {
+		c.rest = calmFor
+	}
+	if current >= asked || moved == 0 { // Where nothing comes, S3 may be refusing everything.
+		return current
+	}
+	c.rest--
+	if c.rest > 0 {
+		return current
+	}
+	c.rest = calmFor
+	return min(2*current+1, asked) // It may have been odd.
 }
 
 func larger(n int) int { return min(n+max(n/2, 1), mostConnections) }

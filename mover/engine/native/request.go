@@ -45,7 +45,7 @@ type composer struct {
 	mac     hash.Hash // Of signing.key.
 	sum     hash.Hash
 	second  int64  // The second that stamp is of.
-	stamp   []byte // 20060102T150405Z.
+	stamp   string // 20060102T150405Z.
 	path    []byte
 	query   []byte
 	text    []byte // What is signed.
@@ -125,7 +125,7 @@ func (c *composer) signed(q query, s *signing) (list [6]header, n int) {
 	}
 	if s.keys.Access != "" {
 		add("x-amz-content-sha256", emptySHA256)
-		add("x-amz-date", string(c.stamp))
+		add("x-amz-date", c.stamp)
 	}
 	if c.payer {
 		add("x-amz-request-payer", "requester")
@@ -196,13 +196,13 @@ func (c *composer) signature(q query, s *signing, list []header) []byte {
 // setTime keeps within the day of the key: a request that was given its key a moment before
 // midnight is made a moment before it, or S3 would refuse the signature. A clock may go back, too.
 func (c *composer) setTime(now time.Time, day string) {
-	if second := now.Unix(); second != c.second || c.stamp == nil {
-		c.second, c.stamp = second, now.UTC().AppendFormat(c.stamp[:0], "20060102T150405Z")
+	if second := now.Unix(); second != c.second || c.stamp == "" {
+		c.second, c.stamp = second, now.UTC().Format("20060102T150405Z")
 	}
-	switch of := string(c.stamp[:len(day)]); {
+	switch of := c.stamp[:len(day)]; {
 	case of > day:
-		c.second, c.stamp = 0, append(append(c.stamp[:0], day...), "T235959Z"...)
+		c.second, c.stamp = 0, day+"T235959Z"
 	case of < day:
-		c.second, c.stamp = 0, append(append(c.stamp[:0], day...), "T000000Z"...)
+		c.second, c.stamp = 0, day+"T000000Z"
 	}
 }

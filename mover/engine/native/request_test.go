@@ -42,3 +42,26 @@ func TestMidnight(t *testing.T) {
 		}
 	}
 }
+
+// A request costs no memory beyond the buffers of its connection. The time is written anew once a second.
+func TestARequestAllocatesNothing(t *testing.T) { // Not beside other tests: what these allocate would count.
+	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	for name, session := range map[string]string{"keys": "", "keys of a session": "to/k+en="} {
+		s := &signing{
+			keys: Keys{Access: "a", Secret: "s", Session: session}, day: "20261126",
+			key: dayKey("s", "20261126", "eu-west-1", "s3"),
+		}
+		c := newComposer(New(Config{
+			Bucket: &url.URL{Scheme: "http", Host: "host", Path: "/bucket"}, Region: "eu-west-1", RequestPayer: true,
+		}))
+		task := &engine.Task{Key: "a b/\u00fc+=&?", ETag: "x", Version: "v+1/ =", Size: 2 * rangeSize}
+		for what, q := range map[string]query{
+			"all of an object": {method: "GET", task: task, whole: true, checksums: true},
+			"a range":          {method: "GET", task: task, part: engine.Range{Offset: rangeSize, Length: rangeSize}},
+		} {
+			if n := testing.AllocsPerRun(100, func() { c.compose(q, s, now) }); n > 0 {
+				t.Errorf("%s, %s: %v allocations", name, what, n)
+			}
+		}
+	}
+}

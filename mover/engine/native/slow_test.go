@@ -91,16 +91,6 @@ func TestPinned(t *testing.T) {
 	}
 }
 
-// TestAsManyConnectionsAsAskedFor: more than the engine would ever choose.
-func TestAsManyConnectionsAsAskedFor(t *testing.T) {
-	t.Parallel()
-	for asked, want := range map[int]int{1: 1, 100: 100, 256: 256, 1000: 256} {
-		if p := newPace(asked); p.count() != want || !p.fixed {
-			t.Errorf("of %d connections there are %d", asked, p.count())
-		}
-	}
-}
-
 // slowTarget takes longer to make a file than a connection may be idle.
 type slowTarget struct{ *fixture }
 
@@ -116,7 +106,7 @@ func TestASlowVolumeIsNoStall(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
-			f.config.Idle = 1500 * time.Millisecond // Less than a busy machine needs would be a stall of the server.
+			f.config.Idle = 4 * time.Second // Less than a busy machine takes to go on would be a stall of the server.
 			f.put("object", random(1, 1_000_000), nil)
 			e := New(f.config)
 			defer e.Close()

@@ -88,7 +88,7 @@ func (m *mover) deviceLoadTo(to *volume.Device) *deviceLoad {
 }
 
 func onlyObject(p *plan.Plan) (plan.Entry, error) {
-	if n := len(p.Entries); n != 1 || p.Entries[0].IsDir() {
+	if n := p.Entries.Len(); n != 1 || p.Entries.IsDir(0) {
 		return plan.Entry{}, fault.New(
 			wire.NotOneObject,
 			"a volume with volumeMode Block takes exactly one object and the source has %d; "+
@@ -96,7 +96,7 @@ func onlyObject(p *plan.Plan) (plan.Entry, error) {
 			n,
 		)
 	}
-	return p.Entries[0], nil
+	return p.Entries.At(0), nil
 }
 
 // enter decides whether the device may be written, as transfer.enter does, in the phase Listing. A later attempt

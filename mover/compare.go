@@ -31,12 +31,12 @@ func (t *transfer) check(ctx context.Context, i int) {
 }
 
 func (t *transfer) compare(ctx context.Context, i int) (proof.Method, plan.Identity, error) {
-	f, file, err := t.openPlanned(t.plan.Entries[i])
+	f, file, err := t.openPlanned(t.plan.Entries.At(i))
 	if err != nil {
 		return proof.Unverified, file, err
 	}
 	defer func() { _ = f.Close() }()
-	by, err := t.prover.Compare(ctx, f, t.plan.Entries[i], t.prover.Expect)
+	by, err := t.prover.Compare(ctx, f, t.plan.Entries.At(i), t.prover.Expect)
 	return by, file, err
 }
 
@@ -49,7 +49,7 @@ type provenFile struct {
 // compareCold is compare for files that this mover has not written, after a sync: what is in
 // memory is dropped, so that the device itself answers.
 func (t *transfer) compareCold(ctx context.Context, i int, expect proof.Expecter) (proof.Method, plan.Identity, error) {
-	f, file, err := t.openPlanned(t.plan.Entries[i])
+	f, file, err := t.openPlanned(t.plan.Entries.At(i))
 	if err != nil {
 		return proof.Unverified, file, err
 	}
@@ -58,7 +58,7 @@ func (t *transfer) compareCold(ctx context.Context, i int, expect proof.Expecter
 		return proof.Unverified, file, err
 	}
 	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
-	by, err := t.prover.Compare(ctx, f, t.plan.Entries[i], expect)
+	by, err := t.prover.Compare(ctx, f, t.plan.Entries.At(i), expect)
 	return by, file, err
 }
 

@@ -161,7 +161,7 @@ func (e *early) found(p *plan.Plan) map[int]provenFile {
 	files := make(map[int]provenFile, len(e.proven))
 	for n, file := range e.proven {
 		entry := e.feed.entry(n)
-		if i, ok := p.Find(entry.Path); ok && p.Entries[i] == entry {
+		if i, ok := p.Find(entry.Path); ok && p.Entries.At(i) == entry {
 			files[i] = file
 		}
 	}

@@ -127,7 +127,7 @@ func (t *transfer) isWhole() bool {
 		t.attributes != nil && !t.attributes.IsDone() {
 		return false
 	}
-	for _, e := range t.plan.Entries {
+	for _, e := range t.plan.Entries.All() {
 		if !e.IsDir() {
 			continue
 		}
@@ -135,7 +135,7 @@ func (t *transfer) isWhole() bool {
 			return false
 		}
 	}
-	for i, e := range t.plan.Entries {
+	for i, e := range t.plan.Entries.All() {
 		if e.IsDir() {
 			t.ledger.Verified(i, proof.ByExistence, plan.Identity{}, true)
 		} else {
@@ -178,7 +178,7 @@ func (t *transfer) proveFiles(ctx context.Context, found []int) error {
 // unproven is for a file whose content is not, or cannot be shown to be, that of its
 // object. When S3 could not be asked, time may help.
 func (t *transfer) unproven(i int, err error) error {
-	name := plan.Quote(path.Join(t.volume.Target, t.plan.Entries[i].Path))
+	name := plan.Quote(path.Join(t.volume.Target, t.plan.Entries.At(i).Path))
 	switch {
 	case err == nil:
 		return volume.NotEmpty("S3 tells nothing that proves the content of " + name)

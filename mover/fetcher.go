@@ -93,7 +93,7 @@ func (f *fetcher) nativeKeys(ctx context.Context) (native.Keys, error) {
 
 // nativePartSize is asked about large multipart objects that S3 has no checksum of.
 func (f *fetcher) nativePartSize(ctx context.Context, t engine.Task) (int64, error) {
-	return f.listing.prover.PartSize(ctx, f.listing.plan.Entries[t.Index])
+	return f.listing.prover.PartSize(ctx, f.listing.plan.Entries.At(t.Index))
 }
 
 // expire has mc sign with other keys. The engine of our own knows what it has signed with.

@@ -135,7 +135,7 @@ func (t *importing) all(ctx context.Context) error {
 }
 
 // at is the path of an entry from the root of the volume on.
-func (t *importing) at(i int) string { return t.below(t.plan.Entries[i].Path) }
+func (t *importing) at(i int) string { return t.below(t.plan.Entries.At(i).Path) }
 
 func (t *importing) below(name string) string {
 	return path.Join(t.request.Volume.TargetPath, strings.TrimSuffix(name, "/"))
@@ -189,7 +189,7 @@ func (t *importing) compareThere(ctx context.Context, list []int) error {
 // compareInUse compares one file. Its identity is that of before it was read, so that one that changes
 // meanwhile is another.
 func (t *importing) compareInUse(ctx context.Context, i int) (proof.Method, plan.Identity, error) {
-	e := t.plan.Entries[i]
+	e := t.plan.Entries.At(i)
 	f, err := t.inUse.Open(t.at(i))
 	if err != nil {
 		return proof.Unverified, plan.Identity{}, err //nolint:wrapcheck // It is not shown: the file is fetched.

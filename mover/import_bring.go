@@ -48,7 +48,7 @@ func (t *importing) makeDirectories() error {
 	if err := t.inUse.MakeDirectory(t.target()); err != nil {
 		return t.explainVolume(t.target(), err)
 	}
-	for i, e := range t.plan.Entries {
+	for i, e := range t.plan.Entries.All() {
 		if e.IsDir() {
 			if err := t.inUse.MakeDirectory(t.at(i)); err != nil {
 				return t.explainVolume(t.at(i), err)
@@ -62,7 +62,7 @@ func (t *importing) makeDirectories() error {
 // replacedByOthers are entries under whose path another file is than the one that was verified, or none.
 func (t *importing) replacedByOthers(ctx context.Context, same func(i int, file plan.Identity) bool) ([]int, error) {
 	var others []int
-	for i, e := range t.plan.Entries {
+	for i, e := range t.plan.Entries.All() {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
@@ -143,8 +143,8 @@ func (t *importing) removeExtra(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	verified := make(volume.FileSet, len(t.plan.Entries))
-	for i, e := range t.plan.Entries {
+	verified := make(volume.FileSet, t.plan.Entries.Len())
+	for i, e := range t.plan.Entries.All() {
 		if stat, err := t.inUse.Stat(t.at(i)); err == nil && !e.IsDir() {
 			verified.Add(&stat)
 		}
@@ -278,7 +278,7 @@ func (t *importing) prove(
 		if _, err := staged.File.Seek(0, io.SeekStart); err != nil {
 			return proof.Unverified, err //nolint:wrapcheck // A file that was written can be read.
 		}
-		return t.prover.Compare(ctx, staged.File, t.plan.Entries[e.Index], t.prover.Expect)
+		return t.prover.Compare(ctx, staged.File, t.plan.Entries.At(e.Index), t.prover.Expect)
 	}
 	if by, err = t.listing.judge(ctx, e, compare); err != nil {
 		return by, file, err

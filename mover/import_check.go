@@ -71,7 +71,7 @@ func (l *listing) refuseEmptyImport(ctx context.Context) error {
 // inspect looks at every place, and returns the files that may be what their objects are.
 func (t *importing) inspect() (there []int, err error) {
 	inTheWay := named{}
-	for i, e := range t.plan.Entries {
+	for i, e := range t.plan.Entries.All() {
 		stat, err := t.inUse.Stat(t.at(i))
 		if err == nil {
 			err = isPlace(t.at(i), e, stat.Mode)

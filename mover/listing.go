@@ -42,15 +42,19 @@ func (l *listing) list(ctx context.Context, planned func(plan.Entry)) error {
 	if err != nil {
 		return err
 	}
-	l.plan = p
-	l.prover = &proof.Prover{
-		Asker:      l.source,
-		Plan:       p,
-		SizeOnly:   sizeOnly(l.request),
-		OpaqueTags: plan.IsDirectoryBucket(l.request.Source.Bucket),
-	}
-	l.log.printf("listed %d objects, %d bytes, in %.1f s", len(p.Entries), p.Bytes, time.Since(l.start).Seconds())
+	l.plan, l.prover = p, proverOf(l.request, l.source, p)
+	l.log.printf("listed %d objects, %d bytes, in %.1f s", p.Entries.Len(), p.Bytes, time.Since(l.start).Seconds())
 	return l.confirmRun(ctx)
+}
+
+// proverOf says how the objects of a plan are recognised. The entity tags of a directory bucket are no digests.
+func proverOf(r wire.Request, s *source.Client, p *plan.Plan) *proof.Prover {
+	return &proof.Prover{
+		Asker:      s,
+		Plan:       p,
+		SizeOnly:   sizeOnly(r),
+		OpaqueTags: plan.IsDirectoryBucket(r.Source.Bucket),
+	}
 }
 
 // sizeOnly tells that spec.transfer.verify asks for no more than sizes.
@@ -58,7 +62,7 @@ func sizeOnly(r wire.Request) bool { return r.Transfer.Verify == proof.VerifySiz
 
 // refuseEmpty applies spec.onEmpty.
 func (l *listing) refuseEmpty(ctx context.Context) error {
-	if len(l.plan.Entries) > 0 || l.request.Policy.OnEmpty == wire.Allow {
+	if l.plan.Entries.Len() > 0 || l.request.Policy.OnEmpty == wire.Allow {
 		return nil
 	}
 	s := l.request.Source
@@ -80,7 +84,7 @@ func (l *listing) refuseEmpty(ctx context.Context) error {
 
 // task is what an engine is told of an entry of the plan.
 func (l *listing) task(i int) engine.Task {
-	e := l.plan.Entries[i]
+	e := l.plan.Entries.At(i)
 	return engine.Task{
 		Index: i, Key: e.Key, Version: l.source.Version(e.Key), Path: e.Path,
 		ETag: l.plan.TagText(e.ETag), Size: e.Size,
@@ -94,10 +98,10 @@ func (l *listing) confirm(ctx context.Context, verified *ledger.Ledger) error {
 	if len(left) == 0 || !l.plan.Mirrorable {
 		return nil // Streams were confirmed one by one.
 	}
-	seen := make([]bool, len(l.plan.Entries))
+	seen := make([]bool, l.plan.Entries.Len())
 	err := l.source.Each(ctx, func(key string, size int64, tag string) {
 		i, ok := l.plan.Find(strings.TrimPrefix(key, l.plan.Base))
-		if ok && size == l.plan.Entries[i].Size && plan.TrimETag(tag) == l.plan.TagText(l.plan.Entries[i].ETag) {
+		if ok && size == l.plan.Entries.Size(i) && plan.TrimETag(tag) == l.plan.TagText(l.plan.Entries.At(i).ETag) {
 			seen[i] = true
 		}
 	}, l.progress.listed)
@@ -109,7 +113,7 @@ func (l *listing) confirm(ctx context.Context, verified *ledger.Ledger) error {
 			return fault.New(
 				wire.SourceChanged,
 				"object %s was overwritten or deleted while the volume was loaded",
-				plan.Quote(l.plan.Entries[i].Key),
+				plan.Quote(l.plan.Entries.At(i).Key),
 			)
 		}
 	}

@@ -194,7 +194,7 @@ func (t *transfer) fill(ctx context.Context) error {
 	if err := t.journal.Owned(); err != nil {
 		return err
 	}
-	for i, e := range t.plan.Entries {
+	for i, e := range t.plan.Entries.All() {
 		if e.IsDir() {
 			if err := t.volume.Data.MkdirAll(e.Path[:len(e.Path)-1], volume.DirMode); err != nil {
 				return fmt.Errorf("make directory %s: %w", plan.Quote(e.Path), err)
@@ -265,9 +265,9 @@ func (t *transfer) lastSweep(
 	ctx context.Context,
 	same func(i int, file plan.Identity) bool,
 ) (others []int, err error) {
-	seen := make([]bool, len(t.plan.Entries)) // Of a directory that tells a name twice, it is one file.
+	seen := make([]bool, t.plan.Entries.Len()) // Of a directory that tells a name twice, it is one file.
 	s := volume.Sweep{Volume: t.volume, Owned: t.journal.Owned, Plan: t.plan, Keep: func(i int, stat *unix.Stat_t) bool {
-		ok := t.ledger.IsVerified(i) && stat.Size == t.plan.Entries[i].Size
+		ok := t.ledger.IsVerified(i) && stat.Size == t.plan.Entries.Size(i)
 		seen[i] = seen[i] || ok
 		if ok && !same(i, plan.IdentityOf(stat)) {
 			others = append(others, i)
@@ -283,7 +283,7 @@ func (t *transfer) lastSweep(
 // missing names a file that was verified and is not found under its name. On a file system that is
 // blind to case, or that spells names in its own way, two keys may share one, or one may have another.
 func (t *transfer) missing(seen []bool) error {
-	for i, e := range t.plan.Entries {
+	for i, e := range t.plan.Entries.All() {
 		if !seen[i] && !e.IsDir() {
 			return fault.New(
 				wire.VerificationFailed,
@@ -302,7 +302,7 @@ func (t *transfer) missing(seen []bool) error {
 func (t *transfer) checkOthers(ctx context.Context, others []int) error {
 	alike := make([]bool, len(others))
 	for n, i := range others {
-		stat, err := t.volume.Stat(t.plan.Entries[i].Path)
+		stat, err := t.volume.Stat(t.plan.Entries.At(i).Path)
 		alike[n] = err == nil && t.ledger.IsAlike(i, plan.IdentityOf(&stat))
 		t.ledger.Doubt(i)
 	}
@@ -321,7 +321,7 @@ func (t *transfer) checkOthers(ctx context.Context, others []int) error {
 func (t *transfer) checkOther(ctx context.Context, i int, sizeIsEnough bool) error {
 	by, file, err := t.compare(ctx, i)
 	if err == nil {
-		err = t.volume.SyncFile(t.plan.Entries[i].Path)
+		err = t.volume.SyncFile(t.plan.Entries.At(i).Path)
 	}
 	unknown := err == nil && by == proof.BySize && !sizeIsEnough
 	if unknown || errors.Is(err, fault.ErrDiffers) || errors.Is(err, errNotThere) {
@@ -337,7 +337,7 @@ func (t *transfer) replaced(i int) error {
 	return fault.New(
 		wire.VerificationFailed,
 		"%s was replaced by another file after it was verified; does something else write to the volume?",
-		plan.Quote(t.plan.Entries[i].Path),
+		plan.Quote(t.plan.Entries.At(i).Path),
 	)
 }
 

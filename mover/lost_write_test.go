@@ -114,7 +114,7 @@ func TestALostWriteIsNotBelieved(t *testing.T) {
 	tr, end := attempt()
 	mustDo(t, tr.resume(t.Context()))
 	var verified []string
-	for i, e := range p.Entries {
+	for i, e := range p.Entries.All() {
 		if tr.ledger.IsVerified(i) {
 			verified = append(verified, e.Path)
 		}

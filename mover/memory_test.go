@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/s3populator/s3populator/internal/testenv"
 	"github.com/s3populator/s3populator/mover/ledger"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
@@ -26,12 +27,13 @@ func TestAResumeTakesLittleMemory(t *testing.T) {
 	made, err := p.Finish()
 	mustDo(t, err)
 	j, _ := read(t, v, "r")
-	for entries := range slices.Chunk(made.Entries, 1000) {
-		var lines []ledger.Line
-		for _, e := range entries {
-			lines = append(lines, ledger.Line{Path: e.Path, Size: 5, ModTime: 1, By: proof.ByMD5, ETag: hexMD5("hello")})
+	var lines []ledger.Line
+	for i, e := range made.Entries.All() {
+		lines = append(lines, ledger.Line{Path: e.Path, Size: 5, ModTime: 1, By: proof.ByMD5, ETag: hexMD5("hello")})
+		if (i+1)%1000 == 0 {
+			mustDo(t, j.Add(lines))
+			lines = lines[:0]
 		}
-		mustDo(t, j.Add(lines))
 	}
 	tr := transferOf(v, j, &proof.Prover{Plan: made})
 	before := inUse()
@@ -56,7 +58,7 @@ func TestAResumeOfALargeObjectTakesLittleMemory(t *testing.T) {
 		var lines []ledger.Line
 		for range n {
 			lines = append(lines, ledger.Line{
-				Path: "directory/large", ETag: p.TagText(p.Entries[0].ETag),
+				Path: "directory/large", ETag: p.TagText(p.Entries.At(0).ETag),
 				Offset: int64(len(lines)) * block, Size: block, Summed: true,
 			})
 		}
@@ -72,6 +74,46 @@ func TestAResumeOfALargeObjectTakesLittleMemory(t *testing.T) {
 	if n := len(r.begun[0].blocks); n != blocks {
 		t.Errorf("%d blocks are kept, want %d", n, blocks)
 	}
+}
+
+// millionKeys is how many a mover has to be able to hold in 128 MiB.
+const millionKeys = 1_000_000
+
+func keyOfMillion(i int) string {
+	return fmt.Sprintf("data/2026/11/part-%05d/file-%07d.parquet", i/10_000, i)
+}
+
+// TestAMillionKeysTakeLittleMemory: the plan, what became of each of its objects, and the list of what is left
+// to do are held until the end.
+func TestAMillionKeysTakeLittleMemory(t *testing.T) {
+	if testenv.Race {
+		t.Skip("measures memory")
+	}
+	const most = 82 // Bytes per key.
+	before, peak := inUse(), int64(0)
+	p, err := plan.NewPlanner(wire.Request{Operation: wire.Populate, Source: wire.Source{Prefix: "data"}})
+	mustDo(t, err)
+	for i := range millionKeys {
+		p.Add(keyOfMillion(i), 5, hexMD5(keyOfMillion(i)))
+		if i%200_000 == 0 {
+			peak = max(peak, inUse())
+		}
+	}
+	made, err := p.Finish()
+	mustDo(t, err)
+	l := ledger.New(made)
+	todo := l.Todo()
+	after := inUse()
+	got := (max(peak, after) - before) / millionKeys
+	t.Logf("a key takes %d bytes, %d of them for its name", got, len(keyOfMillion(0)))
+	if got > most {
+		t.Errorf("a key takes %d bytes, want %d at most", got, most)
+	}
+	if made.Entries.Len() != millionKeys || len(todo) != millionKeys {
+		t.Errorf("%d entries, %d to do", made.Entries.Len(), len(todo))
+	}
+	runtime.KeepAlive(p)
+	runtime.KeepAlive(l)
 }
 
 // inUse is what is reachable on the heap, in bytes.

@@ -39,13 +39,13 @@ func (w mirrorWatch) Contest(i int) { w.transfer.ledger.Contest(i) }
 
 // InPlace implements mc.Watch.
 func (w mirrorWatch) InPlace(i int) bool {
-	_, err := w.transfer.volume.Stat(w.transfer.plan.Entries[i].Path)
+	_, err := w.transfer.volume.Stat(w.transfer.plan.Entries.At(i).Path)
 	return err == nil
 }
 
 // Arrived implements mc.Watch.
 func (w mirrorWatch) Arrived(ctx context.Context, i int) {
-	w.transfer.fetcher.fetched.Add(w.transfer.plan.Entries[i].Size)
+	w.transfer.fetcher.fetched.Add(w.transfer.plan.Entries.Size(i))
 	w.transfer.check(ctx, i)
 }
 

@@ -295,7 +295,7 @@ func (m *mover) report(l *ledger.Ledger, err error) wire.Report {
 	}
 	p := m.listing.plan
 	if p != nil {
-		r.Objects, r.Bytes, r.SkippedKeys = int64(len(p.Entries)), p.Bytes, p.Skipped
+		r.Objects, r.Bytes, r.SkippedKeys = int64(p.Entries.Len()), p.Bytes, p.Skipped
 	}
 	switch {
 	case m.request.Operation == wire.Prune:

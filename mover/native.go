@@ -5,7 +5,6 @@ package mover
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/s3populator/s3populator/mover/engine"
 	"github.com/s3populator/s3populator/mover/fault"
@@ -17,7 +16,7 @@ import (
 
 // explainNative makes failures of the engine's own errors.
 func (l *listing) explainNative(i int, err error) error {
-	key := l.plan.Entries[i].Key
+	key := l.plan.Entries.At(i).Key
 	switch {
 	case errors.Is(err, engine.ErrOtherTag):
 		return fault.New(
@@ -61,9 +60,14 @@ func (t *transfer) fetchNative(ctx context.Context, todo []int) error {
 // forgetWhatNobodyVouchesFor drops what has arrived of large objects whose bytes cannot be compared in
 // the end: all of them have to come in one go.
 func (t *transfer) forgetWhatNobodyVouchesFor(ctx context.Context, todo []int) {
-	begun := slices.DeleteFunc(slices.Clone(todo), func(i int) bool { return t.ledger.Partial.Bytes(i) == 0 })
+	var begun []int
+	for _, i := range todo {
+		if t.ledger.Partial.Bytes(i) > 0 {
+			begun = append(begun, i)
+		}
+	}
 	source.Parallel(source.StatWorkers, len(begun), func(n int) {
-		want, err := t.prover.Expect(ctx, t.plan.Entries[begun[n]])
+		want, err := t.prover.Expect(ctx, t.plan.Entries.At(begun[n]))
 		if err == nil && want.Method == proof.BySize {
 			t.ledger.Partial.Drop(begun[n])
 		}

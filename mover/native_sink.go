@@ -52,7 +52,7 @@ func (l *listing) judge(
 	e engine.Evidence,
 	compare func() (proof.Method, error),
 ) (proof.Method, error) {
-	entry := l.plan.Entries[e.Index]
+	entry := l.plan.Entries.At(e.Index)
 	by, err := engine.Judge(entry, e, l.prover.SizeOnly)
 	disputed := errors.Is(err, fault.ErrDiffers) && e.File.Size == entry.Size
 	if err == nil && by == proof.Unverified || disputed {

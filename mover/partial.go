@@ -26,7 +26,7 @@ var errNothingThere = errors.New("nothing of it is there")
 // counted twice: what lies between the ranges that are durable, or that have the sum that was noted
 // of them when they were written.
 func (t *transfer) keepRanges(i int, b *begunFile) error {
-	e := t.plan.Entries[i]
+	e := t.plan.Entries.At(i)
 	f, err := t.volume.OpenFile(e.Path, os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -139,7 +139,7 @@ func (t *transfer) headStart(ctx context.Context, batch []int) headStart {
 		return headStart{}
 	}
 	i := batch[0]
-	e, n := t.plan.Entries[i], t.ledger.Partial.Of(i)
+	e, n := t.plan.Entries.At(i), t.ledger.Partial.Of(i)
 	if n <= 0 || n >= e.Size {
 		return headStart{}
 	}

@@ -117,7 +117,7 @@ func (s *progress) snapshot(now time.Time) wire.Snapshot {
 		return shot
 	}
 	shot.ObjectsDone, shot.BytesDone = l.Totals()
-	shot.ObjectsTotal, shot.BytesTotal = int64(len(l.Plan.Entries)), l.Plan.Bytes
+	shot.ObjectsTotal, shot.BytesTotal = int64(l.Plan.Entries.Len()), l.Plan.Bytes
 	shot.BytesDone = min(shot.BytesDone+max(s.inFlight.Load(), 0), shot.BytesTotal)
 	shot.BytesPerSecond = s.rate(sample{at: now, bytes: shot.BytesDone})
 	return shot

@@ -70,7 +70,7 @@ func TestAFencedMoverGivesNothingBack(t *testing.T) {
 			mustDo(t, err)
 			write(t, filepath.Join(v.Dir.Name(), "large"), string(content(5, int(size))))
 			j, _ := read(t, v, "r")
-			line := ledger.Line{Path: "large", ETag: p.TagText(p.Entries[0].ETag), Size: plan.LargeSize}
+			line := ledger.Line{Path: "large", ETag: p.TagText(p.Entries.At(0).ETag), Size: plan.LargeSize}
 			behind := line
 			behind.Offset = 2 * plan.LargeSize
 			mustDo(t, j.Add([]ledger.Line{line, behind}))
@@ -106,7 +106,7 @@ func TestRangesOfAJournal(t *testing.T) {
 		{Offset: 5, Size: -5},
 		{Offset: size, Size: 4, Summed: true},
 	} {
-		l.Path, l.ETag = "large", p.TagText(p.Entries[0].ETag)
+		l.Path, l.ETag = "large", p.TagText(p.Entries.At(0).ETag)
 		r.read(l)
 	}
 	b := r.begun[0]
@@ -157,7 +157,7 @@ func TestRangesThatWereGivenBackAreNotDurable(t *testing.T) {
 	write(t, filepath.Join(v.Dir.Name(), "large"), string(make([]byte, 5*step)))
 	j, _ := read(t, v, "r")
 	tr := transferOf(v, j, &proof.Prover{Plan: p})
-	line := ledger.Line{Path: "large", ETag: p.TagText(p.Entries[0].ETag), Size: step}
+	line := ledger.Line{Path: "large", ETag: p.TagText(p.Entries.At(0).ETag), Size: step}
 	behind := line
 	behind.Offset = 2 * step
 	mustDo(t, j.Add([]ledger.Line{line, behind}))

@@ -80,7 +80,7 @@ func (t *transfer) remains() *remains {
 		proven:     t.proven,
 		fresh:      t.empty,
 		keepRanges: t.keepRanges,
-		kept:       make([]keptFile, len(t.plan.Entries)),
+		kept:       make([]keptFile, t.plan.Entries.Len()),
 		begun:      make(map[int]*begunFile),
 		furthest:   make(map[int]int64),
 	}
@@ -109,10 +109,10 @@ func (t *transfer) syncBlocks(r *remains) error {
 // tag nobody can tell that it is.
 func (r *remains) read(l ledger.Line) {
 	i, ok := r.plan.Find(l.Path)
-	if !ok || l.ETag == "" || r.plan.TagText(r.plan.Entries[i].ETag) != l.ETag {
+	if !ok || l.ETag == "" || r.plan.TagText(r.plan.Entries.At(i).ETag) != l.ETag {
 		return
 	}
-	size := r.plan.Entries[i].Size
+	size := r.plan.Entries.Size(i)
 	switch {
 	case l.By == proof.Unverified && size >= plan.LargeSize && isPart(l, size): // Small files come again.
 		r.readRange(i, l)
@@ -148,7 +148,7 @@ func (r *remains) readRange(i int, l ledger.Line) {
 
 // keep judges a planned file that is on the volume.
 func (r *remains) keep(i int, stat *unix.Stat_t) bool {
-	if stat.Size != r.plan.Entries[i].Size {
+	if stat.Size != r.plan.Entries.Size(i) {
 		return false
 	}
 	if l := r.kept[i]; l.by != proof.Unverified && l.modTime == stat.Mtim.Nano() {
@@ -190,8 +190,8 @@ func (t *transfer) recheck(ctx context.Context, list []int, refused error) error
 			if err := t.journal.Owned(); err != nil {
 				return err
 			}
-			if err := t.volume.Data.Remove(t.plan.Entries[i].Path); err != nil {
-				return fmt.Errorf("remove %s: %w", plan.Quote(t.plan.Entries[i].Path), fault.NotWritable(err))
+			if err := t.volume.Data.Remove(t.plan.Entries.At(i).Path); err != nil {
+				return fmt.Errorf("remove %s: %w", plan.Quote(t.plan.Entries.At(i).Path), fault.NotWritable(err))
 			}
 		}
 	}

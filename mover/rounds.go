@@ -113,13 +113,13 @@ func (r *rounds) verdict(ctx context.Context, verified *ledger.Ledger, err error
 	if len(left) == 0 {
 		return nil
 	}
-	entries := verified.Plan.Entries
+	entries := &verified.Plan.Entries
 	i, why := verified.FirstFailure()
 	if why == nil {
 		i = left[0]
 	}
 	if err != nil {
-		return r.listing.explained(ctx, r.faults.Classify(err), entries[i])
+		return r.listing.explained(ctx, r.faults.Classify(err), entries.At(i))
 	}
 	r.mu.Lock()
 	last := r.last
@@ -129,22 +129,22 @@ func (r *rounds) verdict(ctx context.Context, verified *ledger.Ledger, err error
 		return fault.New(wire.VerificationFailed,
 			"%d of %d files differ from their objects after %d rounds, the first is %s; if the entity tags of this "+
 				"S3 server are not MD5 sums, set spec.transfer.verify: Size",
-			len(left), len(entries), maxRounds, plan.Quote(entries[i].Path)).Because(why)
+			len(left), entries.Len(), maxRounds, plan.Quote(entries.At(i).Path)).Because(why)
 	case (why == nil || errors.Is(why, errNotThere)) && last != nil:
-		return r.listing.explained(ctx, r.faults.Classify(last), entries[i])
+		return r.listing.explained(ctx, r.faults.Classify(last), entries.At(i))
 	case why == nil || errors.Is(why, errNotThere):
 		missing := fault.New(
 			wire.TransferFailed,
 			"%d files did not arrive, the first is %s",
 			len(left),
-			plan.Quote(entries[i].Path),
+			plan.Quote(entries.At(i).Path),
 		)
-		return r.listing.explained(ctx, missing, entries[i])
+		return r.listing.explained(ctx, missing, entries.At(i))
 	}
 	return r.listing.explained(
 		ctx,
-		r.faults.Classify(fmt.Errorf("transfer %s: %w", plan.Quote(entries[i].Key), why)),
-		entries[i],
+		r.faults.Classify(fmt.Errorf("transfer %s: %w", plan.Quote(entries.At(i).Key), why)),
+		entries.At(i),
 	)
 }
 

@@ -44,8 +44,8 @@ func (l *listing) lost(run manifest.Manifest) (count int, first string, err erro
 	if err != nil {
 		return 0, "", fmt.Errorf("compare with the export: %w", err)
 	}
-	listed := make(map[string]plan.Entry, len(l.plan.Entries))
-	for _, e := range l.plan.Entries {
+	listed := make(map[string]plan.Entry, l.plan.Entries.Len())
+	for _, e := range l.plan.Entries.All() {
 		listed[e.Key] = e
 	}
 	for _, e := range run.Entries {

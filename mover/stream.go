@@ -68,7 +68,7 @@ func (t *transfer) batches(list []int, workers int) [][]int {
 	var batch []int
 	length := 0
 	for _, i := range list {
-		e := t.plan.Entries[i]
+		e := t.plan.Entries.At(i)
 		if e.Size >= plan.LargeSize {
 			large = append(large, []int{i})
 			continue
@@ -122,7 +122,7 @@ func (t *transfer) streamBatch(ctx context.Context, batch []int, share int) erro
 func (t *transfer) cat(ctx context.Context, batch []int, share int) (done int, err error) {
 	list := make([]plan.Entry, 0, len(batch))
 	for _, i := range batch {
-		list = append(list, t.plan.Entries[i])
+		list = append(list, t.plan.Entries.At(i))
 	}
 	start := t.headStart(ctx, batch)
 	var sizeOnly []int
@@ -164,7 +164,7 @@ var errShifted = fmt.Errorf("%w: another object came before it", fault.ErrDiffer
 func (t *transfer) confirm(ctx context.Context, list []int, files map[int]plan.Identity, ended bool) {
 	errs := make([]error, len(list))
 	source.Parallel(source.StatWorkers, len(list), func(n int) {
-		_, errs[n] = t.source.Unchanged(ctx, t.plan, t.plan.Entries[list[n]])
+		_, errs[n] = t.source.Unchanged(ctx, t.plan, t.plan.Entries.At(list[n]))
 	})
 	shifted := false
 	for n, i := range list {
@@ -191,7 +191,7 @@ func (t *transfer) receive(
 	i int,
 	start headStart,
 ) (proof.Method, plan.Identity, error) {
-	e := t.plan.Entries[i]
+	e := t.plan.Entries.At(i)
 	want, d := start.want, start.digest
 	if start.bytes == 0 {
 		var err error
@@ -221,7 +221,7 @@ func (t *transfer) receive(
 
 // write fills a file from an offset on, and says which file that is.
 func (t *transfer) write(i int, d *proof.Digester, r io.Reader, from int64) (plan.Identity, error) {
-	e := t.plan.Entries[i]
+	e := t.plan.Entries.At(i)
 	if e.Size >= plan.LargeSize { // What is there is gone on with, and may be another mover's by now.
 		if err := t.journal.Owned(); err != nil {
 			return plan.Identity{}, err

@@ -31,7 +31,7 @@ func TestAPopulationSyncsNames(t *testing.T) {
 				mustDo(t, err)
 				entries := []manifest.Entry{
 					{Path: "a", Type: manifest.Directory, Mode: 0o700},
-					{Path: "a/b/f", Type: manifest.File, Size: 5, ETag: p.TagText(p.Entries[0].ETag), Mode: 0o600},
+					{Path: "a/b/f", Type: manifest.File, Size: 5, ETag: p.TagText(p.Entries.At(0).ETag), Mode: 0o600},
 					{Path: "empty", Type: manifest.Directory, Mode: 0o700},
 				}
 				tr.attributes = &restore.Restore{

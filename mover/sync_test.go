@@ -117,7 +117,7 @@ func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
 				second := attempt()
 				mustDo(t, second.resume(t.Context()))
 				var got []string
-				for i, e := range p.Entries {
+				for i, e := range p.Entries.All() {
 					if second.ledger.IsVerified(i) {
 						got = append(got, e.Path)
 					}
@@ -243,7 +243,7 @@ func TestAFileWithoutItsName(t *testing.T) {
 	tr := transferOf(v, j, &proof.Prover{Asker: silentS3{}, Plan: p})
 	tr.plan.Mirrorable = false // No second listing.
 	write(t, dir+"/A", "world")
-	for i := range p.Entries {
+	for i := range p.Entries.All() {
 		tr.ledger.Verified(i, proof.ByMD5, fileOf(v, "A"), true)
 	}
 	err = tr.finish(t.Context())

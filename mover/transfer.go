@@ -92,13 +92,13 @@ func (t *transfer) fetch(ctx context.Context, todo []int) error {
 	}
 	var large, small []int
 	for _, i := range todo {
-		if t.plan.Entries[i].Size >= plan.LargeSize {
+		if t.plan.Entries.Size(i) >= plan.LargeSize {
 			large = append(large, i)
 		} else {
 			small = append(small, i)
 		}
 	}
-	few := len(small) <= max(fewFiles, len(t.plan.Entries)/2000)
+	few := len(small) <= max(fewFiles, t.plan.Entries.Len()/2000)
 	if !t.plan.Mirrorable || few || t.request.Transfer.Parallelism > 0 {
 		t.streaming = nil
 		return t.stream(ctx, todo)
@@ -138,7 +138,7 @@ func (t *transfer) checkContested(ctx context.Context) {
 			return
 		}
 		i := list[n]
-		t.fetcher.fetched.Add(t.plan.Entries[i].Size)
+		t.fetcher.fetched.Add(t.plan.Entries.Size(i))
 		by, file, err := t.compare(ctx, i)
 		switch {
 		case err == nil && by == proof.BySize && t.streaming[i]:
@@ -156,7 +156,7 @@ func (t *transfer) reserve(large []int) error {
 	t.streaming = make(map[int]bool, len(large))
 	for _, i := range large {
 		t.streaming[i] = true
-		e := t.plan.Entries[i]
+		e := t.plan.Entries.At(i)
 		if err := t.journal.Owned(); err != nil {
 			return err
 		}

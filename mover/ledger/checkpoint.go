@@ -109,7 +109,7 @@ func (k *Checkpointer) Checkpoint() error { //nolint:gocyclo // The order is wha
 			return errors.Join(lost, err)
 		}
 		for _, i := range pending {
-			_ = k.Volume.Remove(k.Ledger.Plan.Entries[i].Path)
+			_ = k.Volume.Remove(k.Ledger.Plan.Entries.At(int(i)).Path)
 		}
 		return err
 	}
@@ -149,7 +149,7 @@ func (k *Checkpointer) sync(pending []int32, parts map[int]Extents) error {
 
 // syncFile leaves a file alone that is not there any more: it has no line in the journal.
 func (k *Checkpointer) syncFile(i int) error {
-	e := k.Ledger.Plan.Entries[i]
+	e := k.Ledger.Plan.Entries.At(i)
 	if e.IsDir() {
 		return nil
 	}
@@ -161,7 +161,7 @@ func (k *Checkpointer) syncFile(i int) error {
 
 // part describes a range of a large file.
 func (l *Ledger) part(i int, r plan.Range) Line {
-	e := l.Plan.Entries[i]
+	e := l.Plan.Entries.At(i)
 	return Line{Path: e.Path, Offset: r.Offset, Size: r.Length, By: plan.Unverified, ETag: l.Plan.TagText(e.ETag)}
 }
 
@@ -176,7 +176,7 @@ func (l *Ledger) Grew(j *Journal, i int, r plan.Range, crc uint64) {
 }
 
 func (k *Checkpointer) describe(i int) (Line, bool) {
-	e := k.Ledger.Plan.Entries[i]
+	e := k.Ledger.Plan.Entries.At(i)
 	stat, err := k.Volume.Stat(e.Path)
 	if err != nil || !k.Ledger.IsFile(i, plan.IdentityOf(&stat)) {
 		return Line{}, false

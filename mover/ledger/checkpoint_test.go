@@ -18,6 +18,11 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
+// planOf has these entries.
+func planOf(list ...plan.Entry) *plan.Plan {
+	return &plan.Plan{Entries: plan.EntriesOf("", slices.Values(list))}
+}
+
 // refusing is a volume whose device refuses data, after a while in which anything may happen.
 type refusing struct {
 	dir       string
@@ -66,7 +71,7 @@ func TestASyncThatHangs(t *testing.T) {
 			if err := os.WriteFile(file, []byte("hello"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			l := New(&plan.Plan{Entries: []plan.Entry{{Key: "a", Path: "a", Size: 5}}})
+			l := New(planOf(plan.Entry{Key: "a", Path: "a", Size: 5}))
 			l.Verified(0, 1, plan.Identity{}, false)
 			k := &Checkpointer{Volume: refusing{dir, func() { tt.meanwhile(t, root) }}, Ledger: l, Journal: j}
 			err := k.Checkpoint()
@@ -125,11 +130,11 @@ func TestFilesAreSyncedOneByOne(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir, _, j := ownVolume(t)
 			v := &keeping{refusing: refusing{dir: dir}, refuses: tt.refuses}
-			l := New(&plan.Plan{Entries: []plan.Entry{
-				{Key: "a", Path: "a", Size: 5},
-				{Key: "dir/", Path: "dir/"},
-				{Key: "large", Path: "large", Size: 3 * PartialStep},
-			}})
+			l := New(planOf(
+				plan.Entry{Key: "a", Path: "a", Size: 5},
+				plan.Entry{Key: "dir/", Path: "dir/"},
+				plan.Entry{Key: "large", Path: "large", Size: 3 * PartialStep},
+			))
 			if err := os.WriteFile(filepath.Join(dir, "a"), []byte("hello"), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -175,7 +180,7 @@ func (v hanging) Sync() error {
 // may have completed.
 func TestAMoverWhoseSyncHangsIsFenced(t *testing.T) {
 	dir, root, j := ownVolume(t)
-	l := New(&plan.Plan{Entries: []plan.Entry{{Key: "a", Path: "a", Size: 5}}})
+	l := New(planOf(plan.Entry{Key: "a", Path: "a", Size: 5}))
 	l.Verified(0, 1, plan.Identity{}, false)
 	v := hanging{refusing{dir: dir}, make(chan struct{}), make(chan struct{})}
 	k := &Checkpointer{Volume: v, Ledger: l, Journal: j, Every: time.Millisecond, Progressed: func() {}}

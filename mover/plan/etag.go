@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// ETag is an S3 entity tag in 24 bytes, because a million of them are held in
+// ETag is an S3 entity tag, by its digest and not by its text, because a million of them are held in
 // memory. S3 makes it the MD5 of a single-part object, and the MD5 of the
 // parts' MD5s with "-<parts>" after it for a multipart one; other servers and
 // encrypted objects have opaque ones, whose text is interned by the plan.

@@ -39,6 +39,12 @@ func (f Filter) Selects(path string) bool {
 	return (len(f.include) == 0 || matchesAny(f.include, path)) && !matchesAny(f.exclude, path)
 }
 
+// Takes reports whether a plan takes an object of a path: it is selected, and none of what an export notes below its
+// prefix, which is no data.
+func (f Filter) Takes(path string) bool {
+	return !strings.HasPrefix(path, wire.JournalDir+"/") && f.Selects(path)
+}
+
 // IsEmpty tells that everything is selected.
 func (f Filter) IsEmpty() bool { return len(f.include) == 0 && len(f.exclude) == 0 }
 

@@ -122,7 +122,7 @@ func mustBePlaceable(t *testing.T, p *Plan, target string) {
 	t.Helper()
 	files, dirs := map[string]bool{}, map[string]bool{}
 	previous := ""
-	for _, e := range p.Entries {
+	for _, e := range p.Entries.All() {
 		full := filepath.Join("/volume", target, e.Path)
 		clean := strings.TrimSuffix(e.Path, "/")
 		switch {

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"strconv"
 	"strings"
 )
@@ -24,20 +25,43 @@ var manifestEscaper = strings.NewReplacer(`\`, `\\`, "\t", `\t`, "\n", `\n`)
 // directory marker's path ends in "/", its size is 0 and its etag is empty,
 // because servers disagree on the entity tag of nothing.
 func (p *Plan) Digest() string {
-	h := sha256.New()
-	w := bufio.NewWriterSize(h, 64<<10)
-	line := make([]byte, 0, 512)
-	for _, e := range p.Entries {
-		line = append(line[:0], manifestEscaper.Replace(e.Path)...)
-		line = append(line, '\t')
-		line = strconv.AppendInt(line, e.Size, 10)
-		line = append(line, '\t')
+	d := NewDigester()
+	for _, e := range p.Entries.All() {
+		tag := ""
 		if !e.IsDir() {
-			line = append(line, p.TagText(e.ETag)...)
+			tag = p.TagText(e.ETag)
 		}
-		line = append(line, '\n')
-		_, _ = w.Write(line) // A hash never fails.
+		d.Add(e.Path, e.Size, tag)
 	}
-	_ = w.Flush()
-	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+	return d.Sum()
+}
+
+// Digester makes the digest of entries that come sorted, and holds none of them.
+type Digester struct {
+	hash hash.Hash
+	text *bufio.Writer
+	line []byte
+}
+
+// NewDigester begins with no entry.
+func NewDigester() *Digester {
+	h := sha256.New()
+	return &Digester{hash: h, text: bufio.NewWriterSize(h, 64<<10)}
+}
+
+// Add takes the next entry. The entity tag may have its quotes.
+func (d *Digester) Add(path string, size int64, tag string) {
+	d.line = append(d.line[:0], manifestEscaper.Replace(path)...)
+	d.line = append(d.line, '\t')
+	d.line = strconv.AppendInt(d.line, size, 10)
+	d.line = append(d.line, '\t')
+	d.line = append(d.line, TrimETag(tag)...)
+	d.line = append(d.line, '\n')
+	_, _ = d.text.Write(d.line) // A hash never fails.
+}
+
+// Sum is the digest of all of them.
+func (d *Digester) Sum() string {
+	_ = d.text.Flush()
+	return "sha256:" + hex.EncodeToString(d.hash.Sum(nil))
 }

@@ -5,7 +5,6 @@
 package plan
 
 import (
-	"sort"
 	"strings"
 
 	"github.com/s3populator/s3populator/mover/fault"
@@ -30,7 +29,7 @@ func (e Entry) IsDir() bool { return strings.HasSuffix(e.Path, "/") }
 // Plan is what the volume must hold, no more and no less. It does not change
 // once it is made: a source that changes is noticed by comparing with it.
 type Plan struct {
-	Entries []Entry  // Sorted by path, bytewise; no two the same.
+	Entries Entries  // Sorted by path, bytewise; no two the same.
 	opaque  []string // Entity tags without a digest, by etag.text.
 	Bytes   int64
 	Dirs    int64 // Directories that must exist below the target, implied ones included.
@@ -51,7 +50,6 @@ type Planner struct {
 	target   string
 	tolerate bool // Unsafe keys are left out rather than refused.
 	unsafe   []string
-	memory   arena
 }
 
 // NewPlanner fails for patterns and target paths that no volume can have.
@@ -65,7 +63,11 @@ func NewPlanner(r wire.Request) (*Planner, error) {
 	}
 	base, whole := basePrefix(r.Source)
 	return &Planner{
-		Plan:     Plan{Base: base, Mirrorable: whole && f.IsEmpty() && len(r.Source.Objects) == 0 && !Direct(r.Source)},
+		Plan: Plan{
+			Entries:    Entries{base: base},
+			Base:       base,
+			Mirrorable: whole && f.IsEmpty() && len(r.Source.Objects) == 0 && !Direct(r.Source),
+		},
 		filter:   f,
 		target:   r.Volume.TargetPath,
 		tolerate: r.Policy.UnsafeKeys == wire.Skip || r.Operation == wire.Inventory,
@@ -78,8 +80,7 @@ func (p *Planner) Add(key string, size int64, tag string) {
 	if path == "" && size == 0 {
 		return // The marker of the prefix itself: that directory is the target.
 	}
-	if strings.HasPrefix(path, wire.JournalDir+"/") || path != "" && !p.filter.Selects(path) {
-		// What an export notes below its prefix is no data.
+	if path != "" && !p.filter.Takes(path) {
 		p.Mirrorable = false
 		return
 	}
@@ -109,14 +110,10 @@ func (p *Planner) place(key, path string, size int64, tag string) {
 		p.refuse(key, "it ends in a slash but has content")
 		return
 	}
-	e := Entry{Key: p.memory.keep(key), Path: path, Size: size, ETag: p.tag(tag)}
-	if at := len(key) - len(path); at >= 0 && key[at:] == path {
-		e.Path = e.Key[at:] // Shares the key's memory.
-	}
-	p.Entries = append(p.Entries, e)
+	p.Entries.add(Entry{Key: key, Path: path, Size: size, ETag: p.tag(tag)})
 	p.Bytes += size
 	if p.Planned != nil {
-		p.Planned(e)
+		p.Planned(p.Entries.At(p.Entries.Len() - 1)) // What the listing has of it is part of a page.
 	}
 }
 
@@ -148,28 +145,11 @@ func (p *Planner) refuse(key, problem string) {
 
 // Finish sorts, looks for clashes and applies the policy on unsafe keys.
 func (p *Planner) Finish() (*Plan, error) {
-	byPath := func(i, j int) bool { return p.Entries[i].Path < p.Entries[j].Path }
-	if !sort.SliceIsSorted(p.Entries, byPath) {
-		sort.SliceStable(p.Entries, byPath)
-	}
+	p.Entries.sort()
 	p.dropClashes()
 	if p.Skipped > 0 && !p.tolerate {
 		return nil, fault.New(wire.UnsafeKey, "%d of the selected keys cannot become files on a volume: %s; rename them, "+
 			"leave them out with spec.exclude, or set spec.unsafeKeys: Skip", p.Skipped, strings.Join(p.unsafe, ", "))
 	}
 	return &p.Plan, nil
-}
-
-// arena keeps many small strings in few allocations.
-type arena struct{ block *strings.Builder }
-
-func (a *arena) keep(s string) string {
-	const size = 64 << 10 // Loses at most one key's length per block.
-	if a.block == nil || a.block.Cap()-a.block.Len() < len(s) {
-		a.block = new(strings.Builder)
-		a.block.Grow(max(size, len(s)))
-	}
-	start := a.block.Len()
-	a.block.WriteString(s)
-	return a.block.String()[start:]
 }

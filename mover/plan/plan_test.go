@@ -38,7 +38,7 @@ func makePlan(t *testing.T, r wire.Request, objects ...object) (*Plan, error) {
 
 func paths(p *Plan) []string {
 	var list []string
-	for _, e := range p.Entries {
+	for _, e := range p.Entries.All() {
 		list = append(list, e.Path)
 	}
 	return list

@@ -9,8 +9,7 @@ import (
 
 // Find returns the index of the entry with this path.
 func (p *Plan) Find(path string) (int, bool) {
-	i := sort.Search(len(p.Entries), func(i int) bool { return p.Entries[i].Path >= path })
-	return i, i < len(p.Entries) && p.Entries[i].Path == path
+	return sort.Find(p.Entries.Len(), func(i int) int { return -p.Entries.compareTo(i, path) })
 }
 
 // HasDir reports whether the plan needs a directory at path, which has no
@@ -18,7 +17,7 @@ func (p *Plan) Find(path string) (int, bool) {
 // after the place where "path/" would be.
 func (p *Plan) HasDir(path string) bool {
 	i, _ := p.Find(path + "/")
-	return i < len(p.Entries) && strings.HasPrefix(p.Entries[i].Path, path+"/")
+	return i < p.Entries.Len() && strings.HasPrefix(p.Entries.directory(i), path+"/")
 }
 
 // EachDir calls visit once for every directory of the sorted plan, parents
@@ -26,13 +25,14 @@ func (p *Plan) HasDir(path string) bool {
 // contiguous, so a directory is new when the path before did not share it.
 func (p *Plan) EachDir(visit func(dir string)) {
 	previous := ""
-	for _, e := range p.Entries {
-		for at, c := range []byte(e.Path) {
-			if c == '/' && !strings.HasPrefix(previous, e.Path[:at+1]) {
-				visit(e.Path[:at])
+	for i := range p.Entries.Len() {
+		path := p.Entries.directory(i)
+		for at, c := range []byte(path) {
+			if c == '/' && !strings.HasPrefix(previous, path[:at+1]) {
+				visit(path[:at])
 			}
 		}
-		previous = e.Path
+		previous = path
 	}
 }
 
@@ -42,29 +42,29 @@ func (p *Plan) EachDir(visit func(dir string)) {
 // file that goes.
 func (p *Planner) dropClashes() {
 	drop := make(map[int]string)
-	for i := 1; i < len(p.Entries); i++ {
-		if p.Entries[i].Path == p.Entries[i-1].Path {
+	for i := 1; i < p.Entries.Len(); i++ {
+		if p.Entries.compare(i-1, i) == 0 {
 			drop[i] = "another object has the same path"
 		}
 	}
 	p.Dirs = 0
 	p.EachDir(func(dir string) {
 		p.Dirs++
-		for i, ok := p.Find(dir); ok && i < len(p.Entries) && p.Entries[i].Path == dir; i++ {
+		for i, ok := p.Find(dir); ok && i < p.Entries.Len() && p.Entries.compareTo(i, dir) == 0; i++ {
 			drop[i] = "other keys need a directory of this name"
 		}
 	})
 	if len(drop) == 0 {
 		return
 	}
-	kept := p.Entries[:0]
-	for i, e := range p.Entries {
+	kept := Entries{base: p.Base}
+	for i, e := range p.Entries.All() {
 		if problem, ok := drop[i]; ok {
 			p.refuse(e.Key, problem)
 			p.Bytes -= e.Size
 			continue
 		}
-		kept = append(kept, e)
+		kept.add(e)
 	}
 	p.Entries = kept
 }
@@ -72,8 +72,8 @@ func (p *Planner) dropClashes() {
 // Files counts the entries that are files.
 func (p *Plan) Files() int {
 	n := 0
-	for _, e := range p.Entries {
-		if !e.IsDir() {
+	for i := range p.Entries.Len() {
+		if !p.Entries.IsDir(i) {
 			n++
 		}
 	}

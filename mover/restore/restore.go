@@ -148,7 +148,7 @@ func (r Restore) place(e manifest.Entry) (bool, error) {
 	switch e.Type {
 	case manifest.File:
 		i, ok := r.Plan.Find(e.Path)
-		return ok && r.Plan.Entries[i].Size == e.Size && r.Plan.TagText(r.Plan.Entries[i].ETag) == e.ETag, nil
+		return ok && r.Plan.Entries.Size(i) == e.Size && r.Plan.TagText(r.Plan.Entries.At(i).ETag) == e.ETag, nil
 	case manifest.Directory:
 		return r.directory(e.Path)
 	case manifest.Link:
@@ -208,7 +208,7 @@ func (r Restore) IsDone() bool {
 func (r Restore) isThere(e manifest.Entry) bool {
 	if e.Type == manifest.File {
 		i, ok := r.Plan.Find(e.Path)
-		if !ok || r.Plan.Entries[i].Size != e.Size || r.Plan.TagText(r.Plan.Entries[i].ETag) != e.ETag {
+		if !ok || r.Plan.Entries.Size(i) != e.Size || r.Plan.TagText(r.Plan.Entries.At(i).ETag) != e.ETag {
 			return true // It is as without a manifest.
 		}
 		s, err := r.Volume.Stat(e.Path)

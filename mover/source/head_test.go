@@ -44,7 +44,7 @@ func TestAServerThatKnowsNoChecksums(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if info, err := c.Unchanged(t.Context(), p, p.Entries[0]); err != nil || info.Size != 3 {
+			if info, err := c.Unchanged(t.Context(), p, p.Entries.At(0)); err != nil || info.Size != 3 {
 				t.Errorf("%d bytes, %v", info.Size, err)
 			}
 		})

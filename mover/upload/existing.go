@@ -210,7 +210,7 @@ func (x *export) facts(e manifest.Entry) facts {
 	before, unchanged := x.last.here.unchanged(e, claim)
 	f.exists, f.unchanged = exists, unchanged
 	if exists {
-		object := x.there.plan.Entries[i]
+		object := x.there.plan.Entries.At(i)
 		f.ours = x.there.ours
 		f.sameSize = object.Size == e.Size
 		f.sameObject = before.ETag != "" && x.there.plan.TagText(object.ETag) == before.ETag
@@ -237,7 +237,7 @@ func (x *export) isOlder(ctx context.Context, key string) (bool, error) {
 // what is older than the run, whatever it holds: its tags and its encryption may be others.
 func (x *export) compareFile(ctx context.Context, e *manifest.Entry) (object, bool, error) {
 	i, _ := x.there.plan.Find(e.Path)
-	there := x.there.plan.Entries[i]
+	there := x.there.plan.Entries.At(i)
 	if older, err := x.isOlder(ctx, there.Key); older || err != nil {
 		return object{}, false, err
 	}

@@ -113,7 +113,7 @@ func (x *export) countGone() {
 		if !ok {
 			continue
 		}
-		if o := x.there.plan.Entries[i]; x.isExtra(path, o.Size, x.there.plan.TagText(o.ETag)) {
+		if o := x.there.plan.Entries.At(i); x.isExtra(path, o.Size, x.there.plan.TagText(o.ETag)) {
 			x.there.extra = append(x.there.extra, o.Key)
 		}
 	}

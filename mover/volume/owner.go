@@ -54,7 +54,7 @@ func (v *Volume) OwnersAreSet(p *plan.Plan, want wire.Files) bool {
 func (v *Volume) eachOwned(
 	p *plan.Plan, want wire.Files, visit func(root *os.Root, name string, mode *uint32) error,
 ) error {
-	for _, e := range p.Entries {
+	for _, e := range p.Entries.All() {
 		if e.IsDir() {
 			continue
 		}

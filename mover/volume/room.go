@@ -91,7 +91,7 @@ const blockBytes = 4 << 20
 func (r *Room) require(p *plan.Plan, dirs int64, have func(i int) (int64, bool)) {
 	block := max(r.blockSize, 1)
 	data, words := int64(0), int64(0)
-	for i, e := range p.Entries {
+	for i, e := range p.Entries.All() {
 		r.planBytes += e.Size
 		if e.IsDir() {
 			continue // Counted among the directories.

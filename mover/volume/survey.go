@@ -25,7 +25,7 @@ func (v *Volume) Survey(
 	w := &surveyor{Sweep: Sweep{Volume: v, Plan: p, Also: also}}
 	w.Keep = func(i int, stat *unix.Stat_t) bool {
 		w.found = append(w.found, i)
-		return stat.Size == p.Entries[i].Size
+		return stat.Size == p.Entries.Size(i)
 	}
 	err = w.directory(ctx, ".")
 	return w.foreign, w.found, err

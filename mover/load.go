@@ -226,12 +226,22 @@ func (t *transfer) saving(ctx context.Context, work func(context.Context) error)
 	err := work(ctx)
 	endKeeping()
 	if keepErr := <-kept; keepErr != nil {
-		return keepErr
+		return orReadOnly(keepErr, err)
 	}
 	if err != nil || t.volume.EachFile { // The last sync of all would not reach what is left.
 		return errors.Join(err, k.Checkpoint())
 	}
 	return nil
+}
+
+// orReadOnly is what a checkpoint failed for, or that the file system has become read-only, as work was told meanwhile:
+// the error of the device that a sync meets does not say that nothing can be written any more. Whose the volume is
+// explains more.
+func orReadOnly(checkpoint, work error) error {
+	if fault.ReasonOf(checkpoint) == "" && fault.IsReadOnly(work) {
+		return errors.Join(work, checkpoint)
+	}
+	return checkpoint
 }
 
 // finish proves the volume as a whole and makes it durable.
@@ -366,8 +376,7 @@ func (t *transfer) complete(ctx context.Context) error {
 	t.progress.enter(wire.Syncing)
 	start := time.Now() //nolint:forbidigo // Only ever subtracted from.
 	if err := t.volume.Sync(); err != nil {
-		t.journal.Distrust()
-		return err
+		return errors.Join(err, t.journal.Distrust())
 	}
 	t.fetcher.effort.synced = time.Since(start)
 	if err := t.journal.Owned(); err != nil {

@@ -177,7 +177,7 @@ func (t *transfer) recheck(ctx context.Context, list []int, refused error) error
 	t.progress.enter(wire.Verifying)
 	refused = errors.Join(refused, t.volume.Sync())
 	if refused != nil {
-		t.journal.Distrust()
+		refused = errors.Join(refused, t.journal.Distrust())
 	}
 	if !t.journal.Distrusted() && len(list) > 0 {
 		err := t.saving(ctx, func(ctx context.Context) error { return t.compareAll(ctx, list) })

@@ -26,6 +26,11 @@ func readOnly(err error) *Failure {
 		"node and at the storage: a file system becomes read-only after an error of its device").Because(err)
 }
 
+// IsReadOnly tells that a file system takes no write.
+func IsReadOnly(err error) bool {
+	return ReasonOf(err) == wire.VolumeReadOnly || errors.Is(err, unix.EROFS)
+}
+
 // NotWritable makes a permission problem the user's and leaves the rest alone.
 func NotWritable(err error) error {
 	if errors.Is(err, unix.EROFS) {

@@ -124,12 +124,28 @@ func (j *Journal) inherit() error {
 		return err //nolint:wrapcheck // As above.
 	})
 	if err = errors.Join(err, to.Flush()); errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		err = j.file.Truncate(int64(len(j.own.Line())))
-		_, seekErr := j.file.Seek(0, io.SeekEnd)
-		return errors.Join(err, seekErr)
+		return j.beginAnew()
 	}
 	return err
 }
+
+// beginAnew leaves the header alone.
+func (j *Journal) beginAnew() error {
+	err := j.file.Truncate(int64(len(j.own.Line())))
+	_, seekErr := j.file.Seek(0, io.SeekEnd)
+	return errors.Join(err, seekErr)
+}
+
+// Forget makes durable that nothing is noted any more, before what was noted is removed.
+func (j *Journal) Forget() error {
+	if err := errors.Join(j.beginAnew(), j.file.Sync()); err != nil {
+		return fmt.Errorf("write the journal: %w", err)
+	}
+	return nil
+}
+
+// fsync is os.File.Sync; a test looks in its place.
+var fsync = (*os.File).Sync
 
 // syncDir makes the names in a directory durable.
 func syncDir(root *os.Root, dir string) error {
@@ -137,7 +153,7 @@ func syncDir(root *os.Root, dir string) error {
 	if err != nil {
 		return err //nolint:wrapcheck // takeOver says what failed.
 	}
-	return errors.Join(f.Sync(), f.Close())
+	return errors.Join(fsync(f), f.Close())
 }
 
 // Replay shows what earlier movers noted.
@@ -157,22 +173,28 @@ func (j *Journal) Replay(visit func(Line)) error {
 // empty reads them from the device, and whether it sees the mark does not matter.
 const journalDoubt = wire.JournalDir + "/unsynced"
 
-// Distrust sets the mark. It may fail with the device; the volume is read-only then.
-func (j *Journal) Distrust() {
-	if f, err := j.root.OpenFile(journalDoubt, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW, journalMode); err == nil {
+// Distrust sets the mark. It may fail with the device; that the volume is read-only then is returned, and explains what
+// the device has refused. Whatever has its name is the mark, and is not opened: a FIFO would wait for a reader.
+func (j *Journal) Distrust() error {
+	f, err := j.root.OpenFile(journalDoubt, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, journalMode)
+	if err == nil {
 		_ = f.Close()
 	}
+	if errors.Is(err, unix.EROFS) {
+		return err //nolint:wrapcheck // Callers add it to what they say.
+	}
+	return nil
 }
 
-// Distrusted reports whether an earlier mover set the mark.
+// Distrusted reports whether an earlier mover set the mark. Where nobody can look for it, one may have.
 func (j *Journal) Distrusted() bool {
 	_, err := j.root.Lstat(journalDoubt)
-	return err == nil
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // Trust takes the mark away, once nothing that it speaks of is left.
 func (j *Journal) Trust() error {
-	if err := j.root.Remove(journalDoubt); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := j.root.RemoveAll(journalDoubt); err != nil {
 		return fmt.Errorf("write the journal: %w", fault.NotWritable(err))
 	}
 	return nil
@@ -215,14 +237,10 @@ func (j *Journal) inPlace() error {
 	return nil
 }
 
-// Add appends lines and makes them durable. The caller has synced their data.
+// Add appends lines, and makes all that was appended durable. The caller has synced their data.
 func (j *Journal) Add(lines []Line) error {
-	var b bytes.Buffer
-	for _, l := range lines {
-		b.Write(l.Line())
-	}
-	if _, err := j.file.Write(b.Bytes()); err != nil {
-		return fmt.Errorf("write journal: %w", err)
+	if err := j.append(lines); err != nil {
+		return err
 	}
 	if err := j.file.Sync(); err != nil {
 		return fmt.Errorf("write journal: %w", err)
@@ -230,11 +248,32 @@ func (j *Journal) Add(lines []Line) error {
 	return nil
 }
 
-// Remove removes the journal of a volume that is complete.
+// append is Add without a sync, for who has more lines than should be in memory at once. They are written as a whole:
+// others write to the journal, too.
+func (j *Journal) append(lines []Line) error {
+	var b bytes.Buffer
+	for _, l := range lines {
+		b.Write(l.Line())
+	}
+	if _, err := j.file.Write(b.Bytes()); err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	return nil
+}
+
+// Remove removes the journal of a volume that is complete, before the marks beside it, also as a power loss leaves it:
+// without one of them, and with the journal, the volume would be taken for what it is not.
 func (j *Journal) Remove() error {
 	j.removing.Store(true)
 	j.Close() // NFS keeps the name of a file that is open.
-	if err := j.root.RemoveAll(wire.JournalDir); err != nil {
+	err := j.root.Remove(JournalName)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = syncDir(j.root, wire.JournalDir)
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = j.root.RemoveAll(wire.JournalDir)
+	}
+	if err != nil {
 		return fmt.Errorf("remove journal: %w", err)
 	}
 	return nil

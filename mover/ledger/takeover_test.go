@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -107,5 +109,67 @@ func TestAJournalThatWasRemoved(t *testing.T) {
 	defer next.Close()
 	if err := j.Owned(); !tellsOfAnother(err) {
 		t.Errorf("the error is %v, want another claim to be told of", err)
+	}
+}
+
+// TestTheMarkOfARefusal is whatever has its name: nothing of that kind holds a mover up, and it can be taken away.
+func TestTheMarkOfARefusal(t *testing.T) {
+	for name, create := range map[string]func(path string) error{
+		"nothing":     func(string) error { return nil },
+		"a file":      func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"a FIFO":      func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"a link":      func(path string) error { return os.Symlink("elsewhere", path) },
+		"a directory": func(path string) error { return os.MkdirAll(filepath.Join(path, "with", "more"), 0o700) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := scratch(t)
+			j, err := TakeOver(root, headerOf("claim"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer j.Close()
+			mark := filepath.Join(root.Name(), journalDoubt)
+			if err := create(mark); err != nil {
+				t.Fatal(err)
+			}
+			if found := j.Distrusted(); found != (name != "nothing") {
+				t.Errorf("a mark is found: %v", found)
+			}
+			set := make(chan struct{})
+			go func() { defer close(set); _ = j.Distrust() }()
+			select {
+			case <-set:
+			case <-time.After(30 * time.Second):
+				t.Fatal("the mover waits for who reads the mark")
+			}
+			if _, err := os.Lstat(filepath.Join(filepath.Dir(mark), "elsewhere")); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("what the mark links to is there (%v)", err)
+			}
+			if !j.Distrusted() {
+				t.Error("the mark is not found")
+			}
+			if err := j.Trust(); err != nil || j.Distrusted() {
+				t.Errorf("the mark stays: %v", err)
+			}
+		})
+	}
+}
+
+// TestAMarkThatCannotBeLookedFor counts: what it speaks of may be in memory alone.
+func TestAMarkThatCannotBeLookedFor(t *testing.T) {
+	root := scratch(t)
+	j, err := TakeOver(root, headerOf("claim"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	if j.Distrusted() {
+		t.Error("a new volume has the mark")
+	}
+	if err := root.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !j.Distrusted() {
+		t.Error("nobody can look for the mark, and it is taken for not there")
 	}
 }

@@ -49,8 +49,17 @@ func (k *Checkpointer) Run(ctx context.Context, stop context.CancelCauseFunc) er
 	return err
 }
 
-// checkpoints makes one after the other. A sync may hold up writers, so a slow device is given four
-// times as long as its last one took.
+// longestPause is for devices on which a sync takes long. What arrives in a pause is fetched again after a crash.
+// There is no bound in bytes: whoever loads fast loses more of them, and has them back as fast.
+const longestPause = 30 * time.Second
+
+// pause is how long the next checkpoint waits after one that took so long. A sync may hold up writers, so a slow
+// device is given four times as long.
+func pause(every, took time.Duration) time.Duration {
+	return max(every, min(4*took, longestPause))
+}
+
+// checkpoints makes one after the other.
 func (k *Checkpointer) checkpoints(ctx context.Context) error {
 	timer := time.NewTimer(k.Every)
 	defer timer.Stop()
@@ -62,7 +71,7 @@ func (k *Checkpointer) checkpoints(ctx context.Context) error {
 			if err := k.Checkpoint(); err != nil {
 				return err
 			}
-			timer.Reset(max(k.Every, 4*time.Since(start)))
+			timer.Reset(pause(k.Every, time.Since(start)))
 		}
 	}
 }
@@ -89,7 +98,7 @@ func Guard(ctx context.Context, every time.Duration, owned func() error, stop co
 // before, and how much of large files had arrived. When the device refuses data, the files in question are removed:
 // read again they might come from memory and look sound. A sync may hang for as long as it takes
 // another mover to load the volume anew: its files are not removed.
-func (k *Checkpointer) Checkpoint() error { //nolint:gocyclo // The order is what matters, and is read at once.
+func (k *Checkpointer) Checkpoint() error {
 	if err := k.Journal.Owned(); err != nil {
 		return err
 	}
@@ -97,14 +106,9 @@ func (k *Checkpointer) Checkpoint() error { //nolint:gocyclo // The order is wha
 	if len(pending) == 0 && len(parts) == 0 {
 		return nil
 	}
-	lines := make([]Line, 0, len(pending)+len(parts))
-	for _, i := range pending {
-		if l, ok := k.describe(int(i)); ok {
-			lines = append(lines, l)
-		}
-	}
+	verified := k.found(pending)
 	if err := k.sync(pending, parts); err != nil {
-		k.Journal.Distrust()
+		err = errors.Join(err, k.Journal.Distrust())
 		if lost := k.Journal.Owned(); lost != nil {
 			return errors.Join(lost, err)
 		}
@@ -113,16 +117,10 @@ func (k *Checkpointer) Checkpoint() error { //nolint:gocyclo // The order is wha
 		}
 		return err
 	}
-	verified := len(lines)
-	for i, x := range parts {
-		for _, r := range x {
-			lines = append(lines, k.Ledger.part(i, r))
-		}
-	}
-	if err := k.Journal.Add(lines); err != nil {
+	if err := k.note(verified, parts); err != nil {
 		return err
 	}
-	if verified > 0 || k.Ledger.Partial.beyond(parts) {
+	if len(verified) > 0 || k.Ledger.Partial.beyond(parts) {
 		k.Progressed()
 	}
 	k.Ledger.Partial.Note(parts)
@@ -173,19 +171,4 @@ func (l *Ledger) Grew(j *Journal, i int, r plan.Range, crc uint64) {
 	line := l.part(i, r)
 	line.Sum, line.Summed = crc, true
 	_, _ = j.file.Write(line.Line())
-}
-
-func (k *Checkpointer) describe(i int) (Line, bool) {
-	e := k.Ledger.Plan.Entries.At(i)
-	stat, err := k.Volume.Stat(e.Path)
-	if err != nil || !k.Ledger.IsFile(i, plan.IdentityOf(&stat)) {
-		return Line{}, false
-	}
-	return Line{
-		Path:    e.Path,
-		Size:    e.Size,
-		ModTime: stat.Mtim.Nano(),
-		By:      k.Ledger.Method(i),
-		ETag:    k.Ledger.Plan.TagText(e.ETag),
-	}, true
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -204,4 +205,69 @@ func TestAMoverWhoseSyncHangsIsFenced(t *testing.T) {
 	}
 	close(v.end)
 	<-ended
+}
+
+func TestPauseAfterACheckpoint(t *testing.T) {
+	for _, tt := range []struct{ every, took, want time.Duration }{
+		{2 * time.Second, 0, 2 * time.Second},
+		{2 * time.Second, 500 * time.Millisecond, 2 * time.Second},
+		{2 * time.Second, time.Second, 4 * time.Second},
+		{2 * time.Second, 7 * time.Second, 28 * time.Second},
+		{2 * time.Second, 8 * time.Second, 30 * time.Second},
+		{2 * time.Second, time.Hour, 30 * time.Second},
+		{time.Minute, 0, time.Minute},
+		{time.Minute, time.Hour, time.Minute},
+	} {
+		if got := pause(tt.every, tt.took); got != tt.want {
+			t.Errorf("every %s, and %s after one that took %s, want %s", tt.every, got, tt.took, tt.want)
+		}
+	}
+}
+
+// slow is a volume of which each sync takes its time, while more of a large file arrives.
+type slow struct {
+	refusing
+
+	takes  []time.Duration
+	begun  []time.Time
+	arrive func(syncs int)
+}
+
+func (v *slow) Sync() error {
+	v.begun = append(v.begun, time.Now())
+	v.arrive(len(v.begun))
+	time.Sleep(v.takes[len(v.begun)-1]) //nolint:forbidigo // The clock is the test's own.
+	return nil
+}
+
+// TestCheckpointsOfASlowVolume: a device that takes a minute once is asked again soon.
+func TestCheckpointsOfASlowVolume(t *testing.T) {
+	dir, _, j := ownVolume(t)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancelCause(t.Context())
+		defer stop(nil)
+		l := New(planOf(plan.Entry{Key: "large", Path: "large", Size: 100 * PartialStep}))
+		v := &slow{refusing: refusing{dir: dir}, takes: []time.Duration{0, time.Second, time.Minute, 0, 0}}
+		v.arrive = func(syncs int) {
+			l.Partial.Reached(0, int64(syncs+1)*PartialStep)
+			if syncs == len(v.takes) {
+				stop(nil)
+			}
+		}
+		l.Partial.Reached(0, PartialStep)
+		began := time.Now()
+		k := &Checkpointer{Volume: v, Ledger: l, Journal: j, Every: 2 * time.Second, Progressed: func() {}}
+		if err := k.Run(ctx, stop); err != nil {
+			t.Fatal(err)
+		}
+		var got []time.Duration
+		for _, at := range v.begun {
+			got = append(got, at.Sub(began))
+		}
+		// After one that took 1 s it waits for 4 s, and after one that took 60 s for 30 s.
+		want := []time.Duration{2 * time.Second, 4 * time.Second, 9 * time.Second, 99 * time.Second, 101 * time.Second}
+		if !slices.Equal(got, want) {
+			t.Errorf("it syncs after %s, want %s", got, want)
+		}
+	})
 }

@@ -6,10 +6,11 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"unicode/utf8"
+
+	"github.com/s3populator/s3populator/mover/plan"
 )
 
 // Bytes is text that need not be UTF-8, such as the target of a link. In JSON it is a string
@@ -59,6 +60,10 @@ func (m Manifest) Write(to io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("write manifest: %w", err)
 		}
+		if len(line) > mostText { // Nobody could read it.
+			return fmt.Errorf("write manifest: the extended attributes of %s take more than 16 MiB; remove some of them",
+				plan.Quote(e.Path))
+		}
 		if i > 0 {
 			_ = w.WriteByte(',')
 		}
@@ -70,30 +75,4 @@ func (m Manifest) Write(to io.Writer) error {
 		return fmt.Errorf("write manifest: %w", err)
 	}
 	return nil
-}
-
-// Read reads a whole manifest and checks it. One of a later schema, or with a byte missing, is an error.
-func Read(from io.Reader) (Manifest, error) {
-	var whole struct {
-		Header
-		Entries *[]Entry `json:"entries"`
-	}
-	d := json.NewDecoder(from)
-	if err := d.Decode(&whole); err != nil {
-		return Manifest{}, fmt.Errorf("read manifest: %w", err)
-	}
-	switch {
-	case whole.SchemaVersion != SchemaVersion:
-		return Manifest{}, fmt.Errorf("read manifest: its schemaVersion is %d, only %d is known; "+
-			"use the version of the mover that wrote it", whole.SchemaVersion, SchemaVersion)
-	case whole.Entries == nil:
-		return Manifest{}, errors.New("read manifest: it has no entries")
-	case d.More():
-		return Manifest{}, errors.New("read manifest: data after the JSON object")
-	}
-	m := Manifest{Header: whole.Header, Entries: *whole.Entries}
-	if err := m.Check(); err != nil {
-		return Manifest{}, fmt.Errorf("read manifest: %w", err)
-	}
-	return m, nil
 }

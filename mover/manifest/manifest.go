@@ -40,6 +40,19 @@ type Header struct {
 	// Spared are objects of files that were not found, below the same prefix, and were not deleted because the scan did
 	// not settle: path, size and entity tag. They are no part of the export.
 	Spared []Entry `json:"spared,omitempty"`
+	// Lacks is none in a manifest of before there was this, which may have some.
+	Lacks Lacks `json:"lacks,omitzero"`
+}
+
+// Lacks counts what a run has left out, and where somebody wrote to the volume meanwhile. The report of its mover may
+// be lost, and whether a volume is given up depends on these.
+type Lacks struct {
+	Changed   int64 `json:"changed,omitempty"`   // Files that changed each time that they were read.
+	Gone      int64 `json:"gone,omitempty"`      // Files that were removed or renamed after the scan.
+	Unsettled int64 `json:"unsettled,omitempty"` // Directories that changed each time that they were looked at.
+	Unsafe    int64 `json:"unsafe,omitempty"`    // Paths that cannot be keys.
+	Kept      int64 `json:"kept,omitempty"`      // Directories of the storage that are not empty.
+	Special   int64 `json:"special,omitempty"`   // Sockets, FIFOs and devices.
 }
 
 // Manifest is a whole record. Entries are sorted bytewise by path.
@@ -79,6 +92,11 @@ type Entry struct {
 	XAttrs     []XAttr `json:"xattrs,omitempty"` // Those whose name begins with "user.", sorted by name.
 }
 
+// IsObject tells that an object of this size and entity tag is the one that was exported. Some servers tell no tags.
+func (e Entry) IsObject(size int64, etag string) bool {
+	return size == e.Size && (etag == e.ETag || etag == "" || e.ETag == "")
+}
+
 // XAttr is one extended attribute.
 type XAttr struct {
 	Name  Bytes  `json:"name"`
@@ -113,66 +131,3 @@ func Digest(entries []Entry) (string, error) {
 	}
 	return all.Digest(), nil
 }
-
-// Check refuses a manifest that no export leaves: it comes from a bucket, where others may write.
-func (m Manifest) Check() error {
-	parents := map[string]bool{} // Paths that nothing may be below.
-	for i, e := range m.Entries {
-		if i > 0 && m.Entries[i-1].Path >= e.Path {
-			return fmt.Errorf("entry %s is not after the one before", plan.Quote(e.Path))
-		}
-		if problem := e.problem(); problem != "" {
-			return fmt.Errorf("entry %s: %s", plan.Quote(e.Path), problem)
-		}
-		for at, c := range []byte(e.Path) {
-			if c == '/' && parents[e.Path[:at]] {
-				return fmt.Errorf("entry %s is below a file or link", plan.Quote(e.Path))
-			}
-		}
-		if e.Type != Directory {
-			parents[e.Path] = true
-		}
-	}
-	digest, err := Digest(m.Entries)
-	if err != nil {
-		return err
-	}
-	if digest != m.Digest {
-		return fmt.Errorf("its digest is %s, that of its entries %s", plan.Quote(m.Digest), digest)
-	}
-	return nil
-}
-
-func (e Entry) problem() string {
-	switch {
-	case e.Path == "":
-		return "it has no path"
-	case plan.CheckTarget(e.Path) != "":
-		return plan.CheckTarget(e.Path)
-	case !slices.Contains([]Type{File, Directory, Link}, e.Type):
-		return "unknown type " + plan.Quote(string(e.Type))
-	case e.Size < 0 || e.Type != File && e.Size != 0:
-		return "its size is impossible"
-	case e.Type != Link && e.Target != "":
-		return "it has a target and is no link"
-	case e.Type == Link && !e.Target.isTarget():
-		return "its target is impossible"
-	}
-	return e.attributeProblem()
-}
-
-func (e Entry) attributeProblem() string {
-	const bits = 0o7777
-	if e.Mode&^bits != 0 {
-		return "its mode has bits that are no permissions"
-	}
-	for _, x := range e.XAttrs {
-		if !strings.HasPrefix(string(x.Name), "user.") {
-			return "it has an attribute that is not of the user"
-		}
-	}
-	return ""
-}
-
-// isTarget reports whether a link can hold the text.
-func (b Bytes) isTarget() bool { return b != "" && strings.IndexByte(string(b), 0) < 0 }

@@ -4,6 +4,7 @@ package manifest_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func sample(t *testing.T, change func(*manifest.Manifest)) manifest.Manifest {
 		},
 		Entries: []manifest.Entry{
 			{Path: "-rf", Type: manifest.File, ETag: emptyTag, Mode: 0o644, ModTime: -1, Inode: 1 << 63},
-			{Path: "a", Type: manifest.Directory, Mode: 0o2775, UID: 1000, GID: 1<<32 - 1},
+			{Path: "a", Type: manifest.Directory, Mode: 0o2775, UID: 1000, GID: 1<<32 - 2},
 			{
 				Path: "a/new\nline <&> %41+", Type: manifest.File, Size: 1 << 40, ETag: emptyTag + "-7",
 				Checksum: "CRC64NVME:AA==",
@@ -63,7 +64,10 @@ func TestAManifestIsReadAsItWasWritten(t *testing.T) {
 	t.Parallel()
 	for name, m := range map[string]manifest.Manifest{
 		"all kinds of entries": sample(t, func(*manifest.Manifest) {}),
-		"no entries":           sample(t, func(m *manifest.Manifest) { m.Entries = []manifest.Entry{} }),
+		"what was spared": sample(t, func(m *manifest.Manifest) {
+			m.Spared = []manifest.Entry{{Path: "gone", Type: manifest.File, Size: 7, ETag: emptyTag}}
+		}),
+		"no entries": sample(t, func(m *manifest.Manifest) { m.Entries = []manifest.Entry{} }),
 	} {
 		got, err := manifest.Read(bytes.NewReader(write(t, m)))
 		if err != nil {
@@ -111,6 +115,8 @@ func TestAManifestThatNoExportLeavesIsRefused(t *testing.T) {
 		"an unknown type":     {entry(func(e *manifest.Entry) { e.Type = "socket" }), "unknown type"},
 		"a negative size":     {entry(func(e *manifest.Entry) { e.Size = -1 }), "size"},
 		"a file's type bits":  {entry(func(e *manifest.Entry) { e.Mode = 0o100644 }), "mode"},
+		"no owner":            {entry(func(e *manifest.Entry) { e.UID = 1<<32 - 1 }), "no owner"},
+		"no group":            {entry(func(e *manifest.Entry) { e.GID = 1<<32 - 1 }), "no group"},
 		"a link to nowhere":   {add(manifest.Entry{Path: last, Type: manifest.Link}), "target"},
 		"a link with a NUL":   {add(manifest.Entry{Path: last, Type: manifest.Link, Target: "a\x00"}), "target"},
 		"a file with a target": {
@@ -140,9 +146,79 @@ func TestAManifestThatNoExportLeavesIsRefused(t *testing.T) {
 		})
 	}
 	now := string(write(t, sample(t, func(*manifest.Manifest) {})))
+	for name, test := range map[string]struct{ text, want string }{
+		"entries twice":             {strings.Replace(now, `"entries"`, `"entries":[],"entries"`, 1), "entries twice"},
+		"no entries":                {strings.Replace(now, `"entries"`, `"others"`, 1), "no entries"},
+		"nothing for entries":       {`{"schemaVersion":1,"entries":null}`, "is to be"},
+		"a list":                    {"[" + now + "]", "is to be"},
+		"a bracket behind it":       {now + "]", "invalid"},
+		"another one behind it":     {now + now, "data after"},
+		"text behind it":            {now + "x", "invalid"},
+		"entries without a comma":   {strings.Replace(now, ",\n{", "\n{", 1), "comma"},
+		"entries with one too many": {strings.Replace(now, "\n]", ",]", 1), "invalid"},
+	} {
+		if _, err := manifest.Read(strings.NewReader(test.text)); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want an error with %q", name, err, test.want)
+		}
+	}
 	later := strings.Replace(now, `"schemaVersion":1`, `"schemaVersion":2`, 1)
-	if _, err := manifest.Read(strings.NewReader(later)); err == nil || !strings.Contains(err.Error(), "schemaVersion") {
-		t.Errorf("one of a later schema: %v", err)
+	other := strings.Replace(later, `"type":"file"`, `"type":"socket"`, 1)
+	for _, text := range []string{later, other} {
+		if _, err := manifest.Read(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), "schemaVersion") {
+			t.Errorf("one of a later schema: %v", err)
+		}
+	}
+}
+
+// Tools that sort names put the entries before what is said once.
+func TestAManifestIsReadInAnyOrder(t *testing.T) {
+	t.Parallel()
+	m := sample(t, func(*manifest.Manifest) {})
+	var parts map[string]json.RawMessage
+	if err := json.Unmarshal(write(t, m), &parts); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := manifest.Read(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(m, got); diff != "" {
+		t.Errorf("another one was read (-want +got):\n%s", diff)
+	}
+}
+
+// Between a file and what would be below it may stand others, which begin with its name.
+func TestNoEntryIsBelowAFileOrLink(t *testing.T) {
+	t.Parallel()
+	names := []string{"a", "a!", "a!/x", "a-b", "a/b", "a/b.c", "a/b/c", "a0", "b", "b/a"} // Sorted.
+	for set := range 1 << len(names) {
+		var m manifest.Manifest
+		below := false
+		for i, name := range names {
+			if set&(1<<i) == 0 {
+				continue
+			}
+			for _, e := range m.Entries {
+				below = below || strings.HasPrefix(name, e.Path+"/")
+			}
+			e := manifest.Entry{Path: name, Type: manifest.File, ETag: emptyTag}
+			if i%3 == 0 {
+				e = manifest.Entry{Path: name, Type: manifest.Link, Target: "x"}
+			}
+			m.Entries = append(m.Entries, e)
+		}
+		m.Digest, _ = manifest.Digest(m.Entries)
+		err := m.Check()
+		if refused := err != nil && strings.Contains(err.Error(), "below a file or link"); refused != below {
+			t.Fatalf("%v: %v, want it refused: %v", m.Entries, err, below)
+		}
+		if !below && err != nil {
+			t.Fatalf("%v: %v", m.Entries, err)
+		}
 	}
 }
 

@@ -83,10 +83,22 @@ func (t *transfer) recognise(ctx context.Context, o volume.Occupancy) error {
 	if err == nil && t.whole {
 		return nil
 	}
-	if fault.ReasonOf(err) == wire.VolumeNotEmpty {
-		return err
+	return t.unrecognised(o, err)
+}
+
+// unrecognised says also what else a volume may be that is not empty: nobody knows of a mover of this claim that came
+// and went while no manager ran, and its volume is not that of a careless storage class.
+func (t *transfer) unrecognised(o volume.Occupancy, err error) *fault.Failure {
+	f, known := errors.AsType[*fault.Failure](err)
+	if !known || f.Reason != wire.VolumeNotEmpty {
+		f = o.Refusal().Because(err)
+		if err != nil {
+			f.Message += ". Whether it is what is selected cannot be told: " + t.faults.Classify(err).Message
+		}
 	}
-	return o.Refusal().Because(err)
+	f.Message += ". If a mover of this claim has filled it, and was gone before a manager had seen that, " +
+		"create the claim again"
+	return f
 }
 
 // prove accepts a volume without a journal whose every entry is one that the

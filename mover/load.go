@@ -351,14 +351,14 @@ func (t *transfer) replaced(i int) error {
 	)
 }
 
-func (t *transfer) setOwners() error {
+func (t *transfer) setOwners(ctx context.Context) error {
 	if t.request.Files == (wire.Files{}) {
 		return nil
 	}
 	if err := t.journal.Owned(); err != nil {
 		return err
 	}
-	return t.volume.SetOwners(t.plan, t.request.Files)
+	return t.volume.SetOwners(ctx, t.plan, t.request.Files)
 }
 
 // complete makes everything durable, then removes the journal, then makes that durable. So
@@ -370,7 +370,7 @@ func (t *transfer) complete(ctx context.Context) error {
 	if err := t.restoreAttributes(ctx); err != nil {
 		return err
 	}
-	if err := t.setOwners(); err != nil {
+	if err := t.setOwners(ctx); err != nil {
 		return err
 	}
 	t.progress.enter(wire.Syncing)

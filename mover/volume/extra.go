@@ -45,7 +45,13 @@ func (f FileSet) Add(s *unix.Stat_t) { f[[2]uint64{s.Dev, s.Ino}] = true }
 func (f FileSet) has(s *unix.Stat_t) bool { return f[[2]uint64{s.Dev, s.Ino}] }
 
 // hiddenNames begin the names of files that are removed and still open, on NFS and FUSE.
-var hiddenNames = []string{".nfs", ".fuse_hidden"}
+var hiddenNames = []string{".nfs", fuseHidden}
+
+const fuseHidden = ".fuse_hidden"
+
+func isHidden(name string) bool {
+	return slices.ContainsFunc(hiddenNames, func(start string) bool { return strings.HasPrefix(name, start) })
+}
 
 // Run removes. What is below the directory is the plan afterwards, and what was left alone.
 func (x *Extra) Run(ctx context.Context) error { return x.directory(ctx, x.Dir) }
@@ -103,10 +109,9 @@ func (x *Extra) below(ctx context.Context, name string) error {
 func (x *Extra) isExtra(planned string, stat *unix.Stat_t) bool {
 	name := path.Base(planned)
 	_, wanted := x.Plan.Find(planned)
-	hidden := slices.ContainsFunc(hiddenNames, func(start string) bool { return strings.HasPrefix(name, start) })
 	others := isTemporary(name) && !x.Volume.isOfThisRun(name) && time.Unix(stat.Mtim.Unix()).After(x.Before)
 	ofSource := strings.HasPrefix(planned, x.Start) && x.Filter.Selects(planned)
-	return ofSource && !wanted && !hidden && !others && !x.Verified.has(stat)
+	return ofSource && !wanted && !isHidden(name) && !others && !x.Verified.has(stat)
 }
 
 func (x *Extra) remove(in *os.File, name string) error {

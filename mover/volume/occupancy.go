@@ -123,7 +123,9 @@ func (v *Volume) Look(journal Ownership, own []string) (Occupancy, error) {
 func (v *Volume) lookBeside(o *Occupancy, own []string) error {
 	err := eachEntry(v.Root, wire.JournalDir, func(e os.DirEntry) bool {
 		name := wire.JournalDir + "/" + e.Name()
-		if !slices.Contains(own, name) && !strings.HasPrefix(e.Name(), ".nfs") { // NFS renames what is open and removed.
+		// NFS renames what is open and removed. No attempt makes a directory there.
+		left := (slices.Contains(own, name) || strings.HasPrefix(e.Name(), ".nfs")) && !e.IsDir()
+		if !left {
 			o.Journal, o.Foreign = Somebody, append(o.Foreign, plan.Quote(name))
 		}
 		return len(o.Foreign) < examples

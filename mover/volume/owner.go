@@ -3,6 +3,7 @@
 package volume
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,11 +21,14 @@ import (
 // verified: an attempt must be able to read and remove what an earlier one wrote. Directories
 // come last and the deepest first. What is right already is left alone, so that nothing is
 // asked of a file system that knows no owners.
-func (v *Volume) SetOwners(p *plan.Plan, want wire.Files) error {
+func (v *Volume) SetOwners(ctx context.Context, p *plan.Plan, want wire.Files) error {
 	if want == (wire.Files{}) {
 		return nil
 	}
 	return v.eachOwned(p, want, func(root *os.Root, name string, mode *uint32) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		return v.Durably(root, name, func() error { return own(root, name, want, mode) })
 	})
 }

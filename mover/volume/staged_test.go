@@ -308,7 +308,7 @@ func TestOwnersAndModesAreSynced(t *testing.T) {
 	}
 	defer v.Close()
 	v.EachFile = true
-	err = v.SetOwners(p, wire.Files{Mode: new(uint32(0)), DirMode: new(uint32(0o700))})
+	err = v.SetOwners(t.Context(), p, wire.Files{Mode: new(uint32(0)), DirMode: new(uint32(0o700))})
 	if got := synced(); err != nil || len(got) != 2 {
 		t.Errorf("synced were %q (%v), want the file and its directory", got, err)
 	}

@@ -52,12 +52,10 @@ func (s *Sweep) directory(ctx context.Context, dir string) error {
 	if err != nil {
 		return fmt.Errorf("read directory %s: %w", plan.Quote(dir), err)
 	}
-	if len(extra) > 0 {
-		if err := s.Owned(); err != nil {
+	for _, name := range extra {
+		if err := s.Owned(); err != nil { // The removal before may have hung for as long as another mover needs.
 			return err
 		}
-	}
-	for _, name := range extra {
 		if err := s.Volume.Root.RemoveAll(name); err != nil {
 			return fmt.Errorf("remove %s: %w", plan.Quote(name), fault.NotWritable(err))
 		}

@@ -5,6 +5,7 @@ package mover
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/ledger"
@@ -29,6 +30,13 @@ type deviceLoad struct {
 	plan   *plan.Plan
 	prover *proof.Prover
 	device *volume.Device
+	// target is what the engine of our own writes to, from its first round on. The manifest is what tells the next
+	// mover that bytes are of this object, where it may go on with them, and most is how many any mover had there.
+	target   *nativeDevice
+	manifest string
+	most     int64
+	// atOnce is set once the end has shown that nothing but the size can be compared.
+	atOnce atomic.Bool
 	// arrived is the CRC64NVME of the bytes that came.
 	arrived uint64
 }
@@ -52,7 +60,9 @@ func (m *mover) fillDevice(ctx context.Context) (*ledger.Ledger, error) {
 		by, err = d.fill(ctx, e)
 	}
 	if err != nil {
-		return nil, d.ended(err)
+		err = d.ended(err)
+		d.leave(ctx, err)
+		return nil, err
 	}
 	l.Verified(0, by, plan.Identity{}, true)
 	return l, nil
@@ -196,12 +206,11 @@ func (d *deviceLoad) isComplete(ctx context.Context, e plan.Entry) (proof.Method
 	if err != nil || want.Method == proof.BySize {
 		return proof.Unverified, err
 	}
-	// What an attempt wrote whose sync failed is in memory only: a sync that succeeds, and
-	// pages that are dropped after it, make the device itself answer.
-	if err := d.device.Sync(); err != nil {
+	found, err := d.device.Content(e.Size, nil)
+	if err != nil {
 		return proof.Unverified, err
 	}
-	by, err := d.readBack(ctx, e, want, nil)
+	by, err := d.readBack(ctx, e, want, found)
 	if errors.Is(err, fault.ErrDiffers) || by == proof.BySize {
 		return proof.Unverified, nil
 	}

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -90,5 +93,27 @@ func TestASmallObjectOnADevice(t *testing.T) {
 			b.mustBeDone(b.run())
 			b.mustBeOnDevice(content(3, size))
 		})
+	}
+}
+
+// TestEachRoundOfADeviceLooksWhoseItIs before it writes, however soon it follows the one before.
+func TestEachRoundOfADeviceLooksWhoseItIs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "device")
+	mustDo(t, os.WriteFile(path, make([]byte, 1<<20), 0o600))
+	take := func(pod string) *volume.Device {
+		to, err := volume.OpenDevice(path, plan.Header{Claim: "claim", Pod: pod, Request: "r"})
+		mustDo(t, err)
+		t.Cleanup(to.Close)
+		mustDo(t, to.TakeOver())
+		return to
+	}
+	d := &deviceLoad{device: take("old"), progress: &progress{}, target: &nativeDevice{size: 1 << 20}}
+	d.writer()
+	_, err := d.target.WriteAt(bytes.Repeat([]byte{1}, 4096), plan.HeaderSize)
+	mustDo(t, err)
+	take("new")
+	d.writer()
+	if _, err := d.target.WriteAt(bytes.Repeat([]byte{2}, 4096), plan.HeaderSize); fault.ReasonOf(err) != wire.Fenced {
+		t.Errorf("a mover that was superseded begins a round: %v", err)
 	}
 }

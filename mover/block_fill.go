@@ -24,10 +24,23 @@ func (d *deviceLoad) fill(ctx context.Context, e plan.Entry) (proof.Method, erro
 	if err != nil {
 		return proof.Unverified, err
 	}
+	if err := d.begin(ctx, e, want); err != nil {
+		return proof.Unverified, err
+	}
 	for round := 1; ; round++ {
 		by, err := d.write(ctx, e, want)
 		if err == nil {
 			return by, nil
+		}
+		if errors.Is(err, errNotAtOnce) { // Once for each round that failed, as nothing is there after it.
+			d.log.printf("%v", err)
+			d.atOnce.Store(true)
+			d.forget()
+			round--
+			continue
+		}
+		if errors.Is(err, fault.ErrDiffers) {
+			d.forget()
 		}
 		f := d.faults.Classify(err)
 		if errors.Is(err, fault.ErrDiffers) {
@@ -45,7 +58,7 @@ func (d *deviceLoad) fill(ctx context.Context, e plan.Entry) (proof.Method, erro
 func (d *deviceLoad) write(ctx context.Context, e plan.Entry, want proof.Expectation) (proof.Method, error) {
 	d.progress.enter(wire.Transferring)
 	d.fetcher.effort.begin()
-	to := d.device.Writer()
+	to, atOnce := d.writer()
 	if err := d.fetch(ctx, e, to); err != nil {
 		if _, changed := d.source.Unchanged(ctx, d.plan, e); fault.ReasonOf(changed) == wire.SourceChanged {
 			return proof.Unverified, changed
@@ -55,12 +68,17 @@ func (d *deviceLoad) write(ctx context.Context, e plan.Entry, want proof.Expecta
 	d.fetcher.effort.transferred()
 	d.progress.enter(wire.Syncing)
 	start := time.Now() //nolint:forbidigo // Only ever subtracted from.
-	if err := d.device.Sync(); err != nil {
+	found, err := d.device.Content(e.Size, to.Held)
+	if err != nil {
+		d.forget()
 		return proof.Unverified, err
 	}
 	d.fetcher.effort.synced = time.Since(start)
 	d.progress.enter(wire.Verifying)
-	by, err := d.readBack(ctx, e, want, to.Held)
+	by, err := d.readBack(ctx, e, want, found)
+	if err == nil && by == proof.BySize && !atOnce {
+		err = errNotAtOnce
+	}
 	if err != nil {
 		return proof.Unverified, err
 	}
@@ -76,9 +94,23 @@ func (d *deviceLoad) write(ctx context.Context, e plan.Entry, want proof.Expecta
 	return by, d.device.Reveal(to.Held)
 }
 
+// writer begins at the first byte, but for what is on the device already. All comes at once where nothing is.
+func (d *deviceLoad) writer() (to *volume.DeviceWriter, atOnce bool) {
+	if d.target == nil {
+		return d.device.Writer(), true
+	}
+	if d.manifest == "" {
+		d.forget()
+	}
+	d.target.DeviceWriter = d.device.Writer() // A new one looks whose the device is before it writes.
+	_, bytes := d.target.sum.tell()
+	d.progress.inFlight.Store(bytes)
+	return d.target.DeviceWriter, bytes == 0
+}
+
 func (d *deviceLoad) fetch(ctx context.Context, e plan.Entry, to *volume.DeviceWriter) error {
 	if d.fetcher.isNative() {
-		return d.fetchNative(ctx, e, to)
+		return d.fetchNative(ctx, e)
 	}
 	sent := proof.NewDigester(proof.Expectation{Method: proof.BySize}) // It only counts: the device is read back.
 	sum := crc64nvme.New()
@@ -101,49 +133,53 @@ func (d *deviceLoad) fetch(ctx context.Context, e plan.Entry, to *volume.DeviceW
 // holdsWhatArrived compares the device with the bytes that came, where S3 tells nothing that the
 // device could be compared with: what a device loses is noticed all the same.
 func (d *deviceLoad) holdsWhatArrived(ctx context.Context, e plan.Entry, held []byte) error {
-	found := crc64nvme.New()
-	if err := copyAll(ctx, found, d.device.Content(e.Size, held)); err != nil {
+	found, err := d.device.Content(e.Size, held)
+	if err != nil {
+		return err
+	}
+	sum := crc64nvme.New()
+	if _, err := copyAll(ctx, sum, found); err != nil {
 		return fmt.Errorf("read the device: %w", err)
 	}
-	if found.Sum64() != d.arrived {
+	if sum.Sum64() != d.arrived {
 		return fault.ErrDiffers
 	}
 	return nil
 }
 
-// copyAll copies until the context ends.
-func copyAll(ctx context.Context, to io.Writer, from io.Reader) error {
+// copyAll copies until the context ends, and says how much that was.
+func copyAll(ctx context.Context, to io.Writer, from io.Reader) (int64, error) {
+	copied := int64(0)
 	buffer, _ := copyBuffers.Get().(*[]byte)
 	defer copyBuffers.Put(buffer)
 	for {
 		n, err := from.Read(*buffer)
 		if _, err := to.Write((*buffer)[:n]); err != nil {
-			return err //nolint:wrapcheck // The caller says what it copies.
+			return copied, err //nolint:wrapcheck // The caller says what it copies.
 		}
+		copied += int64(n)
 		if errors.Is(err, io.EOF) {
-			return nil
+			return copied, nil
 		}
 		if err := errors.Join(err, context.Cause(ctx)); err != nil {
-			return err
+			return copied, err
 		}
 	}
 }
 
-// readBack compares the device itself, not what was sent to it: cached pages are dropped
-// first. Held are the first bytes of the object where they are not on the device yet.
+// readBack compares what the device itself holds, not what was sent to it.
 func (d *deviceLoad) readBack(
 	ctx context.Context,
 	e plan.Entry,
 	want proof.Expectation,
-	held []byte,
+	found *io.SectionReader,
 ) (proof.Method, error) {
-	section := d.device.Content(e.Size, held)
-	same, err := proof.DigestFile(ctx, section, want)
+	same, err := proof.DigestFile(ctx, found, want)
 	if err != nil {
 		return proof.Unverified, fmt.Errorf("read the device: %w", err)
 	}
 	if same {
 		return want.Method, nil
 	}
-	return d.prover.Settle(ctx, e, section, want)
+	return d.prover.Settle(ctx, e, found, want)
 }

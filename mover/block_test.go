@@ -220,8 +220,8 @@ func TestABlankDeviceIsNotComplete(t *testing.T) {
 			b.request.Attempt = 2
 			r := b.mustBeDone(b.run())
 			b.mustBeOnDevice(image)
-			if !strings.Contains(r.Message, "1 by size") {
-				t.Errorf("message is %q", r.Message)
+			if !strings.Contains(r.Message, "1 by size") || r.SizeOnlyObjects != 1 {
+				t.Errorf("the report is %+v, want 1 object by size", r)
 			}
 		})
 	}

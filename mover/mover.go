@@ -130,6 +130,8 @@ type status struct {
 	began atomic.Bool
 	// held is set once the volume was found to hold what nobody has proven to be ours.
 	held atomic.Bool
+	// arrived is what a Block volume holds that is not complete.
+	arrived *wire.Arrived
 	// restored is what became of the attributes that a population restores.
 	restored *restore.Result
 }
@@ -310,6 +312,7 @@ func (m *mover) report(l *ledger.Ledger, err error) wire.Report {
 		f := m.faults.Classify(err)
 		r.Class, r.Reason, r.Message = fault.ClassAfter(f.Reason, r.Progressed), f.Reason, m.source.Scrub(f.Message)
 		r.RequiredBytes, r.Held, r.Shared = f.RequiredBytes, m.status.held.Load() && !r.Began, f.Shared
+		r.Arrived = m.status.arrived
 		m.log.printf("failed: %s: %s", r.Reason, r.Message)
 		if cause := errors.Unwrap(f); cause != nil {
 			m.log.printf("cause: %s", strings.ReplaceAll(cause.Error(), "\n", "; "))

@@ -112,6 +112,34 @@ func commitsThePath(t *testing.T, size int64) {
 	}
 }
 
+// TestLargeFilesAreLaidOut before a byte of them comes: written in any order they would be scattered, and a volume
+// that runs full would show itself late.
+func TestLargeFilesAreLaidOut(t *testing.T) {
+	dir := t.TempDir()
+	loopExt4(t, 64, dir)
+	for name, tt := range map[string]struct{ size, want int64 }{
+		"large": {preallocateFrom + 4097, preallocateFrom + 4097},
+		"small": {preallocateFrom - 1, 0},
+	} {
+		f := nativeFileOf(t, dir, name, tt.size)
+		var stat unix.Stat_t
+		mustDo(t, unix.Stat(filepath.Join(dir, name), &stat))
+		const unit = 512 // Of st_blocks, whatever the file system has.
+		if got := stat.Blocks * unit; got < tt.want || tt.want == 0 && got > 0 {
+			t.Errorf("%s: %d bytes are allocated of %d, want %d", name, got, tt.size, tt.want)
+		}
+		f.Abandon()
+	}
+	v, err := volume.Open(dir, "")
+	mustDo(t, err)
+	defer v.Close()
+	mustDo(t, v.MakeTarget())
+	_, err = (&nativeTarget{volume: v}).Create(engine.Task{Path: "too large", Size: 1 << 30})
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("a file larger than the volume: %v", err)
+	}
+}
+
 // TestWriteBehind: the kernel may say there what it says nowhere else again.
 func TestWriteBehind(t *testing.T) {
 	was := syncFileRange
@@ -218,55 +246,5 @@ func asksWhereNoAnswerNamesTheObject(t *testing.T, verify string, run func(testi
 	}
 	if got, err := os.ReadFile(filepath.Join(b.paths.Volume, "dir/a")); err == nil && bytes.Equal(got, before) {
 		t.Error("the test has not changed the object")
-	}
-}
-
-func TestBottleneck(t *testing.T) {
-	t.Parallel()
-	const s = 1_000_000_000
-	for name, tt := range map[string]struct {
-		in          shares
-		connections bool
-		want        wire.Bottleneck
-	}{
-		"too short to tell": {shares{wall: s / 2, cores: 2, server: s}, true, ""},
-		"the server": {
-			shares{wall: 2 * s, cores: 2, server: 9 * s, network: 3 * s, disk: 2 * s},
-			true,
-			wire.BottleneckServer,
-		},
-		"the network": {
-			shares{wall: 2 * s, cores: 2, server: 3 * s, network: 9 * s, disk: 2 * s},
-			true,
-			wire.BottleneckNetwork,
-		},
-		"the volume": {
-			shares{wall: 2 * s, cores: 2, server: 3 * s, network: 2 * s, disk: 9 * s},
-			true,
-			wire.BottleneckDisk,
-		},
-		"the processors": {
-			shares{wall: 2 * s, cores: 2, cpu: 3500 * s / 1000, network: 9 * s},
-			true,
-			wire.BottleneckCPU,
-		},
-		"less than all of them": {shares{wall: 2 * s, cores: 2, cpu: 3 * s, network: 9 * s}, true, wire.BottleneckNetwork},
-		"a limit": {
-			shares{wall: 2 * s, cores: 2, cpu: 4 * s, throttled: 9 * s, network: 8 * s},
-			true,
-			wire.BottleneckThrottled,
-		},
-		"a limit that hardly is": {
-			shares{wall: 2 * s, cores: 2, throttled: 7 * s, network: 8 * s},
-			true,
-			wire.BottleneckNetwork,
-		},
-		"mc":                   {shares{wall: 2 * s, cores: 2, disk: s / 2}, false, ""},
-		"mc and a slow volume": {shares{wall: 2 * s, cores: 2, disk: 3 * s / 2}, false, wire.BottleneckDisk},
-		"mc that computes":     {shares{wall: 2 * s, cores: 2, cpu: 4 * s}, false, wire.BottleneckCPU},
-	} {
-		if got := tt.in.bottleneck(tt.connections); got != tt.want {
-			t.Errorf("%s: %q, want %q", name, got, tt.want)
-		}
 	}
 }

@@ -44,7 +44,8 @@ type progress struct {
 	found    atomic.Int64 // Objects seen by the listing.
 	inFlight atomic.Int64 // Bytes of files that are not verified yet.
 	ledger   atomic.Pointer[ledger.Ledger]
-	tally    atomic.Pointer[upload.Tally] // Of an Export, instead of a ledger.
+	tally    atomic.Pointer[upload.Tally]         // Of an Export, instead of a ledger.
+	arrived  atomic.Pointer[func() *wire.Arrived] // Of a Block volume that another mover can go on with.
 
 	samples []sample
 	// every is how often the manager wants to hear of us: more seldom, the more movers run.
@@ -78,6 +79,9 @@ func newProgress(p wire.Progress, tokenFile string) (*progress, error) {
 }
 
 func (s *progress) enter(phase wire.Phase) { s.phase.Store(phase) }
+
+// tellArrived has snapshots tell what is on a Block volume.
+func (s *progress) tellArrived(told func() *wire.Arrived) { s.arrived.Store(&told) }
 
 func (s *progress) listed(n int64) { s.found.Add(n) }
 
@@ -115,6 +119,9 @@ func (s *progress) snapshot(now time.Time) wire.Snapshot {
 	if l == nil {
 		shot.ObjectsDone = s.found.Load()
 		return shot
+	}
+	if told := s.arrived.Load(); told != nil {
+		shot.Arrived = (*told)()
 	}
 	shot.ObjectsDone, shot.BytesDone = l.Totals()
 	shot.ObjectsTotal, shot.BytesTotal = int64(l.Plan.Entries.Len()), l.Plan.Bytes

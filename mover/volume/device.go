@@ -87,10 +87,7 @@ func (d *Device) writeSector(sector []byte) error {
 	if _, err := d.file.WriteAt(sector, 0); err != nil {
 		return fmt.Errorf("write the device: %w", err)
 	}
-	if err := fsync(d.file); err != nil {
-		return fmt.Errorf("write the device: %w", err)
-	}
-	return nil
+	return d.Sync()
 }
 
 // readHeader reads the first sector of the device itself, not of memory.
@@ -153,18 +150,22 @@ func (d *Device) TailHolds(size int64) (string, error) {
 	return "", nil
 }
 
-// Sync writes everything to the device.
+// Content is the first bytes of the device itself, with those held back in their place. What was written, by whomever,
+// may be in memory only: a sync that succeeds, and pages that are dropped after it, make the device itself answer.
+func (d *Device) Content(size int64, held []byte) (*io.SectionReader, error) {
+	if err := d.Sync(); err != nil {
+		return nil, err
+	}
+	d.forget(size)
+	return io.NewSectionReader(&overlaid{under: d.file, held: held}, 0, size), nil
+}
+
+// Sync makes durable what was written, by whomever.
 func (d *Device) Sync() error {
-	if err := d.file.Sync(); err != nil {
+	if err := fsync(d.file); err != nil {
 		return fmt.Errorf("write the device: %w", err)
 	}
 	return nil
-}
-
-// Content is the first bytes of the device itself, read anew, with those held back in their place.
-func (d *Device) Content(size int64, held []byte) *io.SectionReader {
-	d.forget(size)
-	return io.NewSectionReader(&overlaid{under: d.file, held: held}, 0, size)
 }
 
 // Close gives the device back; what was written is durable only after a sync.

@@ -5,6 +5,7 @@ package volume
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -110,6 +111,23 @@ func TestARevealThatFailsWritesNothingMore(t *testing.T) {
 				t.Errorf("a header that went while the rest was written ends with %+v", lost)
 			}
 		})
+	}
+}
+
+// TestWhatADeviceRefusesIsNotRead: before its content is read back, whatever is in memory is written.
+func TestWhatADeviceRefusesIsNotRead(t *testing.T) {
+	path := blankDevice(t)
+	d := takenOver(t, path, "pod")
+	failing(t, func() {})
+	if _, err := d.Content(plan.HeaderSize, nil); !errors.Is(err, unix.EIO) {
+		t.Errorf("the error is %v, want %v", err, unix.EIO)
+	}
+	found, err := d.Content(plan.HeaderSize, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(found); err != nil || !bytes.Equal(got, sectorOf(t, path)) {
+		t.Errorf("the content is %q (%v)", got, err)
 	}
 }
 

@@ -3,6 +3,7 @@
 package mover
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,14 +25,14 @@ var errNothingThere = errors.New("nothing of it is there")
 
 // keepRanges gives back what nobody vouches for of a large file, so that the room for it is not
 // counted twice: what lies between the ranges that are durable, or that have the sum that was noted
-// of them when they were written.
-func (t *transfer) keepRanges(i int, b *begunFile) error {
+// of them when they were written. When the context ends, nothing was found out and all stays.
+func (t *transfer) keepRanges(ctx context.Context, i int, b *begunFile) error {
 	e := t.plan.Entries.At(i)
 	f, err := t.volume.OpenFile(e.Path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	x, err := t.foundRanges(f, b)
+	x, err := t.foundRanges(ctx, f, b)
 	if err == nil && len(x) == 0 {
 		err = errNothingThere
 	}
@@ -49,17 +50,20 @@ func (t *transfer) keepRanges(i int, b *begunFile) error {
 	return err
 }
 
-// foundRanges adds to what is durable the ranges whose bytes on the device have their sum.
-func (t *transfer) foundRanges(f *os.File, b *begunFile) (ledger.Extents, error) {
-	x := slices.Clone(b.durable)
+// foundRanges are those whose bytes on the device can be gone on with.
+func (t *transfer) foundRanges(ctx context.Context, f *os.File, b *begunFile) (ledger.Extents, error) {
 	if len(b.blocks) > 0 {
 		if err := t.volume.SyncOpen(f); err != nil {
 			return nil, err
 		}
 		_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // All was synced just now.
 	}
-	buffer, _ := copyBuffers.Get().(*[]byte)
-	defer copyBuffers.Put(buffer)
+	return soundRanges(ctx, f, b)
+}
+
+// soundRanges adds to what is durable the ranges whose bytes have their sum.
+func soundRanges(ctx context.Context, f io.ReaderAt, b *begunFile) (ledger.Extents, error) {
+	x := slices.Clone(b.durable)
 	sum := crc64nvme.New()
 	for _, l := range b.blocks {
 		r := l.Range
@@ -67,7 +71,7 @@ func (t *transfer) foundRanges(f *os.File, b *begunFile) (ledger.Extents, error)
 			continue
 		}
 		sum.Reset()
-		n, err := io.CopyBuffer(sum, io.NewSectionReader(f, r.Offset, r.Length), *buffer)
+		n, err := copyAll(ctx, sum, io.NewSectionReader(f, r.Offset, r.Length))
 		if err != nil {
 			return nil, fmt.Errorf("read back: %w", err)
 		}
@@ -133,40 +137,46 @@ type headStart struct {
 }
 
 // headStart reads what an interrupted transfer left of an object. There is none where the
-// bytes could not be compared in the end, nor when the file cannot be read.
-func (t *transfer) headStart(ctx context.Context, batch []int) headStart {
+// bytes could not be compared in the end, nor when the file cannot be read. The error is that S3 could not
+// be asked, or that the context has ended: what is there is worth what it was, and the next round goes on with it.
+func (t *transfer) headStart(ctx context.Context, batch []int) (headStart, error) {
 	if len(batch) != 1 {
-		return headStart{}
+		return headStart{}, nil
 	}
 	i := batch[0]
 	e, n := t.plan.Entries.At(i), t.ledger.Partial.Of(i)
 	if n <= 0 || n >= e.Size {
-		return headStart{}
+		return headStart{}, nil
 	}
 	want, err := t.prover.Expect(ctx, e)
-	if err != nil || want.Method == proof.BySize {
-		t.ledger.Partial.Drop(i)
-		return headStart{}
+	if err != nil {
+		return headStart{}, cmp.Or(context.Cause(ctx), err)
 	}
-	h := headStart{bytes: n, want: want, digest: proof.NewDigester(want)}
-	if err := t.readBack(e, n, h.digest); err != nil {
+	h := headStart{bytes: n, want: want}
+	if want.Method != proof.BySize {
+		h.digest = proof.NewDigester(want)
+		err = t.readBack(ctx, e, n, h.digest)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return headStart{}, context.Cause(ctx)
+	case err != nil:
 		t.log.printf("cannot go on with %s where it was interrupted: %v", plan.Quote(e.Path), err)
-		t.ledger.Partial.Drop(i)
-		return headStart{}
+	case h.digest != nil:
+		t.log.printf("going on with %s after %s", plan.Quote(e.Path), volume.InUnits(n))
+		return h, nil
 	}
-	t.log.printf("going on with %s after %s", plan.Quote(e.Path), volume.InUnits(n))
-	return h
+	t.ledger.Partial.Drop(i)
+	return headStart{}, nil
 }
 
-func (t *transfer) readBack(e plan.Entry, n int64, into io.Writer) error {
+func (t *transfer) readBack(ctx context.Context, e plan.Entry, n int64, into io.Writer) error {
 	f, _, err := t.openPlanned(e)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	buffer, _ := copyBuffers.Get().(*[]byte)
-	defer copyBuffers.Put(buffer)
-	read, err := io.CopyBuffer(into, io.LimitReader(f, n), *buffer)
+	read, err := copyAll(ctx, into, io.LimitReader(f, n))
 	if err == nil && read < n {
 		err = io.ErrUnexpectedEOF
 	}

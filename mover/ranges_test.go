@@ -42,7 +42,7 @@ func TestRangesThatWereNotSynced(t *testing.T) {
 		durable: ledger.Extents{{Length: 32 << 20}},
 		blocks:  []summedRange{blockAt(60 << 20), blockAt(48 << 20), blockAt(52 << 20), blockAt(8 << 20)},
 	}
-	mustDo(t, tr.keepRanges(0, b))
+	mustDo(t, tr.keepRanges(t.Context(), 0, b))
 	want := ledger.Extents{{Length: 32 << 20}, {Offset: 48 << 20, Length: 8 << 20}}
 	if got := tr.ledger.Partial.Ranges(0); !slices.Equal(got, want) {
 		t.Errorf("the ranges are %v, want %v", got, want)
@@ -163,7 +163,7 @@ func TestRangesThatWereGivenBackAreNotDurable(t *testing.T) {
 	mustDo(t, j.Add([]ledger.Line{line, behind}))
 	r := tr.remains()
 	mustDo(t, j.Replay(r.read))
-	mustDo(t, tr.keepRanges(0, r.begun[0]))
+	mustDo(t, tr.keepRanges(t.Context(), 0, r.begun[0]))
 	tr.ledger.Partial.Grew(0, plan.Range{Offset: step, Length: step}) // And what was behind is not there again.
 	mustDo(t, tr.checkpointer().Checkpoint())
 	next := tr.remains()

@@ -24,9 +24,9 @@ type remains struct {
 	ledger     *ledger.Ledger
 	proven     map[int]provenFile
 	fresh      bool // No attempt before this one has left anything.
-	keepRanges func(i int, b *begunFile) error
+	keepRanges func(ctx context.Context, i int, b *begunFile) error
 
-	kept     []keptFile         // By entry: what the journal says was verified.
+	kept     []keptFile         // By entry: what the journal says was verified; nil as long as it says nothing.
 	begun    map[int]*begunFile // Large files of which something had arrived.
 	furthest map[int]int64      // The most bytes of them that any attempt had made durable.
 	doubtful []int              // Files of the right size that nobody vouches for.
@@ -56,7 +56,7 @@ func (t *transfer) resume(ctx context.Context) error {
 	}
 	t.ledger.Partial.Inherit(r.furthest)
 	refused := t.syncBlocks(r)
-	s := volume.Sweep{Volume: t.volume, Owned: t.journal.Owned, Plan: t.plan, Keep: r.keep}
+	s := volume.Sweep{Volume: t.volume, Owned: t.journal.Owned, Plan: t.plan, Keep: r.keeper(ctx)}
 	if err := s.Run(ctx); err != nil {
 		return err
 	}
@@ -80,7 +80,6 @@ func (t *transfer) remains() *remains {
 		proven:     t.proven,
 		fresh:      t.empty,
 		keepRanges: t.keepRanges,
-		kept:       make([]keptFile, t.plan.Entries.Len()),
 		begun:      make(map[int]*begunFile),
 		furthest:   make(map[int]int64),
 	}
@@ -117,8 +116,19 @@ func (r *remains) read(l ledger.Line) {
 	case l.By == proof.Unverified && size >= plan.LargeSize && isPart(l, size): // Small files come again.
 		r.readRange(i, l)
 	case l.By > proof.Unverified && l.By < proof.ByExistence && l.Size == size:
+		if r.kept == nil {
+			r.kept = make([]keptFile, r.plan.Entries.Len())
+		}
 		r.kept[i] = keptFile{modTime: l.ModTime, by: l.By}
 	}
+}
+
+// noted is what the journal says of a file; nothing has no method.
+func (r *remains) noted(i int) keptFile {
+	if r.kept == nil {
+		return keptFile{}
+	}
+	return r.kept[i]
 }
 
 // isPart tells that a line is about some of the bytes of an object, and not all.
@@ -146,12 +156,17 @@ func (r *remains) readRange(i int, l ledger.Line) {
 	r.furthest[i] = max(r.furthest[i], b.durable.Bytes())
 }
 
-// keep judges a planned file that is on the volume.
-func (r *remains) keep(i int, stat *unix.Stat_t) bool {
+// keeper judges planned files that are on the volume, until the context ends: then the sweep ends, too,
+// and removes none.
+func (r *remains) keeper(ctx context.Context) func(int, *unix.Stat_t) bool {
+	return func(i int, stat *unix.Stat_t) bool { return r.keep(ctx, i, stat) }
+}
+
+func (r *remains) keep(ctx context.Context, i int, stat *unix.Stat_t) bool {
 	if stat.Size != r.plan.Entries.Size(i) {
 		return false
 	}
-	if l := r.kept[i]; l.by != proof.Unverified && l.modTime == stat.Mtim.Nano() {
+	if l := r.noted(i); l.by != proof.Unverified && l.modTime == stat.Mtim.Nano() {
 		r.ledger.Verified(i, l.by, plan.IdentityOf(stat), true)
 		return true
 	}
@@ -163,7 +178,7 @@ func (r *remains) keep(i int, stat *unix.Stat_t) bool {
 	if r.fresh && !proven { // It came early, and was cut off, or the device refused some of it.
 		return false
 	}
-	if b, ok := r.begun[i]; ok && r.keepRanges(i, b) == nil {
+	if b, ok := r.begun[i]; ok && r.keepRanges(ctx, i, b) == nil {
 		return true
 	}
 	r.doubtful = append(r.doubtful, i)

@@ -359,7 +359,7 @@ func TestWhatNobodyVouchesForGivesItsRoomBack(t *testing.T) {
 	}
 	j, _ := read(t, v, "r")
 	tr := transferOf(v, j, &proof.Prover{Plan: p})
-	if err := tr.keepRanges(0, &begunFile{durable: ledger.Extents{{Length: plan.LargeSize}}}); err != nil {
+	if err := tr.keepRanges(t.Context(), 0, &begunFile{durable: ledger.Extents{{Length: plan.LargeSize}}}); err != nil {
 		t.Fatal(err)
 	}
 	stat, err := v.Stat("large")

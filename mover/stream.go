@@ -124,7 +124,10 @@ func (t *transfer) cat(ctx context.Context, batch []int, share int) (done int, e
 	for _, i := range batch {
 		list = append(list, t.plan.Entries.At(i))
 	}
-	start := t.headStart(ctx, batch)
+	start, err := t.headStart(ctx, batch)
+	if err != nil {
+		return 0, err
+	}
 	var sizeOnly []int
 	files := make(map[int]plan.Identity, len(batch))
 	err = t.fetcher.objects(ctx, list, start.bytes, share, func(r io.Reader) error {

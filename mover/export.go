@@ -65,7 +65,7 @@ func (m *mover) uploadSetup() upload.Setup {
 // reportExport adds what an Export or an Abort has done.
 func (m *mover) reportExport(r *wire.Report) {
 	e := m.exported
-	r.Objects, r.Bytes, r.ManifestDigest = e.Objects, e.Bytes, e.Digest
+	r.Objects, r.Bytes, r.Links, r.ManifestDigest = e.Objects, e.Bytes, e.Links, e.Digest
 	r.SentObjects, r.SentBytes, r.CopiedObjects, r.UnchangedObjects = e.Sent, e.SentBytes, e.Copied, e.Unchanged
 	r.DeletedObjects, r.SpecialFiles, r.ChangedFiles, r.OtherObjects = e.Deleted, e.Special, e.Changed, e.Others
 	r.SkippedKeys, r.AbortedUploads, r.GoneFiles = e.Unsafe+e.Kept, e.Aborted, e.Gone+e.Unsettled
@@ -81,8 +81,6 @@ func exportSummary(r wire.Request, e upload.Result) string {
 		return fmt.Sprintf("ended %d uploads", e.Aborted)
 	case e.Plan != "":
 		return fmt.Sprintf("%d files, %d bytes, are to be sent in %d shards", e.Objects, e.Bytes, e.Shards)
-	case e.Whole:
-		return "complete since an earlier attempt"
 	case r.Export.DryRun:
 		return fmt.Sprintf("dry run: %d files, %d bytes would be sent, %d objects copied, %d left as they are, %d deleted",
 			e.Sent, e.SentBytes, e.Copied, e.Unchanged, e.Deleted)
@@ -93,6 +91,9 @@ func exportSummary(r wire.Request, e upload.Result) string {
 	}
 	parts := []string{
 		fmt.Sprintf("sent %d, copied %d, unchanged %d, deleted %d", e.Sent, e.Copied, e.Unchanged, e.Deleted),
+	}
+	if e.Whole {
+		parts[0] = "complete since an earlier attempt"
 	}
 	for _, p := range []struct {
 		count int64

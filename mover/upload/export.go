@@ -22,6 +22,7 @@ import (
 type Result struct {
 	Digest         string // That of a population of what was exported.
 	Objects, Bytes int64
+	Links          int64 // Symbolic ones, which are in the manifest alone.
 	// What this attempt did. For a dry run, what it would have done.
 	Sent, SentBytes, Copied, Unchanged, Deleted int64
 	Special                                     int64 // Sockets, FIFOs and devices.
@@ -48,6 +49,33 @@ type Result struct {
 	Shards int
 	// Aborted are the uploads that an Abort has ended.
 	Aborted int64
+}
+
+// has counts what an export holds.
+func (r *Result) has(entries []manifest.Entry) {
+	r.Objects, r.Bytes, r.Links = 0, 0, 0
+	for _, e := range entries {
+		switch e.Type {
+		case manifest.File:
+			r.Objects++
+			r.Bytes += e.Size
+		case manifest.Link:
+			r.Links++
+		case manifest.Directory:
+		}
+	}
+}
+
+// lacks is what the manifest says of what the run does not have, and doesLack reads it.
+func (r *Result) lacks() manifest.Lacks {
+	return manifest.Lacks{
+		Changed: r.Changed, Gone: r.Gone, Unsettled: r.Unsettled, Unsafe: r.Unsafe, Kept: r.Kept, Special: r.Special,
+	}
+}
+
+func (r *Result) doesLack(l manifest.Lacks) {
+	r.Changed, r.Gone, r.Unsettled = l.Changed, l.Gone, l.Unsettled
+	r.Unsafe, r.Kept, r.Special = l.Unsafe, l.Kept, l.Special
 }
 
 // export is one attempt of a run.

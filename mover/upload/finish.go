@@ -33,13 +33,7 @@ func (x *export) finish(ctx context.Context) error {
 	if err := x.prove(ctx); err != nil {
 		return x.refused(err)
 	}
-	x.result.Objects, x.result.Bytes = 0, 0
-	for _, e := range x.scan.Entries {
-		if e.Type == manifest.File {
-			x.result.Objects++
-			x.result.Bytes += e.Size
-		}
-	}
+	x.result.has(x.scan.Entries)
 	if x.options.Key != "" {
 		return x.finishKey(ctx)
 	}
@@ -50,6 +44,7 @@ func (x *export) finish(ctx context.Context) error {
 		Header: manifest.Header{
 			SchemaVersion: manifest.SchemaVersion, Run: x.options.Run, Claim: x.request.Volume.ClaimUID,
 			Path: new(x.request.Volume.TargetPath), Created: x.contentTime().UTC(), Spared: x.spared,
+			Lacks: x.result.lacks(),
 		},
 		Entries: x.scan.Entries,
 	}

@@ -159,6 +159,6 @@ func (x *export) rehearse(ctx context.Context, todo []work) error {
 		}
 	}
 	x.result.Deleted = int64(len(x.stillExtra()) + len(x.there.blocking))
-	x.result.Objects, x.result.Bytes = x.Tally.AllObjects.Load(), x.Tally.AllBytes.Load()
+	x.result.has(x.scan.Entries)
 	return nil
 }

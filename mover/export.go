@@ -52,6 +52,7 @@ func (m *mover) abort(ctx context.Context) error {
 func (m *mover) uploadSetup() upload.Setup {
 	return upload.Setup{
 		S3:          m.source.S3,
+		Once:        m.source.Once,
 		Faults:      m.faults,
 		Secure:      m.source.Endpoint.Scheme == "https",
 		IdleTimeout: m.options.IdleTimeout,

@@ -53,6 +53,18 @@ func (b *bench) mustBeListed(s *s3server, text []byte) {
 	}
 }
 
+// mustSendChanged makes the second attempt with another file, which it sends, and asks for no copy.
+func (b *bench) mustSendChanged(s *s3server, changed []byte, copies *atomic.Int64) {
+	b.t.Helper()
+	before := copies.Load()
+	mustDo(b.t, os.WriteFile(filepath.Join(b.paths.Volume, "f"), changed, 0o600))
+	b.request.Attempt = 2
+	if r := b.mustBeDone(b.run()); r.SentObjects != 1 || copies.Load() != before {
+		b.t.Errorf("the report is %+v, after %d copies", r, copies.Load())
+	}
+	b.mustBeListed(s, changed)
+}
+
 // A copy that S3 has given no answer to may still be made, when the export is complete: nothing is sent to its key in
 // that attempt, and nothing is copied in the next one.
 func TestACopyThatNobodyWaitedFor(t *testing.T) {
@@ -78,14 +90,44 @@ func TestACopyThatNobodyWaitedFor(t *testing.T) {
 			t.Errorf("the report is %+v, want %s, and nothing that was sent", r, wire.EndpointUnreachable)
 		}
 		arrive()
-		before, changed := copies.Load(), content(2, 17<<20)
-		mustDo(t, os.WriteFile(filepath.Join(b.paths.Volume, "f"), changed, 0o600))
-		b.request.Attempt = 2
-		if r := b.mustBeDone(b.run()); r.SentObjects != 1 || copies.Load() != before {
-			t.Errorf("the report is %+v, after %d copies", r, copies.Load())
-		}
-		b.mustBeListed(s, changed)
+		b.mustSendChanged(s, content(2, 17<<20), &copies)
 	})
+}
+
+// A copy that S3 has given no answer to may still be made, whatever S3 says when it is asked again.
+func TestACopyThatIsRefusedOnceItIsLost(t *testing.T) {
+	for status, code := range map[int]string{
+		http.StatusNotFound: "NoSuchKey", http.StatusConflict: "OperationAborted", http.StatusForbidden: "AccessDenied",
+	} {
+		t.Run(code, func(t *testing.T) {
+			eachServer(t, func(t *testing.T, s *s3server) {
+				var late atomic.Pointer[http.Request]
+				var copies atomic.Int64
+				p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+					if !isCopy(r, "") {
+						return false
+					}
+					if copies.Add(1) == 1 {
+						late.Store(kept(t, r))
+						panic(http.ErrAbortHandler)
+					}
+					return s3Error(w, status, code)
+				})
+				b := copiedAgain(t, s, p, []byte("before"))
+				if r := b.run(); r.Class != wire.RetryUncounted || r.SentObjects != 0 || copies.Load() != 2 {
+					t.Fatalf("the report is %+v after %d copies, want nothing that was sent", r, copies.Load())
+				}
+				arrives(t, s, late.Load())
+				changed := []byte("changed")
+				mustDo(t, os.WriteFile(filepath.Join(b.paths.Volume, "f"), changed, 0o600))
+				b.request.Attempt = 2
+				if r := b.mustBeDone(b.run()); r.SentObjects != 1 || copies.Load() != 2 {
+					t.Errorf("the report is %+v, after %d copies", r, copies.Load())
+				}
+				b.mustBeListed(s, changed)
+			})
+		})
+	}
 }
 
 // A copy may be made although S3 has refused it for the time being, or nobody was there any more for the answer: the

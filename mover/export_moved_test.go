@@ -138,7 +138,7 @@ func TestOneFileThatBecomesALink(t *testing.T) {
 	mustDo(t, os.Symlink("/etc/passwd", filepath.Join(b.paths.Volume, "f")))
 	b.request.Volume.TargetPath, b.request.Source.Prefix, b.request.Export.Key = "f", "", "key"
 	_, err = upload.Run(t.Context(), b.request, opened, upload.Setup{
-		S3: s.client, IdleTimeout: time.Minute, Tally: new(upload.Tally), Log: t.Logf,
+		S3: s.client, Once: s.client, IdleTimeout: time.Minute, Tally: new(upload.Tally), Log: t.Logf,
 	})
 	if fault.ReasonOf(err) != wire.PathNotFound {
 		t.Errorf("the error is %v, want %s", err, wire.PathNotFound)

@@ -46,7 +46,7 @@ func (b *bench) exportIn(ctx context.Context, s *s3server) (upload.Result, error
 	mustDo(b.t, err)
 	defer opened.Close()
 	return upload.Run(ctx, b.request, opened, upload.Setup{
-		S3: s.client, IdleTimeout: time.Minute, Tally: new(upload.Tally), Log: b.t.Logf,
+		S3: s.client, Once: s.client, IdleTimeout: time.Minute, Tally: new(upload.Tally), Log: b.t.Logf,
 	})
 }
 

@@ -7,49 +7,53 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/minio/minio-go/v7"
 
 	"github.com/s3populator/s3populator/mover/manifest"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
+// losesCopiesOf answers no copy to a key, and keeps the first one, which may still arrive.
+func losesCopiesOf(t *testing.T, s *s3server, key string) (p *proxy, late *atomic.Pointer[http.Request]) {
+	t.Helper()
+	late = new(atomic.Pointer[http.Request])
+	p = startProxy(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+		if isCopy(r, "") && keyOf(r) == key {
+			late.CompareAndSwap(nil, kept(t, r))
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	})
+	return p, late
+}
+
 // A copy that a pod of a shard has asked for may still be made when another one of the same Job has replaced that pod,
-// over what this one has sent: it waits before it says that the shard is done. A pod that replaces none does not.
+// over what this one has sent: who completes the run waits for it. Pods that end well leave nothing to wait for.
 func TestACopyOfAPodThatIsReplaced(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *s3server) {
-		const key, end = "runs/2/many/a/0", "/part-0.json"
-		var late atomic.Pointer[http.Request]
-		p := startProxy(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
-			switch {
-			case isCopy(r, "") && keyOf(r) == key:
-				late.CompareAndSwap(nil, kept(t, r))
-				panic(http.ErrAbortHandler)
-			case r.Method == http.MethodPut && strings.HasSuffix(keyOf(r), end):
-				if once := late.Swap(nil); once != nil {
-					arrives(t, s, once)
-				}
-			}
-			return false
-		})
+		const key = "runs/2/many/a/0"
+		p, late := losesCopiesOf(t, s, key)
 		b := copiedInShards(t, s, p)
 		planned := b.plan(4)
 		if r := b.shard(0); r.Reason != wire.EndpointUnreachable || late.Load() == nil {
 			t.Fatalf("the report is %+v, want %s", r, wire.EndpointUnreachable)
 		}
 		b.file("many/a/0", "changed since")
-		b.options.RoundPause = 50 * time.Millisecond
-		if r := b.mustBeDone(b.shard(0)); r.Seconds < 60*b.options.RoundPause.Seconds() || r.SentObjects == 0 {
-			t.Errorf("the report is %+v, want one of a pod that has waited for copies", r)
-		}
-		b.options.RoundPause = time.Minute
-		for i := 1; i < int(planned.Shards); i++ {
-			if r := b.mustBeDone(b.shard(i)); r.SentObjects == 0 {
-				t.Errorf("the report is %+v", r)
+		for i := range int(planned.Shards) {
+			b.toShard(i)
+			r, waits := b.waits()
+			b.mustBeDone(r)
+			if waits || i == 0 && r.SentObjects == 0 {
+				t.Errorf("the report of shard %d is %+v; it has waited: %t", i, r, waits)
 			}
 		}
-		b.options.RoundPause = time.Millisecond
+		b.toFinish()
+		if r, waits := b.waits(); !waits || r.Reason != wire.Interrupted || s.has(t, "runs/2/"+manifest.Key) {
+			t.Fatalf("the report is %+v, want one of a mover that has waited for copies: %t", r, waits)
+		}
+		arrives(t, s, late.Load())
 		if r := b.finishShards(); r.Reason != wire.VerificationFailed {
 			t.Errorf("the report is %+v, want %s", r, wire.VerificationFailed)
 		}
@@ -64,6 +68,29 @@ func TestACopyOfAPodThatIsReplaced(t *testing.T) {
 		e, _ := s.manifestOf(t, "runs/2/").Find("many/a/0")
 		if e.ETag != info.ETag || s.object(t, key) != "changed since" {
 			t.Errorf("the manifest lists %+v, S3 has %s", e, info.ETag)
+		}
+	})
+}
+
+// Where S3 has answered all copies of the pods of a Job, nobody waits for any, and nothing of them is left.
+func TestCopiesOfShardsThatAreAnswered(t *testing.T) {
+	eachServer(t, func(t *testing.T, s *s3server) {
+		b := copiedInShards(t, s, startProxy(t, s, nil))
+		planned, copied := b.plan(4), int64(0)
+		for i := range int(planned.Shards) {
+			copied += b.mustBeDone(b.shard(i)).CopiedObjects
+		}
+		if marks := s.copyMarks(t, ""); len(marks) != 2*int(planned.Shards) {
+			t.Errorf("of %d shards there are the marks %q", planned.Shards, marks)
+		}
+		b.toFinish()
+		r, waits := b.waits()
+		b.mustBeDone(r)
+		if waits || copied != 100 || r.OtherObjects != 0 {
+			t.Errorf("the report is %+v, after %d copies; it has waited: %t", r, copied, waits)
+		}
+		if diff := cmp.Diff([]string{"manifest.json"}, s.keys(t, "runs/2/.s3populator/")); diff != "" {
+			t.Errorf("left are (-want +got):\n%s", diff)
 		}
 	})
 }
@@ -94,9 +121,9 @@ func endedOverACopy(t *testing.T, s *s3server, inShards bool) {
 		return false
 	})
 	b := copiedInShards(t, s, p)
-	again := func() wire.Report { b.request.Attempt++; return b.run() }
+	again, shards := func() wire.Report { b.request.Attempt++; return b.run() }, 0
 	if inShards {
-		b.plan(4)
+		shards = int(b.plan(4).Shards)
 		again = func() wire.Report { return b.shard(0) }
 	}
 	if r := again(); r.Reason != wire.EndpointUnreachable || late.Load() == nil {
@@ -108,17 +135,20 @@ func endedOverACopy(t *testing.T, s *s3server, inShards bool) {
 		t.Fatalf("the report is %+v, want %s", r, wire.AccessDenied)
 	}
 	isRefused.Store(false)
-	var isWaitedFor atomic.Bool
-	b.hears = func(line string) {
-		if strings.Contains(line, "are waited for") {
-			isWaitedFor.Store(true)
+	for i := range shards {
+		if r := b.mustBeDone(b.shard(i)); i == 0 && r.SentObjects != 0 {
+			t.Errorf("the report is %+v, want nothing that was sent", r)
 		}
 	}
-	b.options.RoundPause = 150 * time.Millisecond
-	r := b.mustBeDone(again())
-	if !isWaitedFor.Load() || r.SentObjects != 0 || r.Seconds < 60*b.options.RoundPause.Seconds() {
-		t.Errorf("the report is %+v, want one of a mover that has sent nothing, and has waited for copies", r)
+	b.request.Attempt++
+	if inShards {
+		b.toFinish()
 	}
+	r, waits := b.waits()
+	if !waits || r.Reason != wire.Interrupted || !inShards && r.SentObjects != 0 || s.has(t, "runs/2/"+manifest.Key) {
+		t.Errorf("the report is %+v, want one of a mover that has sent nothing, and has waited for copies: %t", r, waits)
+	}
+	b.mustBeDone(b.run())
 }
 
 // copiedInShards is an export of files that a run before has exported to the same server, below a prefix of its own.

@@ -49,9 +49,13 @@ func (b *bench) shard(i int) wire.Report {
 	return b.run()
 }
 
+func (b *bench) toFinish() {
+	b.request.Export.Step, b.options.Getenv = wire.StepFinish, shardVariable("")
+}
+
 func (b *bench) finishShards() wire.Report {
 	b.t.Helper()
-	b.request.Export.Step, b.options.Getenv = wire.StepFinish, shardVariable("")
+	b.toFinish()
 	return b.run()
 }
 

@@ -178,6 +178,13 @@ func kept(t *testing.T, r *http.Request) *http.Request {
 // arrives has the server see to a request that was kept, and tells its answer.
 func arrives(t *testing.T, s *s3server, late *http.Request) int {
 	t.Helper()
+	status, _ := answered(t, s, late)
+	return status
+}
+
+// answered also tells what it says.
+func answered(t *testing.T, s *s3server, late *http.Request) (status int, text string) {
+	t.Helper()
 	body, err := late.GetBody()
 	mustDo(t, err)
 	r, err := http.NewRequestWithContext(t.Context(), late.Method, s.endpoint+late.URL.RequestURI(), body)
@@ -185,9 +192,10 @@ func arrives(t *testing.T, s *s3server, late *http.Request) int {
 	r.Header, r.Host, r.ContentLength = late.Header.Clone(), late.Host, late.ContentLength // They are signed.
 	answer, err := http.DefaultClient.Do(r)
 	mustDo(t, err)
-	_, _ = io.Copy(io.Discard, answer.Body)
+	said, err := io.ReadAll(answer.Body)
+	mustDo(t, err)
 	mustDo(t, answer.Body.Close())
-	return answer.StatusCode
+	return answer.StatusCode, string(said)
 }
 
 // What comes out the same however often it is tried counts as a failure, whatever was sent for it.

@@ -17,17 +17,25 @@ import (
 
 // Abort ends the multipart uploads that movers of the run have begun and not completed, and removes
 // what the run keeps below its prefix. Objects that are complete stay. It returns how many there were.
+// Copies that the movers have asked for are waited for: another run below the prefix goes by their marks.
 func Abort(ctx context.Context, r wire.Request, s Setup) (int64, error) {
-	return newSender(s, r).end(ctx, r)
-}
-
-// end ends the uploads that notes are left of, and forgets the run.
-func (s *sender) end(ctx context.Context, r wire.Request) (int64, error) {
-	count, err := s.endUploads(ctx, r)
+	x := &export{sender: newSender(s, r), request: r, home: homeOf(r)}
+	count, err := x.endUploads(ctx, r)
 	if err != nil {
 		return count, err
 	}
-	return count, s.forget(ctx, homeOf(r), r.Export.Run)
+	if err := x.waitForCopies(ctx, x.home.copies(r.Export.Run)); err != nil {
+		return count, err
+	}
+	return count, x.forget(ctx, x.home, r.Export.Run)
+}
+
+// end ends the uploads that notes are left of, and forgets the run.
+func (s *sender) end(ctx context.Context, r wire.Request) error {
+	if _, err := s.endUploads(ctx, r); err != nil {
+		return err
+	}
+	return s.forget(ctx, homeOf(r), r.Export.Run)
 }
 
 // endUploads ends the uploads that notes are left of, of files that are gone or small by now.

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -22,8 +21,8 @@ import (
 // arrive when nobody waits for it any more; of those it copies parts.
 const largestCopy = 64 << 20
 
-// copyTries is how often a copy is asked for.
-const copyTries = 2
+// copyTries is how often a copy is asked for: under load S3 refuses some, and one that ends an attempt ends it for all.
+const copyTries = 8
 
 // copyFile has S3 copy the object of a file from the last complete run. False means that it cannot,
 // or that the copy is not proven to be the same; the file is sent then.
@@ -31,6 +30,9 @@ func (x *export) copyFile(ctx context.Context, e manifest.Entry) (object, bool, 
 	before, found := x.last.there.Find(e.Path)
 	if !found || x.copiesFail.Load() {
 		return object{}, false, nil
+	}
+	if err := x.mayCopy(ctx); err != nil {
+		return object{}, false, err
 	}
 	isNew, err := x.mustBeNew(ctx, e, true) // S3 copies over whatever is there.
 	if err != nil {
@@ -60,18 +62,46 @@ func (x *export) copyObject(ctx context.Context, before manifest.Entry, key stri
 	}
 	from := minio.CopySrcOptions{Bucket: x.bucket, Object: x.options.CopyFrom + before.Path, MatchETag: before.ETag}
 	var info minio.UploadInfo
+	var forbidden, lost error
 	err := x.times(ctx, repeats{copyTries, x.Pause, x.Pause * 2}, func(ctx context.Context) error {
+		forbidden = x.mayCopy(ctx) // The try before may have taken long.
+		if forbidden != nil {
+			return forbidden
+		}
 		var err error
-		info, err = x.S3.CopyObject(ctx, to, from)
+		info, err = x.Once.CopyObject(ctx, to, from)
+		err = x.toldOf(info, err)
+		if x.unanswered(ctx, err) {
+			lost = err
+		}
 		return err //nolint:wrapcheck // It is classified above.
 	})
-	if x.unanswered(ctx, err) {
-		return object{}, false, x.forgoCopies(ctx, before, err)
-	}
-	if err != nil {
+	switch {
+	case forbidden != nil:
+		return object{}, false, forbidden
+	case err == nil:
+		o, proven, err := x.provenCopy(ctx, before, key, info)
+		if lost == nil || proven || err != nil { // What was lost copies the same.
+			return o, proven, err
+		}
+	case lost == nil:
 		return object{}, false, x.cannotCopy(ctx, before, err)
 	}
-	return x.provenCopy(ctx, before, key, info)
+	return object{}, false, x.forgoCopies(ctx, before, lost)
+}
+
+// toldOf has an answer that does not say what became of the copy be none: S3 begins to answer before it has copied, and
+// what is between may end that as if it were all. An error of S3 has a name.
+func (x *export) toldOf(info minio.UploadInfo, err error) error {
+	var answer minio.ErrorResponse
+	switch {
+	case err == nil && (info.ETag != "" || !info.LastModified.IsZero()):
+		return nil
+	case err == nil, errors.As(err, &answer) && answer.StatusCode == http.StatusOK && answer.XMLName.Local == "":
+		return fault.New(wire.EndpointUnreachable, "%s has begun to answer a copy, and has not said what became of it; is "+
+			"there a proxy between?", x.Faults.Where()).Because(err)
+	}
+	return err
 }
 
 // unanswered tells that S3 may do what it was asked for at any time from now on.
@@ -98,28 +128,6 @@ func (x *export) forgoCopies(ctx context.Context, before manifest.Entry, err err
 	x.Log("S3 gave no answer to a copy of %s; the next attempt sends what is not there", plan.Quote(before.Path))
 	mark := begunMark{Run: x.options.Run, Begun: x.begin}
 	return errors.Join(err, x.putJSON(ctx, x.home.noCopies(x.options.Run), mark))
-}
-
-// copiesLast is how long a copy that an attempt before was ended over may still be made, in pauses, from the start of
-// the next one: an answer is waited for no longer.
-const copiesLast = 60
-
-// outlastCopies waits for copies that a mover before may have asked for when it was ended: one that is made after the
-// proof would take the place of what was sent meanwhile, and nobody would notice. Who has sent nothing waits as well:
-// what is there may be of one that was ended as it waited.
-func (x *export) outlastCopies(ctx context.Context) error {
-	left := copiesLast*x.Pause - time.Since(x.started)
-	first := !x.replaces && (x.request.First() || !x.policy.resumed)
-	if x.options.CopyFrom == "" || first || left <= 0 {
-		return nil
-	}
-	x.Log("copies that a mover before has asked for are waited for, for %s", left.Round(time.Second))
-	select {
-	case <-time.After(left):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx) //nolint:wrapcheck // Why the mover is to end.
-	}
 }
 
 // noCopies is the key of the mark that nothing is to be copied for a run any more.

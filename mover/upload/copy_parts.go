@@ -19,6 +19,10 @@ import (
 // copyWorkers is how many parts of one object S3 copies at a time. None of them comes by here.
 const copyWorkers = 8
 
+// partTries is how often the copy of a part is asked for. The client repeats each, too, which does no harm: a late one
+// is of an upload that is complete, or ended.
+const partTries = 2
+
 // errNoCopy means that S3 has begun to answer before it had copied, and then did not.
 var errNoCopy = errors.New("S3 has not copied the part")
 
@@ -105,7 +109,7 @@ func (u *parted) copyPart(ctx context.Context, number int, c content) (minio.Obj
 	}
 	only := map[string]string{"x-amz-copy-source-if-match": u.note.CopyTag}
 	var part minio.CompletePart
-	err := u.times(ctx, repeats{copyTries, u.Pause, u.Pause * 2}, func(ctx context.Context) error {
+	err := u.times(ctx, repeats{partTries, u.Pause, u.Pause * 2}, func(ctx context.Context) error {
 		var err error
 		part, err = u.core.CopyObjectPart(ctx, u.bucket, u.note.CopyOf, u.bucket, u.note.Key, u.note.UploadID, number,
 			c.offset, c.size, only)

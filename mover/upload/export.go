@@ -96,8 +96,7 @@ type export struct {
 	gone    []string // Paths of files that were not there any more when they were to be sent.
 	allSent bool     // What is left is to prove it.
 	spared  []manifest.Entry
-	// replaces means that another pod has begun this shard, in the same Job.
-	replaces bool
+	copies  copies
 	// copiesFail is set once S3 gave no answer to a copy of a part, and saidCopy once a copy was refused.
 	copiesFail atomic.Bool
 	saidCopy   sync.Once
@@ -180,7 +179,7 @@ func (x *export) enter(p wire.Phase) {
 	}
 }
 
-// prepare reads everything that decides what is to be done, and writes nothing but what giveBack does.
+// prepare reads everything that decides what is to be done, and writes nothing but what endCopies and giveBack do.
 func (x *export) prepare(ctx context.Context) error {
 	const most = 700 // What is left of a key is for what we keep below the prefix ourselves.
 	if len(x.home.base) > most {
@@ -196,13 +195,12 @@ func (x *export) prepare(ctx context.Context) error {
 		x.completedBefore(ctx)
 		return nil
 	}
-	if err := x.read(ctx); err != nil {
-		return err
-	}
-	var mark begunMark
-	since, resumed, err := x.getJSON(ctx, x.home.begun(x.options.Run), &mark)
+	since, resumed, err := x.lookForBegun(ctx)
 	if err != nil {
 		return x.refused(err)
+	}
+	if err := x.read(ctx); err != nil {
+		return err
 	}
 	x.policy = policy{onExisting: x.options.OnExisting, resumed: resumed, since: since, marked: resumed}
 	if err := x.refuseEmpty(ctx); err != nil {
@@ -322,6 +320,26 @@ func (x *export) key(e manifest.Entry) string {
 type begunMark struct {
 	Run   string    `json:"run"`
 	Begun time.Time `json:"begun"`
+	// Copies means that each mover of the run leaves a mark before it has S3 copy anything. One of an earlier version
+	// does not, and a run of which everything was removed may have had some.
+	Copies bool `json:"copies,omitempty"`
+	// Claim is that of the volume; empty as of an earlier version.
+	Claim string `json:"claim,omitempty"`
+}
+
+// lookForBegun looks for the mark of an attempt before. Movers before this one have ended: that is told at once, so
+// that as many attempts as it takes wait for their copies together.
+func (x *export) lookForBegun(ctx context.Context) (since time.Time, found bool, err error) {
+	var mark begunMark
+	since, found, err = x.getJSON(ctx, x.home.begun(x.options.Run), &mark)
+	if err != nil || !found {
+		return since, false, err
+	}
+	if err := x.refuseOther(mark.Claim); err != nil {
+		return since, false, err
+	}
+	x.copies.marked = mark.Copies
+	return since, true, x.endCopies(ctx, x.home.copies(x.options.Run), x.copiers())
 }
 
 // markBegun makes the first write of a run. A file that an attempt after this one finds in S3 may be
@@ -333,7 +351,9 @@ func (x *export) markBegun(ctx context.Context) error {
 		}
 	}
 	if !x.policy.marked {
-		mark := begunMark{Run: x.options.Run, Begun: x.begin}
+		mark := begunMark{
+			Run: x.options.Run, Begun: x.begin, Copies: !x.policy.resumed, Claim: x.request.Volume.ClaimUID,
+		}
 		if err := x.putJSON(ctx, x.home.begun(x.options.Run), mark); err != nil {
 			return x.refused(err)
 		}
@@ -345,16 +365,25 @@ func (x *export) markBegun(ctx context.Context) error {
 	return x.refused(x.delete(ctx, x.there.blocking))
 }
 
+// refuseOther ends a run that has begun with the volume of another claim, as of one of the same name that is gone: what
+// was sent then is not told as this one's, nor does a file of it stay among those of this one.
+func (x *export) refuseOther(claim string) error {
+	if claim == "" || claim == x.request.Volume.ClaimUID {
+		return nil
+	}
+	return fault.New(wire.RequestRejected, "an attempt before has exported the claim with the UID %s, and this one is to "+
+		"export that with the UID %s: the claim was made anew meanwhile; make a new S3Export",
+		plan.Quote(claim), plan.Quote(x.request.Volume.ClaimUID))
+}
+
 // completedBefore is for a run whose report was lost.
 func (x *export) completedBefore(ctx context.Context) {
 	x.result.Whole = true
 	x.result.Digest = x.last.here.Digest
-	for _, e := range x.last.here.Entries {
-		if e.Type == manifest.File {
-			x.result.Objects++
-			x.result.Bytes += e.Size
-		}
-	}
+	x.result.doesLack(x.last.here.Lacks)
+	x.result.has(x.last.here.Entries)
 	x.Log("the export is complete: an earlier mover of this run has made it")
-	x.tidy(ctx)
+	if x.options.Step != wire.StepShard { // Who completes the run wants the marks of copies of the other shards.
+		x.tidy(ctx)
+	}
 }

@@ -59,6 +59,9 @@ func (x *export) finish(ctx context.Context) error {
 	if err := x.writeManifest(ctx, m); err != nil {
 		return x.refused(err)
 	}
+	if err := x.proveAgain(ctx); err != nil { // The next attempt looks at what is there.
+		return x.refused(err)
+	}
 	x.tidy(ctx)
 	return nil
 }
@@ -67,6 +70,15 @@ func (x *export) finish(ctx context.Context) error {
 func (x *export) prove(ctx context.Context) error {
 	x.endLate(ctx)
 	if err := x.outlastCopies(ctx); err != nil {
+		return err
+	}
+	return x.confirm(ctx)
+}
+
+// proveAgain is for copies that were asked for when the manifest was not there yet, and the others had been waited for.
+func (x *export) proveAgain(ctx context.Context) error {
+	known := len(x.copies.ended)
+	if err := x.outlastCopies(ctx); err != nil || len(x.copies.ended) == known {
 		return err
 	}
 	return x.confirm(ctx)
@@ -140,8 +152,7 @@ func (x *export) tidy(ctx context.Context) {
 	if x.options.Key == "" {
 		err = x.remove(ctx, x.home.key(manifest.PreviousKey))
 	}
-	_, endErr := x.end(ctx, x.request)
-	if err := errors.Join(err, endErr); err != nil {
+	if err := errors.Join(err, x.end(ctx, x.request)); err != nil {
 		x.result.Untidy = true
 		x.Log("what the run kept below %s could not be removed: %v", plan.Quote(x.home.runPrefix(x.options.Run)), err)
 	}
@@ -186,7 +197,7 @@ func (x *export) confirm(ctx context.Context) error {
 // isAsSent compares what S3 has under the key of an entry with what it confirmed.
 func (x *export) isAsSent(i int, o minio.ObjectInfo) bool {
 	e, etag := &x.scan.Entries[i], plan.TrimETag(o.ETag)
-	same := o.Size == e.Size && (etag == e.ETag || etag == "" || e.ETag == "") // Some gateways list none.
+	same := e.IsObject(o.Size, etag)
 	if e.ETag == "" {
 		e.ETag = etag
 	}

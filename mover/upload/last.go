@@ -131,7 +131,10 @@ func (x *export) lookBack(ctx context.Context) error {
 	}
 	x.last.tag = tag
 	if found && m.Run == x.options.Run {
-		if x.last.isOurs, err = x.isWhole(ctx, m.Manifest); err != nil {
+		if err := x.refuseOther(m.Claim); err != nil {
+			return err
+		}
+		if x.last.isOurs, err = x.isComplete(ctx, m.Manifest); err != nil {
 			return err
 		}
 	}

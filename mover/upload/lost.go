@@ -10,6 +10,7 @@ import (
 
 	"github.com/s3populator/s3populator/mover/manifest"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // lost are the files of a manifest that one listing does not have below a prefix as they were exported.
@@ -18,7 +19,7 @@ func (s *sender) lost(ctx context.Context, prefix string, m manifest.Manifest) (
 	err := s.each(ctx, prefix, func(o minio.ObjectInfo) error {
 		if i, ok := find(m.Entries, strings.TrimPrefix(o.Key, prefix)); ok {
 			e, etag := m.Entries[i], plan.TrimETag(o.ETag)
-			seen[i] = o.Size == e.Size && (etag == e.ETag || etag == "" || e.ETag == "") // Some gateways list none.
+			seen[i] = e.IsObject(o.Size, etag)
 		}
 		return nil
 	})
@@ -29,6 +30,21 @@ func (s *sender) lost(ctx context.Context, prefix string, m manifest.Manifest) (
 		}
 	}
 	return lost, err
+}
+
+// isComplete tells that this run is complete, whoever has written its manifest. That may be a mover that was taken for
+// ended, as where its node was lost, while a later one had S3 copy: what that has asked for is waited for first.
+func (x *export) isComplete(ctx context.Context, m manifest.Manifest) (bool, error) {
+	if x.options.Step != wire.StepShard { // Pods of other shards may copy. Who completes the run waits for all.
+		var err error
+		if _, x.policy.resumed, err = x.lookForBegun(ctx); err != nil {
+			return false, err
+		}
+		if err := x.outlastCopies(ctx); err != nil {
+			return false, err
+		}
+	}
+	return x.isWhole(ctx, m)
 }
 
 // isWhole tells that everything is there that a manifest of this run lists. One that an attempt had sent before it was

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"path"
 	"strings"
 	"time"
@@ -74,7 +75,7 @@ func homeOf(r wire.Request) home {
 func (h home) key(name string) string { return h.base + name }
 
 // runPrefix is that of everything that goes when the run ends.
-func (h home) runPrefix(run string) string { return h.base + wire.JournalDir + "/runs/" + run + "/" }
+func (h home) runPrefix(run string) string { return h.runs() + run + "/" }
 
 // begun is the key of the mark that the run has begun to write.
 func (h home) begun(run string) string { return h.runPrefix(run) + "begun.json" }
@@ -98,28 +99,39 @@ func (s *sender) putJSON(ctx context.Context, key string, value any) error {
 
 // getJSON reads it; false means that there is none. Since is when S3 stored it.
 func (s *sender) getJSON(ctx context.Context, key string, into any) (since time.Time, found bool, err error) {
+	since, _, found, err = s.getDated(ctx, key, into)
+	return since, found, err
+}
+
+// getDated is getJSON with when S3 has answered, by a clock of its own; zero where it does not say.
+func (s *sender) getDated(
+	ctx context.Context,
+	key string,
+	into any,
+) (since, now time.Time, found bool, err error) {
 	const most = 64 << 10 // A key, escaped.
 	var text []byte
 	err = s.again(ctx, func(ctx context.Context) error {
-		answer, info, _, err := s.core.GetObject(ctx, s.bucket, key, minio.GetObjectOptions{})
+		answer, info, header, err := s.core.GetObject(ctx, s.bucket, key, minio.GetObjectOptions{})
 		if err != nil {
 			return err //nolint:wrapcheck // It is classified above.
 		}
 		defer func() { _ = answer.Close() }()
 		since = info.LastModified
+		now, _ = http.ParseTime(header.Get("Date"))
 		text, err = io.ReadAll(io.LimitReader(answer, most))
 		return err //nolint:wrapcheck // It is classified above.
 	})
 	if isNoSuchKey(err) {
-		return since, false, nil
+		return since, now, false, nil
 	}
 	if err != nil {
-		return since, false, fmt.Errorf("read %s: %w", path.Base(key), err)
+		return since, now, false, fmt.Errorf("read %s: %w", path.Base(key), err)
 	}
 	if err := json.Unmarshal(text, into); err != nil {
-		return since, false, nil //nolint:nilerr // It is none of ours.
+		return since, now, false, nil //nolint:nilerr // It is none of ours.
 	}
-	return since, true, nil
+	return since, now, true, nil
 }
 
 func (s *sender) remove(ctx context.Context, key string) error {

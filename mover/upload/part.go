@@ -33,28 +33,6 @@ func (h home) part(run string, shard int) string {
 	return h.runPrefix(run) + "part-" + strconv.Itoa(shard) + ".json"
 }
 
-// began is the key of the mark that a pod of a shard may have asked for copies.
-func (h home) began(run string, shard int) string {
-	return h.runPrefix(run) + "shard-" + strconv.Itoa(shard) + ".json"
-}
-
-// beginShard leaves that mark. Who completes the run waits for copies of an attempt before, but knows nothing of a pod
-// that another one of the same Job has replaced: that one waits itself.
-func (x *export) beginShard(ctx context.Context, shard int, todo []work) error {
-	if x.options.CopyFrom == "" {
-		return nil
-	}
-	var mark begunMark
-	at := x.home.began(x.options.Run, shard)
-	_, found, err := x.getJSON(ctx, at, &mark)
-	x.replaces = found && x.request.First()
-	copies := slices.ContainsFunc(todo, func(w work) bool { return w.action == copyLast })
-	if found || err != nil || !copies {
-		return err
-	}
-	return x.putJSON(ctx, at, begunMark{Run: x.options.Run, Begun: x.begin})
-}
-
 // isOf tells that a part is of this very plan and shard, and says of each of its files, once, what became of it.
 func (p part) isOf(digest string, shard int, files []manifest.Entry) bool {
 	if p.Plan != digest || p.Shard != shard {

@@ -119,8 +119,7 @@ func (x *export) keepsPlan(ctx context.Context) (bool, error) {
 	if err := x.lookBack(ctx); err != nil || x.last.isOurs || x.last.inWay {
 		return false, err
 	}
-	var mark begunMark
-	if _, begun, err := x.getJSON(ctx, x.home.begun(x.options.Run), &mark); err != nil || !begun {
+	if _, begun, err := x.lookForBegun(ctx); err != nil || !begun {
 		return false, err
 	}
 	p, err := x.readPlan(ctx, func(plannedEntry) bool { return false })

@@ -172,7 +172,7 @@ func (p *prune) stepDown(ctx context.Context) error {
 
 // forgetRun removes what the run has kept for itself, and last what an attempt after this one would go on with.
 func (p *prune) forgetRun(ctx context.Context) error {
-	if _, err := p.end(ctx, p.request); err != nil {
+	if err := p.end(ctx, p.request); err != nil {
 		return err
 	}
 	return p.remove(ctx, p.home.key(manifest.PruningKey))

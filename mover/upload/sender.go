@@ -24,7 +24,9 @@ import (
 
 // Setup is what an export needs to know besides its request.
 type Setup struct {
-	S3     *minio.Client
+	S3 *minio.Client
+	// Once makes each request once. What it was not answered may still be done, and who asked for it has to know.
+	Once   *minio.Client
 	Faults fault.Classifier
 	// Secure means TLS. Without it the signature covers a SHA-256 of what is sent.
 	Secure bool

@@ -76,9 +76,6 @@ func (x *export) sendShard(ctx context.Context, shard int) error {
 	if err != nil {
 		return err
 	}
-	if err := x.beginShard(ctx, shard, todo); err != nil {
-		return x.refused(err)
-	}
 	x.enter(wire.Transferring)
 	if err := x.sendAll(ctx, todo); err != nil {
 		return err
@@ -86,10 +83,8 @@ func (x *export) sendShard(ctx context.Context, shard int) error {
 	if err := x.endForGood(ctx); err != nil {
 		return x.refused(err)
 	}
-	if x.replaces {
-		if err := x.outlastCopies(ctx); err != nil {
-			return err
-		}
+	if err := x.tellAnswered(ctx); err != nil {
+		return x.refused(err)
 	}
 	return x.refused(x.writePart(ctx, shard))
 }
@@ -103,8 +98,7 @@ func (x *export) goOn(ctx context.Context) error {
 		x.completedBefore(ctx)
 		return nil
 	}
-	var mark begunMark
-	since, begun, err := x.getJSON(ctx, x.home.begun(x.options.Run), &mark)
+	since, begun, err := x.lookForBegun(ctx)
 	if err != nil {
 		return x.refused(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/s3populator/s3populator/internal/testenv"
+	"github.com/s3populator/s3populator/mover/manifest"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/source"
@@ -149,6 +150,21 @@ func anObjectThatIsTooLong(t *testing.T, payer bool) {
 	b.mustHold(want)
 }
 
+// requesterPays refuses whoever does not accept the costs, and counts what is asked.
+func requesterPays(t *testing.T, s *s3server) (p *proxy, asked *atomic.Int64) {
+	t.Helper()
+	asked = new(atomic.Int64)
+	return startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		asked.Add(1)
+		signed := strings.Contains(r.Header.Get("Authorization"), source.PayerHeader)
+		if r.Header.Get(source.PayerHeader) == source.Payer && signed {
+			return false
+		}
+		t.Logf("refused: %s %s", r.Method, r.URL)
+		return s3Error(w, http.StatusForbidden, "AccessDenied")
+	}), asked
+}
+
 // Everything that is asked of a bucket that is Requester Pays accepts the costs, in a header
 // that is signed, as AWS wants it.
 func TestRequestPayer(t *testing.T) {
@@ -157,32 +173,40 @@ func TestRequestPayer(t *testing.T) {
 	for k, c := range want {
 		s.put(t, "pre/"+k, c)
 	}
-	var mu sync.Mutex
-	var asked []string
-	p := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
-		mu.Lock()
-		defer mu.Unlock()
-		asked = append(asked, r.Method+" "+r.URL.Path)
-		signed := strings.Contains(r.Header.Get("Authorization"), source.PayerHeader)
-		if r.Header.Get(source.PayerHeader) == source.Payer && signed {
-			return false
-		}
-		t.Logf("refused: %s %s", r.Method, r.URL)
-		return s3Error(w, http.StatusForbidden, "AccessDenied")
-	})
+	p, asked := requesterPays(t, s)
 	b := newBench(t, p.URL)
 	b.request.Source.Prefix, b.request.Source.RequestPayer = "pre", true
 	b.mustBeDone(b.run())
 	b.mustHold(want)
-	mu.Lock()
-	if len(asked) < len(want) {
-		t.Errorf("only %v was asked", asked)
+	if n := asked.Load(); n < int64(len(want)) {
+		t.Errorf("only %d times something was asked", n)
 	}
-	mu.Unlock()
 	b = newBench(t, p.URL)
 	b.request.Source.Prefix = "pre"
 	if r := b.run(); r.Reason != wire.AccessDenied {
 		t.Errorf("without requestPayer: report is %+v, want AccessDenied", r)
+	}
+}
+
+// So does what is asked for the manifest of an export there.
+func TestRequestPayerOfARun(t *testing.T) {
+	s := startVersity(t)
+	b := newExport(t, s.endpoint)
+	b.file("a", "a")
+	mustDo(t, os.Symlink("a", b.at("link")))
+	digest := b.mustBeDone(b.run()).ManifestDigest
+	want := withoutOwners(tree(t, b.paths.Volume))
+	p, _ := requesterPays(t, s)
+	b.request.Source.Endpoint = p.URL
+	restored, r := b.populate(func(r *wire.Request) {
+		r.Source.RequestPayer = true
+		r.Policy.Run = wire.ExportedRun{UID: "run-1", Prefix: "runs/1/", Digest: digest}
+	})
+	restored.mustBeDone(r)
+	mustBeTree(t, want, restored)
+	mustDo(t, s.client.RemoveObject(t.Context(), testBucket, "runs/1/"+manifest.Key, minio.RemoveObjectOptions{}))
+	if _, r := b.populate(func(r *wire.Request) { r.Source.RequestPayer = true }); r.Reason != wire.NoSuchObject {
+		t.Errorf("without a manifest the report is %+v, want %s", r, wire.NoSuchObject)
 	}
 }
 

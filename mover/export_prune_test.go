@@ -6,6 +6,8 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -135,8 +137,18 @@ func TestPruningThatIsRefused(t *testing.T) {
 	remove := func(t *testing.T, s *s3server, key string) {
 		mustDo(t, s.client.RemoveObject(t.Context(), testBucket, key, minio.RemoveObjectOptions{}))
 	}
+	newest := func(t *testing.T, s *s3server, p *bench, links ...string) {
+		e := newExport(t, s.endpoint)
+		for _, name := range links {
+			mustDo(t, os.Symlink("a", filepath.Join(e.paths.Volume, name)))
+		}
+		e.request.Source.Prefix, e.request.Export.Run = "runs/3/", "run-3"
+		kept := wire.KeptRun{Run: "run-3", Prefix: "runs/3/", Digest: e.mustBeDone(e.run()).ManifestDigest}
+		p.request.Prune.Kept = append([]wire.KeptRun{kept}, p.request.Prune.Kept...)
+	}
 	unsure := []string{ // Whether the run is whole: its own manifest was not found.
 		"nothing is found at all", "a manifest with the user's own object in it", "a manifest that nobody can read",
+		"a manifest that is damaged",
 		"it is the manifest of another claim", "it is the manifest of another run", "the run is not complete",
 	}
 	for name, tt := range map[string]struct {
@@ -166,11 +178,11 @@ func TestPruningThatIsRefused(t *testing.T) {
 			}
 		}, wire.RequestRejected, "were written after its manifest"},
 		"the newest run that stays is of an empty volume": {func(t *testing.T, s *s3server, p *bench) {
-			e := newExport(t, s.endpoint)
-			e.request.Source.Prefix, e.request.Export.Run = "runs/3/", "run-3"
-			newest := wire.KeptRun{Run: "run-3", Prefix: "runs/3/", Digest: e.mustBeDone(e.run()).ManifestDigest}
-			p.request.Prune.Kept = append([]wire.KeptRun{newest}, p.request.Prune.Kept...)
-		}, wire.RequestRejected, "has no file, and this one has 3"},
+			newest(t, s, p)
+		}, wire.RequestRejected, "has no regular file, and this one has 3"},
+		"the newest run that stays has a link alone": {func(t *testing.T, s *s3server, p *bench) {
+			newest(t, s, p, "link")
+		}, wire.RequestRejected, "has no regular file, and this one has 3"},
 		"nothing is found at all": {func(t *testing.T, s *s3server, p *bench) {
 			proxy := startProxy(t, s, func(w http.ResponseWriter, r *http.Request) bool {
 				return r.Method == http.MethodGet && !r.URL.Query().Has("list-type") && s3Error(w, http.StatusNotFound, "NoSuchKey")
@@ -193,6 +205,9 @@ func TestPruningThatIsRefused(t *testing.T) {
 		"a manifest that nobody can read": {func(t *testing.T, s *s3server, _ *bench) {
 			s.put(t, "runs/1/"+manifest.Key, []byte("{}"))
 		}, wire.RequestRejected, "not known which objects it lists"},
+		"a manifest that is damaged": {func(t *testing.T, s *s3server, p *bench) {
+			p.request.Source.Endpoint = damaging(t, s, 1<<30, func(http.Header) {})
+		}, wire.VerificationFailed, "not known which objects it lists"},
 		"one below it that nobody can read": {func(t *testing.T, s *s3server, _ *bench) {
 			s.put(t, "runs/1/dir/"+manifest.Key, []byte("{}"))
 		}, wire.RequestRejected, "not known which objects it lists"},

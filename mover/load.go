@@ -152,7 +152,7 @@ func (t *transfer) prepare(ctx context.Context) error {
 	if err := t.makePlan(ctx); err != nil {
 		return err
 	}
-	if err := t.loosen(); err != nil {
+	if err := t.reopen(ctx); err != nil {
 		return err
 	}
 	if err := t.resume(ctx); err != nil {
@@ -166,13 +166,17 @@ func (t *transfer) makePlan(ctx context.Context) error {
 	if t.ledger != nil {
 		return nil
 	}
+	seen, unseen := t.seeManifest(ctx)
 	if err := t.listEarly(ctx); err != nil {
-		return err
+		return err // Said better here than of a HEAD.
+	}
+	if unseen != nil {
+		return unseen
 	}
 	if err := t.listing.refuseEmpty(ctx); err != nil {
 		return err
 	}
-	if err := t.readManifest(ctx); err != nil {
+	if err := t.readManifest(ctx, seen); err != nil {
 		return err
 	}
 	t.ledger = ledger.New(t.plan)
@@ -194,10 +198,11 @@ func (t *transfer) fill(ctx context.Context) error {
 	if err := t.journal.Owned(); err != nil {
 		return err
 	}
-	for i, e := range t.plan.Entries.All() {
-		if e.IsDir() {
-			if err := t.volume.Data.MkdirAll(e.Path[:len(e.Path)-1], volume.DirMode); err != nil {
-				return fmt.Errorf("make directory %s: %w", plan.Quote(e.Path), err)
+	for i := range t.plan.Entries.Len() {
+		if t.plan.Entries.IsDir(i) {
+			path := t.plan.Entries.At(i).Path
+			if err := t.volume.Data.MkdirAll(path[:len(path)-1], volume.DirMode); err != nil {
+				return fmt.Errorf("make directory %s: %w", plan.Quote(path), err)
 			}
 			t.ledger.Verified(i, proof.ByExistence, plan.Identity{}, true)
 		}
@@ -293,13 +298,13 @@ func (t *transfer) lastSweep(
 // missing names a file that was verified and is not found under its name. On a file system that is
 // blind to case, or that spells names in its own way, two keys may share one, or one may have another.
 func (t *transfer) missing(seen []bool) error {
-	for i, e := range t.plan.Entries.All() {
-		if !seen[i] && !e.IsDir() {
+	for i := range seen {
+		if !seen[i] && !t.plan.Entries.IsDir(i) {
 			return fault.New(
 				wire.VerificationFailed,
 				"%s is not on the volume under that name after the transfer; does something else write to the volume, "+
 					"or does its file system not tell upper from lower case?",
-				plan.Quote(e.Path),
+				plan.Quote(t.plan.Entries.At(i).Path),
 			)
 		}
 	}

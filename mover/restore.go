@@ -5,6 +5,7 @@ package mover
 import (
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"strings"
 
@@ -39,8 +40,17 @@ func refuseRestore(r wire.Request) error {
 	return nil
 }
 
-// readManifest reads what is to be restored. The listing is older: what it holds besides is stale.
-func (t *transfer) readManifest(ctx context.Context) error {
+// seeManifest looks, before anything is listed, which manifest there is to read then.
+func (t *transfer) seeManifest(ctx context.Context) (upload.Seen, error) {
+	if !t.request.Policy.RestoreAttributes {
+		return upload.Seen{}, nil
+	}
+	return upload.SeeManifest(ctx, t.request, t.uploads, plan.ListPrefix(t.request.Source))
+}
+
+// readManifest reads what is to be restored, of the run that was listed: its manifest was seen before. What an earlier
+// attempt has fetched of another run is right by the listing, and would be mixed with the links and modes of this one.
+func (t *transfer) readManifest(ctx context.Context, seen upload.Seen) error {
 	if !t.request.Policy.RestoreAttributes {
 		return nil
 	}
@@ -48,41 +58,48 @@ func (t *transfer) readManifest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m, found, err := upload.ReadManifest(ctx, t.request, t.uploads)
-	if err != nil {
+	prefix := plan.ListPrefix(t.request.Source)
+	var h manifest.Header
+	var attributes *restore.Restore
+	read, err := upload.ReadManifest(ctx, t.request, t.uploads, prefix, func(from io.Reader) (err error) {
+		attributes = restore.New(t.volume, t.plan, filter)
+		h, err = manifest.Each(from, attributes.Add)
+		return err //nolint:wrapcheck // It says what failed.
+	})
+	switch run := t.request.Policy.Run; {
+	case err != nil:
 		return err
+	case !read.There:
+		return t.refuseUnfinished(ctx)
+	case !read.Is(seen), run.UID != "" && (h.Run != run.UID || h.Digest != run.Digest):
+		return fault.New(wire.SourceChanged, "the manifest below prefix %s is not the one that was there before its objects "+
+			"were listed: another export has ended there meanwhile", plan.Quote(prefix))
 	}
-	if run := t.request.Policy.Run; found && run.UID != "" && (m.Run != run.UID || m.Digest != run.Digest) {
-		return fault.New(wire.SourceChanged, "another export has ended below prefix %s since it was listed",
-			plan.Quote(plan.ListPrefix(t.request.Source)))
-	}
-	if !found {
-		if err := t.refuseUnfinished(ctx); err != nil {
-			return err
-		}
-		return fault.New(
-			wire.NoSuchObject,
-			"there is no complete export below prefix %s, because %s does not exist; correct "+
-				"spec.prefix, or remove spec.restoreAttributes",
-			plan.Quote(plan.ListPrefix(t.request.Source)),
-			plan.Quote(plan.ListPrefix(t.request.Source)+manifest.Key),
-		)
-	}
-	t.attributes = &restore.Restore{Volume: t.volume, Plan: t.plan, Manifest: m, Filter: filter}
+	t.attributes = attributes
 	return t.refuseLoss()
 }
 
-// refuseUnfinished is for a prefix below which an export has left something and no manifest: time may tell.
+// refuseUnfinished is for a prefix without a manifest. Where an export has left something of its own, time may tell.
 func (t *transfer) refuseUnfinished(ctx context.Context) error {
+	prefix := plan.ListPrefix(t.request.Source)
 	begun, err := upload.IsBegun(ctx, t.request, t.uploads)
-	if err != nil || !begun {
+	if err != nil {
 		return err
 	}
+	if begun {
+		return fault.New(
+			wire.SourceChanged,
+			"an export below prefix %s is under way, has failed, or is being removed: there is no complete one; wait for it, "+
+				"export again, name another, or remove spec.restoreAttributes to load what is there",
+			plan.Quote(prefix),
+		)
+	}
 	return fault.New(
-		wire.SourceChanged,
-		"an export below prefix %s is under way, has failed, or is being removed: there is no complete one; wait for it, "+
-			"export again, name another, or remove spec.restoreAttributes to load what is there",
-		plan.Quote(plan.ListPrefix(t.request.Source)),
+		wire.NoSuchObject,
+		"there is no complete export below prefix %s, because %s does not exist; correct "+
+			"spec.prefix, or remove spec.restoreAttributes",
+		plan.Quote(prefix),
+		plan.Quote(prefix+manifest.Key),
 	)
 }
 
@@ -129,30 +146,6 @@ func (t *transfer) alsoRestored() func(name string, e fs.DirEntry) bool {
 		return nil
 	}
 	return func(name string, e fs.DirEntry) bool { return t.attributes.IsRestored(name, e.Type()) }
-}
-
-// loosen makes what an attempt had restored before it was interrupted accessible again.
-func (t *transfer) loosen() error {
-	if t.attributes == nil {
-		return nil
-	}
-	if err := t.journal.Owned(); err != nil {
-		return err
-	}
-	return restore.Loosen(t.volume)
-}
-
-// restoreAttributes comes after the last look at the files, because it changes their times.
-func (t *transfer) restoreAttributes(ctx context.Context) error {
-	if t.attributes == nil {
-		return nil
-	}
-	if err := t.journal.Owned(); err != nil {
-		return err
-	}
-	r, err := t.attributes.Run(ctx)
-	t.status.restored = &r
-	return err
 }
 
 // restoreSummary is for people; empty where nothing was to be restored.

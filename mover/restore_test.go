@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/minio/minio-go/v7"
-	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/internal/testenv"
 	"github.com/s3populator/s3populator/mover/manifest"
@@ -72,20 +71,57 @@ func TestModesThatKeepTheMoverOut(t *testing.T) {
 		t.Fatalf("exit code %d:\n%s", code, out)
 	}
 	mustBeTree(t, want, p)
-	// As after a mover that was interrupted while it restored: the journal is still there.
+	// As after a mover of before there was a mark, which was interrupted while it restored: the journal is still there.
 	p.adopt()
-	journal := filepath.Join(p.paths.Volume, wire.JournalDir)
-	mustDo(t, filepath.WalkDir(journal, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Chown(path, uid, uid)
-	}))
+	p.giveJournal(uid)
 	p.request.Attempt, p.request.Volume.Began = 2, true
 	if code, out := p.runAs(uid); code != 0 {
 		t.Fatalf("the next attempt: exit code %d:\n%s", code, out)
 	}
 	mustBeTree(t, want, p)
+}
+
+// A mover that may not give files to their owner restores the group, if that is one of its own, and counts the owner.
+func TestAGroupWithoutItsOwner(t *testing.T) {
+	testenv.Root(t)
+	const uid, fsGroup = 12345, 777
+	b := newExport(t, startVersity(t).endpoint)
+	in := func(name string) string { return filepath.Join(b.paths.Volume, name) }
+	for _, name := range []string{"own", "strange"} {
+		b.file(name, name)
+	}
+	mustDo(t, os.Chown(in("own"), 1, uid))
+	mustDo(t, os.Chown(in("strange"), 1, 2))
+	for _, name := range []string{"own", "strange"} {
+		mustDo(t, os.Chmod(in(name), 0o755|fs.ModeSetuid|fs.ModeSetgid))
+	}
+	b.mustBeDone(b.run())
+	p := b.populateAs(uid)
+	mustDo(t, os.Chown(p.paths.Volume, uid, fsGroup))
+	mustDo(t, os.Chmod(p.paths.Volume, 0o775|fs.ModeSetgid))
+	if code, out := p.runAs(uid); code != 0 || !strings.Contains(out, "2 owners could not be restored") {
+		t.Fatalf("exit code %d:\n%s", code, out)
+	}
+	got := tree(t, p.paths.Volume)
+	for name, want := range map[string]string{
+		"own": "mode 102755 owner 12345:12345 ", "strange": "mode 100755 owner 12345:777 ",
+	} {
+		if !strings.HasPrefix(got[name], want) {
+			t.Errorf("%q is %s, want %s", name, got[name], want)
+		}
+	}
+}
+
+// giveJournal makes the journal that of another user, who has written the volume.
+func (b *bench) giveJournal(uid int) {
+	b.t.Helper()
+	journal := filepath.Join(b.paths.Volume, wire.JournalDir)
+	mustDo(b.t, filepath.WalkDir(journal, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Chown(path, uid, uid)
+	}))
 }
 
 func mustBeTree(t *testing.T, want map[string]string, p *bench) {
@@ -168,31 +204,52 @@ func TestObjectsThatChangedAfterTheExport(t *testing.T) {
 func TestASelectionIsRestored(t *testing.T) {
 	s := startVersity(t)
 	b := newExport(t, s.endpoint)
+	in := func(name string) string { return filepath.Join(b.paths.Volume, name) }
 	b.file("data/a.jpg", "a")
 	b.file("data/b.txt", "b")
-	mustDo(t, os.Chmod(filepath.Join(b.paths.Volume, "data"), 0o750))
-	mustDo(t, os.Symlink("a.jpg", filepath.Join(b.paths.Volume, "data/l.jpg")))
-	mustDo(t, os.Symlink("b.txt", filepath.Join(b.paths.Volume, "data/l.txt")))
-	mustDo(t, os.Mkdir(filepath.Join(b.paths.Volume, "empty"), 0o700))
+	for _, dir := range []string{"bin/sub", "bin-x", "bin/empty.jpg", "none/sub", "empty"} {
+		mustDo(t, os.MkdirAll(in(dir), 0o755))
+	}
+	for link, target := range map[string]string{
+		"data/l.jpg": "a.jpg", "data/l.txt": "b.txt", "bin/sub/l.jpg": "x", "bin-x/l.jpg": "x", "none/sub/l.txt": "x",
+	} {
+		mustDo(t, os.Symlink(target, in(link)))
+	}
+	modes := map[string]fs.FileMode{
+		"data": 0o750, "bin/sub": 0o710, "bin/empty.jpg": 0o701, "bin": 0o700, "bin-x": 0o711, "none": 0o700,
+	}
+	for name, mode := range modes {
+		mustDo(t, os.Chmod(in(name), mode))
+	}
+	b.settle()
 	b.mustBeDone(b.run())
+	all := tree(t, b.paths.Volume)
 	p, r := b.populate(func(r *wire.Request) {
 		r.Source.Include, r.Volume.TargetPath = []string{"**/*.jpg"}, "in/side"
 	})
 	p.mustBeDone(r)
-	got := tree(t, p.paths.Volume)
-	for _, name := range []string{"in", "in/side", "in/side/data", "in/side/data/a.jpg", "in/side/data/l.jpg"} {
-		if got[name] == "" {
-			t.Errorf("%q is missing", name)
-		}
-		delete(got, name)
+	if !strings.Contains(r.Message, "restored 1 files, 5 directories, 3 links") {
+		t.Errorf("the message is %q", r.Message)
 	}
+	got := tree(t, p.paths.Volume)
+	for _, name := range []string{
+		"data", "data/a.jpg", "data/l.jpg", "bin", "bin/sub", "bin/sub/l.jpg", "bin/empty.jpg", "bin-x", "bin-x/l.jpg",
+	} {
+		if got["in/side/"+name] != all[name] {
+			t.Errorf("%q is %q\n   want %q", name, got["in/side/"+name], all[name])
+		}
+		delete(got, "in/side/"+name)
+	}
+	delete(got, "in")
+	delete(got, "in/side")
 	if len(got) > 0 {
 		t.Errorf("not wanted: %v", got)
 	}
-	var stat unix.Stat_t
-	mustDo(t, unix.Stat(filepath.Join(p.paths.Volume, "in/side/data"), &stat))
-	if stat.Mode&0o777 != 0o750 {
-		t.Errorf("the directory has mode %o", stat.Mode)
+	// Its report is lost.
+	before := snapshot(t, p.paths.Volume)
+	p.request.Attempt, p.request.Volume.Began = 2, true
+	if r := p.mustBeDone(p.run()); r.FetchedBytes > 0 || snapshot(t, p.paths.Volume) != before {
+		t.Errorf("it is not taken for what is selected: %+v", r)
 	}
 }
 

@@ -5,6 +5,7 @@ package mover
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/s3populator/s3populator/mover/fault"
@@ -22,7 +23,17 @@ func (l *listing) confirmRun(ctx context.Context) error {
 	if run == (wire.ExportedRun{}) {
 		return nil
 	}
-	found, err := upload.ReadManifestBelow(ctx, l.request, l.uploads, run.Prefix)
+	compared, err := newCompared(l)
+	if err != nil {
+		return err
+	}
+	var found manifest.Header
+	var lost lostObjects
+	_, err = upload.ReadManifest(ctx, l.request, l.uploads, run.Prefix, func(from io.Reader) (err error) {
+		lost = lostObjects{}
+		found, err = manifest.Each(from, func(e manifest.Entry) { lost.add(compared, e) })
+		return err //nolint:wrapcheck // It says what failed.
+	})
 	if err != nil {
 		return err
 	}
@@ -30,50 +41,79 @@ func (l *listing) confirmRun(ctx context.Context) error {
 		return fault.New(wire.NoSuchObject, "the export that spec.fromExport has found is not below prefix %s any more: it "+
 			"was removed, or another one has taken its place; name another run", plan.Quote(run.Prefix))
 	}
-	lost, first, err := l.lost(found)
-	if err != nil || lost == 0 {
-		return err
+	if lost.count == 0 {
+		return nil
 	}
 	return fault.New(wire.SourceChanged, "the export below prefix %s is not whole: %d of its objects are gone or others, "+
-		"the first is %s; restore the objects, or name another run", plan.Quote(run.Prefix), lost, plan.Quote(first))
+		"the first is %s; restore the objects, or name another run", plan.Quote(run.Prefix), lost.count,
+		plan.Quote(lost.first))
 }
 
-// lost counts the selected files of a run whose objects are not as it has left them.
-func (l *listing) lost(run manifest.Manifest) (count int, first string, err error) {
+// lostObjects are the selected files of a run whose objects are not as it has left them.
+type lostObjects struct {
+	count int
+	first string // Its key.
+}
+
+func (l *lostObjects) add(with *compared, e manifest.Entry) {
+	if e.Type != manifest.File {
+		return
+	}
+	key := with.request.Policy.Run.Prefix + e.Path
+	o, ok := with.object(key)
+	if ok && e.IsObject(o.Size, with.plan.TagText(o.ETag)) || !ok && !with.asksFor(key) {
+		return
+	}
+	if l.count == 0 {
+		l.first = key
+	}
+	l.count++
+}
+
+// compared is a listing that a run is compared with.
+type compared struct {
+	*listing
+
+	filter plan.Filter
+	named  map[string]plan.Entry // Those of spec.objects by their keys, because their paths may be others.
+}
+
+func newCompared(l *listing) (*compared, error) {
 	filter, err := plan.NewFilter(l.request.Source)
 	if err != nil {
-		return 0, "", fmt.Errorf("compare with the export: %w", err)
+		return nil, fmt.Errorf("compare with the export: %w", err)
 	}
-	listed := make(map[string]plan.Entry, l.plan.Entries.Len())
-	for _, e := range l.plan.Entries.All() {
-		listed[e.Key] = e
-	}
-	for _, e := range run.Entries {
-		key := l.request.Policy.Run.Prefix + e.Path
-		o, ok := listed[key]
-		if e.Type != manifest.File || ok && l.isAsExported(e, o) || !ok && !l.asksFor(key, filter) {
-			continue
+	c := &compared{listing: l, filter: filter, named: map[string]plan.Entry{}}
+	if c.isNamed() {
+		for _, e := range l.plan.Entries.All() {
+			c.named[e.Key] = e
 		}
-		if count == 0 {
-			first = key
-		}
-		count++
 	}
-	return count, first, nil
+	return c, nil
 }
 
-// isAsExported compares an object with what the export has left. Some servers list no entity tags.
-func (l *listing) isAsExported(e manifest.Entry, o plan.Entry) bool {
-	tag := l.plan.TagText(o.ETag)
-	return o.Size == e.Size && (tag == "" || e.ETag == "" || tag == e.ETag)
+// isNamed tells that the objects are named one by one.
+func (c *compared) isNamed() bool { return len(c.request.Source.Objects) > 0 }
+
+// object is what was listed under a key.
+func (c *compared) object(key string) (plan.Entry, bool) {
+	if c.isNamed() {
+		e, ok := c.named[key]
+		return e, ok
+	}
+	rest, below := strings.CutPrefix(key, c.plan.Base)
+	i, ok := c.plan.Find(rest)
+	if !below || !ok {
+		return plan.Entry{}, false
+	}
+	return c.plan.Entries.At(i), true
 }
 
 // asksFor tells that the object of a key would be in the listing, if it were there.
-func (l *listing) asksFor(key string, filter plan.Filter) bool {
-	s := l.request.Source
-	if len(s.Objects) > 0 {
-		return false // Those that are named are asked for one by one.
+func (c *compared) asksFor(key string) bool {
+	if c.isNamed() {
+		return false
 	}
-	rest, below := strings.CutPrefix(key, plan.ListPrefix(s))
-	return below && filter.Selects(rest)
+	return strings.HasPrefix(key, plan.ListPrefix(c.request.Source)) &&
+		c.filter.Takes(strings.TrimPrefix(key, c.plan.Base))
 }

@@ -34,8 +34,9 @@ func TestAPopulationSyncsNames(t *testing.T) {
 					{Path: "a/b/f", Type: manifest.File, Size: 5, ETag: p.TagText(p.Entries.At(0).ETag), Mode: 0o600},
 					{Path: "empty", Type: manifest.Directory, Mode: 0o700},
 				}
-				tr.attributes = &restore.Restore{
-					Volume: v, Plan: p, Manifest: manifest.Manifest{Entries: entries}, Filter: filter,
+				tr.attributes = restore.New(v, p, filter)
+				for _, e := range entries {
+					tr.attributes.Add(e)
 				}
 				want += 4 + 3 // The names once more, one of which is new, and each entry.
 			}

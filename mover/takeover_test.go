@@ -17,8 +17,10 @@ import (
 	"github.com/s3populator/s3populator/mover/engine"
 	"github.com/s3populator/s3populator/mover/engine/native"
 	"github.com/s3populator/s3populator/mover/ledger"
+	"github.com/s3populator/s3populator/mover/manifest"
 	"github.com/s3populator/s3populator/mover/plan"
 	"github.com/s3populator/s3populator/mover/proof"
+	"github.com/s3populator/s3populator/mover/restore"
 	"github.com/s3populator/s3populator/mover/volume"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -63,6 +65,7 @@ func pair(t *testing.T) (dir string, old *transfer, next func() *ledger.Journal)
 	old = transferOf(v, j, &proof.Prover{Asker: silentS3{}, Plan: p})
 	write(t, dir+"/a", "hello")
 	write(t, dir+"/leftover", "x")
+	mustDo(t, os.Chmod(dir+"/leftover", 0o400)) // As one that was restored.
 	return dir, old, func() *ledger.Journal {
 		v, err := volume.Open(dir, "")
 		mustDo(t, err)
@@ -122,6 +125,24 @@ func TestAFencedMoverWritesNoMore(t *testing.T) {
 			"a file that mc streams": func(_ context.Context, t *transfer) error {
 				_, err := t.write(0, proof.NewDigester(proof.Expectation{}), strings.NewReader("HELLO"), 0)
 				return err
+			},
+			"what was restored before": func(ctx context.Context, t *transfer) error {
+				t.attributes = restore.New(t.volume, t.plan, plan.Filter{})
+				return t.reopen(ctx)
+			},
+			"what another restore has left": func(ctx context.Context, t *transfer) error { return t.fillAnew(ctx) },
+			"the mark of a restore": func(_ context.Context, t *transfer) error {
+				t.attributes = restore.New(t.volume, t.plan, plan.Filter{})
+				return t.beginRestore()
+			},
+			"what is to be restored": func(ctx context.Context, t *transfer) error {
+				t.attributes = restore.New(t.volume, t.plan, plan.Filter{})
+				t.attributes.Add(manifest.Entry{Path: "dir", Type: manifest.Directory})
+				return t.restoreAttributes(ctx)
+			},
+			"the mode of all files": func(ctx context.Context, t *transfer) error {
+				t.request.Files = wire.Files{Mode: new(uint32(0o600))}
+				return t.setOwners(ctx)
 			},
 			"the last removal": func(ctx context.Context, t *transfer) error { return t.complete(ctx) },
 		} {

@@ -287,7 +287,7 @@ func (j *Journal) Close() {
 }
 
 // Files are all that a journal may leave.
-var Files = []string{JournalName, JournalNext, journalDoubt}
+var Files = []string{JournalName, JournalNext, journalRestoring, restoringNext, journalDoubt}
 
 // RemoveRest removes what is left of a journal whose mover ended while it removed it: files that may
 // stand beside it, and its directory once it is empty. Without a journal they say nothing.

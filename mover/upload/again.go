@@ -63,6 +63,9 @@ func passes(c fault.Classifier, err error) bool {
 	if errors.Is(err, errShrank) || errors.Is(err, errChanged) {
 		return false
 	}
+	if errors.Is(err, errDamaged) { // On its way, perhaps.
+		return true
+	}
 	var answer minio.ErrorResponse
 	if errors.As(err, &answer) && inTrouble(answer.StatusCode) {
 		return true

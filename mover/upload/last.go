@@ -5,7 +5,6 @@ package upload
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -36,66 +35,6 @@ func (l last) unchanged(e manifest.Entry, claim string) (manifest.Entry, bool) {
 		before.ModTime < l.Created.Add(-settling).UnixNano()
 }
 
-// errUnreadable means that there is a manifest that says nothing to us.
-var errUnreadable = errors.New("the manifest cannot be used")
-
-// readManifest returns the manifest under a key, and the entity tag of its object; false where there is none.
-func (s *sender) readManifest(
-	ctx context.Context,
-	key string,
-) (manifest.Manifest, string, bool, error) {
-	m, info, found, err := s.manifestAt(ctx, key)
-	return m, info.ETag, found, err
-}
-
-// manifestAt also returns what S3 says of the object.
-func (s *sender) manifestAt(
-	ctx context.Context,
-	key string,
-) (m manifest.Manifest, info minio.ObjectInfo, found bool, err error) {
-	err = s.again(ctx, func(ctx context.Context) error {
-		body, answer, _, err := s.core.GetObject(ctx, s.bucket, key, minio.GetObjectOptions{})
-		if err != nil {
-			return err //nolint:wrapcheck // It is classified above.
-		}
-		defer func() { _ = body.Close() }()
-		info = answer
-		watched := &watched{from: body}
-		m, err = manifest.Read(watched)
-		if err != nil && watched.err == nil { // The connection is not to blame.
-			return fmt.Errorf("%w: %w", errUnreadable, err)
-		}
-		return errors.Join(err, watched.err)
-	})
-	if isNoSuchKey(err) {
-		return m, info, false, nil
-	}
-	if err != nil {
-		return m, info, false, fmt.Errorf("read %s: %w", plan.Quote(key), err)
-	}
-	return m, info, true, nil
-}
-
-// ReadManifest reads the manifest of a complete export below a prefix; false where there is none.
-func ReadManifest(ctx context.Context, r wire.Request, s Setup) (manifest.Manifest, bool, error) {
-	return readBelow(ctx, r, s, plan.ListPrefix(r.Source))
-}
-
-// ReadManifestBelow is the manifest below another prefix; it has no run where there is none.
-func ReadManifestBelow(ctx context.Context, r wire.Request, s Setup, prefix string) (manifest.Manifest, error) {
-	m, _, err := readBelow(ctx, r, s, prefix)
-	return m, err
-}
-
-func readBelow(ctx context.Context, r wire.Request, s Setup, prefix string) (manifest.Manifest, bool, error) {
-	m, _, found, err := newSender(s, r).readManifest(ctx, prefix+manifest.Key)
-	if errors.Is(err, errUnreadable) {
-		return m, false, fault.New(wire.RequestRejected, "the export below prefix %s cannot be restored: %v",
-			plan.Quote(prefix), err).Because(err)
-	}
-	return m, found, err
-}
-
 // errFound ends a listing.
 var errFound = errors.New("found")
 
@@ -120,12 +59,12 @@ type lastRun struct {
 }
 
 // lookBack reads the manifests of the runs before. One that cannot be used counts for nothing: every
-// file is compared then, and nothing is deleted.
+// file is compared then, and nothing is deleted. One that is damaged ends the attempt, see readHere.
 func (x *export) lookBack(ctx context.Context) error {
 	if x.options.Key != "" {
 		return nil
 	}
-	m, tag, found, err := x.readOld(ctx, x.home.key(manifest.Key))
+	m, tag, found, err := x.readHere(ctx, x.home.key(manifest.Key))
 	if err != nil {
 		return err
 	}
@@ -140,7 +79,7 @@ func (x *export) lookBack(ctx context.Context) error {
 	}
 	x.last.inWay = found && !x.last.isOurs
 	if !found {
-		if m, _, x.last.aside, err = x.readOld(ctx, x.home.key(manifest.PreviousKey)); err != nil {
+		if m, _, x.last.aside, err = x.readHere(ctx, x.home.key(manifest.PreviousKey)); err != nil {
 			return err
 		}
 	}
@@ -154,7 +93,8 @@ func (x *export) lookBack(ctx context.Context) error {
 // lookThere reads the manifest of the run to copy from. Without it, everything is sent.
 func (x *export) lookThere(ctx context.Context) error {
 	m, _, found, err := x.readOld(ctx, x.options.CopyFrom+manifest.Key)
-	if err != nil && fault.ReasonOf(err) == "" && fault.Rejected(err, http.StatusForbidden) { // Or archived.
+	forbidden := err != nil && fault.ReasonOf(err) == "" && fault.Rejected(err, http.StatusForbidden) // Or archived.
+	if forbidden || errors.Is(err, errDamaged) {
 		x.Log("the manifest of the last run cannot be read: %v", err)
 		m, found, err = last{}, false, nil
 	}
@@ -165,25 +105,23 @@ func (x *export) lookThere(ctx context.Context) error {
 	return err
 }
 
+// readHere fails where a manifest is damaged, as on its way: it may come right to the next attempt. This one would take
+// its place, and with it would go what a run before has left there to be deleted, or that this very run is complete.
+func (x *export) readHere(ctx context.Context, key string) (last, string, bool, error) {
+	m, tag, found, err := x.readOld(ctx, key)
+	if errors.Is(err, errDamaged) {
+		err = fault.New(wire.VerificationFailed, "manifest %s is damaged: %v, so that it was not replaced; look at the "+
+			"network and the storage of S3. If it stays so, export to another prefix, or remove it by hand: all files are "+
+			"compared then, and of what it lists nothing is deleted", plan.Quote(key), errDamaged).Because(err)
+	}
+	return m, tag, found, err
+}
+
 func (x *export) readOld(ctx context.Context, key string) (last, string, bool, error) {
 	m, tag, found, err := x.readManifest(ctx, key)
-	if errors.Is(err, errUnreadable) {
+	if errors.Is(err, errUnreadable) && !errors.Is(err, errDamaged) {
 		x.Log("%v; files are compared instead", err)
 		return last{unknown: true}, tag, true, nil
 	}
 	return last{Manifest: m}, tag, found, err
-}
-
-// watched notes the error of a reader.
-type watched struct {
-	from interface{ Read(p []byte) (int, error) }
-	err  error
-}
-
-func (w *watched) Read(p []byte) (int, error) {
-	n, err := w.from.Read(p)
-	if err != nil && !isEnd(err) {
-		w.err = err
-	}
-	return n, err //nolint:wrapcheck // It is handed through.
 }

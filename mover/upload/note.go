@@ -152,6 +152,7 @@ func (s *sender) each(ctx context.Context, prefix string, visit func(minio.Objec
 // eachAfter lists those that come after a key; all where it is empty.
 func (s *sender) eachAfter(ctx context.Context, prefix, after string, visit func(minio.ObjectInfo) error) error {
 	o := minio.ListObjectsOptions{Prefix: prefix, Recursive: true, StartAfter: after}
+	s.pays(&o)
 	for o := range s.S3.ListObjectsIter(ctx, s.bucket, o) {
 		if o.Err != nil {
 			return fmt.Errorf("list objects: %w", o.Err)

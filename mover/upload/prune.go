@@ -117,12 +117,16 @@ func (p *prune) isOld(m manifest.Manifest) bool {
 	return m.Run == p.options.Run && m.Claim == p.request.Prune.Claim && m.Digest == p.request.Prune.Digest
 }
 
-// read refuses a manifest that says nothing to us: it may list anything.
+// read refuses a manifest that says nothing to us: it may list anything. One that is damaged may come right next time.
 func (p *prune) read(ctx context.Context, key string) (manifest.Manifest, minio.ObjectInfo, bool, error) {
 	m, info, found, err := p.manifestAt(ctx, key)
+	reason := wire.RequestRejected
+	if errors.Is(err, errDamaged) {
+		reason = wire.VerificationFailed
+	}
 	if errors.Is(err, errUnreadable) {
-		return m, info, false, fault.New(wire.RequestRejected, "%s: %v; it is not known which objects it lists, and nothing "+
-			"was removed", plan.Quote(key), err).Because(err)
+		return m, info, false, fault.New(reason, "%s: %v; it is not known which objects it lists, and nothing was removed",
+			plan.Quote(key), err).Because(err)
 	}
 	return m, info, found, err
 }

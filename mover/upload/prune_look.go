@@ -129,7 +129,7 @@ func (p *prune) readOther(ctx context.Context, key string) error {
 // confirmKept sees to it that the runs that stay are there, and that all of the newest is.
 func (p *prune) confirmKept(ctx context.Context) error {
 	for i, k := range p.request.Prune.Kept {
-		m, _, found, err := p.manifestAt(ctx, k.Prefix+manifest.Key)
+		m, _, found, err := p.read(ctx, k.Prefix+manifest.Key)
 		if err != nil {
 			return err
 		}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -49,6 +50,9 @@ type sender struct {
 	bucket  string
 	options wire.ExportOptions
 	limit   *rate.Limiter // nil: as fast as it goes.
+	// opaqueTags means that an entity tag is no digest of what is read, whatever it looks like.
+	opaqueTags bool
+	payer      bool // The bucket that is read is Requester Pays.
 	// byMD5 is set once S3 has answered without the CRC64NVME that it was sent: it knows none.
 	byMD5 atomic.Bool
 	// byCRC is set once S3 has confirmed one.
@@ -63,10 +67,19 @@ type sender struct {
 
 func newSender(s Setup, r wire.Request) *sender {
 	sender := &sender{Setup: s, core: minio.Core{Client: s.S3}, bucket: r.Source.Bucket, options: r.Export}
+	sender.opaqueTags = plan.IsDirectoryBucket(sender.bucket) || r.Transfer.Verify == proof.VerifySize
+	sender.payer = r.Source.RequestPayer
 	if n := r.Transfer.BytesPerSecond; n > 0 {
 		sender.limit = rate.NewLimiter(rate.Limit(n), limitStep)
 	}
 	return sender
+}
+
+// pays adds to a request that reads what accepts its costs.
+func (s *sender) pays(o interface{ Set(name, value string) }) {
+	if s.payer {
+		o.Set("X-Amz-Request-Payer", "requester")
+	}
 }
 
 // errChanged means that S3 received other bytes than were summed up before.

@@ -11,6 +11,7 @@ import (
 // stat asks S3 about an object, and for its checksum where o says so and the server is not known to refuse that.
 func (s *sender) stat(ctx context.Context, key string, o minio.StatObjectOptions) (info minio.ObjectInfo, err error) {
 	o.Checksum = o.Checksum && !s.noChecksums.Load()
+	s.pays(&o)
 	err = s.again(ctx, func(ctx context.Context) error {
 		info, err = s.S3.StatObject(ctx, s.bucket, key, o)
 		if !o.Checksum || !notUnderstood(err) {

@@ -29,10 +29,15 @@ type shares struct {
 	cores     int
 	// The others are of all connections together.
 	server, network, disk, throttled time.Duration
+	// fetched bytes, and the limit of those per second where nobody measures how long it holds up; 0: none.
+	fetched, limit int64
 }
 
+// begin is called for each round of a device: all else that is counted is of all rounds, too.
 func (e *effort) begin() {
-	e.began, e.cpu = time.Now(), cpuTime() //nolint:forbidigo // Only ever subtracted from.
+	if e.began.IsZero() {
+		e.began, e.cpu = time.Now(), cpuTime() //nolint:forbidigo // Only ever subtracted from.
+	}
 }
 
 // transferred is called when all is verified.
@@ -47,8 +52,8 @@ func (e *effort) write(to io.Writer, p []byte) error {
 }
 
 // bottleneck is what held the transfer up; own is nil where the bytes were mc's, of which only
-// the time of its writes is known.
-func (e *effort) bottleneck(own *native.Engine) wire.Bottleneck {
+// the time of its writes is known, and how many came of those that a limit per second lets through.
+func (e *effort) bottleneck(own *native.Engine, fetched, limit int64) wire.Bottleneck {
 	if e.began.IsZero() {
 		return ""
 	}
@@ -60,6 +65,8 @@ func (e *effort) bottleneck(own *native.Engine) wire.Bottleneck {
 		spent := own.Spent()
 		s.server, s.network, s.throttled = spent.Server, spent.Network, spent.Throttled
 		s.disk = spent.Volume
+	} else {
+		s.fetched, s.limit = fetched, limit
 	}
 	// All connections wait for the last sync, as many as there were on the average.
 	all := s.server + s.network + s.disk + s.throttled
@@ -72,7 +79,15 @@ const (
 	tellingTime = time.Second
 	// busy is the percentage of the processors' time from which on there is no more to have.
 	busy = 85
+	// atLimit is the percentage of what a limit lets through from which on nothing else held the transfer up:
+	// mc takes its time to begin, and what it brought is compared afterwards.
+	atLimit = 80
 )
+
+// limited tells that what came is what was let through.
+func (s shares) limited() bool {
+	return s.limit > 0 && 100*float64(s.fetched) >= atLimit*float64(s.limit)*s.wall.Seconds()
+}
 
 // bottleneck is pure. Only where connections were looked at can the server be told from the
 // network; without, what is left is not known.
@@ -81,7 +96,7 @@ func (s shares) bottleneck(connections bool) wire.Bottleneck {
 	switch {
 	case s.wall < tellingTime:
 		return ""
-	case 2*s.throttled > waited:
+	case 2*s.throttled > waited, s.limited():
 		return wire.BottleneckThrottled
 	case 100*s.cpu >= busy*s.wall*time.Duration(s.cores):
 		return wire.BottleneckCPU

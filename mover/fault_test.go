@@ -166,8 +166,8 @@ func TestObjectsWithoutDigestsStayApart(t *testing.T) {
 	want["a"] = want["a"][:2000]
 	r := b.mustBeDone(b.run())
 	b.mustHold(want)
-	if !strings.Contains(r.Message, "by size") {
-		t.Errorf("message is %q", r.Message)
+	if !strings.Contains(r.Message, "3 by size") || r.SizeOnlyObjects != 3 {
+		t.Errorf("the report is %+v, want 3 objects by size", r)
 	}
 }
 

@@ -117,7 +117,7 @@ func TestARefreshFetchesWhatHasChanged(t *testing.T) {
 		p.gets.Store(0)
 		r := b.mustBeDone(b.run())
 		b.mustHold(want)
-		if p.gets.Load() != 2 || r.UnchangedObjects != 18 {
+		if p.gets.Load() != 2 || r.UnchangedObjects != 18 || r.SizeOnlyObjects != int64(2*n) {
 			t.Errorf("%s: %d objects were asked for, and the report is %+v", verify, p.gets.Load(), r)
 		}
 		p.gets.Store(0)

@@ -323,8 +323,10 @@ func (m *mover) report(l *ledger.Ledger, err error) wire.Report {
 		r.ManifestDigest = p.Digest()
 	}
 	if l != nil {
-		r.Message = "verified " + proof.Summary(l.ByMethod()) + m.status.restoreSummary() + m.imported.summary()
-		r.Bottleneck = m.fetcher.effort.bottleneck(m.fetcher.own)
+		by := l.ByMethod()
+		r.SizeOnlyObjects = by[proof.BySize]
+		r.Message = "verified " + proof.Summary(by) + m.status.restoreSummary() + m.imported.summary()
+		r.Bottleneck = m.fetcher.effort.bottleneck(m.fetcher.own, r.FetchedBytes, m.request.Transfer.BytesPerSecond)
 	}
 	m.log.printf("done: %d objects, %d bytes, %s", r.Objects, r.Bytes, r.Message)
 	return r

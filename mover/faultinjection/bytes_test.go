@@ -65,28 +65,34 @@ func TestBytesThatAreNotTheObjects(t *testing.T) {
 	}
 }
 
-// TestServersThatRefuse after the listing.
+// TestServersThatRefuse after the listing. Large objects are alone, so that no small one is what the report is of.
 func TestServersThatRefuse(t *testing.T) {
 	t.Parallel()
+	small := func(t testing.TB, s *server) map[string][]byte { return s.small(t, 10) }
+	large := func(t testing.TB, s *server) map[string][]byte { return s.large(t) }
 	for name, tt := range map[string]struct {
+		put    func(testing.TB, *server) map[string][]byte
 		status int
 		code   string
 		every  int64 // Of so many requests for bytes one is refused.
 		want   wire.Reason
 	}{
-		"503 now and then":   {503, "SlowDown", 3, ""},
-		"500 now and then":   {500, "InternalError", 3, ""},
-		"503 always":         {503, "SlowDown", 1, wire.Throttled},
-		"500 always":         {500, "InternalError", 1, wire.EndpointUnreachable},
-		"clocks that differ": {403, "RequestTimeTooSkewed", 1, wire.ClockSkewed},
-		"denied":             {403, "AccessDenied", 1, wire.AccessDenied},
-		"archived":           {403, "InvalidObjectState", 1, wire.RequestRejected},
+		"503 now and then":          {small, 503, "SlowDown", 3, ""},
+		"503 now and then, large":   {large, 503, "SlowDown", 3, ""},
+		"500 now and then":          {small, 500, "InternalError", 3, ""},
+		"503 always":                {small, 503, "SlowDown", 1, wire.Throttled},
+		"503 always, large":         {large, 503, "SlowDown", 1, wire.Throttled},
+		"500 always":                {small, 500, "InternalError", 1, wire.EndpointUnreachable},
+		"clocks that differ":        {small, 403, "RequestTimeTooSkewed", 1, wire.ClockSkewed},
+		"clocks that differ, large": {large, 403, "RequestTimeTooSkewed", 1, wire.ClockSkewed},
+		"denied":                    {small, 403, "AccessDenied", 1, wire.AccessDenied},
+		"archived":                  {small, 403, "InvalidObjectState", 1, wire.RequestRejected},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			withEngines(t, func(t *testing.T, engine string) {
 				s := startServer(t)
-				want := s.small(t, 10)
+				want := tt.put(t, s)
 				gets := &times{}
 				a := newAttempt(t, engine, startHandler(t, s, func(w http.ResponseWriter, r *http.Request) bool {
 					if !isGet(r, "") {
@@ -98,6 +104,29 @@ func TestServersThatRefuse(t *testing.T) {
 				r := a.run(3*time.Minute, want)
 				if r.Reason != tt.want || (r.Class == wire.Done) != (tt.want == "") {
 					t.Errorf("the report is %+v, want the reason %q", r, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// TestRefusalsOfEveryRequest after the listing: an answer to HEAD has no body that could say why.
+func TestRefusalsOfEveryRequest(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]wire.Reason{
+		"RequestTimeTooSkewed": wire.ClockSkewed,
+		"AccessDenied":         wire.AccessDenied,
+	} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			withEngines(t, func(t *testing.T, engine string) {
+				s := startServer(t)
+				files := s.small(t, 5)
+				a := newAttempt(t, engine, startHandler(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+					return keyOf(r.URL.Path) != "" && s3Error(w, http.StatusForbidden, code)
+				}))
+				if r := a.run(3*time.Minute, files); r.Reason != want {
+					t.Errorf("the report is %+v, want %s", r, want)
 				}
 			})
 		})

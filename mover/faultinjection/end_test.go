@@ -3,7 +3,6 @@
 package faultinjection
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"os"
@@ -17,45 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3populator/s3populator/internal/testenv"
-	"github.com/s3populator/s3populator/mover"
-	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
-// TestASignal ends an attempt that waits for bytes which never come, and the next one goes on. How long the last
-// checkpoint takes is up to the disk.
-func TestASignal(t *testing.T) {
-	t.Parallel()
-	withEngines(t, func(t *testing.T, engine string) {
-		s := startServer(t)
-		want := s.data(t, 10)
-		n := startNetwork(t, s.address)
-		n.add("bandwidth", map[string]int{"rate": 1 << 10}) // So that there is a middle, on a busy machine, too.
-		a := newAttempt(t, engine, n.address)
-		idle := a.options.IdleTimeout
-		a.options.IdleTimeout = time.Hour // Nothing but the signal ends it.
-		ctx, stop := context.WithCancelCause(t.Context())
-		first := make(chan wire.Report, 1)
-		go func() { first <- mover.Run(ctx, a.request, a.options) }()
-		waitFor(t, time.Minute, "some bytes have arrived", func() bool { return a.arrived() > 16<<20 })
-		n.add("timeout", map[string]int{"timeout": 0})
-		stop(fault.ErrTerminated)
-		var r wire.Report
-		select {
-		case r = <-first:
-		case <-time.After(time.Minute):
-			t.Fatal("it waits for the network")
-		}
-		a.mustEnd(r, wire.Interrupted)
-		a.options.IdleTimeout = idle
-		a.request.Source.Endpoint = "http://" + s.address
-		a.request.Attempt, a.request.Volume.Began = 2, r.Began
-		a.mustFinish(want)
-	})
-}
-
 // TestKilledAgainAndAgain gives each mover half a second more than the one before it, or an eighth, until
-// one gets through. Nothing but what is on the volume tells a mover of those before it.
+// one gets through. Nothing but what is on the volume tells a mover of those before it, and whatever one was
+// doing when it was killed, no byte is wrong in the end. TestEachLifeGoesOn counts what is fetched twice.
 func TestKilledAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	withEngines(t, func(t *testing.T, engine string) {
@@ -75,11 +41,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 				_ = os.Remove(report) // Perhaps half of it was written.
 				continue
 			}
-			text, err := os.ReadFile(report)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if r, err := wire.ParseReport(string(text)); err != nil || r.Class != wire.Done {
+			if r, err := readReport(report); err != nil || r.Class != wire.Done {
 				t.Fatalf("the report is %+v (%v)", r, err)
 			}
 			a.mustHold(want)

@@ -24,11 +24,22 @@ type answer func(w http.ResponseWriter, r *http.Request) bool
 // address.
 func startHandler(t testing.TB, s *server, fault answer) string {
 	t.Helper()
+	h := httptest.NewServer(forward(t, s, fault))
+	t.Cleanup(func() {
+		h.CloseClientConnections() // One of them may be held for ever.
+		h.Close()
+	})
+	return strings.TrimPrefix(h.URL, "http://")
+}
+
+// forward hands to a server what fault does not answer.
+func forward(t testing.TB, s *server, fault answer) http.Handler {
+	t.Helper()
 	target, err := url.Parse("http://" + s.address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	forward := &httputil.ReverseProxy{
+	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.Host = r.In.Host // It is part of the signature.
@@ -45,16 +56,11 @@ func startHandler(t testing.TB, s *server, fault answer) string {
 			return nil
 		},
 	}
-	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !fault(w, r) {
-			forward.ServeHTTP(w, r)
+			proxy.ServeHTTP(w, r)
 		}
-	}))
-	t.Cleanup(func() {
-		h.CloseClientConnections() // One of them may be held for ever.
-		h.Close()
 	})
-	return strings.TrimPrefix(h.URL, "http://")
 }
 
 const tokenHeader = "X-Amz-Security-Token"

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3populator/s3populator/internal/testenv"
 	"github.com/s3populator/s3populator/mover"
 	"github.com/s3populator/s3populator/mover/wire"
 )
@@ -74,7 +75,7 @@ func TestMain(m *testing.M) {
 	if !chosen {
 		_ = flag.Set("test.parallel", atOnce) // The flag exists.
 	}
-	os.Exit(m.Run())
+	os.Exit(testenv.OwnMounts(m))
 }
 
 // atOnce is more tests than two cores can run, because most of a test is waiting.
@@ -100,7 +101,7 @@ func beMover(text string) int {
 // childContext is of a process that has no test.
 func childContext() context.Context { return context.Background() } //nolint:forbidigo // There is no caller.
 
-// spawn starts the mover in a process group of its own, which the end of the test kills.
+// spawn starts a mover as a process.
 func (a *attempt) spawn(report string) *exec.Cmd {
 	a.t.Helper()
 	text, err := json.Marshal(child{
@@ -111,14 +112,21 @@ func (a *attempt) spawn(report string) *exec.Cmd {
 		a.t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = []string{childVariable + "=" + string(text)}
+	// Names are asked for as in the image, which has no library that would do so.
+	cmd.Env = []string{childVariable + "=" + string(text), "GODEBUG=netdns=go"}
+	a.begin(cmd)
+	return cmd
+}
+
+// begin starts a process, whose group the end of the test kills.
+func (a *attempt) begin(cmd *exec.Cmd) {
+	a.t.Helper()
 	cmd.Stderr = &a.log
 	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		a.t.Fatal(err)
 	}
 	a.t.Cleanup(func() { killGroup(cmd) })
-	return cmd
 }
 
 // killGroup is what the end of a container does to all processes in it.

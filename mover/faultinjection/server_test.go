@@ -5,6 +5,7 @@ package faultinjection
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
@@ -97,7 +98,14 @@ func (s *server) small(t testing.TB, n int) map[string][]byte {
 func (s *server) data(t testing.TB, n int) map[string][]byte {
 	t.Helper()
 	out := s.small(t, n)
-	out[withChecksum], out[withETag] = content(1<<16, largeSize), content(1<<17, largeSize+1)
+	maps.Copy(out, s.large(t))
+	return out
+}
+
+// large puts both large objects.
+func (s *server) large(t testing.TB) map[string][]byte {
+	t.Helper()
+	out := map[string][]byte{withChecksum: content(1<<16, largeSize), withETag: content(1<<17, largeSize+1)}
 	parts := minio.PutObjectOptions{PartSize: 8 << 20, SendContentMd5: true}
 	s.put(t, withChecksum, out[withChecksum], parts)
 	s.put(t, withETag, out[withETag], parts)

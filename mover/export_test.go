@@ -29,8 +29,8 @@ func exportedComesBack(t *testing.T, s *s3server) {
 		t.Errorf("the export changed the volume (-before +after):\n%s", diff)
 	}
 	files := int64(14*33 + 3)
-	if r.Objects != files || r.SentObjects != files || r.SpecialFiles != 1 || r.OtherObjects != 0 || r.ChangedFiles != 0 ||
-		!r.Progressed {
+	if r.Objects != files || r.Links != 6 || r.SentObjects != files || r.SpecialFiles != 1 || r.OtherObjects != 0 ||
+		r.ChangedFiles != 0 || !r.Progressed {
 		t.Errorf("the report is %+v, want %d objects", r, files)
 	}
 	if got := s.keys(t, "runs/1/.s3populator/"); len(got) != 1 || got[0] != "manifest.json" {

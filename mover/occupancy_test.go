@@ -108,6 +108,10 @@ var occupied = map[string]struct {
 		func(t *testing.T, dir string) { write(t, dir+"/"+wire.JournalDir+"/notes", "x") },
 		[]string{"notes"},
 	},
+	"a directory called like what a journal leaves": {
+		func(t *testing.T, dir string) { write(t, dir+"/"+ledger.Files[len(ledger.Files)-1]+"/notes", "x") },
+		[]string{"unsynced"},
+	},
 	"a file called like our journal": {
 		func(t *testing.T, dir string) { write(t, dir+"/"+wire.JournalDir, "x") },
 		[]string{wire.JournalDir},
@@ -286,6 +290,9 @@ func TestACompleteVolumeWithoutAJournal(t *testing.T) {
 					if r.Reason != wire.VolumeNotEmpty || snapshot(t, b.paths.Volume) != before {
 						t.Errorf("report is %+v, and the volume was left alone: %v", r, snapshot(t, b.paths.Volume) == before)
 					}
+					if told := strings.Contains(r.Message, "create the claim again"); told != (attempt == 1) {
+						t.Errorf("attempt %d says what a mover that nobody saw has left: %v: %s", attempt, told, r.Message)
+					}
 					return
 				}
 				b.mustBeDone(r)
@@ -296,6 +303,26 @@ func TestACompleteVolumeWithoutAJournal(t *testing.T) {
 					t.Errorf("fetched %d bytes, want %d", r.FetchedBytes, tt.fetched)
 				}
 			})
+		}
+	}
+}
+
+// TestACompleteVolumeThatNothingIsToldOf: no manager has seen the mover that completed it, and S3 does not answer the
+// next one. Both is said.
+func TestACompleteVolumeThatNothingIsToldOf(t *testing.T) {
+	s := startVersity(t)
+	s.put(t, "a", []byte("object a"))
+	b := newBench(t, s.endpoint)
+	b.mustBeDone(b.run())
+	before := snapshot(t, b.paths.Volume)
+	b.request.Source.Endpoint = "http://127.0.0.1:1"
+	r := b.run()
+	if r.Reason != wire.VolumeNotEmpty || snapshot(t, b.paths.Volume) != before {
+		t.Errorf("report is %+v, and the volume was left alone: %v", r, snapshot(t, b.paths.Volume) == before)
+	}
+	for _, text := range []string{`it holds "a"`, "connection refused", "create the claim again"} {
+		if !strings.Contains(r.Message, text) {
+			t.Errorf("message lacks %q: %s", text, r.Message)
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/s3populator/s3populator/mover/fault"
 	"github.com/s3populator/s3populator/mover/plan"
+	"github.com/s3populator/s3populator/mover/proof"
+	"github.com/s3populator/s3populator/mover/source"
 	"github.com/s3populator/s3populator/mover/wire"
 )
 
@@ -43,6 +45,24 @@ func mustFail(t *testing.T, err error, reason wire.Reason, texts ...string) {
 	for _, s := range texts {
 		if !strings.Contains(err.Error(), s) {
 			t.Errorf("message lacks %q:\n%s", s, err)
+		}
+	}
+}
+
+// TestProverOfARequest: only in a directory bucket entity tags are no digests, whatever they look like.
+func TestProverOfARequest(t *testing.T) {
+	p, err := planOf(t, wire.Request{Operation: wire.Populate}, listed{key: "a", size: 5})
+	mustDo(t, err)
+	s := new(source.Client)
+	for bucket, opaque := range map[string]bool{
+		"b--use1-az4--x-s3": true, "b": false, "b--use1-az4": false, "b--use1-az4--x-s3-b": false,
+	} {
+		for verify, bySize := range map[string]bool{"": false, "Checksum": false, proof.VerifySize: true} {
+			r := wire.Request{Source: wire.Source{Bucket: bucket}, Transfer: wire.Transfer{Verify: verify}}
+			got, want := *proverOf(r, s, p), proof.Prover{Asker: s, Plan: p, OpaqueTags: opaque, SizeOnly: bySize}
+			if got != want {
+				t.Errorf("of bucket %s, verified by %q: %+v, want %+v", bucket, verify, got, want)
+			}
 		}
 	}
 }

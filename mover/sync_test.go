@@ -93,16 +93,7 @@ func TestWhatTheDeviceRefusedIsNotReadFromMemory(t *testing.T) {
 				listed{key: "b", size: 5, etag: hexMD5("world")},
 			)
 			mustDo(t, err)
-			attempt := func() *transfer {
-				v, err := volume.Open(dir, "")
-				mustDo(t, err)
-				t.Cleanup(v.Close)
-				j, err := ledger.TakeOver(v.Root, plan.Header{Claim: testClaim, Pod: "this-pod", Request: "r"})
-				mustDo(t, err)
-				t.Cleanup(j.Close)
-				mustDo(t, v.MakeTarget())
-				return transferOf(v, j, &proof.Prover{Plan: p})
-			}
+			attempt := func() *transfer { return attemptOn(t, dir, &proof.Prover{Plan: p}) }
 			first := attempt()
 			write(t, dir+"/b", "world")
 			first.ledger.Verified(1, proof.ByMD5, fileOf(first.volume, "b"), false)
@@ -243,7 +234,7 @@ func TestAFileWithoutItsName(t *testing.T) {
 	tr := transferOf(v, j, &proof.Prover{Asker: silentS3{}, Plan: p})
 	tr.plan.Mirrorable = false // No second listing.
 	write(t, dir+"/A", "world")
-	for i := range p.Entries.All() {
+	for i := range p.Entries.Len() {
 		tr.ledger.Verified(i, proof.ByMD5, fileOf(v, "A"), true)
 	}
 	err = tr.finish(t.Context())

@@ -22,6 +22,9 @@ func Ending(pod *corev1.Pod) (wire.Report, bool) {
 		return r, true
 	}
 	if t := terminated(pod); t != nil {
+		if killed(pod, t) {
+			return wire.Report{Class: wire.Retry, Reason: wire.Interrupted, Message: killing(pod)}, true
+		}
 		return wire.Report{Class: wire.Retry, Reason: wire.TransferFailed, Message: withoutReport(t)}, true
 	}
 	if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
@@ -35,12 +38,27 @@ func Ending(pod *corev1.Pod) (wire.Report, bool) {
 }
 
 // Vanishing is how a mover ended that is gone, as one that somebody deleted by force, in the state in which it was last
-// seen. What it said of a failure counts. Its success does not: nobody can look it up any more.
+// seen. What it said of a failure counts. Its success does not: the next one proves what is there. Nor is it a failure,
+// see EndedFromOutside. Of an import success is believed, and does not come here.
 func Vanishing(pod *corev1.Pod, interruption string) wire.Report {
-	if r, over := Ending(pod); over && r.Class != wire.Done {
+	r, over := Ending(pod)
+	switch {
+	case over && r.Class != wire.Done:
 		return r
+	case over:
+		interruption = "The mover was complete, and was deleted by someone else before that was recorded. The next one " +
+			"finds in place what it has done."
 	}
 	return wire.Report{Class: wire.Retry, Reason: wire.Interrupted, Message: interruption}
+}
+
+// EndedFromOutside tells that nothing has failed in a mover whose end counts as r: it was deleted before it had ended,
+// also where it is only seen when it had said so itself, or was killed, evicted, preempted or lost with its node, or it
+// was complete, and vanished. A deadline stops a mover, too, and deletes no pod.
+func EndedFromOutside(pod *corev1.Pod, r wire.Report) bool {
+	said, over := Ending(pod)
+	stopped := r.Reason == wire.Interrupted && (said.Class == wire.Done || pod.DeletionTimestamp != nil)
+	return !over || Disrupted(pod) || stopped
 }
 
 // Report is what a mover itself said when it ended; false where it left nothing to believe.
@@ -63,6 +81,26 @@ func terminated(pod *corev1.Pod) *corev1.ContainerStateTerminated {
 	return nil
 }
 
+// killed tells that a mover left no report because its pod was deleted: a signal ended it, mostly when its grace period
+// was over, as where a sync hangs. The kubelet says the same of a container that it has lost track of meanwhile. Out of
+// memory is the mover's own.
+func killed(pod *corev1.Pod, t *corev1.ContainerStateTerminated) bool {
+	const sigkill, sigterm = 128 + 9, 128 + 15
+	return pod.DeletionTimestamp != nil && t.Reason != oomKilled && (t.ExitCode == sigkill || t.ExitCode == sigterm)
+}
+
+// killing is for people.
+func killing(pod *corev1.Pod) string {
+	if Disrupted(pod) {
+		return Interruption(pod)
+	}
+	text := fmt.Sprintf("Pod %s was deleted, and its mover was killed before it had ended", pod.Name)
+	if grace := pod.DeletionGracePeriodSeconds; grace != nil {
+		text += fmt.Sprintf(", %d s after it was told to", *grace)
+	}
+	return text + "."
+}
+
 // Stopped tells that the kubelet has seen every container of a pod end: no process is left
 // that could write, and no grace period is of use to any.
 func Stopped(pod *corev1.Pod) bool {
@@ -76,10 +114,13 @@ func Stopped(pod *corev1.Pod) bool {
 		) && !slices.ContainsFunc(pod.Status.EphemeralContainerStatuses, running)
 }
 
+// oomKilled is why the kernel ended a container that was out of memory.
+const oomKilled = "OOMKilled"
+
 // withoutReport tells how a container ended that left no report. What the runtime said is
 // shown: it is all there is to know of a process that was never started.
 func withoutReport(t *corev1.ContainerStateTerminated) string {
-	if t.Reason == "OOMKilled" {
+	if t.Reason == oomKilled {
 		return "The mover ran out of memory. Raise spec.mover.resources.limits.memory of the S3Source or S3Export."
 	}
 	text := fmt.Sprintf("The mover ended with exit code %d and no report (%s).", t.ExitCode, t.Reason)

@@ -3,10 +3,12 @@
 package moverpod_test
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/mover/wire"
@@ -124,6 +126,56 @@ func TestAnEndingWithoutAReport(t *testing.T) {
 			}
 			if c.not != "" && strings.Contains(r.Message, c.not) {
 				t.Errorf("message has %q: %s", c.not, r.Message)
+			}
+		})
+	}
+}
+
+// A mover that is deleted and killed, because it does not end in its grace period, has not failed. Whoever is killed
+// without that, or is out of memory, has.
+func TestAMoverThatIsKilledWhenItIsDeleted(t *testing.T) {
+	t.Parallel()
+	deleted := func(p *corev1.Pod) {
+		p.DeletionTimestamp, p.DeletionGracePeriodSeconds = new(metav1.Now()), new(int64(30))
+	}
+	drained := func(p *corev1.Pod) {
+		deleted(p)
+		p.Status.Conditions = []corev1.PodCondition{{
+			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "EvictionByEvictionAPI", Message: "drained",
+		}}
+	}
+	for name, c := range map[string]struct {
+		code    int32
+		why     string
+		pod     func(*corev1.Pod)
+		outside bool
+		says    string
+	}{
+		"after its grace period":           {137, "", deleted, true, "had ended, 30 s after it was told to."},
+		"before it could handle a signal":  {143, "", deleted, true, "killed before it had ended"},
+		"that the kubelet has lost":        {137, "ContainerStatusUnknown", deleted, true, "killed before it had ended"},
+		"as its node is drained":           {137, "", drained, true, "EvictionByEvictionAPI: drained"},
+		"out of memory as it was deleted":  {137, "OOMKilled", deleted, false, "ran out of memory"},
+		"that crashed as it was deleted":   {2, "", deleted, false, "exit code 2"},
+		"that was killed, and not deleted": {137, "", func(*corev1.Pod) {}, false, "exit code 137"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			end := &corev1.ContainerStateTerminated{ExitCode: c.code, Reason: cmp.Or(c.why, "Error")}
+			pod := &corev1.Pod{Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
+				{Name: moverpod.ContainerName, State: corev1.ContainerState{Terminated: end}},
+			}}}
+			c.pod(pod)
+			r, over := moverpod.Ending(pod)
+			reason := wire.TransferFailed
+			if c.outside {
+				reason = wire.Interrupted
+			}
+			if !over || r.Class != wire.Retry || r.Reason != reason || !strings.Contains(r.Message, c.says) {
+				t.Errorf("the ending is %+v (%v), want %s: %s", r, over, reason, c.says)
+			}
+			if got := moverpod.EndedFromOutside(pod, r); got != c.outside {
+				t.Errorf("it was ended from outside: %v, want %v", got, c.outside)
 			}
 		})
 	}

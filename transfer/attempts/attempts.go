@@ -39,6 +39,7 @@ type Counts struct{ Failures, Disruptions, Waits int32 }
 //	made progress                         -            Failures, Disruptions, Waits
 //	waited for S3 (RetryUncounted)        wait         -
 //	was ended from outside                disruption   Waits
+//	was complete, and vanished untold     disruption   Waits
 //	failed otherwise                      failure      Waits
 func (c Counts) After(mover *corev1.Pod, r wire.Report) Counts {
 	switch {
@@ -47,7 +48,7 @@ func (c Counts) After(mover *corev1.Pod, r wire.Report) Counts {
 	case r.Class == wire.RetryUncounted:
 		c.Waits++
 		return c
-	case !Ended(mover) || moverpod.Disrupted(mover):
+	case moverpod.EndedFromOutside(mover, r):
 		c.Disruptions++
 	default:
 		c.Failures++

@@ -65,7 +65,7 @@ func writeNames() []string {
 func observeOutcome(s protocol.State, d protocol.Decision) {
 	switch {
 	case d.Action == protocol.RecordFailure:
-		moverFailures.Count(string(protocol.Ending(s.Ended()).Reason))
+		moverFailures.Count(string(protocol.FailureOf(s.Ended()).Reason))
 	case d.Announce == v1alpha1.ReasonPopulationSucceeded && s.Prime != nil:
 		duration.Observe(s.Now.Sub(s.Prime.CreationTimestamp.Time).Seconds())
 		if r, ok := protocol.Result(s.Prime); ok {

@@ -58,6 +58,8 @@ type Attempts struct {
 	// Shared means that a mover found another claim's journal on the volume, or its own gone while it wrote, and
 	// that none has begun since: what is there may be another claim's, although a mover of this one wrote.
 	Shared bool `json:"shared,omitempty"`
+	// Arrived is what a mover has last said of a Block volume that is not complete, for the next one to go on with.
+	Arrived *wire.Arrived `json:"arrived,omitempty"`
 	// Mover is the UID of the latest ended pod, so that none is counted twice.
 	Mover string    `json:"mover"`
 	At    time.Time `json:"at"`
@@ -75,6 +77,9 @@ func ReadAttempts(prime *corev1.PersistentVolumeClaim) Attempts {
 	if json.Unmarshal([]byte(prime.Annotations[v1alpha1.AnnotationAttempts]), &a) != nil {
 		return Attempts{}
 	}
+	if a.Arrived.Check() != nil { // It only saves time.
+		a.Arrived = nil
+	}
 	a.Movers = max(a.Movers, a.Failures+a.Disruptions) // An earlier version counted only those.
 	a.Held = a.Held || a.Reason == wire.VolumeNotEmpty && !a.Began
 	return a
@@ -86,10 +91,11 @@ func ReadAttempts(prime *corev1.PersistentVolumeClaim) Attempts {
 //	made progress                         -            failures, disruptions, waits     -
 //	waited for S3 (RetryUncounted)        wait         -                                never
 //	was ended from outside                disruption   waits                            more than disruptionLimit
+//	was complete, and vanished unmarked   disruption   waits                            more than disruptionLimit
 //	failed otherwise                      failure      waits                            more than spec.retries.limit
 //	needs a person (User)                 as above     as above                         this one
 func (a Attempts) After(mover *corev1.Pod, now time.Time) Attempts {
-	next, r := a.ended(mover), Ending(mover)
+	next, r := a.ended(mover), FailureOf(mover)
 	next.Hash, next.Pod = hashOf(mover), mover.Annotations[v1alpha1.AnnotationPodHash]
 	if a.Hash != next.Hash || a.Pod != next.Pod {
 		next.Failures, next.Disruptions, next.Waits, next.Since = 0, 0, 0, time.Time{}
@@ -100,7 +106,7 @@ func (a Attempts) After(mover *corev1.Pod, now time.Time) Attempts {
 	next.At = now.UTC().Truncate(time.Second)
 	next.Reason, next.Message, next.RequiredBytes = r.Reason, r.Message, r.RequiredBytes
 	next.Terminal = r.Class == wire.User
-	return next.counting(r, !ended(mover) || moverpod.Disrupted(mover))
+	return next.counting(r, moverpod.EndedFromOutside(mover, r))
 }
 
 func (a Attempts) counting(r wire.Report, disrupted bool) Attempts {
@@ -135,14 +141,6 @@ func (a Attempts) ended(mover *corev1.Pod) Attempts {
 	return a.Found(mover)
 }
 
-// Found adds what a mover says of its volume, which it may say after it was recorded.
-func (a Attempts) Found(mover *corev1.Pod) Attempts {
-	a.Began = a.Began || began(mover)
-	a.Shared = shared(mover) || a.Shared && !began(mover)
-	a.Held = !a.Began && (a.Held || held(mover))
-	return a
-}
-
 // exhausted tells that no further attempt is made for the same request. What is waited out
 // never ends.
 func (a Attempts) exhausted(limit int) bool {
@@ -168,13 +166,16 @@ func backoff(n int, last time.Duration) time.Duration {
 // number of the mover that would be started now, from 1.
 func (a Attempts) number() int { return a.Movers + 1 }
 
-// Ending is a finished mover's report; one that was deleted before it ended was interrupted.
+// Ending is a finished mover's report.
 func Ending(mover *corev1.Pod) wire.Report {
-	r, over := moverpod.Ending(mover)
-	if !over {
-		return wire.Report{Class: wire.Retry, Reason: wire.Interrupted, Message: moverpod.Interruption(mover)}
-	}
+	r, _ := moverpod.Ending(mover)
 	return r
+}
+
+// FailureOf is how a mover ended whose success cannot be marked. One that was deleted before it ended was interrupted,
+// and one that was complete and vanished counts as such.
+func FailureOf(mover *corev1.Pod) wire.Report {
+	return moverpod.Vanishing(mover, moverpod.Interruption(mover))
 }
 
 // hashOf is a mover's request; an earlier version had a hash of its own, which never equals one of ours.
@@ -184,27 +185,4 @@ func hashOf(mover *corev1.Pod) string {
 		mover.Annotations[v1alpha1.AnnotationSpecHash],
 		"unknown",
 	)
-}
-
-// held tells that a mover has found something on its volume that may be somebody's.
-func held(mover *corev1.Pod) bool {
-	r, done := moverpod.Ending(mover)
-	return done && !r.Began && (r.Held || r.Reason == wire.VolumeNotEmpty)
-}
-
-// shared tells that a mover has found signs of another claim that has its volume too.
-func shared(mover *corev1.Pod) bool {
-	r, done := moverpod.Ending(mover)
-	return done && r.Shared
-}
-
-// began tells that a mover has checked its volume and writes it: by its report, or, where it
-// left none, by how far it said to be. To compare what is there is part of the check.
-func began(mover *corev1.Pod) bool {
-	if r, reported := moverpod.Report(mover); reported {
-		return r.Began || r.Class == wire.Done
-	}
-	var snapshot wire.Snapshot
-	return json.Unmarshal([]byte(mover.Annotations[v1alpha1.AnnotationProgress]), &snapshot) == nil &&
-		(snapshot.Phase == wire.Transferring || snapshot.Phase == wire.Syncing)
 }

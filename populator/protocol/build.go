@@ -138,7 +138,7 @@ func Mover(s State, o MoverOptions) (*corev1.Pod, error) {
 	request.Attempt = attemptNumber(s, before)
 	request.Volume = wire.Volume{Mode: wire.Filesystem, TargetPath: s.Source.Spec.TargetPath}
 	if block(s.Claim) {
-		request.Volume = wire.Volume{Mode: wire.Block}
+		request.Volume = wire.Volume{Mode: wire.Block, Arrived: before.Arrived}
 	}
 	request.Volume.ClaimUID, request.Volume.Began = string(s.Claim.UID), before.Began
 	request.Progress = wire.Progress{URL: o.ProgressURL, CABundle: o.ProgressCA}

@@ -50,6 +50,11 @@ var (
 		Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "DeletionByTaintManager",
 		Message: "Taint manager: deleting due to NoExecute taint",
 	})
+	stoppedMover = withMover(
+		corev1.PodFailed,
+		3,
+		string(wire.Report{Class: wire.Retry, Reason: wire.Interrupted, Message: "The mover was stopped."}.Encode()),
+	)
 	vanished = func(s *State) {
 		runningMover(s)
 		s.Vanished, s.Mover = s.Mover, nil
@@ -72,6 +77,14 @@ var (
 		p.Spec.Containers = make([]corev1.Container, 1)
 	})
 )
+
+// noRetries: the first failure is the last one.
+func noRetries(s *State) { s.Source.Spec.Retries.Limit = new(int32(0)) }
+
+// wasRecorded: the end of the mover that vanished was recorded.
+func wasRecorded(s *State) {
+	s.Prime.Annotations[v1alpha1.AnnotationAttempts] = encoded(ReadAttempts(s.Prime).After(s.Vanished, noon))
+}
 
 func overdueMover(s *State) {
 	runningMover(s)
@@ -171,6 +184,19 @@ func TestLostMovers(t *testing.T) {
 			"",
 		},
 		"one that vanished from a filled prime isn't": {world(filledPrime, vanished), want{Action: Rebind}, ""},
+		"one that was complete is recorded": {
+			world(boundPrime, doneMover, thenVanished), want{Action: RecordFailure}, "",
+		},
+		"and is no failure, also where none is allowed": {
+			world(boundPrime, doneMover, thenVanished, noRetries, wasRecorded),
+			want{Wait, unknown, "Interrupted"},
+			"The mover was complete, and was deleted by someone else before that was recorded.",
+		},
+		"it is tried again": {
+			world(boundPrime, doneMover, thenVanished, noRetries, wasRecorded, func(s *State) { s.Now = noon.Add(time.Minute) }),
+			want{Action: StartMover},
+			"",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -195,8 +221,10 @@ func TestLostMovers(t *testing.T) {
 // and the next mover waits.
 func TestDisruptionsBackOff(t *testing.T) {
 	for name, s := range map[string]State{
-		"evicted":  world(boundPrime, runningMover, onNode, tainted, due(0)),
-		"vanished": world(boundPrime, vanished),
+		"evicted":                world(boundPrime, runningMover, onNode, tainted, due(0)),
+		"vanished":               world(boundPrime, vanished),
+		"vanished when complete": world(boundPrime, doneMover, thenVanished),
+		"deleted, and told so":   world(boundPrime, stoppedMover, toldToEnd, thenVanished),
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := Attempts{}
@@ -210,6 +238,14 @@ func TestDisruptionsBackOff(t *testing.T) {
 				t.Errorf("the next mover waits %s", wait)
 			}
 		})
+	}
+}
+
+// One that its deadline has stopped says the same, and is no disruption.
+func TestADeadlineIsNoDisruption(t *testing.T) {
+	s := world(boundPrime, stoppedMover)
+	if a := (Attempts{}).After(s.Mover, noon); a.Failures != 1 || a.Disruptions != 0 || a.Reason != wire.Interrupted {
+		t.Errorf("attempts %+v", a)
 	}
 }
 

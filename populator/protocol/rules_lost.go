@@ -110,7 +110,8 @@ func rememberDisruption(s State) (Decision, bool) {
 }
 
 // rememberFound: a mover that a change or an eviction ends is recorded before it has ended. What it says of the volume
-// in the end is what the next one goes by, and decides whether the volume outlives its claim.
+// in the end is what the next one goes by, and decides whether the volume outlives its claim. What it says of its
+// progress decides whether there is a next one.
 func rememberFound(s State) (Decision, bool) {
 	if s.Mover == nil || s.Mover.DeletionTimestamp == nil || !foundSince(s) {
 		return Decision{}, false

@@ -146,7 +146,14 @@ func endOutdatedMover(s State) (Decision, bool) {
 // to fill it, and completed it even, before it was told to end.
 func foundSince(s State) bool {
 	past := ReadAttempts(s.Prime)
-	return past.Mover == string(s.Ended().UID) && past.Found(s.Ended()) != past
+	if past.Mover != string(s.Ended().UID) {
+		return false
+	}
+	found := past.Found(s.Ended())
+	if s.Mover != nil && !ended(s.Mover) { // It tells that anew every few seconds, and again when it ends.
+		found.Arrived = past.Arrived
+	}
+	return !found.same(past)
 }
 
 // waitForEdits slows a source down that is changed again and again.

@@ -224,6 +224,7 @@ func rowsAfter() []conditionRow {
 		{"Kubernetes is binding it", world(bindingToOurs)},
 		{"Kubernetes is binding it, for long", world(bindingToOurs, slowBinder)},
 		{"the claim is bound", world(filledPrime, boundToOurs)},
+		{"the claim is bound, and S3 told nothing but the size of some objects", world(filledWith(7, 2), boundToOurs)},
 		{"the claim is bound, and was told so", world(filledPrime, boundToOurs, toldOfSuccess)},
 		{"nothing of ours is left", world(boundToOurs, toldOfSuccess)},
 		{"the claim is bound, and its prime is gone", world(boundToOurs)},

@@ -133,7 +133,7 @@ func completeRun(next *v1alpha1.S3ImportStatus, s State) {
 
 // completeMessage has the numbers, and the engine and the bottleneck where they are known.
 func completeMessage(r wire.Report) string {
-	text := fmt.Sprintf("%d objects, %s, verified", r.Objects, progress.Size(r.Bytes))
+	text := verified(r)
 	if engine := engineOf(r); engine != "" {
 		text += "; moved by " + string(engine)
 	}
@@ -141,6 +141,16 @@ func completeMessage(r wire.Report) string {
 		text += "; bottleneck: " + string(b)
 	}
 	return text + "."
+}
+
+// verified is what a mover has proven, in the same words on the claim and on its S3Import. What was compared by size
+// alone is told apart: S3 gave nothing to prove its content by. The pod is a tenant's, and may count anything.
+func verified(r wire.Report) string {
+	text := fmt.Sprintf("%d objects, %s, verified", r.Objects, progress.Size(r.Bytes))
+	if n := min(r.SizeOnlyObjects, r.Objects); n > 0 {
+		text += fmt.Sprintf("; %d of them by size alone", n)
+	}
+	return text
 }
 
 // engineOf and bottleneckOf take a word of a report only where it is one that there is: the pod is

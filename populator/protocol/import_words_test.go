@@ -3,6 +3,7 @@
 package protocol
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
@@ -41,5 +42,47 @@ func TestImportSaysWhatMovedTheData(t *testing.T) {
 		if len(got.Conditions) != 1 || got.Conditions[0].Message != tt.message {
 			t.Errorf("%s: conditions %+v, want the message %q", name, got.Conditions, tt.message)
 		}
+	}
+}
+
+// filledWith so many objects, of some of which S3 told nothing but their size.
+func filledWith(objects, bySize int64) change {
+	return func(s *State) {
+		filledPrime(s)
+		r := doneReport
+		r.Objects, r.SizeOnlyObjects = objects, bySize
+		s.Prime.Annotations[v1alpha1.AnnotationResult] = encoded(StoredResult{At: noon, Report: r, Hash: baseHash()})
+	}
+}
+
+// TestWhatWasComparedBySizeAloneIsTold on the claim, in its event and on its S3Import, in the same words. The number is
+// a tenant's, too.
+func TestWhatWasComparedBySizeAloneIsTold(t *testing.T) {
+	for name, tt := range map[string]struct {
+		objects, bySize int64
+		want            string
+	}{
+		"none":                {7, 0, "7 objects, 1.0Mi, verified"},
+		"some":                {7, 2, "7 objects, 1.0Mi, verified; 2 of them by size alone"},
+		"all":                 {7, 7, "7 objects, 1.0Mi, verified; 7 of them by size alone"},
+		"more than there are": {7, 8, "7 objects, 1.0Mi, verified; 7 of them by size alone"},
+		"less than none":      {7, -1, "7 objects, 1.0Mi, verified"},
+		"some of none":        {0, 2, "0 objects, 1.0Mi, verified"},
+		"some of less":        {-3, 2, "-3 objects, 1.0Mi, verified"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := world(filledWith(tt.objects, tt.bySize), boundToOurs, withImport)
+			d := Decide(s)
+			if want := tt.want + "; manifest sha256:abc."; d.Message != want {
+				t.Errorf("the claim says %q, want %q", d.Message, want)
+			}
+			events := EventsFor(s, d)
+			if len(events) != 1 || !strings.Contains(events[0].Note, ": "+d.Message) {
+				t.Errorf("the events are %+v, want one that says %q", events, d.Message)
+			}
+			if got := ImportStatus(s, d); len(got.Conditions) != 1 || got.Conditions[0].Message != tt.want+"." {
+				t.Errorf("the S3Import says %+v, want %q", got.Conditions, tt.want+".")
+			}
+		})
 	}
 }

@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
-	"github.com/s3populator/s3populator/internal/progress"
 )
 
 // binderPatience is how long the PV controller may take to follow a rebind before we
@@ -158,12 +157,7 @@ func rebindTime(s State) time.Time {
 func populatedMessage(s State) string {
 	if s.Prime != nil {
 		if r, ok := Result(s.Prime); ok {
-			return fmt.Sprintf(
-				"%d objects, %s, verified; manifest %s.",
-				r.Report.Objects,
-				progress.Size(r.Report.Bytes),
-				orElse(r.Report.ManifestDigest, "none"),
-			)
+			return fmt.Sprintf("%s; manifest %s.", verified(r.Report), orElse(r.Report.ManifestDigest, "none"))
 		}
 	}
 	return "The volume holds the verified data of its source."

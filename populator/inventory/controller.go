@@ -41,7 +41,7 @@ const refusalDelay = 30 * time.Second
 // Reconciler keeps the status of every S3Source true.
 type Reconciler struct {
 	client.Client
-	// Live reads the API server, where the cache does not show a pod of ours.
+	// Live reads the API server, where the cache does not show a pod of ours, and before an export is kept.
 	Live   client.Reader
 	Events events.EventRecorder
 	Image  moverpod.Image
@@ -203,7 +203,11 @@ func (r *Reconciler) report(ctx context.Context, s state, d decision) error {
 	}
 	changed := s.Source.DeepCopy()
 	changed.Status = next
-	if err := client.IgnoreNotFound(r.Status().Patch(ctx, changed, client.MergeFrom(s.Source))); err != nil {
+	err := r.Status().Patch(ctx, changed, client.MergeFromWithOptions(s.Source, client.MergeFromWithOptimisticLock{}))
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil // It was deleted, and its pod with it, which is no failure that anybody should hear of.
+	case err != nil:
 		return fmt.Errorf("patch status: %w", err)
 	}
 	was := meta.FindStatusCondition(s.Source.Status.Conditions, v1alpha1.ConditionReady)

@@ -30,12 +30,47 @@ func (r *Reconciler) observeExport(ctx context.Context, s *state) error {
 	return nil
 }
 
-// resolve keeps what was found, if the source is as it was observed.
+// resolve keeps what is found, if the source is as it was observed. The API server is asked: a cache may show a run as
+// complete whose objects are being removed, because no source had it. Where none is left, that is looked at again soon.
 func (r *Reconciler) resolve(ctx context.Context, s state) error {
-	changed := s.Source.DeepCopy()
-	changed.Status.FromExport = s.Found
-	guarded := client.MergeFromWithOptions(s.Source, client.MergeFromWithOptimisticLock{})
-	return client.IgnoreNotFound(r.Status().Patch(ctx, changed, guarded)) //nolint:wrapcheck // A conflict must stay one.
+	var all v1alpha1.S3ExportList
+	if err := r.Live.List(ctx, &all, client.InNamespace(s.Source.Namespace)); err != nil {
+		return fmt.Errorf("list S3Exports: %w", err)
+	}
+	found, _ := fromexport.Find(s.Source, all.Items)
+	if found == nil {
+		return nil
+	}
+	kept, err := r.keep(ctx, s.Source, found)
+	if err != nil {
+		return client.IgnoreNotFound(err) //nolint:wrapcheck // A conflict must stay one.
+	}
+	return r.lookAgain(ctx, kept)
+}
+
+// keep writes which export a source reads; nil is none.
+func (r *Reconciler) keep(
+	ctx context.Context, source *v1alpha1.S3Source, export *v1alpha1.SourceExport,
+) (*v1alpha1.S3Source, error) {
+	changed := source.DeepCopy()
+	changed.Status.FromExport = export
+	guarded := client.MergeFromWithOptions(source, client.MergeFromWithOptimisticLock{})
+	return changed, r.Status().Patch(ctx, changed, guarded) //nolint:wrapcheck // As above.
+}
+
+// lookAgain takes an export back that was marked to be removed before the source was seen to have it. Who removes marks
+// first, and looks at the sources then; here it is written first, and looked at then: one of both sees the other.
+func (r *Reconciler) lookAgain(ctx context.Context, source *v1alpha1.S3Source) error {
+	var all v1alpha1.S3ExportList
+	if err := r.Live.List(ctx, &all, client.InNamespace(source.Namespace)); err != nil {
+		return fmt.Errorf("list S3Exports: %w", err)
+	}
+	found, _ := fromexport.Find(source, all.Items)
+	if found != nil && found.UID == source.Status.FromExport.UID {
+		return nil
+	}
+	_, err := r.keep(ctx, source, nil)
+	return client.IgnoreNotFound(err) //nolint:wrapcheck // As above.
 }
 
 // fromExport wakes the sources of a namespace that wait for an export. It lists from the cache, which fails only when

@@ -22,6 +22,7 @@ import (
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/mover/wire"
 	"github.com/s3populator/s3populator/populator/places"
 )
 
@@ -162,5 +163,16 @@ func TestAPodThatNobodySeesIsTold(t *testing.T) {
 				t.Errorf("looked at again after %s", result.RequeueAfter)
 			}
 		})
+	}
+}
+
+// A source that was deleted takes its pod with it. A cache that shows the one and not the other makes no warning.
+func TestAGoneSourceHasNoWarning(t *testing.T) {
+	told, scheme := events.NewFakeRecorder(10), runtime.NewScheme()
+	_ = v1alpha1.AddToScheme(scheme)
+	r := &Reconciler{Client: fake.NewClientBuilder().WithScheme(scheme).Build(), Events: told}
+	d := decision{Status: metav1.ConditionFalse, Reason: v1alpha1.Reason(wire.Interrupted), Message: "It was deleted."}
+	if err := r.report(t.Context(), world(), d); err != nil || len(told.Events) > 0 {
+		t.Errorf("told are %d, %v", len(told.Events), err)
 	}
 }

@@ -81,7 +81,7 @@ func (r *Reviewer) Review(ctx context.Context, token string) (Pod, error) {
 	if pod, ok := r.recall(sum); ok {
 		return pod, nil
 	}
-	if !r.limit.Allow() {
+	if !r.limit.AllowN(r.now(), 1) {
 		return Pod{}, errBusy
 	}
 	review := &authenticationv1.TokenReview{

@@ -48,11 +48,12 @@ func Run(effective *v1alpha1.S3Source) (uid, prefix, digest string) {
 }
 
 // Find is the export that a source names, or why there is none: the named run, or the latest of the claim that was
-// complete before a time, or at all. One without a file, as of a disk that was not mounted, is the latest only where
-// none of the same volume has files; links and directories do not count, because no status has them.
+// complete before a time, or at all. An emptier one, as of a disk that was not mounted, is the latest only where none
+// of the same volume has more: see better.
 func Find(source *v1alpha1.S3Source, exports []v1alpha1.S3Export) (*v1alpha1.SourceExport, string) {
 	asked := source.Spec.FromExport
-	var best *v1alpha1.S3Export
+	// By the UID of the claim: what one of the same name had before is not what this one has.
+	bests := map[string]*v1alpha1.S3Export{}
 	why := fmt.Sprintf("no complete S3Export of all of claim %s is there", asked.Claim)
 	if asked.Run != "" {
 		why = fmt.Sprintf("there is no S3Export %s", asked.Run)
@@ -66,10 +67,11 @@ func Find(source *v1alpha1.S3Source, exports []v1alpha1.S3Export) (*v1alpha1.Sou
 		if reason != "" && asked.Run != "" {
 			why = fmt.Sprintf("S3Export %s %s", e.Name, reason)
 		}
-		if reason == "" && better(e, best) {
-			best = e
+		if reason == "" && better(e, bests[e.Status.ClaimUID]) {
+			bests[e.Status.ClaimUID] = e
 		}
 	}
+	best := latest(bests)
 	if best == nil {
 		return nil, why
 	}
@@ -79,16 +81,32 @@ func Find(source *v1alpha1.S3Source, exports []v1alpha1.S3Export) (*v1alpha1.Sou
 	}, ""
 }
 
-// better tells that of one claim an export with files comes before one without any, and then the later. What a claim of
-// the same name had before is not what this one has.
+// better tells that of one claim an export with regular files comes before one with links alone, that before one with
+// nothing, and then the later.
 func better(e, than *v1alpha1.S3Export) bool {
 	switch {
 	case than == nil:
 		return true
-	case e.Status.ClaimUID == than.Status.ClaimUID && (e.Status.Objects > 0) != (than.Status.Objects > 0):
-		return e.Status.Objects > 0
+	case e.EmptierThan(than) || than.EmptierThan(e):
+		return than.EmptierThan(e)
 	}
-	return than.Status.CompletionTime.Before(e.Status.CompletionTime)
+	return later(e, than)
+}
+
+// latest is nil where there is none.
+func latest(bests map[string]*v1alpha1.S3Export) (best *v1alpha1.S3Export) {
+	for _, e := range bests {
+		if best == nil || later(e, best) {
+			best = e
+		}
+	}
+	return best
+}
+
+// later tells which of two was complete last; names decide between those of one second, not the order of a cache.
+func later(e, than *v1alpha1.S3Export) bool {
+	at, thanAt := e.Status.CompletionTime, than.Status.CompletionTime
+	return thanAt.Before(at) || thanAt.Equal(at) && e.Name > than.Name
 }
 
 // unfit is why an export cannot be what a source names; empty where it can.

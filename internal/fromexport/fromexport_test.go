@@ -3,6 +3,7 @@
 package fromexport
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,20 @@ func run(name string, hour int, change ...func(*v1alpha1.S3Export)) v1alpha1.S3E
 	return e
 }
 
+// orders are all in which a cache may list some exports.
+func orders(exports []v1alpha1.S3Export) (all [][]v1alpha1.S3Export) {
+	if len(exports) == 0 {
+		return [][]v1alpha1.S3Export{nil}
+	}
+	for i := range exports {
+		others := slices.Concat(exports[:i], exports[i+1:])
+		for _, order := range orders(others) {
+			all = append(all, append(slices.Clone(order), exports[i]))
+		}
+	}
+	return all
+}
+
 func TestFind(t *testing.T) {
 	failed := func(e *v1alpha1.S3Export) { e.Status.Conditions[0].Type = v1alpha1.ConditionFailed }
 	part := func(e *v1alpha1.S3Export) { e.Spec.Include = []string{"*.ckpt"} }
@@ -60,6 +75,7 @@ func TestFind(t *testing.T) {
 		e.Status.Conditions[0].Type, e.Status.Conditions[0].Reason = v1alpha1.ConditionFailed, "SourceEmpty"
 	}
 	empty := func(e *v1alpha1.S3Export) { e.Status.Objects = 0 }
+	links := func(e *v1alpha1.S3Export) { e.Status.Objects, e.Status.Links = 0, 3 }
 	older := func(e *v1alpha1.S3Export) { e.Status.ClaimUID = "of-an-older-claim" }
 	latest, named := v1alpha1.FromExport{Claim: "data"}, v1alpha1.FromExport{Claim: "data", Run: "a"}
 	for name, tt := range map[string]struct {
@@ -81,7 +97,14 @@ func TestFind(t *testing.T) {
 		"the last of a claim":  {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, last)}, "b", ""},
 		"one has no file":      {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, empty)}, "a", ""},
 		"another claim's has":  {latest, []v1alpha1.S3Export{run("a", 3, older), run("b", 5, empty)}, "b", ""},
+		"another claim's is between": {
+			latest, []v1alpha1.S3Export{run("a", 3), run("b", 4, older), run("c", 5, empty)}, "b", "",
+		},
+		"of one second":        {latest, []v1alpha1.S3Export{run("b", 5), run("a", 5)}, "b", ""},
 		"the first has none":   {latest, []v1alpha1.S3Export{run("b", 5, empty), run("a", 3)}, "a", ""},
+		"one has links alone":  {latest, []v1alpha1.S3Export{run("a", 3, links), run("b", 5, empty)}, "a", ""},
+		"the latest has links": {latest, []v1alpha1.S3Export{run("a", 3), run("b", 5, links)}, "a", ""},
+		"all have links alone": {latest, []v1alpha1.S3Export{run("a", 3, links), run("b", 5, links)}, "b", ""},
 		"none has a file":      {latest, []v1alpha1.S3Export{run("a", 3, empty), run("b", 5, empty)}, "b", ""},
 		"before a time, with files": {
 			v1alpha1.FromExport{Claim: "data", Before: at(5)},
@@ -122,10 +145,12 @@ func TestFind(t *testing.T) {
 		},
 		"overwritten, the latest": {latest, []v1alpha1.S3Export{run("a", 3, place), run("b", 5, place)}, "b", ""},
 	} {
-		found, why := Find(source(tt.asked), tt.exports)
-		if (found == nil) != (tt.want == "") || found != nil && (found.Name != tt.want || found.Prefix == "" ||
-			found.UID != "uid-"+tt.want || why != "") || !strings.Contains(why, tt.why) {
-			t.Errorf("%s: found %+v, why %q; want %q, %q", name, found, why, tt.want, tt.why)
+		for _, exports := range orders(tt.exports) {
+			found, why := Find(source(tt.asked), exports)
+			if (found == nil) != (tt.want == "") || found != nil && (found.Name != tt.want || found.Prefix == "" ||
+				found.UID != "uid-"+tt.want || why != "") || !strings.Contains(why, tt.why) {
+				t.Errorf("%s: found %+v, why %q; want %q, %q", name, found, why, tt.want, tt.why)
+			}
 		}
 	}
 }

@@ -24,6 +24,7 @@ func TestLastWithFiles(t *testing.T) {
 		return e
 	}
 	empty := func(e *v1alpha1.S3Export) { e.Status.Objects = 0 }
+	links := func(e *v1alpha1.S3Export) { e.Status.Objects, e.Status.Links = 0, 3 }
 	dry := func(e *v1alpha1.S3Export) { e.Spec.DryRun = true }
 	failed := func(e *v1alpha1.S3Export) { e.Status.Conditions[0].Type = v1alpha1.ConditionFailed }
 	another := func(e *v1alpha1.S3Export) { e.Status.ClaimUID = "c-0" }
@@ -40,6 +41,9 @@ func TestLastWithFiles(t *testing.T) {
 			[]v1alpha1.S3Export{run("a", 1, empty), run("b", 2, dry), run("c", 3, failed), run("d", 4, another)}, "",
 		},
 		"the last that had files": {[]v1alpha1.S3Export{run("a", 1), run("b", 2, empty), run("c", 3, failed)}, "a"},
+		"links are files, too":    {[]v1alpha1.S3Export{run("b", 2, links), run("c", 3, empty)}, "b"},
+		"the last with links":     {[]v1alpha1.S3Export{run("a", 1, links), run("b", 2, links), run("c", 3, empty)}, "b"},
+		"but no regular ones":     {[]v1alpha1.S3Export{run("a", 1), run("b", 2, links), run("c", 3, empty)}, "a"},
 	} {
 		for range 2 {
 			got := ""

@@ -14,7 +14,7 @@ import (
 )
 
 // testFilesNoted: the API server takes the note with the condition, in one write, and it is there when the S3Export is
-// gone. So a claim that says that it was exported has the note.
+// gone. So a claim that says that it was exported has the note, and tells by it of a run that finds none.
 func (w *world) testFilesNoted(t *testing.T) {
 	c := claim("noted", map[string]string{
 		v1alpha1.AnnotationExportTo: "s3://backups", v1alpha1.AnnotationExportRegion: "x", v1alpha1.AnnotationExportNow: "1",
@@ -25,12 +25,15 @@ func (w *world) testFilesNoted(t *testing.T) {
 	run.Status.ClaimUID, run.Status.Objects = string(c.UID), 7
 	w.end(t, run, v1alpha1.ConditionComplete)
 	w.await(t, "the condition", w.exported(t, "noted", corev1.ConditionTrue))
+	run = w.exports(t, "noted")[0]
 	noted := func() error {
 		now := &corev1.PersistentVolumeClaim{}
 		if err := w.Get(t.Context(), client.ObjectKeyFromObject(c), now); err != nil {
 			return err
 		}
-		want := annotated.Files{Claim: c.UID, Run: run.Name, UID: run.UID, Files: 7}
+		want := annotated.Files{
+			Claim: c.UID, Run: run.Name, UID: run.UID, Files: 7, At: run.Status.CompletionTime.UTC(),
+		}
 		if got, ok := annotated.FilesOf(now); !ok || got != want {
 			return fmt.Errorf("the claim is exported, and notes %+v (%t), want %+v", got, ok, want)
 		}
@@ -47,4 +50,8 @@ func (w *world) testFilesNoted(t *testing.T) {
 	if err := noted(); err != nil {
 		t.Error(err)
 	}
+	empty := w.exports(t, "noted")[0]
+	empty.Status.ClaimUID = string(c.UID)
+	w.end(t, empty, v1alpha1.ConditionComplete)
+	w.await(t, "that it found no file where one that is gone had some", w.exported(t, "noted", corev1.ConditionFalse))
 }

@@ -4,6 +4,7 @@ package annotated
 
 import (
 	"encoding/json"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -16,16 +17,19 @@ import (
 type Files struct {
 	// Claim is the UID of the claim that was exported: the note is restored and copied with others.
 	Claim types.UID `json:"claim"`
-	// Run and UID are those of the S3Export, and Files how many it had.
+	// Run and UID are those of the S3Export, and Files how many regular ones it had, and Links.
 	Run   string    `json:"run"`
 	UID   types.UID `json:"uid"`
 	Files int64     `json:"files"`
+	Links int64     `json:"links,omitempty"`
+	// At is when it was complete; zero in notes of earlier versions.
+	At time.Time `json:"at,omitzero"`
 }
 
 // FilesOf is the note on a claim; false where there is none of this claim that can be read.
 func FilesOf(claim *corev1.PersistentVolumeClaim) (f Files, ok bool) {
 	err := json.Unmarshal([]byte(claim.Annotations[v1alpha1.AnnotationExportedFiles]), &f)
-	return f, err == nil && f.Claim != "" && f.Claim == claim.UID && f.Run != "" && f.Files > 0
+	return f, err == nil && f.Claim != "" && f.Claim == claim.UID && f.Run != "" && f.Files+f.Links > 0
 }
 
 // String is the value of the annotation.

@@ -4,6 +4,7 @@ package annotated
 
 import (
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,7 +14,7 @@ import (
 
 // TestFilesOf: what a claim notes of another one, as a copy does, is no note of it.
 func TestFilesOf(t *testing.T) {
-	note := Files{Claim: "c-1", Run: "nightly-1", UID: "e-1", Files: 7}
+	note := Files{Claim: "c-1", Run: "nightly-1", UID: "e-1", Files: 7, At: time.Unix(1e9, 0).UTC()}
 	for name, tt := range map[string]struct {
 		text string
 		want bool

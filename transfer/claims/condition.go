@@ -36,12 +36,15 @@ const (
 //	invalid        any                           any                     False, InvalidAnnotations
 //	valid          complete                      any                     True, Exported
 //	valid          failed, not made good         any                     False, ExportFailed
+//	valid          found no file, one before     any                     False, ExportEmpty
+//	               had some, and none since has
 //	valid          none                          yes                     Unknown, Exporting
 //	valid          none                          no                      what was said of one that is gone stays
 //
-// What keeps the one that is under way is told as well.
+// What keeps the one that is under way is told as well, and where the last one with files is.
 func judge(s state, errs field.ErrorList) verdict {
-	complete, failed, underWay := lastOf(s)
+	last := lastOf(s)
+	complete, underWay, emptied := last.complete, last.underWay, tellEmptied(s, last.emptied)
 	waits := ""
 	if why := keeps(underWay); why != "" {
 		waits = fmt.Sprintf(" S3Export %s waits: %s", underWay.Name, why)
@@ -54,11 +57,16 @@ func judge(s state, errs field.ErrorList) verdict {
 			fmt.Sprintf(
 				"The annotations about exports are not valid, so none begins: %v. %s",
 				errs.ToAggregate(),
-				tell(s, complete)+waits,
+				emptied+tell(s, complete)+waits,
 			),
 		}
-	case failed != nil:
-		v = verdict{corev1.ConditionFalse, v1alpha1.ReasonExportFailed, tellFailure(failed) + " " + tell(s, complete) + waits}
+	case last.failed != nil:
+		v = verdict{
+			corev1.ConditionFalse, v1alpha1.ReasonExportFailed,
+			tellFailure(last.failed) + " " + emptied + tell(s, complete) + waits,
+		}
+	case last.emptied != nil:
+		v = verdict{corev1.ConditionFalse, v1alpha1.ReasonExportEmpty, emptied + tell(s, complete) + waits}
 	case complete != nil:
 		v = verdict{corev1.ConditionTrue, v1alpha1.ReasonExported, tell(s, complete) + waits}
 	case underWay != nil && condition(s.Claim).Status != corev1.ConditionTrue:
@@ -111,13 +119,20 @@ func (v verdict) next(
 }
 
 // filesNote is what the claim is to say of its last complete export that had files; empty where it says so already, or
-// no such S3Export is there: what was noted of one that is gone stays.
+// no such S3Export is there: what was noted of one that is gone stays, also that it had regular ones, for which links
+// alone do not stand.
 func filesNote(s state) string {
 	last := retention.LastWithFiles(s.Exports, s.Claim.UID)
 	if last == nil {
 		return ""
 	}
-	note := annotated.Files{Claim: s.Claim.UID, Run: last.Name, UID: last.UID, Files: last.Status.Objects}.String()
+	if noted, ok := annotated.FilesOf(s.Claim); ok && noted.Files > 0 && last.Status.Objects == 0 {
+		return ""
+	}
+	note := annotated.Files{
+		Claim: s.Claim.UID, Run: last.Name, UID: last.UID, Files: last.Status.Objects, Links: last.Status.Links,
+		At: ended(last).UTC(),
+	}.String()
 	if s.Claim.Annotations[v1alpha1.AnnotationExportedFiles] == note {
 		return ""
 	}

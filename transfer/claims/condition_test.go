@@ -8,6 +8,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
@@ -83,6 +84,7 @@ func TestMadeGood(t *testing.T) {
 		"annotations of a claim":  {by("offsite"), all, v1alpha1.ReasonExportFailed},
 		"by hand after a policy":  {by("offsite"), byHand, v1alpha1.ReasonExportFailed},
 		"anything after one hand": {byHand, by("nightly"), v1alpha1.ReasonExported},
+		"an empty one alone":      {all, emptied, v1alpha1.ReasonExported},
 	} {
 		w := newWorld(hour(5)).export("1", v1alpha1.ConditionFailed, hour(1), tt.failed).
 			export("2", v1alpha1.ConditionComplete, hour(2), tt.since)
@@ -98,5 +100,24 @@ func TestLongMessagesAreCut(t *testing.T) {
 	})
 	if v := judge(w.state, nil); len(v.Message) > maxMessage+3 || !strings.HasSuffix(v.Message, "ä...") {
 		t.Errorf("a message of %d bytes ends with %q", len(v.Message), v.Message[len(v.Message)-8:])
+	}
+}
+
+// A claim that was deleted takes its runs with it. A cache that shows the one and not the other makes no warning.
+func TestAGoneClaimHasNoWarning(t *testing.T) {
+	w := newWorld(hour(5)).export("1", v1alpha1.ConditionFailed, hour(1))
+	for name, want := range map[string]int{"there": 1, "gone": 0} {
+		c, told := server(t, w), events.NewFakeRecorder(10)
+		seen := w.state
+		seen.Claim = claimOf(t, c)
+		if name == "gone" {
+			if err := c.Delete(t.Context(), seen.Claim.DeepCopy()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := &Reconciler{Client: c, Events: told}
+		if err := r.report(t.Context(), seen, nil); err != nil || len(told.Events) != want {
+			t.Errorf("%s: told are %d, %v", name, len(told.Events), err)
+		}
 	}
 }

@@ -63,16 +63,33 @@ func ofClaim(e *v1alpha1.S3Export) { e.Status.ClaimUID = "c-1" }
 func TestFilesAreNoted(t *testing.T) {
 	const complete = v1alpha1.ConditionComplete
 	emptied := func(e *v1alpha1.S3Export) { e.Status.ClaimUID, e.Status.Objects = "c-1", 0 }
-	note := func(run string) string {
-		return annotated.Files{Claim: "c-1", Run: run, UID: types.UID("uid-" + run), Files: 7}.String()
+	noted := func(run string, files int64, at int) string {
+		return annotated.Files{
+			Claim: "c-1", Run: run, UID: types.UID("uid-" + run), Files: files, At: hour(at),
+		}.String()
 	}
+	linksOf := func(run string, links int64, at int) string {
+		return annotated.Files{Claim: "c-1", Run: run, UID: types.UID("uid-" + run), Links: links, At: hour(at)}.String()
+	}
+	note := func(run string) string { return noted(run, 7, map[string]int{"1": 1, "2": 2}[run]) }
 	for name, tt := range map[string]struct {
 		world *world
 		want  string
 	}{
 		"the first":   {newWorld(hour(5)).export("1", complete, hour(1), ofClaim), note("1")},
 		"a later one": {newWorld(hour(5), "exported-files", note("1")).export("2", complete, hour(2), ofClaim), note("2")},
-		"no file":     {newWorld(hour(5)).export("1", complete, hour(1), emptied), ""},
+		"links alone": {newWorld(hour(5)).export("1", complete, hour(1), ofClaim, linked), linksOf("1", 3, 1)},
+		"links, where one that is gone had files": {
+			newWorld(hour(5), "exported-files", note("1")).export("2", complete, hour(2), ofClaim, linked), "",
+		},
+		"links, where one that is gone had links": {
+			newWorld(hour(5), "exported-files", linksOf("1", 3, 1)).export("2", complete, hour(2), ofClaim, linked),
+			linksOf("2", 3, 2),
+		},
+		"files, where one that is gone had links": {
+			newWorld(hour(5), "exported-files", linksOf("1", 3, 1)).export("2", complete, hour(2), ofClaim), note("2"),
+		},
+		"no file": {newWorld(hour(5)).export("1", complete, hour(1), emptied), ""},
 		"no file later": {
 			newWorld(hour(5)).export("1", complete, hour(1), ofClaim).export("2", complete, hour(2), emptied), note("1"),
 		},

@@ -20,39 +20,47 @@ func isComplete(e *v1alpha1.S3Export) bool {
 	return !e.Spec.DryRun && retention.StateOf(e) == retention.Complete && !retention.Pruning(e)
 }
 
-// lastOf are the last complete export, the last one that failed and was not made good, and one that has not
-// ended. Dry runs do not count.
-func lastOf(s state) (complete, failed, underWay *v1alpha1.S3Export) {
+// lasts are the exports of a claim that are told of; each nil for none.
+type lasts struct {
+	// complete is the last complete one, and failed the last one that failed and was not made good.
+	complete, failed *v1alpha1.S3Export
+	// emptied is the last complete one that found no file where one before it had some, if none with files came since.
+	emptied *v1alpha1.S3Export
+	// underWay has not ended.
+	underWay *v1alpha1.S3Export
+}
+
+// lastOf looks at all but dry runs.
+func lastOf(s state) lasts {
+	type export = v1alpha1.S3Export
+	return lasts{
+		complete: newest(s, isComplete),
+		failed:   newest(s, func(e *export) bool { return retention.StateOf(e) == retention.Failed && !madeGood(s, e) }),
+		emptied:  newest(s, func(e *export) bool { return isComplete(e) && empties(s, e) && !refilled(s, e) }),
+		underWay: newest(s, func(e *export) bool { return retention.StateOf(e) == retention.Active }),
+	}
+}
+
+// newest is the last one of those that are wanted.
+func newest(s state, wanted func(*v1alpha1.S3Export) bool) (last *v1alpha1.S3Export) {
 	for i := range s.Exports {
-		e := &s.Exports[i]
-		switch {
-		case e.Spec.DryRun:
-		case isComplete(e) && later(e, complete):
-			complete = e
-		case retention.StateOf(e) == retention.Failed && later(e, failed) && !madeGood(s, e):
-			failed = e
-		case retention.StateOf(e) == retention.Active && later(e, underWay):
-			underWay = e
+		if e := &s.Exports[i]; !e.Spec.DryRun && wanted(e) && later(e, last) {
+			last = e
 		}
 	}
-	return complete, failed, underWay
+	return last
 }
 
 // madeGood tells that a later export was complete that holds what the failed one was to. One of another policy may be
-// elsewhere, and does not stand for a copy that fails each night.
+// elsewhere, and does not stand for a copy that fails each night, nor does one that found no file where some were.
 func madeGood(s state, failed *v1alpha1.S3Export) bool {
 	for i := range s.Exports {
 		e := &s.Exports[i]
-		if isComplete(e) && later(e, failed) && holds(e, failed) && sameMaker(e, failed) {
+		if isComplete(e) && later(e, failed) && retention.Holds(e, failed) && sameMaker(e, failed) && !empties(s, e) {
 			return true
 		}
 	}
 	return false
-}
-
-// holds tells that one export is of all of the volume, or of the same part as another.
-func holds(e, other *v1alpha1.S3Export) bool {
-	return whole(e) || !whole(other) && retention.PartOf(e) == retention.PartOf(other)
 }
 
 // sameMaker tells that an export is of the same policy as another, or of the annotations of the claim as that is. One
@@ -62,21 +70,9 @@ func sameMaker(e, other *v1alpha1.S3Export) bool {
 	return of == nil || by != nil && by.UID == of.UID
 }
 
-// whole tells that an export is of all of a volume.
-func whole(e *v1alpha1.S3Export) bool {
-	return e.Spec.Path == "" && len(e.Spec.Include) == 0 && len(e.Spec.Exclude) == 0 && e.Spec.Destination.Key == ""
-}
-
 // lastWhole is the last complete export of all of the volume.
 func lastWhole(s state) *v1alpha1.S3Export {
-	var last *v1alpha1.S3Export
-	for i := range s.Exports {
-		e := &s.Exports[i]
-		if whole(e) && isComplete(e) && later(e, last) {
-			last = e
-		}
-	}
-	return last
+	return newest(s, func(e *v1alpha1.S3Export) bool { return retention.Whole(e) && isComplete(e) })
 }
 
 // later tells whether one export ended after another; names decide between those of one second.
@@ -113,7 +109,7 @@ func tell(s state, complete *v1alpha1.S3Export) string {
 		return "No complete S3Export is known."
 	}
 	text := tellOne(complete)
-	if whole(complete) {
+	if retention.Whole(complete) {
 		return text
 	}
 	text += " It holds a part of the volume."
@@ -124,9 +120,13 @@ func tell(s state, complete *v1alpha1.S3Export) string {
 }
 
 func tellOne(complete *v1alpha1.S3Export) string {
-	text := fmt.Sprintf("S3Export %s was complete at %s: %d objects, %d bytes at %s, digest %s.", complete.Name,
-		ended(complete).UTC().Format(time.RFC3339), complete.Status.Objects, complete.Status.Bytes, complete.Status.Location,
-		complete.Status.ManifestDigest)
+	links := ""
+	if n := complete.Status.Links; n > 0 {
+		links = fmt.Sprintf(" and %d symbolic links", n)
+	}
+	text := fmt.Sprintf("S3Export %s was complete at %s: %d objects, %d bytes%s at %s, digest %s.", complete.Name,
+		ended(complete).UTC().Format(time.RFC3339), complete.Status.Objects, complete.Status.Bytes, links,
+		complete.Status.Location, complete.Status.ManifestDigest)
 	if n := complete.Status.ChangedFiles; n > 0 {
 		text += fmt.Sprintf(" %d files changed each time that they were read.", n)
 	}

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -40,6 +41,9 @@ type Reconciler struct {
 	Live   client.Reader
 	Events events.EventRecorder
 	Now    func() time.Time
+
+	// made is the UID of the run that was made last for each claim, by the name of that, until a token is noted.
+	made sync.Map
 }
 
 // refusalDelay is how often a write is tried again that the API server refused; staleDelay is how long a cache
@@ -152,7 +156,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 func (r *Reconciler) observe(ctx context.Context, request ctrl.Request) (state, error) {
 	s := state{Claim: &corev1.PersistentVolumeClaim{}, Now: r.Now()}
 	if err := r.Get(ctx, request.NamespacedName, s.Claim); err != nil {
+		r.made.Delete(request.NamespacedName)
 		return state{}, client.IgnoreNotFound(err)
+	}
+	if made, ok := r.made.Load(request.NamespacedName); ok {
+		s.Made = made.(types.UID)
 	}
 	var all v1alpha1.S3ExportList
 	if err := r.List(
@@ -199,27 +207,40 @@ func (r *Reconciler) act(ctx context.Context, s state, d decision) error {
 		if err := r.unchanged(ctx, s.Claim); err != nil {
 			return err
 		}
-		return r.Create(ctx, d.object(), client.FieldOwner(v1alpha1.FieldOwner))
+		if err := r.Create(ctx, d.object(), client.FieldOwner(v1alpha1.FieldOwner)); err != nil {
+			return err
+		}
+		r.made.Store(client.ObjectKeyFromObject(s.Claim), d.object().GetUID())
 	case note:
-		if text := missedNote(d.Missed); text != "" {
-			r.warn(s.Claim, v1alpha1.ReasonTooManyMissedTimes, text)
+		if err := r.annotate(ctx, s.Claim, d.Annotation, d.Value); err != nil {
+			return err // What was decided on an old claim may be wrong, and is told by nobody.
 		}
-		if !d.Ahead.IsZero() {
-			r.warn(s.Claim, v1alpha1.ReasonScheduledAhead, aheadNote(d.Ahead))
+		if d.Annotation != v1alpha1.AnnotationExportedTick {
+			r.made.Delete(client.ObjectKeyFromObject(s.Claim))
 		}
-		if d.Warning != "" {
-			r.warn(s.Claim, v1alpha1.ReasonInvalidAnnotations, d.Warning)
-		}
-		if d.Reused != "" {
-			r.warn(s.Claim, v1alpha1.ReasonTokenReused, d.Reused)
-		}
-		return r.annotate(ctx, s.Claim, d.Annotation, d.Value)
+		r.tellNoted(s.Claim, d)
 	case remove:
 		uid := d.object().GetUID()
 		return client.IgnoreNotFound(r.Delete(ctx, d.object(), client.Preconditions{UID: &uid}))
 	case rest:
 	}
 	return nil
+}
+
+// tellNoted tells why there is no run of what was noted.
+func (r *Reconciler) tellNoted(claim *corev1.PersistentVolumeClaim, d decision) {
+	if text := missedNote(d.Missed); text != "" {
+		r.warn(claim, v1alpha1.ReasonTooManyMissedTimes, text)
+	}
+	if !d.Ahead.IsZero() {
+		r.warn(claim, v1alpha1.ReasonScheduledAhead, aheadNote(d.Ahead))
+	}
+	if d.Warning != "" {
+		r.warn(claim, v1alpha1.ReasonInvalidAnnotations, d.Warning)
+	}
+	if d.Reused != "" {
+		r.warn(claim, v1alpha1.ReasonTokenReused, d.Reused)
+	}
 }
 
 // tellForeign tells of an object that has the name of a run of this claim and is not one: no watch tells of it.
@@ -293,7 +314,10 @@ func (r *Reconciler) report(ctx context.Context, s state, errs field.ErrorList) 
 	}
 	err = r.Status().Patch(ctx, s.Claim.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch),
 		client.FieldOwner(v1alpha1.FieldOwner))
-	if client.IgnoreNotFound(err) != nil {
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil // It was deleted, and its runs with it.
+	case err != nil:
 		return fmt.Errorf("report condition: %w", err)
 	}
 	if changed && v.Status == corev1.ConditionFalse {

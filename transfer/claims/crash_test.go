@@ -112,7 +112,7 @@ func TestAnEndAtEveryWrite(t *testing.T) {
 			}
 			for range 10 {
 				pass(t, &kubetest.Process{}, s, s, hour(2).Add(time.Minute))
-				finishFirst(t, s)
+				finishFirst(t, s, "1")
 			}
 			claim := claimOf(t, s)
 			if got, want := made(t, s), sorted("b", "c", "d", now("1"), tick(2)); got != want {
@@ -136,11 +136,11 @@ func TestAnEndAtEveryWrite(t *testing.T) {
 	}
 }
 
-// finishFirst fails the export of the token, so that the one of the tick may begin, and the history stays as it is.
-func finishFirst(t *testing.T, s client.Client) {
+// finishFirst fails the export of a token, so that the one of the tick may begin, and the history stays as it is.
+func finishFirst(t *testing.T, s client.Client, token string) {
 	t.Helper()
 	e := &v1alpha1.S3Export{}
-	if err := s.Get(t.Context(), client.ObjectKey{Namespace: "ml", Name: now("1")}, e); err != nil {
+	if err := s.Get(t.Context(), client.ObjectKey{Namespace: "ml", Name: now(token)}, e); err != nil {
 		return
 	}
 	e.CreationTimestamp = metav1.NewTime(hour(2)) // The fake server does not say.
@@ -247,14 +247,36 @@ func TestNamesThatAreTaken(t *testing.T) {
 	}
 }
 
-// TestATokenThatComesBack: its run is not made again, and that is told once.
+// TestANewTokenIsNotReused: a run that is over before its token is noted was made for it.
+func TestANewTokenIsNotReused(t *testing.T) {
+	s, told := server(t, newWorld(hour(1), "export-now", "2", "exported-now", "1")), events.NewFakeRecorder(10)
+	r := &Reconciler{
+		Client: (&kubetest.Process{}).Client(s), Live: s, Events: told, Now: func() time.Time { return hour(1) },
+	}
+	look := func() {
+		t.Helper()
+		request := ctrl.Request{NamespacedName: types.NamespacedName{Namespace: "ml", Name: "data"}}
+		if _, err := r.Reconcile(t.Context(), request); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look()
+	finishFirst(t, s, "2")
+	look()
+	if noted := claimOf(t, s).Annotations[v1alpha1.AnnotationExportedNow]; noted != "2" || len(told.Events) > 0 {
+		t.Errorf("the token %s is noted, and %d events are told", noted, len(told.Events))
+	}
+}
+
+// TestATokenThatComesBack: its run is not made again, and that is told once, also if no cache shows yet that it was.
 func TestATokenThatComesBack(t *testing.T) {
 	w := newWorld(hour(3), "export-now", "1", "exported-now", "2").
 		export(now("1"), v1alpha1.ConditionComplete, hour(1)).export(now("2"), v1alpha1.ConditionComplete, hour(2))
-	s := server(t, w)
+	s, old := server(t, w), server(t, w)
 	var said []string
 	for range 4 {
-		said = append(said, tells(t, &kubetest.Process{}, s, s, hour(3)))
+		said = append(said, tells(t, &kubetest.Process{}, s, s, hour(3)),
+			tells(t, &kubetest.Process{}, kubetest.Cached(s, old), s, hour(3)))
 	}
 	all := strings.Join(said, "\n")
 	if strings.Count(all, "TokenReused") != 1 || !strings.Contains(all, "write a value that was never used") ||

@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
@@ -26,7 +27,9 @@ type state struct {
 	Exports []v1alpha1.S3Export
 	// Imports of the claim, but for the record of how it was filled.
 	Imports []v1alpha1.S3Import
-	Now     time.Time
+	// Made is the run that this manager made last for the claim, until its token is noted.
+	Made types.UID
+	Now  time.Time
 }
 
 // action is the one write that a pass may make, besides the condition.
@@ -133,8 +136,8 @@ func runNow(s state, asked annotated.Export) (decision, bool) {
 	name := schedule.NowName(s.Claim.Name, string(s.Claim.UID), asked.Now)
 	if i := slices.IndexFunc(s.Exports, func(e v1alpha1.S3Export) bool { return e.Name == name }); i >= 0 {
 		noted := decision{Action: note, Annotation: v1alpha1.AnnotationExportedNow, Value: asked.Now}
-		if s.Claim.Annotations[v1alpha1.AnnotationExportedNow] != "" && retention.StateOf(&s.Exports[i]) != retention.Active {
-			noted.Reused = reusedNote(v1alpha1.AnnotationExportNow, "S3Export", &s.Exports[i])
+		if e := &s.Exports[i]; comesBack(s, v1alpha1.AnnotationExportedNow, e) && retention.StateOf(e) != retention.Active {
+			noted.Reused = reusedNote(v1alpha1.AnnotationExportNow, "S3Export", e)
 		}
 		return noted, true
 	}
@@ -142,6 +145,12 @@ func runNow(s state, asked annotated.Export) (decision, bool) {
 		return decision{}, false // Two of them must not write to one prefix at once; the end of the other wakes us.
 	}
 	return decision{Action: create, Export: exportFor(s.Claim, asked, name, nil)}, true
+}
+
+// comesBack tells that another token was noted after the one whose run there is. A run that was made just now for a new
+// token may be over at once.
+func comesBack(s state, noted string, run metav1.Object) bool {
+	return s.Claim.Annotations[noted] != "" && run.GetUID() != s.Made
 }
 
 // reusedNote tells of a token that comes back: the run of its name is over, and no other begins. After a restart it may

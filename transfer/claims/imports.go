@@ -34,9 +34,9 @@ func importNow(s state) (decision, bool) {
 	}
 	name := schedule.NowName(s.Claim.Name, string(s.Claim.UID), token)
 	if n := slices.IndexFunc(s.Imports, func(i v1alpha1.S3Import) bool { return i.Name == name }); n >= 0 {
-		if s.Claim.Annotations[v1alpha1.AnnotationImportedNow] != "" &&
-			retention.RunOfImport(&s.Imports[n]).State != retention.Active {
-			noted.Reused = reusedNote(v1alpha1.AnnotationImportNow, "S3Import", &s.Imports[n])
+		i := &s.Imports[n]
+		if comesBack(s, v1alpha1.AnnotationImportedNow, i) && retention.RunOfImport(i).State != retention.Active {
+			noted.Reused = reusedNote(v1alpha1.AnnotationImportNow, "S3Import", i)
 		}
 		return noted, true
 	}

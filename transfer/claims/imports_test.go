@@ -42,6 +42,12 @@ func (w *world) imported(name, condition string, at int, change ...func(*v1alpha
 	return w
 }
 
+// made has this manager have made a run a moment ago.
+func (w *world) made(run string) *world {
+	w.Made = types.UID(run)
+	return w
+}
+
 func TestDecideImports(t *testing.T) {
 	const complete, failed = v1alpha1.ConditionComplete, v1alpha1.ConditionFailed
 	foreign := func(i *v1alpha1.S3Import) { delete(i.Labels, v1alpha1.LabelManagedBy) }
@@ -68,6 +74,11 @@ func TestDecideImports(t *testing.T) {
 			world: filled("import-now", "1", "imported-now", "2").imported(now("1"), failed, 0).
 				imported(now("2"), complete, 1),
 			want: note, noted: "1", reused: "S3Import " + now("1") + " of 2026-11-26 00:00:00 UTC",
+		},
+		"a new token whose import was over at once": {
+			world: filled("import-now", "2", "imported-now", "1").imported(now("1"), complete, 0).
+				imported(now("2"), failed, 1).made("uid-" + now("2")),
+			want: note, noted: "2",
 		},
 		"a token that comes back while its import runs": {
 			world: filled("import-now", "1", "imported-now", "2").imported(now("1"), "", 0), want: note, noted: "1",

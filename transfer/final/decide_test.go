@@ -89,6 +89,10 @@ func TestDecide(t *testing.T) {
 		"complete, without a file, skipped":   {world(taken, exportClaim, emptied, skipped), DeleteExport, ""},
 		"complete, without a file, runs gone": {world(noted, exportClaim, complete), Wait, "FinalExportFailed"},
 		"complete, with files, runs gone":     {world(noted, exportClaim, but(full)), ReturnVolume, ""},
+		"complete, with links, runs gone":     {world(noted, exportClaim, but(linked)), Wait, "FinalExportFailed"},
+		"complete, with links, files before":  {world(taken, exportClaim, emptied, but(linked)), Wait, "FinalExportFailed"},
+		"complete, without links, as before":  {world(taken, exportClaim, emptied, asBefore), Wait, "FinalExportFailed"},
+		"complete, with links as before":      {world(taken, exportClaim, emptied, asBefore, but(linked)), ReturnVolume, ""},
 		"complete, runs gone, and skipped":    {world(noted, exportClaim, complete, skipped), DeleteExport, ""},
 		"complete, changed, and skipped":      {world(taken, exportClaim, but(changed), skipped), DeleteExport, ""},
 		"complete, read before it was taken":  {world(taken, refersToUID(uid), exportClaim, complete), TakeVolume, ""},
@@ -97,6 +101,12 @@ func TestDecide(t *testing.T) {
 		"given back, and clean":               {world(exported, complete), RemoveFinalizer, "FinalExportComplete"},
 		"given back, without a file":          {world(exported, emptied), RemoveFinalizer, "FinalExportComplete"},
 		"given back, the run is forgotten":    {world(exported), RemoveFinalizer, "FinalExportComplete"},
+		"complete, with links, files recorded": {
+			world(noted, exportClaim, emptied, asBefore, but(linked)), Wait, "FinalExportFailed",
+		},
+		"complete, with links, files noted": {
+			world(taken, exportClaim, emptied, asBefore, but(linked), withNote), Wait, "FinalExportFailed",
+		},
 
 		"skipped at once":                   {world(skipped, inUseByPods), RemoveFinalizer, "FinalExportSkipped"},
 		"skipped before the volume is":      {world(skipped, exportClaim), DeleteExportClaim, ""},
@@ -165,6 +175,44 @@ func TestWords(t *testing.T) {
 	if d := Decide(world(taken, exportClaim, failing)); !strings.Contains(d.Message, "NoSuchBucket: the bucket is gone") ||
 		!strings.Contains(d.Message, v1alpha1.AnnotationRetry) {
 		t.Errorf("a failure is told without its cause or what to do: %s", d.Message)
+	}
+	for name, tt := range map[string]struct {
+		in         State
+		says, hush string
+	}{
+		"failed": {
+			world(taken, exportClaim, failing),
+			"with a new value of the annotation s3populator.io/retry, or with another place: its annotation " +
+				"s3populator.io/export-to says where to. To delete", "finalizer",
+		},
+		"failed, its policy is gone, and its annotations name a place": {
+			world(taken, exportClaim, failing, unselected), "its annotation s3populator.io/export-to says where to", "finalizer",
+		},
+		"failed, its policy is gone, and nothing names a place": {
+			world(taken, exportClaim, failing, unselected, nowhere),
+			"and say where to, because s3populator.io/export-to is not set, and no S3ExportPolicy with spec.onDelete selects " +
+				"it; then try again with a new value of the annotation s3populator.io/retry.", "another place",
+		},
+		"failed, and nobody holds the claim": {
+			world(taken, exportClaim, failing, released), "it is not tried again", v1alpha1.AnnotationRetry,
+		},
+		"failed, and the claim is gone": {
+			world(taken, exportClaim, failing, gone), "it is not tried again", v1alpha1.AnnotationRetry,
+		},
+		"changed, and the claim is gone": {
+			world(taken, exportClaim, but(changed), gone), "it is not tried again", v1alpha1.AnnotationRetry,
+		},
+		"emptied": {
+			world(taken, exportClaim, emptied),
+			"If it was emptied on purpose, let it go. " + howToSkip + " If not: Correct the cause, then try again", "  ",
+		},
+		"emptied, and the claim is gone": {
+			world(taken, exportClaim, emptied, gone), "it is not tried again", v1alpha1.AnnotationRetry,
+		},
+	} {
+		if d := Decide(tt.in); !strings.Contains(d.Message, tt.says) || strings.Contains(d.Message, tt.hush) {
+			t.Errorf("%s: want %q and not %q: %s", name, tt.says, tt.hush, d.Message)
+		}
 	}
 	if d := Decide(world(taken, exportClaim, waiting)); !strings.Contains(d.Message, "Pending: Queued: 3 are ahead.") {
 		t.Errorf("what the export waits for is not told: %s", d.Message)

@@ -46,6 +46,7 @@ func TestEarlierRuns(t *testing.T) {
 	}{
 		"no file": {complete, "second"}, "not complete": {run, ""},
 		"some files": {but(func(e *v1alpha1.S3Export) { e.Status.Objects = 3 }), ""},
+		"some links": {but(func(e *v1alpha1.S3Export) { e.Status.Links = 3 }), "second"},
 	} {
 		last := world(taken, exportClaim, tt.last).Export
 		last.ResourceVersion = ""

@@ -97,7 +97,7 @@ func (r *Reconciler) observeRun(ctx context.Context, s *State) (err error) {
 	return r.observeEarlier(ctx, s)
 }
 
-// observeEarlier looks for the last run of the claim that had files, where the one before it goes has none.
+// observeEarlier looks for the last run of the claim that had files, where the one before it goes has no regular one.
 func (r *Reconciler) observeEarlier(ctx context.Context, s *State) error {
 	var all v1alpha1.S3ExportList
 	if err := r.Live.List(ctx, &all, client.InNamespace(s.Namespace)); err != nil {

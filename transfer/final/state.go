@@ -72,11 +72,12 @@ type Record struct {
 	Name      string                               `json:"name"`
 	UID       types.UID                            `json:"uid"`
 	Policy    corev1.PersistentVolumeReclaimPolicy `json:"policy"`
-	// Run is the last complete one of the claim that had files when the volume was taken, and Files how many. It may be
-	// deleted before the last one is judged by it: by its own TTL, with its policy, or with the claim that owns it. That
-	// claim has a note of it, and may be gone, too.
+	// Run is the last complete one of the claim that had files when the volume was taken, Files how many regular ones,
+	// and Links. It may be deleted before the last one is judged by it: by its own TTL, with its policy, or with the claim
+	// that owns it. That claim has a note of it, and may be gone, too.
 	Run   string `json:"run,omitempty"`
 	Files int64  `json:"files,omitempty"`
+	Links int64  `json:"links,omitempty"`
 }
 
 // RecordOf is the record on a volume; false where there is none that can be read.
@@ -139,25 +140,36 @@ func (s State) record() Record {
 	if s.withExportClaim() {
 		r.Policy = corev1.PersistentVolumeReclaimRetain
 	}
-	r.Run, r.Files = s.earlier()
+	r.Run, r.Files, r.Links = s.earlier()
 	return r
 }
 
-// earlier is the last complete run of the claim that had files, and how many: one that is there, or was when the volume
-// was taken, or that the claim has a note of.
-func (s State) earlier() (run string, files int64) {
-	if s.Earlier != nil {
-		return s.Earlier.Name, s.Earlier.Status.Objects
+// earlier is the last complete run of the claim that had files, how many regular ones, and links. One that had links
+// alone is it where nobody knows of one with regular files.
+func (s State) earlier() (run string, files, links int64) {
+	for _, had := range s.had() {
+		if run == "" || files == 0 && had.Files > 0 {
+			run, files, links = had.Run, had.Files, had.Links
+		}
 	}
-	if r, ok := RecordOf(s.Volume); ok && r.UID == s.UID && r.Files > 0 {
-		return r.Run, r.Files
+	return run, files, links
+}
+
+// had are runs with files: one that is there, one that was when the volume was taken, and one that the claim has a note
+// of.
+func (s State) had() (all []annotated.Files) {
+	if e := s.Earlier; e != nil {
+		all = append(all, annotated.Files{Run: e.Name, Files: e.Status.Objects, Links: e.Status.Links})
+	}
+	if r, ok := RecordOf(s.Volume); ok && r.UID == s.UID && r.Files+r.Links > 0 {
+		all = append(all, annotated.Files{Run: r.Run, Files: r.Files, Links: r.Links})
 	}
 	if s.Claim != nil {
 		if note, ok := annotated.FilesOf(s.Claim); ok {
-			return note.Run, note.Files
+			all = append(all, note)
 		}
 	}
-	return "", 0
+	return all
 }
 
 // exported tells that the volume was given back after a complete export.
@@ -192,14 +204,14 @@ func (s State) finished() bool {
 		s.Export.Status.ClaimUID != ""
 }
 
-// emptied tells that a run found no file where one before it had some: a disk that is not mounted is an empty volume,
-// too. Of a volume that was given back it is decided.
+// emptied tells that a run found no regular file where one before it had some, or nothing where it had links: a disk
+// that is not mounted is an empty volume, too. Of a volume that was given back it is decided.
 func (s State) emptied() bool {
 	if s.Volume == nil || s.exported() {
 		return false
 	}
-	_, files := s.earlier()
-	return files > 0 && s.Export.Status.Objects == 0
+	_, files, links := s.earlier()
+	return files > 0 && s.Export.Status.Objects == 0 || links > 0 && s.Export.IsEmpty()
 }
 
 // stood tells that nobody wrote to the volume while it was read.

@@ -128,15 +128,26 @@ func tellFailed(s State) string {
 	if c := meta.FindStatusCondition(s.Export.Status.Conditions, v1alpha1.ConditionFailed); c != nil {
 		why = c.Reason + ": " + c.Message
 	}
-	return fmt.Sprintf(
-		"The export before deletion failed, and the claim and its volume %s are kept. %s Correct the cause, then "+
-			"try again with a new value of the annotation %s, or with another place: %s decides where to. %s",
-		s.Volume.Name,
-		why,
-		v1alpha1.AnnotationRetry,
-		s.asker(),
-		howToGiveUp(s),
-	) + namesToSkip(s)
+	return fmt.Sprintf("The export before deletion failed, and the claim and its volume %s are kept. %s %s%s",
+		s.Volume.Name, why, howToRetry(s), howToGiveUp(s)) + namesToSkip(s)
+}
+
+// howToRetry is what begins another export. A claim that nobody holds for us begins none, and without a place a token
+// begins none either.
+func howToRetry(s State) string {
+	if s.free() {
+		return ""
+	}
+	if _, wrong := wish(s); wrong != "" {
+		return fmt.Sprintf("Correct the cause, and say where to, because %s; then try again with a new value of the "+
+			"annotation %s. ", wrong, v1alpha1.AnnotationRetry)
+	}
+	by := "its annotation " + v1alpha1.AnnotationExportTo
+	if p, _ := s.policy(); p != nil && !Selected(s.Claim) {
+		by = "S3ExportPolicy " + p.Name
+	}
+	return fmt.Sprintf("Correct the cause, then try again with a new value of the annotation %s, or with another place: "+
+		"%s says where to. ", v1alpha1.AnnotationRetry, by)
 }
 
 // namesToSkip is the way out where names on the volume are no keys: no pod can use the claim to rename them.
@@ -183,9 +194,9 @@ func tellNotBelieved(s State) string {
 		why = fmt.Sprintf("%d files were removed, renamed or moved meanwhile, so that something else writes to the volume",
 			e.GoneFiles)
 	case s.emptied():
-		run, files := s.earlier()
-		why = fmt.Sprintf("it has no file, and S3Export %s of this claim had %d, so that the disk may not have been mounted",
-			run, files)
+		run, files, links := s.earlier()
+		why = fmt.Sprintf("it has no regular file, and S3Export %s of this claim had %d files, so that the disk may not "+
+			"have been mounted", run, files+links)
 	case whole(s.Export) && !s.allNames() && s.Export.Spec.UnsafePaths != v1alpha1.UnsafePathsSkip:
 		why = fmt.Sprintf("%d directories with names of the storage, such as .snapshots, are at the root of the volume and "+
 			"not empty, and are left out", s.Export.Status.SkippedPaths)
@@ -194,15 +205,12 @@ func tellNotBelieved(s State) string {
 	case s.Export.Status.ClaimUID == "":
 		why = "its status does not say which claim it read"
 	}
-	return fmt.Sprintf(
-		"The S3Export %s is complete, but %s. The claim and its volume %s are kept. Correct the cause, then try again "+
-			"with a new value of the annotation %s. %s",
-		s.Export.Name,
-		why,
-		s.Volume.Name,
-		v1alpha1.AnnotationRetry,
-		howToGiveUp(s),
-	) + namesToSkip(s)
+	next := howToRetry(s) + howToGiveUp(s)
+	if s.emptied() && !s.free() { // No try finds a file on a volume that was emptied on purpose.
+		next = "If it was emptied on purpose, let it go. " + howToSkip + " If not: " + strings.TrimRight(howToRetry(s), " ")
+	}
+	return fmt.Sprintf("The S3Export %s is complete, but %s. The claim and its volume %s are kept. %s",
+		s.Export.Name, why, s.Volume.Name, next) + namesToSkip(s)
 }
 
 func tellEnding(s State) string {

@@ -230,12 +230,22 @@ func movedAway(e *v1alpha1.S3Export) { e.Status.GoneFiles = 2 }
 
 func full(e *v1alpha1.S3Export) { e.Status.Objects = 3 }
 
+func linked(e *v1alpha1.S3Export) { e.Status.Links = 3 }
+
 // emptied is a complete run without a file, of a claim that had some.
 func emptied(s *State) {
 	complete(s)
 	s.Earlier = &v1alpha1.S3Export{ObjectMeta: metav1.ObjectMeta{Name: "nightly"}}
 	s.Earlier.Status.Objects = 7
 }
+
+// withNote is a claim that tells of a run with files, whose S3Export is gone.
+func withNote(s *State) {
+	s.Claim.Annotations[v1alpha1.AnnotationExportedFiles] = `{"claim":"claim-uid","run":"gone","uid":"e-1","files":7}`
+}
+
+// asBefore is a claim that had nothing but links.
+func asBefore(s *State) { s.Earlier.Status.Objects, s.Earlier.Status.Links = 0, 3 }
 
 // ofEarlier is a run that began with an export claim which somebody deleted.
 func ofEarlier(s *State) {

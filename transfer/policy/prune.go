@@ -72,8 +72,9 @@ func (s state) withoutLast(gone []*v1alpha1.S3Export) []*v1alpha1.S3Export {
 //	nothing is to be removed                        the export goes, but for the last one that had files
 //	a source names it, or a run copies from it      it stays for as long
 //	no run that stays is in its bucket              it stays, and that is told
-//	the newest that stays has no file, and it some  it stays, and that is told: its mover would remove nothing
-//	the newest that stays has no file, nor has it   the export goes: links, if any, are in its manifest alone
+//	it has regular files, the newest that stays     it stays, and that is told
+//	has none, or it has links and that one nothing
+//	the newest that stays has no file, nor has it   the export goes: links that were not counted stay in its manifest
 //	another of its claim is marked                  it waits
 //	another was marked a while ago at most          it waits
 //	else                                            mark it: it is no complete run any more
@@ -95,10 +96,11 @@ func prune(d *decision, s state) string {
 		case len(stay) == 0:
 			held = append(held, fmt.Sprintf("S3Export %s: none of the runs of its claim that stay is in its bucket; delete it, "+
 				"and its objects, if they are not needed", e.Name))
-		case stay[0].Status.Objects == 0 && e.Status.Objects > 0: // A disk that is not mounted. A new run looks again.
-			held = append(held, fmt.Sprintf("S3Export %s: the newest run, %s, has no file, and this one has %d; see that the "+
-				"volume is mounted and has its files, or delete the S3Export, and its objects, if they are not needed",
-				e.Name, stay[0].Name, e.Status.Objects))
+		case stay[0].EmptierThan(e): // A disk that is not mounted. A new run looks again.
+			held = append(held, fmt.Sprintf("S3Export %s: the newest run, %s, has no regular file, and this one has %d files; "+
+				"see that the volume is mounted and has its files, or delete the S3Export, and its objects, if they are not "+
+				"needed",
+				e.Name, stay[0].Name, e.Files()))
 		case retention.NoFile(stay[0], e):
 			d.Prune = append(d.Prune, e)
 		case !busy && !stuck[e.Labels[v1alpha1.LabelClaimUID]]:

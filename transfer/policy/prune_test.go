@@ -71,6 +71,9 @@ func TestPrune(t *testing.T) {
 	none := func(runs ...int) func(*world) {
 		return both(func(e *v1alpha1.S3Export) { e.Status.Objects = 0 }, runs...)
 	}
+	links := func(runs ...int) func(*world) {
+		return both(func(e *v1alpha1.S3Export) { e.Status.Objects, e.Status.Links = 0, 3 }, runs...)
+	}
 	another := func(w *world) { // Claim, b, with a run at the same hour as each of a.
 		w.claim("b", midnight)
 		for _, e := range slices.Clone(w.Exports) {
@@ -102,22 +105,41 @@ func TestPrune(t *testing.T) {
 		},
 		"all have files": {world: pruned(files), mark: "a@1", kept: "a@4 a@3"},
 		"the newest has none": {
-			world: pruned(files, none(4)), told: "the newest run, " + newest + ", has no file, and this one has 7",
+			world: pruned(files, none(4)),
+			told:  "the newest run, " + newest + ", has no regular file, and this one has 7",
 		},
 		"all that stay have none, and their objects stay": {
 			world: pruned(data(false), files, none(3, 4)), gone: "a@1",
+		},
+		"the newest has none, and the others links": {
+			world: pruned(links(1, 2, 3), none(4)),
+			told:  "the newest run, " + newest + ", has no regular file, and this one has 3",
+		},
+		"the newest has links alone": {
+			world: pruned(files, links(4)),
+			told:  "the newest run, " + newest + ", has no regular file, and this one has 7",
+		},
+		"all have links alone": {world: pruned(links(1, 2, 3, 4)), mark: "a@1", kept: "a@4 a@3"},
+		"all that stay have none, and links are of use": {
+			world: pruned(data(false), none(1), links(2), none(3, 4)), gone: "a@1",
+		},
+		"all that stay have none, and regular files are of more use than links": {
+			world: pruned(data(false), files, links(2), none(3, 4)), gone: "a@2",
 		},
 		"all that stay have none, and the last with files goes already": {
 			world: pruned(data(false), files, none(3, 4), export(2, func(e *v1alpha1.S3Export) {
 				e.DeletionTimestamp = &metav1.Time{Time: hour(5)}
 			})),
 		},
+		"all that stay have none, and the objects of the last with files go already": {
+			world: pruned(data(false), files, none(3, 4), marked(2)),
+		},
 		"all that stay have none, and share a prefix": {
 			world: pruned(files, none(3, 4), both(shared, 1, 2, 3, 4)), gone: "a@1",
 		},
 		"the newest has some, and their objects stay": {world: pruned(data(false), files, none(3)), gone: "a@1 a@2"},
 		"the newest and the oldest": {
-			world: pruned(files, none(1, 4)), mark: "a@1", kept: "a@4 a@3", told: "has no file",
+			world: pruned(files, none(1, 4)), mark: "a@1", kept: "a@4 a@3", told: "has no regular file",
 		},
 		"neither the newest nor the older ones": {
 			world: pruned(both(same, 1, 2, 4)), gone: "a@1 a@2",
@@ -129,9 +151,9 @@ func TestPrune(t *testing.T) {
 		},
 		"one before the newest": {world: pruned(files, none(3)), mark: "a@1", kept: "a@4 a@3"},
 		"the newest of this claim alone": {
-			world: pruned(files, another, none(4)), mark: "b@1", kept: "b@4 b@3", told: "has no file",
+			world: pruned(files, another, none(4)), mark: "b@1", kept: "b@4 b@3", told: "has no regular file",
 		},
-		"the newest that is beside it": {world: pruned(files, none(3), both(elsewhere, 4)), told: "has no file"},
+		"the newest that is beside it": {world: pruned(files, none(3), both(elsewhere, 4)), told: "has no regular file"},
 		"also when it is not asked for any more": {
 			world: pruned(marked(1), later, func(w *world) { w.Policy.Spec.PruneData = false }),
 			gone:  "a@2", told: "it is tried since",
@@ -200,100 +222,6 @@ func TestPrune(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestEveryHistory walks every combination, for what must never be.
-func TestEveryHistory(t *testing.T) {
-	changes := [][]func(*world){
-		{nil, func(w *world) { w.Policy.Spec.PruneData = false }},
-		{nil, func(w *world) { w.Policy.Spec.Keep = 1 }, func(w *world) { w.Policy.Spec.Keep = 9 }},
-	}
-	for _, n := range []int{1, 2, 3, 4} {
-		of := []func(*world){
-			nil, marked(n),
-			export(n, func(e *v1alpha1.S3Export) { e.Status.Conditions[0].Type = v1alpha1.ConditionFailed }),
-			export(n, func(e *v1alpha1.S3Export) { e.Status.Conditions = nil }),
-			export(n, func(e *v1alpha1.S3Export) { e.Spec.DryRun = true }),
-			export(n, func(e *v1alpha1.S3Export) { e.Status.Prefix = "shared/" }),
-			export(n, func(e *v1alpha1.S3Export) { e.Spec.Destination.Bucket = "other" }),
-			export(n, func(e *v1alpha1.S3Export) { e.Spec.Path = "part" }),
-		}
-		changes = append(changes, of)
-	}
-	worlds := 0
-	var walk func(chosen []func(*world), rest [][]func(*world))
-	walk = func(chosen []func(*world), rest [][]func(*world)) {
-		if len(rest) == 0 {
-			worlds++
-			checkHistory(t, pruned(chosen...))
-			return
-		}
-		for _, c := range rest[0] {
-			next := slices.Clip(chosen)
-			if c != nil {
-				next = append(next, c)
-			}
-			walk(next, rest[1:])
-		}
-	}
-	walk(nil, changes)
-	if worlds < 14_000 {
-		t.Errorf("only %d worlds", worlds)
-	}
-}
-
-func checkHistory(t *testing.T, w *world) {
-	t.Helper()
-	d := decide(w.state)
-	fail := func(why string, e *v1alpha1.S3Export) {
-		t.Fatalf("%s: %s of %s, pruneData %t, keep %d", why, brief([]*v1alpha1.S3Export{e}), all(w),
-			w.Policy.Spec.PruneData, w.Policy.Spec.Keep)
-	}
-	complete, busy := map[string]int{}, false // Newer ones that may be restored.
-	for i := len(w.Exports) - 1; i >= 0; i-- {
-		e := &w.Exports[i]
-		restorable := retention.StateOf(e) == retention.Complete && !retention.Pruning(e) && !e.Spec.DryRun
-		part := ""
-		if w.Policy.Spec.PruneData {
-			part = retention.PartOf(e)
-		}
-		stays := restorable && complete[part] < int(w.Policy.Spec.Keep)
-		if restorable {
-			complete[part]++
-		}
-		busy = busy || retention.Pruning(e)
-		removed := slices.ContainsFunc(d.Prune, func(o *v1alpha1.S3Export) bool { return o.UID == e.UID })
-		marked := d.Mark != nil && d.Mark.UID == e.UID
-		switch {
-		case stays && (removed || marked):
-			fail("a run that stays is touched", e)
-		case marked && (!retention.HasOwnPrefix(e) || !w.Policy.Spec.PruneData):
-			fail("what others may have, or nobody wants removed, is", e)
-		case marked && len(d.Kept) == 0:
-			fail("nothing stays", e)
-		case removed && restorable && w.Policy.Spec.PruneData && retention.HasOwnPrefix(e):
-			fail("its objects are forgotten", e)
-		case removed && retention.Pruning(e):
-			fail("half of its objects are forgotten", e)
-		}
-	}
-	if d.Mark != nil && busy {
-		fail("two at once", d.Mark)
-	}
-	for _, k := range d.Kept {
-		if !retention.HasOwnPrefix(k) || retention.Pruning(k) || k.UID == d.Mark.UID ||
-			k.Spec.Destination.Bucket != d.Mark.Spec.Destination.Bucket || retention.PartOf(k) != retention.PartOf(d.Mark) {
-			fail("it cannot stand for a run that stays", k)
-		}
-	}
-}
-
-func all(w *world) string {
-	var exports []*v1alpha1.S3Export
-	for i := range w.Exports {
-		exports = append(exports, &w.Exports[i])
-	}
-	return brief(exports)
 }
 
 // TestMarksAreGuarded: a cache that is old marks nothing.

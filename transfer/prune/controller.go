@@ -123,7 +123,9 @@ func (r *Reconciler) observe(ctx context.Context, e *v1alpha1.S3Export) (state, 
 }
 
 func (r *Reconciler) act(ctx context.Context, s state, d decision) error {
-	r.tell(s, d)
+	if d.Action != takeBack { // Of which is told once it is so.
+		r.tell(s, d)
+	}
 	switch d.Action {
 	case wait:
 	case startMover:
@@ -131,7 +133,7 @@ func (r *Reconciler) act(ctx context.Context, s state, d decision) error {
 	case deleteMover:
 		return movers.Delete(ctx, r.Client, s.Mover) //nolint:wrapcheck // Reconcile names the action.
 	case takeBack:
-		return r.takeBack(ctx, s)
+		return r.takeBack(ctx, s, d)
 	case deleteExport:
 		err := r.Delete(ctx, s.Export, client.Preconditions{UID: &s.Export.UID})
 		return client.IgnoreNotFound(err) //nolint:wrapcheck // As above.

@@ -39,8 +39,8 @@ func (s state) unwanted() string {
 	switch {
 	case len(kept) == 0 || older(kept[0], e) < 0:
 		return "no newer complete run of its claim is in its bucket"
-	case kept[0].Status.Objects == 0 && e.Status.Objects > 0:
-		return fmt.Sprintf("the newest run, %s, has no file, and this one has %d", kept[0].Name, e.Status.Objects)
+	case kept[0].EmptierThan(e):
+		return fmt.Sprintf("the newest run, %s, has no regular file, and this one has %d files", kept[0].Name, e.Files())
 	case retention.NoFile(kept[0], e):
 		return fmt.Sprintf("the newest run, %s, has no file, nor has this one, which may have links", kept[0].Name)
 	}
@@ -73,8 +73,9 @@ func giveUp(s state, r wire.Report) (decision, bool) {
 	}, true
 }
 
-// takeBack does so if the API server knows no other mover than the cache does: that one may have removed something.
-func (r *Reconciler) takeBack(ctx context.Context, s state) error {
+// takeBack does so, and tells it, if the API server knows no other mover than the cache does: that one may have removed
+// something.
+func (r *Reconciler) takeBack(ctx context.Context, s state, d decision) error {
 	now, err := movers.Read(ctx, r.Live, s.Export.Namespace, s.Mover.Name)
 	if err != nil {
 		return err //nolint:wrapcheck // It names the pod.
@@ -88,6 +89,7 @@ func (r *Reconciler) takeBack(ctx context.Context, s state) error {
 	if err := r.Patch(ctx, changed, guarded); err != nil {
 		return client.IgnoreNotFound(err) //nolint:wrapcheck // Reconcile names the action.
 	}
+	r.tell(s, d)
 	return movers.Delete(ctx, r.Client, s.Mover) //nolint:wrapcheck // As above.
 }
 

@@ -64,7 +64,12 @@ func TestGiveUp(t *testing.T) {
 			world(policy(), run(2, elsewhere), run(3, elsewhere), run(4, elsewhere), mover(0, whole)), "in its bucket",
 		},
 		"the newest has no file, and this some": {
-			world(policy(), run(1, func(e *v1alpha1.S3Export) { e.Status.Objects = 7 }), mover(0, whole)), "r4, has no file",
+			world(policy(), run(1, func(e *v1alpha1.S3Export) { e.Status.Objects = 7 }), mover(0, whole)),
+			"r4, has no regular file",
+		},
+		"the newest has no file, and this has links": {
+			world(policy(), run(1, func(e *v1alpha1.S3Export) { e.Status.Links = 3 }), mover(0, whole)),
+			"r4, has no regular file, and this one has 3",
 		},
 		"neither has a file, and this may have links": {
 			world(policy(), same(1), same(4), mover(0, whole)), "r4, has no file, nor has this one",
@@ -79,7 +84,7 @@ func TestGiveUp(t *testing.T) {
 	}
 }
 
-// TestAMarkIsTakenBack with the mover that says that it may be, and not where there is another one by now.
+// TestAMarkIsTakenBack with the mover that says that it may be, and told then, and neither where there is another one.
 func TestAMarkIsTakenBack(t *testing.T) {
 	whole := wire.Report{Class: wire.User, Reason: wire.AccessDenied, Message: "no", Whole: true}
 	for name, tt := range map[string]struct {
@@ -104,7 +109,7 @@ func TestAMarkIsTakenBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		left := len(endMovers(t, live))
-		if retention.Pruning(e) != tt.marked || (left > 0) != tt.marked || len(told) == 0 {
+		if retention.Pruning(e) != tt.marked || (left > 0) != tt.marked || (len(told) == 0) != tt.marked {
 			t.Errorf("%s: marked %t, %d movers, tells %q", name, retention.Pruning(e), left, told)
 		}
 	}

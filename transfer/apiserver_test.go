@@ -28,6 +28,7 @@ import (
 	"github.com/s3populator/s3populator/internal/kubetest"
 	"github.com/s3populator/s3populator/internal/moverpod"
 	"github.com/s3populator/s3populator/transfer/claims"
+	"github.com/s3populator/s3populator/transfer/movers"
 	"github.com/s3populator/s3populator/transfer/policy"
 	"github.com/s3populator/s3populator/transfer/prune"
 )
@@ -75,7 +76,10 @@ func (w *world) manager(t *testing.T) (end func()) {
 	for _, r := range []interface {
 		SetupWithManager(ctx context.Context, mgr ctrl.Manager) error
 	}{
-		&policy.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: recorder, Now: w.now},
+		&policy.Reconciler{
+			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: recorder, Now: w.now,
+			Uncounted: movers.Uncounted(mgr.GetAPIReader()),
+		},
 		&claims.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: recorder, Now: w.now},
 	} {
 		if err := r.SetupWithManager(t.Context(), mgr); err != nil {
@@ -219,6 +223,7 @@ func TestRequests(t *testing.T) {
 	t.Run("tokens of imports", w.testImportTokens)
 	t.Run("what is noted of files", w.testFilesNoted)
 	t.Run("ticks", func(t *testing.T) { w.testTicks(t, ends) })
+	t.Run("ticks of runs that take long", w.testReplace)
 }
 
 // testPolicyRules: what would overwrite or never run is refused.

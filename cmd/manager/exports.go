@@ -10,6 +10,7 @@ import (
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/transfer/claims"
+	"github.com/s3populator/s3populator/transfer/movers"
 	"github.com/s3populator/s3populator/transfer/policy"
 	"github.com/s3populator/s3populator/transfer/prune"
 )
@@ -18,7 +19,10 @@ import (
 // what removes the objects of older ones.
 func addExportRequests(ctx context.Context, mgr ctrl.Manager, o options) error {
 	recorder := mgr.GetEventRecorder(v1alpha1.FieldOwner)
-	policies := &policy.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: recorder, Now: time.Now}
+	policies := &policy.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: recorder, Now: time.Now,
+		Uncounted: movers.Uncounted(mgr.GetAPIReader()),
+	}
 	if err := policies.SetupWithManager(ctx, mgr); err != nil {
 		return err
 	}

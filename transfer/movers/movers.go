@@ -17,6 +17,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/moverpod"
+	"github.com/s3populator/s3populator/mover/wire"
 )
 
 // Read is a pod, or nil where there is none.
@@ -92,6 +94,18 @@ func (c Clients) Create(ctx context.Context, pod *corev1.Pod, run string, owned 
 			v1alpha1.LabelManagedBy, pod.Name, v1alpha1.ManagedBy, pod.Name)}
 	}
 	return nil
+}
+
+// Uncounted tells of an S3Export that its mover is complete, and that its status does not say so yet.
+func Uncounted(live client.Reader) func(context.Context, *v1alpha1.S3Export) (bool, error) {
+	return func(ctx context.Context, e *v1alpha1.S3Export) (bool, error) {
+		pod, err := Read(ctx, live, e.Namespace, moverpod.ExportName(string(e.UID)))
+		if pod == nil || err != nil || types.UID(pod.Labels[v1alpha1.LabelExportUID]) != e.UID {
+			return false, err // A pod of the name that is somebody else's is no mover.
+		}
+		r, over := moverpod.Ending(pod)
+		return over && r.Class == wire.Done && e.Status.EndedMover != string(pod.UID), nil
+	}
 }
 
 // Delete removes this very pod.

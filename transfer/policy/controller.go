@@ -39,6 +39,8 @@ type Reconciler struct {
 	Live   client.Reader
 	Events events.EventRecorder
 	Now    func() time.Time
+	// Uncounted tells of an S3Export whose mover is complete that its status does not say so yet.
+	Uncounted func(context.Context, *v1alpha1.S3Export) (bool, error)
 }
 
 // refusalDelay is how often a write is tried again that the API server refused; staleDelay is how long a
@@ -55,7 +57,7 @@ const byOwner = "policy.owner"
 // +kubebuilder:rbac:groups=s3populator.io,resources=s3exportpolicies,verbs=get;list;watch
 // +kubebuilder:rbac:groups=s3populator.io,resources=s3exportpolicies/status,verbs=patch
 // +kubebuilder:rbac:groups=s3populator.io,resources=s3exportpolicies/finalizers,verbs=update
-// +kubebuilder:rbac:groups=s3populator.io,resources=s3exports,verbs=list;watch;create;delete;patch
+// +kubebuilder:rbac:groups=s3populator.io,resources=s3exports,verbs=get;list;watch;create;delete;patch
 // +kubebuilder:rbac:groups=s3populator.io,resources=s3sources,verbs=list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
@@ -149,7 +151,7 @@ func (r *Reconciler) observe(ctx context.Context, request ctrl.Request) (state, 
 	return s, err
 }
 
-// errStale: the policy was written since the cache saw it.
+// errStale: the policy, or an S3Export, was written since the cache saw it.
 var errStale = errors.New("observed policy is stale")
 
 // act writes, in the order in which an end in between loses nothing: the status says that a tick was looked at
@@ -160,7 +162,7 @@ func (r *Reconciler) act(ctx context.Context, s state, d *decision) (refused boo
 			return false, err
 		}
 	}
-	if err := r.remove(ctx, d.End); err != nil {
+	if err := r.end(ctx, d.End); err != nil {
 		return false, err
 	}
 	for _, export := range d.Start {
@@ -204,6 +206,31 @@ func (r *Reconciler) unchanged(ctx context.Context, policy *v1alpha1.S3ExportPol
 	}
 	if now.UID != policy.UID || now.ResourceVersion != policy.ResourceVersion {
 		return errStale
+	}
+	return nil
+}
+
+// end deletes active S3Exports that others replace. One that is over by now may be the last good backup: the API server
+// is asked, also for a mover that is complete and not counted yet, and what is written after its answer is a conflict.
+func (r *Reconciler) end(ctx context.Context, exports []*v1alpha1.S3Export) error {
+	for _, export := range exports {
+		now := &v1alpha1.S3Export{}
+		err := r.Live.Get(ctx, client.ObjectKeyFromObject(export), now)
+		switch {
+		case apierrors.IsNotFound(err), err == nil && now.UID != export.UID:
+			continue
+		case err != nil:
+			return fmt.Errorf("read S3Export %s: %w", export.Name, err)
+		case retention.StateOf(now) != retention.Active:
+			return errStale
+		}
+		if complete, err := r.Uncounted(ctx, now); err != nil || complete {
+			return errors.Join(err, errStale)
+		}
+		asRead := client.Preconditions{UID: &now.UID, ResourceVersion: &now.ResourceVersion}
+		if err := client.IgnoreNotFound(r.Delete(ctx, now, asRead)); err != nil {
+			return fmt.Errorf("delete S3Export %s: %w", export.Name, err)
+		}
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/internal/kubetest"
@@ -42,6 +43,9 @@ func server(t *testing.T, w *world) client.WithWatch {
 		WithStatusSubresource(&v1alpha1.S3ExportPolicy{}).WithIndex(&v1alpha1.S3Export{}, byOwner, owner).Build()
 }
 
+// uncounted is a label of runs whose mover is complete, in these tests alone.
+const uncounted = "uncounted"
+
 // pass lets a process look once at what it sees of a server.
 func pass(t *testing.T, p *kubetest.Process, sees client.WithWatch, live client.Reader, now time.Time) {
 	t.Helper()
@@ -50,6 +54,7 @@ func pass(t *testing.T, p *kubetest.Process, sees client.WithWatch, live client.
 	p.End = end
 	r := &Reconciler{
 		Client: p.Client(sees), Live: live, Events: events.NewFakeRecorder(1000), Now: func() time.Time { return now },
+		Uncounted: func(_ context.Context, e *v1alpha1.S3Export) (bool, error) { return e.Labels[uncounted] != "", nil },
 	}
 	request := ctrl.Request{NamespacedName: types.NamespacedName{Namespace: "ml", Name: "hourly"}}
 	if _, err := r.Reconcile(ctx, request); err != nil && !errors.Is(err, kubetest.ErrEnd) {
@@ -91,6 +96,64 @@ func TestAnEndAtEveryWrite(t *testing.T) {
 			if p.Writes < ends {
 				break // All were tried.
 			}
+		}
+	}
+}
+
+// TestReplaceEndsNoBackup: a run that is complete by now is not ended for the next one, whatever the cache says, and
+// that one begins. It may be complete before the API server is asked, or right after it has answered.
+func TestReplaceEndsNoBackup(t *testing.T) {
+	for name, tt := range map[string]struct{ before, after, ended, complete bool }{
+		"it is active":                           {},
+		"it is complete, and no cache shows it":  {before: true, complete: true},
+		"it is complete before it is ended":      {after: true, complete: true},
+		"its mover is complete, and not counted": {ended: true, complete: true},
+	} {
+		w := newWorld(hour(2), "a").ran("a", hour(1), "").last(hour(1)).
+			spec(func(s *v1alpha1.S3ExportPolicySpec) { s.ConcurrencyPolicy = "Replace" })
+		s, old := server(t, w), server(t, w)
+		completes := func() {
+			e := w.Exports[0].DeepCopy()
+			e.Status = *newWorld(hour(2), "a").ran("a", hour(1), v1alpha1.ConditionComplete).Exports[0].Status.DeepCopy()
+			mustDo(t, s.Patch(t.Context(), e, client.MergeFrom(&w.Exports[0])))
+		}
+		if tt.before {
+			completes()
+		}
+		count := func(is string) {
+			e := &v1alpha1.S3Export{}
+			mustDo(t, s.Get(t.Context(), client.ObjectKeyFromObject(&w.Exports[0]), e))
+			e.Labels[uncounted] = is
+			mustDo(t, s.Update(t.Context(), e))
+		}
+		if tt.ended {
+			count("yes")
+		}
+		live := interceptor.NewClient(s, interceptor.Funcs{Get: func(
+			ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption,
+		) error {
+			err := c.Get(ctx, key, o, opts...)
+			if _, asked := o.(*v1alpha1.S3Export); asked && tt.after {
+				completes()
+			}
+			return err
+		}})
+		pass(t, &kubetest.Process{}, kubetest.Cached(s, old), live, hour(2))
+		want := ""
+		if tt.complete {
+			want = "a@1"
+		}
+		if got := made(t, s); got != want {
+			t.Errorf("%s: left are %q, want %q", name, got, want)
+		}
+		if tt.ended {
+			count("")
+			completes()
+		}
+		pass(t, &kubetest.Process{}, s, s, hour(2)) // The tick is looked at, and the next one begins where none is active.
+		pass(t, &kubetest.Process{}, s, s, hour(2))
+		if got := made(t, s); !strings.Contains(got, "a@2") {
+			t.Errorf("%s: there are %q, and not the next one", name, got)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -54,10 +55,12 @@ func TestAManagerThatWasStartedByHand(t *testing.T) {
 func TestAManagerThatCannotBeStarted(t *testing.T) {
 	for name, tt := range map[string]struct {
 		refusals int
+		patience time.Duration
 		off      bool
 		replicas int32
-	}{"for a moment": {3, false, 2}, "for ever": {1e6, true, 0}} {
+	}{"for a moment": {3, 0, false, 2}, "for ever": {1e6, 50 * time.Millisecond, true, 0}} {
 		s := newServer(t, claim("a", false, v1alpha1.FinalizerFinalExport))
+		s.startPatience = tt.patience
 		s.during = func() {
 			_ = s.Delete(t.Context(), claim("a", false)) // So that it is needed.
 			inner := s.WithWatch

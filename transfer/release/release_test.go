@@ -3,6 +3,7 @@
 package release
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -54,6 +55,8 @@ type server struct {
 
 	stuck  bool   // They do not.
 	during func() // Is called when the manager has ended.
+	// startPatience is for a manager that cannot be started; zero is long, for one that only is refused for a moment.
+	startPatience time.Duration
 }
 
 func newServer(t *testing.T, objects ...client.Object) *server {
@@ -91,7 +94,8 @@ func (s *server) run(t *testing.T) (string, error) {
 	var out strings.Builder
 	err := Release{
 		Client: s, Namespace: "system", Deployment: "manager", Patience: 50 * time.Millisecond,
-		StopPatience: 50 * time.Millisecond, StartPatience: 50 * time.Millisecond, Every: time.Millisecond, Out: &out,
+		StopPatience: 50 * time.Millisecond, StartPatience: cmp.Or(s.startPatience, time.Minute),
+		Every: time.Millisecond, Out: &out,
 	}.Run(t.Context())
 	return out.String(), err
 }

@@ -57,6 +57,15 @@ func (c Counts) After(mover *corev1.Pod, r wire.Report) Counts {
 	return c
 }
 
+// Late is c after the report of a mover that was counted before it had ended, because it was told to: what gets further
+// each time goes on, however often it is evicted.
+func (c Counts) Late(mover *corev1.Pod) Counts {
+	if r, reported := moverpod.Report(mover); reported && r.Progressed && r.Class != wire.Done {
+		return Counts{}
+	}
+	return c
+}
+
 // Exhausted tells that no attempt follows one that ended so.
 func (c Counts) Exhausted(limit *int32, r wire.Report) bool {
 	most := int32(defaultLimit)

@@ -85,6 +85,10 @@ func follow(next *v1alpha1.S3ExportStatus, mover *corev1.Pod) {
 	if json.Unmarshal([]byte(mover.Annotations[v1alpha1.AnnotationProgress]), &snapshot) == nil {
 		next.Progress = progress.Of(snapshot)
 	}
+	if next.EndedMover == string(mover.UID) {
+		late := countsOf(*next).Late(mover)
+		next.Failures, next.Disruptions, next.Waits = late.Failures, late.Disruptions, late.Waits
+	}
 }
 
 // count adds the end of a mover.

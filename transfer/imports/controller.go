@@ -94,7 +94,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		For(&v1alpha1.S3Import{}, builder.WithPredicates(asked)).
 		Watches(
 			&corev1.Pod{},
-			handler.EnqueueRequestsFromMapFunc(fromPod),
+			handler.EnqueueRequestsFromMapFunc(r.shown),
 			builder.WithPredicates(predicate.NewPredicateFuncs(func(o client.Object) bool { return fromPod(ctx, o) != nil })),
 		).
 		Watches(
@@ -131,6 +131,17 @@ func fromPod(_ context.Context, o client.Object) []reconcile.Request {
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}
+}
+
+// shown wakes the import of a mover, and remembers that: it may end and be gone before its import is looked at.
+func (r *Reconciler) shown(ctx context.Context, o client.Object) []reconcile.Request {
+	requests := fromPod(ctx, o)
+	if pod, ok := o.(*corev1.Pod); ok {
+		for _, request := range requests {
+			r.seen.NoteShown(request.NamespacedName, pod)
+		}
+	}
+	return requests
 }
 
 // from wakes the imports that name a claim or a source. It lists from the cache, which fails only when the manager

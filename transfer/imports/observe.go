@@ -57,14 +57,18 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 	return s, err
 }
 
-// vanished is a mover that was there and is gone.
+// vanished is a mover that was there and is gone, also one that was to end and was complete by then: another one would
+// bring back what programs have changed since.
 func (r *Reconciler) vanished(ctx context.Context, s *protocol.State) (err error) {
+	run := client.ObjectKeyFromObject(s.Import)
 	owned := func(p *corev1.Pod) bool { return protocol.OwnedBy(p, s.Import) }
-	s.Vanished, err = r.seen.Vanished(client.ObjectKeyFromObject(s.Import), s.Mover, owned,
-		func(last *corev1.Pod) (bool, error) {
-			pod, err := movers.Read(ctx, r.Live, last.Namespace, last.Name)
-			return pod != nil, err //nolint:wrapcheck // It says what it did.
-		})
+	there := func(last *corev1.Pod) (bool, error) {
+		pod, err := movers.Read(ctx, r.Live, last.Namespace, last.Name)
+		return pod != nil, err //nolint:wrapcheck // It says what it did.
+	}
+	if s.Vanished, err = r.seen.Vanished(run, s.Mover, owned, there); s.Vanished == nil && err == nil {
+		s.Vanished, err = r.seen.Completed(run, s.Mover, owned, there)
+	}
 	return err //nolint:wrapcheck // As above.
 }
 

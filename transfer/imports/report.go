@@ -35,7 +35,7 @@ func (r *Reconciler) report(ctx context.Context, s protocol.State, d protocol.De
 		}
 		observeOutcome(s, d, next)
 	}
-	if s.Vanished != nil && d.Ended == nil { // What was counted now, the cache may not know yet.
+	if s.Vanished != nil && d.Ended == nil && !d.Untold { // What was counted now, the cache may not know yet.
 		r.seen.NoteDeleted(client.ObjectKeyFromObject(s.Import), s.Vanished.UID)
 	}
 	r.speak(s, d, next)

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -30,6 +31,18 @@ func (b *bench) made(r *Reconciler, name string) time.Time {
 	}
 	b.t.Fatalf("no mover is made: %+v", b.find(name).Status)
 	return time.Time{}
+}
+
+// endUnseen has a mover run that the manager sees, and then end, which it does not see yet.
+func (b *bench) endUnseen(r *Reconciler) (running, ended corev1.Pod) {
+	b.t.Helper()
+	b.slow = true
+	b.made(r, "run")
+	b.step(r, "run")
+	running = b.pods()[0]
+	b.slow = false
+	b.kubelet()
+	return running, b.pods()[0]
 }
 
 // force deletes every pod at once, as `kubectl delete pod --force` does: no watch shows one that ends.
@@ -79,8 +92,8 @@ func TestForceDeletedMoversAreMadeWithAPause(t *testing.T) {
 	}
 }
 
-// What a mover had said when it was deleted is counted as that, if nobody could write it down before. Its success is
-// not: nobody can look up any more what it has loaded.
+// What a mover had said when it was deleted is counted as that, if nobody could write it down before. No other mover
+// follows one that was complete: it would bring back what programs have changed since.
 func TestWhatAVanishedMoverSaid(t *testing.T) {
 	for name, tt := range map[string]struct {
 		report wire.Report
@@ -90,7 +103,7 @@ func TestWhatAVanishedMoverSaid(t *testing.T) {
 		"a person has to": {
 			wire.Report{Class: wire.User, Reason: wire.AccessDenied, Message: "no"}, v1alpha1.ImportFailed, wire.AccessDenied,
 		},
-		"complete": {complete, v1alpha1.ImportFailed, wire.Interrupted}, // newImport allows no failure.
+		"complete": {complete, v1alpha1.ImportSucceeded, wire.Reason(v1alpha1.ReasonImported)},
 	} {
 		b := newBench(t, tt.report, 0, false, newImport("run"))
 		r := b.manager()
@@ -107,6 +120,68 @@ func TestWhatAVanishedMoverSaid(t *testing.T) {
 		if i.Status.Phase != tt.phase || i.Status.Conditions[0].Reason != string(tt.reason) {
 			t.Errorf("%s: the status is %+v", name, i.Status)
 		}
+		b.settle("run")
+		if s := b.find("run").Status; tt.report.Class == wire.Done &&
+			(s.Phase != v1alpha1.ImportSucceeded || s.Attempts != 1 || s.ManifestDigest != complete.ManifestDigest) ||
+			b.movers != 1 {
+			t.Errorf("%s: %d movers have run, in the end the status is %+v", name, b.movers, s)
+		}
+	}
+}
+
+// A mover ends and is deleted by force between two looks at its import: only the watch has seen that it was complete.
+// What the watch tells late of an earlier moment, or of another mover, does not matter.
+func TestAnEndThatOnlyTheWatchSaw(t *testing.T) {
+	b := newBench(t, complete, 0, false, newImport("run"))
+	r := b.manager()
+	running, ended := b.endUnseen(r)
+	another := running.DeepCopy()
+	another.UID = "another"
+	for _, pod := range []*corev1.Pod{&running, &ended, &running, another} {
+		if woken := r.shown(t.Context(), pod); len(woken) != 1 || woken[0].NamespacedName != keyOf("run") {
+			t.Fatalf("woken are %v", woken)
+		}
+	}
+	b.force()
+	b.step(r, "run")
+	if s := b.find("run").Status; s.Phase != v1alpha1.ImportSucceeded || s.EndedMover != string(ended.UID) {
+		t.Errorf("the status is %+v", s)
+	}
+	b.settle("run")
+	if b.movers != 1 {
+		t.Errorf("%d movers have run", b.movers)
+	}
+}
+
+// The success of a mover that is gone waits for its source, however long that is not found.
+func TestAVanishedSuccessWaitsForItsSource(t *testing.T) {
+	b := newBench(t, complete, 0, false, newImport("run"))
+	r := b.manager()
+	b.made(r, "run")
+	name := func(export *v1alpha1.FromExport) {
+		source := &v1alpha1.S3Source{}
+		if err := b.client.Get(t.Context(), keyOf("models"), source); err != nil {
+			t.Fatal(err)
+		}
+		source.Spec.FromExport = export
+		if err := b.client.Update(t.Context(), source); err != nil {
+			t.Fatal(err)
+		}
+	}
+	name(&v1alpha1.FromExport{Run: "nightly"})
+	b.step(r, "run")
+	b.force()
+	for range 3 {
+		b.step(r, "run")
+		c := b.find("run").Status.Conditions
+		if len(c) == 0 || c[0].Reason != string(v1alpha1.ReasonExportNotFound) || len(b.pods()) > 0 {
+			t.Fatalf("%d movers are there, told is %+v", len(b.pods()), c)
+		}
+	}
+	name(nil)
+	b.step(r, "run")
+	if s := b.find("run").Status; s.Phase != v1alpha1.ImportSucceeded || b.movers != 1 {
+		t.Errorf("%d movers have run, the status is %+v", b.movers, s)
 	}
 }
 
@@ -186,4 +261,77 @@ func TestCachesThatAreBehind(t *testing.T) {
 	if s := b.find("run").Status; len(b.pods()) > 0 || b.movers != 1 || s.Disruptions != 1 {
 		t.Errorf("%d movers have run, the status is %+v", b.movers, s)
 	}
+}
+
+// An import that was deleted takes its mover with it. A cache that shows the one and not the other makes no warning.
+func TestAGoneImportHasNoWarning(t *testing.T) {
+	b := newBench(t, complete, 0, false, newImport("run"))
+	b.slow = true
+	r, told := b.manager(), events.NewFakeRecorder(10)
+	b.made(r, "run")
+	b.step(r, "run")
+	r.Events = told
+	before := b.find("run")
+	if err := b.client.Delete(t.Context(), before.DeepCopy()); err != nil {
+		t.Fatal(err)
+	}
+	b.kubelet()
+	hides(r, false, before)
+	b.step(r, "run")
+	if len(b.pods()) > 0 || len(told.Events) > 0 {
+		t.Errorf("%d pods are left, and told is %q", len(b.pods()), <-told.Events)
+	}
+}
+
+// A mover is told to end, as its import is suspended, and is complete by then, which only the watch has seen. No other
+// one follows it.
+func TestAnEndThatCameBeforeItsDeletion(t *testing.T) {
+	for name, wait := range map[string]bool{"while it is suspended": true, "when it goes on": false} {
+		b := newBench(t, complete, 0, false, newImport("run"))
+		r := b.manager()
+		running, ended := b.endUnseen(r)
+		b.slow = true
+		r.shown(t.Context(), &running)
+		suspend(b, true)
+		behind(r, &running) // The manager deletes what it takes for a mover that runs.
+		b.step(r, "run")
+		if len(b.pods()) > 0 {
+			t.Fatalf("%s: its mover was not told to end", name)
+		}
+		r.shown(t.Context(), &ended)
+		r.Client = b.counted()
+		if wait {
+			b.step(r, "run")
+		}
+		suspend(b, false)
+		b.step(r, "run")
+		s := b.find("run").Status
+		if s.Phase != v1alpha1.ImportSucceeded || s.EndedMover != string(ended.UID) || b.movers != 1 {
+			t.Errorf("%s: %d movers have run, the status is %+v", name, b.movers, s)
+		}
+	}
+}
+
+func suspend(b *bench, is bool) {
+	b.t.Helper()
+	i := b.find("run")
+	i.Spec.Suspend = is
+	if err := b.client.Update(b.t.Context(), i); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// behind has a manager see a pod as it was.
+func behind(r *Reconciler, old *corev1.Pod) {
+	r.Client = interceptor.NewClient(r.Client.(client.WithWatch), interceptor.Funcs{
+		Get: func(
+			ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption,
+		) error {
+			if pod, ok := o.(*corev1.Pod); ok {
+				old.DeepCopyInto(pod)
+				return nil
+			}
+			return c.Get(ctx, key, o, opts...)
+		},
+	})
 }

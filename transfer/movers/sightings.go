@@ -8,6 +8,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/s3populator/s3populator/internal/moverpod"
 )
 
 // Sightings remember the claims of running runs and who uses them: a mover's progress wakes its run
@@ -39,11 +41,37 @@ func (k *Sightings) NoteMover(run types.NamespacedName, mover *corev1.Pod) {
 	k.movers[run] = mover
 }
 
+// NoteShown remembers a mover as a watch shows it, which also tells how one was that is gone by now. It may do so late:
+// what is known of another mover, and of an end, stays.
+func (k *Sightings) NoteShown(run types.NamespacedName, mover *corev1.Pod) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if last := k.movers[run]; last != nil {
+		if _, over := moverpod.Ending(last); over || last.UID != mover.UID {
+			return
+		}
+	}
+	if k.movers == nil {
+		k.movers = map[types.NamespacedName]*corev1.Pod{}
+	}
+	k.movers[run] = mover
+}
+
 // LastMover is the mover of a run that was made or seen last; nil where there was none, or its deletion was noted.
 func (k *Sightings) LastMover(run types.NamespacedName) *corev1.Pod {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if last := k.movers[run]; last != nil && k.deleted[run] != last.UID {
+		return last
+	}
+	return nil
+}
+
+// deletedMover is the mover of a run that was made or seen last, and whose deletion was noted.
+func (k *Sightings) deletedMover(run types.NamespacedName) *corev1.Pod {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if last := k.movers[run]; last != nil && k.deleted[run] == last.UID {
 		return last
 	}
 	return nil

@@ -173,12 +173,16 @@ func tellEnd(s State) (Decision, bool) {
 
 // tellVanished counts a mover that is gone before its end was counted, as one that somebody deleted by force, so that
 // whoever deletes every mover does not make us start them without a pause. What it loaded is there: the next one
-// compares it.
+// compares it. One that was seen complete is told of as if it were there: which claim it wrote is known, and what it
+// has loaded is noted. The next one would bring back what programs have changed since.
 func tellVanished(s State) (Decision, bool) {
 	if s.Mover != nil || s.Vanished == nil || s.Import.Status.EndedMover == string(s.Vanished.UID) {
 		return Decision{}, false
 	}
 	s.Mover, s.Deleted = s.Vanished, false // Deleted is about a mover that is there.
+	if r, over := moverpod.Ending(s.Mover); over && r.Class == wire.Done {
+		return tellReport(s, r), true
+	}
 	if s.wished() {
 		return Decision{}, false
 	}
@@ -194,6 +198,7 @@ func tellReport(s State, r wire.Report) Decision {
 		"Pod %s has loaded everything, but S3Source %s names an S3Export by spec.fromExport that is not there or not "+
 			"complete, so that nobody can tell whether it still selects that. Its condition Ready says why.",
 		s.Mover.Name, s.Import.Spec.SourceName)
+	d.Untold = true
 	return d
 }
 

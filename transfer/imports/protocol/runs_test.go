@@ -220,3 +220,30 @@ func TestUnusedVolume(t *testing.T) {
 		t.Errorf("a mover is made for what its source does not select: %v", err)
 	}
 }
+
+// A mover that was told to end is counted at once. When it says later that it got further, that counts as if it had
+// said so before: what gets further each time goes on, however often it is evicted.
+func TestProgressThatIsToldLate(t *testing.T) {
+	t.Parallel()
+	running := mover(corev1.PodRunning, deleting)
+	further := interrupt
+	further.Progressed = true
+	doneFurther := done
+	doneFurther.Progressed = true
+	for name, test := range map[string]struct {
+		in          State
+		disruptions int32
+	}{
+		"it runs on":           {world(running, told, disruptions(50)), 50},
+		"it got no further":    {world(mover(corev1.PodFailed, deleting, reports(interrupt)), told, disruptions(50)), 50},
+		"it got further":       {world(mover(corev1.PodFailed, deleting, reports(further)), told, disruptions(50)), 0},
+		"and is gone":          {world(vanished(corev1.PodFailed, deleting, reports(further)), told, disruptions(50)), 0},
+		"it was complete":      {world(mover(corev1.PodSucceeded, reports(doneFurther)), told, disruptions(50)), 50},
+		"it is counted by now": {world(mover(corev1.PodFailed, deleting, reports(further)), disruptions(50)), 0},
+	} {
+		next := Status(test.in, Decide(test.in, defaults))
+		if next.Disruptions != test.disruptions || next.EndedMover != "m-1" && name != "it runs on" {
+			t.Errorf("%s: the status is %+v", name, next)
+		}
+	}
+}

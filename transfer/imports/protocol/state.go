@@ -34,7 +34,7 @@ type State struct {
 	Unresolved bool
 	// Mover writes the volume.
 	Mover *corev1.Pod
-	// Vanished is a mover as it was last seen, that is gone without a doing of ours.
+	// Vanished is a mover as it was last seen, that is gone: without a doing of ours, or complete by then.
 	Vanished *corev1.Pod
 	// Deleted tells that this manager deleted the mover: its end is no failure, whatever is wished now.
 	Deleted bool
@@ -69,6 +69,8 @@ type Decision struct {
 	Attempt int32
 	// Ended is the report of a mover whose end is counted now.
 	Ended *wire.Report
+	// Untold is that of a mover which is looked at again, also where it has vanished.
+	Untold bool
 	// Announce is the reason of an event that is no condition's.
 	Announce v1alpha1.Reason
 	Recheck  time.Duration

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/internal/fromexport"
 	"github.com/s3populator/s3populator/transfer/attempts"
 	"github.com/s3populator/s3populator/transfer/imports/protocol"
 	"github.com/s3populator/s3populator/transfer/movers"
@@ -22,8 +23,10 @@ import (
 // tells of it.
 func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decision) (protocol.Decision, error) {
 	switch d.Action {
-	case protocol.Wait, protocol.NoteSelection: // The report writes what is noted.
+	case protocol.Wait:
 		return d, nil
+	case protocol.NoteSelection: // The report writes what is noted.
+		return d, r.current(ctx, s)
 	case protocol.StartMover:
 		return r.start(ctx, s, d)
 	case protocol.DeleteMover:
@@ -38,6 +41,32 @@ func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decis
 		return d, client.IgnoreNotFound(r.Delete(ctx, s.Import, uid)) //nolint:wrapcheck // As above.
 	}
 	return d, fmt.Errorf("unknown action %q", d.Action)
+}
+
+// errStale: what the cache shows of a source is not what the API server has.
+var errStale = errors.New("observed source is stale")
+
+// current looks at the source once more before its selection is noted, which every later look is compared with: the
+// cache of sources may be behind that of imports, as where one edit and an import were applied together.
+func (r *Reconciler) current(ctx context.Context, s protocol.State) error {
+	source := &v1alpha1.S3Source{}
+	key := client.ObjectKey{Namespace: s.Import.Namespace, Name: s.Import.Spec.SourceName}
+	if err := r.Live.Get(ctx, key, source); err != nil {
+		if apierrors.IsNotFound(err) {
+			return errStale
+		}
+		return fmt.Errorf("read the source: %w", err)
+	}
+	effective, found := fromexport.Effective(source)
+	if !found {
+		return errStale
+	}
+	was, err := protocol.SelectionOf(s.Import.Spec, s.Source)
+	is, err2 := protocol.SelectionOf(s.Import.Spec, effective)
+	if err != nil || err2 != nil || was != is {
+		return errStale
+	}
+	return nil
 }
 
 // start makes the mover, unless another import was let into the claim a moment ago: by this manager, or by one before

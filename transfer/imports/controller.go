@@ -7,6 +7,7 @@ package imports
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -182,14 +183,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	wish := protocol.Decide(s, r.Options.Defaults)
 	log.FromContext(ctx).V(1).Info("Decided", "action", wish.Action, "reason", wish.Reason)
 	d, err := r.act(ctx, s, wish)
-	if err != nil && !apierrors.IsConflict(err) || d.Action != wish.Action {
+	stale := apierrors.IsConflict(err) || errors.Is(err, errStale)
+	if err != nil && !stale || d.Action != wish.Action {
 		r.Places.Release(s.Import.UID) // What was to take the place does not exist.
 	}
 	if err == nil {
 		err = r.report(ctx, s, d)
 	}
 	switch {
-	case apierrors.IsConflict(err):
+	case stale, apierrors.IsConflict(err):
 		return ctrl.Result{RequeueAfter: time.Second}, nil
 	case err != nil:
 		return ctrl.Result{}, fmt.Errorf("%s: %w", d.Action, err)

@@ -146,3 +146,38 @@ func (b *bench) edit(prefix string, gone bool) {
 		b.t.Fatal(err)
 	}
 }
+
+// A source is edited and an import made right after. A cache of sources that is behind that of imports does not have
+// the import note what its source selected before: it would fail for an edit that is older than itself.
+func TestWhatIsNotedIsWhatTheSourceSelects(t *testing.T) {
+	b := newBench(t, complete, 0, false, newImport("run"))
+	old := &v1alpha1.S3Source{}
+	if err := b.client.Get(t.Context(), keyOf("models"), old); err != nil {
+		t.Fatal(err)
+	}
+	b.edit("v2/", false)
+	r := b.manager()
+	sees := r.Client
+	r.Client = interceptor.NewClient(sees.(client.WithWatch), interceptor.Funcs{
+		Get: func(
+			ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption,
+		) error {
+			if source, ok := o.(*v1alpha1.S3Source); ok {
+				old.DeepCopyInto(source)
+				return nil
+			}
+			return c.Get(ctx, key, o, opts...)
+		},
+	})
+	for range 3 {
+		b.step(r, "run")
+	}
+	if s := b.find("run").Status; s.Selection != nil || len(b.pods()) > 0 {
+		t.Fatalf("by a cache that is behind %d movers are made, noted is %+v", len(b.pods()), s.Selection)
+	}
+	r.Client = sees
+	b.settle("run")
+	if s := b.find("run").Status; s.Phase != v1alpha1.ImportSucceeded || s.Selection.Prefix != "v2/" || b.movers != 1 {
+		t.Errorf("%d movers have run, the status is %+v", b.movers, s)
+	}
+}

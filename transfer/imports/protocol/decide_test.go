@@ -41,11 +41,23 @@ func beforeAMover() map[string]row {
 	unknown := user("app", "a")
 	unknown.Spec.SecurityContext = nil
 	return map[string]row{
-		"what is loaded is noted first":      {world(unnoted), NoteSelection, "", ""},
-		"a mover starts":                     {world(), StartMover, v1alpha1.ReasonImporting, "import-i-1"},
-		"a claim that is not there may come": {world(noClaim), Wait, v1alpha1.ReasonClaimNotFound, "no claim data"},
-		"a claim that went is lost":          {world(noClaim, begunOnce), Wait, v1alpha1.ReasonClaimReplaced, "deleted"},
-		"another claim is another volume":    {world(begunOnce, another), Wait, v1alpha1.ReasonClaimReplaced, "another one"},
+		"what is loaded is noted first":       {world(unnoted), NoteSelection, "", ""},
+		"a mover starts":                      {world(), StartMover, v1alpha1.ReasonImporting, "import-i-1"},
+		"a claim that is not there may come":  {world(noClaim), Wait, v1alpha1.ReasonClaimNotFound, "no claim data"},
+		"a claim may be made with the import": {world(noClaim, aged(time.Second)), Wait, "", ""},
+		"but not for long":                    {world(noClaim, aged(4*time.Second)), Wait, v1alpha1.ReasonClaimNotFound, ""},
+		"a source may be, too":                {world(noSource, aged(time.Second)), Wait, "", ""},
+		"and its export be found a moment later": {
+			world(noSource, aged(time.Second), func(s *State) { s.Unresolved = true }), Wait, "", "",
+		},
+		"nor where a clock is behind": {
+			world(noSource, aged(-time.Hour)), Wait, v1alpha1.ReasonSourceNotFound, "no S3Source models",
+		},
+		"what was told is not taken back": {
+			world(noSource, aged(time.Second), waitsFor(v1alpha1.ReasonSourceNotFound)), Wait, v1alpha1.ReasonSourceNotFound, "",
+		},
+		"a claim that went is lost":       {world(noClaim, begunOnce), Wait, v1alpha1.ReasonClaimReplaced, "deleted"},
+		"another claim is another volume": {world(begunOnce, another), Wait, v1alpha1.ReasonClaimReplaced, "another one"},
 		"a token's import is for one claim": {world(another, func(s *State) {
 			s.Import.Labels = map[string]string{v1alpha1.LabelClaimUID: "c-1"}
 		}), Wait, v1alpha1.ReasonClaimReplaced, "another one"},
@@ -188,7 +200,8 @@ func withAMover() map[string]row {
 
 // withoutItsEnd is what becomes of a mover that is gone, as one that was deleted by force.
 func withoutItsEnd() map[string]row {
-	gone := vanished(corev1.PodRunning)
+	gone, wasComplete := vanished(corev1.PodRunning), vanished(corev1.PodSucceeded, reports(done))
+	noRetries := func(s *State) { s.Source.Spec.Retries.Limit = new(int32(0)) }
 	return map[string]row{
 		"somebody deleted it by force": {world(gone), Wait, because(wire.Interrupted), "again at 12:00:10 UTC"},
 		"before it had a node": {
@@ -209,8 +222,24 @@ func withoutItsEnd() map[string]row {
 		"it had failed": {
 			world(vanished(corev1.PodFailed, reports(denied))), Wait, because(wire.VolumeNotWritable), "make a new one",
 		},
-		"it was complete, which nobody can look up": {
-			world(vanished(corev1.PodSucceeded, reports(done))), Wait, because(wire.Interrupted), "tried again",
+		"it was complete": {
+			world(wasComplete, noRetries), Wait, v1alpha1.ReasonImported, "3 objects, 10, verified; 4 fetched",
+		},
+		"it was complete, and is suspended": {world(wasComplete, suspended), Wait, v1alpha1.ReasonImported, ""},
+		"it was complete, and was to make way": {
+			world(wasComplete, users(user("app", "b"))), Wait, v1alpha1.ReasonImported, "",
+		},
+		"it was complete, but the source selects something else": {
+			world(wasComplete, edited), Wait, v1alpha1.ReasonSelectionChanged, "Pod import-i-1 has ended, but S3Source models",
+		},
+		"it was complete, and the source names an export that is not found for now": {
+			world(wasComplete, unresolved), Wait, v1alpha1.ReasonExportNotFound, "has loaded everything",
+		},
+		"it was complete, but another claim has the name": {
+			world(wasComplete, another), Wait, v1alpha1.ReasonClaimReplaced, "is another one by now",
+		},
+		"it was complete, and the claim is gone": {
+			world(wasComplete, noClaim), Wait, v1alpha1.ReasonClaimReplaced, "is gone",
 		},
 		"suspended meanwhile":       {world(gone, suspended), Wait, v1alpha1.ReasonSuspended, ""},
 		"its claim went":            {world(gone, noClaim), Wait, v1alpha1.ReasonClaimReplaced, "deleted"},
@@ -271,6 +300,10 @@ func afterAMover() map[string]row {
 		},
 		"too many attempts": {
 			world(failures(6), mover(corev1.PodFailed, reports(broken))), Wait, because(wire.TransferFailed), "Gave up after 7",
+		},
+		"it was killed, as it did not end when it was deleted": {
+			world(mover(corev1.PodFailed, deleting, sigkilled), failures(6)), Wait, because(wire.Interrupted),
+			"Pod import-i-1 was deleted, and its mover was killed before it had ended. It is tried again at",
 		},
 		"fewer by the source": {
 			world(mover(corev1.PodFailed, reports(broken)), func(s *State) {

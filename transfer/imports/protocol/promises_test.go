@@ -83,6 +83,9 @@ func keepsPromises(t *testing.T, s State) {
 		if s.Vanished != nil && i.Status.EndedMover == "" && !makesWay {
 			broke("a mover starts at once after one that vanished")
 		}
+		if r, ok := endingOf(s.Vanished); ok && r.Class == wire.Done && i.Status.EndedMover == "" {
+			broke("what is complete is loaded again")
+		}
 		pod, err := Mover(s, Options{Defaults: defaults})
 		if err != nil || pod.Spec.SecurityContext.FSGroup != nil || pod.Spec.NodeName != "" {
 			broke("a mover cannot be made, or changes the group of files, or passes the scheduler by")
@@ -108,9 +111,9 @@ func keepsPromises(t *testing.T, s State) {
 		}
 	}
 	if next.Phase == v1alpha1.ImportSucceeded && i.Status.Phase != v1alpha1.ImportSucceeded {
-		if s.Mover == nil {
+		if s.last() == nil {
 			broke("complete without a mover")
-		} else if r, ok := moverpod.Ending(s.Mover); !ok || r.Class != wire.Done {
+		} else if r, ok := moverpod.Ending(s.last()); !ok || r.Class != wire.Done {
 			broke("complete without a report")
 		}
 	}
@@ -122,6 +125,13 @@ func keepsPromises(t *testing.T, s State) {
 		broke("what is loaded was noted, and is noted anew")
 	}
 	loadsOneSelection(t, s, d, next)
+}
+
+func endingOf(pod *corev1.Pod) (wire.Report, bool) {
+	if pod == nil {
+		return wire.Report{}, false
+	}
+	return moverpod.Ending(pod)
 }
 
 // loadsOneSelection: one run loads one selection, and none before that is noted.

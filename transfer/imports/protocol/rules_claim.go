@@ -90,6 +90,8 @@ func waitForClaim(s State) (Decision, bool) {
 	switch {
 	case s.Claim == nil && begun(s.Import):
 		return failing(v1alpha1.ReasonClaimReplaced, "Claim %s was deleted before everything was loaded.", name)
+	case s.Claim == nil && young(s):
+		return Decision{Action: Wait, Recheck: soon}, true
 	case s.Claim == nil:
 		return waiting(v1alpha1.ReasonClaimNotFound, claimEvery,
 			"There is no claim %s in this namespace. Create it, or delete this import and make one that names another.", name)
@@ -145,6 +147,9 @@ func waitForSource(s State) (Decision, bool) {
 	if s.Source != nil {
 		return Decision{}, false
 	}
+	if young(s) {
+		return Decision{Action: Wait, Recheck: soon}, true
+	}
 	if s.Unresolved {
 		return waiting(v1alpha1.ReasonExportNotFound, claimEvery,
 			"S3Source %s names an S3Export by spec.fromExport that is not there or not complete. Its condition Ready says why.",
@@ -153,6 +158,14 @@ func waitForSource(s State) (Decision, bool) {
 	return waiting(v1alpha1.ReasonSourceNotFound, claimEvery,
 		"There is no S3Source %s in this namespace. Create it, or delete this import and make one that names another.",
 		s.Import.Spec.SourceName)
+}
+
+// young imports are given the time that one `kubectl apply` of many files takes, and our caches: what they name may
+// come a moment after them, and is not worth a warning.
+func young(s State) bool {
+	const settle = 3 * time.Second
+	age := s.Now.Sub(s.Import.CreationTimestamp.Time)
+	return len(s.Import.Status.Conditions) == 0 && age < settle && age > -settle // A clock may be behind.
 }
 
 // refuseSource: what the import names has to be a part of what the source selects, and to be fetched by ourselves.

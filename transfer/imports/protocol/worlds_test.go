@@ -121,6 +121,13 @@ func reports(r wire.Report) func(*corev1.Pod) {
 	}
 }
 
+func sigkilled(p *corev1.Pod) {
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{{
+		Name:  moverpod.ContainerName,
+		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "Error"}},
+	}}
+}
+
 // told counts the end of the mover.
 func told(s *State) { s.Import.Status.EndedMover = "m-1" }
 
@@ -132,6 +139,11 @@ func over(kind string, since time.Duration) change {
 			Type: kind, Status: metav1.ConditionTrue, Reason: "x", LastTransitionTime: ago(since),
 		})
 	}
+}
+
+// aged sets how old the import is.
+func aged(age time.Duration) change {
+	return func(s *State) { s.Import.CreationTimestamp = ago(age) }
 }
 
 func deleted(s *State)   { s.Import.DeletionTimestamp = new(ago(time.Second)) }

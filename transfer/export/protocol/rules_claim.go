@@ -38,7 +38,12 @@ func refusePrime(s State) (Decision, bool) {
 func waitForClaim(s State) (Decision, bool) {
 	name := s.Export.Spec.ClaimName
 	switch {
-	case s.Claim == nil && (begun(s.Export) || Apart(s.Export) && Guarded(s.Export)):
+	case !begun(s.Export) && madeForAnother(s.Export, s.Claim):
+		return failing(v1alpha1.ReasonClaimReplaced,
+			"The label %s says that the export was made for the claim %s with the UID %s, which is not there any more. Make a "+
+				"new S3Export; a copy of this one exports any claim of the name only without that label.",
+			v1alpha1.LabelClaimUID, name, ownClaim(s.Export))
+	case s.Claim == nil && ofOneClaim(s.Export):
 		return failing(v1alpha1.ReasonClaimReplaced,
 			"Claim %s was deleted before all of it was exported. What was sent stays, without a manifest.", name)
 	case s.Claim == nil:
@@ -97,8 +102,29 @@ func (s State) claimGoes() bool {
 // stuck tells that the mover does not run, and keeps a claim that is being deleted.
 func (s State) stuck() bool { return s.claimGoes() && !s.runs() }
 
+// ofOneClaim tells that an export waits for no other claim when its own is gone.
+func ofOneClaim(e *v1alpha1.S3Export) bool {
+	return begun(e) || Apart(e) && Guarded(e)
+}
+
+// madeForAnother tells that an export was made for another claim than there is, or for one that is gone.
+func madeForAnother(e *v1alpha1.S3Export, claim *corev1.PersistentVolumeClaim) bool {
+	uid := ownClaim(e)
+	return uid != "" && (claim == nil || uid != string(claim.UID))
+}
+
+// ownClaim is the UID of the claim that a policy, or an annotation of the claim, has made an export for: the files of
+// another one would count as its own. Empty where any of the name will do, as before a deletion: an export claim has
+// the volume then, and may be made anew.
+func ownClaim(e *v1alpha1.S3Export) string {
+	if BeforeDeletion(e) {
+		return ""
+	}
+	return e.Labels[v1alpha1.LabelClaimUID]
+}
+
 func replaced(e *v1alpha1.S3Export, claim *corev1.PersistentVolumeClaim) bool {
-	return begun(e) && e.Status.ClaimUID != "" && e.Status.ClaimUID != string(claim.UID)
+	return madeForAnother(e, claim) || begun(e) && e.Status.ClaimUID != "" && e.Status.ClaimUID != string(claim.UID)
 }
 
 func phaseOf(claim *corev1.PersistentVolumeClaim) string {

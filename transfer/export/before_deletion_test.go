@@ -30,38 +30,52 @@ func TestALastExportStaysWhileItsVolumeIsAway(t *testing.T) {
 	ref := func(namespace, name string) *corev1.ObjectReference {
 		return &corev1.ObjectReference{Namespace: namespace, Name: name, UID: "x"}
 	}
+	recorded := func(record string, ref *corev1.ObjectReference) *corev1.PersistentVolume {
+		return &corev1.PersistentVolume{
+			ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{v1alpha1.AnnotationFinalExport: record}},
+			Spec:       corev1.PersistentVolumeSpec{ClaimRef: ref},
+		}
+	}
+	const own, others = `{"namespace":"team","name":"data","uid":"c-1"}`, `{"namespace":"team","name":"data","uid":"c-2"}`
 	for name, tt := range map[string]struct {
 		volume  *corev1.PersistentVolume
-		unnamed bool
+		unnamed bool // As by a version that did not name it.
 		stays   bool
 	}{
-		"taken": {volume: &corev1.PersistentVolume{
-			ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{v1alpha1.AnnotationFinalExport: "{}"}},
-			Spec:       corev1.PersistentVolumeSpec{ClaimRef: ref("team", exportClaim)},
-		}, stays: true},
-		"taken, and given away": {volume: &corev1.PersistentVolume{
-			ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{v1alpha1.AnnotationFinalExport: "{}"}},
-			Spec:       corev1.PersistentVolumeSpec{ClaimRef: ref("team", "other")},
-		}, stays: true},
+		"taken":                          {volume: recorded(own, ref("team", exportClaim)), stays: true},
+		"taken, and given away":          {volume: recorded(own, ref("team", "other")), stays: true},
+		"taken, its record says nothing": {volume: recorded("{}", ref("team", "other")), stays: true},
+		"taken, its record is damaged":   {volume: recorded("{", ref("team", "other")), stays: true},
 		"taken, its record was lost": {volume: &corev1.PersistentVolume{
 			Spec: corev1.PersistentVolumeSpec{ClaimRef: ref("team", exportClaim)},
 		}, stays: true},
 		"given back": {volume: &corev1.PersistentVolume{
 			Spec: corev1.PersistentVolumeSpec{ClaimRef: ref("team", "data")},
 		}},
+		"given back, and taken from another claim": {volume: recorded(others, ref("team", "s3export-c-2"))},
 		"of a claim of another namespace": {volume: &corev1.PersistentVolume{
 			Spec: corev1.PersistentVolumeSpec{ClaimRef: ref("other", exportClaim)},
 		}},
-		"without a claim":    {volume: &corev1.PersistentVolume{}},
-		"gone":               {},
-		"nobody knows which": {unnamed: true, stays: true},
+		"without a claim": {volume: &corev1.PersistentVolume{}},
+		"gone":            {},
+		"not named, taken": {
+			unnamed: true, volume: recorded(own, ref("team", exportClaim)), stays: true,
+		},
+		"not named, taken, its record was lost": {unnamed: true, volume: &corev1.PersistentVolume{
+			Spec: corev1.PersistentVolumeSpec{ClaimRef: ref("team", exportClaim)},
+		}, stays: true},
+		"not named, given back": {unnamed: true, volume: &corev1.PersistentVolume{
+			Spec: corev1.PersistentVolumeSpec{ClaimRef: ref("team", "data")},
+		}},
+		"not named, and another volume is taken": {unnamed: true, volume: recorded(others, ref("team", "s3export-c-2"))},
+		"not named, gone":                        {unnamed: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t, wire.Report{}, 0, false)
 			e := &v1alpha1.S3Export{}
 			must(t, b.client.Get(t.Context(), key, e))
-			e.Labels = map[string]string{v1alpha1.LabelRole: v1alpha1.RoleFinalExport}
+			e.Labels = map[string]string{v1alpha1.LabelRole: v1alpha1.RoleFinalExport, v1alpha1.LabelClaimUID: "c-1"}
 			if !tt.unnamed {
 				e.Annotations = map[string]string{v1alpha1.AnnotationExportVolume: "pv"}
 			}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -45,7 +46,7 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 	}
 	if protocol.Over(e) || e.DeletionTimestamp != nil {
 		r.seen.forget(name)
-		err = errors.Join(r.claimOfOver(ctx, &s), r.temporary(ctx, &s))
+		err = errors.Join(r.claimOfOver(ctx, &s), r.temporary(ctx, &s), r.runsOfClaim(ctx, &s))
 		return s, err
 	}
 	if err := r.vanished(ctx, &s); err != nil {
@@ -84,11 +85,17 @@ func (r *Reconciler) claimOfOver(ctx context.Context, s *protocol.State) (err er
 	return err
 }
 
-// taken asks the API server for the volume of a run before a deletion. Of one that does not name it nobody knows.
+// taken asks the API server for the volume of a run before a deletion. One of an earlier version does not name it: it
+// may be any.
 func (r *Reconciler) taken(ctx context.Context, e *v1alpha1.S3Export) (bool, error) {
 	name := e.Annotations[v1alpha1.AnnotationExportVolume]
 	if name == "" {
-		return true, nil
+		var all corev1.PersistentVolumeList
+		if err := r.Live.List(ctx, &all); err != nil {
+			return false, fmt.Errorf("list volumes: %w", err)
+		}
+		takes := func(v corev1.PersistentVolume) bool { return protocol.Takes(e, &v) }
+		return slices.ContainsFunc(all.Items, takes), nil
 	}
 	volume := &corev1.PersistentVolume{}
 	if err := r.Live.Get(ctx, types.NamespacedName{Name: name}, volume); err != nil {
@@ -98,6 +105,21 @@ func (r *Reconciler) taken(ctx context.Context, e *v1alpha1.S3Export) (bool, err
 		return false, fmt.Errorf("read volume %s: %w", name, err)
 	}
 	return protocol.Takes(e, volume), nil
+}
+
+// runsOfClaim are read for a run that expires: it may be the last one that had files.
+func (r *Reconciler) runsOfClaim(ctx context.Context, s *protocol.State) error {
+	if !protocol.Expires(s.Export) || s.Export.IsEmpty() {
+		return nil
+	}
+	var all v1alpha1.S3ExportList
+	claim := s.Export.Spec.ClaimName
+	err := r.List(ctx, &all, client.InNamespace(s.Export.Namespace), client.MatchingFields{indexClaim: claim})
+	if err != nil {
+		return fmt.Errorf("list exports of claim %s: %w", claim, err)
+	}
+	s.Runs = all.Items
+	return nil
 }
 
 // others are the runs of the namespace that this one has to do with, and any that has its place.

@@ -30,7 +30,7 @@ type Options struct {
 	ProgressCA string
 }
 
-// abortDeadline bounds a pod that ends uploads: it lists a directory and deletes a few things.
+// abortDeadline bounds a pod that ends uploads: it lists a directory, waits a minute and deletes a few things.
 const abortDeadline = 10 * time.Minute
 
 var errUserUnknown = errors.New("nothing tells as which user the claim is used")

@@ -3,6 +3,7 @@
 package protocol
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/s3populator/s3populator/mover/wire"
 	"github.com/s3populator/s3populator/transfer/attempts"
 	"github.com/s3populator/s3populator/transfer/claimusers"
+	"github.com/s3populator/s3populator/transfer/retention"
 )
 
 const (
@@ -29,6 +31,9 @@ const (
 	// toldFor is how long an export that is over is there at least: who tells on its claim where the data is, and how it
 	// ended, reads it from a cache.
 	toldFor = 10 * time.Second
+	// runsEvery is how often a run whose time is over, and that has files which no later one has found, is looked at
+	// again: later ones do not wake it.
+	runsEvery = 10 * time.Minute
 	// endPatience is how long a pod may still be there after its grace period.
 	endPatience = time.Minute
 )
@@ -139,18 +144,25 @@ func expire(s State) (Decision, bool) {
 	if !Over(e) {
 		return Decision{}, false
 	}
-	ttl := e.Spec.TTLSecondsAfterFinished
-	if ttl == nil || lastHope(e) || pruning(e) || e.Status.CompletionTime == nil {
+	if !Expires(e) || lastHope(e) || pruning(e) {
 		return Decision{Action: Wait}, true
 	}
-	left := e.Status.CompletionTime.Add(max(time.Duration(*ttl)*time.Second, toldFor)).Sub(s.Now)
-	if left > 0 {
+	ttl := time.Duration(*e.Spec.TTLSecondsAfterFinished) * time.Second
+	left := e.Status.CompletionTime.Add(max(ttl, toldFor)).Sub(s.Now)
+	switch {
+	case left > 0:
 		return Decision{Action: Wait, Recheck: left}, true
-	}
-	if s.holdsVolume() {
+	case s.holdsVolume():
 		return Decision{Action: Wait, Recheck: claimEvery}, true
+	case retention.OutlivesItsTime(e, s.Runs):
+		return Decision{Action: Wait, Recheck: runsEvery}, true
 	}
 	return Decision{Action: DeleteExport}, true
+}
+
+// Expires tells that a run which is over is to be deleted at a time of its own.
+func Expires(e *v1alpha1.S3Export) bool {
+	return Over(e) && e.Spec.TTLSecondsAfterFinished != nil && e.Status.CompletionTime != nil
 }
 
 // BeforeDeletion tells of a run by which a claim is exported before it goes.
@@ -166,8 +178,21 @@ func (s State) holdsVolume() bool { return BeforeDeletion(s.Export) && (s.Claim 
 // Takes tells that a volume was taken for such a run, by the record on it, or by whose it is where that was lost.
 func Takes(e *v1alpha1.S3Export, volume *corev1.PersistentVolume) bool {
 	ref := volume.Spec.ClaimRef
-	return volume.Annotations[v1alpha1.AnnotationFinalExport] != "" ||
+	return recordedFor(e, volume.Annotations[v1alpha1.AnnotationFinalExport]) ||
 		ref != nil && ref.Namespace == e.Namespace && ref.Name == e.Spec.ClaimName
+}
+
+// recordedFor tells that the record on a volume is of the claim of such a run. A volume that was given back may be
+// taken from another claim later, whose run is another one. A record that says nothing may be of any.
+func recordedFor(e *v1alpha1.S3Export, record string) bool {
+	if record == "" {
+		return false
+	}
+	var of struct {
+		UID string `json:"uid"`
+	}
+	claim := e.Labels[v1alpha1.LabelClaimUID]
+	return json.Unmarshal([]byte(record), &of) != nil || of.UID == "" || claim == "" || of.UID == claim
 }
 
 // lastHope tells that a volume waits for an export that went wrong: once a claim is gone, the end of its S3Export is

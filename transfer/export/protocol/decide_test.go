@@ -49,6 +49,21 @@ func TestDecide(t *testing.T) {
 		"a claim that went is lost": {
 			world(noClaim, begunOnce), Wait, v1alpha1.ReasonClaimReplaced, "deleted",
 		},
+		"a claim that went before its export began, too": {
+			world(noClaim, ofItsClaim), Wait, v1alpha1.ReasonClaimReplaced, "label s3populator.io/claim-uid says",
+		},
+		"what is exported before a deletion has an export claim, which may come": {
+			world(noClaim, ofItsClaim, lastExport), Wait, v1alpha1.ReasonClaimNotFound, "no claim data",
+		},
+		"a namesake of the claim is not exported for it": {
+			world(ofItsClaim, another), Wait, v1alpha1.ReasonClaimReplaced, "claim data with the UID c-1, which is not",
+		},
+		"the claim that it was made for is": {
+			world(ofItsClaim), StartMover, v1alpha1.ReasonExporting, "",
+		},
+		"an export claim is another one always": {
+			world(ofItsClaim, lastExport, another), StartMover, v1alpha1.ReasonExporting, "",
+		},
 		"another claim is another volume": {
 			world(begunOnce, another), Wait, v1alpha1.ReasonClaimReplaced, "another one",
 		},
@@ -234,6 +249,8 @@ func because(r wire.Reason) v1alpha1.Reason { return v1alpha1.Reason(r) }
 
 func dryRun(s *State)       { s.Export.Spec.DryRun = true }
 func another(s *State)      { s.Claim.UID = "c-2" }
+func ofItsClaim(s *State)   { s.Export.Labels = map[string]string{v1alpha1.LabelClaimUID: "c-1"} }
+func lastExport(s *State)   { s.Export.Labels[v1alpha1.LabelRole] = v1alpha1.RoleFinalExport }
 func pending(s *State)      { s.Claim.Status.Phase = corev1.ClaimPending }
 func prime(s *State)        { s.Claim.Labels = map[string]string{v1alpha1.LabelRole: v1alpha1.RolePrime} }
 func claimDeleted(s *State) { s.Claim.DeletionTimestamp = new(ago(time.Second)) }

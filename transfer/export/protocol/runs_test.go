@@ -3,6 +3,7 @@
 package protocol
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -154,6 +155,12 @@ func TestStatus(t *testing.T) {
 		next.Location != "s3://backups/team/data/e-1/" || next.Progress.Percent != 100 || next.EndedMover != "m-1" ||
 		next.CompletionTime == nil || next.Failures != 0 || next.ClaimUID != "c-1" {
 		t.Errorf("the status is %+v", next)
+	}
+	linked := done
+	linked.Links = 2
+	s = world(mover(corev1.PodSucceeded, reports(linked)))
+	if d := Decide(s, defaults); Status(s, d).Links != 2 || !strings.Contains(d.Message, "10 and 2 symbolic links, ver") {
+		t.Errorf("of a run with links it is said: %s", d.Message)
 	}
 	s = world(mover(corev1.PodSucceeded, reports(done)), dryRun)
 	if next := Status(s, Decide(s, defaults)); next.Manifest != "" || next.Phase != v1alpha1.ExportSucceeded {

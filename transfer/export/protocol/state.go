@@ -50,7 +50,8 @@ type State struct {
 	Ahead *v1alpha1.S3Export
 	// Shared is a run of another claim, of any namespace, that has written to the same destination.
 	Shared *v1alpha1.S3Export
-	// Runs are all exports of the namespace; one of them may be what unchanged files are copied from.
+	// Runs are all exports of the namespace; one of them may be what unchanged files are copied from. Of a run that is
+	// over and expires they are those of its claim.
 	Runs []v1alpha1.S3Export
 	// Queued is where the mover stands that may not start yet; nil lets it start.
 	Queued *queue.Position

@@ -99,7 +99,7 @@ func count(next *v1alpha1.S3ExportStatus, s State, r wire.Report) {
 	next.UnchangedObjects, next.DeletedObjects = r.UnchangedObjects, r.DeletedObjects
 	next.SkippedPaths, next.SpecialFiles = r.SkippedKeys, r.SpecialFiles
 	next.ChangedFiles, next.GoneFiles = r.ChangedFiles, r.GoneFiles
-	next.OtherObjects, next.Objects, next.Bytes = r.OtherObjects, r.Objects, r.Bytes
+	next.OtherObjects, next.Objects, next.Bytes, next.Links = r.OtherObjects, r.Objects, r.Bytes, r.Links
 	next.NextAttemptTime = nil
 	if advance(next, s, r) {
 		return

@@ -90,9 +90,13 @@ func countsOf(status v1alpha1.S3ExportStatus) attempts.Counts {
 
 // summary is what a complete run came to, for people.
 func summary(e *v1alpha1.S3Export, r wire.Report) string {
-	text := fmt.Sprintf("%d objects, %s, verified", r.Objects, progress.Size(r.Bytes))
+	links := ""
+	if r.Links > 0 {
+		links = fmt.Sprintf(" and %d symbolic links", r.Links)
+	}
+	text := fmt.Sprintf("%d objects, %s%s, verified", r.Objects, progress.Size(r.Bytes), links)
 	if e.Spec.DryRun {
-		text = fmt.Sprintf("%d files, %s, and nothing was written", r.Objects, progress.Size(r.Bytes))
+		text = fmt.Sprintf("%d files, %s%s, and nothing was written", r.Objects, progress.Size(r.Bytes), links)
 	}
 	if said := trimmed(r.Message); said != "" {
 		text += ": " + said

@@ -33,7 +33,7 @@ func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decis
 		})
 		return d, r.patchFinalizers(ctx, s.Export, kept)
 	case protocol.StartMover:
-		return r.startMover(ctx, s, d)
+		return r.beginMover(ctx, s, d)
 	case protocol.StartAbort:
 		pod, err := protocol.Abort(s, r.Options.mover())
 		if err != nil {
@@ -55,6 +55,18 @@ func (r *Reconciler) act(ctx context.Context, s protocol.State, d protocol.Decis
 	default:
 		return r.actTemporary(ctx, s, d)
 	}
+}
+
+// tryMover starts a mover, unless one was refused a moment ago.
+func (r *Reconciler) tryMover(ctx context.Context, s protocol.State, d protocol.Decision) (protocol.Decision, error) {
+	if r.seen.refusedNow(&s) {
+		return protocol.StillRefused(), nil
+	}
+	next, err := r.startMover(ctx, s, d)
+	if err == nil && next.Action != protocol.StartMover {
+		r.seen.noteRefused(&s)
+	}
+	return next, err
 }
 
 // patchFinalizers replaces them, if nobody else has changed the export meanwhile.

@@ -71,6 +71,8 @@ type Reconciler struct {
 	Started time.Time
 
 	seen sightings
+	// begins is for runs in places that others may have.
+	begins begins
 }
 
 // +kubebuilder:rbac:groups=s3populator.io,resources=s3exports,verbs=list;watch;patch;delete

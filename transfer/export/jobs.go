@@ -116,6 +116,9 @@ func (r *Reconciler) startMover(ctx context.Context, s protocol.State, d protoco
 			return d, err //nolint:wrapcheck // Reconcile names the action.
 		}
 		err = r.create(ctx, s.Export, pod)
+		if !needsNoTurn(s) {
+			r.begins.answered(s.Export, err, r.Options.Now())
+		}
 		d.Attempt = attempts.Of(pod) // It may have been there: the cache of pods may be older than that of exports.
 		r.seen.noteMade(&s, pod, err)
 		return refused(s, d, "pod "+pod.Name, err)

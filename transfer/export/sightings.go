@@ -20,7 +20,18 @@ type sightings struct {
 	of        movers.Sightings
 	temporary sync.Map // types.NamespacedName of an export to protocol.Temporary
 	troubles  sync.Map // types.NamespacedName of an export to trouble
+	refusals  sync.Map // types.NamespacedName of an export to refusal
 }
+
+// refusal is when the API server last refused the mover of an export.
+type refusal struct {
+	export types.UID
+	at     time.Time
+}
+
+// refusalEcho is for how long a mover that was refused is not tried again: the status that tells of the refusal wakes
+// its own export.
+const refusalEcho = time.Second
 
 // trouble is why a Job got no pods, as its events said it.
 type trouble struct {
@@ -88,8 +99,21 @@ func (k *sightings) rememberTrouble(s *protocol.State) {
 	k.troubles.Store(client.ObjectKeyFromObject(s.Export), trouble{job: s.Job.UID, at: s.Now, text: s.Trouble})
 }
 
+// noteRefused remembers that the mover of an export was refused.
+func (k *sightings) noteRefused(s *protocol.State) {
+	k.refusals.Store(client.ObjectKeyFromObject(s.Export), refusal{export: s.Export.UID, at: s.Now})
+}
+
+// refusedNow tells that it was refused a moment ago.
+func (k *sightings) refusedNow(s *protocol.State) bool {
+	found, _ := k.refusals.Load(client.ObjectKeyFromObject(s.Export))
+	was, ok := found.(refusal)
+	return ok && was.export == s.Export.UID && s.Now.Sub(was.at) < refusalEcho
+}
+
 func (k *sightings) forget(name types.NamespacedName) {
 	k.of.Forget(name)
 	k.temporary.Delete(name)
 	k.troubles.Delete(name)
+	k.refusals.Delete(name)
 }

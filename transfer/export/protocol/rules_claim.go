@@ -238,5 +238,16 @@ func Refused(reason v1alpha1.Reason, message string) Decision {
 	return d
 }
 
+// StillRefused waits as after a refusal, of which the status tells.
+func StillRefused() Decision { return Decision{Action: Wait, Recheck: refusalDelay} }
+
+// OutOfTurn waits while another run of the namespace begins, or may have begun.
+func OutOfTurn(again time.Duration) Decision {
+	d, _ := waiting(v1alpha1.ReasonDestinationInUse, again,
+		"Another S3Export of this namespace is being started, or the API server has not answered whether it is. Whether it "+
+			"has the same destination is looked at after that.")
+	return d
+}
+
 // refusalDelay is how often a pod is tried again that a quota or a policy refused.
 const refusalDelay = 30 * time.Second

@@ -32,7 +32,10 @@ func (r *Reconciler) report(ctx context.Context, s protocol.State, d protocol.De
 		return sooner(again, left)
 	}
 	wrote, err := r.reportCondition(ctx, s, d)
-	if err != nil {
+	switch {
+	case apierrors.IsNotFound(err):
+		return again // The claim was deleted, and what was made for it goes too: no failure that anybody should hear of.
+	case err != nil:
 		after, tell := r.failed(ctx, condition, fmt.Errorf("report condition: %w", err), s.Now)
 		if stale(err) {
 			return after // Whoever knew less than the API server does not know what was told.
@@ -49,8 +52,7 @@ func (r *Reconciler) report(ctx context.Context, s protocol.State, d protocol.De
 			r.tell(s, d)
 		}
 		return sooner(again, after)
-	}
-	if wrote {
+	case wrote:
 		r.setbacks.succeeded(condition)
 	}
 	r.tell(s, d)
@@ -133,9 +135,7 @@ func (r *Reconciler) reportCondition(
 	if err != nil {
 		return false, fmt.Errorf("encode patch: %w", err)
 	}
-	return true, client.IgnoreNotFound(
-		r.Status().Patch(ctx, s.Claim.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch)),
-	)
+	return true, r.Status().Patch(ctx, s.Claim.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch))
 }
 
 // reportImport makes the S3Import with the first mover and keeps its status true.

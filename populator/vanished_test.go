@@ -164,3 +164,29 @@ func TestANodeThatIsGivenUpIsTold(t *testing.T) {
 		t.Errorf("condition %+v", c)
 	}
 }
+
+// A claim that was deleted takes its mover with it. A cache that shows the one and not the other makes no warning.
+func TestAGoneClaimHasNoWarning(t *testing.T) {
+	d := newDenied(t, accept)
+	for len(d.pods()) == 0 {
+		_, err := d.r.Reconcile(t.Context(), ctrl.Request{NamespacedName: claimKey})
+		d.must(err)
+		for d.provision() || d.bind() {
+		}
+	}
+	before := &corev1.PersistentVolumeClaim{}
+	d.must(d.api.Get(t.Context(), claimKey, before))
+	_ = d.told()
+	d.must(d.api.Delete(t.Context(), before.DeepCopy()))
+	for _, p := range d.pods() {
+		d.must(d.api.Delete(t.Context(), &p))
+	}
+	d.r.Client = d.remembering(before)
+	for range 3 { // The first records the failure, the next would tell it.
+		_, err := d.r.Reconcile(t.Context(), ctrl.Request{NamespacedName: claimKey})
+		d.must(err)
+	}
+	if told := d.told(); told != "" {
+		t.Errorf("told:\n%s", told)
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -19,6 +20,10 @@ import (
 // report patches the status where it differs, speaks where the verdict changed, and counts. A status
 // that was decided on an older one is not written: it would count a mover twice.
 func (r *Reconciler) report(ctx context.Context, s protocol.State, d protocol.Decision) error {
+	if d.Action == protocol.RemoveFinalizer { // The status may be nobody's any more, or another one by now.
+		r.announce(s, d)
+		d.Announce = ""
+	}
 	next := protocol.Status(s, d)
 	if protocol.Over(s.Export) {
 		next.ObservedGeneration = s.Export.Generation // What may still be edited changes nothing of its end.
@@ -27,7 +32,11 @@ func (r *Reconciler) report(ctx context.Context, s protocol.State, d protocol.De
 		changed := s.Export.DeepCopy()
 		changed.Status = next
 		patch := client.MergeFromWithOptions(s.Export, client.MergeFromWithOptimisticLock{})
-		if err := client.IgnoreNotFound(r.Status().Patch(ctx, changed, patch)); err != nil {
+		err := r.Status().Patch(ctx, changed, patch)
+		switch {
+		case apierrors.IsNotFound(err):
+			return nil // It was deleted, and its mover with it, which is no failure that anybody should hear of.
+		case err != nil:
 			return fmt.Errorf("patch status: %w", err)
 		}
 		observeOutcome(s, d, next)
@@ -37,15 +46,21 @@ func (r *Reconciler) report(ctx context.Context, s protocol.State, d protocol.De
 	return nil
 }
 
+// announce tells of what was done, also where that was the last that kept the export.
+func (r *Reconciler) announce(s protocol.State, d protocol.Decision) {
+	if d.Announce == "" {
+		return
+	}
+	kind := corev1.EventTypeNormal
+	if d.Announce == v1alpha1.ReasonUploadsLeft {
+		kind = corev1.EventTypeWarning
+	}
+	r.Events.Eventf(s.Export, nil, kind, string(d.Announce), "Export", "%s", d.Message)
+}
+
 // speak makes events of what changed.
 func (r *Reconciler) speak(s protocol.State, d protocol.Decision, next v1alpha1.S3ExportStatus) {
-	if d.Announce != "" {
-		kind := corev1.EventTypeNormal
-		if d.Announce == v1alpha1.ReasonUploadsLeft {
-			kind = corev1.EventTypeWarning
-		}
-		r.Events.Eventf(s.Export, nil, kind, string(d.Announce), "Export", "%s", d.Message)
-	}
+	r.announce(s, d)
 	r.speakOfRemains(s, d)
 	if d.Action == protocol.StartMover && s.Export.Status.Attempts == 0 {
 		r.speakOfStart(s, next.Location)

@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -121,14 +123,18 @@ func TestForceDeletedJobsAreMadeWithAPause(t *testing.T) {
 }
 
 // What a mover had said when it was deleted is counted as that, if nobody could write it down before. Its success is
-// not: nobody can look up any more what it has sent.
+// not: nobody can look up any more what it has sent. Nor is it a failure, of which newBench allows none: the next one
+// completes the run.
 func TestWhatAVanishedMoverSaid(t *testing.T) {
 	for name, tt := range map[string]struct {
 		report wire.Report
+		phase  v1alpha1.ExportPhase
 		reason wire.Reason
 	}{
-		"a person has to": {wire.Report{Class: wire.User, Reason: wire.AccessDenied, Message: "no"}, wire.AccessDenied},
-		"complete":        {complete, wire.Interrupted}, // newBench allows no failure.
+		"a person has to": {
+			wire.Report{Class: wire.User, Reason: wire.AccessDenied, Message: "no"}, v1alpha1.ExportFailed, wire.AccessDenied,
+		},
+		"complete": {complete, v1alpha1.ExportPending, wire.Interrupted},
 	} {
 		b := newBench(t, tt.report, 0, false)
 		r := b.reconciler(b.manager())
@@ -141,8 +147,13 @@ func TestWhatAVanishedMoverSaid(t *testing.T) {
 		}
 		b.force()
 		b.stepOf(r)
-		if s := b.export().Status; s.Phase != v1alpha1.ExportFailed || s.Conditions[0].Reason != string(tt.reason) {
+		if s := b.export().Status; s.Phase != tt.phase || s.Conditions[0].Reason != string(tt.reason) {
 			t.Errorf("%s: the status is %+v", name, s)
+		}
+		b.settle()
+		if s := b.export().Status; tt.report.Class == wire.Done &&
+			(s.Phase != v1alpha1.ExportSucceeded || s.Attempts != 2 || s.Failures+s.Disruptions != 0) {
+			t.Errorf("%s: in the end the status is %+v", name, s)
 		}
 	}
 }
@@ -268,6 +279,30 @@ func TestCachesThatAreBehind(t *testing.T) {
 		}
 		if s := b.export().Status; b.pods()+b.jobs() > 0 || b.movers != 1 || s.Disruptions != 1 {
 			t.Errorf("%s: %d movers have run, the status is %+v", name, b.movers, s)
+		}
+	}
+}
+
+// An export that was deleted, whose finalizer somebody removed, takes its mover with it. A cache that shows the one and
+// not the other makes no warning.
+func TestAGoneExportHasNoWarning(t *testing.T) {
+	for name, parallelism := range map[string]int32{"a pod": 1, "a Job": 2} {
+		b := newBench(t, complete, 0, false)
+		b.change(func(e *v1alpha1.S3Export) { e.Spec.Parallelism = parallelism })
+		b.slow = true
+		r, told := b.reconciler(b.manager()), events.NewFakeRecorder(10)
+		b.made(r)
+		b.stepOf(r)
+		r.Events = told
+		before := b.export()
+		must(t, b.client.Delete(t.Context(), before.DeepCopy()))
+		b.change(func(e *v1alpha1.S3Export) { e.Finalizers = nil })
+		b.force()
+		hides(r, false, before)
+		_, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: key})
+		must(t, err)
+		if len(told.Events) > 0 {
+			t.Errorf("%s: told is %q", name, <-told.Events)
 		}
 	}
 }

@@ -27,7 +27,10 @@ func (r *Reconciler) report(ctx context.Context, s protocol.State, d protocol.De
 	}
 	if !equality.Semantic.DeepEqual(s.Import.Status, next) {
 		kept, err := r.patch(ctx, s.Import, next)
-		if err != nil {
+		switch {
+		case apierrors.IsNotFound(err):
+			return nil // It was deleted, and its mover with it, which is no failure that anybody should hear of.
+		case err != nil:
 			return err
 		}
 		if d.Action == protocol.NoteSelection && kept.Selection == nil {
@@ -57,10 +60,7 @@ func (r *Reconciler) patch(
 	if err == nil {
 		err = r.Status().Patch(ctx, answer, client.RawPatch(patch.Type(), data))
 	}
-	switch {
-	case apierrors.IsNotFound(err):
-		return next, nil
-	case err != nil:
+	if err != nil {
 		return kept, fmt.Errorf("patch status: %w", err)
 	}
 	return answer.Status, nil

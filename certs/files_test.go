@@ -57,19 +57,20 @@ func write(t *testing.T, name string, content []byte) {
 	}
 }
 
-// eventually waits for a condition that another goroutine brings about.
+// eventually waits for a condition that another goroutine brings about. A machine that stands still for a while has
+// neither the time nor the looks that a sound one has.
 func eventually(t *testing.T, within time.Duration, what string, met func() bool) {
 	t.Helper()
+	const pause = 10 * time.Millisecond
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
-	for !met() {
-		select {
-		case <-ctx.Done():
+	for looks := int64(1); !met(); looks++ {
+		if ctx.Err() != nil && looks >= int64(within/pause) {
 			t.Fatalf("within %s: not %s", within, what)
-		case <-tick.C:
 		}
+		<-tick.C
 	}
 }
 

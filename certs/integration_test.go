@@ -20,7 +20,7 @@ const healing = 10 * time.Second
 
 // aLeaf lives as long as a busy machine needs: a CA has to be published for a twelfth of it before one is served by it,
 // and the last sixth of it is all the time that there is to serve another one.
-const aLeaf = 3 * LeastLeafDuration
+const aLeaf = 5 * LeastLeafDuration
 
 // seconds makes everything happen while a test waits.
 func seconds(ca, leaf time.Duration) func(*Options) {

@@ -56,7 +56,7 @@ func TestServerTakesAnotherPortWhenItsOwnIsTaken(t *testing.T) {
 		}
 		return []string{listenVariable + "=" + address, os.Args[0]}
 	})
-	if starts != 2 || got == taken.Addr().String() || !strings.HasPrefix(got, "127.0.0.1:") {
+	if starts < 2 || got == taken.Addr().String() || !strings.HasPrefix(got, "127.0.0.1:") {
 		t.Errorf("%d starts, and the address %s", starts, got)
 	}
 }
@@ -70,14 +70,14 @@ func TestServerIsNotTakenForWhoHasItsPort(t *testing.T) {
 	starts, first := 0, ""
 	got := Server(t, nil, "/usr/bin/env", func(address string) []string {
 		starts++
-		if starts > 1 {
+		if first != "" {
 			return []string{listenVariable + "=" + address, os.Args[0]}
 		}
-		first = address
 		taken, err := net.Listen("tcp", address)
-		if err != nil {
-			t.Fatal(err)
+		if err != nil { // Another program was faster; the next start is the first.
+			return []string{"false"}
 		}
+		first = address
 		t.Cleanup(func() { _ = taken.Close() })
 		go func() {
 			if conn, err := taken.Accept(); err == nil { // Somebody has looked.
@@ -87,7 +87,7 @@ func TestServerIsNotTakenForWhoHasItsPort(t *testing.T) {
 		}()
 		return []string{listenVariable + "=" + address, afterVariable + "=" + fifo, os.Args[0]}
 	})
-	if starts != 2 || got == first {
+	if starts < 2 || got == first {
 		t.Errorf("%d starts, and the address %s", starts, got)
 	}
 }

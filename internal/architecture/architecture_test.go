@@ -22,6 +22,7 @@ const module = "github.com/s3populator/s3populator"
 type program struct {
 	ImportPath string
 	Standard   bool
+	GoFiles    []string // Without those of tests.
 	Imports    []string // Without those of tests.
 	Deps       []string // All that is linked with it.
 }
@@ -33,7 +34,14 @@ type constraint struct {
 	forbidden func(path string) bool
 	// direct looks at the package's own imports only, not at what those import.
 	direct bool
-	why    string
+	// alone leaves out the packages below, which are judged as any other.
+	alone bool
+	why   string
+}
+
+// covers tells that a package is one of those that the promise is about.
+func (c constraint) covers(path string) bool {
+	return path == module+"/"+c.from || !c.alone && ours(c.from)(path)
 }
 
 var constraints = map[string]constraint{
@@ -81,6 +89,10 @@ var constraints = map[string]constraint{
 	"the ledger knows neither proof nor engine": {
 		from: "mover/ledger", direct: true, forbidden: roomsBut("plan", "fault", "wire"),
 		why: "it notes methods of comparison and knows none",
+	},
+	"the interface of engines knows neither an engine nor a volume": {
+		from: "mover/engine", direct: true, alone: true, forbidden: roomsBut("proof", "plan", "fault", "wire"),
+		why: "it says what is asked of any engine, and what its evidence proves",
 	},
 	"mc knows no volume, no proof and no other engine": {
 		from: "mover/engine/mc", direct: true, forbidden: roomsBut("engine", "source", "plan", "fault", "wire"),
@@ -132,6 +144,7 @@ var constraints = map[string]constraint{
 			module+"/populator/queue",
 			module+"/transfer/attempts",
 			module+"/transfer/claimusers",
+			module+"/transfer/retention",
 			module+"/transfer/template",
 		),
 		why: "it decides and builds; who has a client observes, acts and reports",
@@ -237,6 +250,9 @@ func TestImportsPointOneWay(t *testing.T) {
 	for name, c := range constraints {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if !slices.ContainsFunc(programs, func(p program) bool { return c.covers(p.ImportPath) }) {
+				t.Errorf("there is no package %s any more", c.from)
+			}
 			for _, bad := range violations(programs, c) {
 				t.Errorf("%s; %s", bad, c.why)
 			}
@@ -250,6 +266,8 @@ func TestConstraintsCanFail(t *testing.T) {
 		{ImportPath: module + "/mover", Imports: []string{"fmt", "a/b"}, Deps: []string{"fmt", "a/b", "k8s.io/api/core/v1"}},
 		{ImportPath: "a/b"},
 		{ImportPath: module + "/wire", Deps: []string{module + "/mover/plan"}},
+		{ImportPath: module + "/mover/engine", Imports: []string{module + "/mover/engine/mc"}},
+		{ImportPath: module + "/mover/engine/mc", Imports: []string{module + "/mover/plan"}},
 		{ImportPath: "k8s.io/api/core/v1"},
 		{ImportPath: "fmt", Standard: true},
 	}
@@ -263,7 +281,11 @@ func TestConstraintsCanFail(t *testing.T) {
 		"everything but what is allowed":         {constraint{from: "mover", forbidden: outside("a")}, 1},
 		"a package of the mover":                 {constraint{from: "wire", forbidden: roomsBut("wire")}, 1},
 		"a package of the mover that is allowed": {constraint{from: "wire", forbidden: roomsBut("plan")}, 0},
-		"a folder whose name only begins alike":  {constraint{from: "mov", forbidden: outside()}, 0},
+		"a package below, and not by itself":     {constraint{from: "mover/engine", forbidden: roomsBut(), direct: true}, 1},
+		"a package by itself, and none below": {
+			constraint{from: "mover/engine", forbidden: roomsBut("plan"), direct: true, alone: true}, 1,
+		},
+		"a folder whose name only begins alike": {constraint{from: "mov", forbidden: outside()}, 0},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -282,7 +304,7 @@ func violations(programs []program, c constraint) []string {
 	}
 	var found []string
 	for _, p := range programs {
-		if !ours(c.from)(p.ImportPath) {
+		if !c.covers(p.ImportPath) {
 			continue
 		}
 		reached := p.Deps
@@ -290,7 +312,7 @@ func violations(programs []program, c constraint) []string {
 			reached = p.Imports
 		}
 		for _, path := range reached {
-			if !standardOrOwn(standard, path, c.from) && c.forbidden(path) {
+			if !standardOrOwn(standard, path, c) && c.forbidden(path) {
 				found = append(found, p.ImportPath+" reaches "+path)
 			}
 		}
@@ -298,9 +320,9 @@ func violations(programs []program, c constraint) []string {
 	return found
 }
 
-// standardOrOwn excuses the standard library, except for package testing, and the folder itself.
-func standardOrOwn(standard map[string]bool, path, from string) bool {
-	return standard[path] && path != "testing" || ours(from)(path)
+// standardOrOwn excuses the standard library, except for package testing, and what the promise is about.
+func standardOrOwn(standard map[string]bool, path string, c constraint) bool {
+	return standard[path] && path != "testing" || c.covers(path)
 }
 
 // below judges paths that are one of the given ones or in their folder.
@@ -340,7 +362,7 @@ func either(a, b func(string) bool) func(string) bool {
 // list asks the go command about everything that is shipped.
 func list(t *testing.T) []program {
 	t.Helper()
-	args := []string{"list", "-e", "-deps", "-json=ImportPath,Standard,Imports,Deps"}
+	args := []string{"list", "-e", "-deps", "-json=ImportPath,Standard,GoFiles,Imports,Deps"}
 	for _, folder := range []string{
 		"api", "mover", "internal/moverpod", "populator", "transfer", "certs", "webhook", "cmd",
 	} {

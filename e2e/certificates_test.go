@@ -29,7 +29,7 @@ func TestCertificatesRotate(t *testing.T) {
 	s.Untouched = true
 	reviews := world.Reviews(t.Context(), s.Namespace)
 	defer reviews.End()
-	undo, err := world.ManagerArgs(t.Context(), "--ca-duration=45s", "--leaf-duration=15s")
+	undo, err := world.ManagerArgs(t.Context(), "--ca-duration=90s", "--leaf-duration=30s")
 	if undo != nil {
 		defer func() { // not a cleanup: those run after the test's context has ended
 			if err := undo(t.Context()); err != nil {

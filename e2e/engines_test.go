@@ -23,7 +23,8 @@ func TestEngines(t *testing.T) {
 	}{
 		{story.VersityGW, "", "Native"},
 		{story.VersityGW, "MC", "MC"},
-		{story.VersityGW, "Native", "Native"},
+		{story.VersityGWKept, "MC", "MC"},
+		{story.VersityGWKept, "Native", "Native"},
 		{story.MinIO, "MC", "MC"},
 		{story.MinIO, "Native", "Native"},
 	} {

@@ -39,10 +39,10 @@ func TestExportOfThousandsOfFiles(t *testing.T) {
 			t.Errorf("what %s reads differs (-volume +%s):\n%s", peer, peer, cmp.Diff(sums, got))
 		}
 	}
-	restored := s.Claim(story.Claim{Name: "restored", Source: "restore", Size: "1536Mi"})
 	s.Source("restore", bucket, func(source *v1alpha1.S3Source) {
 		source.Spec.Prefix, source.Spec.RestoreAttributes = "nightly/", true
 	})
+	restored := s.Claim(story.Claim{Name: "restored", Source: "restore", Size: "1536Mi"})
 	s.Bound(restored.Name)
 	if got := s.Output("after", restored.Name, "tree", story.MountPath); got != want {
 		t.Errorf("what was restored differs (-exported +restored):\n%s", cmp.Diff(want, got))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -181,6 +182,14 @@ func TestExportBySchedule(t *testing.T) {
 		return err
 	})
 	s.Kubectl("patch", "s3exportpolicy", "nightly", "--type", "merge", "-p", `{"spec":{"suspend":true}}`)
+	s.Await("the policy to be suspended", func() error { // After that no tick makes another export.
+		err := s.Find(p)
+		ready := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionReady)
+		if err == nil && (ready == nil || ready.Reason != string(v1alpha1.ReasonSuspended)) {
+			err = fmt.Errorf("its status is %+v", p.Status)
+		}
+		return err
+	})
 	if table := s.Kubectl("get", "s3exportpolicies"); !strings.Contains(table, "nightly") {
 		t.Errorf("kubectl prints %q", table)
 	}
@@ -190,6 +199,15 @@ func TestExportBySchedule(t *testing.T) {
 		found, err := exportsOf(s, own.Name)
 		if err == nil && len(found) == 0 {
 			err = errors.New("there is none")
+		}
+		return err
+	})
+	s.Kubectl("annotate", "pvc", own.Name, v1alpha1.AnnotationExportSchedule+"-")
+	s.Await("the schedule to end", func() error { // After that no tick makes another export.
+		now := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: own.Name}}
+		err := s.Find(now)
+		if tick, noted := now.Annotations[v1alpha1.AnnotationExportedTick]; err == nil && noted {
+			err = fmt.Errorf("the last tick is %s", tick)
 		}
 		return err
 	})

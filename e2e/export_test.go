@@ -22,10 +22,10 @@ func keptBelow(prefix string) func(*v1alpha1.S3Export) {
 // told of the exported volume.
 func comesBack(s *story.Story, bucket *story.Bucket, prefix, want string) {
 	s.T.Helper()
-	restored := s.Claim(story.Claim{Name: "restored", Source: "restore", Size: "256Mi"})
 	s.Source("restore", bucket, func(source *v1alpha1.S3Source) {
 		source.Spec.Prefix, source.Spec.RestoreAttributes = prefix, true
 	})
+	restored := s.Claim(story.Claim{Name: "restored", Source: "restore", Size: "256Mi"})
 	s.Bound(restored.Name)
 	if got := s.Output("after", restored.Name, "tree", story.MountPath); got != want {
 		s.T.Errorf("what was restored differs (-exported +restored):\n%s", cmp.Diff(want, got))
@@ -55,10 +55,10 @@ func TestExportRoundTrip(t *testing.T) {
 			if int64(len(files)) != e.Status.Objects || e.Status.Objects < 20 || e.Status.SentObjects != e.Status.Objects {
 				t.Errorf("%d objects are there; the status says %+v", len(files), e.Status)
 			}
-			restored := s.Claim(story.Claim{Name: "restored", Source: "restore", Size: "64Mi"})
 			s.Source("restore", bucket, func(source *v1alpha1.S3Source) {
 				source.Spec.Prefix, source.Spec.RestoreAttributes = e.Status.Prefix, true
 			})
+			restored := s.Claim(story.Claim{Name: "restored", Source: "restore", Size: "64Mi"})
 			s.Bound(restored.Name)
 			if got := s.Output("after", restored.Name, "tree", story.MountPath); got != want {
 				t.Errorf("what was restored differs (-exported +restored):\n%s", cmp.Diff(want, got))

@@ -15,20 +15,20 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
+	"github.com/s3populator/s3populator/e2e/cluster/rundir"
 	"github.com/s3populator/s3populator/e2e/story"
 )
 
 // ghost is a node whose machine was there once: its kubelet is played up to the moment at
 // which it falls silent. It offers what the real node offers, and only to who tolerates it.
 func ghost(s *story.Story) *corev1.Node {
-	found := &corev1.NodeList{}
 	s.T.Helper()
-	if err := world.Client.List(s.T.Context(), found); err != nil || len(found.Items) == 0 {
+	found := &corev1.Node{}
+	if err := world.Client.Get(s.T.Context(), client.ObjectKey{Name: rundir.NodeName}, found); err != nil {
 		s.T.Fatalf("find the real node: %v", err)
 	}
-	labels := map[string]string{"e2e/ghost": s.Namespace}
-	maps.Copy(labels, found.Items[0].Labels)
-	labels[corev1.LabelHostname] = s.Namespace
+	labels := maps.Clone(found.Labels)
+	labels["e2e/ghost"], labels[corev1.LabelHostname] = s.Namespace, s.Namespace
 	node := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: s.Namespace, Labels: labels},
 		Spec:       corev1.NodeSpec{Taints: []corev1.Taint{{Key: "e2e/ghost", Effect: corev1.TaintEffectNoSchedule}}},

@@ -117,7 +117,7 @@ var samples = map[string]sample{
 	"mover.yaml": {
 		keys: story.Small("", 4), want: prefixed(""), claim: &story.Claim{Source: "shared"},
 		given: func(s *story.Story, _ *story.Bucket, _ *story.Site) {
-			class := &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "batch"}, Value: -10}
+			class := &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "batch"}} // A lower one is preempted.
 			s.Create(class)
 			s.T.Cleanup(func() { s.Remove(class) })
 		},

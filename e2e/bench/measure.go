@@ -78,6 +78,22 @@ func (b *bench) leftovers(ctx context.Context, namespace string) (int, error) {
 	return len(pods.Items) + len(claims.Items), err
 }
 
+// settled waits for the rest of a measurement, and in the short form until nothing is left; there it says what is, if
+// that does not go.
+func (b *bench) settled(ctx context.Context, namespace string) (left int, err error) {
+	if err := sleep(ctx, b.form.rest); err != nil {
+		return 0, err
+	}
+	if b.form.prefix == "" {
+		return b.leftovers(ctx, namespace)
+	}
+	err = poll(ctx, "the primes to go", func() (bool, error) {
+		left, err = b.leftovers(ctx, namespace)
+		return left == 0, err
+	})
+	return left, err
+}
+
 // profilePort is where the manager serves profiles while they are asked for.
 const profilePort = "6060"
 

@@ -38,10 +38,7 @@ func (b *bench) populate(ctx context.Context, namespace string, n int, detailed 
 	}
 	fmt.Fprintf(b.out, "  movers ended after %.1f s, Bound after %.1f s\n", m.ended, m.done)
 	if detailed {
-		if err := sleep(ctx, b.form.rest); err != nil {
-			return m, err
-		}
-		if m.leftovers, err = b.leftovers(ctx, namespace); err != nil {
+		if m.leftovers, err = b.settled(ctx, namespace); err != nil {
 			return m, err
 		}
 		if m.requests, err = meter.read(n); err != nil {

@@ -8,7 +8,7 @@ import (
 	"io"
 )
 
-// runShort takes all ways on one node.
+// runShort takes all ways on one node. Nothing was started on it before, so that a mover may be told of that waits.
 func runShort(ctx context.Context, out io.Writer, env figures) error {
 	f := figures{}
 	a, err := measureLoad(ctx, short.load)
@@ -28,6 +28,10 @@ func runShort(ctx context.Context, out io.Writer, env figures) error {
 		expectedOfSimulation(short),
 		expectedOfTenants(short),
 		expectedOfAdmission(),
+		map[string]span{
+			"warnings": {0, float64(2 * (short.singles + short.pairs*short.claims + short.few + short.many))},
+			"p99_ms":   {0.01, 60000},
+		},
 	)
 	return finish(out, short, []figures{env, f}, want, err)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -69,11 +70,26 @@ func (m *managers) well() error {
 }
 
 // endedEarly is a replica that was deleted while it started. Before it listens to signals, Go ends
-// the first process of a container with 2 (a panic, too, but that is in its log); and of a container
+// the first process of a container with 2 (a panic, too, but that is in its log); before Go itself does, the
+// kernel drops a signal to that process, which is killed when its grace period is over; and of a container
 // that was never there the kubelet says ContainerStatusUnknown.
 func endedEarly(p *corev1.Pod, t *corev1.ContainerStateTerminated) bool {
-	const signalled, never = 2, "ContainerStatusUnknown"
-	return p.DeletionTimestamp != nil && (t.ExitCode == signalled || t.Reason == never)
+	const signalled, killed, never = 2, 128 + 9, "ContainerStatusUnknown"
+	if p.DeletionTimestamp == nil {
+		return false
+	}
+	return t.ExitCode == signalled || t.Reason == never || t.ExitCode == killed && toldAtStart(p, t)
+}
+
+// toldAtStart tells that a pod was deleted before its container had run for longer than the second that the times of
+// both are cut to.
+func toldAtStart(p *corev1.Pod, t *corev1.ContainerStateTerminated) bool {
+	grace := p.DeletionGracePeriodSeconds
+	if grace == nil {
+		return false
+	}
+	told := p.DeletionTimestamp.Add(-time.Duration(*grace) * time.Second)
+	return told.Sub(t.StartedAt.Time) <= time.Second
 }
 
 // panics looks for them in the logs of all managers.

@@ -23,13 +23,16 @@ const (
 	MinIO        Server = "minio"
 	VersityGWTLS Server = "versitygw-tls"
 	MinIOTLS     Server = "minio-tls"
+	// VersityGWKept keeps connections. It is for stories that export nothing, see node.S3Options.
+	VersityGWKept Server = "versitygw-kept"
 )
 
 var serverOptions = map[Server]node.S3Options{
-	VersityGW:    {Kind: node.VersityGW},
-	MinIO:        {Kind: node.MinIO},
-	VersityGWTLS: {Kind: node.VersityGW, TLS: &node.TLSOptions{}},
-	MinIOTLS:     {Kind: node.MinIO, TLS: &node.TLSOptions{}},
+	VersityGW:     {Kind: node.VersityGW},
+	VersityGWKept: {Kind: node.VersityGW, KeepAlive: true},
+	MinIO:         {Kind: node.MinIO},
+	VersityGWTLS:  {Kind: node.VersityGW, TLS: &node.TLSOptions{}},
+	MinIOTLS:      {Kind: node.MinIO, TLS: &node.TLSOptions{}},
 }
 
 // Server returns a server that is up.

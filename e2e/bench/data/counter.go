@@ -19,6 +19,8 @@ type counter struct {
 
 	sent    atomic.Int64
 	reached chan struct{} // Closed once the limit is.
+	// release lets go on what is held from then on: whoever is to be killed at the limit gets no further.
+	release func()
 }
 
 func startCounter(s *server, limit int64) (*counter, error) {
@@ -26,7 +28,8 @@ func startCounter(s *server, limit int64) (*counter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse the server's address: %w", err)
 	}
-	c := &counter{reached: make(chan struct{})}
+	released := make(chan struct{})
+	c := &counter{reached: make(chan struct{}), release: sync.OnceFunc(func() { close(released) })}
 	var once sync.Once
 	forward := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -41,6 +44,7 @@ func startCounter(s *server, limit int64) (*counter, error) {
 			w = &countingWriter{ResponseWriter: w, count: func(n int) {
 				if c.sent.Add(int64(n)) >= limit {
 					once.Do(func() { close(c.reached) })
+					<-released
 				}
 			}}
 		}

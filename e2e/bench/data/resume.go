@@ -108,6 +108,7 @@ func (b *bench) killAt(ctx context.Context, r *resumption, j job, percent int) (
 		return k, err
 	}
 	defer proxy.Close()
+	defer proxy.release() // Before that: it waits for what is held.
 	j.server = &server{address: strings.TrimPrefix(proxy.URL, "http://"), root: j.server.root}
 	parent, err := targetDir(b.cache, onMemory, j.objects)
 	if err != nil {
@@ -122,7 +123,7 @@ func (b *bench) killAt(ctx context.Context, r *resumption, j job, percent int) (
 	if err := os.Mkdir(j.target, 0o755); err != nil {
 		return k, err
 	}
-	if err := b.killFirst(ctx, r, j, base, proxy.reached); err != nil {
+	if err := b.killFirst(ctx, r, j, base, proxy); err != nil {
 		return k, err
 	}
 	j.scratch = filepath.Join(base, "second")
@@ -140,7 +141,7 @@ func (b *bench) killAt(ctx context.Context, r *resumption, j job, percent int) (
 
 // killFirst is the mover that does not end. The first of all also finds out which engine
 // there is.
-func (b *bench) killFirst(ctx context.Context, r *resumption, j job, base string, reached <-chan struct{}) error {
+func (b *bench) killFirst(ctx context.Context, r *resumption, j job, base string, proxy *counter) error {
 	engines := []string{r.Engine}
 	if r.Engine == "" {
 		engines = []string{"Native", wire.EngineMC}
@@ -157,8 +158,9 @@ func (b *bench) killFirst(ctx context.Context, r *resumption, j job, base string
 		go func() {
 			defer close(killed)
 			select {
-			case <-reached:
+			case <-proxy.reached:
 				_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
+				proxy.release()
 			case <-ended:
 			}
 		}()

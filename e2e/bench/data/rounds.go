@@ -10,8 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 )
 
 // result is what one set measured on one kind of target.
@@ -80,18 +78,15 @@ func (b *bench) run(ctx context.Context, row *row, j job, target string) (err er
 		return nil
 	}
 	t := toolNamed(row.Tool)
-	parent, err := targetDir(b.cache, target, j.objects)
-	if err != nil {
-		return err
-	}
 	if j.scratch, err = os.MkdirTemp(memory, "bench-scratch-"); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(j.scratch)) }()
-	if j.target, err = os.MkdirTemp(parent, "bench-target-"); err != nil {
+	var remove func() error
+	if j.target, remove, err = fresh(ctx, b.cache, target, j.objects); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(j.target)) }()
+	defer func() { err = errors.Join(err, remove()) }()
 	cmd, err := t.command(ctx, j)
 	if err != nil {
 		return err
@@ -125,38 +120,6 @@ func toolNamed(name string) tool {
 		}
 	}
 	return tool{}
-}
-
-// Kinds of targets.
-const (
-	onMemory = "tmpfs"
-	onDisk   = "disk"
-)
-
-// memory is a tmpfs on every Linux.
-const memory = "/dev/shm"
-
-// targetDir is where targets of a kind are made; there is room for the objects.
-func targetDir(cache, target string, objects []object) (string, error) {
-	dir := memory
-	if target == onDisk {
-		dir = filepath.Join(cache, "bench-data")
-	}
-	var stat unix.Statfs_t
-	if err := unix.Statfs(dir, &stat); err != nil {
-		return "", fmt.Errorf("look at %s: %w", dir, err)
-	}
-	if target == onMemory && stat.Type != unix.TMPFS_MAGIC {
-		return "", fmt.Errorf("%s is no tmpfs", dir)
-	}
-	need := int64(64 << 20)
-	for _, o := range objects {
-		need += o.Size + stat.Bsize
-	}
-	if have := int64(stat.Bavail) * stat.Bsize; have < need {
-		return "", fmt.Errorf("%s has %d MB, and %d MB are needed", dir, have/1e6, need/1e6)
-	}
-	return dir, nil
 }
 
 // warm reads all files, so that the server finds them in memory whoever asks first.

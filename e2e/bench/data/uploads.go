@@ -127,16 +127,12 @@ func (b *bench) measureUploads(ctx context.Context, s set, target string) (*resu
 		r.Rows = append(r.Rows, row{Tool: t.name})
 	}
 	j := job{binaries: b.binaries, target: dir, objects: objects}
-	parent, err := targetDir(b.cache, target, objects)
-	if err != nil {
-		return nil, err
-	}
 	for round := range b.rounds {
 		if err := warm(dir); err != nil {
 			return nil, fmt.Errorf("read the files: %w", err)
 		}
 		for i, t := range uploaders {
-			if err := b.upload(ctx, &r.Rows[i], t, place{s.server, parent}, j); err != nil {
+			if err := b.upload(ctx, &r.Rows[i], t, place{s.server, target}, j); err != nil {
 				return nil, fmt.Errorf("%s, round %d: %w", s.name, round+1, err)
 			}
 		}
@@ -148,7 +144,7 @@ func (b *bench) measureUploads(ctx context.Context, s set, target string) (*resu
 // place is where a server is started.
 type place struct {
 	kind   serverKind
-	parent string // The directory of its files.
+	target string // The kind of that of its files.
 }
 
 // emptyServer starts a server with an empty bucket.
@@ -177,11 +173,11 @@ func (b *bench) upload(ctx context.Context, row *row, t tool, at place, j job) (
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(j.scratch)) }()
-	home, err := os.MkdirTemp(at.parent, "bench-server-")
+	home, remove, err := fresh(ctx, b.cache, at.target, j.objects)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(home)) }()
+	defer func() { err = errors.Join(err, remove()) }()
 	root := filepath.Join(home, "data")
 	if j.server, err = b.emptyServer(ctx, at.kind, root); err != nil {
 		return err

@@ -132,7 +132,7 @@ func testS3(t *testing.T, c cluster, options node.S3Options) {
 		c.probe(t, "", "tcp", host)
 		return
 	}
-	url, err := client.PresignedGetObject(t.Context(), "bucket", "a/key", time.Minute, nil)
+	url, err := client.PresignedGetObject(t.Context(), "bucket", "a/key", time.Hour, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

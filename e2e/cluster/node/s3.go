@@ -37,6 +37,9 @@ type S3Options struct {
 	// Env is further environment of the server. With any, MinIO also logs what it says when
 	// it starts.
 	Env []string
+	// KeepAlive has VersityGW keep connections, as MinIO always does. It is not for movers that export: VersityGW
+	// leaves the end of an empty upload unread and takes it for the next request of the connection.
+	KeepAlive bool
 	// Trust are authorities in PEM, beside the public ones, that MinIO trusts as a client.
 	Trust []byte
 }
@@ -58,8 +61,9 @@ type S3Server struct {
 	Port      int
 	Log       string // file of what it prints
 
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
+	keepAlive bool // Of VersityGW, see S3Options.
+	cmd       *exec.Cmd
+	done      chan struct{} // closed when it has ended
 }
 
 // startS3Deadline is generous: the servers need about one second.
@@ -94,7 +98,7 @@ func (s *S3Server) Client(n *Node) *http.Client { return &http.Client{Transport:
 
 // Transport is the part of Client that S3 libraries take.
 func (s *S3Server) Transport(n *Node) *http.Transport {
-	t := &http.Transport{DialContext: n.Dial, MaxIdleConnsPerHost: 16}
+	t := &http.Transport{DialContext: n.Dial, MaxIdleConnsPerHost: 16, DisableKeepAlives: s.keepAlive}
 	if s.CABundle != nil {
 		pool := x509.NewCertPool()
 		pool.AppendCertsFromPEM(s.CABundle)

@@ -23,7 +23,9 @@ func (n *Node) newS3(ctx context.Context, options S3Options) (*S3Server, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &S3Server{Dir: filepath.Join(root, "data"), Port: options.Port, done: make(chan struct{})}
+	s := &S3Server{
+		Dir: filepath.Join(root, "data"), Port: options.Port, keepAlive: options.KeepAlive, done: make(chan struct{}),
+	}
 	for _, dir := range []string{s.Dir, filepath.Join(root, "certs", "CAs"), filepath.Join(root, "config")} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, err

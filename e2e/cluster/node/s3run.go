@@ -65,6 +65,9 @@ func (s *S3Server) command(options S3Options) (env, args []string) {
 	}
 	env = []string{"ROOT_ACCESS_KEY=" + s.AccessKey, "ROOT_SECRET_KEY=" + s.SecretKey}
 	args = []string{"--port", address, "--virtual-domain", rundir.S3Domain, "--iam-dir", filepath.Join(root, "config")}
+	if options.KeepAlive {
+		args = append(args, "--keep-alive")
+	}
 	if options.TLS != nil {
 		args = append(args, "--cert", filepath.Join(certs, "public.crt"), "--key", filepath.Join(certs, "private.key"))
 	}

@@ -83,7 +83,7 @@ func TestSelectorChangedWhileRunning(t *testing.T) {
 	bucket := s.Bucket(story.MinIO).Put(slowObjects("", 1))
 	source := s.Source("source", bucket, slowed("256Ki"))
 	claim := s.Claim(story.Claim{Source: "source"})
-	s.Mover(claim, "mc")
+	s.Filling(claim)
 	story.Update(s, source, func(o *v1alpha1.S3Source) {
 		o.Spec.ClaimSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "other"}}
 		o.Spec.Sizing.OveragePercent = new(int32(50))

@@ -37,6 +37,19 @@ func (s *Story) Mover(claim *corev1.PersistentVolumeClaim, process string) *core
 	return pod
 }
 
+// Filling waits until the manager knows that the mover of a claim runs, too: the kubelet tells of a container a second or
+// two after its processes are there, and a pod that has not started by what the manager knows may be made anew.
+func (s *Story) Filling(claim *corev1.PersistentVolumeClaim) {
+	s.T.Helper()
+	s.Await(fmt.Sprintf("the S3Import of claim %s to be Running", claim.Name), func() error {
+		told := s.World.Seen.Imports(claim.Namespace, claim.Name)
+		if slices.ContainsFunc(told, func(st v1alpha1.S3ImportStatus) bool { return st.Phase == v1alpha1.ImportRunning }) {
+			return nil
+		}
+		return fmt.Errorf("it was not, in %d states", len(told))
+	})
+}
+
 // ProgressOf is what a mover has told so far.
 func (s *Story) ProgressOf(mover *corev1.Pod) (p wire.Snapshot) {
 	s.T.Helper()

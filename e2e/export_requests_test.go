@@ -154,8 +154,10 @@ func TestExportBySchedule(t *testing.T) {
 	}
 	own := s.Claim(story.Claim{Name: "own", Annotations: map[string]string{
 		v1alpha1.AnnotationExportTo: "s3://" + bucket.Name, v1alpha1.AnnotationExportEndpoint: bucket.Server.Endpoint,
-		v1alpha1.AnnotationExportSecret: "s3-writer", v1alpha1.AnnotationExportSchedule: "* * * * *",
+		v1alpha1.AnnotationExportSecret: "s3-writer",
 	}})
+	s.WaitForPhase(own, corev1.ClaimBound) // An export of a tick before that would warn.
+	s.Kubectl("annotate", "pvc", own.Name, v1alpha1.AnnotationExportSchedule+"=* * * * *")
 	apply(s, story.Site{Bucket: bucket}, []string{"export-policy.yaml"})
 	p := &v1alpha1.S3ExportPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: "nightly"}}
 	story.Update(s, p, func(p *v1alpha1.S3ExportPolicy) { p.Spec.Schedule = "* * * * *" })

@@ -98,6 +98,8 @@ func TestExportByAnnotation(t *testing.T) {
 		s.Keys(secret, "access_key", "secret_key", bucket)
 	}
 	apply(s, story.Site{Bucket: bucket}, []string{"quickstart.yaml", "export-annotated.yaml"})
+	// At midnight it would begin an export that nobody counts on here.
+	s.Kubectl("annotate", "pvc", "notebooks", v1alpha1.AnnotationExportSchedule+"-")
 	claim, _ := s.Bound("notebooks")
 	s.Bound("imagenet")
 	s.Grant("claimer", "persistentvolumeclaims", "persistentvolumeclaims/status", "pods")

@@ -25,7 +25,8 @@ func TestCertManagerComponent(t *testing.T) {
 	annotated := story.Claim{Name: "filled", Annotations: map[string]string{v1alpha1.AnnotationSource: "source"}}
 	reviewed := func() error { return world.Client.Create(t.Context(), s.NewClaim(annotated), client.DryRunAll) }
 
-	s.Shell("kubectl apply --server-side --filename " + s.CertManagerCRDs())
+	s.Shell("kubectl apply --server-side --filename " + s.CertManagerCRDs() +
+		"\nkubectl wait --for=condition=Established --timeout=5m --filename " + s.CertManagerCRDs())
 	first := s.Serving()
 	undo := s.Overlay("components: [MANIFESTS/components/cert-manager]")
 	defer func() { // Not a cleanup: those run after the test's context has ended.

@@ -23,6 +23,7 @@ func TestCertificateOfCertManager(t *testing.T) {
 	bucket := s.Bucket(story.VersityGW).Put(story.Small("", 4))
 	s.Source("source", bucket)
 	kubectl(t, "apply", "--server-side", "--filename", s.CertManagerCRDs())
+	kubectl(t, "wait", "--for=condition=Established", "--timeout="+patience, "--filename", s.CertManagerCRDs())
 	pem := s.Serving()
 	defer func() {
 		helm(t, "upgrade", "--reset-values")

@@ -184,11 +184,14 @@ func (s *Story) Shrink(set *appsv1.StatefulSet, replicas int32) {
 }
 
 // ReadAgain hands a volume that was released to a claim without a source, as an administrator does
-// to get at what it holds, and asserts that nothing is lost. The volume goes with that claim.
+// to get at what it holds, and asserts that nothing is lost. The volume goes with that claim. It is never free: other
+// stories have claims of its class, and one of them would get it.
 func (s *Story) ReadAgain(volume *corev1.PersistentVolume, want Content) {
 	s.T.Helper()
-	Update(s, volume, func(v *corev1.PersistentVolume) { v.Spec.ClaimRef = nil })
 	claim := s.NewClaim(Claim{Name: "again-" + volume.Spec.StorageClassName, Class: volume.Spec.StorageClassName})
+	Update(s, volume, func(v *corev1.PersistentVolume) {
+		v.Spec.ClaimRef = &corev1.ObjectReference{Namespace: claim.Namespace, Name: claim.Name}
+	})
 	claim.Spec.VolumeName = volume.Name
 	s.Create(claim)
 	s.AssertContent(s.Reader(claim), want)

@@ -247,7 +247,8 @@ func TestRestoredWithItsVolume(t *testing.T) {
 	s := story.Begin(t, world)
 	bucket := s.Bucket(story.MinIO).Put(story.Small("", 3))
 	s.Source("source", bucket)
-	first := s.Claim(story.Claim{Name: "first", Source: "source", Class: story.ImmediateRetain})
+	own := s.Class(corev1.PersistentVolumeReclaimRetain, nil) // While the volume is free, claims of others would get it.
+	first := s.Claim(story.Claim{Name: "first", Source: "source", Class: own})
 	backup := bucket.Under("")
 	_, volume := s.Populated(first, backup)
 	s.Delete(first)
@@ -259,7 +260,7 @@ func TestRestoredWithItsVolume(t *testing.T) {
 		story.Claim{
 			Name:        "restored",
 			Source:      "source",
-			Class:       story.ImmediateRetain,
+			Class:       own,
 			Annotations: map[string]string{v1alpha1.AnnotationSource: "source"},
 		},
 	)

@@ -159,6 +159,8 @@ func TestToldEvents(t *testing.T) {
 		"job":   "Job x cannot start yet: see `kubectl describe job x`",
 		"full":  "Pod x cannot start yet: Unschedulable: 0/1 nodes are available: 1 Insufficient cpu.",
 		"late":  "Pod x cannot start yet: FailedMount: failed to sync configmap cache: timed out waiting for the condition",
+		"consumer": "Pod x, for which the volume is made, cannot be scheduled yet: Unschedulable: 0/1 nodes are available: " +
+			"1 Insufficient cpu.",
 	} {
 		slow := event(uid, "Warning", "MoverPending", 7)
 		slow.Message = message

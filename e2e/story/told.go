@@ -112,7 +112,8 @@ func (t told) slow() bool {
 		return says("is not bound yet; does CSI driver") // Nobody has said more of it.
 	}
 	starts := strings.HasSuffix(t.reason, "Pending") || t.reason == string(v1alpha1.ReasonPruneHeld)
-	return starts && says(" cannot start") && slices.ContainsFunc(busy, says)
+	late := says(" cannot start") || says(" cannot be scheduled yet") // The latter is said of a consumer.
+	return starts && late && slices.ContainsFunc(busy, says)
 }
 
 // untold are the warnings that a story provokes and that never came.

@@ -19,7 +19,6 @@ import (
 func TestMoverEvicted(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
-	s.Warnings = []string{"Interrupted"}
 	const objects, size = 32, 512 * story.KiB
 	data := map[string][]byte{}
 	for i := range objects {
@@ -31,8 +30,7 @@ func TestMoverEvicted(t *testing.T) {
 	claim := s.Claim(story.Claim{Source: "source"})
 	mover := s.Mover(claim, "mc")
 	done := s.Moved(mover, objects*size/3)
-	s.Evict(mover)
-	s.Gone(mover)
+	s.Interrupt(mover)
 	before := proxy.Fetched()
 	s.Populated(claim, bucket.Under(""))
 	s.FetchedTheRest(claim, proxy.Fetched()-before, done, objects*size)

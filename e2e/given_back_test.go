@@ -180,7 +180,6 @@ func TestClaimThatLooksLikeAPrime(t *testing.T) {
 func TestNextMoverWaitsForTheDetachment(t *testing.T) {
 	t.Parallel()
 	s := story.Begin(t, world)
-	s.Warnings = []string{"Interrupted"}
 	bucket := s.Bucket(story.MinIO).Put(map[string][]byte{"one.bin": story.Bytes(1, 4*story.MiB)})
 	s.Source("source", bucket, slowed("128Ki"))
 	claim := s.Claim(story.Claim{Source: "source"})
@@ -194,7 +193,7 @@ func TestNextMoverWaitsForTheDetachment(t *testing.T) {
 		},
 	}
 	s.Create(attachment)
-	s.Evict(mover)
+	s.Interrupt(mover)
 	s.WaitForCondition(claim.Name, string(v1alpha1.ReasonVolumeAttached), attachment.Name)
 	s.Remove(attachment)
 	s.Populated(claim, bucket.Under(""))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -112,6 +113,21 @@ func (s *Story) Evict(pod *corev1.Pod) {
 	s.must("evict "+pod.Name, s.World.Client.SubResource("eviction").Create(s.T.Context(), pod, &policyv1.Eviction{
 		ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace},
 	}))
+}
+
+// Interrupt evicts a mover and waits until it is gone. The claim then warns of that, unless the mover took so long to
+// end that the next one may start at once: it waits 10 s from when the manager saw the eviction.
+func (s *Story) Interrupt(mover *corev1.Pod) {
+	s.T.Helper()
+	const soon = 7 * time.Second // Less than the 10 s, for what the manager sees later than the story.
+	began := time.Now()
+	s.Evict(mover)
+	s.Gone(mover)
+	if time.Since(began) < soon {
+		s.Warnings = append(s.Warnings, "Interrupted")
+	} else {
+		s.MayWarn = append(s.MayWarn, "Interrupted")
+	}
 }
 
 // Scale changes how many replicas a StatefulSet has.

@@ -5,11 +5,14 @@
 package e2e
 
 import (
+	"errors"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
 	"github.com/s3populator/s3populator/e2e/story"
@@ -31,6 +34,15 @@ func TestImportsForbidden(t *testing.T) {
 	}
 	s.Create(quota)
 	s.QuotaCounts(quota)
+	s.Await("an S3Import to be refused", func() error { // Admission learns of the count a moment after it is there.
+		asked := &v1alpha1.S3Import{ObjectMeta: metav1.ObjectMeta{Name: "asked", Namespace: s.Namespace}}
+		asked.Spec.ClaimName, asked.Spec.SourceName = "asked", "source"
+		err := world.Client.Create(t.Context(), asked, client.DryRunAll)
+		if err == nil || !strings.Contains(err.Error(), "exceeded quota") {
+			return errors.Join(errors.New("it is not"), err)
+		}
+		return nil
+	})
 	claim, _ := s.Bound(s.Claim(story.Claim{Source: "source"}).Name)
 	s.AssertContent(s.Reader(claim), bucket.Under(""))
 	s.NothingMade(claim)

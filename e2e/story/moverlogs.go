@@ -16,6 +16,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/s3populator/s3populator/api/v1alpha1"
@@ -70,9 +71,16 @@ func ran(state corev1.ContainerState) bool {
 	return state.Running != nil || state.Terminated != nil && !state.Terminated.StartedAt.IsZero()
 }
 
-// reader opens the log of a container.
+// reader opens the log of a container. It is asked for by the name of its pod, which the next mover of a claim has too.
 func (m *podLogs) reader(ctx context.Context, pod *corev1.Pod, container string) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) {
+		now, err := m.kube.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
+		switch {
+		case err != nil:
+			return nil, err
+		case now.UID != pod.UID:
+			return nil, apierrors.NewNotFound(corev1.Resource("pods"), pod.Name)
+		}
 		options := &corev1.PodLogOptions{Container: container, Follow: true}
 		return m.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, options).Stream(ctx)
 	}

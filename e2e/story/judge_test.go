@@ -159,6 +159,10 @@ func TestToldEvents(t *testing.T) {
 		"job":   "Job x cannot start yet: see `kubectl describe job x`",
 		"full":  "Pod x cannot start yet: Unschedulable: 0/1 nodes are available: 1 Insufficient cpu.",
 		"late":  "Pod x cannot start yet: FailedMount: failed to sync configmap cache: timed out waiting for the condition",
+		"unread": "Pod x cannot start yet: FailedMount: Unable to attach or mount volumes: error processing PVC n/y: " +
+			"failed to fetch PVC from API server: no relationship found between node 'node' and this object",
+		"unseen": "Pod x cannot start yet: FailedScheduling: 0/1 nodes are available: " +
+			"pod has unbound immediate PersistentVolumeClaims.",
 		"consumer": "Pod x, for which the volume is made, cannot be scheduled yet: Unschedulable: 0/1 nodes are available: " +
 			"1 Insufficient cpu.",
 	} {

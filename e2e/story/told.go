@@ -98,10 +98,13 @@ func judgeTold(all map[types.UID]told, namespace string, provoked []string) (wro
 }
 
 // busy is what is said of a pod that starts late on a machine which is busy with other stories: nobody reports any
-// trouble, or the pods of the others leave no room on the one node, or the kubelet waits for what it has asked for.
+// trouble, or the pods of the others leave no room on the one node, or the kubelet waits for what it has asked for. The
+// last two are of a first try: the API server had not seen yet that the node may read the claim of the pod, after which
+// the kubelet rests for 10 to 15 s, or the scheduler that it was bound, before which no mover is made.
 var busy = []string{
 	": see `kubectl describe ", "Insufficient cpu", "Insufficient memory",
 	"timed out waiting for the condition", "context deadline exceeded",
+	"no relationship found between node ", "pod has unbound immediate PersistentVolumeClaims",
 }
 
 // slow tells of a pod, or of a temporary claim, that was not there in time only because the machine is busy, which is

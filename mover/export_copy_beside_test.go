@@ -41,6 +41,10 @@ func isMark(r *http.Request) bool {
 		strings.HasSuffix(keyOf(r), ".asked.json")
 }
 
+// pauseToWait is for a mover that has to wait for copies, 60 of these. It does not wait where to leave a mark and to
+// read it took twice as long, and the second that S3 tells has changed meanwhile. A busy machine takes 120 ms for that.
+const pauseToWait = 25 * time.Millisecond
+
 func isManifestOfRun2(r *http.Request) bool {
 	return r.Method == http.MethodPut && keyOf(r) == "runs/2/"+manifest.Key
 }
@@ -106,7 +110,7 @@ func completeBesideCopies(t *testing.T, s *s3server, isKilled bool) {
 	})
 	b = copiedAgain(t, s, p, []byte("before"))
 	lost = b.another(atEnd.URL)
-	lost.hears = arrive
+	lost.hears, lost.options.RoundPause = arrive, pauseToWait
 	if r := b.runContext(interrupted); r.Reason != wire.Interrupted || late.Load() == nil {
 		t.Errorf("the report is %+v, want %s while a copy is made", r, wire.Interrupted)
 	}
@@ -119,7 +123,7 @@ func completeBesideCopies(t *testing.T, s *s3server, isKilled bool) {
 		t.Errorf("the report of the lost mover is %+v, want %s beside a manifest", r, want)
 	}
 	last := b.another(s.endpoint)
-	last.request.Attempt, last.hears = 3, arrive
+	last.request.Attempt, last.hears, last.options.RoundPause = 3, arrive, pauseToWait
 	if r := last.mustBeDone(last.run()); !isArrived.Load() || r.SentObjects != 1 {
 		t.Errorf("the report is %+v, want a file that was sent again; the copy has come: %t", r, isArrived.Load())
 	}
@@ -201,10 +205,11 @@ func TestAShardOfACompleteRunLeavesMarks(t *testing.T) {
 				arrives(t, s, late.Load())
 			}
 		}
+		b.options.RoundPause = pauseToWait
 		if r := b.finishShards(); r.Reason != wire.VerificationFailed || !isArrived {
 			t.Errorf("the report is %+v, want %s; the copy has come: %t", r, wire.VerificationFailed, isArrived)
 		}
-		b.hears, b.request.Attempt = nil, 2
+		b.hears, b.options.RoundPause, b.request.Attempt = nil, time.Millisecond, 2
 		b.request.Export.Step, b.request.Export.Plan = "", ""
 		b.mustBeDone(b.run())
 		info, err := s.client.StatObject(t.Context(), testBucket, key, minio.StatObjectOptions{})
@@ -246,6 +251,7 @@ func TestACopyOfARunThatIsGivenUp(t *testing.T) {
 				isArrived = arrives(t, s, late.Load()) == http.StatusOK
 			}
 		}
+		b.options.RoundPause = pauseToWait
 		b.mustBeDone(b.run())
 		if !isArrived {
 			t.Error("it has not waited for the copy")

@@ -44,7 +44,9 @@ command -v apt-get >/dev/null || cannot "there is no apt-get"
 [ "$(id -u)" = 0 ] || cannot "only root can install packages"
 echo "installing the Debian packages this machine lacks: ${missing[*]}" >&2
 export DEBIAN_FRONTEND=noninteractive
+# A mirror that fails once is asked again, and who else installs something is waited for.
+patient=(-o Acquire::Retries=5 -o DPkg::Lock::Timeout=600)
 exec 9>"$apt_lock"
 flock 9
-apt-get update -qq >&2 || cannot "apt-get update failed"
-apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 || cannot "apt-get install failed"
+apt-get "${patient[@]}" update -qq >&2 || cannot "apt-get update failed"
+apt-get "${patient[@]}" install -y -qq --no-install-recommends "${missing[@]}" >&2 || cannot "apt-get install failed"

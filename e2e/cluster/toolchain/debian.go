@@ -36,6 +36,9 @@ var systemFiles = []systemFile{
 // aptLock lets one apt-get run at a time; hack/debian.sh takes it, too.
 const aptLock = "/run/lock/s3populator-apt"
 
+// patient has a mirror that fails once asked again, and whoever else installs something waited for.
+var patient = []string{"-o", "Acquire::Retries=5", "-o", "DPkg::Lock::Timeout=600"}
+
 // EnsureSystem installs the Debian packages that the node lacks, naming them
 // first. It changes nothing when all are there.
 func EnsureSystem(ctx context.Context, log io.Writer) error {
@@ -51,7 +54,7 @@ func EnsureSystem(ctx context.Context, log io.Writer) error {
 	fmt.Fprintf(log, "installing the Debian packages this machine lacks: %s\n", strings.Join(missing, " "))
 	install := append([]string{"install", "-y", "--no-install-recommends"}, missing...)
 	for _, args := range [][]string{{"update"}, install} {
-		cmd := exec.CommandContext(ctx, "apt-get", args...)
+		cmd := exec.CommandContext(ctx, "apt-get", append(slices.Clip(patient), args...)...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out

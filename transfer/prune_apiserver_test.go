@@ -28,6 +28,7 @@ func TestPruneData(t *testing.T) {
 	p := hourly()
 	p.Spec.Keep, p.Spec.PruneData = 1, true
 	w.create(t, p)
+	w.clock.Store(p.CreationTimestamp.Unix()) // Ticks before it do not count, and an hour may have begun since.
 	w.manager(t)
 	w.manager(t)
 	for n := 1; n <= 3; n++ {

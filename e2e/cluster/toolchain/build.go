@@ -52,15 +52,21 @@ func (c *Cache) build(ctx context.Context, module, dir string, batch []Tool) err
 // goBuild runs the go command in folder. The caller's GOFLAGS and workspace
 // must not leak into a build whose key does not know of them.
 func (c *Cache) goBuild(ctx context.Context, folder string, args []string) error {
-	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build"}, buildFlags...), args...)...)
-	cmd.Dir = folder
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOOS=linux", "GOARCH="+c.Arch)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("go build in %s: %w\n%s", folder, err, tail(stderr.String(), 4000))
-	}
-	return nil
+	return c.again(ctx, func() error {
+		cmd := exec.CommandContext(ctx, "go", append(append([]string{"build"}, buildFlags...), args...)...)
+		cmd.Dir = folder
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOOS=linux", "GOARCH="+c.Arch)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		err := cmd.Run()
+		if err != nil {
+			err = fmt.Errorf("go build in %s: %w\n%s", folder, err, tail(stderr.String(), 4000))
+		}
+		if strings.Contains(stderr.String(), "https://") { // No compiler speaks of that: a module was not to be had.
+			err = passing(err)
+		}
+		return err
+	})
 }
 
 // binaryName is the file the go command writes for a main package: the last

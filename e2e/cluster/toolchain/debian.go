@@ -52,6 +52,11 @@ func EnsureSystem(ctx context.Context, log io.Writer) error {
 	}
 	defer unlock()
 	fmt.Fprintf(log, "installing the Debian packages this machine lacks: %s\n", strings.Join(missing, " "))
+	return again(ctx, log, pauses, func() error { return passing(installPackages(ctx, missing)) })
+}
+
+// installPackages asks for the lists each time: a mirror that changes meanwhile has other files than they name.
+func installPackages(ctx context.Context, missing []string) error {
 	install := append([]string{"install", "-y", "--no-install-recommends"}, missing...)
 	for _, args := range [][]string{{"update"}, install} {
 		cmd := exec.CommandContext(ctx, "apt-get", append(slices.Clip(patient), args...)...)

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // snapshotCRDs are the kinds that the snapshot controller cannot start without.
@@ -62,16 +63,36 @@ func (c *Cache) Install(ctx context.Context, name, dir string) error {
 func (c *Cache) moduleSource(ctx context.Context, folder, path string) (string, error) {
 	// The longest module path that is a prefix of path is its module.
 	for module := path; module != "."; module = filepath.Dir(module) {
-		cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", module)
-		cmd.Dir = filepath.Join(c.Source, "hack", "tools", folder)
-		out, err := cmd.Output()
-		var found struct{ Dir string }
-		if err == nil && json.Unmarshal(out, &found) == nil && found.Dir != "" {
-			return found.Dir, nil
-		}
-		if ctx.Err() != nil {
-			return "", ctx.Err()
+		dir := ""
+		err := c.again(ctx, func() (err error) {
+			dir, err = c.download(ctx, folder, module)
+			return err
+		})
+		if err != nil || dir != "" {
+			return dir, err
 		}
 	}
 	return "", fmt.Errorf("hack/tools/%s/go.mod requires no module that provides %s", folder, path)
+}
+
+// notRequired is how the go command says that a path is no module that is required.
+const notRequired = "not a known dependency"
+
+// download returns where the sources of a module are; "" when the folder's go.mod does not require it.
+func (c *Cache) download(ctx context.Context, folder, module string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", module)
+	cmd.Dir = filepath.Join(c.Source, "hack", "tools", folder)
+	out, err := cmd.Output()
+	var found struct{ Dir, Error string }
+	switch wrong := json.Unmarshal(out, &found); {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case strings.Contains(found.Error, notRequired):
+		return "", nil
+	case err != nil:
+		return "", passing(fmt.Errorf("go mod download %s in hack/tools/%s: %w: %s", module, folder, err, found.Error))
+	case wrong != nil:
+		return "", fmt.Errorf("read the answer of go mod download: %w", wrong)
+	}
+	return found.Dir, nil
 }

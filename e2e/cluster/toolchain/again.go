@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package toolchain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// pauses between the tries of what needs a network: a mirror or a proxy that fails is mostly back soon.
+var pauses = []time.Duration{5 * time.Second, 20 * time.Second}
+
+// passingError may not come again.
+type passingError struct{ error }
+
+func (p passingError) Unwrap() error { return p.error }
+
+func passing(err error) error {
+	if err == nil {
+		return nil
+	}
+	return passingError{err}
+}
+
+func (c *Cache) again(ctx context.Context, do func() error) error {
+	return again(ctx, c.Log, pauses, do)
+}
+
+// again does something until it succeeds, fails in a way that does not pass, or has failed once more than there are
+// pauses.
+func again(ctx context.Context, log io.Writer, pauses []time.Duration, do func() error) error {
+	for _, pause := range pauses {
+		err := do()
+		if _, passes := errors.AsType[passingError](err); !passes || ctx.Err() != nil {
+			return err
+		}
+		fmt.Fprintf(log, "again in %s: %v\n", pause, err)
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(pause):
+		}
+	}
+	return do()
+}

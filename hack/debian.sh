@@ -44,9 +44,16 @@ command -v apt-get >/dev/null || cannot "there is no apt-get"
 [ "$(id -u)" = 0 ] || cannot "only root can install packages"
 echo "installing the Debian packages this machine lacks: ${missing[*]}" >&2
 export DEBIAN_FRONTEND=noninteractive
-# A mirror that fails once is asked again, and who else installs something is waited for.
-patient=(-o Acquire::Retries=5 -o DPkg::Lock::Timeout=600)
+
+# packages PACKAGE...: the lists are asked for each time, since a mirror that changes meanwhile has
+# other files than they name. Who else installs something is waited for.
+packages() {
+  local options=(-o Acquire::Retries=5 -o DPkg::Lock::Timeout=600)
+  apt-get "${options[@]}" update -qq && apt-get "${options[@]}" install -y -qq --no-install-recommends "$@"
+}
+export -f packages
 exec 9>"$apt_lock"
 flock 9
-apt-get "${patient[@]}" update -qq >&2 || cannot "apt-get update failed"
-apt-get "${patient[@]}" install -y -qq --no-install-recommends "${missing[@]}" >&2 || cannot "apt-get install failed"
+# shellcheck disable=SC2016 # The inner shell expands it.
+"${BASH_SOURCE%/*}/again.sh" bash -c 'packages "$@"' -- "${missing[@]}" >&2 ||
+  cannot "apt-get update or install failed"

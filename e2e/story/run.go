@@ -37,8 +37,8 @@ func (s *Story) Mover(claim *corev1.PersistentVolumeClaim, process string) *core
 	return pod
 }
 
-// Filling waits until the manager knows that the mover of a claim runs, too: the kubelet tells of a container a second or
-// two after its processes are there, and a pod that has not started by what the manager knows may be made anew.
+// Filling waits until the manager knows that the mover of a claim runs, too: the kubelet tells of a container a second
+// or two after its processes are there, and a pod that has not started, as the manager knows, may be made anew.
 func (s *Story) Filling(claim *corev1.PersistentVolumeClaim) {
 	s.T.Helper()
 	s.Await(fmt.Sprintf("the S3Import of claim %s to be Running", claim.Name), func() error {

@@ -31,6 +31,14 @@ tools() {
   export MOVER_TEST_MINIO=$assets/minio MOVER_TEST_TOXIPROXY=$assets/toxiproxy
 }
 
+# cluster_tools builds what a node and its stories run, before `go test` counts the time: on a new machine
+# it takes longer than they do. What is missing here is built by who needs it.
+cluster_tools() {
+  $cluster tools kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl etcd \
+    containerd containerd-shim-runc-v2 ctr coredns csi-provisioner csi-resizer csi-snapshotter \
+    snapshot-controller csi-sanity versitygw minio mc s5cmd rclone helm >/dev/null
+}
+
 # race is with the engine Native of the mover, whose connections are ours; mc is its suite with the other one.
 race() {
   local excluded packages
@@ -80,9 +88,11 @@ plain)
   plain "$@"
   ;;
 node)
+  cluster_tools
   $run -tags e2e -count 1 -timeout 20m "$@" ./e2e/cluster/node
   ;;
 e2e)
+  cluster_tools
   $run -tags e2e -count 1 -timeout 40m "$@" ./e2e
   ;;
 mutate)
@@ -90,6 +100,7 @@ mutate)
   exec go run ./hack/mutate "$@"
   ;;
 chart)
+  cluster_tools
   $run -tags e2e -count 1 -timeout 20m "$@" ./e2e/chart
   ;;
 *)

@@ -45,15 +45,15 @@ command -v apt-get >/dev/null || cannot "there is no apt-get"
 echo "installing the Debian packages this machine lacks: ${missing[*]}" >&2
 export DEBIAN_FRONTEND=noninteractive
 
-# packages PACKAGE...: the lists are asked for each time, since a mirror that changes meanwhile has
-# other files than they name. Who else installs something is waited for.
-packages() {
+# apt_install PACKAGE...: the lists are asked for each time, since a mirror that changes meanwhile has
+# other files than they name. Who else installs something is waited for, at most ten minutes.
+apt_install() {
   local options=(-o Acquire::Retries=5 -o DPkg::Lock::Timeout=600)
   apt-get "${options[@]}" update -qq && apt-get "${options[@]}" install -y -qq --no-install-recommends "$@"
 }
-export -f packages
+export -f apt_install
 exec 9>"$apt_lock"
 flock 9
 # shellcheck disable=SC2016 # The inner shell expands it.
-"${BASH_SOURCE%/*}/again.sh" bash -c 'packages "$@"' -- "${missing[@]}" >&2 ||
+"$(dirname "$0")/again.sh" bash -c 'apt_install "$@"' apt_install "${missing[@]}" >&2 ||
   cannot "apt-get update or install failed"

@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // systemFile is a file of the system and the Debian package that brings it.
@@ -36,7 +38,7 @@ var systemFiles = []systemFile{
 // aptLock lets one apt-get run at a time; hack/debian.sh takes it, too.
 const aptLock = "/run/lock/s3populator-apt"
 
-// patient has a mirror that fails once asked again, and whoever else installs something waited for.
+// patient has a file that a mirror fails to send asked for again, and whoever else installs something waited for.
 var patient = []string{"-o", "Acquire::Retries=5", "-o", "DPkg::Lock::Timeout=600"}
 
 // EnsureSystem installs the Debian packages that the node lacks, naming them
@@ -51,6 +53,9 @@ func EnsureSystem(ctx context.Context, log io.Writer) error {
 		return fmt.Errorf("install Debian packages: %w", err)
 	}
 	defer unlock()
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return fmt.Errorf("%w; install these yourself: %s", err, strings.Join(missing, " "))
+	}
 	fmt.Fprintf(log, "installing the Debian packages this machine lacks: %s\n", strings.Join(missing, " "))
 	return again(ctx, log, pauses, func() error { return passing(installPackages(ctx, missing)) })
 }
@@ -63,9 +68,10 @@ func installPackages(ctx context.Context, missing []string) error {
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
+		// Killed in the middle, dpkg would leave packages that nobody can add to before they are configured.
+		cmd.Cancel, cmd.WaitDelay = func() error { return cmd.Process.Signal(syscall.SIGTERM) }, time.Minute
 		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("apt-get %s (install %s yourself where apt-get is not available): %w\n%s",
-				args[0], strings.Join(missing, " "), err, tail(out.String(), 2000))
+			return fmt.Errorf("apt-get %s, for %s: %w\n%s", args[0], strings.Join(missing, " "), err, tail(out.String(), 2000))
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@
 package toolchain
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -60,39 +61,57 @@ func (c *Cache) Install(ctx context.Context, name, dir string) error {
 
 // moduleSource is where the go command keeps the sources of the module that
 // provides a path, at the version that a folder of hack/tools pins.
-func (c *Cache) moduleSource(ctx context.Context, folder, path string) (string, error) {
-	// The longest module path that is a prefix of path is its module.
-	for module := path; module != "."; module = filepath.Dir(module) {
-		dir := ""
-		err := c.again(ctx, func() (err error) {
-			dir, err = c.download(ctx, folder, module)
-			return err
-		})
-		if err != nil || dir != "" {
-			return dir, err
-		}
+func (c *Cache) moduleSource(ctx context.Context, folder, path string) (dir string, err error) {
+	folder = filepath.Join(c.Source, "hack", "tools", folder)
+	module, err := provider(ctx, folder, path)
+	if err != nil {
+		return "", err
 	}
-	return "", fmt.Errorf("hack/tools/%s/go.mod requires no module that provides %s", folder, path)
+	err = c.again(ctx, func() error {
+		dir, err = download(ctx, folder, module)
+		return err
+	})
+	return dir, err
 }
 
-// notRequired is how the go command says that a path is no module that is required.
-const notRequired = "not a known dependency"
-
-// download returns where the sources of a module are; "" when the folder's go.mod does not require it.
-func (c *Cache) download(ctx context.Context, folder, module string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", module)
-	cmd.Dir = filepath.Join(c.Source, "hack", "tools", folder)
-	out, err := cmd.Output()
-	var found struct{ Dir, Error string }
-	switch wrong := json.Unmarshal(out, &found); {
-	case ctx.Err() != nil:
-		return "", ctx.Err()
-	case strings.Contains(found.Error, notRequired):
-		return "", nil
-	case err != nil:
-		return "", passing(fmt.Errorf("go mod download %s in hack/tools/%s: %w: %s", module, folder, err, found.Error))
-	case wrong != nil:
-		return "", fmt.Errorf("read the answer of go mod download: %w", wrong)
+// provider is the module that a folder's go.mod requires for a path: the longest that the path begins with.
+func provider(ctx context.Context, folder, path string) (module string, err error) {
+	var file struct{ Require []struct{ Path string } }
+	if err := askGo(ctx, folder, &file, "mod", "edit", "-json"); err != nil {
+		return "", err
 	}
-	return found.Dir, nil
+	for _, m := range file.Require {
+		if strings.HasPrefix(path+"/", m.Path+"/") && len(m.Path) > len(module) {
+			module = m.Path
+		}
+	}
+	if module == "" {
+		return "", fmt.Errorf("%s requires no module that provides %s", filepath.Join(folder, "go.mod"), path)
+	}
+	return module, nil
+}
+
+// download returns where the sources of a module are.
+func download(ctx context.Context, folder, module string) (string, error) {
+	var found struct{ Dir, Error string }
+	err := askGo(ctx, folder, &found, "mod", "download", "-json", module)
+	if err != nil {
+		err = fmt.Errorf("%w%s", err, found.Error)
+	}
+	return found.Dir, unreachable(err)
+}
+
+// askGo reads what the go command answers in a folder, also where it fails.
+func askGo(ctx context.Context, folder string, answer any, args ...string) error {
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = folder, &stdout, &stderr
+	err, wrong := cmd.Run(), json.Unmarshal(stdout.Bytes(), answer)
+	if err == nil {
+		err = wrong
+	}
+	if err != nil {
+		return fmt.Errorf("go %s in %s: %w\n%s", strings.Join(args, " "), folder, err, tail(stderr.String(), 4000))
+	}
+	return nil
 }
